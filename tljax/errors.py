@@ -1,0 +1,8 @@
+"""The one exception that means: the user can mend this."""
+
+
+class InputError(ValueError):
+    """Bad input. The message is one line: what is wrong, where, what was expected and what was found.
+
+    Commands print it without a traceback and exit with status 2.
+    """
