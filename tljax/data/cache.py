@@ -1,0 +1,138 @@
+"""Photographs decoded once: a uint8 array on disk, named by what it was made from, read through a memory map."""
+
+import concurrent.futures
+import hashlib
+import json
+import os
+import pathlib
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+from tqdm import tqdm
+
+from tljax.data import photos
+from tljax.data.photos import CorruptPhoto, Listing
+from tljax.errors import InputError
+
+CHUNK = 256  # photographs in flight: bounds the memory, whatever the size of the set
+
+
+def default_folder() -> pathlib.Path:
+    """`$XDG_CACHE_HOME/tljax`, or `~/.cache/tljax`."""
+    base = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+    return pathlib.Path(base) / "tljax"
+
+
+def decoded(
+    listing: Listing, *, size: int, folder: pathlib.Path, progress: bool, name: str
+) -> tuple[np.ndarray, dict[int, str]]:
+    """The listing's photographs as a uint8 [N, size, size, 3] memory map, and the corrupt ones: {index: reason}.
+
+    Corrupt photographs have no row: N is the number of the others, which keep their order.
+    """
+    import PIL
+
+    made_from = [PIL.__version__, photos.DECODER, photos.FILTER, size, *listing.digests]
+    return stored(
+        made_from,
+        lambda: decode_all(listing, size=size, progress=progress, name=name),
+        count=len(listing.ids),
+        size=size,
+        folder=folder,
+    )
+
+
+def stored(
+    made_from: list,
+    rows: Callable[[], Iterable[np.ndarray | CorruptPhoto]],
+    *,
+    count: int,
+    size: int,
+    folder: pathlib.Path,
+) -> tuple[np.ndarray, dict[int, str]]:
+    """What `rows()` yields, from the cache where it holds the array for `made_from`, else made and written."""
+    stem = folder / hashlib.sha256(json.dumps(made_from).encode()).hexdigest()
+    found = _read(stem, count=count, size=size)
+    if found is None:
+        _write(stem, rows(), count=count, size=size)
+        found = _read(stem, count=count, size=size)
+    if found is None:
+        raise InputError(
+            f"{stem}.npy: the cache does not read back what was written; is the disk full or failing?"
+        )
+    return found
+
+
+def decode_all(
+    listing: Listing, *, size: int, progress: bool, name: str
+) -> Iterator[np.ndarray | CorruptPhoto]:
+    """Each photograph decoded, or why it could not be, in order; on a thread for each core."""
+
+    def one(i: int) -> np.ndarray | CorruptPhoto:
+        data = listing.read(i)
+        if photos.sha256(data) != listing.digests[i]:
+            raise InputError(f"{listing.ids[i]}: changed while it was being read")
+        try:
+            return photos.decode(data, size=size, name=listing.ids[i])
+        except CorruptPhoto as error:
+            return error
+
+    count = len(listing.ids)
+    with (
+        photos.pillow_warnings(),
+        concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool,
+        tqdm(total=count, desc=f"decode {name}", unit="img", disable=not progress) as bar,
+    ):
+        for start in range(0, count, CHUNK):
+            for row in pool.map(one, range(start, min(start + CHUNK, count))):
+                yield row
+                bar.update()
+
+
+def _write(stem: pathlib.Path, rows: Iterable[np.ndarray | CorruptPhoto], *, count: int, size: int) -> None:
+    """Streams the rows to `stem`.npy, then `stem`.json, without which the array does not count."""
+    try:
+        stem.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=stem.parent, prefix="writing-") as scratch:
+            draft = pathlib.Path(scratch) / "draft"
+            meta = _write_rows(draft, rows, count=count, size=size)
+            os.replace(draft, stem.with_suffix(".npy"))
+            draft.write_text(json.dumps(meta))
+            os.replace(draft, stem.with_suffix(".json"))
+    except OSError as error:
+        raise InputError(f"{stem.parent}: the cache cannot be written ({error.strerror})") from None
+
+
+def _write_rows(
+    path: pathlib.Path, rows: Iterable[np.ndarray | CorruptPhoto], *, count: int, size: int
+) -> dict:
+    """Corrupt rows leave their places at the end empty, so that the good ones are one contiguous view."""
+    array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(count, size, size, 3))
+    digest, good, corrupt = hashlib.sha256(), 0, {}
+    for i, row in enumerate(rows):
+        if isinstance(row, CorruptPhoto):
+            corrupt[i] = str(row)
+            continue
+        array[good] = row
+        digest.update(np.ascontiguousarray(row))
+        good += 1
+    array.flush()
+    return {"sha256": digest.hexdigest(), "good": good, "corrupt": corrupt}
+
+
+def _read(stem: pathlib.Path, *, count: int, size: int) -> tuple[np.ndarray, dict[int, str]] | None:
+    """The stored rows, or None where there are none, or not whole: every byte is checked."""
+    try:
+        meta = json.loads(stem.with_suffix(".json").read_text())
+        array = np.load(stem.with_suffix(".npy"), mmap_mode="r")
+        expected, good = meta["sha256"], meta["good"]
+        corrupt = {int(i): reason for i, reason in meta["corrupt"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    if array.shape != (count, size, size, 3) or array.dtype != np.uint8 or good + len(corrupt) != count:
+        return None
+    digest = hashlib.sha256()
+    for start in range(0, good, CHUNK):
+        digest.update(array[start : min(start + CHUNK, good)])
+    return (array[:good], corrupt) if digest.hexdigest() == expected else None

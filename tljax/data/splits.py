@@ -1,0 +1,55 @@
+"""Training and validation kept apart: a seeded stratified split, and a look for photographs in both."""
+
+import collections
+import hashlib
+
+from tljax.data.photos import Listing
+from tljax.errors import InputError
+
+
+def stratified(listing: Listing, *, fraction: float, seed: int) -> tuple[Listing, Listing]:
+    """(training, validation), with round(fraction * n) of each class's n photographs in validation.
+
+    Files with the same bytes land on the same side. The order is that of sha256(seed, bytes), so the split
+    depends on neither names nor library versions, and a photograph more or less moves few others.
+    """
+    copies = collections.defaultdict(list)
+    for i, digest in enumerate(listing.digests):
+        copies[digest].append(i)
+    by_class = collections.defaultdict(list)
+    for digest, indices in copies.items():
+        by_class[int(listing.labels[indices[0]])].append(digest)
+    held = [
+        i for digests in by_class.values() for i in _held_out(digests, copies, fraction=fraction, seed=seed)
+    ]
+    validation = sorted(held)
+    training = sorted(set(range(len(listing.ids))) - set(held))
+    return listing.take(training), listing.take(validation)
+
+
+def refuse_shared(training: Listing, validation: Listing) -> None:
+    """InputError naming the photographs whose bytes are in both."""
+    seen = dict(zip(training.digests, training.ids, strict=True))
+    shared = [
+        f"{seen[digest]} = {name}"
+        for digest, name in zip(validation.digests, validation.ids, strict=True)
+        if digest in seen
+    ]
+    if shared:
+        more = ", ..." if len(shared) > 3 else ""
+        raise InputError(
+            f"{len(shared)} validation photographs have the same bytes as a training photograph: "
+            f"{', '.join(shared[:3])}{more}; remove them, or pass allow_duplicates"
+        )
+
+
+def _held_out(digests: list[str], copies: dict[str, list[int]], *, fraction: float, seed: int) -> list[int]:
+    """Indices of one class for validation: at least one, and never all, where there are two contents or more."""
+    count = sum(len(copies[digest]) for digest in digests)
+    wanted = max(1, round(fraction * count))
+    held = []
+    order = sorted(digests, key=lambda digest: hashlib.sha256(f"{seed} {digest}".encode()).digest())
+    for digest in order[:-1]:
+        if len(held) + len(copies[digest]) <= wanted:
+            held += copies[digest]
+    return held
