@@ -1,0 +1,136 @@
+"""One random affine warp per picture, on the device, keyed by (seed, epoch, example)."""
+
+import dataclasses
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from tljax.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Augment:
+    """The ranges of the random warp; every default is the lecture's. Hashable: a static argument of jit."""
+
+    rotation_deg: float = 40.0  # +- degrees
+    width_shift: float = 0.2  # +- fraction of the width
+    height_shift: float = 0.2  # +- fraction of the height
+    shear_deg: float = math.degrees(
+        0.2
+    )  # +- degrees; the lecture's 0.2 was radians, later Keras reads degrees
+    zoom: float = 0.2  # each axis its own factor in 1 +- zoom
+    horizontal_flip: bool = True  # mirrored with probability one half
+
+    def __post_init__(self):
+        for name, bound in {
+            "rotation_deg": 180.0,
+            "width_shift": 1.0,
+            "height_shift": 1.0,
+            "shear_deg": 89.0,
+            "zoom": 0.99,
+        }.items():
+            value = getattr(self, name)
+            if not 0.0 <= value <= bound:  # false for nan as well
+                raise InputError(f"Augment.{name}: expected a number from 0 to {bound:g}, found {value!r}")
+
+
+class Params(NamedTuple):
+    """One warp per picture: float32 [B] each, `flip` bool [B]. Shifts are in pixels of the picture."""
+
+    rotation_deg: jax.Array
+    shift_rows: jax.Array
+    shift_cols: jax.Array
+    shear_deg: jax.Array
+    zoom_rows: jax.Array
+    zoom_cols: jax.Array
+    flip: jax.Array
+
+
+def draw(key, *, example, height: int, width: int, ranges: Augment, strength=1.0) -> Params:
+    """Draw a warp for each example index (int [B]), a function of `key` and that index alone.
+
+    The ranges are those of Keras's `ImageDataGenerator.get_random_transform` times `strength`, which may be
+    traced. Strength 0 is the identity: the flip's probability shrinks with it, and stays one half above 1.
+    """
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.asarray(example))
+    uniform = jax.vmap(lambda k: jax.random.uniform(k, (7,), jnp.float32))(keys)
+    signed = strength * (2.0 * uniform - 1.0)
+    return Params(
+        rotation_deg=ranges.rotation_deg * signed[:, 0],
+        shift_rows=ranges.height_shift * height * signed[:, 1],
+        shift_cols=ranges.width_shift * width * signed[:, 2],
+        shear_deg=ranges.shear_deg * signed[:, 3],
+        zoom_rows=1.0 + ranges.zoom * signed[:, 4],
+        zoom_cols=1.0 + ranges.zoom * signed[:, 5],
+        flip=ranges.horizontal_flip & (uniform[:, 6] < 0.5 * jnp.minimum(strength, 1.0)),
+    )
+
+
+def matrices(params: Params, *, height: int, width: int) -> tuple[jax.Array, jax.Array]:
+    """Maps from output to input pixel, `A @ (row, col) + b`: A [B, 2, 2] and b [B, 2], float32.
+
+    Rotation, shift, shear and zoom as in Keras 3's `apply_affine_transform` (its tx is `shift_cols`, ty
+    `shift_rows`, zx `zoom_cols`, zy `zoom_rows`), then the flip.
+    """
+    rotation, shear = jnp.deg2rad(params.rotation_deg), jnp.deg2rad(params.shear_deg)
+    cos, sin = jnp.cos(rotation), jnp.sin(rotation)
+    # rotation @ [[1, -sin(shear)], [0, cos(shear)]] @ zoom in (x, y), multiplied out, then (row, col):
+    # a matmul may run in bfloat16 or TF32 and miss by pixels.
+    rows, cols = params.zoom_rows, params.zoom_cols
+    per_row = jnp.stack([jnp.cos(rotation + shear) * rows, -jnp.sin(rotation + shear) * rows], -1)
+    per_col = jnp.stack([sin * cols, cos * cols], -1)
+    shift = jnp.stack(
+        [
+            sin * params.shift_cols + cos * params.shift_rows,
+            cos * params.shift_cols - sin * params.shift_rows,
+        ],
+        -1,
+    )
+    # Keras hands (height, width) to a function of (x, y): a picture that is not square turns about
+    # a transposed centre. Kept, so that given parameters give Keras's picture.
+    centre_row, centre_col = width / 2 - 0.5, height / 2 - 0.5
+    b = jnp.array([centre_row, centre_col]) + shift - per_row * centre_row - per_col * centre_col
+    flip = params.flip[:, None]
+    b = jnp.where(flip, b + per_col * (width - 1), b)
+    per_col = jnp.where(flip, -per_col, per_col)
+    return jnp.stack([per_row, per_col], -1), b
+
+
+def warp(images, A, b):
+    """Resample [B, H, W, C] at `A @ (row, col) + b`, bilinear, outside filled with the nearest edge: float32.
+
+    A gather of whole pixels in the input's dtype: uint8 input is never copied to float32 first.
+    """
+    _, height, width, channels = images.shape
+    row = jnp.arange(height, dtype=jnp.float32)[:, None]
+    col = jnp.arange(width, dtype=jnp.float32)[None, :]
+
+    def one(image, A, b):
+        y = jnp.clip(A[0, 0] * row + A[0, 1] * col + b[0], 0, height - 1)
+        x = jnp.clip(A[1, 0] * row + A[1, 1] * col + b[1], 0, width - 1)
+        top, left = jnp.floor(y).astype(jnp.int32), jnp.floor(x).astype(jnp.int32)
+        bottom, right = jnp.minimum(top + 1, height - 1), jnp.minimum(left + 1, width - 1)
+        down, across = (y - top)[..., None], (x - left)[..., None]
+        pixels = image.reshape(height * width, channels)
+
+        def at(r, c):
+            return pixels.at[r * width + c].get(mode="promise_in_bounds").astype(jnp.float32)
+
+        above = (1 - across) * at(top, left) + across * at(top, right)
+        below = (1 - across) * at(bottom, left) + across * at(bottom, right)
+        return (1 - down) * above + down * below
+
+    return jax.vmap(one)(images, A, b)
+
+
+def augment_batch(images, *, key, example, ranges: Augment, strength=1.0) -> jax.Array:
+    """Warp [B, H, W, 3] (uint8, or float in 0..255) at random: float32 [B, H, W, 3] in 0..255.
+
+    `key` is `fold_in(jax.random.key(seed), epoch)` and `example` int [B] its index in the training set, so a
+    picture does not depend on the batch it is drawn in.
+    """
+    _, height, width, _ = images.shape
+    params = draw(key, example=example, height=height, width=width, ranges=ranges, strength=strength)
+    return warp(images, *matrices(params, height=height, width=width))

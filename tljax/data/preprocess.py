@@ -1,0 +1,79 @@
+"""From pixels to what the pretrained weights were trained on; it travels with the weights file."""
+
+import dataclasses
+import math
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+
+from tljax.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Preprocess:
+    """`(channels in this order * scale - mean) / std`, mean and std in the order of `channels`. Hashable."""
+
+    channels: Literal["RGB", "BGR"] = "RGB"
+    scale: float = 1.0  # pixels are 0..255
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)  # after scale
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+    def __call__(self, images) -> jax.Array:
+        """RGB [..., 3] in 0..255, uint8 or float: float32 of the same shape. The input is left alone."""
+        x = jnp.asarray(images).astype(jnp.float32)
+        if self.channels == "BGR":
+            x = x[..., ::-1]
+        return (x * self.scale - jnp.array(self.mean, jnp.float32)) / jnp.array(self.std, jnp.float32)
+
+    def to_dict(self) -> dict:
+        """What JSON can hold, so that it can be stored beside the weights."""
+        return {
+            "channels": self.channels,
+            "scale": self.scale,
+            "mean": list(self.mean),
+            "std": list(self.std),
+        }
+
+    @classmethod
+    def from_dict(cls, stored: dict) -> "Preprocess":
+        """The inverse of `to_dict`; raises InputError naming the key that is missing, unknown or wrong."""
+        if not isinstance(stored, dict):
+            raise InputError(f"preprocess: expected a dictionary, found {type(stored).__name__}")
+        known = {field.name for field in dataclasses.fields(cls)}
+        for key in sorted(known - stored.keys()):
+            raise InputError(f"preprocess.{key}: missing; found keys {sorted(map(str, stored))}")
+        for key in sorted(stored.keys() - known, key=str):
+            raise InputError(f"preprocess.{key}: unknown key; expected {sorted(known)}")
+        if stored["channels"] not in ("RGB", "BGR"):
+            raise InputError(f"preprocess.channels: expected 'RGB' or 'BGR', found {stored['channels']!r}")
+        scale = _number("scale", stored["scale"])
+        mean, std = (_three(key, stored[key]) for key in ("mean", "std"))
+        if scale == 0.0:
+            raise InputError("preprocess.scale: expected a number other than 0, found 0")
+        if 0.0 in std:
+            raise InputError(f"preprocess.std: expected three numbers other than 0, found {stored['std']!r}")
+        return cls(channels=stored["channels"], scale=scale, mean=mean, std=std)
+
+
+def _number(key: str, value) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise InputError(f"preprocess.{key}: expected a finite number, found {value!r}")
+    return float(value)
+
+
+def _three(key: str, values) -> tuple[float, float, float]:
+    if not isinstance(values, list | tuple) or len(values) != 3:
+        raise InputError(f"preprocess.{key}: expected three numbers, found {values!r}")
+    first, second, third = (_number(key, value) for value in values)
+    return first, second, third
+
+
+# The lecture's; right for a network trained from scratch, mismatched with every pretrained VGG16.
+UNIT = Preprocess(scale=1 / 255)
+# Keras's VGG16 weights, which Oxford trained in Caffe.
+CAFFE = Preprocess(channels="BGR", mean=(103.939, 116.779, 123.68))
+# torchvision's and timm's VGG16 weights.
+TORCH = Preprocess(scale=1 / 255, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+
+BY_NAME = {"unit": UNIT, "caffe": CAFFE, "torch": TORCH}
