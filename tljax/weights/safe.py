@@ -1,0 +1,212 @@
+"""Our own weights file: safetensors, with a JSON document that says what it holds and proves it whole."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+
+from tljax.data.preprocess import Preprocess
+from tljax.errors import InputError
+
+FORMAT = 1
+KEY = "tljax"  # one key only: safetensors writes several in random order, and the file's hash is to be stable
+DTYPES = {"float32": np.dtype(np.float32), "bfloat16": np.dtype(ml_dtypes.bfloat16)}
+FIELDS = {"architecture": dict, "preprocess": dict, "classes": list, "provenance": dict, "leaves": dict}
+
+
+@dataclasses.dataclass(frozen=True)
+class Weights:
+    """Parameters and all that is needed to use them; `architecture` and `provenance` hold what JSON can."""
+
+    params: dict  # nested, float32 or bfloat16 numpy arrays
+    architecture: dict  # {"name": "vgg16", "width": 0.5, ...}
+    preprocess: Preprocess
+    classes: tuple[str, ...]  # of the task they were trained on
+    provenance: dict  # data source and digest, epochs, accuracy, versions
+
+
+def write(path: str | Path, weights: Weights) -> str:
+    """Write the file whole or not at all; returns its sha256. InputError for what `read` would refuse."""
+    path = Path(path)
+    flat = _checked(_flatten(weights.params), where=path)
+    document = {
+        "format": FORMAT,
+        "architecture": weights.architecture,
+        "preprocess": weights.preprocess.to_dict(),
+        "classes": list(weights.classes),
+        "provenance": weights.provenance,
+        "leaves": {name: leaf_digest(name, leaf) for name, leaf in flat.items()},
+    }
+    try:
+        document = json.loads(json.dumps(document, allow_nan=False))  # as it will be read: tuples are lists
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{path}: architecture and provenance must be plain JSON: {error}") from None
+    text = json.dumps(document | {"digest": _document_digest(document)})
+    return _write_file(path, flat, text)
+
+
+def read(path: str | Path) -> Weights:
+    """Read and verify; raises InputError naming the file, and the leaf, where something is not as written."""
+    import safetensors
+
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(
+            f"{path}: expected a weights file, found {'no file' if path.exists() else 'nothing'}"
+        )
+    try:
+        with safetensors.safe_open(path, framework="np") as file:
+            document = _document(path, file.metadata() or {})
+            _compare(f"{path}: leaves differ from its list", found=file.keys(), expected=document["leaves"])
+            flat = {name: _tensor(path, file, name) for name in document["leaves"]}
+    except safetensors.SafetensorError as error:
+        raise InputError(f"{path}: expected a whole safetensors file: {str(error)[:200]}") from None
+    for name, leaf in flat.items():
+        if leaf_digest(name, leaf) != document["leaves"][name]:
+            raise InputError(f"{path}: leaf {name}: its bytes are not those that were written (sha256)")
+    params = _nest(path, _checked(flat, where=path))
+    try:
+        preprocess = Preprocess.from_dict(document["preprocess"])
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    return Weights(
+        params, document["architecture"], preprocess, tuple(document["classes"]), document["provenance"]
+    )
+
+
+def digest(params: Mapping) -> str:
+    """sha256 over paths, dtypes, shapes and bytes, in any order: equal exactly for equal parameters."""
+    leaves = (leaf_digest(name, leaf) for name, leaf in sorted(_flatten(params).items()))
+    return hashlib.sha256("\n".join(leaves).encode()).hexdigest()
+
+
+def leaf_digest(name: str, leaf) -> str:
+    """sha256 over name, dtype, shape and bytes of one array of any plain dtype."""
+    array = np.asarray(leaf, order="C")
+    content = hashlib.sha256(f"{name}\0{array.dtype.name}\0{array.shape}\0".encode())
+    content.update(array.reshape(-1).view(np.uint8))
+    return content.hexdigest()
+
+
+def merge(loaded: Mapping, init: Mapping, *, leave_out: Iterable[str] = ()) -> dict:
+    """`init` with every leaf taken from `loaded`, except paths that a pattern of `leave_out` fullmatches.
+
+    Leaves of `init` are arrays or jax.ShapeDtypeStruct; bfloat16 widens to float32 where `init` says so.
+    Raises InputError naming missing (-), extra (+) and unequal (!) leaves, or a pattern that matches no leaf.
+    """
+    ours, theirs = _flatten(init), _flatten(loaded)
+    left_out = _matching(leave_out, sorted(ours.keys() | theirs.keys()))
+    wanted, given = ours.keys() - left_out, theirs.keys() - left_out
+    unequal = [
+        f"! {name} expected {_kind(ours[name])}, found {_kind(theirs[name])}"
+        for name in sorted(wanted & given)
+        if theirs[name].shape != ours[name].shape or not np.can_cast(theirs[name].dtype, ours[name].dtype)
+    ]
+    _compare("loaded parameters do not fit the model", found=given, expected=wanted, unequal=unequal)
+    taken = {name: np.asarray(theirs[name]).astype(ours[name].dtype, copy=False) for name in wanted}
+    return _nest("merge", ours | taken)
+
+
+def _matching(patterns: Iterable[str], names: list[str]) -> set[str]:
+    matching = set()
+    for pattern in (patterns,) if isinstance(patterns, str) else patterns:
+        try:
+            matched = {name for name in names if re.fullmatch(pattern, name)}
+        except re.error as error:
+            raise InputError(f"leave_out {pattern!r}: expected a regular expression: {error}") from None
+        if not matched:
+            raise InputError(f"leave_out {pattern!r} matches no leaf; leaves are {', '.join(names)}")
+        matching |= matched
+    return matching
+
+
+def _compare(problem: str, *, found: Iterable[str], expected: Iterable[str], unequal: Iterable[str] = ()):
+    found, expected = set(found), set(expected)
+    signed = [f"- {name}" for name in sorted(expected - found)] + [
+        f"+ {name}" for name in sorted(found - expected)
+    ]
+    if lines := [*signed, *unequal]:
+        raise InputError(f"{problem} (- missing, + extra): {'; '.join(lines)}")
+
+
+def _flatten(tree: Mapping) -> dict:
+    from flax import traverse_util
+
+    return traverse_util.flatten_dict(dict(tree), sep="/")
+
+
+def _nest(where: str | Path, flat: dict) -> dict:
+    from flax import traverse_util
+
+    for name in flat:
+        if inside := [other for other in flat if other.startswith(f"{name}/")]:
+            raise InputError(f"{where}: leaf {name}: expected a leaf or a folder, found both: {inside[0]}")
+    return traverse_util.unflatten_dict(flat, sep="/")
+
+
+def _checked(flat: dict, *, where: Path) -> dict[str, np.ndarray]:
+    if not flat:
+        raise InputError(f"{where}: expected parameters, found none")
+    arrays = {}
+    for name, leaf in flat.items():
+        if (dtype := DTYPES.get(leaf.dtype.name)) is None:
+            raise InputError(f"{where}: leaf {name}: expected float32 or bfloat16, found {leaf.dtype}")
+        # safetensors writes memory as it lies: a transposed view would be saved scrambled, without a word.
+        arrays[name] = np.asarray(leaf, dtype=dtype, order="C")
+        if bad := arrays[name].size - np.count_nonzero(np.isfinite(arrays[name])):
+            raise InputError(f"{where}: leaf {name}: expected finite numbers, found {bad} NaN or infinite")
+    return arrays
+
+
+def _tensor(path: Path, file, name: str) -> np.ndarray:
+    if (dtype := file.get_slice(name).get_dtype()) not in ("F32", "BF16"):
+        raise InputError(f"{path}: leaf {name}: expected F32 or BF16, found {dtype}")
+    return file.get_tensor(name)
+
+
+def _document(path: Path, metadata: dict[str, str]) -> dict:
+    if KEY not in metadata:
+        raise InputError(f"{path}: expected weights written by tljax, found safetensors without its metadata")
+    try:
+        document = json.loads(metadata[KEY])
+    except (ValueError, RecursionError):
+        raise InputError(f"{path}: metadata: expected JSON, found {metadata[KEY][:40]!r}") from None
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise InputError(f"{path}: metadata: expected format {FORMAT}, found {metadata[KEY][:40]!r}")
+    for field, kind in FIELDS.items():
+        if not isinstance(document.get(field), kind):
+            found = f"{document.get(field)!r}"[:40]
+            raise InputError(f"{path}: metadata: {field}: expected a {kind.__name__}, found {found}")
+    if document.get("digest") != _document_digest(document):
+        raise InputError(f"{path}: metadata is not what was written (sha256)")
+    return document
+
+
+def _document_digest(document: dict) -> str:
+    rest = {field: value for field, value in document.items() if field != "digest"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
+def _write_file(path: Path, flat: dict[str, np.ndarray], text: str) -> str:
+    from safetensors.numpy import save_file
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        save_file(flat, part, metadata={KEY: text})
+        with part.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    return sha256
+
+
+def _kind(leaf) -> str:
+    return f"{leaf.dtype}{list(leaf.shape)}"
