@@ -1,6 +1,7 @@
-"""Photographs decoded once: a uint8 array on disk, named by what it was made from, read through a memory map."""
+"""Photographs decoded once: a uint8 array on disk, named by what it was made from, read as a memory map."""
 
 import concurrent.futures
+import functools
 import hashlib
 import json
 import os
@@ -17,6 +18,9 @@ from tljax.errors import InputError
 
 CHUNK = 256  # photographs in flight: bounds the memory, whatever the size of the set
 
+Rows = Iterable[np.ndarray | CorruptPhoto]  # uint8 [size, size, 3] each, or why there is none
+Stored = tuple[np.ndarray, dict[int, str]]  # uint8 [N, size, size, 3] memory map; {index: reason} of the rest
+
 
 def default_folder() -> pathlib.Path:
     """`$XDG_CACHE_HOME/tljax`, or `~/.cache/tljax`."""
@@ -24,50 +28,33 @@ def default_folder() -> pathlib.Path:
     return pathlib.Path(base) / "tljax"
 
 
-def decoded(
-    listing: Listing, *, size: int, folder: pathlib.Path, progress: bool, name: str
-) -> tuple[np.ndarray, dict[int, str]]:
-    """The listing's photographs as a uint8 [N, size, size, 3] memory map, and the corrupt ones: {index: reason}.
-
-    Corrupt photographs have no row: N is the number of the others, which keep their order.
-    """
+def decoded(listing: Listing, *, size: int, folder: pathlib.Path, progress: bool, name: str) -> Stored:
+    """The listing's photographs in order, without the corrupt ones, and which those are."""
     import PIL
 
     made_from = [PIL.__version__, photos.DECODER, photos.FILTER, size, *listing.digests]
-    return stored(
-        made_from,
-        lambda: decode_all(listing, size=size, progress=progress, name=name),
-        count=len(listing.ids),
-        size=size,
-        folder=folder,
-    )
+    rows = functools.partial(decode_all, listing, size=size, progress=progress, name=name)
+    return stored(made_from, rows, count=len(listing.ids), size=size, folder=folder)
 
 
 def stored(
-    made_from: list,
-    rows: Callable[[], Iterable[np.ndarray | CorruptPhoto]],
-    *,
-    count: int,
-    size: int,
-    folder: pathlib.Path,
-) -> tuple[np.ndarray, dict[int, str]]:
-    """What `rows()` yields, from the cache where it holds the array for `made_from`, else made and written."""
+    made_from: list, rows: Callable[[], Rows], *, count: int, size: int, folder: pathlib.Path
+) -> Stored:
+    """What `rows()` yields: read if the cache holds what was made from `made_from`, else made and written."""
     stem = folder / hashlib.sha256(json.dumps(made_from).encode()).hexdigest()
     found = _read(stem, count=count, size=size)
     if found is None:
         _write(stem, rows(), count=count, size=size)
         found = _read(stem, count=count, size=size)
     if found is None:
-        raise InputError(
-            f"{stem}.npy: the cache does not read back what was written; is the disk full or failing?"
-        )
+        raise InputError(f"{stem}.npy: expected to read back what was written, found other bytes")
     return found
 
 
 def decode_all(
     listing: Listing, *, size: int, progress: bool, name: str
 ) -> Iterator[np.ndarray | CorruptPhoto]:
-    """Each photograph decoded, or why it could not be, in order; on a thread for each core."""
+    """Each photograph decoded, or why it cannot be, in order; on a thread for each core."""
 
     def one(i: int) -> np.ndarray | CorruptPhoto:
         data = listing.read(i)
@@ -90,13 +77,13 @@ def decode_all(
                 bar.update()
 
 
-def _write(stem: pathlib.Path, rows: Iterable[np.ndarray | CorruptPhoto], *, count: int, size: int) -> None:
-    """Streams the rows to `stem`.npy, then `stem`.json, without which the array does not count."""
+def _write(stem: pathlib.Path, rows: Rows, *, count: int, size: int) -> None:
+    """Streams the rows to `stem`.npy, then writes `stem`.json, without which the array does not count."""
     try:
         stem.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=stem.parent, prefix="writing-") as scratch:
             draft = pathlib.Path(scratch) / "draft"
-            meta = _write_rows(draft, rows, count=count, size=size)
+            meta = _write_rows(draft, rows, shape=(count, size, size, 3))
             os.replace(draft, stem.with_suffix(".npy"))
             draft.write_text(json.dumps(meta))
             os.replace(draft, stem.with_suffix(".json"))
@@ -104,24 +91,28 @@ def _write(stem: pathlib.Path, rows: Iterable[np.ndarray | CorruptPhoto], *, cou
         raise InputError(f"{stem.parent}: the cache cannot be written ({error.strerror})") from None
 
 
-def _write_rows(
-    path: pathlib.Path, rows: Iterable[np.ndarray | CorruptPhoto], *, count: int, size: int
-) -> dict:
-    """Corrupt rows leave their places at the end empty, so that the good ones are one contiguous view."""
-    array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(count, size, size, 3))
+def _write_rows(path: pathlib.Path, rows: Rows, *, shape: tuple[int, ...]) -> dict:
+    """Good rows first, holes for the corrupt ones at the end: the good ones are one contiguous view.
+
+    Written, not memory-mapped: a full disk is then an OSError, where a map dies of SIGBUS.
+    """
     digest, good, corrupt = hashlib.sha256(), 0, {}
-    for i, row in enumerate(rows):
-        if isinstance(row, CorruptPhoto):
-            corrupt[i] = str(row)
-            continue
-        array[good] = row
-        digest.update(np.ascontiguousarray(row))
-        good += 1
-    array.flush()
+    with path.open("wb") as file:
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        for i, row in enumerate(rows):
+            if isinstance(row, CorruptPhoto):
+                corrupt[i] = str(row)
+                continue
+            data = row.tobytes()
+            file.write(data)
+            digest.update(data)
+            good += 1
+        file.truncate(file.tell() + (shape[0] - good) * shape[1] * shape[2] * shape[3])
     return {"sha256": digest.hexdigest(), "good": good, "corrupt": corrupt}
 
 
-def _read(stem: pathlib.Path, *, count: int, size: int) -> tuple[np.ndarray, dict[int, str]] | None:
+def _read(stem: pathlib.Path, *, count: int, size: int) -> Stored | None:
     """The stored rows, or None where there are none, or not whole: every byte is checked."""
     try:
         meta = json.loads(stem.with_suffix(".json").read_text())

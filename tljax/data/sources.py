@@ -30,8 +30,8 @@ class ImageSets:
     classes: tuple[str, ...]
     train: ImageSet
     validation: ImageSet
-    digest: str  # hex sha256 of the files' digests, the labels, the classes, the size and the filter
-    skipped: tuple[str, ...] = ()  # ids of corrupt files left out on request
+    digest: str  # hex sha256 of what the images were made from, in order: names and places do not enter
+    skipped: tuple[str, ...] = ()  # ids of corrupt photographs left out on request
 
 
 def load(
@@ -46,67 +46,111 @@ def load(
     allow_duplicates: bool = False,
     progress: bool = True,
 ) -> ImageSets:
-    """Reads `folder:PATH`, `tfds:NAME`, `critters` or `critters:source` at `size` x `size` pixels.
+    """Reads `folder:PATH`, `tfds:NAME`, `critters` or `critters:source` as `size` x `size` pixels.
 
-    `cache` is the folder of decoded arrays, `data_dir` that of TFDS. `seed` and `validation_fraction` decide
-    the split of a source that has no validation split. InputError for anything that cannot be read.
+    `cache` is the folder for decoded arrays, `data_dir` that of TFDS. `seed` and `validation_fraction` split
+    a source that has no validation split; `seed` also draws the critters. It is the data's own, so that runs
+    with other seeds see the same data. InputError for whatever cannot be read.
     """
     if size < 1:
         raise InputError(f"size: expected at least 1 pixel, found {size}")
     if not 0 < validation_fraction < 1:
         raise InputError(f"validation_fraction: expected between 0 and 1, found {validation_fraction}")
-    kind, _, name = source.partition(":")
     store = pathlib.Path(cache) if cache else decoded_cache.default_folder()
+    kind, _, name = source.partition(":")
+    if source in ("critters", "critters:source"):
+        return _critters(source, size=size, store=store, seed=seed, progress=progress)
     if kind == "folder" and name:
-        root = pathlib.Path(name).expanduser()
-        classes, listings = folder.listings(root, progress=progress)
+        classes, listings = folder.listings(pathlib.Path(name).expanduser(), progress=progress)
+    elif kind == "tfds" and name:
+        from tljax.data import tfds_source
+
+        classes, listings = tfds_source.listings(name, data_dir=data_dir, progress=progress)
     else:
-        raise InputError(
-            f"source: expected folder:PATH, tfds:NAME, critters or critters:source, found {source!r}"
-        )
+        expected = "folder:PATH, tfds:NAME, critters or critters:source"
+        raise InputError(f"source: expected {expected}, found {source!r}")
     if len(classes) < 2:
-        raise InputError(f"{source}: expected two or more classes, found {list(classes)}")
-    if "validation" in listings:
-        if not allow_duplicates:
-            splits.refuse_shared(listings["train"], listings["validation"])
-    else:
-        train, validation = splits.stratified(listings["train"], fraction=validation_fraction, seed=seed)
-        listings = {"train": train, "validation": validation}
-    return _decoded(
-        source, classes, listings, size=size, store=store, skip_corrupt=skip_corrupt, progress=progress
-    )
+        raise InputError(f"{source}: expected two or more classes, found {', '.join(classes) or 'none'}")
+    if "validation" not in listings:
+        listings = splits.stratified(listings["train"], fraction=validation_fraction, seed=seed)
+    elif not allow_duplicates:
+        splits.refuse_shared(listings["train"], listings["validation"])
+    return _decoded(source, classes, listings, size, store, skip_corrupt=skip_corrupt, progress=progress)
 
 
 def _decoded(
     source: str,
     classes: tuple[str, ...],
     listings: dict[str, Listing],
-    *,
     size: int,
     store: pathlib.Path,
+    *,
     skip_corrupt: bool,
     progress: bool,
 ) -> ImageSets:
     """Decodes both splits, or reads them from the cache, and answers for the corrupt photographs."""
     sets, kept, corrupt = {}, {}, {}
-    for split in ("train", "validation"):
-        listing = listings[split]
+    for split, listing in listings.items():
         images, bad = decoded_cache.decoded(listing, size=size, folder=store, progress=progress, name=split)
         kept[split] = listing.take([i for i in range(len(listing.ids)) if i not in bad])
         sets[split] = ImageSet(images, kept[split].labels, kept[split].ids)
         corrupt |= {listing.ids[i]: reason for i, reason in bad.items()}
     if corrupt and not skip_corrupt:
-        reasons = list(corrupt.values())
-        more = f", ... ({len(reasons)} in all)" if len(reasons) > 3 else ""
-        raise InputError(f"{source}: {', '.join(reasons[:3])}{more}; mend or remove, or pass skip_corrupt")
-    for split, images in sets.items():
-        if not images.ids:
-            raise InputError(f"{source}: no photograph for {split}")
-    digest = _digest(classes, kept, size=size)
+        more = f", ... ({len(corrupt)} in all)" if len(corrupt) > 3 else ""
+        reasons = "; ".join(list(corrupt.values())[:3])
+        raise InputError(f"{source}: {reasons}{more}; mend or remove, or pass skip_corrupt")
+    for split in sets:
+        if not sets[split].ids:
+            raise InputError(f"{source}: expected photographs for {split}, found none")
+    content = {split: [listing.digests, listing.labels.tolist()] for split, listing in kept.items()}
+    digest = photos.sha256(json.dumps([size, photos.FILTER, classes, content], sort_keys=True).encode())
     return ImageSets(source, classes, sets["train"], sets["validation"], digest, tuple(corrupt))
 
 
-def _digest(classes: tuple[str, ...], kept: dict[str, Listing], *, size: int) -> str:
-    """Identity of what will be trained on: file names and the order of decoding threads do not enter."""
-    content = {split: [listing.digests, listing.labels.tolist()] for split, listing in kept.items()}
-    return hashlib.sha256(json.dumps([size, photos.FILTER, classes, content]).encode()).hexdigest()
+def _critters(source: str, *, size: int, store: pathlib.Path, seed: int, progress: bool) -> ImageSets:
+    """The digest is that of the pixels, so it outlives changes of the code that draws the same."""
+    from tljax.data import critters
+
+    target = source == "critters"
+    classes = critters.TARGET_CLASSES if target else critters.SOURCE_CLASSES
+    counts = critters.TARGET_SIZES if target else critters.SOURCE_SIZES
+    train, validation = (
+        _drawn(classes, counts[split], split, size=size, store=store, seed=seed, progress=progress)
+        for split in ("train", "validation")
+    )
+    digest = hashlib.sha256()
+    for split in (train, validation):
+        digest.update(split.images.data)
+        digest.update(split.labels.data)
+    return ImageSets(source, classes, train, validation, digest.hexdigest())
+
+
+def _drawn(
+    classes: tuple[str, ...],
+    per_class: int,
+    split: str,
+    *,
+    size: int,
+    store: pathlib.Path,
+    seed: int,
+    progress: bool,
+) -> ImageSet:
+    """Drawn once for each version of the code that draws, then read from the cache."""
+    import PIL
+
+    from tljax.data import critters
+
+    code = sorted(pathlib.Path(critters.__file__).parent.glob("critter*.py"))
+    made_from = [[photos.sha256(path.read_bytes()) for path in code], PIL.__version__, np.__version__]
+    options = {"per_class": per_class, "seed": seed, "size": size, "split": split}
+    images, _ = decoded_cache.stored(
+        ["critters", *made_from, classes, options],
+        lambda: critters.make(classes, **options, progress=progress)[0],
+        count=per_class * len(classes),
+        size=size,
+        folder=store,
+    )
+    labels = np.repeat(np.arange(len(classes), dtype=np.int32), per_class)  # class by class, as `make`
+    return ImageSet(
+        images, labels, tuple(f"{split}/{name}/{i:04d}" for name in classes for i in range(per_class))
+    )

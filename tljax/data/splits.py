@@ -7,8 +7,8 @@ from tljax.data.photos import Listing
 from tljax.errors import InputError
 
 
-def stratified(listing: Listing, *, fraction: float, seed: int) -> tuple[Listing, Listing]:
-    """(training, validation), with round(fraction * n) of each class's n photographs in validation.
+def stratified(listing: Listing, *, fraction: float, seed: int) -> dict[str, Listing]:
+    """{"train": ..., "validation": ...}, the latter with round(fraction * n) of each class's n photographs.
 
     Files with the same bytes land on the same side. The order is that of sha256(seed, bytes), so the split
     depends on neither names nor library versions, and a photograph more or less moves few others.
@@ -22,9 +22,8 @@ def stratified(listing: Listing, *, fraction: float, seed: int) -> tuple[Listing
     held = [
         i for digests in by_class.values() for i in _held_out(digests, copies, fraction=fraction, seed=seed)
     ]
-    validation = sorted(held)
-    training = sorted(set(range(len(listing.ids))) - set(held))
-    return listing.take(training), listing.take(validation)
+    rest = sorted(set(range(len(listing.ids))) - set(held))
+    return {"train": listing.take(rest), "validation": listing.take(sorted(held))}
 
 
 def refuse_shared(training: Listing, validation: Listing) -> None:
@@ -44,7 +43,7 @@ def refuse_shared(training: Listing, validation: Listing) -> None:
 
 
 def _held_out(digests: list[str], copies: dict[str, list[int]], *, fraction: float, seed: int) -> list[int]:
-    """Indices of one class for validation: at least one, and never all, where there are two contents or more."""
+    """Indices of one class for validation: some and not all, unless the class is one photograph."""
     count = sum(len(copies[digest]) for digest in digests)
     wanted = max(1, round(fraction * count))
     held = []
