@@ -91,7 +91,7 @@ def matrices(params: Params, *, height: int, width: int) -> tuple[jax.Array, jax
     # Keras hands (height, width) to a function of (x, y): a picture that is not square turns about
     # a transposed centre. Kept, so that given parameters give Keras's picture.
     centre_row, centre_col = width / 2 - 0.5, height / 2 - 0.5
-    b = jnp.array([centre_row, centre_col]) + shift - per_row * centre_row - per_col * centre_col
+    b = jnp.array([centre_row, centre_col], jnp.float32) + shift - per_row * centre_row - per_col * centre_col
     flip = params.flip[:, None]
     b = jnp.where(flip, b + per_col * (width - 1), b)
     per_col = jnp.where(flip, -per_col, per_col)
