@@ -4,8 +4,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import re
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import ml_dtypes
@@ -13,6 +11,9 @@ import numpy as np
 
 from tljax.data.preprocess import Preprocess
 from tljax.errors import InputError
+from tljax.weights.tree import compare, digest, flatten, leaf_digest, merge, nest
+
+__all__ = ["Weights", "digest", "merge", "read", "write"]
 
 FORMAT = 1
 KEY = "tljax"  # one key only: safetensors writes several in random order, and the file's hash is to be stable
@@ -34,7 +35,7 @@ class Weights:
 def write(path: str | Path, weights: Weights) -> str:
     """Write the file whole or not at all; returns its sha256. InputError for what `read` would refuse."""
     path = Path(path)
-    flat = _checked(_flatten(weights.params), where=path)
+    flat = _checked(flatten(weights.params), where=path)
     document = {
         "format": FORMAT,
         "architecture": weights.architecture,
@@ -63,14 +64,14 @@ def read(path: str | Path) -> Weights:
     try:
         with safetensors.safe_open(path, framework="np") as file:
             document = _document(path, file.metadata() or {})
-            _compare(f"{path}: leaves differ from its list", found=file.keys(), expected=document["leaves"])
+            compare(f"{path}: leaves differ from its list", found=file.keys(), expected=document["leaves"])
             flat = {name: _tensor(path, file, name) for name in document["leaves"]}
     except safetensors.SafetensorError as error:
         raise InputError(f"{path}: expected a whole safetensors file: {str(error)[:200]}") from None
     for name, leaf in flat.items():
         if leaf_digest(name, leaf) != document["leaves"][name]:
             raise InputError(f"{path}: leaf {name}: its bytes are not those that were written (sha256)")
-    params = _nest(path, _checked(flat, where=path))
+    params = nest(path, _checked(flat, where=path))
     try:
         preprocess = Preprocess.from_dict(document["preprocess"])
     except InputError as error:
@@ -78,76 +79,6 @@ def read(path: str | Path) -> Weights:
     return Weights(
         params, document["architecture"], preprocess, tuple(document["classes"]), document["provenance"]
     )
-
-
-def digest(params: Mapping) -> str:
-    """sha256 over paths, dtypes, shapes and bytes, in any order: equal exactly for equal parameters."""
-    leaves = (leaf_digest(name, leaf) for name, leaf in sorted(_flatten(params).items()))
-    return hashlib.sha256("\n".join(leaves).encode()).hexdigest()
-
-
-def leaf_digest(name: str, leaf) -> str:
-    """sha256 over name, dtype, shape and bytes of one array of any plain dtype."""
-    array = np.asarray(leaf, order="C")
-    content = hashlib.sha256(f"{name}\0{array.dtype.name}\0{array.shape}\0".encode())
-    content.update(array.reshape(-1).view(np.uint8))
-    return content.hexdigest()
-
-
-def merge(loaded: Mapping, init: Mapping, *, leave_out: Iterable[str] = ()) -> dict:
-    """`init` with every leaf taken from `loaded`, except paths that a pattern of `leave_out` fullmatches.
-
-    Leaves of `init` are arrays or jax.ShapeDtypeStruct; bfloat16 widens to float32 where `init` says so.
-    Raises InputError naming missing (-), extra (+) and unequal (!) leaves, or a pattern that matches no leaf.
-    """
-    ours, theirs = _flatten(init), _flatten(loaded)
-    left_out = _matching(leave_out, sorted(ours.keys() | theirs.keys()))
-    wanted, given = ours.keys() - left_out, theirs.keys() - left_out
-    unequal = [
-        f"! {name} expected {_kind(ours[name])}, found {_kind(theirs[name])}"
-        for name in sorted(wanted & given)
-        if theirs[name].shape != ours[name].shape or not np.can_cast(theirs[name].dtype, ours[name].dtype)
-    ]
-    _compare("loaded parameters do not fit the model", found=given, expected=wanted, unequal=unequal)
-    taken = {name: np.asarray(theirs[name]).astype(ours[name].dtype, copy=False) for name in wanted}
-    return _nest("merge", ours | taken)
-
-
-def _matching(patterns: Iterable[str], names: list[str]) -> set[str]:
-    matching = set()
-    for pattern in (patterns,) if isinstance(patterns, str) else patterns:
-        try:
-            matched = {name for name in names if re.fullmatch(pattern, name)}
-        except re.error as error:
-            raise InputError(f"leave_out {pattern!r}: expected a regular expression: {error}") from None
-        if not matched:
-            raise InputError(f"leave_out {pattern!r} matches no leaf; leaves are {', '.join(names)}")
-        matching |= matched
-    return matching
-
-
-def _compare(problem: str, *, found: Iterable[str], expected: Iterable[str], unequal: Iterable[str] = ()):
-    found, expected = set(found), set(expected)
-    signed = [f"- {name}" for name in sorted(expected - found)] + [
-        f"+ {name}" for name in sorted(found - expected)
-    ]
-    if lines := [*signed, *unequal]:
-        raise InputError(f"{problem} (- missing, + extra): {'; '.join(lines)}")
-
-
-def _flatten(tree: Mapping) -> dict:
-    from flax import traverse_util
-
-    return traverse_util.flatten_dict(dict(tree), sep="/")
-
-
-def _nest(where: str | Path, flat: dict) -> dict:
-    from flax import traverse_util
-
-    for name in flat:
-        if inside := [other for other in flat if other.startswith(f"{name}/")]:
-            raise InputError(f"{where}: leaf {name}: expected a leaf or a folder, found both: {inside[0]}")
-    return traverse_util.unflatten_dict(flat, sep="/")
 
 
 def _checked(flat: dict, *, where: Path) -> dict[str, np.ndarray]:
@@ -206,7 +137,3 @@ def _write_file(path: Path, flat: dict[str, np.ndarray], text: str) -> str:
     finally:
         part.unlink(missing_ok=True)
     return sha256
-
-
-def _kind(leaf) -> str:
-    return f"{leaf.dtype}{list(leaf.shape)}"
