@@ -17,9 +17,7 @@ class Augment:
     rotation_deg: float = 40.0  # +- degrees
     width_shift: float = 0.2  # +- fraction of the width
     height_shift: float = 0.2  # +- fraction of the height
-    shear_deg: float = math.degrees(
-        0.2
-    )  # +- degrees; the lecture's 0.2 was radians, later Keras reads degrees
+    shear_deg: float = math.degrees(0.2)  # +- degrees; the lecture's 0.2 was radians, later Keras's degrees
     zoom: float = 0.2  # each axis its own factor in 1 +- zoom
     horizontal_flip: bool = True  # mirrored with probability one half
 
