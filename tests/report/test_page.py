@@ -1,0 +1,154 @@
+"""The page as a browser's parser sees it, and the door that writes everything."""
+
+import base64
+import json
+from html.parser import HTMLParser
+
+import pytest
+
+from tljax import report
+from tljax.errors import InputError
+
+VOID = {"meta", "link", "img", "br"}
+EVIL = "<script>alert('1')</script>"
+
+
+class Page(HTMLParser):
+    """Fails on a tag that is closed out of turn; keeps attributes, and text by enclosing tag."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.open, self.tags, self.text = [], [], {}
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open:
+            self.text[self.open[-1]] = self.text.get(self.open[-1], "") + data
+
+    def all(self, tag: str) -> list[dict]:
+        return [attrs for name, attrs in self.tags if name == tag]
+
+
+def write_run(workdir, *, rungs=("scratch", "frozen"), finished=1, source="critters", classes=("cat", "dog")):
+    """A run of these rungs, two seeds each, of which the first `finished` have a result."""
+    epochs = [(rung, seed, epoch) for rung in rungs for seed in (0, 5) for epoch in (1, 2)]
+    scores = {"loss": 0.5, "accuracy": 0.75}
+    lines = [{"rung": r, "seed": s, "epoch": e, "train": scores, "validation": scores} for r, s, e in epochs]
+    (workdir / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    numbers = {
+        "epochs": 2,
+        "trainable_params": 7,
+        "total_params": 9,
+        "seconds": 4.0,
+        "images_per_second": 100.0,
+    }
+    rows = [
+        {"name": r, "seed": s, "validation": scores | {"n": 40}} | numbers
+        for r in rungs[:finished]
+        for s in (0, 5)
+    ]
+    data = {"source": source, "digest": "abc123", "classes": classes, "size": 150}
+    data |= {"train_images": 900, "validation_images": 1000}
+    results = {"data": data, "environment": {"machine": "two cores"}, "rungs": rows}
+    (workdir / "results.json").write_text(json.dumps(results))
+    command = ["python", "-m", "experiments.ladder", "--workdir", "my runs"]
+    config = {
+        "command": command,
+        "arguments": {},
+        "versions": {"jax": "0.10.2"},
+        "device": "cpu",
+        "more": [1, 2],
+    }
+    (workdir / "config.json").write_text(json.dumps(config))
+
+
+def test_report_of_a_run_that_is_not_finished(tmp_path):
+    write_run(tmp_path)
+    paths = report.write_report(tmp_path)
+    assert [path.name for path in paths] == [
+        "curves_scratch.png",
+        "curves_frozen.png",
+        "ladder.png",
+        "report.html",
+    ]
+    text = paths[-1].read_text()
+    page = Page(text)
+    assert page.text["h1"] == "What each rung bought: critters"
+    assert page.text["code"] == "python -m experiments.ladder --workdir 'my runs'"
+    assert page.text["p"].startswith(
+        "critters; 2 classes (cat, dog); 150 x 150 pixels; 900 training images; 1,000 validation images; "
+        "sha256 abc123"
+    )
+    assert page.text["span"] == "7 of 9275.0 %75.0 to 75.0 % over 2 seeds0.5001004.0"
+    assert page.text["dt"] == "deviceseedsjax"
+    assert page.text["dd"] == "cpu0, 50.10.2"
+    assert '"more": [' in page.text["pre"]
+    assert '"machine": "two cores"' in page.text["pre"]
+    pictures = page.all("img")
+    embedded = [base64.b64decode(img["src"].removeprefix("data:image/png;base64,")) for img in pictures]
+    assert embedded == [
+        tmp_path.joinpath(name).read_bytes() for name in ("ladder.png", *[p.name for p in paths[:2]])
+    ]
+    assert pictures[0]["alt"] == "Validation accuracy of each rung, mean over seeds: scratch 75.0 %"
+    assert pictures[1]["alt"] == "scratch: training and validation loss and accuracy up to epoch 2, 2 seeds"
+    assert len(text) < 3_000_000
+
+
+def test_the_page_asks_for_nothing_outside_itself(tmp_path):
+    write_run(tmp_path, source="http://example.org/x.zip")
+    page = Page(report.write_report(tmp_path)[-1].read_text())
+    addresses = [a[k] for _, a in page.tags for k in ("src", "href", "srcset", "action", "data") if k in a]
+    assert len(addresses) == 4
+    assert all(address.startswith("data:") for address in addresses)
+    assert "url(" not in page.text["style"]
+    assert "@import" not in page.text["style"]
+    assert "prefers-color-scheme: dark" in page.text["style"]
+    assert page.all("meta")[1]["content"] == "width=device-width, initial-scale=1"
+
+
+def test_names_are_text_and_never_markup(tmp_path):
+    write_run(tmp_path, rungs=(EVIL, '" onerror="x'), finished=2, source=EVIL, classes=(EVIL, "caf\udce9"))
+    page = Page(report.write_report(tmp_path)[-1].read_text())
+    assert page.all("script") == []
+    assert all(set(img) == {"src", "alt"} for img in page.all("img"))
+    assert EVIL in page.text["h1"]
+    assert page.text["p"].startswith(f"{EVIL}; 2 classes ({EVIL}, caf?)")
+    assert page.text["th"].endswith(EVIL + '" onerror="x')
+
+
+def test_report_before_the_first_rung_has_finished(tmp_path):
+    write_run(tmp_path, rungs=())
+    paths = report.write_report(tmp_path)
+    assert [path.name for path in paths] == ["report.html"]
+    assert page_text(paths[0], "p").endswith("No rung has finished yet.")
+
+
+def page_text(path, tag: str) -> str:
+    return Page(path.read_text()).text[tag].strip()
+
+
+def test_many_classes_are_counted_and_not_all_listed(tmp_path):
+    write_run(tmp_path, rungs=(), classes=[f"c{i}" for i in range(200)])
+    assert "200 classes (c0, c1, " in page_text(report.write_report(tmp_path)[0], "p")
+    assert "c11 and 188 more)" in page_text(tmp_path / "report.html", "p")
+
+
+@pytest.mark.parametrize("name", ["config.json", "metrics.jsonl", "results.json"])
+def test_a_missing_or_garbled_file_is_named_before_anything_is_written(tmp_path, name):
+    write_run(tmp_path)
+    (tmp_path / name).write_text('{"a":')
+    with pytest.raises(InputError, match=rf"{name}: line 1: expected"):
+        report.write_report(tmp_path)
+    (tmp_path / name).unlink()
+    with pytest.raises(InputError, match=f"{name}: expected a readable file"):
+        report.write_report(tmp_path)
+    assert not list(tmp_path.glob("*.png")) + list(tmp_path.glob("*.html"))

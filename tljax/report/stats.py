@@ -1,0 +1,83 @@
+"""How sure a number is: means and intervals, over seeds or over images."""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Interval:
+    """From low to high, and what it ranges over: `count` "seeds" or `count` "images"."""
+
+    low: float
+    high: float
+    over: str
+    count: int
+
+
+def mean(values: Sequence[float]) -> float:
+    """Arithmetic mean; NaN where any value is: a diverged seed is never dropped silently."""
+    return float(np.mean(values)) if len(values) else math.nan
+
+
+def sample_std(values: Sequence[float]) -> float:
+    """Sample standard deviation (n - 1 below the sum); one value has none: NaN."""
+    return float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+
+
+def t_interval(values: Sequence[float], *, confidence: float = 0.95) -> Interval | None:
+    """Student's interval for the mean over seeds, mean +- t(n - 1) s / sqrt(n) (Student 1908).
+
+    None where it is undefined: one seed says nothing of the spread, and NaN or infinity has no mean.
+    """
+    if len(values) < 2 or not np.all(np.isfinite(values)):
+        return None
+    import scipy.stats
+
+    n = len(values)
+    half = scipy.stats.t.ppf(0.5 + confidence / 2, df=n - 1) * sample_std(values) / math.sqrt(n)
+    centre = mean(values)
+    return Interval(low=float(centre - half), high=float(centre + half), over="seeds", count=n)
+
+
+def wilson_interval(accuracy: float, *, images: int, confidence: float = 0.95) -> Interval | None:
+    """Score interval for one run's accuracy (a fraction) over `images` validation images.
+
+    Wilson 1927, JASA 22:209-212; written as method 3 of Newcombe 1998, Statistics in Medicine 17:857-872.
+    It covers the draw of the images, not the draw of the seed. None without images or accuracy.
+    """
+    if images < 1 or not math.isfinite(accuracy):
+        return None
+    import scipy.stats
+
+    z = float(scipy.stats.norm.ppf(0.5 + confidence / 2))
+    centre = accuracy + z * z / (2 * images)
+    half = z * math.sqrt(accuracy * (1 - accuracy) / images + z * z / (4 * images**2))
+    scale = 1 + z * z / images
+    # Rounding alone can step over the ends, at accuracies of exactly 0 and 1.
+    return Interval(max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale), "images", images)
+
+
+def accuracy_interval(accuracies: Sequence[float], *, images: int) -> Interval | None:
+    """The widest claim the runs allow: over seeds from two seeds on, else Wilson over the images.
+
+    An interval over seeds is cut to 0..1, which costs no coverage: no accuracy lies outside.
+    """
+    if len(accuracies) == 1:
+        return wilson_interval(accuracies[0], images=images)
+    interval = t_interval(accuracies)
+    if interval is None:
+        return None
+    return dataclasses.replace(interval, low=max(0.0, interval.low), high=min(1.0, interval.high))
+
+
+def together(seeds: Mapping[int, dict[str, np.ndarray]], name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Epochs i64 [E] and values f64 [S, E] on one grid: NaN where a seed has no such epoch."""
+    epochs = np.unique(np.concatenate([series["epoch"] for series in seeds.values()]))
+    values = np.full((len(seeds), len(epochs)), np.nan)
+    for row, series in zip(values, seeds.values(), strict=True):
+        row[np.searchsorted(epochs, series["epoch"])] = series[name]
+    values[~np.isfinite(values)] = np.nan
+    return epochs, values

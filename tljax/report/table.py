@@ -1,0 +1,169 @@
+"""results.json -> the ladder as a table: Markdown for a page, aligned text for a terminal."""
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tljax.errors import InputError
+from tljax.report import stats
+
+COLUMNS = (
+    "rung",
+    "trainable of total parameters",
+    "epochs",
+    "validation accuracy",
+    "95 % interval",
+    "validation loss",
+    "images/s",
+    "seconds",
+)
+KINDS = {
+    str: "a text",
+    int: "a whole number",
+    dict: "an object",
+    list: "a list",
+    float | int: "a number or null",
+}
+
+
+def read_json(path: Path) -> dict:
+    """The object in a JSON file; InputError names the file and the line where it breaks."""
+    try:
+        value = json.loads(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path}: expected a readable file: {error.strerror}") from None
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}: line {error.lineno}: expected JSON: {error.msg}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: expected UTF-8 text: {error.reason} at byte {error.start}") from None
+    if not isinstance(value, dict):
+        raise InputError(f"{path}: line 1: expected a JSON object, found {type(value).__name__}")
+    return value
+
+
+def typed(record: dict, field: str, kind: Any, where: str) -> Any:
+    """record[field] if it is of that kind; else InputError, which starts with `where`."""
+    value = record.get(field)
+    if not isinstance(value, kind):
+        raise InputError(f"{where}: '{field}': expected {KINDS[kind]}, found {json.dumps(value)}")
+    return value
+
+
+def number(record: dict, field: str, where: str) -> float:
+    """record[field] as a float, null as NaN; InputError if it is absent or no number."""
+    if field in record and record[field] is None:
+        return math.nan
+    return float(typed(record, field, float | int, where))
+
+
+def read_results(path: Path) -> dict:
+    """results.json, checked: every row of `rungs` has what the table shows; null measures become NaN."""
+    results = read_json(path)
+    typed(results, "data", dict, str(path))
+    rows = typed(results, "rungs", list, str(path))
+    return results | {"rungs": [_checked(row, f"{path}: rungs[{i}]") for i, row in enumerate(rows)]}
+
+
+def by_rung(results: dict) -> dict[str, list[dict]]:
+    """Rung name -> its rows in order of seed; rungs in file order. A repeated seed: the last counts."""
+    rungs: dict[str, dict[int, dict]] = {}
+    for row in results["rungs"]:
+        rungs.setdefault(row["name"], {})[row["seed"]] = row
+    return {name: [rows[seed] for seed in sorted(rows)] for name, rows in rungs.items()}
+
+
+def accuracy(rows: Sequence[dict]) -> tuple[float, stats.Interval | None]:
+    """Mean validation accuracy of one rung's rows and its interval, as fractions."""
+    values = [row["validation"]["accuracy"] for row in rows]
+    return stats.mean(values), stats.accuracy_interval(values, images=rows[0]["validation"]["n"])
+
+
+def cells(results: dict) -> list[tuple[str, ...]]:
+    """One tuple of texts per rung, in the order of COLUMNS; means over the rung's seeds."""
+    return [_cells(name, rows) for name, rows in by_rung(results).items()]
+
+
+def interval_text(interval: stats.Interval | None) -> str:
+    """An interval of fractions in percent, with what it is over: '81.0 to 87.5 % over 3 seeds'."""
+    if interval is None:
+        return "undefined"
+    return f"{100 * interval.low:.1f} to {100 * interval.high:.1f} % over {interval.count:,} {interval.over}"
+
+
+def interval_note(results: dict) -> str:
+    """What the intervals of this table are, and over what; empty where there are none."""
+    notes = {
+        "seeds": "Over seeds: mean ± t·s/√n (Student's t, sample standard deviation s), cut to 0-100 %.",
+        "images": "Over images: Wilson score interval of a single run; it does not cover the choice of seed.",
+    }
+    found = {interval.over for rows in by_rung(results).values() if (interval := accuracy(rows)[1])}
+    return "\n".join(text for over, text in notes.items() if over in found)
+
+
+def markdown_table(results: dict) -> str:
+    """The ladder as a Markdown table and, below it, what its intervals are."""
+    rows = [tuple(_markdown(cell) for cell in row) for row in cells(results)]
+    rule = [":--"] + ["--:"] * (len(COLUMNS) - 1)
+    lines = ["| " + " | ".join(row) + " |" for row in (COLUMNS, rule, *rows)]
+    return "\n".join([*lines, "", interval_note(results)]).rstrip() + "\n"
+
+
+def text_table(results: dict) -> str:
+    """The ladder aligned for a terminal: names to the left, numbers to the right."""
+    head = [column.replace(" parameters", "").replace("validation ", "val. ") for column in COLUMNS]
+    rows = [head, *cells(results)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    rows.insert(1, ["-" * width for width in widths])
+    lines = [
+        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows
+    ]
+    return "\n".join([*lines, interval_note(results)]).rstrip() + "\n"
+
+
+def percent(fraction: float) -> str:
+    return "NaN" if math.isnan(fraction) else f"{100 * fraction:.1f} %"
+
+
+def _cells(name: str, rows: Sequence[dict]) -> tuple[str, ...]:
+    average, interval = accuracy(rows)
+    seconds = stats.mean([row["seconds"] for row in rows])
+    return (
+        name,
+        f"{_span(rows, 'trainable_params')} of {_span(rows, 'total_params')}",
+        _span(rows, "epochs"),
+        percent(average),
+        interval_text(interval) if interval else f"undefined, n = {len(rows)}",
+        _number(stats.mean([row["validation"]["loss"] for row in rows]), digits=3),
+        _number(stats.mean([row["images_per_second"] for row in rows]), digits=0),
+        _number(seconds, digits=0 if seconds >= 10 else 1),
+    )
+
+
+def _span(rows: Sequence[dict], field: str) -> str:
+    low, high = min(row[field] for row in rows), max(row[field] for row in rows)
+    return f"{low:,}" if low == high else f"{low:,}-{high:,}"
+
+
+def _number(value: float, *, digits: int) -> str:
+    return "NaN" if math.isnan(value) else f"{value:,.{digits}f}"
+
+
+def _markdown(cell: str) -> str:
+    return " ".join(cell.replace("|", "\\|").replace("<", "&lt;").split())
+
+
+def _checked(row: object, where: str) -> dict:
+    if not isinstance(row, dict):
+        raise InputError(f"{where}: expected an object, found {type(row).__name__}")
+    where = f"{where} ({typed(row, 'name', str, where)}, seed {typed(row, 'seed', int, where)})"
+    for field in ("epochs", "trainable_params", "total_params"):
+        typed(row, field, int, where)
+    validation = typed(row, "validation", dict, where)
+    typed(validation, "n", int, f"{where}: validation")
+    scores = {field: number(validation, field, f"{where}: validation") for field in ("accuracy", "loss")}
+    if scores["accuracy"] < 0 or scores["accuracy"] > 1:
+        raise InputError(f"{where}: validation: 'accuracy': expected 0 to 1, found {scores['accuracy']}")
+    measured = {field: number(row, field, where) for field in ("seconds", "images_per_second")}
+    return row | measured | {"validation": validation | scores}
