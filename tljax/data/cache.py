@@ -116,14 +116,14 @@ def _read(stem: pathlib.Path, *, count: int, size: int) -> Stored | None:
     """The stored rows, or None where there are none, or not whole: every byte is checked."""
     try:
         meta = json.loads(stem.with_suffix(".json").read_text())
-        array = np.load(stem.with_suffix(".npy"), mmap_mode="r")
-        expected, good = meta["sha256"], meta["good"]
-        corrupt = {int(i): reason for i, reason in meta["corrupt"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        array = np.lib.format.open_memmap(stem.with_suffix(".npy"), mode="r")
+        good, corrupt = int(meta["good"]), {int(i): str(reason) for i, reason in meta["corrupt"].items()}
+        expected = meta["sha256"]
+    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError):
         return None
     if array.shape != (count, size, size, 3) or array.dtype != np.uint8 or good + len(corrupt) != count:
         return None
     digest = hashlib.sha256()
     for start in range(0, good, CHUNK):
-        digest.update(array[start : min(start + CHUNK, good)])
+        digest.update(array[start : min(start + CHUNK, good)].data)
     return (array[:good], corrupt) if digest.hexdigest() == expected else None

@@ -37,7 +37,7 @@ class Counts:
     corrupt: int = 0
 
 
-def prepare(data_dir: pathlib.Path, *, archive: Download = PUBLISHED, progress: bool = True) -> Counts:
+def prepare(data_dir: pathlib.Path, *, archive: Download, progress: bool) -> Counts:
     """Downloads the archive to `data_dir`/downloads and writes `data_dir`/cats_vs_dogs/4.0.1 from it.
 
     The set appears whole or not at all. InputError where the download or the writing fails.

@@ -105,6 +105,8 @@ def _refuse_empty(
     root: pathlib.Path, classes: tuple[str, ...], found: dict[str, list[tuple[str, str]]]
 ) -> None:
     """InputError for a split or a class without photographs."""
+    if not classes:
+        raise InputError(f"{root}: expected class folders, found none")
     looked_for = f"looked for {' '.join(EXTENSIONS)}"
     for split in found:
         if not found[split] and split != "test":

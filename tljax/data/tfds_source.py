@@ -3,11 +3,14 @@
 TFDS decodes with OpenCV where that is installed and Pillow elsewhere, and a palette image into its indices.
 """
 
+import contextlib
 import os
 import pathlib
+from collections.abc import Iterator
 
 import numpy as np
 import tensorflow_datasets as tfds
+from google.protobuf.json_format import ParseError
 from tensorflow_datasets.core import constants, read_only_builder, registered
 from tqdm import tqdm
 
@@ -29,65 +32,79 @@ def listings(
     folder = pathlib.Path(data_dir or os.environ.get("TFDS_DATA_DIR") or constants.DATA_DIR).expanduser()
     builder = _find(name, folder)
     if builder is None and name == cats_vs_dogs.NAME:
-        cats_vs_dogs.prepare(folder, progress=progress)
+        cats_vs_dogs.prepare(folder, archive=cats_vs_dogs.PUBLISHED, progress=progress)
         builder = _find(name, folder)
     if builder is None:
-        raise InputError(
-            f"tfds:{name}: expected a prepared set in {folder}, found none; {_how(name, folder)}"
-        )
-    image, label = _keys(name, builder.info.features)
-    splits = {"train": "train"}
+        found = f"expected a prepared set in {folder}, found none"
+        raise InputError(f"tfds:{name}: {found}; {_how(name, folder)}")
+    image, label, classes = _features(name, builder)
     validation = [split for split in VALIDATION if split in builder.info.splits]
-    if validation:
-        splits["validation"] = validation[0]
-    classes = tuple(builder.info.features[label].names)
-    return classes, {
-        ours: _listing(name, builder, theirs, image=image, label=label, folder=folder, progress=progress)
-        for ours, theirs in splits.items()
-    }
+    splits = {"train": "train"} | ({"validation": validation[0]} if validation else {})
+    found = {}
+    for ours, theirs in splits.items():
+        records = _records(name, builder, theirs, image=image, folder=folder)
+        with _damage_named(name, folder):
+            found[ours] = _listing(records, theirs, image=image, label=label, progress=progress)
+        if not np.isin(found[ours].labels, range(len(classes))).all():
+            raise InputError(
+                f"tfds:{name}: expected a label for every photograph of {theirs}, found some without"
+            )
+    return classes, found
 
 
 def _find(name: str, folder: pathlib.Path):
     """The builder of a set prepared in `folder`, or None. Only files are looked at: the set needs no code."""
     try:
-        return read_only_builder.builder_from_files(name, data_dir=folder)
+        with _damage_named(name, folder):
+            return read_only_builder.builder_from_files(name, data_dir=folder)
     except registered.DatasetNotFoundError:
         return None
-    except (ValueError, OSError) as error:
-        raise InputError(f"tfds:{name}: cannot be read from {folder} ({_one_line(error)})") from None
 
 
-def _keys(name: str, features) -> tuple[str, str]:
-    """The names of the one image and the one class label."""
-    found = dict(features) if isinstance(features, tfds.features.FeaturesDict) else {}
-    images = [key for key, feature in found.items() if isinstance(feature, tfds.features.Image)]
-    labels = [key for key, feature in found.items() if isinstance(feature, tfds.features.ClassLabel)]
+def _features(name: str, builder) -> tuple[str, str, tuple[str, ...]]:
+    """(key of the one image, key of the one class label, its classes)."""
+    features = builder.info.features
+    features = dict(features) if isinstance(features, tfds.features.FeaturesDict) else {}
+    images = [key for key, feature in features.items() if isinstance(feature, tfds.features.Image)]
+    labels = {
+        key: tuple(feature.names)
+        for key, feature in features.items()
+        if isinstance(feature, tfds.features.ClassLabel)
+    }
     if len(images) != 1 or len(labels) != 1:
-        raise InputError(f"tfds:{name}: expected one image and one class label, found {images} and {labels}")
-    return images[0], labels[0]
+        raise InputError(
+            f"tfds:{name}: expected one image and one class label, found {images} and {list(labels)}"
+        )
+    [(label, classes)] = labels.items()
+    return images[0], label, classes
 
 
-def _listing(
-    name: str, builder, split: str, *, image: str, label: str, folder: pathlib.Path, progress: bool
-) -> Listing:
-    """Reads every record once, for its digest, label and file name."""
-    try:
-        records = builder.as_data_source(split=split, decoders={image: tfds.decode.SkipDecoding()})
-    except (ValueError, NotImplementedError):
-        found = f"found {builder.info.file_format.value} files in {builder.data_dir}"
-        raise InputError(f"tfds:{name}: expected array_record, {found}; {_how(name, folder)}") from None
-    expected = builder.info.splits[split].num_examples
+def _records(name: str, builder, split: str, *, image: str, folder: pathlib.Path):
+    """Random access to a split, its images left encoded."""
+    info = builder.info
+    if split not in info.splits:
+        raise InputError(f"tfds:{name}: expected a split {split}, found {', '.join(info.splits) or 'none'}")
+    formats = [format.value for format in info.available_file_formats()]
+    if "array_record" not in formats:  # of parquet, TFDS loses examples without a word
+        found = f"found {', '.join(formats)} files in {builder.data_dir}"
+        raise InputError(f"tfds:{name}: expected array_record, {found}; {_how(name, 'ANOTHER_FOLDER')}")
+    skip = {image: tfds.decode.SkipDecoding()}
+    with _damage_named(name, folder):
+        records = builder.as_data_source(split=split, decoders=skip, file_format="array_record")
+    expected = info.splits[split].num_examples
     if len(records) != expected:
         raise InputError(f"tfds:{name}: expected {expected} photographs for {split}, found {len(records)}")
+    return records
+
+
+def _listing(records, split: str, *, image: str, label: str, progress: bool) -> Listing:
+    """Reads every record once, for its digest, label and file name."""
     ids, labels, digests = [], [], []
-    for i in tqdm(range(expected), desc=f"hash {split}", unit="img", disable=not progress):
+    for i in tqdm(range(len(records)), desc=f"hash {split}", unit="img", disable=not progress):
         record = records[i]
         ids.append(f"{split}/{_file_name(record, i)}")
         labels.append(int(record[label]))
         digests.append(photos.sha256(record[image]))
-    classes = builder.info.features[label].num_classes
-    if not all(0 <= value < classes for value in labels):
-        raise InputError(f"tfds:{name}: expected labels 0 to {classes - 1} for {split}, found others")
     return Listing(tuple(ids), np.array(labels, np.int32), tuple(digests), lambda i: records[i][image])
 
 
@@ -99,13 +116,21 @@ def _file_name(record: dict, index: int) -> str:
     return f"{index:06d}"
 
 
-def _how(name: str, folder: pathlib.Path) -> str:
+@contextlib.contextmanager
+def _damage_named(name: str, folder: pathlib.Path) -> Iterator[None]:
+    """InputError for what TFDS and array_record raise on bad names, damaged files and missing ones."""
+    try:
+        yield
+    except registered.DatasetNotFoundError:  # a ValueError, and no damage
+        raise
+    except (RuntimeError, ValueError, OSError, ParseError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"tfds:{name}: cannot be read from {folder} ({reason})") from None
+
+
+def _how(name: str, folder: pathlib.Path | str) -> str:
     """What to do about a set that is not there in a format that can be read without TensorFlow."""
     return (
         "prepare it once where TensorFlow is installed (pip install 'tljax[tf]'): "
         f"tfds build {name} --file_format=array_record --data_dir={folder}"
     )
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -1,0 +1,125 @@
+"""Class folders on disk -> classes, labels and names; and everything that is not such a folder."""
+
+import pathlib
+
+import pytest
+
+from tljax.data import folder
+from tljax.errors import InputError
+
+
+def plant(root: pathlib.Path, *paths: str) -> pathlib.Path:
+    """Each file holds its own path."""
+    for path in paths:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(path)
+    return root
+
+
+def listed(root: pathlib.Path):
+    return folder.listings(root, progress=False)
+
+
+@pytest.mark.parametrize("validation", ["validation", "val", "valid"])
+def test_one_class_list_for_all_splits(tmp_path, validation):
+    """Validation lacks cat, training lacks dog, and only test has eel: the labels hold nevertheless."""
+    plant(
+        tmp_path, "train/cat/1.jpg", "train/bee/2.jpg", f"{validation}/dog/3.jpg", f"{validation}/bee/4.jpg"
+    )
+    plant(tmp_path, "test/eel/5.jpg")
+    classes, found = listed(tmp_path)
+    assert classes == ("bee", "cat", "dog", "eel")
+    assert found["train"].ids == ("train/bee/2.jpg", "train/cat/1.jpg")
+    assert found["train"].labels.tolist() == [0, 1]
+    assert found["validation"].ids == (f"{validation}/bee/4.jpg", f"{validation}/dog/3.jpg")
+    assert found["validation"].labels.tolist() == [0, 2]
+    assert set(found) == {"train", "validation"}
+    assert found["train"].labels.dtype == "int32"
+
+
+def test_without_splits_everything_is_for_training(tmp_path):
+    plant(tmp_path, "dog/b.PNG", "dog/a.webp", "cat/z.JPeG", "cat/y.gif", "cat/x.bmp", "cat/w.jfif")
+    classes, found = listed(tmp_path)
+    assert classes == ("cat", "dog")
+    ids = ("cat/w.jfif", "cat/x.bmp", "cat/y.gif", "cat/z.JPeG", "dog/a.webp", "dog/b.PNG")
+    assert found["train"].ids == ids
+    assert found["train"].labels.tolist() == [0, 0, 0, 0, 1, 1]
+    assert [found["train"].read(i).decode() for i in range(6)] == list(ids)
+    assert set(found) == {"train"}
+
+
+def test_the_digest_is_the_files_sha256(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "1.jpg").write_bytes(b"abc")
+    plant(tmp_path, "b/1.jpg")
+    digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2, appendix B.1
+    assert listed(tmp_path)[1]["train"].digests[0] == digest
+
+
+def test_hidden_files_other_files_and_deeper_folders_are_not_looked_at(tmp_path):
+    plant(tmp_path, "a/1.jpg", "a/.2.jpg", "a/notes.txt", "a/deep/3.jpg", "a/folder.jpg/4.jpg", "b/5.jpg")
+    plant(tmp_path, ".git/6.jpg", "7.jpg", "README.md")
+    classes, found = listed(tmp_path)
+    assert classes == ("a", "b")
+    assert found["train"].ids == ("a/1.jpg", "b/5.jpg")
+
+
+def test_links_inside_the_folder_are_followed_and_links_out_of_it_refused(tmp_path):
+    root, outside = plant(tmp_path / "root", "a/1.jpg", "b/2.jpg"), plant(tmp_path / "outside", "3.jpg")
+    (root / "b" / "again.jpg").symlink_to(root / "a" / "1.jpg")
+    assert listed(root)[1]["train"].ids == ("a/1.jpg", "b/2.jpg", "b/again.jpg")
+    (root / "a" / "away.jpg").symlink_to(outside / "3.jpg")
+    with pytest.raises(InputError, match=r"root/a/away\.jpg: a link that leaves .*root,"):
+        listed(root)
+    (root / "a" / "away.jpg").unlink()
+    (root / "c").symlink_to(outside)
+    with pytest.raises(InputError, match=r"root/c: a link that leaves"):
+        listed(root)
+
+
+def test_the_folder_itself_may_be_a_link(tmp_path):
+    plant(tmp_path / "real", "a/1.jpg", "b/2.jpg")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    assert listed(tmp_path / "link")[1]["train"].ids == ("a/1.jpg", "b/2.jpg")
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    plant(tmp_path, "a/1.jpg", "b/2.jpg")
+    (tmp_path / "a" / "gone.jpg").symlink_to(tmp_path / "a" / "nothing.jpg")
+    with pytest.raises(InputError, match=r"a/gone\.jpg: cannot be read \(No such file"):
+        listed(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("paths", "message"),
+    [
+        ([], r"expected class folders, found none"),
+        (["1.jpg"], r"expected class folders, found none"),
+        (["train/1.jpg", "validation/2.jpg"], r"expected class folders, found none"),
+        (["a/1.txt", "b/2.txt"], r"no photograph in a class folder for train \(looked for \.jpg"),
+        (["a/1.jpg", "b/2.tiff"], r"no photograph in class b \(looked for \.jpg"),
+        (["train/a/1.jpg", "validation/readme.txt"], r"no photograph in a class folder for validation"),
+        (
+            ["validation/a/1.jpg", "validation/b/2.jpg"],
+            r"expected a train folder beside validation, found none",
+        ),
+        (
+            ["train/a/1.jpg", "val/a/2.jpg", "validation/a/2.jpg"],
+            r"one validation folder, found validation and val",
+        ),
+    ],
+)
+def test_what_is_not_a_data_set_is_one_line_that_names_the_folder(tmp_path, paths, message):
+    plant(tmp_path, *paths)
+    with pytest.raises(InputError, match=message) as caught:
+        listed(tmp_path)
+    assert str(caught.value).startswith(f"{tmp_path}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_path_and_a_file_are_not_folders(tmp_path):
+    with pytest.raises(InputError, match=r"/none: expected a folder of class folders, found nothing"):
+        listed(tmp_path / "none")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"/file: expected a folder of class folders, found a file"):
+        listed(tmp_path / "file")
