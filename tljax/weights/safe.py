@@ -48,7 +48,7 @@ def write(path: str | Path, weights: Weights) -> str:
         document = json.loads(json.dumps(document, allow_nan=False))  # as it will be read: tuples are lists
     except (TypeError, ValueError) as error:
         raise InputError(f"{path}: architecture and provenance must be plain JSON: {error}") from None
-    text = json.dumps(document | {"digest": _document_digest(document)})
+    text = json.dumps(document | {"digest": json_digest(document)})
     return _write_file(path, flat, text)
 
 
@@ -79,6 +79,12 @@ def read(path: str | Path) -> Weights:
     return Weights(
         params, document["architecture"], preprocess, tuple(document["classes"]), document["provenance"]
     )
+
+
+def json_digest(document: dict) -> str:
+    """sha256 of a plain JSON document, all but its own field `digest`."""
+    rest = {field: value for field, value in document.items() if field != "digest"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def _checked(flat: dict, *, where: Path) -> dict[str, np.ndarray]:
@@ -114,14 +120,9 @@ def _document(path: Path, metadata: dict[str, str]) -> dict:
         if not isinstance(document.get(field), kind):
             found = f"{document.get(field)!r}"[:40]
             raise InputError(f"{path}: metadata: {field}: expected a {kind.__name__}, found {found}")
-    if document.get("digest") != _document_digest(document):
+    if document.get("digest") != json_digest(document):
         raise InputError(f"{path}: metadata is not what was written (sha256)")
     return document
-
-
-def _document_digest(document: dict) -> str:
-    rest = {field: value for field, value in document.items() if field != "digest"}
-    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def _write_file(path: Path, flat: dict[str, np.ndarray], text: str) -> str:

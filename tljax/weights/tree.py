@@ -35,7 +35,7 @@ def merge(loaded: Mapping, init: Mapping, *, leave_out: Iterable[str] = ()) -> d
     left_out = _matching(leave_out, sorted(ours.keys() | theirs.keys()))
     wanted, given = ours.keys() - left_out, theirs.keys() - left_out
     unequal = [
-        f"! {name} expected {_kind(ours[name])}, found {_kind(theirs[name])}"
+        f"! {name} expected {kind(ours[name])}, found {kind(theirs[name])}"
         for name in sorted(wanted & given)
         if theirs[name].shape != ours[name].shape or not np.can_cast(theirs[name].dtype, ours[name].dtype)
     ]
@@ -44,7 +44,10 @@ def merge(loaded: Mapping, init: Mapping, *, leave_out: Iterable[str] = ()) -> d
     return nest("merge", ours | taken)
 
 
-def compare(problem: str, *, found: Iterable[str], expected: Iterable[str], unequal: Iterable[str] = ()):
+def compare(
+    problem: str, *, found: Iterable[str], expected: Iterable[str], unequal: Iterable[str] = ()
+) -> None:
+    """InputError listing names that are missing (-) or extra (+), then the lines of `unequal`."""
     found, expected = set(found), set(expected)
     missing = [f"- {name}" for name in sorted(expected - found)]
     extra = [f"+ {name}" for name in sorted(found - expected)]
@@ -52,13 +55,20 @@ def compare(problem: str, *, found: Iterable[str], expected: Iterable[str], uneq
         raise InputError(f"{problem} (- missing, + extra): {'; '.join(lines)}")
 
 
+def kind(leaf) -> str:
+    """dtype and shape of anything that has them, as messages write them: `float32[8, 2]`."""
+    return f"{leaf.dtype}{list(leaf.shape)}"
+
+
 def flatten(tree: Mapping) -> dict:
+    """Nested dicts -> {"block5_conv1/kernel": leaf}; empty dicts vanish."""
     from flax import traverse_util
 
     return traverse_util.flatten_dict(dict(tree), sep="/")
 
 
 def nest(where: str | Path, flat: dict) -> dict:
+    """The inverse of `flatten`; InputError, beginning with `where`, if a path is both a leaf and a folder."""
     from flax import traverse_util
 
     for name in flat:
@@ -78,7 +88,3 @@ def _matching(patterns: Iterable[str], names: list[str]) -> set[str]:
             raise InputError(f"leave_out {pattern!r} matches no leaf; leaves are {', '.join(names)}")
         matching |= matched
     return matching
-
-
-def _kind(leaf) -> str:
-    return f"{leaf.dtype}{list(leaf.shape)}"

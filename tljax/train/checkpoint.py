@@ -1,0 +1,200 @@
+"""Training states on disk: Orbax, with the digests it lacks, keeping the latest and the best.
+
+A state is any dataclass pytree with `step`, `params`, `model_state` and `opt_state`. Orbax restores a flipped
+bit and casts to another dtype without a word; here each is an InputError that names the leaf.
+"""
+
+import dataclasses
+import json
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import SingleDeviceSharding
+
+from tljax.errors import InputError
+from tljax.weights.safe import json_digest
+from tljax.weights.tree import compare, kind, leaf_digest, nest
+
+MONITOR = "accuracy"  # the metric that makes a checkpoint the best; higher is better
+
+
+def save(
+    directory: str | Path,
+    step: int,
+    *,
+    state: Any,
+    meta: dict,
+    metrics: Mapping[str, float],
+    monitor: str = MONITOR,
+) -> None:
+    """Save, and keep only the latest and the best; whole on disk when it returns, or not there at all.
+
+    `meta` is plain JSON of the caller's. Steps must grow. A NaN or infinite `monitor` is never the best.
+    """
+    import orbax.checkpoint as ocp
+
+    if monitor not in metrics:
+        raise InputError(f"{directory}: step {step}: expected the metric {monitor}, found {sorted(metrics)}")
+    items = {name: item for name, item in _items(state).items() if jax.tree.leaves(item)}
+    record = {"meta": meta, "leaves": {name: _describe(name, leaf) for name, leaf in _leaves(items).items()}}
+    try:
+        record = json.loads(json.dumps(record))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{directory}: step {step}: meta must be plain JSON: {error}") from None
+    record["digest"] = json_digest(record)
+    args = {name: ocp.args.StandardSave(item) for name, item in items.items()}
+    with _manager(directory, monitor=monitor) as manager:
+        saved = manager.save(
+            step,
+            args=ocp.args.Composite(**args, meta=ocp.args.JsonSave(record)),
+            metrics={name: float(value) for name, value in metrics.items()},
+        )
+        manager.wait_until_finished()
+        if not saved:
+            raise InputError(f"{directory}: step {step}: expected a step after {manager.latest_step()}")
+
+
+def latest_step(directory: str | Path) -> int | None:
+    """The last step saved, or None."""
+    return max(_metrics(directory), default=None)
+
+
+def best_step(directory: str | Path, *, monitor: str = MONITOR) -> int | None:
+    """The step of the highest finite `monitor`, the later of equals; None where there is none."""
+    scores = {step: _score(metrics, monitor) for step, metrics in _metrics(directory).items()}
+    finite = {step: score for step, score in scores.items() if score > -math.inf}
+    return max(finite, key=lambda step: (finite[step], step), default=None)
+
+
+def restore(directory: str | Path, step: int, target: Any) -> tuple[Any, dict]:
+    """`(state, meta)` as saved, on the shardings of `target`: a state of arrays or jax.ShapeDtypeStruct.
+
+    Leaves of `target` without a sharding go to the first device. Fields that are not saved stay `target`'s.
+    """
+    where, items = _where(directory, step), _items(target)
+    with _open(directory, step) as (manager, record):
+        _check_fit(where, record["leaves"], _leaves(items))
+        read = _read(manager, where, step, items)
+    _verify(where, record["leaves"], _leaves(read))
+    read["step"] = read["step"]["step"]
+    return dataclasses.replace(target, **read), record["meta"]
+
+
+def restore_params(directory: str | Path, step: int) -> tuple[dict, dict]:
+    """`(params, meta)`, params as nested numpy arrays: for predicting, without knowing the optimizer."""
+    where = _where(directory, step)
+    with _open(directory, step) as (manager, record):
+        leaves = {name: leaf for name, leaf in record["leaves"].items() if name.startswith("params/")}
+        flat = {name: jax.ShapeDtypeStruct(leaf["shape"], leaf["dtype"]) for name, leaf in leaves.items()}
+        read = _read(manager, where, step, nest(where, flat))
+    _verify(where, leaves, _leaves(read))
+    return jax.tree.map(np.asarray, read.get("params", {})), record["meta"]
+
+
+def _items(state: Any) -> dict[str, Any]:
+    # Entries of their own, so that params can be read alone; Orbax refuses a bare array as an entry.
+    whole = {name: getattr(state, name) for name in ("params", "model_state", "opt_state")}
+    return {"step": {"step": state.step}, **whole}
+
+
+def _leaves(items: dict[str, Any]) -> dict[str, Any]:
+    leaves = jax.tree_util.tree_leaves_with_path(items)
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
+
+
+def _describe(name: str, leaf: Any) -> dict[str, Any]:
+    return {"dtype": str(leaf.dtype), "shape": list(leaf.shape), "sha256": leaf_digest(name, leaf)}
+
+
+def _check_fit(where: str, saved: dict[str, dict], wanted: dict[str, Any]) -> None:
+    unequal = [
+        f"! {name} expected {kind(leaf)}, found {saved[name]['dtype']}{saved[name]['shape']}"
+        for name, leaf in wanted.items()
+        if name in saved and kind(leaf) != f"{saved[name]['dtype']}{saved[name]['shape']}"
+    ]
+    compare(f"{where} does not fit the state", found=saved, expected=wanted, unequal=unequal)
+
+
+def _verify(where: str, saved: dict[str, dict], read: dict[str, Any]) -> None:
+    for name, leaf in read.items():
+        if leaf_digest(name, leaf) != saved[name]["sha256"]:
+            raise InputError(f"{where}: leaf {name}: its bytes are not those that were saved (sha256)")
+
+
+def _read(manager: Any, where: str, step: int, items: dict[str, Any]) -> dict[str, Any]:
+    import orbax.checkpoint as ocp
+
+    abstract = jax.tree.map(_abstract, items)
+    args = {name: ocp.args.StandardRestore(item) for name, item in abstract.items() if jax.tree.leaves(item)}
+    return items | _restored(manager, where, step, args)
+
+
+def _restored(manager: Any, where: str, step: int, args: dict[str, Any]) -> dict[str, Any]:
+    import orbax.checkpoint as ocp
+
+    try:
+        return dict(manager.restore(step, args=ocp.args.Composite(**args)).items())
+    except Exception as error:  # Orbax passes on whatever the file system, zarr or JSON raised
+        raise InputError(f"{where}: cannot be read: {' '.join(str(error).split())[:200]}") from None
+
+
+def _abstract(leaf: Any) -> jax.ShapeDtypeStruct:
+    sharding = getattr(leaf, "sharding", None) or SingleDeviceSharding(jax.devices()[0])
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+
+
+@contextmanager
+def _open(directory: str | Path, step: int) -> Iterator[tuple[Any, dict]]:
+    import orbax.checkpoint as ocp
+
+    where = _where(directory, step)
+    if step not in (steps := sorted(_metrics(directory))):
+        raise InputError(f"{where}: no such checkpoint; found steps {steps}")
+    with _manager(directory, read_only=True) as manager:
+        record = _restored(manager, where, step, {"meta": ocp.args.JsonRestore()})["meta"]
+        if not isinstance(record, dict) or record.get("digest") != json_digest(record):
+            raise InputError(f"{where}: meta is not what was saved (sha256)")
+        yield manager, record
+
+
+def _metrics(directory: str | Path) -> dict[int, dict]:
+    if not Path(directory).is_dir():
+        return {}
+    with _manager(directory, read_only=True) as manager:
+        # Orbax counts any folder named like a number; ours hold a record.
+        whole = [step for step in manager.all_steps() if Path(_where(directory, step), "meta").is_dir()]
+        return {step: manager.metrics(step) or {} for step in whole}
+
+
+def _where(directory: str | Path, step: int) -> str:
+    return str(Path(directory).resolve() / f"{step:06d}")
+
+
+def _score(metrics: Mapping[str, float], monitor: str) -> float:
+    value = metrics.get(monitor, -math.inf)
+    return value if math.isfinite(value) else -math.inf  # Orbax would take NaN for the best and drop the best
+
+
+def _manager(directory: str | Path, *, monitor: str = MONITOR, read_only: bool = False) -> Any:
+    import orbax.checkpoint as ocp
+    from orbax.checkpoint.checkpoint_managers import preservation_policy as keep
+
+    def score(metrics: dict) -> float:
+        return _score(metrics, monitor)
+
+    policy = keep.AnyPreservationPolicy([keep.LatestN(1), keep.BestN(get_metric_fn=score, n=1)])
+    options = ocp.CheckpointManagerOptions(
+        best_fn=score,  # without it Orbax takes the metrics and does not write them
+        preservation_policy=policy,
+        cleanup_tmp_directories=not read_only,  # what a killed save left behind
+        step_format_fixed_length=6,
+        enable_async_checkpointing=False,
+        create=not read_only,
+        read_only=read_only,
+    )
+    return ocp.CheckpointManager(Path(directory).resolve(), options=options)
