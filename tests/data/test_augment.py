@@ -13,6 +13,7 @@ from tljax.errors import InputError
 pytestmark = pytest.mark.filterwarnings("ignore:Please import `affine_transform`:DeprecationWarning")
 
 RANGES = Augment()
+keys_of = jax.vmap(jax.random.fold_in, (None, 0))
 KEY = jax.random.fold_in(jax.random.key(7), 3)
 EXAMPLE = np.array([11, 4, 7, 900, 0, 2], np.int32)
 augment = jax.jit(functools.partial(augment_batch, ranges=RANGES))
@@ -21,9 +22,8 @@ augment = jax.jit(functools.partial(augment_batch, ranges=RANGES))
 @jax.jit
 def drawn(strength=1.0):
     """20,000 warps for pictures of 40 x 60: enough for statistics, and one compilation for the module."""
-    return draw(
-        KEY, example=jnp.arange(20_000), height=40, width=60, ranges=RANGES, strength=jnp.float32(strength)
-    )
+    keys = keys_of(KEY, jnp.arange(20_000))
+    return draw(keys, height=40, width=60, ranges=RANGES, strength=jnp.float32(strength))
 
 
 def pictures(n, height, width, seed=0):
@@ -119,20 +119,20 @@ def test_draws_fill_their_ranges_uniformly_and_independently():
 
 def test_picture_depends_on_key_and_example_only():
     images = pictures(6, 24, 24)
-    whole = augment(images, key=KEY, example=EXAMPLE, strength=1.0)
+    whole = augment(images, keys=keys_of(KEY, EXAMPLE), strength=1.0)
     order = np.array([3, 0, 5])
-    part = augment(images[order], key=KEY, example=EXAMPLE[order], strength=1.0)
+    part = augment(images[order], keys=keys_of(KEY, EXAMPLE[order]), strength=1.0)
     np.testing.assert_allclose(part, whole[order], atol=1e-3)
     same = np.stack([images[0]] * 6)
-    others = augment(same, key=KEY, example=EXAMPLE, strength=1.0)
-    next_epoch = augment(same, key=jax.random.fold_in(jax.random.key(7), 4), example=EXAMPLE, strength=1.0)
+    others = augment(same, keys=keys_of(KEY, EXAMPLE), strength=1.0)
+    next_epoch = augment(same, keys=keys_of(jax.random.fold_in(jax.random.key(7), 4), EXAMPLE), strength=1.0)
     assert all(np.abs(whole[0] - other).max() > 10 for other in [*others[1:], next_epoch[0]])
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_strength_scales_the_ranges_and_zero_is_the_identity(dtype):
     images = pictures(6, 24, 24).astype(dtype)
-    still = augment(images, key=KEY, example=EXAMPLE, strength=0.0)
+    still = augment(images, keys=keys_of(KEY, EXAMPLE), strength=0.0)
     assert still.dtype == jnp.float32
     np.testing.assert_array_equal(still, images)
     full, half = drawn(1.0), drawn(0.5)
@@ -145,7 +145,7 @@ def test_empty_ranges_are_the_identity_and_a_static_argument():
     still = Augment(0.0, 0.0, 0.0, 0.0, 0.0, horizontal_flip=False)
     images = pictures(6, 24, 24)
     jitted = jax.jit(augment_batch, static_argnames="ranges")
-    np.testing.assert_array_equal(jitted(images, key=KEY, example=EXAMPLE, ranges=still), images)
+    np.testing.assert_array_equal(jitted(images, keys=keys_of(KEY, EXAMPLE), ranges=still), images)
 
 
 def test_one_trace_for_all_epochs_and_strengths_and_same_under_scan_and_vmap():
@@ -154,7 +154,7 @@ def test_one_trace_for_all_epochs_and_strengths_and_same_under_scan_and_vmap():
     @jax.jit
     def run(key, strength):
         traces.append(1)
-        return augment_batch(images, key=key, example=EXAMPLE, ranges=RANGES, strength=strength)
+        return augment_batch(images, keys=keys_of(key, EXAMPLE), ranges=RANGES, strength=strength)
 
     keys, strengths = jax.random.split(KEY, 3), np.float32([0.3, 1.0, 0.7])
     one_by_one = np.stack([run(keys[i], strengths[i]) for i in range(3)])

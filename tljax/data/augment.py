@@ -1,4 +1,4 @@
-"""One random affine warp per picture, on the device, keyed by (seed, epoch, example)."""
+"""One random affine warp per picture, on the device, with a key per picture."""
 
 import dataclasses
 import math
@@ -46,13 +46,12 @@ class Params(NamedTuple):
     flip: jax.Array
 
 
-def draw(key, *, example, height: int, width: int, ranges: Augment, strength=1.0) -> Params:
-    """Draw a warp for each example index (int [B]), a function of `key` and that index alone.
+def draw(keys, *, height: int, width: int, ranges: Augment, strength=1.0) -> Params:
+    """Draw a warp for each key (typed, [B]), a function of that key alone.
 
     The ranges are those of Keras's `ImageDataGenerator.get_random_transform` times `strength`, which may be
     traced. Strength 0 is the identity: the flip's probability shrinks with it, and stays one half above 1.
     """
-    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.asarray(example))
     uniform = jax.vmap(lambda k: jax.random.uniform(k, (7,), jnp.float32))(keys)
     signed = strength * (2.0 * uniform - 1.0)
     return Params(
@@ -123,12 +122,12 @@ def warp(images, A, b):
     return jax.vmap(one)(images, A, b)
 
 
-def augment_batch(images, *, key, example, ranges: Augment, strength=1.0) -> jax.Array:
+def augment_batch(images, *, keys, ranges: Augment, strength=1.0) -> jax.Array:
     """Warp [B, H, W, 3] (uint8, or float in 0..255) at random: float32 [B, H, W, 3] in 0..255.
 
-    `key` is `fold_in(jax.random.key(seed), epoch)` and `example` int [B] its index in the training set, so a
-    picture does not depend on the batch it is drawn in.
+    `keys` [B] are typed keys, one a picture (`draws.example_keys`), so a picture does not depend on the batch it is
+    drawn in.
     """
     _, height, width, _ = images.shape
-    params = draw(key, example=example, height=height, width=width, ranges=ranges, strength=strength)
+    params = draw(keys, height=height, width=width, ranges=ranges, strength=strength)
     return warp(images, *matrices(params, height=height, width=width))

@@ -5,8 +5,10 @@ bit and casts to another dtype without a word; here each is an InputError that n
 """
 
 import dataclasses
+import gc
 import json
 import math
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -140,7 +142,23 @@ def _restored(manager: Any, where: str, step: int, args: dict[str, Any]) -> dict
     try:
         return dict(manager.restore(step, args=ocp.args.Composite(**args)).items())
     except Exception as error:  # Orbax passes on whatever the file system, zarr or JSON raised
-        raise InputError(f"{where}: cannot be read: {' '.join(str(error).split())[:200]}") from None
+        reason = " ".join(str(_root(error)).split())[:200]
+    _bury_coroutines()
+    raise InputError(f"{where}: cannot be read: {reason}")
+
+
+def _root(error: BaseException) -> BaseException:
+    cause = error.__cause__ or error.__context__
+    return _root(cause) if cause else error
+
+
+def _bury_coroutines() -> None:
+    # A failed read leaves suspended coroutines, each of which prints a page of settings when it is collected.
+    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
+    try:
+        gc.collect()
+    finally:
+        sys.unraisablehook = hook
 
 
 def _abstract(leaf: Any) -> jax.ShapeDtypeStruct:
@@ -195,6 +213,5 @@ def _manager(directory: str | Path, *, monitor: str = MONITOR, read_only: bool =
         step_format_fixed_length=6,
         enable_async_checkpointing=False,
         create=not read_only,
-        read_only=read_only,
     )
     return ocp.CheckpointManager(Path(directory).resolve(), options=options)

@@ -1,0 +1,51 @@
+"""A network as data -> its Flax module, and its first parameters."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from tljax.errors import InputError
+from tljax.models.cnn import CNN
+from tljax.models.heads import Classifier, Head, outputs_for
+from tljax.models.vgg import VGG16
+
+
+@dataclass(frozen=True)
+class Network:
+    """Which base and which head. The defaults are the lecture's rung 3."""
+
+    base: str = "vgg16"  # or cnn, the lecture's network from scratch
+    width: float = 1.0  # VGG16: channels times this
+    norm: bool = False  # VGG16: batch normalisation, for pretraining
+    padding: str = "VALID"  # CNN: SAME takes images under 46 x 46
+    hidden: int = 256  # units of the head's hidden layer; 0 is a linear probe
+    dropout_flat: bool = False  # dropout before the hidden layer
+    dropout_hidden: bool = False  # dropout after the hidden layer
+
+
+def classifier(
+    network: Network, *, classes: int, frozen: frozenset[str] = frozenset(), dtype: Any = jnp.float32
+) -> Classifier:
+    """The module for a number of classes. `frozen` names the base's layers whose batch statistics stay as they are."""
+    if network.base == "cnn":
+        base: Any = CNN(padding=network.padding, dtype=dtype)
+    elif network.base == "vgg16":
+        base = VGG16(width=network.width, norm=network.norm, frozen=frozen, dtype=dtype)
+    else:
+        raise InputError(f"unknown base {network.base!r}; cnn or vgg16")
+    head = Head(
+        outputs=outputs_for(classes),
+        hidden=network.hidden,
+        dropout_flat=network.dropout_flat,
+        dropout_hidden=network.dropout_hidden,
+        dtype=dtype,
+    )
+    return Classifier(base=base, head=head)
+
+
+def init(module: Classifier, *, key: Array, size: int) -> dict[str, Any]:
+    """Fresh variables for `size` x `size` images: `{"params": {"base", "head"}}`, and `batch_stats` with `norm`."""
+    return jax.jit(module.init)(key, jnp.zeros((1, size, size, 3), jnp.float32))

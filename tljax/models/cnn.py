@@ -1,0 +1,38 @@
+"""The lecture's convolutional network from scratch: 3,453,121 parameters with its head at 150 x 150 x 3."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax import Array
+
+from tljax.errors import InputError
+from tljax.models.layers import Conv
+
+_CHANNELS = (32, 64, 128, 128)
+MIN_SIZE = 46  # below it nothing is left of the image after four unpadded convolutions and poolings
+
+
+class CNN(nn.Module):
+    """Four times 3 x 3 convolution, relu, 2 x 2 max pooling: `[N, H, W, 3]` -> `(features, out)`.
+
+    `padding` is VALID in the lecture; SAME is for images too small for it.
+    """
+
+    padding: str = "VALID"
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool = False) -> tuple[Array, dict[str, Array]]:
+        del train  # nothing here behaves differently in training
+        out: dict[str, Array] = {}
+        if self.padding == "VALID" and min(x.shape[1:3]) < MIN_SIZE:
+            raise InputError(
+                f"the scratch CNN needs images of {MIN_SIZE} x {MIN_SIZE} or larger, found {x.shape[1]} x {x.shape[2]}; "
+                'padding="SAME" takes smaller ones'
+            )
+        for i, features in enumerate(_CHANNELS, start=1):
+            conv = Conv(features, padding=self.padding, dtype=self.dtype, name=f"conv{i}")
+            out[f"conv{i}"], x = conv(x, pool=True)
+            out[f"pool{i}"] = x
+        return x, out

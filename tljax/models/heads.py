@@ -1,0 +1,81 @@
+"""A classifier is a base and a head: `params["base"]`, `params["head"]`."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax import Array
+
+from tljax.models.layers import dropout
+
+
+class Head(nn.Module):
+    """Flatten, dropout, dense with relu, dropout, dense: features `[N, ...]` -> `(logits [N, outputs] f32, out)`.
+
+    The lecture has its dropout before the hidden layer in the network from scratch and after it on saved features.
+    `outputs` is 1 for two classes (a sigmoid) and the number of classes beyond (a softmax). `hidden=0` is a linear
+    probe.
+    """
+
+    outputs: int
+    hidden: int = 256
+    dropout_flat: bool = False
+    dropout_hidden: bool = False
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, x: Array, *, train: bool = False, rate: Array | float = 0.0, keys: Array | None = None
+    ) -> tuple[Array, dict[str, Array]]:
+        """`rate` is the dropout rate, traced or not; `keys` `[N]`, one per example, are needed when it is on."""
+        out: dict[str, Array] = {}
+        x = x.reshape(x.shape[0], -1).astype(self.dtype)
+        if train and self.dropout_flat:
+            x = dropout(x, rate=rate, keys=_needed(keys))
+        if self.hidden:
+            x = out["fc1"] = nn.relu(_dense(self.hidden, self.dtype, "fc1")(x))
+            if train and self.dropout_hidden:
+                x = dropout(x, rate=rate, keys=_needed(keys))
+        logits = _dense(self.outputs, self.dtype, "predictions")(x).astype(jnp.float32)
+        out["predictions"] = logits
+        return logits, out
+
+
+def outputs_for(classes: int) -> int:
+    """Number of logits for a number of classes: one for two, else one each."""
+    return 1 if classes == 2 else classes
+
+
+class Classifier(nn.Module):
+    """`base` then `head`: `[N, H, W, 3]` -> `(logits, out)`, `out` keyed `base/LAYER` and `head/LAYER`."""
+
+    base: nn.Module
+    head: nn.Module
+
+    def __call__(
+        self,
+        x: Array,
+        *,
+        train: bool = False,
+        rate: Array | float = 0.0,
+        keys: Array | None = None,
+        start: str | None = None,
+    ) -> tuple[Array, dict[str, Array]]:
+        """`start` names the first layer to run when `x` is a cached activation: a layer of the base, or "head"."""
+        out: dict[str, Array] = {}
+        if start != "head":
+            options = {} if start is None else {"start": start}
+            x, base_out = self.base(x, train=train, **options)
+            out |= {f"base/{name}": value for name, value in base_out.items()}
+        logits, head_out = self.head(x, train=train, rate=rate, keys=keys)
+        return logits, out | {f"head/{name}": value for name, value in head_out.items()}
+
+
+def _dense(features: int, dtype: Any, name: str) -> nn.Dense:
+    return nn.Dense(features, dtype=dtype, kernel_init=nn.initializers.glorot_uniform(), name=name)
+
+
+def _needed(keys: Array | None) -> Array:
+    if keys is None:
+        raise ValueError("dropout in training needs `keys`, one per example")
+    return keys

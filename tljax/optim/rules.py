@@ -1,0 +1,99 @@
+"""What moves, and how far: one ordered list of `(pattern, multiplier or None)` over parameter paths.
+
+`[("head/.*", 1.0), ("base/block5_.*", 0.1), (".*", None)]`: a pattern must match a whole slash path, the first match
+wins, a number multiplies the stage's rate, None freezes. A parameter that no rule covers is an error, and so is a rule
+that decides nothing: a typing mistake in a pattern never passes silently.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from tljax.errors import InputError
+
+Rules = Sequence[tuple[str, float | None]]
+
+
+def labels(paths: Iterable[str], rules: Rules) -> dict[str, str]:
+    """The pattern that decides each path. InputError names an uncovered path, an unused or a malformed rule."""
+    compiled = [(pattern, _compile(pattern)) for pattern, multiplier in _checked(rules)]
+    decided: dict[str, str] = {}
+    for path in paths:
+        matches = [pattern for pattern, regex in compiled if regex.fullmatch(path)]
+        if not matches:
+            raise InputError(f"no rule covers the parameter {path!r}; rules: {[p for p, _ in rules]}")
+        decided[path] = matches[0]
+    unused = [pattern for pattern, _ in rules if pattern not in decided.values()]
+    if unused:
+        raise InputError(f"the rule {unused[0]!r} decides no parameter; parameters: {sorted(decided)}")
+    return decided
+
+
+def multipliers(rules: Rules) -> dict[str, float]:
+    """Pattern -> multiplier of the rules that train."""
+    return {pattern: multiplier for pattern, multiplier in rules if multiplier is not None}
+
+
+def split(params: Mapping[str, Any], rules: Rules) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A nested tree -> `(trainable, frozen)`, both flat: slash path -> leaf."""
+    flat = flatten(params)
+    decided, rates = labels(flat, rules), multipliers(rules)
+    trainable = {path: leaf for path, leaf in flat.items() if decided[path] in rates}
+    return trainable, {path: leaf for path, leaf in flat.items() if path not in trainable}
+
+
+def merge(trainable: Mapping[str, Any], frozen: Mapping[str, Any]) -> dict[str, Any]:
+    """The inverse of `split`: two flat trees -> one nested tree."""
+    return unflatten_dict({**frozen, **trainable}, sep="/")
+
+
+def flatten(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested tree -> slash path -> leaf."""
+    return flatten_dict(tree, sep="/")
+
+
+def frozen_layers(params: Mapping[str, Any], rules: Rules) -> frozenset[str]:
+    """Slash paths of the layers (`base/block1_conv1`) of which no parameter trains, nested ones included."""
+    trainable, frozen = split(params, rules)
+    moving = {layer for path in trainable for layer in _ancestors(path)}
+    return frozenset(layer for path in frozen for layer in _ancestors(path) if layer not in moving)
+
+
+def discriminative(groups: Sequence[str | Sequence[str]], *, factor: float, freeze: str | None = None) -> Rules:
+    """Rules for layer groups listed from input to output, each at a rate `factor` times smaller than the next later one.
+
+    A group is a pattern or several; the last group has multiplier 1. `freeze` is a pattern for what stays frozen.
+    """
+    if not factor >= 1:
+        raise InputError(f"factor must be 1 or more (earlier layers move less), found {factor}")
+    rules: list[tuple[str, float | None]] = []
+    for distance, group in enumerate(reversed(groups)):
+        patterns = [group] if isinstance(group, str) else group
+        rules += [(pattern, factor**-distance) for pattern in patterns]
+    return (*rules, *([(freeze, None)] if freeze else []))
+
+
+def _ancestors(path: str) -> list[str]:
+    parts = path.split("/")
+    return ["/".join(parts[:i]) for i in range(1, len(parts))]
+
+
+def _checked(rules: Rules) -> Rules:
+    for pattern, multiplier in rules:
+        if multiplier is not None and not (isinstance(multiplier, int | float) and 0 < multiplier < float("inf")):
+            raise InputError(f"the rule {pattern!r} has multiplier {multiplier!r}; a positive number, or None to freeze")
+    seen: set[str] = set()
+    for pattern, _ in rules:
+        if pattern in seen:
+            raise InputError(f"the rule {pattern!r} is listed twice")
+        seen.add(pattern)
+    return rules
+
+
+def _compile(pattern: str) -> re.Pattern[str]:
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        raise InputError(f"the rule {pattern!r} is not a regular expression: {error}") from None

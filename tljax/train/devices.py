@@ -1,0 +1,66 @@
+"""The same step on one device or many: `jit` over a mesh by default, `pmap` as a thin wrapper."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from tljax.errors import InputError
+from tljax.models import ops
+
+AXIS = "data"
+
+
+def mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
+    """A one-dimensional mesh over these devices (all, by default); batches are split along it."""
+    devices = jax.devices() if devices is None else devices
+    return jax.make_mesh((len(devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices)
+
+
+def replicated(over: Mesh) -> NamedSharding:
+    """The whole array on every device."""
+    return NamedSharding(over, P())
+
+
+def split_batch(over: Mesh, *, axis: int = 0) -> NamedSharding:
+    """The batch axis in equal parts, one a device."""
+    return NamedSharding(over, P(*[None] * axis, AXIS))
+
+
+def check_batch(batch_size: int, over: Mesh) -> None:
+    """InputError unless the devices can have equal parts of a batch."""
+    if batch_size % over.size:
+        raise InputError(f"batch size {batch_size} cannot be split over {over.size} devices; take a multiple of {over.size}")
+
+
+def jit_step(step: Callable[..., Any], over: Mesh) -> Any:
+    """A train step `(state, batch, hyper)` over a mesh: state and hyperparameters everywhere, the batch split.
+
+    The state is donated. Results do not depend on the number of devices, but for the order of sums.
+    """
+    whole, parts = replicated(over), split_batch(over)
+    return ops.jit(step, in_shardings=(whole, parts, whole), out_shardings=whole, donate_argnums=0)
+
+
+def pmap_step(step: Callable[..., Any], devices: Sequence[jax.Device] | None = None) -> Callable[..., Any]:
+    """The same under `jax.pmap`, for a step made with `axis_name=AXIS`; takes and returns what `jit_step` does."""
+    devices = jax.devices() if devices is None else devices
+    mapped = jax.pmap(step, axis_name=AXIS, in_axes=(None, 0, None), out_axes=None, devices=devices)
+
+    def call(state: Any, batch: Any, hyper: Any) -> Any:
+        parts = jax.tree.map(lambda x: x.reshape(len(devices), -1, *x.shape[1:]), batch)
+        return mapped(state, parts, hyper)
+
+    return call
+
+
+def put(tree: Any, sharding: NamedSharding) -> Any:
+    """A tree on the devices. Copied: a donated step never deletes what the caller still holds."""
+    return jax.tree.map(lambda x: jax.device_put(x if _is_key(x) else np.array(x), sharding), tree)
+
+
+def _is_key(x: Any) -> bool:
+    return isinstance(x, jax.Array) and jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)

@@ -1,0 +1,72 @@
+"""Masked sums over a split, every example exactly once."""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.sharding import Mesh
+
+from tljax.models import ops
+from tljax.train import devices
+from tljax.train.feed import Examples, feed, fits
+from tljax.train.step import State, make_eval_step
+
+_CHUNK = 32  # batches a compiled call
+
+
+def make_evaluate(
+    *, apply: Callable[..., Any], prepare: Callable[[Array], Array], examples: Examples, batch_size: int, over: Mesh
+) -> Callable[[State], dict[str, float]]:
+    """A function `state -> {"loss", "accuracy", "n"}`: means over all examples.
+
+    `prepare` makes the network's input of a batch of `examples.inputs`. The last batch is padded and masked, sums are
+    divided at the end, in float64.
+    """
+    devices.check_batch(batch_size, over)
+    program = ops.jit(_program(make_eval_step(apply=apply), prepare))
+    batches = _batches(len(examples), batch_size)
+    resident = fits(examples.inputs)
+
+    def pools() -> Iterator[tuple[Array, np.ndarray]]:
+        return feed(examples.inputs, (rows for rows, _ in batches), over=over, resident=resident)
+
+    kept = list(pools()) if resident else None
+
+    def evaluate(state: State) -> dict[str, float]:
+        total = {"loss": 0.0, "correct": 0.0, "count": 0.0}
+        for (pool, rows), (wanted, mask) in zip(kept or pools(), batches, strict=True):
+            batch = {"row": rows, "label": examples.labels[wanted].astype(np.int32), "mask": mask}
+            sums = program(state, pool, jax.device_put(batch, devices.split_batch(over, axis=1)))
+            total = {name: total[name] + float(np.sum(np.asarray(sums[name], np.float64))) for name in total}
+        count = int(total["count"])
+        return {"loss": total["loss"] / count, "accuracy": total["correct"] / count, "n": count}
+
+    return evaluate
+
+
+def _program(eval_step: Callable[..., Any], prepare: Callable[[Array], Array]) -> Callable[..., Any]:
+    def program(state: State, pool: Array, batches: dict[str, Array]) -> dict[str, Array]:
+        def body(_: None, batch: dict[str, Array]) -> tuple[None, dict[str, Array]]:
+            image = prepare(pool[batch["row"]])
+            return None, eval_step(state, {"image": image, "label": batch["label"], "mask": batch["mask"]})
+
+        return jax.lax.scan(body, None, batches)[1]
+
+    return program
+
+
+def _batches(count: int, batch_size: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """`(example numbers, mask)` `[batches, batch_size]`, equal shapes, padding with example 0 and mask 0."""
+    chunks = math.ceil(count / (batch_size * _CHUNK))
+    batches = math.ceil(count / (batch_size * chunks))
+    rows = np.zeros((chunks, batches, batch_size), np.int32)
+    mask = np.zeros(rows.shape, np.float32)
+    rows.reshape(-1)[:count] = np.arange(count)
+    mask.reshape(-1)[:count] = 1
+    return list(zip(rows, mask, strict=True))
+
+
