@@ -143,7 +143,7 @@ def _attribute(value: Any) -> Any:
     if isinstance(value, float) or (isinstance(value, int) and abs(value) < 2**63):
         return value
     plain = isinstance(value, str) and value.isascii() and value.isprintable() and value
-    return np.bytes_(value if plain else json.dumps(value))
+    return np.bytes_(value if plain else json.dumps(value, sort_keys=True))
 
 
 def _bytes(rows: np.ndarray) -> memoryview:
@@ -219,7 +219,7 @@ def _add(wanted: _Set, rows: np.ndarray) -> None:
     try:
         if wanted.path.exists():
             shutil.copyfile(wanted.path, draft)
-        # The format of HDF5 1.10, the first with checksums: readers of older ones crash where a bit has flipped.
+        # The format of HDF5 1.10 has checksums: without them a flipped bit can crash or hang the reader.
         with h5py.File(draft, "a", locking=False, libver=("v110", "v110")) as file:
             group = file.create_group(wanted.group)
             group.attrs.update(wanted.attributes)
@@ -257,7 +257,9 @@ def _verified(wanted: _Set, group: Any) -> np.ndarray:
 
     data = _child(group, "activations", h5py.Dataset)
     rows = np.empty(wanted.shape, wanted.on_disk)
-    if data.shape != rows.shape or data.dtype != rows.dtype or data.external or data.is_virtual:
+    if data.external or data.is_virtual:
+        raise InputError("expected the data itself, found rows that lie in another file")
+    if data.shape != rows.shape or data.dtype != rows.dtype:
         raise InputError(f"expected {rows.dtype}{list(rows.shape)}, found {data.dtype}{list(data.shape)}")
     data.read_direct(rows)
     rows = rows.view(wanted.dtype)
