@@ -5,10 +5,7 @@ bit and casts to another dtype without a word; here each is an InputError that n
 """
 
 import dataclasses
-import gc
-import json
 import math
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,8 +16,8 @@ import numpy as np
 from jax.sharding import SingleDeviceSharding
 
 from tljax.errors import InputError
-from tljax.weights.safe import json_digest
-from tljax.weights.tree import compare, kind, leaf_digest, nest
+from tljax.train import manifest, orphans
+from tljax.weights.tree import nest
 
 MONITOR = "accuracy"  # the metric that makes a checkpoint the best; higher is better
 
@@ -43,12 +40,7 @@ def save(
     if monitor not in metrics:
         raise InputError(f"{directory}: step {step}: expected the metric {monitor}, found {sorted(metrics)}")
     items = {name: item for name, item in _items(state).items() if jax.tree.leaves(item)}
-    record = {"meta": meta, "leaves": {name: _describe(name, leaf) for name, leaf in _leaves(items).items()}}
-    try:
-        record = json.loads(json.dumps(record))
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{directory}: step {step}: meta must be plain JSON: {error}") from None
-    record["digest"] = json_digest(record)
+    record = manifest.make(items, meta=meta, where=_where(directory, step))
     args = {name: ocp.args.StandardSave(item) for name, item in items.items()}
     with _manager(directory, monitor=monitor) as manager:
         saved = manager.save(
@@ -80,9 +72,9 @@ def restore(directory: str | Path, step: int, target: Any) -> tuple[Any, dict]:
     """
     where, items = _where(directory, step), _items(target)
     with _open(directory, step) as (manager, record):
-        _check_fit(where, record["leaves"], _leaves(items))
+        manifest.check_fit(record, items, where=where)
         read = _read(manager, where, step, items)
-    _verify(where, record["leaves"], _leaves(read))
+    manifest.verify(record, read, where=where)
     read["step"] = read["step"]["step"]
     return dataclasses.replace(target, **read), record["meta"]
 
@@ -91,10 +83,10 @@ def restore_params(directory: str | Path, step: int) -> tuple[dict, dict]:
     """`(params, meta)`, params as nested numpy arrays: for predicting, without knowing the optimizer."""
     where = _where(directory, step)
     with _open(directory, step) as (manager, record):
-        leaves = {name: leaf for name, leaf in record["leaves"].items() if name.startswith("params/")}
-        flat = {name: jax.ShapeDtypeStruct(leaf["shape"], leaf["dtype"]) for name, leaf in leaves.items()}
+        leaves = record["leaves"].items()
+        flat = {n: jax.ShapeDtypeStruct(x["shape"], x["dtype"]) for n, x in leaves if n.startswith("params/")}
         read = _read(manager, where, step, nest(where, flat))
-    _verify(where, leaves, _leaves(read))
+    manifest.verify(record, read, where=where)
     return jax.tree.map(np.asarray, read.get("params", {})), record["meta"]
 
 
@@ -102,30 +94,6 @@ def _items(state: Any) -> dict[str, Any]:
     # Entries of their own, so that params can be read alone; Orbax refuses a bare array as an entry.
     whole = {name: getattr(state, name) for name in ("params", "model_state", "opt_state")}
     return {"step": {"step": state.step}, **whole}
-
-
-def _leaves(items: dict[str, Any]) -> dict[str, Any]:
-    leaves = jax.tree_util.tree_leaves_with_path(items)
-    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
-
-
-def _describe(name: str, leaf: Any) -> dict[str, Any]:
-    return {"dtype": str(leaf.dtype), "shape": list(leaf.shape), "sha256": leaf_digest(name, leaf)}
-
-
-def _check_fit(where: str, saved: dict[str, dict], wanted: dict[str, Any]) -> None:
-    unequal = [
-        f"! {name} expected {kind(leaf)}, found {saved[name]['dtype']}{saved[name]['shape']}"
-        for name, leaf in wanted.items()
-        if name in saved and kind(leaf) != f"{saved[name]['dtype']}{saved[name]['shape']}"
-    ]
-    compare(f"{where} does not fit the state", found=saved, expected=wanted, unequal=unequal)
-
-
-def _verify(where: str, saved: dict[str, dict], read: dict[str, Any]) -> None:
-    for name, leaf in read.items():
-        if leaf_digest(name, leaf) != saved[name]["sha256"]:
-            raise InputError(f"{where}: leaf {name}: its bytes are not those that were saved (sha256)")
 
 
 def _read(manager: Any, where: str, step: int, items: dict[str, Any]) -> dict[str, Any]:
@@ -139,26 +107,18 @@ def _read(manager: Any, where: str, step: int, items: dict[str, Any]) -> dict[st
 def _restored(manager: Any, where: str, step: int, args: dict[str, Any]) -> dict[str, Any]:
     import orbax.checkpoint as ocp
 
-    try:
-        return dict(manager.restore(step, args=ocp.args.Composite(**args)).items())
-    except Exception as error:  # Orbax passes on whatever the file system, zarr or JSON raised
-        reason = " ".join(str(_root(error)).split())[:200]
-    _bury_coroutines()
+    with orphans.quiet():
+        try:
+            return dict(manager.restore(step, args=ocp.args.Composite(**args)).items())
+        except Exception as error:  # Orbax passes on whatever the file system, zarr or JSON raised
+            reason = " ".join(str(_root(error)).split())[:200]
+        orphans.outlive()
     raise InputError(f"{where}: cannot be read: {reason}")
 
 
 def _root(error: BaseException) -> BaseException:
     cause = error.__cause__ or error.__context__
     return _root(cause) if cause else error
-
-
-def _bury_coroutines() -> None:
-    # A failed read leaves suspended coroutines, each of which prints a page of settings when it is collected.
-    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
-    try:
-        gc.collect()
-    finally:
-        sys.unraisablehook = hook
 
 
 def _abstract(leaf: Any) -> jax.ShapeDtypeStruct:
@@ -175,8 +135,7 @@ def _open(directory: str | Path, step: int) -> Iterator[tuple[Any, dict]]:
         raise InputError(f"{where}: no such checkpoint; found steps {steps}")
     with _manager(directory, read_only=True) as manager:
         record = _restored(manager, where, step, {"meta": ocp.args.JsonRestore()})["meta"]
-        if not isinstance(record, dict) or record.get("digest") != json_digest(record):
-            raise InputError(f"{where}: meta is not what was saved (sha256)")
+        manifest.check_whole(record, where=where)
         yield manager, record
 
 
