@@ -1,51 +1,105 @@
-"""Train a base on a source task and save it as a weights file with its preprocessing.
+"""Train a base on a source task once and save it as a weights file with its preprocessing.
 
-    python -m experiments.pretrain --data critters:source --size 64 --width 0.25 --out base.safetensors
+    python -m experiments.pretrain --data critters:source --out base.safetensors
+    python -m experiments.pretrain --data folder:tiny_imagenet32 --size 32 --width 0.25 --budget 1.2 --out base.safetensors
 
 A VGG16 with batch normalisation in place of biases, folded into plain kernels and biases when it is saved: the file is
-a VGG16 like any other.
+a VGG16 like any other, for `--weights` of the other experiments.
 """
 
 import argparse
-import dataclasses
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 
+from experiments import cli
 from tljax import config, data
+from tljax.data import ImageSets
 from tljax.data.preprocess import TORCH
 from tljax.models import build, vgg
 from tljax.train import inputs, loop
-from tljax.weights import safe
+from tljax.train.step import State
+from tljax.train.workdir import environment, scaled
+from tljax.weights import Weights, write
+
+
+def pretrain(
+    sets: ImageSets, stage: config.Stage, *, width: float, seed: int, out: Path, dtype: Any, progress: bool
+) -> Weights:
+    """Train a VGG16 of this width from nothing and write it; the file is replaced after every epoch."""
+    size = sets.train.images.shape[1]
+    module = build.classifier(
+        build.Network(width=width, norm=True, hidden=0), classes=len(sets.classes), dtype=dtype
+    )
+    variables = build.init(module, key=jax.random.key(seed), size=size)
+    saved: list[Weights] = []
+
+    def save(record: dict[str, Any], state: State) -> None:
+        base = vgg.fold_norm(state.params["base"], state.model_state["batch_stats"]["base"])
+        provenance = {
+            "data": sets.name,
+            "digest": sets.digest,
+            "size": size,
+            "seed": seed,
+            "epochs": stage.epochs,
+        }
+        provenance |= {"record": record, "environment": environment()}
+        architecture = {"name": "vgg16", "width": width}
+        saved[:] = [Weights(jax.device_get(base), architecture, TORCH, sets.classes, provenance)]
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write(out, saved[0])
+
+    read = inputs.from_images(sets, augment=stage.augment, preprocess=TORCH)
+    loop.train_stage(
+        stage, module=module, variables=variables, inputs=read, seed=seed, on_epoch=save, progress=progress
+    )
+    return saved[0]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default="critters:source")
-    parser.add_argument("--size", type=int, default=64)
-    parser.add_argument("--width", type=float, default=0.25)
-    parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--lr", type=float, default=0.05)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, required=True)
+    """The command."""
+    parser = cli.parser(__doc__, experiment="pretrain", data="critters:source")
+    parser.add_argument(
+        "--width", type=float, default=config.CRITTERS_WIDTH, help="times VGG16's channels (%(default)s)"
+    )
+    parser.add_argument("--batch", type=cli.positive, help=f"batch size ({config.PRETRAIN.batch_size})")
+    parser.add_argument("--lr", type=float, help=f"peak learning rate ({config.PRETRAIN.lr.peak})")
+    parser.add_argument("--seed", type=int, default=0, help="of initialisation, order and augmentation (0)")
+    parser.add_argument("--out", type=Path, help="the weights file (WORKDIR/base.safetensors)")
     args = parser.parse_args()
-    sets = data.load(args.data, size=args.size)
-    stage = dataclasses.replace(config.PRETRAIN, epochs=args.epochs, batch_size=args.batch, lr=config.WarmupCosine(args.lr))
-    network = build.Network(width=args.width, norm=True, hidden=0)
-    module = build.classifier(network, classes=len(sets.classes))
-    variables = build.init(module, key=jax.random.key(args.seed), size=args.size)
+    progress = not args.quiet
+    sets = data.load(
+        args.data,
+        size=args.size,
+        skip_corrupt=args.skip_corrupt,
+        allow_duplicates=args.allow_duplicates,
+        progress=progress,
+    )
+    out = args.out or (args.workdir or Path("runs/pretrain")) / "base.safetensors"
+    weights = pretrain(
+        sets,
+        _stage(args),
+        width=args.width,
+        seed=args.seed,
+        out=out,
+        dtype=jnp.dtype(args.dtype),
+        progress=progress,
+    )
+    record = weights.provenance["record"]
+    print(
+        f"{out}: {record['validation']['accuracy']:.1%} of {record['validation']['n']} validation images right"
+    )
 
-    def save(record, state):
-        base = vgg.fold_norm(state.params["base"], state.model_state["batch_stats"]["base"])
-        provenance = {"data": sets.name, "digest": sets.digest, "size": args.size, "record": record}
-        architecture = {"name": "vgg16", "width": args.width}
-        safe.write(args.out, safe.Weights(base, architecture, TORCH, sets.classes, provenance))
-        print(record, flush=True)
 
-    read = inputs.from_images(sets, augment=stage.augment, preprocess=TORCH)
-    loop.train_stage(stage, module=module, variables=variables, inputs=read, seed=args.seed, on_epoch=save)
+def _stage(args: argparse.Namespace) -> config.Stage:
+    stage = scaled(config.PRETRAIN, budget=args.budget)
+    if args.batch:
+        stage = replace(stage, batch_size=args.batch)
+    return replace(stage, lr=config.WarmupCosine(args.lr)) if args.lr else stage
 
 
 if __name__ == "__main__":
-    main()
+    cli.run(main)

@@ -1,10 +1,11 @@
 """A run as data: frozen dataclasses, every default of training in this file. A variant is a new value."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tljax.data.augment import Augment
 from tljax.errors import InputError
 from tljax.models.build import Network
+from tljax.optim.rules import discriminative
 from tljax.optim.schedules import Schedule, WarmupCosine
 from tljax.optim.transform import Optimizer
 
@@ -51,13 +52,54 @@ class Stage:
         return max(1, round((self.images_per_epoch or train_images) / self.batch_size))
 
 
-@dataclass(frozen=True)
-class Plan:
-    """A network and the stages that train it, each from where the one before it stopped."""
+BLOCKS = tuple(f"base/block{i}_.*" for i in range(1, 6))
+FINE_TUNE: Rules = (("head/.*", 1.0), ("base/block5_.*", 1.0), ("base/.*", None))
+DIFFERENTIAL: Rules = discriminative((*BLOCKS, "head/.*"), factor=3.0)
 
-    network: Network
-    stages: tuple[Stage, ...]
+RUNGS = ("scratch", "features", "frozen", "finetune", "differential")
+STARTS_FROM = {"finetune": "frozen", "differential": "finetune"}
+NETWORKS = {
+    "scratch": Network(base="cnn", hidden=512, dropout_flat=True),
+    "features": Network(dropout_hidden=True),
+    "frozen": Network(),
+    "finetune": Network(),
+    "differential": Network(),
+}
 
+
+def _deck(optimizer: Optimizer) -> dict[str, Stage]:
+    """The lecture's rungs: 3,200 augmented images an epoch, except on saved features."""
+    augmented = Stage(
+        "", TRAIN_ALL, 1e-4, epochs=100, optimizer=optimizer, images_per_epoch=3200, augment=Augment()
+    )
+    return {
+        "scratch": replace(augmented, name="scratch", dropout=0.5),
+        "features": Stage(
+            "features", HEAD_ONLY, 2e-5, epochs=30, optimizer=optimizer, batch_size=20, views=1, dropout=0.5
+        ),
+        "frozen": replace(augmented, name="frozen", rules=HEAD_ONLY, lr=2e-5, epochs=30),
+        "finetune": replace(augmented, name="finetune", rules=FINE_TUNE, lr=1e-5),
+        "differential": replace(augmented, name="differential", rules=DIFFERENTIAL, lr=1e-5),
+    }
+
+
+def _tuned() -> dict[str, Stage]:
+    """Rates that suit a small base and a short run: warm-up, cosine, and fewer images."""
+    deck = _deck(KERAS3_RMSPROP)
+    lengths = {"images_per_epoch": 1600, "batch_size": 32}
+    return {
+        "scratch": replace(deck["scratch"], lr=WarmupCosine(5e-4), epochs=10, **lengths),
+        "features": replace(deck["features"], lr=WarmupCosine(1e-3), epochs=30),
+        "frozen": replace(deck["frozen"], lr=WarmupCosine(1e-3), epochs=10, views=16, **lengths),
+        "finetune": replace(deck["finetune"], lr=WarmupCosine(3e-4), epochs=10, views=16, **lengths),
+        "differential": replace(deck["differential"], lr=WarmupCosine(3e-4), epochs=5, **lengths),
+    }
+
+
+PRESETS = {"deck-keras2": _deck(KERAS2_RMSPROP), "deck-keras3": _deck(KERAS3_RMSPROP), "tuned": _tuned()}
+
+CNN_VALID_SIZE = 46  # below it the scratch CNN pads its convolutions
+CRITTERS_WIDTH = 0.125  # of the base pretrained on critters:source, for a run of minutes on two cores
 
 PRETRAIN = Stage(
     "pretrain",
@@ -68,3 +110,5 @@ PRETRAIN = Stage(
     batch_size=128,
     augment=Augment(rotation_deg=15, width_shift=0.1, height_shift=0.1, shear_deg=5, zoom=0.1),
 )
+
+PRETRAIN_CRITTERS = replace(PRETRAIN, epochs=8, batch_size=64)

@@ -17,17 +17,19 @@ def draws(start: int, count: int, *, examples: int, seed: int) -> tuple[np.ndarr
     passes = position // examples
     example = np.empty(count, np.int32)
     for p in np.unique(passes):
-        order = np.random.Generator(np.random.Philox(key=[seed, _SHUFFLE], counter=int(p) << 64)).permutation(examples)
+        order = np.random.Generator(np.random.Philox(key=[seed, _SHUFFLE], counter=int(p) << 64)).permutation(
+            examples
+        )
         here = passes == p
         example[here] = order[position[here] % examples]
     return passes.astype(np.int32), example
 
 
-def example_keys(seed: int, passes: Array, example: Array) -> tuple[Array, Array]:
-    """Keys for augmentation and for dropout, `[B]` each: functions of seed, pass and example alone."""
+def example_keys(root: Array, passes: Array, example: Array) -> tuple[Array, Array]:
+    """Keys for augmentation and for dropout, `[B]` each: functions of `root = key(seed)`, pass and example alone."""
 
     def fold(p: Array, e: Array) -> Array:
-        return jax.random.split(jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), p), e))
+        return jax.random.split(jax.random.fold_in(jax.random.fold_in(root, p), e))
 
     keys = jax.vmap(fold)(passes, example)
     return keys[:, 0], keys[:, 1]

@@ -29,11 +29,18 @@ class Network:
 def classifier(
     network: Network, *, classes: int, frozen: frozenset[str] = frozenset(), dtype: Any = jnp.float32
 ) -> Classifier:
-    """The module for a number of classes. `frozen` names the base's layers whose batch statistics stay as they are."""
+    """The module for a number of classes.
+
+    `frozen` names layers of the base whose batch statistics stay as they are, with or without the `base/` of
+    `optim.rules.frozen_layers`.
+    """
+    if network.padding not in ("VALID", "SAME"):
+        raise InputError(f"unknown padding {network.padding!r}; VALID or SAME")
     if network.base == "cnn":
         base: Any = CNN(padding=network.padding, dtype=dtype)
     elif network.base == "vgg16":
-        base = VGG16(width=network.width, norm=network.norm, frozen=frozen, dtype=dtype)
+        still = frozenset(layer.removeprefix("base/") for layer in frozen)
+        base = VGG16(width=network.width, norm=network.norm, frozen=still, dtype=dtype)
     else:
         raise InputError(f"unknown base {network.base!r}; cnn or vgg16")
     head = Head(
@@ -48,4 +55,6 @@ def classifier(
 
 def init(module: Classifier, *, key: Array, size: int) -> dict[str, Any]:
     """Fresh variables for `size` x `size` images: `{"params": {"base", "head"}}`, and `batch_stats` with `norm`."""
-    return jax.jit(module.init)(key, jnp.zeros((1, size, size, 3), jnp.float32))
+    # Run once, so compiled in a hurry: over its random draws XLA on CPU spends ten times longer when it optimises.
+    options = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
+    return jax.jit(module.init, compiler_options=options)(key, jnp.zeros((1, size, size, 3), jnp.float32))

@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
+from tljax.errors import InputError
 from tljax.models.layers import dropout
 
 
@@ -29,6 +30,8 @@ class Head(nn.Module):
     ) -> tuple[Array, dict[str, Array]]:
         """`rate` is the dropout rate, traced or not; `keys` `[N]`, one per example, are needed when it is on."""
         out: dict[str, Array] = {}
+        if 0 in x.shape[1:]:
+            raise InputError(f"the images are too small for the base: it leaves features of {x.shape[1:]}")
         x = x.reshape(x.shape[0], -1).astype(self.dtype)
         if train and self.dropout_flat:
             x = dropout(x, rate=rate, keys=_needed(keys))
@@ -43,6 +46,8 @@ class Head(nn.Module):
 
 def outputs_for(classes: int) -> int:
     """Number of logits for a number of classes: one for two, else one each."""
+    if classes < 2:
+        raise InputError(f"a classifier needs 2 classes or more, found {classes}")
     return 1 if classes == 2 else classes
 
 

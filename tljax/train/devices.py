@@ -1,5 +1,6 @@
 """The same step on one device or many: `jit` over a mesh by default, `pmap` as a thin wrapper."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,6 +21,11 @@ def mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
     return jax.make_mesh((len(devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices)
 
 
+def mesh_for(batch_size: int) -> Mesh:
+    """The mesh over as many devices as can have equal parts of this batch."""
+    return mesh(jax.devices()[: math.gcd(batch_size, jax.device_count())])
+
+
 def replicated(over: Mesh) -> NamedSharding:
     """The whole array on every device."""
     return NamedSharding(over, P())
@@ -33,7 +39,9 @@ def split_batch(over: Mesh, *, axis: int = 0) -> NamedSharding:
 def check_batch(batch_size: int, over: Mesh) -> None:
     """InputError unless the devices can have equal parts of a batch."""
     if batch_size % over.size:
-        raise InputError(f"batch size {batch_size} cannot be split over {over.size} devices; take a multiple of {over.size}")
+        raise InputError(
+            f"batch size {batch_size} cannot be split over {over.size} devices; take a multiple of {over.size}"
+        )
 
 
 def jit_step(step: Callable[..., Any], over: Mesh) -> Any:

@@ -19,7 +19,12 @@ _CHUNK = 32  # batches a compiled call
 
 
 def make_evaluate(
-    *, apply: Callable[..., Any], prepare: Callable[[Array], Array], examples: Examples, batch_size: int, over: Mesh
+    *,
+    apply: Callable[..., Any],
+    prepare: Callable[[Array], Array],
+    examples: Examples,
+    batch_size: int,
+    over: Mesh,
 ) -> Callable[[State], dict[str, float]]:
     """A function `state -> {"loss", "accuracy", "n"}`: means over all examples.
 
@@ -68,5 +73,3 @@ def _batches(count: int, batch_size: int) -> list[tuple[np.ndarray, np.ndarray]]
     rows.reshape(-1)[:count] = np.arange(count)
     mask.reshape(-1)[:count] = 1
     return list(zip(rows, mask, strict=True))
-
-

@@ -1,14 +1,26 @@
-"""What a stage reads: photographs, or the activations of a frozen prefix."""
+"""What a stage reads: photographs, or the activations of a frozen prefix, run once."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
-from tljax.data import ImageSets
+from tljax.data import ImageSet, ImageSets
 from tljax.data.augment import Augment, augment_batch
+from tljax.data.draws import example_keys
 from tljax.data.preprocess import Preprocess
+from tljax.models import ops, vgg
+from tljax.models.vgg import VGG16
+from tljax.train import features
 from tljax.train.feed import Examples
+from tljax.weights import digest
+
+_BLOCK = 64  # photographs in one pass of the prefix
 
 
 @dataclass(frozen=True)
@@ -34,3 +46,96 @@ def from_images(sets: ImageSets, *, augment: Augment | None, preprocess: Preproc
 
     train, validation = (Examples(split.images, split.labels) for split in (sets.train, sets.validation))
     return Inputs(train, validation, augmented, preprocess)
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """A frozen base up to and including the layer `stop`, and the photographs as it sees them.
+
+    `views` augmented views of each training photograph; view k is what pass k of fresh augmentation would draw.
+    """
+
+    base: VGG16
+    params: dict[str, Any]  # the base's
+    stop: str
+    preprocess: Preprocess
+    augment: Augment | None
+    views: int
+    seed: int
+
+    def start(self) -> str:
+        """The layer that takes the prefix's output."""
+        following = vgg.LAYERS.index(self.stop) + 1
+        return vgg.LAYERS[following] if following < len(vgg.LAYERS) else "head"
+
+    def identity(self, sets: ImageSets, *, split: str) -> dict[str, Any]:
+        """All that decides the activations; a file of features is keyed by it."""
+        layers = vgg.between(vgg.LAYERS[0], self.stop)
+        warped = split == "train" and self.augment is not None
+        return {
+            "data": sets.digest,
+            "split": split,
+            "size": sets.train.images.shape[1],
+            "weights": digest({layer: self.params[layer] for layer in layers if layer in self.params}),
+            "preprocess": self.preprocess.to_dict(),
+            "layer": self.stop,
+            "views": self.views if split == "train" else 1,
+            "augment": asdict(self.augment) if warped and self.augment else None,
+            "seed": self.seed if warped else None,
+            "dtype": jnp.dtype(self.base.dtype).name,
+        }
+
+
+def from_prefix(sets: ImageSets, prefix: Prefix, *, store: Path, progress: bool = True) -> Inputs:
+    """Activations of the prefix, kept in the HDF5 file `store`, where a later run finds them."""
+    train = Examples(
+        _activations(sets, prefix, "train", store, progress), sets.train.labels, views=prefix.views
+    )
+    validation = Examples(_activations(sets, prefix, "validation", store, progress), sets.validation.labels)
+    return Inputs(train, validation, _as_float, _as_float, start=prefix.start())
+
+
+def _as_float(batch: Array, keys: Array | None = None) -> Array:
+    del keys  # the views were drawn when the prefix ran
+    return batch.astype(jnp.float32)
+
+
+def _activations(sets: ImageSets, prefix: Prefix, split: str, store: Path, progress: bool) -> np.ndarray:
+    """`[views * N, h, w, c]`, row `view * N + example`."""
+    examples: ImageSet = getattr(sets, split)
+    views = prefix.views if split == "train" else 1
+    augment = prefix.augment if split == "train" else None
+    program = ops.jit(_program(prefix, augment))
+    root = jax.random.key(prefix.seed)
+
+    def compute(first: int, last: int) -> np.ndarray:
+        # Always a whole block, the last one padded with its own first rows: one shape, one compilation.
+        row = first + np.arange(_BLOCK) % (last - first)
+        example = (row % len(examples.labels)).astype(np.int32)
+        view = (row // len(examples.labels)).astype(np.int32)
+        return np.asarray(program(prefix.params, root, examples.images[example], view, example))[: last - first]
+
+    side = sets.train.images.shape[1]
+    images = jnp.zeros((_BLOCK, side, side, 3), jnp.uint8)
+    index = jnp.zeros(_BLOCK, jnp.int32)
+    output = jax.eval_shape(_program(prefix, augment), prefix.params, root, images, index, index)
+    return features.stored(
+        store,
+        name=split,
+        identity=prefix.identity(sets, split=split),
+        count=views * len(examples.labels),
+        shape=output.shape[1:],
+        dtype=output.dtype.name,
+        compute=compute,
+        block=_BLOCK,
+        progress=progress,
+    )
+
+
+def _program(prefix: Prefix, augment: Augment | None) -> Callable[..., Array]:
+    def program(params: dict[str, Any], root: Array, images: Array, view: Array, example: Array) -> Array:
+        if augment is not None:
+            images = augment_batch(images, keys=example_keys(root, view, example)[0], ranges=augment)
+        return prefix.base.apply({"params": params}, prefix.preprocess(images), stop=prefix.stop)[0]
+
+    return program

@@ -53,16 +53,20 @@ def train_stage(
     Each epoch is a few compiled programs, each a scan over steps: gather, augment, step. The result depends on `seed`
     and the data, not on where the programs are cut.
     """
-    over = devices.mesh() if over is None else over
+    over = devices.mesh_for(stage.batch_size) if over is None else over
     devices.check_batch(stage.batch_size, over)
     began = time.perf_counter()
     state = _first_state(stage, variables, over)
     apply = _apply(module, inputs.start)
     rules = stage.rules
     tx = _transform(stage, variables["params"])
-    program = _program(step.make_train_step(apply=apply, tx=tx, rules=rules), inputs, seed)
+    program = _program(step.make_train_step(apply=apply, tx=tx, rules=rules), inputs)
     evaluate = make_evaluate(
-        apply=apply, prepare=inputs.plain, examples=inputs.validation, batch_size=_eval_batch(stage, over), over=over
+        apply=apply,
+        prepare=inputs.plain,
+        examples=inputs.validation,
+        batch_size=_eval_batch(stage, over),
+        over=over,
     )
     per_epoch = stage.steps_per_epoch(len(inputs.train))
     length = segment_steps(per_epoch)
@@ -131,6 +135,8 @@ def _segments(
     """The arguments of each compiled call, in order, copied to the devices ahead of it where the set is streamed."""
     rate = schedules.resolve(stage.lr, steps=stage.epochs * per_epoch)
     starts = range(0, stage.epochs * per_epoch, length)
+    split, whole = devices.split_batch(over, axis=1), devices.replicated(over)
+    root = jax.device_put(jax.random.key(seed), whole)  # an argument: another seed does not recompile
     shape = (length, stage.batch_size)
 
     def drawn(first: int) -> tuple[np.ndarray, np.ndarray]:
@@ -139,24 +145,30 @@ def _segments(
         )
         return passes.reshape(shape), example.reshape(shape)
 
-    pools = feed(train.inputs, (train.rows(*drawn(first)) for first in starts), over=over, resident=fits(train.inputs))
+    pools = feed(
+        train.inputs, (train.rows(*drawn(first)) for first in starts), over=over, resident=fits(train.inputs)
+    )
     for first, (pool, rows) in zip(starts, pools, strict=True):
         passes, example = drawn(first)
-        batches = {"row": rows, "pass": passes, "example": example, "label": train.labels[example].astype(np.int32)}
+        batches = {
+            "row": rows,
+            "pass": passes,
+            "example": example,
+            "label": train.labels[example].astype(np.int32),
+        }
         lr = [rate(i) for i in range(first, first + length)]
         hyper = {"lr": np.array(lr, np.float32), "dropout": np.full(length, stage.dropout, np.float32)}
-        split, whole = devices.split_batch(over, axis=1), devices.replicated(over)
-        arguments = (pool, jax.device_put(batches, split), jax.device_put(hyper, whole))
+        arguments = (pool, root, jax.device_put(batches, split), jax.device_put(hyper, whole))
         yield _Segment(first, arguments, lr[-1], rows.size)
 
 
-def _program(train_step: Callable[..., Any], inputs: Inputs, seed: int) -> Any:
-    """`(state, pool, batches, hyper) -> (state, metrics [steps])`: steps in one scan, the state donated."""
+def _program(train_step: Callable[..., Any], inputs: Inputs) -> Any:
+    """`(state, pool, root key, batches, hyper) -> (state, metrics [steps])`: steps in one scan, the state donated."""
 
-    def program(state: step.State, pool: Array, batches: dict[str, Array], hyper: dict[str, Array]) -> Any:
+    def program(state: step.State, pool: Array, root: Array, batches: dict[str, Array], hyper: dict[str, Array]) -> Any:
         def body(state: step.State, xs: tuple[dict[str, Array], dict[str, Array]]) -> Any:
             batch, now = xs
-            augment_keys, dropout_keys = example_keys(seed, batch["pass"], batch["example"])
+            augment_keys, dropout_keys = example_keys(root, batch["pass"], batch["example"])
             image = inputs.augmented(pool[batch["row"]], augment_keys)
             return train_step(state, {"image": image, "label": batch["label"], "key": dropout_keys}, now)
 
@@ -190,7 +202,9 @@ def _eval_batch(stage: Stage, over: Mesh) -> int:
 def _refuse_nonfinite(losses: np.ndarray, stage: Stage, first_step: int) -> None:
     bad = np.flatnonzero(~np.isfinite(losses))
     if bad.size:
-        raise InputError(f"stage {stage.name!r}: the loss of step {first_step + bad[0]} is not finite; lower the rate")
+        raise InputError(
+            f"stage {stage.name!r}: the loss of step {first_step + bad[0]} is not finite; lower the rate"
+        )
 
 
 def _postfix(train: dict[str, float], last: dict[str, Any], lr: float, speed: float) -> str:

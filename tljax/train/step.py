@@ -40,7 +40,11 @@ def predicted(logits: Array) -> Array:
 
 
 def make_train_step(
-    *, apply: Apply, tx: optax.GradientTransformationExtraArgs, rules: rules_lib.Rules, axis_name: str | None = None
+    *,
+    apply: Apply,
+    tx: optax.GradientTransformationExtraArgs,
+    rules: rules_lib.Rules,
+    axis_name: str | None = None,
 ) -> Callable[[State, Batch, dict[str, Array]], tuple[State, Metrics]]:
     """A step that differentiates the leaves which `rules` train, and no others.
 
@@ -58,7 +62,10 @@ def make_train_step(
         )
         losses = per_example_loss(logits, batch["label"])
         correct = (predicted(logits) == batch["label"]).sum()
-        return losses.mean(), (moved, {"loss": losses.sum(), "correct": correct, "count": jnp.int32(losses.size)})
+        return losses.mean(), (
+            moved,
+            {"loss": losses.sum(), "correct": correct, "count": jnp.int32(losses.size)},
+        )
 
     def train_step(state: State, batch: Batch, hyper: dict[str, Array]) -> tuple[State, Metrics]:
         trainable, frozen = rules_lib.split(state.params, rules)

@@ -1,0 +1,79 @@
+"""What the commands share: their options, and how they end."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+
+from tljax.data.cache import default_folder
+from tljax.errors import InputError
+
+
+def parser(
+    doc: str | None, *, experiment: str, data: str = "critters", size: int = 64
+) -> argparse.ArgumentParser:
+    """The options of every experiment; `doc` is the module's docstring."""
+    new = argparse.ArgumentParser(
+        prog=f"python -m experiments.{experiment}",
+        description=doc,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = new.add_argument
+    add(
+        "--data",
+        default=data,
+        metavar="SOURCE",
+        help=f"critters, critters:source, folder:PATH or tfds:NAME ({data})",
+    )
+    add("--size", type=positive, default=size, metavar="PIXELS", help=f"side of the square images ({size})")
+    add(
+        "--skip-corrupt",
+        action="store_true",
+        help="leave out photographs that cannot be read, and count them",
+    )
+    add(
+        "--allow-duplicates", action="store_true", help="allow the same photograph in training and validation"
+    )
+    add("--workdir", type=Path, metavar="DIR", help=f"where the run's files go (runs/{experiment})")
+    add(
+        "--overwrite",
+        action="store_true",
+        help="start anew in a workdir that holds a run; saved features are kept",
+    )
+    add(
+        "--budget",
+        type=_fraction,
+        default=1.0,
+        metavar="FRACTION",
+        help="times the epochs of the preset (1.0)",
+    )
+    add("--dtype", choices=("float32", "bfloat16"), default="float32", help="what is computed in (float32)")
+    add("--quiet", action="store_true", help="no progress bars")
+    return new
+
+
+def run(main: Callable[[], None]) -> None:
+    """Call a command's main: a user's mistake ends in one line and status 2. Compilations are kept on disk."""
+    jax.config.update("jax_compilation_cache_dir", str(default_folder() / "xla"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    try:
+        main()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be 1 or more, found {text}")
+    return value
+
+
+def _fraction(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be a positive number, found {text}")
+    return value

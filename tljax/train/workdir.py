@@ -1,0 +1,146 @@
+"""What a run leaves behind: config.json, metrics.jsonl, results.json, checkpoints (design of the files: README)."""
+
+import json
+import math
+import os
+import platform
+import sys
+from dataclasses import asdict, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from tljax.config import Stage
+from tljax.data import ImageSets
+from tljax.errors import InputError
+from tljax.models.build import Network
+from tljax.train import checkpoint
+from tljax.train.rung import Trained
+
+_PACKAGES = ("tljax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "pillow")
+
+
+class Workdir:
+    """The files of one run. Every write is whole: a reader never finds half a document."""
+
+    def __init__(self, path: Path, *, overwrite: bool = False):
+        """InputError if a run lies there already, unless it is to be overwritten; saved features stay in any case."""
+        self.path = Path(path).resolve()
+        old = [name for name in ("metrics.jsonl", "results.json") if (self.path / name).exists()]
+        if old and not overwrite:
+            raise InputError(
+                f"{self.path} holds a run ({old[0]}); name another --workdir, or pass --overwrite"
+            )
+        self.path.mkdir(parents=True, exist_ok=True)
+        for name in old:
+            (self.path / name).unlink()
+        self._results: dict[str, Any] = {}
+
+    @property
+    def features(self) -> Path:
+        """The HDF5 file of frozen prefixes' activations."""
+        return self.path / "features.h5"
+
+    def begin(
+        self, *, arguments: dict[str, Any], stages: dict[str, tuple[Network, Stage]], sets: ImageSets
+    ) -> None:
+        """Write the resolved configuration, and results without rungs."""
+        where = environment()
+        plan = {
+            name: {"network": asdict(network), "stage": asdict(stage)}
+            for name, (network, stage) in stages.items()
+        }
+        data = {
+            "source": sets.name,
+            "digest": sets.digest,
+            "classes": list(sets.classes),
+            "size": sets.train.images.shape[1],
+            "train_images": len(sets.train.labels),
+            "validation_images": len(sets.validation.labels),
+            "skipped": list(sets.skipped),
+        }
+        named = {name: str(value) if isinstance(value, Path) else value for name, value in arguments.items()}
+        config = {"command": _command(), "arguments": named, "plan": plan, "data": data}
+        self._write("config.json", {**config, "versions": where["versions"], "device": where["device"]})
+        self._results = {"data": data, "environment": where, "rungs": []}
+        self._write("results.json", self._results)
+
+    def log(self, record: dict[str, Any]) -> None:
+        """Append one epoch's line."""
+        with open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps(_finite(record)) + "\n")
+
+    def finish(self, rung: str, trained: Trained, *, seed: int, stage: Stage, sets: ImageSets) -> None:
+        """Save the trained classifier and add the rung to the results."""
+        last = trained.history.epochs[-1]
+        checkpoint.save(
+            self.path / "checkpoints" / f"{rung}-seed{seed}",
+            last["step"],
+            state=trained.state,
+            meta={
+                "network": asdict(trained.network),
+                "preprocess": trained.preprocess.to_dict(),
+                "classes": list(sets.classes),
+                "size": sets.train.images.shape[1],
+                "stage": asdict(stage),
+                "seed": seed,
+                "data": sets.digest,
+            },
+            metrics={name: last["validation"][name] for name in ("accuracy", "loss")},
+        )
+        history = trained.history
+        self._results["rungs"].append(
+            {
+                "name": rung,
+                "seed": seed,
+                "epochs": stage.epochs,
+                "train_images": len(sets.train.labels),
+                "validation": last["validation"],
+                "trainable_params": trained.trainable_params,
+                "total_params": trained.total_params,
+                "seconds": history.seconds,
+                "compile_seconds": history.compile_seconds,
+                "images_per_second": history.images_per_second,
+                "step_flops": history.step_flops,
+            }
+        )
+        self._write("results.json", self._results)
+
+    def _write(self, name: str, document: dict[str, Any]) -> None:
+        temporary = self.path / f"{name}.part"
+        temporary.write_text(
+            json.dumps(_finite(document), indent=1, allow_nan=False) + "\n", encoding="utf-8"
+        )
+        os.replace(temporary, self.path / name)
+
+
+def environment() -> dict[str, Any]:
+    """Versions, devices and machine."""
+    devices = jax.devices()
+    return {
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
+        "device": f"{len(devices)} x {devices[0].device_kind}",
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+    }
+
+
+def scaled(stage: Stage, *, budget: float) -> Stage:
+    """The stage with this fraction of its epochs, at least one."""
+    return replace(stage, epochs=max(1, round(stage.epochs * budget)))
+
+
+def _command() -> list[str]:
+    """What was typed, as `python -m` has it."""
+    main = sys.modules["__main__"].__spec__
+    return ["python", *(["-m", main.name] if main else sys.argv[:1]), *sys.argv[1:]]
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN: null stands for it."""
+    if isinstance(value, dict):
+        return {name: _finite(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
