@@ -138,11 +138,10 @@ def test_a_truncated_file_is_one_line_and_quiet(tmp_path, capfd):
     file.write_bytes(file.read_bytes()[:1000])
     mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
     whole = NamedSharding(mesh, PartitionSpec())
-    target = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole), jax.eval_shape(small)
-    )
-    assert f"{tmp_path / '000003'}: cannot be read" in refusal(checkpoint.restore, tmp_path, 3, target)
-    gc.collect()  # where Orbax's abandoned coroutines would print
+    target = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole), jax.eval_shape(small))
+    for _ in range(4):  # a race: without orphans.outlive, one in two prints
+        assert f"{tmp_path / '000003'}: cannot be read" in refusal(checkpoint.restore, tmp_path, 3, target)
+        gc.collect()  # where Orbax's abandoned coroutines would print
     assert capfd.readouterr().err == ""
 
 

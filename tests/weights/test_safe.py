@@ -50,9 +50,7 @@ def test_everything_comes_back(path):
     assert jax.tree.structure(found.params) == jax.tree.structure(expected.params)
     for a, b in zip(jax.tree.leaves(found.params), jax.tree.leaves(expected.params), strict=True):
         assert (a.dtype, a.shape) == (b.dtype, b.shape)
-        np.testing.assert_array_equal(
-            a, b
-        )  # block5_conv1 is a transposed view: safetensors would scramble it
+        np.testing.assert_array_equal(a, b)  # block5_conv1 is a transposed view: safetensors would scramble it
     for field in ("architecture", "preprocess", "classes", "provenance"):
         assert getattr(found, field) == getattr(expected, field)
 
@@ -254,3 +252,16 @@ def test_merge_patterns_match_whole_paths_and_something():
         merge, LOADED, INIT, leave_out=["to"]
     )
     assert "leave_out '(': expected a regular expression" in refusal(merge, LOADED, INIT, leave_out=["("])
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(path, monkeypatch):
+    before = path.read_bytes()
+
+    def full(source, target):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(OSError, match="No space left"):
+        write(path, small())
+    assert path.read_bytes() == before
+    assert [file.name for file in path.parent.iterdir()] == [path.name]

@@ -1,4 +1,4 @@
-"""A failed Orbax read abandons its other reads, and each prints a page when it ends or is collected: not here."""
+"""A failed Orbax read abandons its other reads, each of which prints a page when it dies: not here."""
 
 import gc
 import inspect

@@ -58,9 +58,7 @@ def read(path: str | Path) -> Weights:
 
     path = Path(path)
     if not path.is_file():
-        raise InputError(
-            f"{path}: expected a weights file, found {'no file' if path.exists() else 'nothing'}"
-        )
+        raise InputError(f"{path}: expected a weights file, found {'no file' if path.exists() else 'nothing'}")
     try:
         with safetensors.safe_open(path, framework="np") as file:
             document = _document(path, file.metadata() or {})
@@ -76,9 +74,7 @@ def read(path: str | Path) -> Weights:
         preprocess = Preprocess.from_dict(document["preprocess"])
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    return Weights(
-        params, document["architecture"], preprocess, tuple(document["classes"]), document["provenance"]
-    )
+    return Weights(params, document["architecture"], preprocess, tuple(document["classes"]), document["provenance"])
 
 
 def json_digest(document: dict) -> str:

@@ -44,9 +44,7 @@ def merge(loaded: Mapping, init: Mapping, *, leave_out: Iterable[str] = ()) -> d
     return nest("merge", ours | taken)
 
 
-def compare(
-    problem: str, *, found: Iterable[str], expected: Iterable[str], unequal: Iterable[str] = ()
-) -> None:
+def compare(problem: str, *, found: Iterable[str], expected: Iterable[str], unequal: Iterable[str] = ()) -> None:
     """InputError listing names that are missing (-) or extra (+), then the lines of `unequal`."""
     found, expected = set(found), set(expected)
     missing = [f"- {name}" for name in sorted(expected - found)]
