@@ -84,9 +84,7 @@ def test_splits_share_no_image():
 
 
 def test_a_smaller_split_is_the_start_of_a_larger_one():
-    few, many = (
-        critters.make(["dog"], per_class=n, seed=0, size=16, split="train", progress=False)[0] for n in (3, 6)
-    )
+    few, many = (critters.make(["dog"], per_class=n, seed=0, size=16, split="train", progress=False)[0] for n in (3, 6))
     np.testing.assert_array_equal(few, many[:3])
 
 
@@ -125,7 +123,7 @@ def test_no_linear_classifier_on_pixels(target, ridge):
 def test_spline_of_a_square_is_known():
     """A closed quadratic B-spline touches the middles of its polygon's sides; its corners are at 3/4."""
     canvas = Image.new("CMYK", (40, 40))
-    pen = critter_pen.Pen(canvas, np.array([(10.0, 0.0), (0.0, 10.0), (20.0, 20.0)]))
+    pen = critter_pen.Pen(canvas, (10 + 0j, 10j, 20 + 20j))
     pen.blob([(-1, -1), (1, -1), (1, 1), (-1, 1)], (9, 8, 7), 200)
     inside = np.asarray(canvas)[..., 3] == 200
     assert inside[20, 11:29].all()
@@ -138,10 +136,9 @@ def test_spline_of_a_square_is_known():
 
 def test_frames_nest():
     """Unit points of a frame scaled by 2, turned a quarter clockwise on a screen and moved to (1, 0)."""
-    pen = critter_pen.Pen(Image.new("CMYK", (4, 4)), np.array([(3.0, 0.0), (0.0, 3.0), (5.0, 7.0)]))
-    inner = pen.at(1, 0, turn=np.pi / 2, sx=2)
-    corners = np.array([(1, 0), (0, 1)]) @ inner.frame[:2] + inner.frame[2]
-    np.testing.assert_allclose(corners, [(8, 13), (2, 7)], atol=1e-12)
+    pen = critter_pen.Pen(Image.new("CMYK", (4, 4)), (3 + 0j, 3j, 5 + 7j))
+    right, down, origin = pen.at(1, 0, turn=np.pi / 2, sx=2).frame
+    np.testing.assert_allclose([origin + right, origin + down], [8 + 13j, 2 + 7j], atol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -158,6 +155,7 @@ def test_frames_nest():
         ),
         (lambda: critters.make(["cat", "gryphon"], per_class=9, seed=0, size=32, split="train"), "gryphon"),
         (lambda: critters.make(["cat"], per_class=9, seed=0, size=-1, split="train"), "-1"),
+        (lambda: critters.make(["cat"], per_class=9, seed=0, size=32, split="train", workers=0), "workers 0"),
     ],
 )
 def test_errors_are_one_line_and_name_the_cause(call, names):

@@ -18,6 +18,7 @@ from tljax.data import critter_bodies as bodies
 from tljax.data import critter_camera as camera
 from tljax.data import critter_parts as parts
 from tljax.data import critter_scenes as scenes
+from tljax.data import critter_team as team
 from tljax.data.critter_kinds import KINDS, pick
 from tljax.data.critter_pen import Pen, tone
 from tljax.errors import InputError
@@ -27,7 +28,6 @@ SOURCE_SIZES = {"train": 300, "validation": 25}
 PIXELS = range(16, 257)  # sides that `draw` accepts
 FIRST_INDEX = {"train": 0, "validation": 10_000_000, "test": 20_000_000}  # splits never share an index
 
-SQUARE = np.array([(1.0, 0.0), (0.0, 1.0), (0.0, 0.0)])  # the whole photograph is one unit
 TARGET_CLASSES = ("cat", "dog")
 SOURCE_CLASSES = tuple(sorted(set(KINDS) - set(TARGET_CLASSES)))
 
@@ -46,11 +46,12 @@ def draw(animal: str, *, seed: int, index: int, size: int = 64) -> np.ndarray:
     kind, rng = KINDS[animal], random.Random(f"{seed}/{animal}/{index}")
     coat = parts.coat(rng)
     # CMYK stands for any four channels: Pillow would multiply those of RGBA by its alpha.
-    canvas = Image.new("CMYK", (2 * size, 2 * size))
-    scenes.background(Pen(canvas, SQUARE * 2 * size), rng)
+    canvas, square = Image.new("CMYK", (2 * size, 2 * size)), (2 * size, 2j * size, 0j)
+    scenes.background(Pen(canvas, square), rng)  # the whole photograph is one unit
     if rng.random() < 0.4:  # a shallow depth of field
-        canvas = canvas.reduce(rng.choice((3, 5))).resize(canvas.size, Image.Resampling.BILINEAR)
-    everything = Pen(canvas, SQUARE * 2 * size)
+        soft = canvas.reduce(rng.choice((3, 5))).resize((size, size), Image.Resampling.BILINEAR)
+        canvas = soft.resize(canvas.size, Image.Resampling.NEAREST)  # the camera halves it again
+    everything = Pen(canvas, square)
     radius, flip = 0.27 * rng.uniform(0.55, 1.2), rng.choice((-1, 1))
     place = rng.gauss(0.5, 0.13), rng.gauss(0.46, 0.09)
     creature = everything.at(*place, sx=radius * flip, sy=radius)
@@ -62,24 +63,40 @@ def draw(animal: str, *, seed: int, index: int, size: int = 64) -> np.ndarray:
 
 
 def make(
-    animals: Sequence[str], *, per_class: int, seed: int, size: int, split: str, progress: bool = True
+    animals: Sequence[str],
+    *,
+    per_class: int,
+    seed: int,
+    size: int,
+    split: str,
+    progress: bool = True,
+    workers: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     """Images uint8 [N, size, size, 3], labels int32 [N] into `animals`, ids like "train/cat/0007", by class.
 
     Number i of a split is `draw(..., index=FIRST_INDEX[split] + i)`: a longer split starts as a shorter one.
+    `workers` processes draw, for many images one a core unless given; the pictures do not depend on it.
     """
     _check(animals, size)
     if split not in FIRST_INDEX:
         raise InputError(f"critters: no split {split!r}; expected one of {', '.join(FIRST_INDEX)}")
     if not 0 < per_class <= FIRST_INDEX["validation"]:
         raise InputError(f"critters: per_class {per_class}; expected 1 to {FIRST_INDEX['validation']}")
-    first = FIRST_INDEX[split]
-    jobs = [(animal, i) for animal in animals for i in range(per_class)]
+    if workers is not None and workers < 1:
+        raise InputError(f"critters: workers {workers}; expected at least 1")
+    jobs = [(animal, FIRST_INDEX[split] + i) for animal in animals for i in range(per_class)]
     images = np.empty((len(jobs), size, size, 3), np.uint8)
-    for n, (animal, i) in enumerate(tqdm(jobs, desc=f"drawing {split}", unit="image", disable=not progress)):
-        images[n] = draw(animal, seed=seed, index=first + i, size=size)
+    workers = workers or team.size_for(len(jobs))
+    with tqdm(total=len(jobs), desc=f"drawing {split}", unit="image", disable=not progress) as bar:
+        if workers > 1:
+            for done in team.draw_all(jobs, images, seed=seed, size=size, workers=workers):
+                bar.update(done)
+        else:
+            for n, (animal, index) in enumerate(jobs):
+                images[n] = draw(animal, seed=seed, index=index, size=size)
+                bar.update()
     labels = np.repeat(np.arange(len(animals), dtype=np.int32), per_class)
-    return images, labels, tuple(f"{split}/{animal}/{i:04d}" for animal, i in jobs)
+    return images, labels, tuple(f"{split}/{animal}/{i:04d}" for animal in animals for i in range(per_class))
 
 
 def contact_sheet(animals: Sequence[str], *, each: int = 8, seed: int = 0, size: int = 96) -> Image.Image:
