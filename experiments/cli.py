@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import jax
 
@@ -11,11 +12,17 @@ from tljax.data.cache import default_folder
 from tljax.errors import InputError
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line, like every other mistake of a user's; the usage is behind --help."""
+        self.exit(2, f"error: {message}\n")
+
+
 def parser(
     doc: str | None, *, experiment: str, data: str = "critters", size: int = 64
 ) -> argparse.ArgumentParser:
     """The options of every experiment; `doc` is the module's docstring."""
-    new = argparse.ArgumentParser(
+    new = _Parser(
         prog=f"python -m experiments.{experiment}",
         description=doc,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -44,7 +51,7 @@ def parser(
     )
     add(
         "--budget",
-        type=_fraction,
+        type=fraction,
         default=1.0,
         metavar="FRACTION",
         help="times the epochs of the preset (1.0)",
@@ -72,7 +79,7 @@ def positive(text: str) -> int:
     return value
 
 
-def _fraction(text: str) -> float:
+def fraction(text: str) -> float:
     value = float(text)
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"must be a positive number, found {text}")

@@ -1,7 +1,7 @@
 """Train a base on a source task once and save it as a weights file with its preprocessing.
 
     python -m experiments.pretrain --data critters:source --out base.safetensors
-    python -m experiments.pretrain --data folder:tiny_imagenet32 --size 32 --width 0.25 --budget 1.2 --out base.safetensors
+    python -m experiments.pretrain --data folder:tiny_imagenet32 --size 32 --width 0.25 --out base.safetensors
 
 A VGG16 with batch normalisation in place of biases, folded into plain kernels and biases when it is saved: the file is
 a VGG16 like any other, for `--weights` of the other experiments.
@@ -63,10 +63,10 @@ def main() -> None:
     """The command."""
     parser = cli.parser(__doc__, experiment="pretrain", data="critters:source")
     parser.add_argument(
-        "--width", type=float, default=config.CRITTERS_WIDTH, help="times VGG16's channels (%(default)s)"
+        "--width", type=cli.fraction, default=config.CRITTERS_WIDTH, help="times VGG16's channels (%(default)s)"
     )
     parser.add_argument("--batch", type=cli.positive, help=f"batch size ({config.PRETRAIN.batch_size})")
-    parser.add_argument("--lr", type=float, help=f"peak learning rate ({config.PRETRAIN.lr.peak})")
+    parser.add_argument("--lr", type=cli.fraction, help=f"peak learning rate ({config.PRETRAIN.lr.peak})")
     parser.add_argument("--seed", type=int, default=0, help="of initialisation, order and augmentation (0)")
     parser.add_argument("--out", type=Path, help="the weights file (WORKDIR/base.safetensors)")
     args = parser.parse_args()

@@ -23,6 +23,7 @@ def main(doc: str | None, *, experiment: str, rungs: tuple[str, ...]) -> None:
     """The command of an experiment: parse, load, train, report."""
     args = _parser(doc, experiment).parse_args()
     progress = not args.quiet
+    stages = {name: (_network(name, args.size), _stage(name, args)) for name in rungs}
     weights = read(args.weights) if args.weights else None
     workdir = Workdir(args.workdir or Path("runs") / experiment, overwrite=args.overwrite)
     sets = data.load(
@@ -32,10 +33,14 @@ def main(doc: str | None, *, experiment: str, rungs: tuple[str, ...]) -> None:
         allow_duplicates=args.allow_duplicates,
         progress=progress,
     )
+    baseless = weights is None and any(network.base == "vgg16" for network, _ in stages.values())
+    if baseless and args.data != "critters":
+        raise InputError(
+            f"--weights: {args.data} needs a pretrained base; make one with python -m experiments.pretrain"
+        )
     print(_about(sets), flush=True)
-    stages = {name: (_network(name, args.size), _stage(name, args)) for name in rungs}
     workdir.begin(arguments=vars(args), stages=stages, sets=sets)
-    if weights is None and any(network.base == "vgg16" for network, _ in stages.values()):
+    if baseless:
         weights = _pretrained(args, out=workdir.path / "base.safetensors")
     for seed in range(args.seed, args.seed + args.seeds):
         climb(
@@ -93,7 +98,7 @@ def _parser(doc: str | None, experiment: str) -> argparse.ArgumentParser:
     add("--seeds", type=cli.positive, default=1, metavar="N", help="how many seeds to run (1)")
     add("--seed", type=int, default=0, help="the first of them (0)")
     add("--preset", choices=sorted(config.PRESETS), default="tuned", help="rates and lengths (tuned)")
-    views = "augmented views of each photograph through the frozen prefix, 0 for fresh ones at every step (the preset's)"
+    views = "augmented views of each photograph through the frozen prefix, 0 for fresh ones at each step (the preset's)"
     add("--views", type=int, metavar="K", help=views)
     return parser
 
@@ -111,10 +116,6 @@ def _stage(name: str, args: argparse.Namespace) -> Stage:
 
 
 def _pretrained(args: argparse.Namespace, *, out: Path) -> Weights:
-    if args.data != "critters":
-        raise InputError(
-            f"--weights: {args.data} needs a pretrained base; make one with python -m experiments.pretrain"
-        )
     source = data.load("critters:source", size=args.size, progress=not args.quiet)
     stage = scaled(config.PRETRAIN_CRITTERS, budget=args.budget)
     dtype, width = jnp.dtype(args.dtype), config.CRITTERS_WIDTH

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import platform
+import shutil
 import sys
 from dataclasses import asdict, replace
 from importlib.metadata import version
@@ -20,22 +21,20 @@ from tljax.train import checkpoint
 from tljax.train.rung import Trained
 
 _PACKAGES = ("tljax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "pillow")
+_OF_A_RUN = ("metrics.jsonl", "results.json", "report.html", "ladder.png", "curves_*.png")
 
 
 class Workdir:
     """The files of one run. Every write is whole: a reader never finds half a document."""
 
     def __init__(self, path: Path, *, overwrite: bool = False):
-        """InputError if a run lies there already, unless it is to be overwritten; saved features stay in any case."""
+        """InputError if a run lies there already, unless it is to be overwritten. Nothing is written before `begin`."""
         self.path = Path(path).resolve()
         old = [name for name in ("metrics.jsonl", "results.json") if (self.path / name).exists()]
         if old and not overwrite:
             raise InputError(
                 f"{self.path} holds a run ({old[0]}); name another --workdir, or pass --overwrite"
             )
-        self.path.mkdir(parents=True, exist_ok=True)
-        for name in old:
-            (self.path / name).unlink()
         self._results: dict[str, Any] = {}
 
     @property
@@ -46,7 +45,8 @@ class Workdir:
     def begin(
         self, *, arguments: dict[str, Any], stages: dict[str, tuple[Network, Stage]], sets: ImageSets
     ) -> None:
-        """Write the resolved configuration, and results without rungs."""
+        """Clear away the run that lay here, but for its saved features; write the configuration, no rungs yet."""
+        self._clear()
         where = environment()
         plan = {
             name: {"network": asdict(network), "stage": asdict(stage)}
@@ -107,6 +107,16 @@ class Workdir:
             }
         )
         self._write("results.json", self._results)
+
+    def _clear(self) -> None:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"--workdir: expected a folder that can be written, found {error}") from None
+        # Checkpoints too: the steps in a folder of them must grow, and a new run starts at the first.
+        shutil.rmtree(self.path / "checkpoints", ignore_errors=True)
+        for old in [path for pattern in _OF_A_RUN for path in self.path.glob(pattern)]:
+            old.unlink()
 
     def _write(self, name: str, document: dict[str, Any]) -> None:
         temporary = self.path / f"{name}.part"
