@@ -1,0 +1,94 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tljax.errors import InputError
+from tljax.models.build import Network, classifier
+from tljax.models.heads import Head, outputs_for
+
+RNG = np.random.default_rng(0)
+FEATURES = jnp.asarray(RNG.normal(size=(6, 2, 2, 3)), jnp.float32)
+KEYS = jax.random.split(jax.random.key(1), 6)
+
+
+def filled(module, x=FEATURES):
+    shapes = jax.eval_shape(module.init, jax.random.key(0), x)["params"]
+    return jax.tree.map(lambda leaf: jnp.asarray(RNG.normal(0, 0.3, leaf.shape), jnp.float32), shapes)
+
+
+def dense(x, layer):
+    return np.asarray(x) @ np.asarray(layer["kernel"]) + np.asarray(layer["bias"])
+
+
+def test_head_by_formula():
+    """Flattened in height, width, channel order, as Keras does."""
+    head = Head(outputs=3, hidden=5)
+    params = filled(head)
+    logits, out = head.apply({"params": params}, FEATURES)
+    hidden = np.maximum(dense(np.asarray(FEATURES).reshape(6, 12), params["fc1"]), 0)
+    np.testing.assert_allclose(out["fc1"], hidden, atol=1e-6)
+    np.testing.assert_allclose(logits, dense(hidden, params["predictions"]), atol=1e-6)
+    np.testing.assert_array_equal(logits, out["predictions"])
+
+
+def test_linear_probe_is_one_layer():
+    head = Head(outputs=1, hidden=0)
+    params = filled(head)
+    assert set(params) == {"predictions"}
+    logits, _ = head.apply({"params": params}, FEATURES)
+    np.testing.assert_allclose(logits, dense(FEATURES.reshape(6, 12), params["predictions"]), atol=1e-6)
+
+
+@pytest.mark.parametrize(("flat", "hidden"), [(True, False), (False, True), (False, False)])
+def test_dropout_is_where_it_is_asked_for_and_only_in_training(flat, hidden):
+    """At a rate of 1 nothing but the biases after the dropout is left."""
+    head = Head(outputs=2, hidden=5, dropout_flat=flat, dropout_hidden=hidden)
+    params = filled(head)
+    variables = {"params": params}
+    plain, _ = head.apply(variables, FEATURES, train=False, rate=1.0, keys=KEYS)
+    logits, out = head.apply(variables, FEATURES, train=True, rate=1.0, keys=KEYS)
+    first = np.zeros((6, 12)) if flat else np.asarray(FEATURES).reshape(6, 12)
+    np.testing.assert_allclose(out["fc1"], np.maximum(dense(first, params["fc1"]), 0), atol=1e-6)
+    second = np.zeros((6, 5)) if hidden else out["fc1"]
+    np.testing.assert_allclose(logits, dense(second, params["predictions"]), atol=1e-6)
+    off, _ = head.apply(variables, FEATURES, train=True, rate=0.0, keys=KEYS)
+    np.testing.assert_array_equal(off, plain)
+
+
+def test_dropout_without_keys_is_refused():
+    head = Head(outputs=1, dropout_flat=True)
+    with pytest.raises(ValueError, match="needs `keys`"):
+        head.apply({"params": filled(head)}, FEATURES, train=True, rate=0.5)
+
+
+def test_two_classes_are_a_sigmoid_more_a_softmax():
+    assert [outputs_for(classes) for classes in (2, 3, 12)] == [1, 3, 12]
+    for classes in (1, 0):
+        with pytest.raises(InputError, match=f"2 classes or more, found {classes}"):
+            outputs_for(classes)
+
+
+def test_logits_are_float32_whatever_the_arithmetic():
+    head = Head(outputs=3, hidden=4, dtype=jnp.bfloat16)
+    logits, out = head.apply({"params": filled(head)}, FEATURES)
+    assert (logits.dtype, out["fc1"].dtype) == (jnp.float32, jnp.bfloat16)
+
+
+def test_features_with_nothing_in_them_are_refused():
+    with pytest.raises(InputError, match=r"too small for the base: it leaves features of \(0, 3, 4\)"):
+        Head(outputs=1).init(jax.random.key(0), jnp.zeros((2, 0, 3, 4)))
+
+
+def test_a_classifier_starts_anywhere():
+    """From the images, from a layer of the base, or from the head: the same bits, and everything named."""
+    module = classifier(Network(width=0.0625, hidden=4), classes=3)
+    x = jnp.asarray(RNG.normal(size=(2, 32, 32, 3)), jnp.float32)
+    variables = {"params": filled(module, x)}
+    logits, out = module.apply(variables, x)
+    assert {"base/block1_conv1", "base/block5_pool", "head/fc1", "head/predictions"} <= set(out)
+    np.testing.assert_array_equal(logits, out["head/predictions"])
+    for start, cached in [("block5_conv1", "base/block4_pool"), ("head", "base/block5_pool")]:
+        again, tail = module.apply(variables, out[cached], start=start)
+        np.testing.assert_array_equal(again, logits)
+        assert set(tail) < set(out)

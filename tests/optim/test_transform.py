@@ -1,0 +1,156 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tljax.errors import InputError
+from tljax.optim import transform
+from tljax.optim.transform import Optimizer
+
+RULES = [("head/.*", 1.0), ("base/late/.*", 0.1), (".*", None)]
+# Scalars, as in big_vision's tests: an update is a formula that fits on a line.
+PARAMS = {"head/kernel": 2.0, "head/bias": -1.0, "base/late/kernel": 0.5, "base/late/bias": 3.0}
+PATHS = (*PARAMS, "base/early/kernel")
+LR = 0.01
+# Steep, ordinary and tiny, with both signs: a tiny gradient is where the two epsilons differ.
+GRADIENTS = [{path: g * s for path, s in zip(PARAMS, (1, -2, 0.5, 1e-4), strict=True)} for g in (1.0, -0.3, 1e-3, 2.0)]
+
+
+def multiplier(path):
+    return 1.0 if path.startswith("head") else 0.1
+
+
+def run(optimizer, gradients=GRADIENTS, rules=RULES):
+    """Parameters after each step."""
+    params = {path: jnp.float32(value) for path, value in PARAMS.items()}
+    tx = transform.make(optimizer, rules, PATHS)
+    state, history = tx.init(params), []
+    update = jax.jit(tx.update)
+    for step, grads in enumerate(gradients):
+        grads = {path: jnp.float32(g) for path, g in grads.items()}
+        updates, state = update(grads, state, params, lr=jnp.float32(LR * (1 + step)))
+        params = {path: params[path] + updates[path] for path in params}
+        history.append({path: float(value) for path, value in params.items()})
+    return history
+
+
+def replay(direction, gradients=GRADIENTS, *, decay=0.0):
+    """The same in Python floats; `direction(path, g, memory, t)` is the update without its rate."""
+    params, memories, history = dict(PARAMS), {path: {} for path in PARAMS}, []
+    for t, grads in enumerate(gradients, start=1):
+        for path in params:
+            shrink = decay * params[path] if path.endswith("kernel") else 0.0
+            step = direction(path, grads[path], memories[path], t) + shrink
+            params[path] -= LR * t * multiplier(path) * step
+        history.append(dict(params))
+    return history
+
+
+def assert_close(found, expected):
+    for step, (a, b) in enumerate(zip(found, expected, strict=True)):
+        for path in b:
+            moved = b[path] - PARAMS[path]
+            assert a[path] - PARAMS[path] == pytest.approx(moved, rel=1e-4, abs=4e-7), (step, path)
+
+
+def keras2(path, g, memory, t):
+    memory["v"] = 0.9 * memory.get("v", 0.0) + 0.1 * g**2
+    return g / (np.sqrt(memory["v"]) + 1e-7)
+
+
+def keras3(path, g, memory, t):
+    memory["v"] = 0.9 * memory.get("v", 0.0) + 0.1 * g**2
+    return g / np.sqrt(memory["v"] + 1e-7)
+
+
+def adam(path, g, memory, t):
+    memory["m"] = 0.9 * memory.get("m", 0.0) + 0.1 * g
+    memory["v"] = 0.999 * memory.get("v", 0.0) + 0.001 * g**2
+    return memory["m"] / (1 - 0.9**t) / (np.sqrt(memory["v"] / (1 - 0.999**t)) + 1e-7)
+
+
+def nesterov(path, g, memory, t):
+    memory["v"] = g + 0.9 * memory.get("v", 0.0)
+    return g + 0.9 * memory["v"]
+
+
+def plain(path, g, memory, t):
+    return g
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "direction"),
+    [
+        (Optimizer("rmsprop", eps_in_sqrt=False), keras2),
+        (Optimizer(), keras3),
+        (Optimizer("adam"), adam),
+        (Optimizer("sgd"), nesterov),
+        (Optimizer("sgd", momentum=0.0), plain),
+    ],
+)
+def test_steps_by_formula(optimizer, direction):
+    assert_close(run(optimizer), replay(direction))
+
+
+def test_the_two_epsilons_are_far_apart_where_gradients_are_tiny():
+    """The first step on a gradient of 1e-5: Keras 2 makes its full step, Keras 3 a hundredth of it."""
+    tiny = [dict.fromkeys(PARAMS, 1e-5)]
+    steps = [PARAMS["head/bias"] - run(Optimizer(eps_in_sqrt=inside), tiny)[0]["head/bias"] for inside in (False, True)]
+    assert steps[0] == pytest.approx(LR * np.sqrt(10) * (1 / (1 + np.sqrt(10) * 1e-2)), rel=1e-4)
+    assert steps[1] == pytest.approx(LR * 1e-5 / np.sqrt(1e-11 + 1e-7), rel=1e-2)
+    assert steps[0] > 90 * steps[1]
+
+
+def test_weight_decay_is_decoupled_and_on_kernels_only():
+    """It is not divided by the root of the squares, and takes part in the rate and its multiplier."""
+    assert_close(run(Optimizer(weight_decay=0.2)), replay(keras3, decay=0.2))
+    assert_close(run(Optimizer("sgd", momentum=0.0, weight_decay=0.2)), replay(plain, decay=0.2))
+
+
+def test_clipping_is_over_the_leaves_of_one_rule():
+    """Norm 5 in the head, 0.5 in the base: the head is clipped to 1, the base is left alone."""
+    grads = {"head/kernel": 3.0, "head/bias": -4.0, "base/late/kernel": 0.3, "base/late/bias": 0.4}
+    (found,) = run(Optimizer("sgd", momentum=0.0, clip_norm=1.0), [grads])
+    clipped = {"head/kernel": 0.6, "head/bias": -0.8, "base/late/kernel": 0.3, "base/late/bias": 0.4}
+    for path, g in clipped.items():
+        assert PARAMS[path] - found[path] == pytest.approx(LR * multiplier(path) * g, abs=4e-7)
+
+
+@pytest.mark.parametrize(("name", "copies", "counters"), [("rmsprop", 1, 0), ("adam", 2, 2), ("sgd", 1, 0)])
+def test_state_exists_for_trainable_leaves_only(name, copies, counters):
+    """As many bytes as the trainable leaves have, once per moment; and nothing named after a frozen leaf."""
+    trainable = {"head/kernel": jnp.zeros((5, 3)), "base/late/kernel": jnp.zeros((7, 2))}
+    tx = transform.make(Optimizer(name, weight_decay=0.1, clip_norm=1.0), RULES, [*trainable, "base/early/kernel"])
+    state = tx.init(trainable)
+    assert sum(leaf.nbytes for leaf in jax.tree.leaves(state)) == copies * 4 * (15 + 14) + counters * 4
+    paths = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(state)]
+    assert not any("early" in path for path in paths)
+    for leaf in trainable:
+        assert sum(leaf in path for path in paths) == copies
+
+
+def test_a_new_rate_is_not_a_new_program():
+    tx = transform.make(Optimizer(), RULES, PATHS)
+    params = {path: jnp.float32(value) for path, value in PARAMS.items()}
+    traces = []
+
+    @jax.jit
+    def update(state, lr):
+        traces.append(lr)
+        return tx.update(params, state, params, lr=lr)
+
+    _, state = update(tx.init(params), jnp.float32(0.1))
+    update(state, jnp.float32(0.2))
+    assert len(traces) == 1
+
+
+def test_frozen_leaves_are_not_part_of_it():
+    """The transformation takes the trainable leaves alone; a frozen one among them is a mistake in the caller."""
+    tx = transform.make(Optimizer(), RULES, PATHS)
+    with pytest.raises(ValueError, match="early"):
+        tx.init({**{path: jnp.float32(0) for path in PARAMS}, "base/early/kernel": jnp.float32(0)})
+
+
+def test_unknown_optimizers_are_refused():
+    with pytest.raises(InputError, match="unknown optimizer 'lion'; rmsprop, adam or sgd"):
+        transform.make(Optimizer("lion"), RULES, PATHS)
