@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-import ml_dtypes
+import jax.numpy as jnp
 import numpy as np
 
 from tljax.data.preprocess import Preprocess
@@ -17,7 +17,7 @@ __all__ = ["Weights", "digest", "merge", "read", "write"]
 
 FORMAT = 1
 KEY = "tljax"  # one key only: safetensors writes several in random order, and the file's hash is to be stable
-DTYPES = {"float32": np.dtype(np.float32), "bfloat16": np.dtype(ml_dtypes.bfloat16)}
+DTYPES = {"float32": np.dtype(np.float32), "bfloat16": np.dtype(jnp.bfloat16)}
 FIELDS = {"architecture": dict, "preprocess": dict, "classes": list, "provenance": dict, "leaves": dict}
 
 

@@ -21,7 +21,7 @@ def leaf_digest(name: str, leaf) -> str:
     array = np.asarray(leaf, order="C")
     array = array.astype(array.dtype.newbyteorder("="), copy=False)  # HDF5 may hand over big-endian
     content = hashlib.sha256(f"{name}\0{array.dtype.name}\0{array.shape}\0".encode())
-    content.update(array.reshape(-1).view(np.uint8))
+    content.update(array.reshape(-1).view(np.uint8).data)
     return content.hexdigest()
 
 
