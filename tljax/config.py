@@ -44,6 +44,8 @@ class Stage:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"stage {self.name!r}: {name} must be 1 or more, found {value}")
+        if not isinstance(self.lr, Schedule) and not 0 < self.lr < float("inf"):
+            raise InputError(f"stage {self.name!r}: lr must be a positive number, found {self.lr}")
         if not 0 <= self.dropout <= 1:
             raise InputError(f"stage {self.name!r}: dropout must be from 0 to 1, found {self.dropout}")
 

@@ -52,7 +52,9 @@ def run(
     for the activations of a frozen prefix, used where the stage has `views`.
     """
     size = sets.train.images.shape[1]
-    if weights is not None and network.base == "vgg16":
+    if before is not None:
+        network = replace(network, width=before.network.width)
+    elif weights is not None and network.base == "vgg16":
         network = replace(network, width=weights.architecture["width"])
     module = build.classifier(network, classes=len(sets.classes), dtype=dtype)
     variables = build.init(module, key=jax.random.key(seed), size=size)

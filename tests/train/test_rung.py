@@ -1,0 +1,139 @@
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tljax.config import FINE_TUNE, HEAD_ONLY, TRAIN_ALL, Stage
+from tljax.data.augment import Augment
+from tljax.data.preprocess import CAFFE, UNIT
+from tljax.data.sources import ImageSet, ImageSets
+from tljax.errors import InputError
+from tljax.models import build
+from tljax.models.build import Network
+from tljax.train import loop, rung
+from tljax.train.step import State
+from tljax.weights import Weights
+
+WIDTH = 0.0625
+NETWORK = Network(hidden=4)  # of full width: the width is the weights' to say
+# 10 images, batches of 5: two steps an epoch, on one device.
+STAGE = Stage("tiny", HEAD_ONLY, lr=1e-2, epochs=2, batch_size=5)
+
+
+def split(count, seed):
+    images = np.random.default_rng(seed).integers(0, 256, (count, 32, 32, 3), np.uint8)
+    return ImageSet(images, np.arange(count, dtype=np.int32) % 2, tuple(map(str, range(count))))
+
+
+SETS = ImageSets("test", ("cat", "dog"), split(10, 0), split(4, 1), "0" * 64)
+
+
+def fresh(network, *, seed):
+    return build.init(build.classifier(network, classes=2), key=jax.random.key(seed), size=32)["params"]
+
+
+@pytest.fixture(scope="module")
+def weights():
+    base = fresh(replace(NETWORK, width=WIDTH), seed=5)["base"]
+    # Thirteen layers halve a signal thirteen times from these initial kernels; it is to reach the head.
+    base = jax.tree.map(lambda leaf: np.asarray(leaf * 1.4 if leaf.ndim == 4 else leaf), base)
+    return Weights(base, {"name": "vgg16", "width": WIDTH}, CAFFE, ("a", "b"), {})
+
+
+def run(stage, tmp_path, network=NETWORK, **options):
+    return rung.run(stage, network, SETS, seed=2, store=tmp_path / "features.h5", progress=False, **options)
+
+
+@pytest.fixture
+def untrained(monkeypatch):
+    """What reaches the loop, which returns it as it is."""
+    caught = {}
+
+    def train_stage(stage, *, module, variables, inputs, **options):
+        caught.update(options, module=module, variables=variables, inputs=inputs)
+        return State(jnp.int32(0), variables["params"], {}, None), loop.History()
+
+    monkeypatch.setattr(rung.loop, "train_stage", train_stage)
+    return caught
+
+
+def equal(a, b):
+    return jax.tree.all(jax.tree.map(np.array_equal, a, b))
+
+
+def test_the_base_is_the_files_and_the_head_fresh(untrained, weights, tmp_path):
+    trained = run(STAGE, tmp_path, weights=weights)
+    assert equal(untrained["variables"]["params"]["base"], weights.params)
+    assert equal(untrained["variables"]["params"]["head"], fresh(replace(NETWORK, width=WIDTH), seed=2)["head"])
+    assert trained.network == replace(NETWORK, width=WIDTH)
+    assert trained.preprocess == CAFFE
+    np.testing.assert_array_equal(untrained["inputs"].plain(SETS.train.images), CAFFE(SETS.train.images))
+    head = 32 * 4 + 4 + 4 + 1
+    assert trained.trainable_params == head
+    assert trained.total_params == head + sum(leaf.size for leaf in jax.tree.leaves(weights.params))
+
+
+@pytest.mark.parametrize("with_weights", [True, False])
+def test_a_rung_continues_the_one_before(untrained, weights, tmp_path, with_weights):
+    """Base, head, preprocessing and width are those of the rung before, whatever the file says."""
+    params = jax.tree.map(lambda leaf: leaf + 1, fresh(replace(NETWORK, width=WIDTH), seed=3))
+    state = State(jnp.int32(4), params, {}, None)
+    before = rung.Trained(state, loop.History(), replace(NETWORK, width=WIDTH), CAFFE, 1, 1)
+    trained = run(STAGE, tmp_path, before=before, weights=weights if with_weights else None)
+    assert equal(untrained["variables"], {"params": params})
+    assert trained.network.width == WIDTH
+    assert trained.preprocess == CAFFE
+
+
+def test_the_network_from_scratch_takes_no_weights(untrained, weights, tmp_path):
+    network = Network(base="cnn", padding="SAME", hidden=4)
+    trained = run(replace(STAGE, rules=TRAIN_ALL), tmp_path, network, weights=weights)
+    assert equal(trained.state.params, fresh(network, seed=2))
+    assert trained.preprocess == UNIT
+    assert trained.trainable_params == trained.total_params
+
+
+def test_weights_of_another_width_are_refused(weights, tmp_path):
+    lying = replace(weights, architecture={"name": "vgg16", "width": 2 * WIDTH})
+    with pytest.raises(InputError, match="block1_conv1"):
+        run(STAGE, tmp_path, weights=lying)
+
+
+@pytest.mark.parametrize(
+    ("network", "rules", "message"),
+    [
+        (Network(base="cnn", padding="SAME", hidden=4), TRAIN_ALL, "views need a VGG16 base"),
+        (NETWORK, TRAIN_ALL, "views need a frozen first layer; its rules train block1_conv1"),
+        (NETWORK, (("base/block1_conv1/bias", 1.0), *HEAD_ONLY), "views need a frozen first layer"),
+    ],
+)
+def test_views_need_a_frozen_prefix(weights, tmp_path, network, rules, message):
+    with pytest.raises(InputError, match=f"stage 'tiny': {message}"):
+        run(replace(STAGE, rules=rules, views=2), tmp_path, network, weights=weights)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_prefix_is_the_longest_that_is_frozen(untrained, monkeypatch, weights, tmp_path):
+    """Caught before it is run."""
+    prefixes = []
+    monkeypatch.setattr(rung.inputs, "from_prefix", lambda sets, prefix, **options: prefixes.append(prefix))
+    for rules in (HEAD_ONLY, FINE_TUNE):
+        run(replace(STAGE, rules=rules, views=3, augment=Augment()), tmp_path, weights=weights)
+    assert [(p.stop, p.start()) for p in prefixes] == [("block5_pool", "head"), ("block4_pool", "block5_conv1")]
+    assert {(p.views, p.seed, p.augment, p.preprocess) for p in prefixes} == {(3, 2, Augment(), CAFFE)}
+
+
+def test_cached_and_fresh_prefixes_train_the_same(weights, tmp_path):
+    """Without augmentation the views are the photographs: to 1e-5, for the prefix ran in batches of another size."""
+    cached = run(replace(STAGE, views=1), tmp_path, weights=weights)
+    fresh_each_step = run(STAGE, tmp_path, weights=weights)
+    for name, leaf in cached.state.params["head"]["fc1"].items():
+        np.testing.assert_allclose(leaf, fresh_each_step.state.params["head"]["fc1"][name], atol=1e-5)
+    assert equal(jax.device_get(cached.state.params["base"]), weights.params)
+    for one, other in zip(cached.history.epochs, fresh_each_step.history.epochs, strict=True):
+        assert one["train"] == pytest.approx(other["train"], abs=1e-5)
+        assert one["validation"] == pytest.approx(other["validation"], abs=1e-5)
+    start = fresh(replace(NETWORK, width=WIDTH), seed=2)["head"]["fc1"]["kernel"]
+    assert np.abs(cached.state.params["head"]["fc1"]["kernel"] - start).max() > 1e-3
