@@ -1,0 +1,126 @@
+import pathlib
+import runpy
+import subprocess
+import sys
+
+import jax
+import pytest
+
+from experiments import cli
+from tljax.errors import InputError
+
+FOLDER = pathlib.Path(cli.__file__).parent
+COMMANDS = sorted(path.stem for path in FOLDER.glob("*.py") if "__main__" in path.read_text())
+HEAVY = ("tensorflow_datasets", "orbax.checkpoint", "matplotlib", "h5py", "keras", "tensorflow")
+
+
+@pytest.fixture(autouse=True)
+def settings(monkeypatch, tmp_path):
+    """Commands set JAX up for themselves, and work in the current folder: neither is to outlive the test."""
+    names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
+    before = {name: getattr(jax.config, name) for name in names}
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    yield
+    for name, value in before.items():
+        jax.config.update(name, value)
+
+
+def command(monkeypatch, name, *words):
+    """Run `python -m experiments.NAME WORDS` in this process; its exit status."""
+    monkeypatch.setattr(sys, "argv", [name, *map(str, words)])
+    with pytest.raises(SystemExit) as exit:
+        runpy.run_path(str(FOLDER / f"{name}.py"), run_name="__main__")
+    return exit.value.code
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_answers(monkeypatch, capsys, name):
+    assert command(monkeypatch, name, "--help") == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"usage: python -m experiments.{name} ")
+    assert f"python -m experiments.{name}\n" in out or f"python -m experiments.{name} --" in out
+
+
+def test_help_is_quick():
+    """As the user types it, in a process of its own: nothing heavy is imported for it."""
+    words = [sys.executable, "-X", "importtime", "-m", "experiments.ladder", "--help"]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=FOLDER.parent, timeout=300)
+    assert done.returncode == 0
+    assert done.stdout.startswith("usage: python -m experiments.ladder")
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "jax" in imported
+    assert imported.isdisjoint(HEAVY)
+
+
+def fails(main):
+    with pytest.raises(SystemExit) as exit:
+        cli.run(main)
+    return exit.value.code
+
+
+def test_a_users_mistake_is_one_line_and_status_2(capsys):
+    def main():
+        raise InputError("cat.7.jpg: expected a photograph, found 0 bytes")
+
+    assert fails(main) == 2
+    assert capsys.readouterr().err == "error: cat.7.jpg: expected a photograph, found 0 bytes\n"
+
+
+def test_our_own_mistakes_keep_their_traceback():
+    def main():
+        raise ValueError("a bug")
+
+    with pytest.raises(ValueError, match="a bug"):
+        cli.run(main)
+
+
+def test_compilations_are_kept_in_the_cache_folder(tmp_path):
+    cli.run(lambda: None)
+    assert jax.config.jax_compilation_cache_dir == str(tmp_path / "cache" / "tljax" / "xla")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--data nonsense", "source: expected folder:PATH, tfds:NAME, critters or critters:source, found 'nonsense'"),
+        ("--data folder:{tmp}/missing", "{tmp}/missing"),
+        ("--data folder:{photos} --size 32", "--weights: folder:{photos} needs a pretrained base"),
+        ("--weights {tmp}/none.safetensors", "{tmp}/none.safetensors"),
+        ("--budget 0", "argument --budget: must be a positive number, found 0"),
+        ("--budget nan", "argument --budget: must be a positive number, found nan"),
+        ("--size 0", "argument --size: must be 1 or more, found 0"),
+        ("--seeds 0", "argument --seeds: must be 1 or more, found 0"),
+        ("--views -1", "stage 'frozen': views must be 1 or more, found -1"),
+        ("--preset lecture", "argument --preset: invalid choice: 'lecture'"),
+        ("--dtype float16", "argument --dtype: invalid choice: 'float16'"),
+        ("--wight 1", "unrecognized arguments: --wight 1"),
+        ("--workdir {tmp}/old --data folder:{photos}", "{tmp}/old holds a run (results.json); name another --workdir"),
+    ],
+)
+def test_a_bad_option_is_one_line_and_leaves_nothing(monkeypatch, capsys, tmp_path, photographs, words, message):
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "results.json").write_text("{}")
+    here = {"tmp": str(tmp_path), "photos": photographs.removeprefix("folder:")}
+    before = sorted(tmp_path.rglob("*"))
+    words = [*words.format(**here).split(), "--quiet"]
+    assert command(monkeypatch, "frozen", *words) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert message.format(**here) in err
+    assert [path for path in sorted(tmp_path.rglob("*")) if "cache" not in path.parts] == before
+
+
+def test_overwriting_waits_until_all_is_checked(monkeypatch, capsys, tmp_path):
+    """A mistake in another option does not cost the run that was there."""
+    (tmp_path / "results.json").write_text("{}")
+    words = ("--overwrite", "--workdir", tmp_path, "--data", "nonsense")
+    assert command(monkeypatch, "frozen", *words) == 2
+    assert (tmp_path / "results.json").exists()
+
+
+@pytest.mark.parametrize("words", ["--width 0", "--lr 0", "--batch 0", "--lr nan"])
+def test_pretraining_refuses_what_it_would_have_to_ignore(monkeypatch, capsys, words):
+    assert command(monkeypatch, "pretrain", *words.split()) == 2
+    assert capsys.readouterr().err.startswith(f"error: argument {words.split()[0]}: must be ")
