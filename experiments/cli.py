@@ -8,6 +8,8 @@ from typing import NoReturn
 
 import jax
 
+from tljax import data
+from tljax.data import ImageSets
 from tljax.data.cache import default_folder
 from tljax.errors import InputError
 
@@ -18,9 +20,7 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"error: {message}\n")
 
 
-def parser(
-    doc: str | None, *, experiment: str, data: str = "critters", size: int = 64
-) -> argparse.ArgumentParser:
+def parser(doc: str | None, *, experiment: str, data: str = "critters", size: int = 64) -> argparse.ArgumentParser:
     """The options of every experiment; `doc` is the module's docstring."""
     new = _Parser(
         prog=f"python -m experiments.{experiment}",
@@ -40,9 +40,7 @@ def parser(
         action="store_true",
         help="leave out photographs that cannot be read, and count them",
     )
-    add(
-        "--allow-duplicates", action="store_true", help="allow the same photograph in training and validation"
-    )
+    add("--allow-duplicates", action="store_true", help="allow the same photograph in training and validation")
     add("--workdir", type=Path, metavar="DIR", help=f"where the run's files go (runs/{experiment})")
     add(
         "--overwrite",
@@ -59,6 +57,19 @@ def parser(
     add("--dtype", choices=("float32", "bfloat16"), default="float32", help="what is computed in (float32)")
     add("--quiet", action="store_true", help="no progress bars")
     return new
+
+
+def load(args: argparse.Namespace, source: str) -> ImageSets:
+    """The data that the options name, but for the source."""
+    return data.load(
+        source,
+        size=args.size,
+        data_dir=args.data_dir,
+        validation_fraction=args.validation_fraction,
+        skip_corrupt=args.skip_corrupt,
+        allow_duplicates=args.allow_duplicates,
+        progress=not args.quiet,
+    )
 
 
 def run(main: Callable[[], None]) -> None:

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from experiments import cli
-from tljax import config, data
+from tljax import config
 from tljax.data import ImageSets
 from tljax.data.preprocess import TORCH
 from tljax.models import build, vgg
@@ -31,9 +31,7 @@ def pretrain(
 ) -> Weights:
     """Train a VGG16 of this width from nothing and write it; the file is replaced after every epoch."""
     size = sets.train.images.shape[1]
-    module = build.classifier(
-        build.Network(width=width, norm=True, hidden=0), classes=len(sets.classes), dtype=dtype
-    )
+    module = build.classifier(build.Network(width=width, norm=True, hidden=0), classes=len(sets.classes), dtype=dtype)
     variables = build.init(module, key=jax.random.key(seed), size=size)
     saved: list[Weights] = []
 
@@ -61,7 +59,7 @@ def pretrain(
 
 def main() -> None:
     """The command."""
-    parser = cli.parser(__doc__, experiment="pretrain", data="critters:source")
+    parser = cli.parser(__doc__, experiment="pretrain", source="critters:source")
     parser.add_argument(
         "--width", type=cli.fraction, default=config.CRITTERS_WIDTH, help="times VGG16's channels (%(default)s)"
     )
@@ -71,13 +69,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="the weights file (WORKDIR/base.safetensors)")
     args = parser.parse_args()
     progress = not args.quiet
-    sets = data.load(
-        args.data,
-        size=args.size,
-        skip_corrupt=args.skip_corrupt,
-        allow_duplicates=args.allow_duplicates,
-        progress=progress,
-    )
+    sets = cli.load(args, args.data)
     out = args.out or (args.workdir or Path("runs/pretrain")) / "base.safetensors"
     weights = pretrain(
         sets,
@@ -89,9 +81,7 @@ def main() -> None:
         progress=progress,
     )
     record = weights.provenance["record"]
-    print(
-        f"{out}: {record['validation']['accuracy']:.1%} of {record['validation']['n']} validation images right"
-    )
+    print(f"{out}: {record['validation']['accuracy']:.1%} of {record['validation']['n']} validation images right")
 
 
 def _stage(args: argparse.Namespace) -> config.Stage:

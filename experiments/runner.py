@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from experiments import cli
 from experiments.pretrain import pretrain
-from tljax import config, data, report
+from tljax import config, report
 from tljax.config import Stage
 from tljax.data import ImageSets
 from tljax.errors import InputError
@@ -26,13 +26,7 @@ def main(doc: str | None, *, experiment: str, rungs: tuple[str, ...]) -> None:
     stages = {name: (_network(name, args.size), _stage(name, args)) for name in rungs}
     weights = read(args.weights) if args.weights else None
     workdir = Workdir(args.workdir or Path("runs") / experiment, overwrite=args.overwrite)
-    sets = data.load(
-        args.data,
-        size=args.size,
-        skip_corrupt=args.skip_corrupt,
-        allow_duplicates=args.allow_duplicates,
-        progress=progress,
-    )
+    sets = cli.load(args, args.data)
     baseless = weights is None and any(network.base == "vgg16" for network, _ in stages.values())
     if baseless and args.data != "critters":
         raise InputError(
@@ -116,7 +110,7 @@ def _stage(name: str, args: argparse.Namespace) -> Stage:
 
 
 def _pretrained(args: argparse.Namespace, *, out: Path) -> Weights:
-    source = data.load("critters:source", size=args.size, progress=not args.quiet)
+    source = cli.load(args, "critters:source")
     stage = scaled(config.PRETRAIN_CRITTERS, budget=args.budget)
     dtype, width = jnp.dtype(args.dtype), config.CRITTERS_WIDTH
     return pretrain(source, stage, width=width, seed=0, out=out, dtype=dtype, progress=not args.quiet)
