@@ -28,8 +28,8 @@ class CNN(nn.Module):
         out: dict[str, Array] = {}
         if self.padding == "VALID" and min(x.shape[1:3]) < MIN_SIZE:
             raise InputError(
-                f"the scratch CNN needs images of {MIN_SIZE} x {MIN_SIZE} or larger, found {x.shape[1]} x {x.shape[2]}; "
-                'padding="SAME" takes smaller ones'
+                f"the scratch CNN needs images of {MIN_SIZE} x {MIN_SIZE} or larger, found {x.shape[1]} x {x.shape[2]}"
+                '; padding="SAME" takes smaller ones'
             )
         for i, features in enumerate(_CHANNELS, start=1):
             conv = Conv(features, padding=self.padding, dtype=self.dtype, name=f"conv{i}")

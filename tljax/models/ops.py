@@ -35,7 +35,7 @@ def compiler_options() -> dict[str, Any] | None:
 
 
 def jit(function: Callable[..., Any], **options: Any) -> Any:
-    """`jax.jit` with the platform's compiler options. For the outermost program only: a nested one may not have them."""
+    """`jax.jit` with the platform's options, for the outermost program only: a nested one may not have them."""
     return jax.jit(function, compiler_options=compiler_options(), **options)
 
 

@@ -64,7 +64,7 @@ def frozen_layers(params: Mapping[str, Any], rules: Rules) -> frozenset[str]:
 def discriminative(
     groups: Sequence[str | Sequence[str]], *, factor: float, freeze: str | None = None
 ) -> Rules:
-    """Rules for layer groups listed from input to output, each at a rate `factor` times smaller than the next later one.
+    """Rules for layer groups from input to output, each at a rate `factor` times smaller than the next later one.
 
     A group is a pattern or several; the last group has multiplier 1. `freeze` is a pattern for what stays frozen.
     """

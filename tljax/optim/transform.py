@@ -24,11 +24,14 @@ class Optimizer:
     clip_norm: float | None = None  # global norm over the leaves of one rule
 
 
-def make(optimizer: Optimizer, rules: rules_lib.Rules, paths: Iterable[str]) -> optax.GradientTransformationExtraArgs:
+def make(
+    optimizer: Optimizer, rules: rules_lib.Rules, paths: Iterable[str]
+) -> optax.GradientTransformationExtraArgs:
     """`optax.multi_transform` with one chain for each rule that trains.
 
     `paths` are those of all parameters. The transformation works on flat trees (slash path -> leaf) of the trainable
-    ones alone, so clipping, decay and state never meet a frozen leaf. `update(grads, state, params, lr=rate)` takes the stage's rate of this step, a traced scalar.
+    ones alone, so clipping, decay and state never meet a frozen leaf. `update(grads, state, params, lr=rate)` takes the
+    stage's rate of this step, a traced scalar.
     """
     rates = rules_lib.multipliers(rules)
     decided = {path: label for path, label in rules_lib.labels(paths, rules).items() if label in rates}
@@ -67,4 +70,7 @@ def _core(optimizer: Optimizer) -> optax.GradientTransformation:
 
 
 def _kernels(params: Any) -> Any:
-    return {path: path.endswith("kernel") and not isinstance(leaf, optax.MaskedNode) for path, leaf in params.items()}
+    return {
+        path: path.endswith("kernel") and not isinstance(leaf, optax.MaskedNode)
+        for path, leaf in params.items()
+    }

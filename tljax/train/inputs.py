@@ -27,8 +27,8 @@ _BLOCK = 64  # photographs in one pass of the prefix
 class Inputs:
     """What a stage reads, and how a batch of it becomes the network's input.
 
-    `augmented(batch, keys)` is for training, `plain(batch)` for validation; `start` is the layer they enter at, None for
-    images.
+    `augmented(batch, keys)` is for training, `plain(batch)` for validation; `start` is the layer they enter at, None
+    for images.
     """
 
     train: Examples

@@ -2,28 +2,23 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import jax
 import numpy as np
 from jax import Array
 from jax.sharding import Mesh
 from tqdm import tqdm
 
 from tljax.config import Stage
-from tljax.data.draws import draws, example_keys
 from tljax.errors import InputError
-from tljax.models import ops
 from tljax.optim import rules as rules_lib
-from tljax.optim import schedules, transform
+from tljax.optim import transform
 from tljax.train import devices, step
 from tljax.train.evaluate import make_evaluate
-from tljax.train.feed import Examples, feed, fits
 from tljax.train.inputs import Inputs
-
-_SEGMENT = 32  # steps in one compiled program at most: what lies between two moves of the progress bar
+from tljax.train.segments import Segment, make_program, segment_steps, segments
 
 
 @dataclass
@@ -33,6 +28,7 @@ class History:
     epochs: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
     compile_seconds: float = 0.0
+    train_seconds: float = 0.0  # in compiled steps alone
     images_per_second: float = 0.0  # of training alone
     step_flops: float = 0.0  # of the compiled step, by the compiler's count
 
@@ -56,131 +52,83 @@ def train_stage(
     over = devices.mesh_for(stage.batch_size) if over is None else over
     devices.check_batch(stage.batch_size, over)
     began = time.perf_counter()
-    state = _first_state(stage, variables, over)
-    apply = _apply(module, inputs.start)
-    rules = stage.rules
-    tx = _transform(stage, variables["params"])
-    program = _program(step.make_train_step(apply=apply, tx=tx, rules=rules), inputs)
+    apply, tx = _apply(module, inputs.start), _transform(stage, variables["params"])
+    program = make_program(step.make_train_step(apply=apply, tx=tx, rules=stage.rules), inputs)
+    batch_size = max(stage.batch_size, 32 * over.size)
     evaluate = make_evaluate(
-        apply=apply,
-        prepare=inputs.plain,
-        examples=inputs.validation,
-        batch_size=_eval_batch(stage, over),
-        over=over,
+        apply=apply, prepare=inputs.plain, examples=inputs.validation, batch_size=batch_size, over=over
     )
     per_epoch = stage.steps_per_epoch(len(inputs.train))
     length = segment_steps(per_epoch)
-    history, compiled, busy = History(), None, 0.0
-    bar = tqdm(total=stage.epochs * per_epoch, desc=stage.name, unit="step", disable=not progress, leave=True)
-    last: dict[str, Any] = {}
-    sums: dict[str, float] = {}
-    for segment in _segments(stage, inputs.train, per_epoch, length, seed=seed, over=over):
-        if compiled is None:
+    state = _first_state(stage, variables, tx, over)
+    history, meter, compiled = History(), _Meter(), None
+    with tqdm(total=stage.epochs * per_epoch, desc=stage.name, unit="step", disable=not progress) as bar:
+        for segment in segments(stage, inputs.train, per_epoch, length, seed=seed, over=over):
+            if compiled is None:
+                compiled = _compiled(program, state, segment, history)
             started = time.perf_counter()
-            compiled = program.lower(state, *segment.arguments).compile()
-            history.compile_seconds = time.perf_counter() - started
-            history.step_flops = float((compiled.cost_analysis() or {}).get("flops", math.nan))
-        started = time.perf_counter()
-        state, metrics = compiled(state, *segment.arguments)
-        done = {name: np.asarray(value, np.float64) for name, value in metrics.items()}
-        spent = time.perf_counter() - started
-        busy += spent
-        _refuse_nonfinite(done["loss"], stage, segment.first_step)
-        sums = {name: sums.get(name, 0.0) + float(value.sum()) for name, value in done.items()}
-        sums["seconds"] = sums.get("seconds", 0.0) + spent
-        train = {"loss": sums["loss"] / sums["count"], "accuracy": sums["correct"] / sums["count"]}
-        steps_done = segment.first_step + length
-        if steps_done % per_epoch == 0:
-            validation = evaluate(state)
-            last = {
-                "rung": stage.name,
-                "seed": seed,
-                "epoch": steps_done // per_epoch,
-                "step": steps_done,
-                "train": train,
-                "validation": validation,
-                "rates": {p: m * segment.lr for p, m in rules_lib.multipliers(stage.rules).items()},
-                "grad_norm": sums["grad_norm"] / per_epoch,
-                "images_per_second": sums["count"] / sums["seconds"],
-                "seconds": time.perf_counter() - began,
-            }
-            history.epochs.append(last)
-            on_epoch(last, state)
-            sums = {}
-        bar.set_postfix_str(_postfix(train, last, segment.lr, segment.images / spent), refresh=False)
-        bar.update(length)
-    bar.close()
+            state, metrics = compiled(state, *segment.arguments)
+            done = {name: np.asarray(value, np.float64) for name, value in metrics.items()}
+            meter.add(done, seconds=time.perf_counter() - started)
+            _refuse_nonfinite(done["loss"], stage, segment.first_step)
+            if (steps_done := segment.first_step + length) % per_epoch == 0:
+                record = {
+                    "rung": stage.name,
+                    "seed": seed,
+                    "epoch": steps_done // per_epoch,
+                    "step": steps_done,
+                    "train": meter.means(),
+                    "validation": evaluate(state),
+                    "rates": {p: m * segment.lr for p, m in rules_lib.multipliers(stage.rules).items()},
+                    "grad_norm": meter.sums["grad_norm"] / per_epoch,
+                    "images_per_second": meter.speed(),
+                    "seconds": time.perf_counter() - began,
+                }
+                history.epochs.append(record)
+                on_epoch(record, state)
+            bar.set_postfix_str(_postfix(meter, history, segment.lr), refresh=False)
+            bar.update(length)
+            if steps_done % per_epoch == 0:
+                history.train_seconds += meter.sums["seconds"]
+                meter = _Meter()
     history.seconds = time.perf_counter() - began
-    history.images_per_second = stage.epochs * per_epoch * stage.batch_size / busy
+    history.images_per_second = stage.epochs * per_epoch * stage.batch_size / history.train_seconds
     return state, history
 
 
-def segment_steps(steps_per_epoch: int) -> int:
-    """Steps in one compiled program: the largest divisor of an epoch's steps that is at most 32, if it is 8 or more."""
-    largest = max(n for n in range(1, _SEGMENT + 1) if steps_per_epoch % n == 0)
-    return largest if largest >= 8 else steps_per_epoch
+class _Meter:
+    """Running sums of an epoch."""
 
+    def __init__(self) -> None:
+        self.sums: dict[str, float] = {}
 
-@dataclass(frozen=True)
-class _Segment:
-    first_step: int
-    arguments: tuple[Any, ...]
-    lr: float
-    images: int
+    def add(self, metrics: dict[str, np.ndarray], *, seconds: float) -> None:
+        for name, value in {**metrics, "seconds": np.float64(seconds)}.items():
+            self.sums[name] = self.sums.get(name, 0.0) + float(value.sum())
 
-
-def _segments(
-    stage: Stage, train: Examples, per_epoch: int, length: int, *, seed: int, over: Mesh
-) -> Iterator[_Segment]:
-    """The arguments of each compiled call, in order, copied to the devices ahead of it where the set is streamed."""
-    rate = schedules.resolve(stage.lr, steps=stage.epochs * per_epoch)
-    starts = range(0, stage.epochs * per_epoch, length)
-    split, whole = devices.split_batch(over, axis=1), devices.replicated(over)
-    root = jax.device_put(jax.random.key(seed), whole)  # an argument: another seed does not recompile
-    shape = (length, stage.batch_size)
-
-    def drawn(first: int) -> tuple[np.ndarray, np.ndarray]:
-        passes, example = draws(
-            first * stage.batch_size, length * stage.batch_size, examples=len(train), seed=seed
-        )
-        return passes.reshape(shape), example.reshape(shape)
-
-    pools = feed(
-        train.inputs, (train.rows(*drawn(first)) for first in starts), over=over, resident=fits(train.inputs)
-    )
-    for first, (pool, rows) in zip(starts, pools, strict=True):
-        passes, example = drawn(first)
-        batches = {
-            "row": rows,
-            "pass": passes,
-            "example": example,
-            "label": train.labels[example].astype(np.int32),
+    def means(self) -> dict[str, float]:
+        return {
+            "loss": self.sums["loss"] / self.sums["count"],
+            "accuracy": self.sums["correct"] / self.sums["count"],
         }
-        lr = [rate(i) for i in range(first, first + length)]
-        hyper = {"lr": np.array(lr, np.float32), "dropout": np.full(length, stage.dropout, np.float32)}
-        arguments = (pool, root, jax.device_put(batches, split), jax.device_put(hyper, whole))
-        yield _Segment(first, arguments, lr[-1], rows.size)
+
+    def speed(self) -> float:
+        return self.sums["count"] / self.sums["seconds"]
 
 
-def _program(train_step: Callable[..., Any], inputs: Inputs) -> Any:
-    """`(state, pool, root key, batches, hyper) -> (state, metrics [steps])`: steps in one scan, the state donated."""
-
-    def program(state: step.State, pool: Array, root: Array, batches: dict[str, Array], hyper: dict[str, Array]) -> Any:
-        def body(state: step.State, xs: tuple[dict[str, Array], dict[str, Array]]) -> Any:
-            batch, now = xs
-            augment_keys, dropout_keys = example_keys(root, batch["pass"], batch["example"])
-            image = inputs.augmented(pool[batch["row"]], augment_keys)
-            return train_step(state, {"image": image, "label": batch["label"], "key": dropout_keys}, now)
-
-        return jax.lax.scan(body, state, (batches, hyper))
-
-    return ops.jit(program, donate_argnums=0)
+def _compiled(program: Any, state: step.State, segment: Segment, history: History) -> Any:
+    """The stage's one program, ahead of its first call, and what that cost."""
+    started = time.perf_counter()
+    compiled = program.lower(state, *segment.arguments).compile()
+    history.compile_seconds = time.perf_counter() - started
+    # The compiler counts the body of a loop once, whatever its length: the cost of one step.
+    history.step_flops = float((compiled.cost_analysis() or {}).get("flops", math.nan))
+    return compiled
 
 
-def _first_state(stage: Stage, variables: dict[str, Any], over: Mesh) -> step.State:
-    params = variables["params"]
+def _first_state(stage: Stage, variables: dict[str, Any], tx: Any, over: Mesh) -> step.State:
     model_state = {name: tree for name, tree in variables.items() if name != "params"}
-    state = step.init_state(params, model_state=model_state, tx=_transform(stage, params), rules=stage.rules)
+    state = step.init_state(variables["params"], model_state=model_state, tx=tx, rules=stage.rules)
     return devices.put(state, devices.replicated(over))
 
 
@@ -195,20 +143,15 @@ def _apply(module: Any, start: str | None) -> Callable[..., Any]:
     return apply
 
 
-def _eval_batch(stage: Stage, over: Mesh) -> int:
-    return max(stage.batch_size, 32 * over.size)
-
-
 def _refuse_nonfinite(losses: np.ndarray, stage: Stage, first_step: int) -> None:
     bad = np.flatnonzero(~np.isfinite(losses))
     if bad.size:
-        raise InputError(
-            f"stage {stage.name!r}: the loss of step {first_step + bad[0]} is not finite; lower the rate"
-        )
+        raise InputError(f"stage {stage.name!r}: the loss of step {first_step + bad[0]} is not finite; lower the rate")
 
 
-def _postfix(train: dict[str, float], last: dict[str, Any], lr: float, speed: float) -> str:
+def _postfix(meter: _Meter, history: History, lr: float) -> str:
+    train = meter.means()
     parts = [f"loss {train['loss']:.3f}", f"acc {train['accuracy']:.3f}"]
-    if last:
-        parts += [f"val {last['validation']['accuracy']:.3f}"]
-    return ", ".join([*parts, f"lr {lr:.1e}", f"{speed:.0f} img/s"])
+    if history.epochs:
+        parts.append(f"val {history.epochs[-1]['validation']['accuracy']:.3f}")
+    return ", ".join([*parts, f"lr {lr:.1e}", f"{meter.speed():.0f} img/s"])

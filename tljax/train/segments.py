@@ -1,0 +1,79 @@
+"""A stage as compiled calls: each a scan over a segment of its steps, with what it reads ready on the devices."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+from jax import Array
+from jax.sharding import Mesh
+
+from tljax.config import Stage
+from tljax.data.draws import draws, example_keys
+from tljax.models import ops
+from tljax.optim import schedules
+from tljax.train import devices
+from tljax.train.feed import Examples, feed, fits
+from tljax.train.inputs import Inputs
+from tljax.train.step import State
+
+_SEGMENT = 32  # steps in one compiled program at most: what lies between two moves of the progress bar
+
+
+def segment_steps(steps_per_epoch: int) -> int:
+    """Steps in one compiled program: the largest divisor of an epoch's steps that is at most 32, if it is 8 or more."""
+    largest = max(n for n in range(1, _SEGMENT + 1) if steps_per_epoch % n == 0)
+    return largest if largest >= 8 else steps_per_epoch
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One call: what it takes after the state, its first step, its last rate and how many images it draws."""
+
+    first_step: int
+    arguments: tuple[Any, ...]
+    lr: float
+    images: int
+
+
+def segments(stage: Stage, train: Examples, per_epoch: int, length: int, *, seed: int, over: Mesh) -> Iterator[Segment]:
+    """The arguments of each compiled call, in order, copied to the devices ahead of it where the set is streamed."""
+    rate = schedules.resolve(stage.lr, steps=stage.epochs * per_epoch)
+    starts = range(0, stage.epochs * per_epoch, length)
+    split, whole = devices.split_batch(over, axis=1), devices.replicated(over)
+    root = jax.device_put(jax.random.key(seed), whole)  # an argument: another seed does not recompile
+    shape = (length, stage.batch_size)
+
+    def drawn(first: int) -> tuple[np.ndarray, np.ndarray]:
+        passes, example = draws(first * stage.batch_size, length * stage.batch_size, examples=len(train), seed=seed)
+        return passes.reshape(shape), example.reshape(shape)
+
+    pools = feed(train.inputs, (train.rows(*drawn(first)) for first in starts), over=over, resident=fits(train.inputs))
+    for first, (pool, rows) in zip(starts, pools, strict=True):
+        passes, example = drawn(first)
+        batches = {
+            "row": rows,
+            "pass": passes,
+            "example": example,
+            "label": train.labels[example].astype(np.int32),
+        }
+        lr = [rate(i) for i in range(first, first + length)]
+        hyper = {"lr": np.array(lr, np.float32), "dropout": np.full(length, stage.dropout, np.float32)}
+        arguments = (pool, root, jax.device_put(batches, split), jax.device_put(hyper, whole))
+        yield Segment(first, arguments, lr[-1], rows.size)
+
+
+def make_program(train_step: Callable[..., Any], inputs: Inputs) -> Any:
+    """`(state, pool, root key, batches, hyper) -> (state, metrics [steps])`: steps in one scan, the state donated."""
+
+    def program(state: State, pool: Array, root: Array, batches: dict[str, Array], hyper: dict[str, Array]) -> Any:
+        def body(state: State, xs: tuple[dict[str, Array], dict[str, Array]]) -> Any:
+            batch, now = xs
+            augment_keys, dropout_keys = example_keys(root, batch["pass"], batch["example"])
+            image = inputs.augmented(pool[batch["row"]], augment_keys)
+            return train_step(state, {"image": image, "label": batch["label"], "key": dropout_keys}, now)
+
+        return jax.lax.scan(body, state, (batches, hyper))
+
+    return ops.jit(program, donate_argnums=0)
