@@ -8,10 +8,19 @@ from tljax.config import TRAIN_ALL
 from tljax.data.augment import Augment, augment_batch
 from tljax.data.draws import example_keys
 from tljax.errors import InputError
+from tljax.models import ops
 from tljax.models.heads import Classifier, Head
 from tljax.models.layers import Conv
 from tljax.optim import rules, transform
 from tljax.train import devices, step
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled_in_a_hurry():
+    """Compiling takes most of the time here, and most of that is the optimiser over random draws."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ops, "compiler_options", lambda: {"xla_backend_optimization_level": 0})
+        yield
 
 
 class Base(nn.Module):

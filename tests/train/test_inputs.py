@@ -9,11 +9,20 @@ from tljax.data.augment import Augment
 from tljax.data.draws import example_keys
 from tljax.data.preprocess import CAFFE, TORCH, UNIT
 from tljax.data.sources import ImageSet, ImageSets
+from tljax.models import ops
 from tljax.models.vgg import VGG16
 from tljax.train import inputs
 from tljax.train.inputs import Prefix, from_images, from_prefix
 
 N, SIZE = 5, 8
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled_in_a_hurry():
+    """Compiling takes most of the time here, and most of that is the optimiser over random draws."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ops, "compiler_options", lambda: {"xla_backend_optimization_level": 0})
+        yield
 
 
 def kernels(seed=0):
@@ -38,15 +47,15 @@ PLAIN = replace(PREFIX, augment=None, views=1)
 
 def activations(images):
     """The prefix by Flax, on a batch."""
-    params = {"params": PREFIX.params}
-    return PREFIX.base.apply(params, CAFFE(images), stop=PREFIX.stop)[0]
+    apply = ops.jit(lambda x: PREFIX.base.apply({"params": PREFIX.params}, CAFFE(x), stop=PREFIX.stop)[0])
+    return apply(images)
 
 
 def test_photographs_are_augmented_in_training_only():
     read = from_images(SETS, augment=Augment(), preprocess=TORCH)
     keys, _ = example_keys(jax.random.key(0), np.zeros(N, np.int32), np.arange(N))
     batch = read.train.inputs
-    assert np.abs(read.augmented(batch, keys) - TORCH(batch)).max() > 0.1
+    assert np.abs(ops.jit(read.augmented)(batch, keys) - TORCH(batch)).max() > 0.1
     np.testing.assert_array_equal(read.plain(batch), TORCH(batch))
     without = from_images(SETS, augment=None, preprocess=TORCH)
     np.testing.assert_array_equal(without.augmented(batch, keys), TORCH(batch))
@@ -80,7 +89,8 @@ def viewed(store):
 def test_view_k_is_what_pass_k_of_fresh_augmentation_draws(viewed, view):
     passes, example = np.full(N, view, np.int32), np.array([3, 0, 4, 1, 2], np.int32)
     keys, _ = example_keys(jax.random.key(7), passes, example)
-    fresh = from_images(SETS, augment=Augment(), preprocess=UNIT).augmented(SETS.train.images[example], keys) * 255
+    augmented = ops.jit(from_images(SETS, augment=Augment(), preprocess=UNIT).augmented)
+    fresh = augmented(SETS.train.images[example], keys) * 255
     found = viewed.train.inputs[viewed.train.rows(passes, example)]
     np.testing.assert_allclose(found, activations(fresh), rtol=1e-4, atol=1e-2)  # values near 100
     assert viewed.train.inputs.shape[0] == 2 * N

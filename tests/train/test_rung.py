@@ -10,7 +10,7 @@ from tljax.data.augment import Augment
 from tljax.data.preprocess import CAFFE, UNIT
 from tljax.data.sources import ImageSet, ImageSets
 from tljax.errors import InputError
-from tljax.models import build
+from tljax.models import build, ops
 from tljax.models.build import Network
 from tljax.train import loop, rung
 from tljax.train.step import State
@@ -20,6 +20,14 @@ WIDTH = 0.0625
 NETWORK = Network(hidden=4)  # of full width: the width is the weights' to say
 # 10 images, batches of 5: two steps an epoch, on one device.
 STAGE = Stage("tiny", HEAD_ONLY, lr=1e-2, epochs=2, batch_size=5)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled_in_a_hurry():
+    """Compiling takes most of the time here, and most of that is the optimiser over random draws."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ops, "compiler_options", lambda: {"xla_backend_optimization_level": 0})
+        yield
 
 
 def split(count, seed):
