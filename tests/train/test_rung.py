@@ -23,10 +23,19 @@ STAGE = Stage("tiny", HEAD_ONLY, lr=1e-2, epochs=2, batch_size=5)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def compiled_in_a_hurry():
-    """Compiling takes most of the time here, and most of that is the optimiser over random draws."""
+def in_a_hurry():
+    """Compiling takes most of the time here, so no optimiser, and the same first parameters only once."""
+    known = {}
+
+    def remembered(module, *, key, size, init=build.init):
+        name = (module, tuple(jax.random.key_data(key).tolist()), size)
+        if name not in known:
+            known[name] = init(module, key=key, size=size)
+        return known[name]
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ops, "compiler_options", lambda: {"xla_backend_optimization_level": 0})
+        patch.setattr(build, "init", remembered)
         yield
 
 
