@@ -20,7 +20,7 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"error: {message}\n")
 
 
-def parser(doc: str | None, *, experiment: str, data: str = "critters", size: int = 64) -> argparse.ArgumentParser:
+def parser(doc: str | None, *, experiment: str, data: str = "critters", size: int = 32) -> argparse.ArgumentParser:
     """The options of every experiment; `doc` is the module's docstring."""
     new = _Parser(
         prog=f"python -m experiments.{experiment}",

@@ -6,6 +6,4 @@ python -m experiments.differential
 from experiments import cli, runner
 
 if __name__ == "__main__":
-    cli.run(
-        lambda: runner.main(__doc__, experiment="differential", rungs=("frozen", "finetune", "differential"))
-    )
+    cli.run(lambda: runner.main(__doc__, experiment="differential", rungs=("frozen", "finetune", "differential")))

@@ -111,7 +111,7 @@ def _stage(name: str, args: argparse.Namespace) -> Stage:
 
 def _pretrained(args: argparse.Namespace, *, out: Path) -> Weights:
     source = cli.load(args, "critters:source")
-    stage = scaled(config.PRETRAIN_CRITTERS, budget=args.budget)
+    stage = scaled(config.PRETRAIN, budget=args.budget)
     dtype, width = jnp.dtype(args.dtype), config.CRITTERS_WIDTH
     return pretrain(source, stage, width=width, seed=0, out=out, dtype=dtype, progress=not args.quiet)
 

@@ -37,9 +37,7 @@ def decoded(listing: Listing, *, size: int, folder: pathlib.Path, progress: bool
     return stored(made_from, rows, count=len(listing.ids), size=size, folder=folder)
 
 
-def stored(
-    made_from: list, rows: Callable[[], Rows], *, count: int, size: int, folder: pathlib.Path
-) -> Stored:
+def stored(made_from: list, rows: Callable[[], Rows], *, count: int, size: int, folder: pathlib.Path) -> Stored:
     """What `rows()` yields: read if the cache holds what was made from `made_from`, else made and written."""
     stem = folder / hashlib.sha256(json.dumps(made_from).encode()).hexdigest()
     found = _read(stem, count=count, size=size)
@@ -51,9 +49,7 @@ def stored(
     return found
 
 
-def decode_all(
-    listing: Listing, *, size: int, progress: bool, name: str
-) -> Iterator[np.ndarray | CorruptPhoto]:
+def decode_all(listing: Listing, *, size: int, progress: bool, name: str) -> Iterator[np.ndarray | CorruptPhoto]:
     """Each photograph decoded, or why it cannot be, in order; on a thread for each core."""
 
     def one(i: int) -> np.ndarray | CorruptPhoto:

@@ -69,9 +69,7 @@ def body(pen: Pen, rng: random.Random, kind: Kind, c: Coat, pose: str) -> None:
                 pen.stroke([(x, 1), (x, 2.2)], limb, 0.38, LEG)
             paws(pen, c, -0.05 + back * 0.62, 2.25, back * 0.62)
     elif pose == "portrait":
-        pen.blob(
-            [(-0.7, 0.3), (0.7, 0.3), (1.3, 1.6), (1.4, 4), (-1.4, 4), (-1.3, 1.6)], c.fur, BODY, fuzz=0.01
-        )
+        pen.blob([(-0.7, 0.3), (0.7, 0.3), (1.3, 1.6), (1.4, 4), (-1.4, 4), (-1.3, 1.6)], c.fur, BODY, fuzz=0.01)
         pen.ellipse(0, 1.6, 0.6, 0.8, c.light, PLAIN - 8, fuzz=0.12, hair=c.hair)
     pen.ellipse(0, 0.62, 0.82, 0.55, shadow, BODY)
 

@@ -52,12 +52,8 @@ def rounded(pen: Pen, c: Coat) -> None:
 
 
 def long(pen: Pen, c: Coat) -> None:
-    pen.blob(
-        [(-0.22, 0.3), (-0.36, -0.9), (-0.14, -1.9), (0.16, -1.9), (0.36, -0.9), (0.22, 0.3)], c.ear, EAR
-    )
-    pen.blob(
-        [(-0.1, 0.2), (-0.2, -0.9), (-0.06, -1.6), (0.08, -1.6), (0.2, -0.9), (0.1, 0.2)], c.skin, EAR + 40
-    )
+    pen.blob([(-0.22, 0.3), (-0.36, -0.9), (-0.14, -1.9), (0.16, -1.9), (0.36, -0.9), (0.22, 0.3)], c.ear, EAR)
+    pen.blob([(-0.1, 0.2), (-0.2, -0.9), (-0.06, -1.6), (0.08, -1.6), (0.2, -0.9), (0.1, 0.2)], c.skin, EAR + 40)
 
 
 def lop(pen: Pen, c: Coat) -> None:
@@ -81,17 +77,13 @@ def fluffy(pen: Pen, c: Coat) -> None:
 
 
 def tuft(pen: Pen, c: Coat) -> None:
-    pen.blob(
-        [(-0.5, 0.4), (-0.2, -0.2), (0.25, -1), (0.25, -1), (0.34, -0.2), (0.4, 0.4)], c.ear, EAR, fuzz=0.06
-    )
+    pen.blob([(-0.5, 0.4), (-0.2, -0.2), (0.25, -1), (0.25, -1), (0.34, -0.2), (0.4, 0.4)], c.ear, EAR, fuzz=0.06)
 
 
 HANGING = (floppy, lop)  # these lie over the head and point down, whatever the angle they grow at
 
 
-def pair(
-    pen: Pen, c: Coat, shape, *, size: float, angle: float, width: float, height: float, droop: float
-) -> None:
+def pair(pen: Pen, c: Coat, shape, *, size: float, angle: float, width: float, height: float, droop: float) -> None:
     """A pair at `angle` radians from the top of a head `width` by `height`; `droop` makes the two differ."""
     for s in (-1, 1):
         x, y = s * width * math.sin(angle) * 0.92, -height * math.cos(angle) * 0.88

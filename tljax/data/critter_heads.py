@@ -39,9 +39,7 @@ def head(pen: Pen, rng: random.Random, kind: Kind, c: Coat, *, yaw: float, pitch
     face(pen.at(yaw * 0.32, pitch * 0.3), rng, kind, c, has, yaw)
     if "wool" in has:
         for x in (-0.42, 0, 0.42):
-            pen.ellipse(
-                x, -0.78 * h - (x == 0) * 0.08, 0.34, 0.3, tone(c.fur, 1.4), BODY + 20, fuzz=0.07, hair=c.hair
-            )
+            pen.ellipse(x, -0.78 * h - (x == 0) * 0.08, 0.34, 0.3, tone(c.fur, 1.4), BODY + 20, fuzz=0.07, hair=c.hair)
     if shape in ears.HANGING:
         ears.pair(behind, c, shape, **place)
 
@@ -72,9 +70,7 @@ def face(pen: Pen, rng: random.Random, kind: Kind, c: Coat, has: set, yaw: float
             pen.ellipse(s * gap, -0.05, 0.48, 0.5, c.light, PLAIN, fuzz=0.08, hair=c.hair)
     if "patches" in has:
         for s in (-1, 1):
-            pen.at(s * gap * 1.05, -0.02, turn=s * -0.6).ellipse(
-                0, 0, 0.3, 0.4, tone(c.fur, 0.28), PLAIN, fuzz=0.05
-            )
+            pen.at(s * gap * 1.05, -0.02, turn=s * -0.6).ellipse(0, 0, 0.3, 0.4, tone(c.fur, 0.28), PLAIN, fuzz=0.05)
     if "blaze" in has:
         pen.blob([(-0.1, -0.85), (0.1, -0.85), (0.2, 0.3), (-0.2, 0.3)], c.light, PLAIN)
     pupil, lid = pick(rng, kind.pupil), rng.choice((0, 0, 0, 0, 0, 0.12, 0.3, 1))
@@ -85,9 +81,7 @@ def face(pen: Pen, rng: random.Random, kind: Kind, c: Coat, has: set, yaw: float
         tip = pen.at(yaw * 0.3, 0.12)
         parts.beak(tip, c)
     else:
-        tip = parts.muzzle(
-            pen, c, length=length, width=width, yaw=yaw, colour=colour, shape=kind.muzzle_shape
-        )
+        tip = parts.muzzle(pen, c, length=length, width=width, yaw=yaw, colour=colour, shape=kind.muzzle_shape)
         parts.mouth(tip, c, tongue=rng.random() < kind.tongue, teeth=rng.random() < kind.teeth)
         parts.nose(tip, c, pick(rng, kind.nose))
     for s in (-1, 1):

@@ -40,9 +40,7 @@ def coat(rng: random.Random) -> Coat:
     return Coat(fur, light, ear, skin, rng.choice(NOSES), rng.choice(IRISES), rng.randrange(64))
 
 
-def eye(
-    pen: Pen, c: Coat, *, size: float, pupil: str, slant: float, gaze: tuple[float, float], lid: float
-) -> None:
+def eye(pen: Pen, c: Coat, *, size: float, pupil: str, slant: float, gaze: tuple[float, float], lid: float) -> None:
     """One eye at the origin; `pupil` is slit, round, bar or bead (all pupil), `lid` above 0.7 is asleep."""
     dark = (26, 20, 20)
     if lid > 0.7:
@@ -60,9 +58,7 @@ def eye(
 def nose(pen: Pen, c: Coat, shape: str) -> None:
     """Around the origin, about a fifth of a head wide."""
     if shape == "small":
-        pen.blob(
-            [(-0.15, -0.08), (0.15, -0.08), (0.15, -0.08), (0, 0.12), (0, 0.12), (-0.15, -0.08)], c.nose, HARD
-        )
+        pen.blob([(-0.15, -0.08), (0.15, -0.08), (0.15, -0.08), (0, 0.12), (0, 0.12), (-0.15, -0.08)], c.nose, HARD)
     elif shape == "big":
         pen.blob([(-0.27, -0.14), (0.27, -0.14), (0.27, 0.08), (0, 0.22), (-0.27, 0.08)], c.nose, HARD)
         pen.ellipse(-0.06, -0.08, 0.08, 0.04, tone(c.nose, 1.5), HARD)

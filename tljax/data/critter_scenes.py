@@ -39,9 +39,7 @@ def indoors(pen: Pen, rng: random.Random, floor: float) -> None:
     _rectangle(pen, 0, floor, 1, 1, hue(rng))
     for _ in range(rng.randrange(3)):  # cushions, cupboards, chair legs
         x, w, h, colour = rng.uniform(-0.2, 1), rng.uniform(0.1, 0.6), rng.uniform(0.1, 0.5), hue(rng)
-        pen.at(x, floor + rng.uniform(-0.1, 0.3)).blob(
-            [(0, -h), (0, -h), (w, -h), (w, -h), (w, 0), (0, 0)], colour, 0
-        )
+        pen.at(x, floor + rng.uniform(-0.1, 0.3)).blob([(0, -h), (0, -h), (w, -h), (w, -h), (w, 0), (0, 0)], colour, 0)
 
 
 def outdoors(pen: Pen, rng: random.Random, floor: float) -> None:

@@ -23,8 +23,8 @@ from tljax.data.critter_kinds import KINDS, pick
 from tljax.data.critter_pen import Pen, tone
 from tljax.errors import InputError
 
-TARGET_SIZES = {"train": 30, "validation": 250}  # images a class
-SOURCE_SIZES = {"train": 300, "validation": 25}
+TARGET_SIZES = {"train": 48, "validation": 250}  # images a class
+SOURCE_SIZES = {"train": 480, "validation": 25}
 PIXELS = range(16, 257)  # sides that `draw` accepts
 FIRST_INDEX = {"train": 0, "validation": 10_000_000, "test": 20_000_000}  # splits never share an index
 

@@ -46,9 +46,7 @@ def fetch(file: Download, path: pathlib.Path, *, progress: bool) -> None:
     found = _sha256(part)
     if found != file.sha256:
         part.unlink()
-        raise InputError(
-            f"{file.url}: expected sha256 {file.sha256}, found {found}; the download is discarded"
-        )
+        raise InputError(f"{file.url}: expected sha256 {file.sha256}, found {found}; the download is discarded")
     os.replace(part, path)
 
 
@@ -64,9 +62,7 @@ def _receive(file: Download, part: pathlib.Path, *, progress: bool) -> None:
         total = have + int(response.headers.get("Content-Length", file.size - have))
         if total != file.size:
             raise InputError(f"{file.url}: expected {file.size} bytes, the server offers {total}")
-        bar = tqdm(
-            total=file.size, initial=have, unit="B", unit_scale=True, desc=part.stem, disable=not progress
-        )
+        bar = tqdm(total=file.size, initial=have, unit="B", unit_scale=True, desc=part.stem, disable=not progress)
         with bar, part.open("ab" if have else "wb") as out:
             while have < file.size and (block := response.read(min(BLOCK, file.size - have))):
                 out.write(block)

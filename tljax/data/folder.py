@@ -26,9 +26,7 @@ def listings(root: pathlib.Path, *, progress: bool) -> tuple[tuple[str, ...], di
     named = {split: _subfolders(path) for split, path in folders.items()}
     classes = tuple(sorted({name for names in named.values() for name in names}))
     found = {
-        split: [
-            (path, name) for name in named[split] for path in photo_paths(folders[split] / name, root=root)
-        ]
+        split: [(path, name) for name in named[split] for path in photo_paths(folders[split] / name, root=root)]
         for split in folders
     }
     _refuse_empty(root, classes, found)
@@ -101,9 +99,7 @@ def _refuse_outside(path: pathlib.Path, *, root: pathlib.Path) -> None:
         raise InputError(f"{path}: a link that leaves {root}, expected photographs inside it")
 
 
-def _refuse_empty(
-    root: pathlib.Path, classes: tuple[str, ...], found: dict[str, list[tuple[str, str]]]
-) -> None:
+def _refuse_empty(root: pathlib.Path, classes: tuple[str, ...], found: dict[str, list[tuple[str, str]]]) -> None:
     """InputError for a split or a class without photographs."""
     if not classes:
         raise InputError(f"{root}: expected class folders, found none")

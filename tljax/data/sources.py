@@ -151,6 +151,4 @@ def _drawn(
         folder=store,
     )
     labels = np.repeat(np.arange(len(classes), dtype=np.int32), per_class)  # class by class, as `make`
-    return ImageSet(
-        images, labels, tuple(f"{split}/{name}/{i:04d}" for name in classes for i in range(per_class))
-    )
+    return ImageSet(images, labels, tuple(f"{split}/{name}/{i:04d}" for name in classes for i in range(per_class)))

@@ -19,9 +19,7 @@ def stratified(listing: Listing, *, fraction: float, seed: int) -> dict[str, Lis
     by_class = collections.defaultdict(list)
     for digest, indices in copies.items():
         by_class[int(listing.labels[indices[0]])].append(digest)
-    held = [
-        i for digests in by_class.values() for i in _held_out(digests, copies, fraction=fraction, seed=seed)
-    ]
+    held = [i for digests in by_class.values() for i in _held_out(digests, copies, fraction=fraction, seed=seed)]
     rest = sorted(set(range(len(listing.ids))) - set(held))
     return {"train": listing.take(rest), "validation": listing.take(sorted(held))}
 

@@ -21,9 +21,7 @@ from tljax.errors import InputError
 VALIDATION = ("validation", "test")  # the first that is there
 
 
-def listings(
-    name: str, *, data_dir: pathlib.Path | None, progress: bool
-) -> tuple[tuple[str, ...], dict[str, Listing]]:
+def listings(name: str, *, data_dir: pathlib.Path | None, progress: bool) -> tuple[tuple[str, ...], dict[str, Listing]]:
     """(classes, {"train": ..., "validation": ...}); without a validation or test split, "train" only.
 
     `name` is TFDS's: "set", "set/config" or "set:version". `data_dir` is by default TFDS's, `$TFDS_DATA_DIR`.
@@ -46,9 +44,7 @@ def listings(
         with _damage_named(name, folder):
             found[ours] = _listing(records, theirs, image=image, label=label, progress=progress)
         if not np.isin(found[ours].labels, range(len(classes))).all():
-            raise InputError(
-                f"tfds:{name}: expected a label for every photograph of {theirs}, found some without"
-            )
+            raise InputError(f"tfds:{name}: expected a label for every photograph of {theirs}, found some without")
     return classes, found
 
 
@@ -67,14 +63,10 @@ def _features(name: str, builder) -> tuple[str, str, tuple[str, ...]]:
     features = dict(features) if isinstance(features, tfds.features.FeaturesDict) else {}
     images = [key for key, feature in features.items() if isinstance(feature, tfds.features.Image)]
     labels = {
-        key: tuple(feature.names)
-        for key, feature in features.items()
-        if isinstance(feature, tfds.features.ClassLabel)
+        key: tuple(feature.names) for key, feature in features.items() if isinstance(feature, tfds.features.ClassLabel)
     }
     if len(images) != 1 or len(labels) != 1:
-        raise InputError(
-            f"tfds:{name}: expected one image and one class label, found {images} and {list(labels)}"
-        )
+        raise InputError(f"tfds:{name}: expected one image and one class label, found {images} and {list(labels)}")
     [(label, classes)] = labels.items()
     return images[0], label, classes
 

@@ -39,7 +39,8 @@ class Head(nn.Module):
             x = out["fc1"] = nn.relu(_dense(self.hidden, self.dtype, "fc1")(x))
             if train and self.dropout_hidden:
                 x = dropout(x, rate=rate, keys=_needed(keys))
-        logits = _dense(self.outputs, self.dtype, "predictions")(x).astype(jnp.float32)
+        logits = _dense(self.outputs, self.dtype, "predictions")(x)
+        logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
         out["predictions"] = logits
         return logits, out
 

@@ -114,9 +114,7 @@ def _max_pool_backward(saved: tuple[Array, Array], g: Array) -> tuple[Array]:
     dx = jnp.where(first[:, :, None, :, None] == position, g[:, :, None, :, None], jnp.zeros((), g.dtype))
     n, h, w, c = y.shape
     return (
-        jnp.pad(
-            dx.reshape(n, 2 * h, 2 * w, c), ((0, 0), (0, x.shape[1] - 2 * h), (0, x.shape[2] - 2 * w), (0, 0))
-        ),
+        jnp.pad(dx.reshape(n, 2 * h, 2 * w, c), ((0, 0), (0, x.shape[1] - 2 * h), (0, x.shape[2] - 2 * w), (0, 0))),
     )
 
 

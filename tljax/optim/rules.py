@@ -61,9 +61,7 @@ def frozen_layers(params: Mapping[str, Any], rules: Rules) -> frozenset[str]:
     return frozenset(layer for path in frozen for layer in _ancestors(path) if layer not in moving)
 
 
-def discriminative(
-    groups: Sequence[str | Sequence[str]], *, factor: float, freeze: str | None = None
-) -> Rules:
+def discriminative(groups: Sequence[str | Sequence[str]], *, factor: float, freeze: str | None = None) -> Rules:
     """Rules for layer groups from input to output, each at a rate `factor` times smaller than the next later one.
 
     A group is a pattern or several; the last group has multiplier 1. `freeze` is a pattern for what stays frozen.
@@ -84,9 +82,7 @@ def _ancestors(path: str) -> list[str]:
 
 def _checked(rules: Rules) -> Rules:
     for pattern, multiplier in rules:
-        if multiplier is not None and not (
-            isinstance(multiplier, int | float) and 0 < multiplier < float("inf")
-        ):
+        if multiplier is not None and not (isinstance(multiplier, int | float) and 0 < multiplier < float("inf")):
             raise InputError(
                 f"the rule {pattern!r} has multiplier {multiplier!r}; a positive number, or None to freeze"
             )

@@ -24,9 +24,7 @@ class Optimizer:
     clip_norm: float | None = None  # global norm over the leaves of one rule
 
 
-def make(
-    optimizer: Optimizer, rules: rules_lib.Rules, paths: Iterable[str]
-) -> optax.GradientTransformationExtraArgs:
+def make(optimizer: Optimizer, rules: rules_lib.Rules, paths: Iterable[str]) -> optax.GradientTransformationExtraArgs:
     """`optax.multi_transform` with one chain for each rule that trains.
 
     `paths` are those of all parameters. The transformation works on flat trees (slash path -> leaf) of the trainable
@@ -70,7 +68,4 @@ def _core(optimizer: Optimizer) -> optax.GradientTransformation:
 
 
 def _kernels(params: Any) -> Any:
-    return {
-        path: path.endswith("kernel") and not isinstance(leaf, optax.MaskedNode)
-        for path, leaf in params.items()
-    }
+    return {path: path.endswith("kernel") and not isinstance(leaf, optax.MaskedNode) for path, leaf in params.items()}

@@ -42,9 +42,7 @@ def read_metrics(path: Path) -> dict[str, dict[int, Series]]:
         if line.strip():
             rung, seed, epoch, values = _record(line, where=f"{path}: line {at}")
             rungs.setdefault(rung, {}).setdefault(seed, {})[epoch] = values
-    return {
-        rung: {seed: _series(by_epoch) for seed, by_epoch in seeds.items()} for rung, seeds in rungs.items()
-    }
+    return {rung: {seed: _series(by_epoch) for seed, by_epoch in seeds.items()} for rung, seeds in rungs.items()}
 
 
 def curves_name(rung: str) -> str:
@@ -106,9 +104,7 @@ def _record(line: bytes, *, where: str) -> tuple[str, int, int, dict[str, float]
     for split in COLOURS:
         scores = table.typed(record, split, dict, where)
         values |= {f"{split}/{m}": table.number(scores, m, f"{where}: {split}") for m in ("loss", "accuracy")}
-    rung, seed, epoch = (
-        table.typed(record, *field, where) for field in (("rung", str), ("seed", int), ("epoch", int))
-    )
+    rung, seed, epoch = (table.typed(record, *field, where) for field in (("rung", str), ("seed", int), ("epoch", int)))
     return rung, seed, epoch, values
 
 

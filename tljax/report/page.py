@@ -68,10 +68,7 @@ def write_page(workdir: Path) -> Path:
         _picture(workdir / "ladder.png", alt=_ladder_alt(results)),
         "<h2>Loss and accuracy against epoch</h2>",
         '<div class="pictures">',
-        *[
-            _picture(workdir / curves.curves_name(rung), alt=_curves_alt(rung, metrics[rung]))
-            for rung in metrics
-        ],
+        *[_picture(workdir / curves.curves_name(rung), alt=_curves_alt(rung, metrics[rung])) for rung in metrics],
         "</div>",
         *_details(config, results, metrics),
     ]
@@ -134,9 +131,7 @@ def _picture(path: Path, *, alt: str) -> str:
 
 
 def _ladder_alt(results: dict) -> str:
-    rungs = [
-        f"{name} {table.percent(table.accuracy(rows)[0])}" for name, rows in table.by_rung(results).items()
-    ]
+    rungs = [f"{name} {table.percent(table.accuracy(rows)[0])}" for name, rows in table.by_rung(results).items()]
     return f"Validation accuracy of each rung, mean over seeds: {', '.join(rungs)}"
 
 
@@ -146,9 +141,7 @@ def _curves_alt(rung: str, seeds: dict) -> str:
 
 
 def _details(config: dict, results: dict, metrics: dict) -> list[str]:
-    seeds = {seed for by_seed in metrics.values() for seed in by_seed} | {
-        row["seed"] for row in results["rungs"]
-    }
+    seeds = {seed for by_seed in metrics.values() for seed in by_seed} | {row["seed"] for row in results["rungs"]}
     versions = config.get("versions")
     facts = {
         "device": config.get("device", "not recorded"),

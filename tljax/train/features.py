@@ -117,9 +117,7 @@ def longest_frozen_prefix(layers: Sequence[str], frozen: Collection[str]) -> str
     return last
 
 
-def _wanted(
-    path: Path, name: str, identity: Mapping[str, Any], *, shape: tuple[int, ...], dtype: Any
-) -> _Set:
+def _wanted(path: Path, name: str, identity: Mapping[str, Any], *, shape: tuple[int, ...], dtype: Any) -> _Set:
     dtype_name = dtype if isinstance(dtype, str) else np.dtype(dtype).name
     if dtype_name not in DTYPES:
         raise InputError(f"{name}: dtype: expected {', '.join(DTYPES)}, found {dtype_name}")

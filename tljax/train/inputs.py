@@ -88,9 +88,7 @@ class Prefix:
 
 def from_prefix(sets: ImageSets, prefix: Prefix, *, store: Path, progress: bool = True) -> Inputs:
     """Activations of the prefix, kept in the HDF5 file `store`, where a later run finds them."""
-    train = Examples(
-        _activations(sets, prefix, "train", store, progress), sets.train.labels, views=prefix.views
-    )
+    train = Examples(_activations(sets, prefix, "train", store, progress), sets.train.labels, views=prefix.views)
     validation = Examples(_activations(sets, prefix, "validation", store, progress), sets.validation.labels)
     return Inputs(train, validation, _as_float, _as_float, start=prefix.start())
 

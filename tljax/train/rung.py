@@ -101,12 +101,8 @@ def _inputs(
     frozen = {path.removeprefix("base/") for path in rules_lib.frozen_layers(params, stage.rules)}
     stop = longest_frozen_prefix(vgg.LAYERS, frozen & set(vgg.CONVS))
     if stop is None:
-        raise InputError(
-            f"stage {stage.name!r}: views need a frozen first layer; its rules train {vgg.LAYERS[0]}"
-        )
-    prefix = inputs.Prefix(
-        module.base, params["base"], stop, preprocess, stage.augment, views=stage.views, seed=seed
-    )
+        raise InputError(f"stage {stage.name!r}: views need a frozen first layer; its rules train {vgg.LAYERS[0]}")
+    prefix = inputs.Prefix(module.base, params["base"], stop, preprocess, stage.augment, views=stage.views, seed=seed)
     return inputs.from_prefix(sets, prefix, store=store, progress=progress)
 
 

@@ -32,9 +32,7 @@ class Workdir:
         self.path = Path(path).resolve()
         old = [name for name in ("metrics.jsonl", "results.json") if (self.path / name).exists()]
         if old and not overwrite:
-            raise InputError(
-                f"{self.path} holds a run ({old[0]}); name another --workdir, or pass --overwrite"
-            )
+            raise InputError(f"{self.path} holds a run ({old[0]}); name another --workdir, or pass --overwrite")
         self._results: dict[str, Any] = {}
 
     @property
@@ -42,16 +40,11 @@ class Workdir:
         """The HDF5 file of frozen prefixes' activations."""
         return self.path / "features.h5"
 
-    def begin(
-        self, *, arguments: dict[str, Any], stages: dict[str, tuple[Network, Stage]], sets: ImageSets
-    ) -> None:
+    def begin(self, *, arguments: dict[str, Any], stages: dict[str, tuple[Network, Stage]], sets: ImageSets) -> None:
         """Clear away the run that lay here, but for its saved features; write the configuration, no rungs yet."""
         self._clear()
         where = environment()
-        plan = {
-            name: {"network": asdict(network), "stage": asdict(stage)}
-            for name, (network, stage) in stages.items()
-        }
+        plan = {name: {"network": asdict(network), "stage": asdict(stage)} for name, (network, stage) in stages.items()}
         data = {
             "source": sets.name,
             "digest": sets.digest,
@@ -120,9 +113,7 @@ class Workdir:
 
     def _write(self, name: str, document: dict[str, Any]) -> None:
         temporary = self.path / f"{name}.part"
-        temporary.write_text(
-            json.dumps(_finite(document), indent=1, allow_nan=False) + "\n", encoding="utf-8"
-        )
+        temporary.write_text(json.dumps(_finite(document), indent=1, allow_nan=False) + "\n", encoding="utf-8")
         os.replace(temporary, self.path / name)
 
 
