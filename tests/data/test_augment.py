@@ -84,9 +84,7 @@ def test_shift_and_flip_by_hand():
     down = identity()._replace(shift_rows=jnp.array([2.0]))
     np.testing.assert_array_equal(apply(image, down)[0, ..., 0], [[70, 80, 90]] * 3)
     half_right = identity()._replace(shift_cols=jnp.array([0.5]), flip=jnp.array([True]))
-    np.testing.assert_allclose(
-        apply(image, half_right)[0, ..., 0], [[30, 25, 15], [60, 55, 45], [90, 85, 75]]
-    )
+    np.testing.assert_allclose(apply(image, half_right)[0, ..., 0], [[30, 25, 15], [60, 55, 45], [90, 85, 75]])
 
 
 def test_shear_is_in_degrees():
@@ -167,9 +165,7 @@ def test_one_trace_for_all_epochs_and_strengths_and_same_under_scan_and_vmap():
     assert one_by_one.max() <= 255
 
 
-@pytest.mark.parametrize(
-    ("field", "value"), [("zoom", 1.0), ("rotation_deg", -1.0), ("width_shift", float("nan"))]
-)
+@pytest.mark.parametrize(("field", "value"), [("zoom", 1.0), ("rotation_deg", -1.0), ("width_shift", float("nan"))])
 def test_impossible_range_is_named(field, value):
     with pytest.raises(InputError, match=rf"Augment\.{field}.*found {value}"):
         Augment(**{field: value})

@@ -62,9 +62,7 @@ REAL = cats_vs_dogs.PUBLISHED
 @pytest.fixture(autouse=True)
 def offline(monkeypatch):
     """No test asks the real server, whatever goes wrong."""
-    monkeypatch.setattr(
-        cats_vs_dogs, "PUBLISHED", Download(url="http://127.0.0.1:1/x.zip", size=1, sha256="0")
-    )
+    monkeypatch.setattr(cats_vs_dogs, "PUBLISHED", Download(url="http://127.0.0.1:1/x.zip", size=1, sha256="0"))
 
 
 @pytest.fixture
@@ -120,9 +118,7 @@ def test_prepared_from_the_archive_on_first_use(tmp_path, site, monkeypatch):
 def test_a_prepared_set_needs_neither_the_archive_nor_a_server(tmp_path, site, monkeypatch):
     monkeypatch.setattr(cats_vs_dogs, "PUBLISHED", published(site, archive()))
     first = loaded(tmp_path)
-    monkeypatch.setattr(
-        cats_vs_dogs, "PUBLISHED", Download(url="http://127.0.0.1:1/x.zip", size=1, sha256="0")
-    )
+    monkeypatch.setattr(cats_vs_dogs, "PUBLISHED", Download(url="http://127.0.0.1:1/x.zip", size=1, sha256="0"))
     (tmp_path / "tfds/downloads/pets.zip").unlink()
     assert loaded(tmp_path).digest == first.digest
 
@@ -164,9 +160,7 @@ def test_a_wrong_hash_prepares_nothing(tmp_path, site, monkeypatch):
 
 
 def test_an_archive_that_is_no_archive_leaves_no_set(tmp_path, site):
-    with pytest.raises(
-        InputError, match=r"pets\.zip: cats_vs_dogs cannot be prepared in .*not a zip"
-    ) as caught:
+    with pytest.raises(InputError, match=r"pets\.zip: cats_vs_dogs cannot be prepared in .*not a zip") as caught:
         cats_vs_dogs.prepare(tmp_path / "tfds", archive=published(site, b"not a zip"), progress=False)
     assert "\n" not in str(caught.value)
     assert not list((tmp_path / "tfds").rglob("*array_record*"))

@@ -103,9 +103,7 @@ def test_a_part_that_is_too_long_is_started_again(server, tmp_path):
 
 def test_a_wrong_hash_leaves_nothing_that_could_be_used(server, tmp_path):
     server.data = DATA[:-1] + b"!"
-    with pytest.raises(
-        InputError, match=r"a\.zip: expected sha256 \w{64}, found \w{64}; the download is disc"
-    ):
+    with pytest.raises(InputError, match=r"a\.zip: expected sha256 \w{64}, found \w{64}; the download is disc"):
         fetch(published(server), tmp_path / "a.zip", progress=False)
     assert list(tmp_path.iterdir()) == []
 
@@ -135,13 +133,9 @@ def test_a_wrong_size_is_refused_before_anything_is_read(server, tmp_path, size)
 
 def test_no_server_and_no_such_file_are_one_line(server, tmp_path):
     nobody = Download(url="http://127.0.0.1:1/a.zip", size=1, sha256="0")
-    with pytest.raises(
-        InputError, match=r"^http://127\.0\.0\.1:1/a\.zip: stopped at 0 of 1 bytes \(.*refused\)"
-    ):
+    with pytest.raises(InputError, match=r"^http://127\.0\.0\.1:1/a\.zip: stopped at 0 of 1 bytes \(.*refused\)"):
         fetch(nobody, tmp_path / "a.zip", progress=False)
-    server.RequestHandlerClass = type(
-        "Gone", (Handler,), {"do_GET": lambda self: self.send_error(404, "Gone")}
-    )
+    server.RequestHandlerClass = type("Gone", (Handler,), {"do_GET": lambda self: self.send_error(404, "Gone")})
     with pytest.raises(InputError, match=r"stopped at 0 of \d+ bytes \(Gone\)"):
         fetch(published(server), tmp_path / "a.zip", progress=False)
     assert list(tmp_path.iterdir()) == []

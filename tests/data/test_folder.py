@@ -23,9 +23,7 @@ def listed(root: pathlib.Path):
 @pytest.mark.parametrize("validation", ["validation", "val", "valid"])
 def test_one_class_list_for_all_splits(tmp_path, validation):
     """Validation lacks cat, training lacks dog, and only test has eel: the labels hold nevertheless."""
-    plant(
-        tmp_path, "train/cat/1.jpg", "train/bee/2.jpg", f"{validation}/dog/3.jpg", f"{validation}/bee/4.jpg"
-    )
+    plant(tmp_path, "train/cat/1.jpg", "train/bee/2.jpg", f"{validation}/dog/3.jpg", f"{validation}/bee/4.jpg")
     plant(tmp_path, "test/eel/5.jpg")
     classes, found = listed(tmp_path)
     assert classes == ("bee", "cat", "dog", "eel")

@@ -10,9 +10,7 @@ from tljax.data.preprocess import BY_NAME, CAFFE, TORCH, UNIT, Preprocess
 from tljax.errors import InputError
 
 
-@pytest.mark.parametrize(
-    ("name", "tolerance"), [("caffe", 1e-4), ("torch", 1e-5)]
-)  # caffe's values reach 151
+@pytest.mark.parametrize(("name", "tolerance"), [("caffe", 1e-4), ("torch", 1e-5)])  # caffe's values reach 151
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_equals_keras(name, tolerance, dtype):
     images = np.random.default_rng(0).integers(0, 256, (2, 9, 7, 3)).astype(dtype)
@@ -29,9 +27,7 @@ def test_known_pixels():
     pixel = jnp.array([[255.0, 0.0, 51.0]])  # red, green, blue
     np.testing.assert_allclose(UNIT(pixel), [[1.0, 0.0, 0.2]], rtol=1e-6)
     np.testing.assert_allclose(CAFFE(pixel), [[51 - 103.939, -116.779, 255 - 123.68]], rtol=1e-6)
-    np.testing.assert_allclose(
-        TORCH(pixel), [[0.515 / 0.229, -0.456 / 0.224, (0.2 - 0.406) / 0.225]], rtol=1e-5
-    )
+    np.testing.assert_allclose(TORCH(pixel), [[0.515 / 0.229, -0.456 / 0.224, (0.2 - 0.406) / 0.225]], rtol=1e-5)
 
 
 def test_any_leading_shape_and_bfloat16_input():

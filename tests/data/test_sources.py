@@ -89,12 +89,8 @@ def test_the_digest_is_of_the_content_and_not_of_the_place(tmp_path):
 
 
 def test_the_digest_knows_the_labels(tmp_path):
-    one = plant(
-        tmp_path / "one", {"train/a/1.png": png(1), "train/b/2.png": png(2), "validation/a/3.png": png(3)}
-    )
-    two = plant(
-        tmp_path / "two", {"train/a/1.png": png(1), "train/b/2.png": png(2), "validation/b/3.png": png(3)}
-    )
+    one = plant(tmp_path / "one", {"train/a/1.png": png(1), "train/b/2.png": png(2), "validation/a/3.png": png(3)})
+    two = plant(tmp_path / "two", {"train/a/1.png": png(1), "train/b/2.png": png(2), "validation/b/3.png": png(3)})
     assert loaded(one).digest != loaded(two).digest
 
 
@@ -102,9 +98,7 @@ def test_a_corrupt_photograph_is_named_and_refused_or_skipped_and_counted(tmp_pa
     root = pets(tmp_path)
     whole = loaded(root)
     plant(root, {"train/cat/bad.jpg": png(7)[:30], "validation/cat/html.png": b"<html>"})
-    with pytest.raises(
-        InputError, match=r"train/cat/bad\.jpg: .*; validation/cat/html\.png: not a .*skip_corrupt"
-    ):
+    with pytest.raises(InputError, match=r"train/cat/bad\.jpg: .*; validation/cat/html\.png: not a .*skip_corrupt"):
         loaded(root)
     sets = loaded(root, skip_corrupt=True)
     assert sets.skipped == ("train/cat/bad.jpg", "validation/cat/html.png")
@@ -199,9 +193,7 @@ def test_critters_are_what_make_draws_and_are_drawn_once(tmp_path, few_critters,
     assert sets.classes == again.classes == classes
     assert sets.digest == again.digest
     for split, per_class, got in (("train", 3, sets.train), ("validation", 2, sets.validation)):
-        images, labels, ids = critters.make(
-            classes, per_class=per_class, seed=0, size=16, split=split, progress=False
-        )
+        images, labels, ids = critters.make(classes, per_class=per_class, seed=0, size=16, split=split, progress=False)
         np.testing.assert_array_equal(got.images, images)
         np.testing.assert_array_equal(got.labels, labels)
         assert got.labels.dtype == np.int32

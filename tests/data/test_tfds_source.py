@@ -128,17 +128,13 @@ def test_the_version_may_be_named_and_the_folder_come_from_the_environment(tmp_p
 @pytest.mark.parametrize("name", ["mnist", "no_such_set"])
 def test_a_set_that_is_not_there_says_how_to_prepare_it(tmp_path, name):
     command = rf"tljax\[tf\].*tfds build {name} --file_format=array_record --data_dir={tmp_path}/tfds$"
-    with pytest.raises(
-        InputError, match=rf"^tfds:{name}: expected a prepared set in .*/tfds, found none; .*{command}"
-    ):
+    with pytest.raises(InputError, match=rf"^tfds:{name}: expected a prepared set in .*/tfds, found none; .*{command}"):
         loaded(tmp_path, name)
 
 
 def test_parquet_is_refused_because_tfds_loses_examples_in_it(tmp_path):
     prepared(tmp_path, train=4, test=2, format="parquet")
-    with pytest.raises(
-        InputError, match=r"^tfds:tiny: expected array_record, found parquet files in .*tiny/1\.2\.0"
-    ):
+    with pytest.raises(InputError, match=r"^tfds:tiny: expected array_record, found parquet files in .*tiny/1\.2\.0"):
         loaded(tmp_path)
 
 

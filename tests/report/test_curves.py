@@ -84,9 +84,7 @@ def test_a_rung_cannot_name_a_file_elsewhere(tmp_path, rung):
 def test_the_lines_are_the_mean_and_each_seed(read, drawn):
     runs = read(*[line("frozen", s, e, float(s + e), 0.5 + 0.1 * s) for s in (0, 2) for e in (1, 2)])
     (loss, accuracy), path, caption = drawn(runs["frozen"])
-    mean, *seeds = [
-        ln.get_ydata().tolist() for ln in loss.lines if ln.get_color() == curves.COLOURS["validation"]
-    ]
+    mean, *seeds = [ln.get_ydata().tolist() for ln in loss.lines if ln.get_color() == curves.COLOURS["validation"]]
     assert (mean, seeds) == ([2.0, 3.0], [[1.0, 2.0], [3.0, 4.0]])
     validation = [ln for ln in accuracy.lines if ln.get_color() == curves.COLOURS["validation"]]
     np.testing.assert_allclose(validation[0].get_ydata(), [60.0, 60.0])

@@ -52,9 +52,7 @@ def write_run(workdir, *, rungs=("scratch", "frozen"), finished=1, source="critt
         "images_per_second": 100.0,
     }
     rows = [
-        {"name": r, "seed": s, "validation": scores | {"n": 40}} | numbers
-        for r in rungs[:finished]
-        for s in (0, 5)
+        {"name": r, "seed": s, "validation": scores | {"n": 40}} | numbers for r in rungs[:finished] for s in (0, 5)
     ]
     data = {"source": source, "digest": "abc123", "classes": classes, "size": 150}
     data |= {"train_images": 900, "validation_images": 1000}
@@ -85,8 +83,7 @@ def test_report_of_a_run_that_is_not_finished(tmp_path):
     assert page.text["h1"] == "What each rung bought: critters"
     assert page.text["code"] == "python -m experiments.ladder --workdir 'my runs'"
     assert page.text["p"].startswith(
-        "critters; 2 classes (cat, dog); 150 x 150 pixels; 900 training images; 1,000 validation images; "
-        "sha256 abc123"
+        "critters; 2 classes (cat, dog); 150 x 150 pixels; 900 training images; 1,000 validation images; sha256 abc123"
     )
     assert page.text["span"] == "7 of 9275.0 %75.0 to 75.0 % over 2 seeds0.5001004.0"
     assert page.text["dt"] == "deviceseedsjax"
@@ -95,9 +92,7 @@ def test_report_of_a_run_that_is_not_finished(tmp_path):
     assert '"machine": "two cores"' in page.text["pre"]
     pictures = page.all("img")
     embedded = [base64.b64decode(img["src"].removeprefix("data:image/png;base64,")) for img in pictures]
-    assert embedded == [
-        tmp_path.joinpath(name).read_bytes() for name in ("ladder.png", *[p.name for p in paths[:2]])
-    ]
+    assert embedded == [tmp_path.joinpath(name).read_bytes() for name in ("ladder.png", *[p.name for p in paths[:2]])]
     assert pictures[0]["alt"] == "Validation accuracy of each rung, mean over seeds: scratch 75.0 %"
     assert pictures[1]["alt"] == "scratch: training and validation loss and accuracy up to epoch 2, 2 seeds"
     assert len(text) < 3_000_000

@@ -13,9 +13,7 @@ def row(name: str, seed: int, accuracy: float | None, **changes) -> dict:
     """One row of results.json: 1,000 parameters of 16,000 train for 30 epochs, 263 validation images."""
     values = {"epochs": 30, "trainable_params": 1000, "total_params": 16000, "seconds": 60.0}
     validation = {"accuracy": accuracy, "loss": 0.5, "n": 263}
-    return (
-        {"name": name, "seed": seed, "images_per_second": 812.4, "validation": validation} | values | changes
-    )
+    return {"name": name, "seed": seed, "images_per_second": 812.4, "validation": validation} | values | changes
 
 
 @pytest.fixture
@@ -78,9 +76,7 @@ def test_null_is_nan_and_a_diverged_seed_leaves_the_interval_undefined(read):
 
 def test_rungs_keep_file_order_and_the_last_row_of_a_seed_counts(read):
     results = read([row("b", 1, 0.1), row("a", 0, 0.2), row("b", 0, 0.3), row("b", 1, 0.4)])
-    accuracies = {
-        n: [r["validation"]["accuracy"] for r in rows] for n, rows in table.by_rung(results).items()
-    }
+    accuracies = {n: [r["validation"]["accuracy"] for r in rows] for n, rows in table.by_rung(results).items()}
     assert accuracies == {"b": [0.3, 0.4], "a": [0.2]}
     assert list(accuracies) == ["b", "a"]
 
