@@ -20,7 +20,7 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"error: {message}\n")
 
 
-def parser(doc: str | None, *, experiment: str, data: str = "critters", size: int = 32) -> argparse.ArgumentParser:
+def parser(doc: str | None, *, experiment: str, source: str = "critters", size: int = 32) -> argparse.ArgumentParser:
     """The options of every experiment; `doc` is the module's docstring."""
     new = _Parser(
         prog=f"python -m experiments.{experiment}",
@@ -30,9 +30,17 @@ def parser(doc: str | None, *, experiment: str, data: str = "critters", size: in
     add = new.add_argument
     add(
         "--data",
-        default=data,
+        default=source,
         metavar="SOURCE",
-        help=f"critters, critters:source, folder:PATH or tfds:NAME ({data})",
+        help=f"critters, critters:source, folder:PATH or tfds:NAME ({source})",
+    )
+    add("--data-dir", type=Path, metavar="DIR", help="where TFDS keeps its data sets ($TFDS_DATA_DIR, or TFDS's own)")
+    add(
+        "--validation-fraction",
+        type=fraction,
+        default=0.2,
+        metavar="FRACTION",
+        help="of a source without a validation split (0.2)",
     )
     add("--size", type=positive, default=size, metavar="PIXELS", help=f"side of the square images ({size})")
     add(

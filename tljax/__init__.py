@@ -1,32 +1,30 @@
-"""Transfer learning as pure functions: the names people import."""
+"""Transfer learning as pure functions: the names people import, each looked up when it is first used.
 
-from tljax.config import Augment, Network, Optimizer, Stage, WarmupCosine
-from tljax.data import ImageSet, ImageSets, load
-from tljax.data.preprocess import Preprocess
-from tljax.errors import InputError
-from tljax.models import classifier, init
-from tljax.optim import discriminative
-from tljax.train import History, State, train_stage
-from tljax.weights import Weights, read, write
+`import tljax` loads nothing else: the processes that draw critters, and `--help`, want no JAX.
+"""
 
-__all__ = [
-    "Augment",
-    "History",
-    "ImageSet",
-    "ImageSets",
-    "InputError",
-    "Network",
-    "Optimizer",
-    "Preprocess",
-    "Stage",
-    "State",
-    "WarmupCosine",
-    "Weights",
-    "classifier",
-    "discriminative",
-    "init",
-    "load",
-    "read",
-    "train_stage",
-    "write",
-]
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "tljax.config": ("Augment", "Network", "Optimizer", "Stage", "WarmupCosine"),
+    "tljax.data": ("ImageSet", "ImageSets", "load"),
+    "tljax.data.preprocess": ("Preprocess",),
+    "tljax.errors": ("InputError",),
+    "tljax.models": ("classifier", "init"),
+    "tljax.optim": ("discriminative",),
+    "tljax.train": ("History", "State", "train_stage"),
+    "tljax.weights": ("Weights", "read", "write"),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'tljax' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__
