@@ -43,7 +43,7 @@ def test_options_become_the_stage(monkeypatch, tmp_path, photographs):
     with pytest.raises(KeyboardInterrupt):
         pretrain.main()
     stage = caught["stage"]
-    assert (stage.lr, stage.batch_size, stage.epochs) == (WarmupCosine(0.2), 16, 6)
+    assert (stage.lr, stage.batch_size, stage.epochs) == (WarmupCosine(0.2), 16, 5)
     assert (stage.optimizer, stage.augment) == (config.PRETRAIN.optimizer, config.PRETRAIN.augment)
     assert (caught["width"], caught["seed"], caught["progress"]) == (0.5, 3, False)
     assert caught["out"] == tmp_path / "x.safetensors"
