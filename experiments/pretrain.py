@@ -64,7 +64,7 @@ def main() -> None:
         "--width", type=cli.fraction, default=config.CRITTERS_WIDTH, help="times VGG16's channels (%(default)s)"
     )
     parser.add_argument("--batch", type=cli.positive, help=f"batch size ({config.PRETRAIN.batch_size})")
-    parser.add_argument("--lr", type=cli.fraction, help=f"peak learning rate ({config.PRETRAIN.lr.peak})")
+    parser.add_argument("--lr", type=cli.fraction, help=f"peak learning rate ({config.PRETRAIN_RATE})")
     parser.add_argument("--seed", type=int, default=0, help="of initialisation, order and augmentation (0)")
     parser.add_argument("--out", type=Path, help="the weights file (WORKDIR/base.safetensors)")
     args = parser.parse_args()

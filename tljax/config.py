@@ -5,11 +5,9 @@ from dataclasses import dataclass, replace
 from tljax.data.augment import Augment
 from tljax.errors import InputError
 from tljax.models.build import Network
-from tljax.optim.rules import discriminative
+from tljax.optim.rules import Rules, discriminative
 from tljax.optim.schedules import Schedule, WarmupCosine
 from tljax.optim.transform import Optimizer
-
-Rules = tuple[tuple[str, float | None], ...]
 
 TRAIN_ALL: Rules = ((".*", 1.0),)
 HEAD_ONLY: Rules = (("head/.*", 1.0), ("base/.*", None))
@@ -102,10 +100,11 @@ PRESETS = {"deck-keras2": _deck(KERAS2_RMSPROP), "deck-keras3": _deck(KERAS3_RMS
 CNN_VALID_SIZE = 46  # below it the scratch CNN pads its convolutions
 CRITTERS_WIDTH = 0.25  # of the base pretrained on critters:source, for a run of minutes on two cores
 
+PRETRAIN_RATE = 3e-3
 PRETRAIN = Stage(
     "pretrain",
     TRAIN_ALL,
-    lr=WarmupCosine(3e-3),
+    lr=WarmupCosine(PRETRAIN_RATE),
     epochs=10,
     optimizer=Optimizer("adam", weight_decay=1e-2),
     batch_size=32,

@@ -13,7 +13,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from tljax.errors import InputError
 
-Rules = Sequence[tuple[str, float | None]]
+Rules = tuple[tuple[str, float | None], ...]
 
 
 def labels(paths: Iterable[str], rules: Rules) -> dict[str, str]:
@@ -72,7 +72,9 @@ def discriminative(groups: Sequence[str | Sequence[str]], *, factor: float, free
     for distance, group in enumerate(reversed(groups)):
         patterns = [group] if isinstance(group, str) else group
         rules += [(pattern, factor**-distance) for pattern in patterns]
-    return (*rules, *([(freeze, None)] if freeze else []))
+    if freeze:
+        rules.append((freeze, None))
+    return tuple(rules)
 
 
 def _ancestors(path: str) -> list[str]:

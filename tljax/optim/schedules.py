@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import optax
 
 
@@ -22,7 +23,7 @@ class WarmupCosine:
         """The function for a stage of this many steps."""
         rising = math.ceil(self.warmup * steps)
         curve = optax.warmup_cosine_decay_schedule(0.0, self.peak, rising, max(steps, rising + 1))
-        return lambda step: float(curve(step + 1))  # the first step moves too
+        return lambda step: np.asarray(curve(step + 1)).item()  # the first step moves too
 
 
 Schedule = WarmupCosine

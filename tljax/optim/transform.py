@@ -33,15 +33,16 @@ def make(optimizer: Optimizer, rules: rules_lib.Rules, paths: Iterable[str]) -> 
     """
     rates = rules_lib.multipliers(rules)
     decided = {path: label for path, label in rules_lib.labels(paths, rules).items() if label in rates}
-    chains = {label: _chain(optimizer, rates[label]) for label in set(decided.values())}
+    chains: dict[Any, Any] = {label: _chain(optimizer, rates[label]) for label in set(decided.values())}
     return optax.with_extra_args_support(optax.multi_transform(chains, decided))
 
 
 def scale_by_rate(multiplier: float) -> optax.GradientTransformationExtraArgs:
     """Descend: update times `-lr * multiplier`, with `lr` given at each update."""
 
-    def update(updates: Any, state: optax.EmptyState, params: Any = None, *, lr: Any, **extra: Any) -> Any:
-        del params, extra
+    def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> Any:
+        del params
+        lr = extra["lr"]
         return jax.tree.map(lambda u: (-lr * multiplier).astype(u.dtype) * u, updates), state
 
     return optax.GradientTransformationExtraArgs(lambda params: optax.EmptyState(), update)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
@@ -15,7 +16,7 @@ from tljax.models import ops
 AXIS = "data"
 
 
-def mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
+def mesh(devices: Sequence[Any] | None = None) -> Mesh:
     """A one-dimensional mesh over these devices (all, by default); batches are split along it."""
     devices = jax.devices() if devices is None else devices
     return jax.make_mesh((len(devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices)
@@ -53,7 +54,7 @@ def jit_step(step: Callable[..., Any], over: Mesh) -> Any:
     return ops.jit(step, in_shardings=(whole, parts, whole), out_shardings=whole, donate_argnums=0)
 
 
-def pmap_step(step: Callable[..., Any], devices: Sequence[jax.Device] | None = None) -> Callable[..., Any]:
+def pmap_step(step: Callable[..., Any], devices: Sequence[Any] | None = None) -> Callable[..., Any]:
     """The same under `jax.pmap`, for a step made with `axis_name=AXIS`; takes and returns what `jit_step` does."""
     devices = jax.devices() if devices is None else devices
     mapped = jax.pmap(step, axis_name=AXIS, in_axes=(None, 0, None), out_axes=None, devices=devices)
@@ -71,4 +72,4 @@ def put(tree: Any, sharding: NamedSharding) -> Any:
 
 
 def _is_key(x: Any) -> bool:
-    return isinstance(x, jax.Array) and jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
+    return isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, jax.dtypes.prng_key)

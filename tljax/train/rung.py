@@ -58,6 +58,8 @@ def run(
         network = replace(network, width=weights.architecture["width"])
     module = build.classifier(network, classes=len(sets.classes), dtype=dtype)
     variables = build.init(module, key=jax.random.key(seed), size=size)
+    frozen = rules_lib.frozen_layers(variables["params"], stage.rules)
+    module = build.classifier(network, classes=len(sets.classes), frozen=frozen, dtype=dtype)
     preprocess = UNIT
     if before is not None:
         variables = {"params": before.state.params, **before.state.model_state}

@@ -75,7 +75,8 @@ def make_train_step(
             grads, moved = jax.lax.pmean((grads, moved), axis_name)
             metrics = jax.lax.psum(metrics, axis_name)
         updates, opt_state = tx.update(grads, state.opt_state, trainable, lr=hyper["lr"])
-        params = rules_lib.merge(optax.apply_updates(trainable, updates), frozen)
+        moved_leaves: Any = optax.apply_updates(trainable, updates)
+        params = rules_lib.merge(moved_leaves, frozen)
         metrics["grad_norm"] = optax.tree.norm(grads)
         return State(state.step + 1, params, {**state.model_state, **moved}, opt_state), metrics
 
