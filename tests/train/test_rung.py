@@ -112,6 +112,13 @@ def test_the_network_from_scratch_takes_no_weights(untrained, weights, tmp_path)
     assert trained.trainable_params == trained.total_params
 
 
+@pytest.mark.parametrize("architecture", [{}, {"name": "vgg16"}, {"name": "resnet50", "width": 1.0}])
+def test_weights_that_do_not_say_they_are_a_vgg16_are_refused(weights, tmp_path, architecture):
+    strange = replace(weights, architecture=architecture)
+    with pytest.raises(InputError, match="expected the base of a vgg16 with its width"):
+        rung.run(STAGE, NETWORK, SETS, seed=0, store=tmp_path / "f.h5", weights=strange, progress=False)
+
+
 def test_weights_of_another_width_are_refused(weights, tmp_path):
     lying = replace(weights, architecture={"name": "vgg16", "width": 2 * WIDTH})
     with pytest.raises(InputError, match="block1_conv1"):

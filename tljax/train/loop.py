@@ -53,7 +53,7 @@ def train_stage(
     devices.check_batch(stage.batch_size, over)
     began = time.perf_counter()
     apply, tx = _apply(module, inputs.start), _transform(stage, variables["params"])
-    program = make_program(step.make_train_step(apply=apply, tx=tx, rules=stage.rules), inputs)
+    program = make_program(step.make_train_step(apply=apply, tx=tx, rules=stage.rules), inputs, over)
     batch_size = max(stage.batch_size, 32 * over.size)
     evaluate = make_evaluate(
         apply=apply, prepare=inputs.plain, examples=inputs.validation, batch_size=batch_size, over=over

@@ -55,7 +55,7 @@ def run(
     if before is not None:
         network = replace(network, width=before.network.width)
     elif weights is not None and network.base == "vgg16":
-        network = replace(network, width=weights.architecture["width"])
+        network = replace(network, width=_width(weights))
     module = build.classifier(network, classes=len(sets.classes), dtype=dtype)
     variables = build.init(module, key=jax.random.key(seed), size=size)
     frozen = rules_lib.frozen_layers(variables["params"], stage.rules)
@@ -106,6 +106,13 @@ def _inputs(
         raise InputError(f"stage {stage.name!r}: views need a frozen first layer; its rules train {vgg.LAYERS[0]}")
     prefix = inputs.Prefix(module.base, params["base"], stop, preprocess, stage.augment, views=stage.views, seed=seed)
     return inputs.from_prefix(sets, prefix, store=store, progress=progress)
+
+
+def _width(weights: Weights) -> float:
+    name, width = (weights.architecture.get(key) for key in ("name", "width"))
+    if name != "vgg16" or not isinstance(width, int | float):
+        raise InputError(f"weights: expected the base of a vgg16 with its width, found {weights.architecture}")
+    return width
 
 
 def _count(leaves: dict[str, Any]) -> int:

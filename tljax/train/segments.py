@@ -64,7 +64,7 @@ def segments(stage: Stage, train: Examples, per_epoch: int, length: int, *, seed
         yield Segment(first, arguments, lr[-1], rows.size)
 
 
-def make_program(train_step: Callable[..., Any], inputs: Inputs) -> Any:
+def make_program(train_step: Callable[..., Any], inputs: Inputs, over: Mesh) -> Any:
     """`(state, pool, root key, batches, hyper) -> (state, metrics [steps])`: steps in one scan, the state donated."""
 
     def program(state: State, pool: Array, root: Array, batches: dict[str, Array], hyper: dict[str, Array]) -> Any:
@@ -76,4 +76,4 @@ def make_program(train_step: Callable[..., Any], inputs: Inputs) -> Any:
 
         return jax.lax.scan(body, state, (batches, hyper))
 
-    return ops.jit(program, donate_argnums=0)
+    return ops.jit(program, donate_argnums=0, out_shardings=devices.replicated(over))
