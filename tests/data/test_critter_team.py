@@ -59,7 +59,8 @@ def test_one_process_unless_there_is_enough_to_draw(monkeypatch):
 
 
 SCRIPT = """
-    import sys, warnings
+    import signal, sys, warnings
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are born deaf to it
     warnings.simplefilter("error")
     sys.path.insert(0, sys.argv[1])
     from tljax.data import critter_team, critters
