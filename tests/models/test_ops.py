@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from jax import lax
 
+from tljax.errors import InputError
 from tljax.models import ops
 
 HURRY = {"xla_backend_optimization_level": 0}  # small programs run once: XLA need not optimise them
@@ -138,3 +139,8 @@ def test_other_failures_are_not_taken_for_an_unknown_option(forgetful, monkeypat
     monkeypatch.setattr(jax, "jit", broken)
     with pytest.raises(jax.errors.JaxRuntimeError, match="out of memory"):
         ops.compiler_options()
+
+
+def test_pooling_what_is_too_small_is_refused():
+    with pytest.raises(InputError, match="images too small for this network: 1 x 3 are left"):
+        ops.max_pool(jnp.zeros((1, 1, 3, 1)))

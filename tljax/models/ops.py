@@ -15,6 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
+from tljax.errors import InputError
+
 # Dots stay with YNNPACK, convolutions go back to Eigen: 2 to 5 times faster for the 3 x 3 convolutions used here.
 CPU_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}
 _NHWC = ("NHWC", "HWIO", "NHWC")
@@ -47,6 +49,10 @@ def conv(x: Array, kernel: Array, *, padding: str) -> Array:
 
 def max_pool(x: Array) -> Array:
     """Maximum over 2 x 2 windows with stride 2; an odd last row or column is dropped. `[N, H, W, C]`."""
+    if min(x.shape[1:3]) < 2:
+        raise InputError(
+            f"images too small for this network: {x.shape[1]} x {x.shape[2]} are left where it pools 2 x 2"
+        )
     if jax.default_backend() == "cpu":
         return _max_pool_cpu(x)
     # A literal -inf, not an array: only then does JAX recognise the reduction as a maximum and differentiate it.
