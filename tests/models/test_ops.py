@@ -142,5 +142,5 @@ def test_other_failures_are_not_taken_for_an_unknown_option(forgetful, monkeypat
 
 
 def test_pooling_what_is_too_small_is_refused():
-    with pytest.raises(InputError, match="images too small for this network: 1 x 3 are left"):
+    with pytest.raises(InputError, match="images too small for the base: 1 x 3 are left"):
         ops.max_pool(jnp.zeros((1, 1, 3, 1)))
