@@ -50,9 +50,7 @@ def conv(x: Array, kernel: Array, *, padding: str) -> Array:
 def max_pool(x: Array) -> Array:
     """Maximum over 2 x 2 windows with stride 2; an odd last row or column is dropped. `[N, H, W, C]`."""
     if min(x.shape[1:3]) < 2:
-        raise InputError(
-            f"images too small for this network: {x.shape[1]} x {x.shape[2]} are left where it pools 2 x 2"
-        )
+        raise InputError(f"images too small for the base: {x.shape[1]} x {x.shape[2]} are left where it pools 2 x 2")
     if jax.default_backend() == "cpu":
         return _max_pool_cpu(x)
     # A literal -inf, not an array: only then does JAX recognise the reduction as a maximum and differentiate it.
