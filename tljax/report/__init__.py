@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tljax.report import curves, page, table
+from tljax.report import curves, ladder, page, records, table
 from tljax.report.table import markdown_table, read_results, text_table
 
 __all__ = ["markdown_table", "read_results", "text_table", "write_report"]
@@ -17,8 +17,8 @@ def write_report(workdir: Path) -> list[Path]:
     workdir = Path(workdir)
     table.read_json(workdir / "config.json")
     results = table.read_results(workdir / "results.json")
-    metrics = curves.read_metrics(workdir / "metrics.jsonl")
+    metrics = records.read_metrics(workdir / "metrics.jsonl")
     written = [curves.write_curves(rung, seeds, workdir=workdir) for rung, seeds in metrics.items()]
     if results["rungs"]:
-        written.append(curves.write_ladder(results, workdir=workdir))
+        written.append(ladder.write_ladder(results, workdir=workdir))
     return [*written, page.write_page(workdir)]

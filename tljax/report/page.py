@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
-from tljax.report import curves, table
+from tljax.report import curves, records, style, table
 
 STYLE = """
 :root { color-scheme: light dark;
@@ -56,7 +56,7 @@ def write_page(workdir: Path) -> Path:
     """
     config = table.read_json(workdir / "config.json")
     results = table.read_results(workdir / "results.json")
-    metrics = curves.read_metrics(workdir / "metrics.jsonl")
+    metrics = records.read_metrics(workdir / "metrics.jsonl")
     title = f"What each rung bought: {results['data'].get('source', 'unnamed data')}"
     body = [
         f"<h1>{escape(title)}</h1>",
@@ -74,7 +74,7 @@ def write_page(workdir: Path) -> Path:
     ]
     # A folder's name may hold bytes that are no UTF-8; they arrive as lone surrogates.
     page = _document(title, body).encode(errors="replace")
-    return curves.write_atomically(workdir / "report.html", page)
+    return style.write_atomically(workdir / "report.html", page)
 
 
 def command_line(config: dict) -> str:
@@ -91,7 +91,7 @@ def data_line(data: dict) -> str:
         str(data.get("source", "")),
         f"{len(classes)} classes ({', '.join(classes[:12])}{more})" if classes else "",
         "{0} x {0} pixels".format(data["size"]) if "size" in data else "",
-        *[f"{data[f'{s}_images']:,} {n} images" for s, n in curves.NAMES.items() if f"{s}_images" in data],
+        *[f"{data[f'{s}_images']:,} {n} images" for s, n in records.SPLITS.items() if f"{s}_images" in data],
         f"sha256 {data['digest']}" if "digest" in data else "",
     ]
     return "; ".join(part for part in parts if part)

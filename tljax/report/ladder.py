@@ -1,0 +1,54 @@
+"""The whole ladder in one picture: validation accuracy of every rung."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tljax.report import style, table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+CAPTION = "Dot: one seed. Tick: mean. Bar: 95 % interval (blue over seeds, orange over images)."
+
+
+def write_ladder(results: dict, *, workdir: Path) -> Path:
+    """Validation accuracy of every rung: a dot per seed, a tick at the mean, a bar over the 95 % interval."""
+    rungs = table.by_rung(results)
+    figure = style.new_figure(width=5.6, height=1.35 + 0.62 * len(rungs))
+    height = figure.get_figheight()
+    ax = figure.add_axes((0.04, 0.52 / height, 0.92, 1 - (0.52 + 0.72) / height))
+    style.title(figure, "Validation accuracy", CAPTION)
+    shown = []
+    for place, (rung, rows) in enumerate(rungs.items()):
+        shown += _rung(ax, rung, rows, place)
+    ax.set_xlim(style.percent_limits(shown))
+    ax.xaxis.set_major_formatter("{x:.0f} %")
+    ax.set_ylim(len(rungs) - 0.6, -0.75)
+    ax.yaxis.set_visible(False)
+    ax.grid(axis="x", color=style.RULE, linewidth=0.7)
+    style.strip(ax)
+    return style.save(figure, workdir / "ladder.png")
+
+
+def _rung(ax: "Axes", rung: str, rows: Sequence[dict], place: int) -> list[float]:
+    """Draws one rung at height `place`; returns what it has drawn, in percent, for the axis."""
+    average, interval = table.accuracy(rows)
+    percents = [100 * row["validation"]["accuracy"] for row in rows]
+    seeds = [percent for percent in percents if np.isfinite(percent)]
+    ends = [100 * interval.low, 100 * interval.high] if interval else []
+    if interval:
+        colour = style.COLOURS["train" if interval.over == "seeds" else "validation"]
+        ax.plot(ends, [place, place], color=colour, linewidth=9, alpha=0.25, solid_capstyle="butt")
+    if np.isfinite(average):
+        ax.plot([100 * average] * 2, [place - 0.17, place + 0.17], color=style.INK, linewidth=1.6, zorder=4)
+    spread = np.linspace(-0.06, 0.06, len(seeds)) if len(seeds) > 1 else np.zeros(len(seeds))
+    ax.plot(seeds, place + spread, "o", markersize=4.2, color=style.INK, alpha=0.65, markeredgewidth=0, zorder=5)
+    put = {"transform": ax.get_yaxis_transform(), "va": "bottom", "parse_math": False}
+    put["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
+    ax.text(0, place - 0.26, style.short(rung, 26), size=9.5, weight="bold", color=style.INK, **put)
+    note = f"{table.percent(average)}   {table.interval_text(interval)}"
+    ax.text(1, place - 0.26, note, size=8.5, color=style.FAINT, ha="right", **put)
+    return seeds + ends
