@@ -13,7 +13,7 @@ import pytest
 from tljax.data.preprocess import CAFFE
 from tljax.errors import InputError
 from tljax.models import ops, vgg
-from tljax.train import features
+from tljax.train import features, staging
 from tljax.weights import safe
 
 IDENTITY = {
@@ -208,7 +208,7 @@ def test_blocks_of_another_place_or_set_are_not_taken(path):
 KILLED = """
 import os, pathlib, signal, sys
 import numpy as np
-from tljax.train import features
+from tljax.train import features, staging
 
 when, path = sys.argv[1], pathlib.Path(sys.argv[2])
 
@@ -256,27 +256,27 @@ def test_another_process_that_writes_the_file_is_not_joined(path):
 
 
 def test_what_another_process_finished_meanwhile_is_read(path, monkeypatch):
-    alone = features._alone
+    alone = staging.alone
 
     def late(path):
         monkeypatch.undo()
         get(path, compute=rows)
         return alone(path)
 
-    monkeypatch.setattr(features, "_alone", late)
+    monkeypatch.setattr(staging, "alone", late)
     np.testing.assert_array_equal(get(path), rows(0, COUNT))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_activations_that_are_not_finite_are_refused_by_row_and_not_kept(path, value, dtype):
-    bad = rows(0, COUNT).astype(features.DTYPES[dtype])
+    bad = rows(0, COUNT).astype(staging.DTYPES[dtype])
     bad[6, 1, 2] = bad[7, 0, 0] = value
     with pytest.raises(InputError, match=r"features.h5: train: row 6: expected finite activations"):
         get(path, compute=lambda a, b: bad[a:b], dtype=dtype)
     assert not path.exists()
     starts = []
-    good = rows(0, COUNT).astype(features.DTYPES[dtype])
+    good = rows(0, COUNT).astype(staging.DTYPES[dtype])
     get(path, compute=lambda a, b: starts.append(a) or good[a:b], dtype=dtype)
     assert starts == [4, 8]
 

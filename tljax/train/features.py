@@ -1,69 +1,24 @@
 """The frozen prefix of a network run once over a set of images, its activations kept in HDF5.
 
-The HDF5 file holds finished sets only, a group each: HDF5 has no journal, and a writer killed at the wrong
-moment can take the whole file with it. A set under way is a file of its own, `FILE.GROUP.part`: blocks of
-rows, each sealed with its digest, so that what a kill leaves behind has a prefix that can be trusted.
+The HDF5 file holds finished sets only, a group each; a set under way is a part beside it (`staging.py`).
 """
 
 import contextlib
-import dataclasses
-import functools
-import hashlib
-import io
 import json
 import os
 import re
 import shutil
-import struct
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import ml_dtypes
 import numpy as np
-from tqdm import tqdm
 
 from tljax.errors import InputError
+from tljax.train import staging
+from tljax.train.staging import DTYPES, Compute, RowSet
 
-SEAL = struct.Struct("<Q32s")  # before each block of a part: how many rows follow, and their digest
 CHUNK_BYTES = 1 << 20
-DTYPES = {np.dtype(kind).name: np.dtype(kind) for kind in (np.float32, np.float16, ml_dtypes.bfloat16)}
-
-Compute = Callable[[int, int], np.ndarray]
-
-
-@dataclasses.dataclass(frozen=True)
-class _Set:
-    """What is wanted, and where it lies."""
-
-    path: Path
-    name: str
-    key: str  # canonical JSON of all that tells one set from another
-    attributes: dict[str, Any]  # the identity, for people
-    shape: tuple[int, ...]  # [count, ...]
-    dtype: np.dtype
-
-    @functools.cached_property
-    def group(self) -> str:
-        return f"{self.name}-{hashlib.sha256(self.key.encode()).hexdigest()[:16]}"
-
-    @property
-    def part(self) -> Path:
-        return self.path.with_name(f"{self.path.name}.{self.group}.part")
-
-    @property
-    def on_disk(self) -> np.dtype:
-        return np.dtype(np.uint16) if self.dtype.name == "bfloat16" else self.dtype  # new in HDF5 2.0
-
-    def digest(self, rows: np.ndarray, *, start: int = 0) -> bytes:
-        """sha256 of the rows, of their place and of the set they belong to."""
-        digest = hashlib.sha256(f"{self.key}\0{start}\0".encode())
-        digest.update(_bytes(rows))
-        return digest.digest()
-
-    def sealed(self, rows: np.ndarray) -> dict[str, Any]:
-        """The attributes of the finished rows."""
-        return {"dtype": np.bytes_(self.dtype.name), "sha256": np.bytes_(self.digest(rows).hex())}
 
 
 def stored(
@@ -92,10 +47,10 @@ def stored(
     rows = _read(wanted)
     if rows is None:
         wanted.path.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(wanted.path):
+        with staging.alone(wanted.path):
             rows = _read(wanted)  # another process may just have finished it
             if rows is None:
-                rows = _computed(wanted, compute, block=block, progress=progress)
+                rows = staging.computed(wanted, compute, block=block, progress=progress)
                 _add(wanted, rows)
     with contextlib.suppress(OSError):  # left by a kill after the last block; the folder may be read-only
         wanted.part.unlink()
@@ -117,7 +72,7 @@ def longest_frozen_prefix(layers: Sequence[str], frozen: Collection[str]) -> str
     return last
 
 
-def _wanted(path: Path, name: str, identity: Mapping[str, Any], *, shape: tuple[int, ...], dtype: Any) -> _Set:
+def _wanted(path: Path, name: str, identity: Mapping[str, Any], *, shape: tuple[int, ...], dtype: Any) -> RowSet:
     dtype_name = dtype if isinstance(dtype, str) else np.dtype(dtype).name
     if dtype_name not in DTYPES:
         raise InputError(f"{name}: dtype: expected {', '.join(DTYPES)}, found {dtype_name}")
@@ -130,7 +85,7 @@ def _wanted(path: Path, name: str, identity: Mapping[str, Any], *, shape: tuple[
     except (TypeError, ValueError) as error:
         raise InputError(f"{name}: identity: expected plain JSON: {error}") from None
     attributes = {word: _attribute(value) for word, value in identity.items()}
-    return _Set(path, name, key, attributes, shape, DTYPES[dtype_name])
+    return RowSet(path, name, key, attributes, shape, DTYPES[dtype_name])
 
 
 def _attribute(value: Any) -> Any:
@@ -144,71 +99,7 @@ def _attribute(value: Any) -> Any:
     return np.bytes_(value if plain else json.dumps(value, sort_keys=True))
 
 
-def _bytes(rows: np.ndarray) -> memoryview:
-    return rows.reshape(-1).view(np.uint8).data  # bfloat16 has no buffer of its own
-
-
-@contextlib.contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Two writers would lose each other's sets. The lock goes with the process, however that ends."""
-    import fcntl
-
-    with path.with_name(f".{path.name}.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"{path}: another process is writing it; wait, or take another folder") from None
-        except OSError:
-            pass  # a file system without locks
-        yield
-
-
-def _computed(wanted: _Set, compute: Compute, *, block: int, progress: bool) -> np.ndarray:
-    """All rows: what the part holds, then the rest, added to the part block by block."""
-    rows, count = np.empty(wanted.shape, wanted.dtype), wanted.shape[0]
-    with wanted.part.open("a+b") as part:
-        done = _continued(wanted, part, rows)
-        with tqdm(total=count, initial=done, desc=wanted.name, unit="row", disable=not progress) as bar:
-            for start in range(done, count, block):
-                stop = min(start + block, count)
-                found = rows[start:stop]
-                found[...] = _checked(wanted, np.asarray(compute(start, stop)), start, stop)
-                part.write(SEAL.pack(stop - start, wanted.digest(found, start=start)))
-                part.write(_bytes(found))
-                part.flush()
-                bar.update(stop - start)
-    return rows
-
-
-def _continued(wanted: _Set, part: io.BufferedRandom, rows: np.ndarray) -> int:
-    """Fill `rows` from the part, cut off at its first block that is not whole; how many rows that gives."""
-    part.seek(0)
-    done = end = 0
-    while len(head := part.read(SEAL.size)) == SEAL.size:
-        size, digest = SEAL.unpack(head)
-        found = rows[done : done + size]
-        if not 0 < size == len(found) or part.readinto(_bytes(found)) != found.nbytes:
-            break
-        if wanted.digest(found, start=done) != digest:
-            break
-        done, end = done + size, part.tell()
-    part.truncate(end)
-    return done
-
-
-def _checked(wanted: _Set, found: np.ndarray, start: int, stop: int) -> np.ndarray:
-    expected = (stop - start, *wanted.shape[1:])
-    if found.shape != expected or found.dtype != wanted.dtype:
-        kinds = f"expected {wanted.dtype}{list(expected)}, found {found.dtype}{list(found.shape)}"
-        raise ValueError(f"compute({start}, {stop}): {kinds}")
-    finite = np.isfinite(found).reshape(len(found), -1).all(1)
-    if not finite.all():
-        row = f"{wanted.name}: row {start + int(finite.argmin())}"
-        raise InputError(f"{wanted.path}: {row}: expected finite activations, found NaN or infinite")
-    return found
-
-
-def _add(wanted: _Set, rows: np.ndarray) -> None:
+def _add(wanted: RowSet, rows: np.ndarray) -> None:
     """Add the finished set to a copy of the file, which then takes its place."""
     import h5py
 
@@ -231,7 +122,7 @@ def _add(wanted: _Set, rows: np.ndarray) -> None:
         draft.unlink(missing_ok=True)
 
 
-def _read(wanted: _Set) -> np.ndarray | None:
+def _read(wanted: RowSet) -> np.ndarray | None:
     """The verified rows, or None where the file or its group is not there."""
     import h5py
 
@@ -250,7 +141,7 @@ def _read(wanted: _Set) -> np.ndarray | None:
     raise InputError(f"{where}: {problem}; delete the file to compute it again")
 
 
-def _verified(wanted: _Set, group: Any) -> np.ndarray:
+def _verified(wanted: RowSet, group: Any) -> np.ndarray:
     import h5py
 
     data = _child(group, "activations", h5py.Dataset)
