@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import jax
 
-from tljax import data
+from tljax import config, data
 from tljax.data import ImageSets
 from tljax.data.cache import default_folder
 from tljax.errors import InputError
@@ -20,7 +20,9 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"error: {message}\n")
 
 
-def parser(doc: str | None, *, experiment: str, source: str = "critters", size: int = 32) -> argparse.ArgumentParser:
+def parser(
+    doc: str | None, *, experiment: str, source: str = "critters", size: int = config.SIZE
+) -> argparse.ArgumentParser:
     """The options of every experiment; `doc` is the module's docstring."""
     new = _Parser(
         prog=f"python -m experiments.{experiment}",
@@ -67,11 +69,11 @@ def parser(doc: str | None, *, experiment: str, source: str = "critters", size: 
     return new
 
 
-def load(args: argparse.Namespace, source: str) -> ImageSets:
-    """The data that the options name, but for the source."""
+def load(args: argparse.Namespace, source: str, *, size: int) -> ImageSets:
+    """The data that the options name, but for the source and the side of the images."""
     return data.load(
         source,
-        size=args.size,
+        size=size,
         data_dir=args.data_dir,
         validation_fraction=args.validation_fraction,
         skip_corrupt=args.skip_corrupt,

@@ -59,7 +59,7 @@ def pretrain(
 
 def main() -> None:
     """The command."""
-    parser = cli.parser(__doc__, experiment="pretrain", source="critters:source")
+    parser = cli.parser(__doc__, experiment="pretrain", source="critters:source", size=config.PRETRAIN_SIZE)
     parser.add_argument(
         "--width", type=cli.fraction, default=config.CRITTERS_WIDTH, help="times VGG16's channels (%(default)s)"
     )
@@ -69,7 +69,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="the weights file (WORKDIR/base.safetensors)")
     args = parser.parse_args()
     progress = not args.quiet
-    sets = cli.load(args, args.data)
+    sets = cli.load(args, args.data, size=args.size)
     out = args.out or (args.workdir or Path("runs/pretrain")) / "base.safetensors"
     weights = pretrain(
         sets,

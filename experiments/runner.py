@@ -26,7 +26,7 @@ def main(doc: str | None, *, experiment: str, rungs: tuple[str, ...]) -> None:
     stages = {name: (_network(name, args.size), _stage(name, args)) for name in rungs}
     weights = read(args.weights) if args.weights else None
     workdir = Workdir(args.workdir or Path("runs") / experiment, overwrite=args.overwrite)
-    sets = cli.load(args, args.data)
+    sets = cli.load(args, args.data, size=args.size)
     baseless = weights is None and any(network.base == "vgg16" for network, _ in stages.values())
     if baseless and args.data != "critters":
         raise InputError(
@@ -110,7 +110,7 @@ def _stage(name: str, args: argparse.Namespace) -> Stage:
 
 
 def _pretrained(args: argparse.Namespace, *, out: Path) -> Weights:
-    source = cli.load(args, "critters:source")
+    source = cli.load(args, "critters:source", size=min(args.size, config.PRETRAIN_SIZE))
     stage = scaled(config.PRETRAIN, budget=args.budget)
     dtype, width = jnp.dtype(args.dtype), config.CRITTERS_WIDTH
     return pretrain(source, stage, width=width, seed=0, out=out, dtype=dtype, progress=not args.quiet)

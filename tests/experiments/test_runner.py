@@ -70,8 +70,8 @@ def test_rungs_build_on_one_another(climbed, base):
             moved = not np.array_equal(tuned["base"][layer][name], leaf)
             assert moved == layer.startswith("block5")
         assert not np.array_equal(last["base"][layer]["kernel"], tuned["base"][layer]["kernel"])
-    # Two steps of RMSprop at a rate below 3e-4 cannot bring a fresh head near another's.
+    # A step of RMSprop moves a leaf by at most rate / sqrt(0.1), here 6e-3: two fresh heads are 0.1 and more apart.
     fresh = np.abs(frozen["head"]["fc1"]["kernel"] - tuned["head"]["fc1"]["kernel"]).max()
-    assert 0 < fresh < 3e-3
+    assert 0 < fresh < 2e-2
     assert meta["network"]["width"] == 0.0625
     assert meta["classes"] == ["cat", "dog"]
