@@ -55,7 +55,7 @@ def parser(
     add(
         "--overwrite",
         action="store_true",
-        help="start anew in a workdir that holds a run; saved features are kept",
+        help="start anew where a run or a weights file lies; saved features are kept",
     )
     add(
         "--budget",

@@ -19,6 +19,7 @@ from experiments import cli
 from tljax import config
 from tljax.data import ImageSets
 from tljax.data.preprocess import TORCH
+from tljax.errors import InputError
 from tljax.models import build, vgg
 from tljax.train import inputs, loop
 from tljax.train.step import State
@@ -69,8 +70,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="the weights file (WORKDIR/base.safetensors)")
     args = parser.parse_args()
     progress = not args.quiet
-    sets = cli.load(args, args.data, size=args.size)
     out = args.out or (args.workdir or Path("runs/pretrain")) / "base.safetensors"
+    if out.exists() and not args.overwrite:
+        raise InputError(f"{out} exists; name another --out, or pass --overwrite")
+    sets = cli.load(args, args.data, size=args.size)
     weights = pretrain(
         sets,
         _stage(args),

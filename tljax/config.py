@@ -84,7 +84,7 @@ def _deck(optimizer: Optimizer) -> dict[str, Stage]:
 def _tuned() -> dict[str, Stage]:
     """Rates that suit a small base and a short run: warm-up and cosine, fewer images.
 
-    Fine-tuning is short and bold: on a hundred photographs it overfits from the sixth epoch, and gentler rates gain less.
+    Fine-tuning is short and bold: on a hundred photographs gentler rates gain less, and longer ones overfit.
     """
     deck = _deck(KERAS3_RMSPROP)
     lengths = {"images_per_epoch": 1600, "batch_size": 32}

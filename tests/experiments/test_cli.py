@@ -95,12 +95,12 @@ def test_compilations_are_kept_in_the_cache_folder(tmp_path):
         ("--preset lecture", "argument --preset: invalid choice: 'lecture'"),
         ("--dtype float16", "argument --dtype: invalid choice: 'float16'"),
         ("--wight 1", "unrecognized arguments: --wight 1"),
-        ("--workdir {tmp}/old --data folder:{photos}", "{tmp}/old holds a run (results.json); name another --workdir"),
+        ("--workdir {tmp}/old --data folder:{photos}", "{tmp}/old holds a run (metrics.jsonl); name another --workdir"),
     ],
 )
 def test_a_bad_option_is_one_line_and_leaves_nothing(monkeypatch, capsys, tmp_path, photographs, words, message):
     (tmp_path / "old").mkdir()
-    (tmp_path / "old" / "results.json").write_text("{}")
+    (tmp_path / "old" / "metrics.jsonl").write_text("{}")
     here = {"tmp": str(tmp_path), "photos": photographs.removeprefix("folder:")}
     before = sorted(tmp_path.rglob("*"))
     words = [*words.format(**here).split(), "--quiet"]
@@ -118,6 +118,14 @@ def test_overwriting_waits_until_all_is_checked(monkeypatch, capsys, tmp_path):
     words = ("--overwrite", "--workdir", tmp_path, "--data", "nonsense")
     assert command(monkeypatch, "frozen", *words) == 2
     assert (tmp_path / "results.json").exists()
+
+
+def test_pretraining_does_not_replace_a_weights_file_unasked(monkeypatch, capsys, tmp_path):
+    (tmp_path / "base.safetensors").write_text("hours of work")
+    assert command(monkeypatch, "pretrain", "--out", tmp_path / "base.safetensors", "--data", "nonsense") == 2
+    assert capsys.readouterr().err == (
+        f"error: {tmp_path}/base.safetensors exists; name another --out, or pass --overwrite\n"
+    )
 
 
 @pytest.mark.parametrize("words", ["--width 0", "--lr 0", "--batch 0", "--lr nan"])

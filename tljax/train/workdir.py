@@ -28,11 +28,13 @@ class Workdir:
     """The files of one run. Every write is whole: a reader never finds half a document."""
 
     def __init__(self, path: Path, *, overwrite: bool = False):
-        """InputError if a run lies there already, unless it is to be overwritten. Nothing is written before `begin`."""
+        """InputError if a run lies there already, unless it is to be overwritten. Nothing is written before `begin`.
+
+        A run that was stopped before its first epoch left nothing to lose, and is none.
+        """
         self.path = Path(path).resolve()
-        old = [name for name in ("metrics.jsonl", "results.json") if (self.path / name).exists()]
-        if old and not overwrite:
-            raise InputError(f"{self.path} holds a run ({old[0]}); name another --workdir, or pass --overwrite")
+        if (self.path / "metrics.jsonl").exists() and not overwrite:
+            raise InputError(f"{self.path} holds a run (metrics.jsonl); name another --workdir, or pass --overwrite")
         self._results: dict[str, Any] = {}
 
     @property
