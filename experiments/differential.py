@@ -1,6 +1,8 @@
 """Rung 4, then everything, each earlier block at a rate 3 times smaller: rung 5.
 
-python -m experiments.differential
+    python -m experiments.differential --weights base.safetensors --seeds 5
+
+80.8 % of critters (79.3 to 82.3 % over 5 seeds); a minute and ten seconds a seed on one core.
 """
 
 from experiments import cli, runner

@@ -1,6 +1,8 @@
-"""The features of a frozen, pretrained VGG16, saved to HDF5, under a small network: rung 2.
+"""A small network on the saved features of a frozen, pretrained VGG16: rung 2.
 
-python -m experiments.features
+    python -m experiments.features --weights base.safetensors --seeds 5
+
+74.0 % of critters (73.5 to 74.6 % over 5 seeds); 2 seconds a seed on one core.
 """
 
 from experiments import cli, runner

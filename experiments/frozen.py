@@ -1,6 +1,8 @@
 """A frozen, pretrained VGG16 under a new head, with augmentation: rung 3.
 
-python -m experiments.frozen
+    python -m experiments.frozen --weights base.safetensors --seeds 5
+
+77.2 % of critters (75.9 to 78.4 % over 5 seeds); 10 seconds a seed on one core, most of it the 64 views.
 """
 
 from experiments import cli, runner

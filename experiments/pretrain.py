@@ -1,7 +1,12 @@
 """Train a base on a source task once and save it as a weights file with its preprocessing.
 
     python -m experiments.pretrain --data critters:source --out base.safetensors
-    python -m experiments.pretrain --data folder:tiny_imagenet32 --size 32 --width 0.25 --out base.safetensors
+
+64 % of twelve animals; 3 minutes on one core.
+
+    python -m experiments.pretrain --data folder:SOURCE --batch 128 --budget 1.8 --out base.safetensors
+
+22.7 % of 200 ImageNet classes, 250 images each, at 32 x 32; 40 minutes on one core.
 
 A VGG16 with batch normalisation in place of biases, folded into plain kernels and biases when it is saved: the file is
 a VGG16 like any other, for `--weights` of the other experiments.

@@ -1,6 +1,12 @@
 """A small convolutional network from scratch, with augmentation and dropout: rung 1.
 
-python -m experiments.scratch
+    python -m experiments.scratch --seeds 5
+
+58.0 % of critters (56.5 to 59.6 % over 5 seeds); half a minute a seed on one core.
+
+    python -m experiments.scratch --data folder:PHOTOS --size 150 --budget 5
+
+77.8 % of the lecture's photographs (one seed); 53 minutes.
 """
 
 from experiments import cli, runner

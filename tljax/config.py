@@ -1,10 +1,12 @@
 """A run as data: frozen dataclasses, every default of training in this file. A variant is a new value."""
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from tljax.data.augment import Augment
 from tljax.errors import InputError
 from tljax.models.build import Network
+from tljax.optim.objective import PLAIN, Objective
 from tljax.optim.rules import Rules, discriminative
 from tljax.optim.schedules import Schedule, WarmupCosine
 from tljax.optim.transform import Optimizer
@@ -23,29 +25,47 @@ class Stage:
 
     An epoch is `images_per_epoch` draws from the shuffled training set, as often around as that takes; None is once
     around. `views` None augments afresh at every draw; a number K runs the frozen prefix on K augmented views of each
-    photograph once and trains from those (1 without augmentation: the plain features).
+    photograph once and trains from those (1 without augmentation: the plain features). `lr="find"` takes what the
+    range test suggests.
+
+    `patience` N ends the stage when the validation loss has not improved for N epochs (`epochs` at most) and goes back
+    to the best one, or `step_back` epochs back from the end: parameters, optimizer state and place in the data.
+    `ema` is the decay of a moving average of the parameters; evaluation and the result have the average.
     """
 
     name: str
     rules: Rules
-    lr: float | Schedule
+    lr: float | Schedule | Literal["find"]
     epochs: int
     optimizer: Optimizer = KERAS3_RMSPROP
     batch_size: int = 32
     images_per_epoch: int | None = None
     augment: Augment | None = None
     views: int | None = None
-    dropout: float = 0.0
+    dropout: float | Schedule = 0.0
+    augment_strength: float | Schedule = 1.0  # times the ranges of `augment`
+    objective: Objective = PLAIN
+    patience: int | None = None
+    step_back: int | None = None
+    ema: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "images_per_epoch", "views"):
+        def check(right: bool, name: str, expected: str) -> None:
+            if not right:
+                raise InputError(f"stage {self.name!r}: {name} must be {expected}, found {getattr(self, name)}")
+
+        for name in ("epochs", "batch_size", "images_per_epoch", "views", "patience", "step_back"):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"stage {self.name!r}: {name} must be 1 or more, found {value}")
-        if not isinstance(self.lr, Schedule) and not 0 < self.lr < float("inf"):
-            raise InputError(f"stage {self.name!r}: lr must be a positive number, found {self.lr}")
-        if not 0 <= self.dropout <= 1:
-            raise InputError(f"stage {self.name!r}: dropout must be from 0 to 1, found {self.dropout}")
+            check(value is None or value >= 1, name, "1 or more")
+        if self.lr != "find" and not isinstance(self.lr, Schedule):
+            number = not isinstance(self.lr, str) and 0 < self.lr < float("inf")
+            check(number, "lr", 'a positive number, a schedule or "find"')
+        check(isinstance(self.dropout, Schedule) or 0 <= self.dropout <= 1, "dropout", "from 0 to 1")
+        strength = self.augment_strength
+        check(isinstance(strength, Schedule) or 0 <= strength < float("inf"), "augment_strength", "0 or more")
+        check(self.views is None or strength == 1.0, "augment_strength", "1 where views are drawn ahead")
+        check(self.ema is None or 0 < self.ema < 1, "ema", "between 0 and 1")
+        check(self.step_back is None or self.patience is not None, "step_back", "left out where there is no patience")
 
     def steps_per_epoch(self, train_images: int) -> int:
         """Optimizer steps in an epoch over a training set of this size."""

@@ -10,6 +10,7 @@ from tljax.models import build, ops
 from tljax.optim import rules as rules_lib
 from tljax.optim import transform
 from tljax.optim.transform import Optimizer
+from tljax.optim import objective
 from tljax.train import step
 
 # Programs run once: XLA need not optimise them.
@@ -100,15 +101,15 @@ def test_losses_by_jax_and_at_the_extremes():
     logits = jnp.array([[-100.0], [-1.0], [0.0], [2.0], [100.0]])
     for label in (0, 1):
         expected = -log_sigmoid(logits[:, 0] if label else -logits[:, 0])
-        found = step.per_example_loss(logits, jnp.full(5, label))
+        found = objective.per_example_loss(logits, jnp.full(5, label))
         np.testing.assert_allclose(found, expected, rtol=1e-6)
         np.testing.assert_allclose(found, stable_loss(np.float64(logits), np.full(5, label)), rtol=1e-5, atol=1e-7)
     many = jnp.array([[1.0, 2.0, -3.0], [50.0, 0.0, 0.0]])
     np.testing.assert_allclose(
-        step.per_example_loss(many, jnp.array([1, 2])), [-log_softmax(many)[0, 1], 50.0], rtol=1e-6
+        objective.per_example_loss(many, jnp.array([1, 2])), [-log_softmax(many)[0, 1], 50.0], rtol=1e-6
     )
-    np.testing.assert_array_equal(step.predicted(logits), [0, 0, 0, 1, 1])
-    np.testing.assert_array_equal(step.predicted(many), [1, 0])
+    np.testing.assert_array_equal(objective.predicted(logits), [0, 0, 0, 1, 1])
+    np.testing.assert_array_equal(objective.predicted(many), [1, 0])
 
 
 def test_evaluation_does_not_see_the_padding():

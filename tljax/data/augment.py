@@ -46,7 +46,7 @@ class Params(NamedTuple):
     flip: jax.Array
 
 
-def draw(keys, *, height: int, width: int, ranges: Augment, strength=1.0) -> Params:
+def draw(keys, *, height: int, width: int, ranges: Augment, strength: jax.Array | float = 1.0) -> Params:
     """Draw a warp for each key (typed, [B]), a function of that key alone.
 
     The ranges are those of Keras's `ImageDataGenerator.get_random_transform` times `strength`, which may be
@@ -122,7 +122,7 @@ def warp(images, A, b):
     return jax.vmap(one)(images, A, b)
 
 
-def augment_batch(images, *, keys, ranges: Augment, strength=1.0) -> jax.Array:
+def augment_batch(images, *, keys, ranges: Augment, strength: jax.Array | float = 1.0) -> jax.Array:
     """Warp [B, H, W, 3] (uint8, or float in 0..255) at random: float32 [B, H, W, 3] in 0..255.
 
     `keys` [B] are typed keys, one a picture (`draws.example_keys`), so a picture does not depend on the batch it is

@@ -9,6 +9,7 @@ import optax
 
 from tljax.errors import InputError
 from tljax.optim import rules as rules_lib
+from tljax.optim.schedules import Schedule
 
 
 @dataclass(frozen=True)
@@ -19,9 +20,15 @@ class Optimizer:
     decay: float = 0.9  # rho of RMSprop; b2 of Adam is 0.999 as everywhere
     eps: float = 1e-7  # Keras's; optax has 1e-8
     eps_in_sqrt: bool = True  # Keras 3; Keras 2 adds epsilon outside the root
-    momentum: float = 0.9  # SGD (with Nesterov) only
-    weight_decay: float = 0.0  # decoupled, on kernels only, times the rate
+    momentum: float | Schedule = 0.9  # of SGD, with Nesterov; b1 of Adam
+    weight_decay: float | Schedule = 0.0  # decoupled, on kernels only, times the rate
     clip_norm: float | None = None  # global norm over the leaves of one rule
+
+    def __post_init__(self) -> None:
+        if self.name not in ("rmsprop", "adam", "sgd"):
+            raise InputError(f"unknown optimizer {self.name!r}; rmsprop, adam or sgd")
+        if self.name == "rmsprop" and isinstance(self.momentum, Schedule):
+            raise InputError("rmsprop has no momentum to schedule; take adam or sgd")
 
 
 def make(optimizer: Optimizer, rules: rules_lib.Rules, paths: Iterable[str]) -> optax.GradientTransformationExtraArgs:
@@ -29,12 +36,26 @@ def make(optimizer: Optimizer, rules: rules_lib.Rules, paths: Iterable[str]) -> 
 
     `paths` are those of all parameters. The transformation works on flat trees (slash path -> leaf) of the trainable
     ones alone, so clipping, decay and state never meet a frozen leaf. `update(grads, state, params, lr=rate)` takes the
-    stage's rate of this step, a traced scalar.
+    stage's rate of this step, a traced scalar; `momentum` and `weight_decay` too where they are schedules.
     """
     rates = rules_lib.multipliers(rules)
     decided = {path: label for path, label in rules_lib.labels(paths, rules).items() if label in rates}
     chains: dict[Any, Any] = {label: _chain(optimizer, rates[label]) for label in set(decided.values())}
     return optax.with_extra_args_support(optax.multi_transform(chains, decided))
+
+
+def carry(old: Any, new: Any) -> Any:
+    """The state `new`, with what `old` has on the same leaves: for a stage that goes on with what already trained.
+
+    Both are states of `make` with the same kind of optimizer. Leaves may have changed from one rule to another.
+    """
+    kept = {_within_rule(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(old)}
+    return jax.tree_util.tree_map_with_path(lambda path, leaf: kept.get(_within_rule(path), leaf), new)
+
+
+def _within_rule(path: Any) -> tuple[Any, ...]:
+    """A place in the state without the label of its rule, the second key of optax's partition."""
+    return (path[0], *path[2:])
 
 
 def scale_by_rate(multiplier: float) -> optax.GradientTransformationExtraArgs:
@@ -49,24 +70,50 @@ def scale_by_rate(multiplier: float) -> optax.GradientTransformationExtraArgs:
 
 
 def _chain(optimizer: Optimizer, multiplier: float) -> optax.GradientTransformationExtraArgs:
-    parts = [_core(optimizer)]
+    parts: list[optax.GradientTransformation] = [_core(optimizer)]
     if optimizer.clip_norm is not None:
         parts.insert(0, optax.clip_by_global_norm(optimizer.clip_norm))
     if optimizer.weight_decay:
-        parts.append(optax.add_decayed_weights(optimizer.weight_decay, mask=_kernels))
+        parts.append(_decay(optimizer))
     return optax.chain(*parts, scale_by_rate(multiplier))
 
 
-def _core(optimizer: Optimizer) -> optax.GradientTransformation:
-    """The update rule without its rate, with Keras's constants (source: measured against Keras 3 in the tests)."""
+def _core(optimizer: Optimizer) -> optax.GradientTransformationExtraArgs:
+    """The update rule without its rate, leaf by leaf: its state, counters included, is found by a leaf's path."""
+
+    def init(params: Any) -> Any:
+        return {path: _rule(optimizer, 0.0).init(leaf) for path, leaf in params.items() if not _masked(leaf)}
+
+    def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> Any:
+        del params
+        rule = _rule(optimizer, extra.get("momentum", optimizer.momentum))
+        done = {path: rule.update(updates[path], state[path]) for path in state}
+        return {p: done[p][0] if p in done else u for p, u in updates.items()}, {p: s for p, (_, s) in done.items()}
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
+def _rule(optimizer: Optimizer, momentum: Any) -> optax.GradientTransformation:
+    """With Keras's constants (source: measured against Keras 3 in the tests); `momentum` may be traced."""
     if optimizer.name == "rmsprop":
         return optax.scale_by_rms(optimizer.decay, optimizer.eps, eps_in_sqrt=optimizer.eps_in_sqrt)
     if optimizer.name == "adam":
-        return optax.scale_by_adam(eps=optimizer.eps)
-    if optimizer.name == "sgd":
-        return optax.trace(optimizer.momentum, nesterov=True) if optimizer.momentum else optax.identity()
-    raise InputError(f"unknown optimizer {optimizer.name!r}; rmsprop, adam or sgd")
+        return optax.scale_by_adam(b1=momentum, eps=optimizer.eps)
+    return optax.trace(momentum, nesterov=True) if optimizer.momentum else optax.identity()
 
 
-def _kernels(params: Any) -> Any:
-    return {path: path.endswith("kernel") and not isinstance(leaf, optax.MaskedNode) for path, leaf in params.items()}
+def _decay(optimizer: Optimizer) -> optax.GradientTransformationExtraArgs:
+    """Add the kernels, times the decay of this step, to what will be descended."""
+
+    def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> Any:
+        decay = extra.get("weight_decay", optimizer.weight_decay)
+        return {
+            p: u + decay * params[p] if p.endswith("kernel") and not _masked(u) else u for p, u in updates.items()
+        }, state
+
+    return optax.GradientTransformationExtraArgs(lambda params: optax.EmptyState(), update)
+
+
+def _masked(leaf: Any) -> bool:
+    """Whether it belongs to another rule."""
+    return isinstance(leaf, optax.MaskedNode)

@@ -27,13 +27,13 @@ _BLOCK = 64  # photographs in one pass of the prefix
 class Inputs:
     """What a stage reads, and how a batch of it becomes the network's input.
 
-    `augmented(batch, keys)` is for training, `plain(batch)` for validation; `start` is the layer they enter at, None
-    for images.
+    `augmented(batch, keys, strength)` is for training, `plain(batch)` for validation; `start` is the layer they enter
+    at, None for images.
     """
 
     train: Examples
     validation: Examples
-    augmented: Callable[[Array, Array], Array]
+    augmented: Callable[..., Array]
     plain: Callable[[Array], Array]
     start: str | None = None
 
@@ -41,8 +41,10 @@ class Inputs:
 def from_images(sets: ImageSets, *, augment: Augment | None, preprocess: Preprocess) -> Inputs:
     """Photographs, augmented afresh at every draw (validation never is), then preprocessed."""
 
-    def augmented(images: Array, keys: Array) -> Array:
-        return preprocess(images if augment is None else augment_batch(images, keys=keys, ranges=augment))
+    def augmented(images: Array, keys: Array, strength: Array | float = 1.0) -> Array:
+        if augment is None:
+            return preprocess(images)
+        return preprocess(augment_batch(images, keys=keys, ranges=augment, strength=strength))
 
     train, validation = (Examples(split.images, split.labels) for split in (sets.train, sets.validation))
     return Inputs(train, validation, augmented, preprocess)
@@ -93,8 +95,8 @@ def from_prefix(sets: ImageSets, prefix: Prefix, *, store: Path, progress: bool 
     return Inputs(train, validation, _as_float, _as_float, start=prefix.start())
 
 
-def _as_float(batch: Array, keys: Array | None = None) -> Array:
-    del keys  # the views were drawn when the prefix ran
+def _as_float(batch: Array, keys: Array | None = None, strength: Array | float = 1.0) -> Array:
+    del keys, strength  # the views were drawn when the prefix ran
     return batch.astype(jnp.float32)
 
 

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,11 @@ from tljax.config import Stage
 from tljax.errors import InputError
 from tljax.optim import rules as rules_lib
 from tljax.optim import transform
+from tljax.optim.objective import Objective, balanced
 from tljax.train import devices, step
 from tljax.train.evaluate import make_evaluate
 from tljax.train.inputs import Inputs
+from tljax.train.keeper import Keeper
 from tljax.train.segments import Segment, make_program, segment_steps, segments
 
 
@@ -26,11 +28,16 @@ class History:
     """What happened in a stage: a record per epoch, and what it cost."""
 
     epochs: list[dict[str, Any]] = field(default_factory=list)
+    kept: int | None = None  # the epoch whose state was returned, if the stage stepped back from the last
     seconds: float = 0.0
     compile_seconds: float = 0.0
     train_seconds: float = 0.0  # in compiled steps alone
     images_per_second: float = 0.0  # of training alone
     step_flops: float = 0.0  # of the compiled step, by the compiler's count
+
+    def result(self) -> dict[str, Any]:
+        """The record of the epoch whose state was returned."""
+        return next(record for record in reversed(self.epochs) if self.kept in (None, record["epoch"]))
 
 
 def train_stage(
@@ -41,29 +48,39 @@ def train_stage(
     inputs: Inputs,
     seed: int,
     over: Mesh | None = None,
+    carried: Any = None,
+    resume: step.State | None = None,
     on_epoch: Callable[[dict[str, Any], step.State], None] = lambda record, state: None,
     progress: bool = True,
 ) -> tuple[step.State, History]:
     """Train `variables` (`{"params", "batch_stats"?}`) by the stage's rules; a record per epoch goes to `on_epoch`.
 
     Each epoch is a few compiled programs, each a scan over steps: gather, augment, step. The result depends on `seed`
-    and the data, not on where the programs are cut.
+    and the data, not on where the programs are cut. `carried` is the optimizer state of a stage before, for the leaves
+    that go on training. `resume` continues a state of this very stage, at its place in the data, in place of
+    `variables`.
     """
     over = devices.mesh_for(stage.batch_size) if over is None else over
     devices.check_batch(stage.batch_size, over)
     began = time.perf_counter()
-    apply, tx = _apply(module, inputs.start), _transform(stage, variables["params"])
-    program = make_program(step.make_train_step(apply=apply, tx=tx, rules=stage.rules), inputs, over)
+    state, train_step, apply = start(stage, module=module, variables=variables, inputs=inputs, over=over)
+    if carried is not None:
+        state = devices.put(
+            state.replace(opt_state=transform.carry(carried, state.opt_state)), devices.replicated(over)
+        )
+    if resume is not None:
+        state = devices.put(resume, devices.replicated(over))
+    program = make_program(train_step, inputs, over)
     batch_size = max(stage.batch_size, 32 * over.size)
     evaluate = make_evaluate(
         apply=apply, prepare=inputs.plain, examples=inputs.validation, batch_size=batch_size, over=over
     )
     per_epoch = stage.steps_per_epoch(len(inputs.train))
     length = segment_steps(per_epoch)
-    state = _first_state(stage, variables, tx, over)
-    history, meter, compiled = History(), _Meter(), None
-    with tqdm(total=stage.epochs * per_epoch, desc=stage.name, unit="step", disable=not progress) as bar:
-        for segment in segments(stage, inputs.train, per_epoch, length, seed=seed, over=over):
+    first = _first_step(stage, state, per_epoch)
+    history, meter, compiled, keeper = History(), _Meter(), None, Keeper(stage)
+    with tqdm(total=stage.epochs * per_epoch, initial=first, desc=stage.name, unit="step", disable=not progress) as bar:
+        for segment in segments(stage, inputs.train, per_epoch, length, seed=seed, over=over, first_step=first):
             if compiled is None:
                 compiled = _compiled(program, state, segment, history)
             started = time.perf_counter()
@@ -71,7 +88,8 @@ def train_stage(
             done = {name: np.asarray(value, np.float64) for name, value in metrics.items()}
             meter.add(done, seconds=time.perf_counter() - started)
             _refuse_nonfinite(done["loss"], stage, segment.first_step)
-            if (steps_done := segment.first_step + length) % per_epoch == 0:
+            steps_done = segment.first_step + length
+            if ended := steps_done % per_epoch == 0:
                 record = {
                     "rung": stage.name,
                     "seed": seed,
@@ -88,12 +106,29 @@ def train_stage(
                 on_epoch(record, state)
             bar.set_postfix_str(_postfix(meter, history, segment.lr), refresh=False)
             bar.update(length)
-            if steps_done % per_epoch == 0:
+            if ended:
                 history.train_seconds += meter.sums["seconds"]
                 meter = _Meter()
+                if keeper.enough(history.epochs, state):
+                    break
+    if (kept := keeper.chosen()) is not None:
+        history.kept, state = kept[0], devices.put(kept[1], devices.replicated(over))
     history.seconds = time.perf_counter() - began
-    history.images_per_second = stage.epochs * per_epoch * stage.batch_size / history.train_seconds
+    history.images_per_second = len(history.epochs) * per_epoch * stage.batch_size / max(history.train_seconds, 1e-9)
     return state, history
+
+
+def start(
+    stage: Stage, *, module: Any, variables: dict[str, Any], inputs: Inputs, over: Mesh
+) -> tuple[step.State, Callable[..., Any], Callable[..., Any]]:
+    """`(state, train step, apply)` of a stage on the devices, before its first step; `variables` are copied."""
+    apply = _apply(module, inputs.start)
+    tx = transform.make(stage.optimizer, stage.rules, rules_lib.flatten(variables["params"]))
+    model_state = {name: tree for name, tree in variables.items() if name != "params"}
+    state = step.init_state(variables["params"], model_state=model_state, tx=tx, rules=stage.rules, ema=stage.ema)
+    weighted = _weighted(stage.objective, inputs.train.labels)
+    train_step = step.make_train_step(apply=apply, tx=tx, rules=stage.rules, objective=weighted, ema=stage.ema)
+    return devices.put(state, devices.replicated(over)), train_step, apply
 
 
 class _Meter:
@@ -126,14 +161,20 @@ def _compiled(program: Any, state: step.State, segment: Segment, history: Histor
     return compiled
 
 
-def _first_state(stage: Stage, variables: dict[str, Any], tx: Any, over: Mesh) -> step.State:
-    model_state = {name: tree for name, tree in variables.items() if name != "params"}
-    state = step.init_state(variables["params"], model_state=model_state, tx=tx, rules=stage.rules)
-    return devices.put(state, devices.replicated(over))
+def _first_step(stage: Stage, state: step.State, per_epoch: int) -> int:
+    first = int(state.step)
+    if first % per_epoch or first > stage.epochs * per_epoch:
+        raise InputError(
+            f"stage {stage.name!r}: a state of step {first} cannot be continued: expected the end of one of its "
+            f"{stage.epochs} epochs of {per_epoch} steps"
+        )
+    return first
 
 
-def _transform(stage: Stage, params: dict[str, Any]) -> Any:
-    return transform.make(stage.optimizer, stage.rules, rules_lib.flatten(params))
+def _weighted(objective: Objective, labels: np.ndarray) -> Objective:
+    if objective.class_weights != "balanced":
+        return objective
+    return replace(objective, class_weights=balanced(labels, classes=int(labels.max()) + 1))
 
 
 def _apply(module: Any, start: str | None) -> Callable[..., Any]:

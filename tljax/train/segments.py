@@ -37,10 +37,24 @@ class Segment:
     images: int
 
 
-def segments(stage: Stage, train: Examples, per_epoch: int, length: int, *, seed: int, over: Mesh) -> Iterator[Segment]:
+def hyperparameters(stage: Stage, *, steps: int) -> dict[str, Callable[[int], float]]:
+    """The stage's values as functions of the step, for a stage of so many: what a step takes as traced scalars."""
+    values = {
+        "lr": stage.lr,
+        "dropout": stage.dropout,
+        "augment": stage.augment_strength,
+        "momentum": stage.optimizer.momentum,
+        "weight_decay": stage.optimizer.weight_decay,
+    }
+    return {name: schedules.resolve(value, steps=steps) for name, value in values.items()}
+
+
+def segments(
+    stage: Stage, train: Examples, per_epoch: int, length: int, *, seed: int, over: Mesh, first_step: int = 0
+) -> Iterator[Segment]:
     """The arguments of each compiled call, in order, copied to the devices ahead of it where the set is streamed."""
-    rate = schedules.resolve(stage.lr, steps=stage.epochs * per_epoch)
-    starts = range(0, stage.epochs * per_epoch, length)
+    functions = hyperparameters(stage, steps=stage.epochs * per_epoch)
+    starts = range(first_step, stage.epochs * per_epoch, length)
     split, whole = devices.split_batch(over, axis=1), devices.replicated(over)
     root = jax.device_put(jax.random.key(seed), whole)  # an argument: another seed does not recompile
     shape = (length, stage.batch_size)
@@ -58,10 +72,10 @@ def segments(stage: Stage, train: Examples, per_epoch: int, length: int, *, seed
             "example": example,
             "label": train.labels[example].astype(np.int32),
         }
-        lr = [rate(i) for i in range(first, first + length)]
-        hyper = {"lr": np.array(lr, np.float32), "dropout": np.full(length, stage.dropout, np.float32)}
+        steps = range(first, first + length)
+        hyper = {name: np.array([value(i) for i in steps], np.float32) for name, value in functions.items()}
         arguments = (pool, root, jax.device_put(batches, split), jax.device_put(hyper, whole))
-        yield Segment(first, arguments, lr[-1], rows.size)
+        yield Segment(first, arguments, functions["lr"](steps[-1]), rows.size)
 
 
 def make_program(train_step: Callable[..., Any], inputs: Inputs, over: Mesh) -> Any:
@@ -71,7 +85,7 @@ def make_program(train_step: Callable[..., Any], inputs: Inputs, over: Mesh) -> 
         def body(state: State, xs: tuple[dict[str, Array], dict[str, Array]]) -> Any:
             batch, now = xs
             augment_keys, dropout_keys = example_keys(root, batch["pass"], batch["example"])
-            image = inputs.augmented(pool[batch["row"]], augment_keys)
+            image = inputs.augmented(pool[batch["row"]], augment_keys, now["augment"])
             return train_step(state, {"image": image, "label": batch["label"], "key": dropout_keys}, now)
 
         return jax.lax.scan(body, state, (batches, hyper))

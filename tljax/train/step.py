@@ -10,6 +10,7 @@ from flax import struct
 from jax import Array
 
 from tljax.optim import rules as rules_lib
+from tljax.optim.objective import PLAIN, Objective, mixed, neighbours, per_example_loss, predicted
 
 Metrics = dict[str, Array]
 Batch = dict[str, Any]
@@ -17,26 +18,17 @@ Apply = Callable[..., Any]
 
 
 class State(struct.PyTreeNode):
-    """What a step changes. `params` `{"base", "head"}`; `model_state` holds batch statistics or nothing."""
+    """What a step changes.
+
+    `params` `{"base", "head"}`; `model_state` holds batch statistics or nothing; `ema` the moving averages of the
+    trainable leaves, by slash path, or nothing.
+    """
 
     step: Array
     params: dict[str, Any]
     model_state: dict[str, Any]
     opt_state: Any
-
-
-def per_example_loss(logits: Array, labels: Array) -> Array:
-    """Cross entropy `[N]`: of a sigmoid where `logits` is `[N, 1]`, else of a softmax over `[N, C]`."""
-    if logits.shape[-1] == 1:
-        return optax.sigmoid_binary_cross_entropy(logits[:, 0], labels.astype(logits.dtype))
-    return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-
-
-def predicted(logits: Array) -> Array:
-    """Class index `[N] int32`."""
-    if logits.shape[-1] == 1:
-        return (logits[:, 0] > 0).astype(jnp.int32)
-    return logits.argmax(-1).astype(jnp.int32)
+    ema: dict[str, Array] = struct.field(default_factory=dict)
 
 
 def make_train_step(
@@ -44,24 +36,32 @@ def make_train_step(
     apply: Apply,
     tx: optax.GradientTransformationExtraArgs,
     rules: rules_lib.Rules,
+    objective: Objective = PLAIN,
+    ema: float | None = None,
     axis_name: str | None = None,
 ) -> Callable[[State, Batch, dict[str, Array]], tuple[State, Metrics]]:
     """A step that differentiates the leaves which `rules` train, and no others.
 
     `apply(variables, x, train=, rate=, keys=, mutable=)` is a Flax model's; `tx` works on flat trees of the trainable
     leaves (`optim.transform.make`). Batch: `image` `[N, ...]` f32, `label` `[N]` int32, `key` `[N]` typed keys for
-    dropout. Hyperparameters are traced scalars: `lr`, `dropout`. Metrics are sums over the batch: `loss`, `correct`,
-    `count`; and `grad_norm`, over the trainable leaves. With `axis_name` gradients, statistics and metrics are
-    averaged or summed over that `pmap` axis.
+    dropout. Hyperparameters are traced scalars: `lr`, `dropout`, and what else `tx` takes. Metrics are sums over the
+    batch: `loss`, `correct` (with mixup, of the label with the larger share), `count`; and `grad_norm`, over the
+    trainable leaves. `ema` is the decay of the averages in the state. With `axis_name` gradients, statistics and
+    metrics are averaged or summed over that `pmap` axis.
     """
 
     def loss_fn(trainable: Any, frozen: Any, model_state: Any, batch: Batch, rate: Array) -> Any:
         variables = {"params": rules_lib.merge(trainable, frozen), **model_state}
+        image, label, share = batch["image"], batch["label"], None
+        if objective.mixup:
+            image, share = mixed(image, batch["key"], alpha=objective.mixup)
         (logits, _), moved = apply(
-            variables, batch["image"], train=True, rate=rate, keys=batch["key"], mutable=list(model_state)
+            variables, image, train=True, rate=rate, keys=batch["key"], mutable=list(model_state)
         )
-        losses = per_example_loss(logits, batch["label"])
-        correct = (predicted(logits) == batch["label"]).sum()
+        losses = per_example_loss(logits, label, objective)
+        if share is not None:
+            losses = share * losses + (1 - share) * per_example_loss(logits, neighbours(label), objective)
+        correct = (predicted(logits) == label).sum()
         return losses.mean(), (
             moved,
             {"loss": losses.sum(), "correct": correct, "count": jnp.int32(losses.size)},
@@ -74,20 +74,24 @@ def make_train_step(
         if axis_name is not None:
             grads, moved = jax.lax.pmean((grads, moved), axis_name)
             metrics = jax.lax.psum(metrics, axis_name)
-        updates, opt_state = tx.update(grads, state.opt_state, trainable, lr=hyper["lr"])
+        updates, opt_state = tx.update(grads, state.opt_state, trainable, **hyper)
         moved_leaves: Any = optax.apply_updates(trainable, updates)
         params = rules_lib.merge(moved_leaves, frozen)
         metrics["grad_norm"] = optax.tree.norm(grads)
-        return State(state.step + 1, params, {**state.model_state, **moved}, opt_state), metrics
+        averages = state.ema if ema is None else _average(moved_leaves, state.ema, decay=ema, step=state.step)
+        return State(state.step + 1, params, {**state.model_state, **moved}, opt_state, averages), metrics
 
     return train_step
 
 
 def make_eval_step(*, apply: Apply) -> Callable[[State, Batch], Metrics]:
-    """Masked sums over a batch: `image`, `label`, `mask` `[N]` f32 (0 for padding) -> `loss`, `correct`, `count`."""
+    """Masked sums over a batch: `image`, `label`, `mask` `[N]` f32 (0 for padding) -> `loss`, `correct`, `count`.
+
+    Where the state has averages, they are what is evaluated.
+    """
 
     def eval_step(state: State, batch: Batch) -> Metrics:
-        logits, _ = apply({"params": state.params, **state.model_state}, batch["image"], train=False)
+        logits, _ = apply({"params": averaged(state), **state.model_state}, batch["image"], train=False)
         hits = (predicted(logits) == batch["label"]).astype(jnp.float32)
         mask = batch["mask"]
         return {
@@ -99,13 +103,27 @@ def make_eval_step(*, apply: Apply) -> Callable[[State, Batch], Metrics]:
     return eval_step
 
 
+def averaged(state: State) -> dict[str, Any]:
+    """The parameters, with their moving averages where the state has them."""
+    if not state.ema:
+        return state.params
+    return rules_lib.merge(state.ema, {p: x for p, x in rules_lib.flatten(state.params).items() if p not in state.ema})
+
+
 def init_state(
     params: dict[str, Any],
     *,
     model_state: dict[str, Any],
     tx: optax.GradientTransformationExtraArgs,
     rules: rules_lib.Rules,
+    ema: float | None = None,
 ) -> State:
-    """A fresh state: optimizer state exists for the trainable leaves only."""
+    """A fresh state: optimizer state, and averages if wanted, exist for the trainable leaves only."""
     trainable, _ = rules_lib.split(params, rules)
-    return State(jnp.int32(0), params, model_state, tx.init(trainable))
+    return State(jnp.int32(0), params, model_state, tx.init(trainable), {} if ema is None else dict(trainable))
+
+
+def _average(leaves: dict[str, Array], averages: dict[str, Array], *, decay: float, step: Array) -> dict[str, Array]:
+    """A moving average that is young at first: the decay is at most (1 + step) / (10 + step), as in TensorFlow's."""
+    decay_now = jnp.minimum(decay, (1 + step) / (10 + step))
+    return {path: decay_now * averages[path] + (1 - decay_now) * leaf for path, leaf in leaves.items()}

@@ -69,7 +69,7 @@ class Workdir:
 
     def finish(self, rung: str, trained: Trained, *, seed: int, stage: Stage, sets: ImageSets) -> None:
         """Save the trained classifier and add the rung to the results."""
-        last = trained.history.epochs[-1]
+        last = trained.history.result()
         checkpoint.save(
             self.path / "checkpoints" / f"{rung}-seed{seed}",
             last["step"],

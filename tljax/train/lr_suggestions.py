@@ -1,0 +1,63 @@
+"""Rates that a range test suggests, by the four rules of fastai 2 (`fastai/callback/schedule.py`), as formulas.
+
+All read the smoothed losses l against the rates r at equal steps, without the first tenth of the sweep, where the
+average is young, and without the last five steps, where it may have diverged. Where that leaves fewer than two, they
+read all there is.
+"""
+
+import numpy as np
+
+INTERVAL = 15  # steps between the two places that `slide` compares
+LEVEL = 0.005  # the difference of slopes, in loss per step, below which they count as equal
+
+
+def suggestions(rates: np.ndarray, smoothed: np.ndarray, *, steps: int) -> dict[str, float]:
+    """steepest, minimum/10, valley and slide -> rate, for a sweep planned for `steps`; none from fewer than two."""
+    kept = slice(steps // 10, -5)
+    if len(rates[kept]) < 2:
+        kept = slice(None)
+    r, loss = rates[kept], smoothed[kept]
+    if len(r) < 2:
+        return {}
+    return {
+        "steepest": steepest(r, loss),
+        "minimum/10": tenth_of_minimum(r, loss),
+        "valley": valley(r, loss),
+        "slide": slide(r, loss),
+    }
+
+
+def steepest(rates: np.ndarray, losses: np.ndarray) -> float:
+    """Where the loss falls fastest per factor of the rate: r_i, i = argmin (l_i+1 - l_i) / (log r_i+1 - log r_i)."""
+    return float(rates[np.argmin(np.diff(losses) / np.diff(np.log(rates)))])
+
+
+def tenth_of_minimum(rates: np.ndarray, losses: np.ndarray) -> float:
+    """A tenth of the rate with the lowest loss: r_i / 10, i = argmin l_i."""
+    return float(rates[np.argmin(losses)] / 10)
+
+
+def valley(rates: np.ndarray, losses: np.ndarray) -> float:
+    """About half-way down the longest descent.
+
+    That is the longest strictly decreasing subsequence, of n losses, the first to end if several are as long. It is
+    taken to fill the n steps up to its end e; the suggestion is at e - n + floor(n / 3) + floor(n / 6).
+    """
+    length = np.ones(len(losses), int)  # of the longest one that ends here
+    for i in range(len(losses)):
+        length[i] += max(length[:i][losses[:i] > losses[i]], default=0)
+    end = int(np.argmax(length))
+    n = int(length[end])
+    return float(rates[max(0, end - n + n // 3 + n // 6)])
+
+
+def slide(rates: np.ndarray, losses: np.ndarray) -> float:
+    """The left end of an interval of 15 steps that slides left from the end while the slopes at its ends differ.
+
+    Slopes are central differences per step; the suggestion is the last place before they are within 0.005.
+    """
+    slopes, interval = np.gradient(losses), min(INTERVAL, len(losses) - 1)
+    found = left = len(losses) - 1 - interval
+    while left >= 0 and abs(slopes[left + interval] - slopes[left]) > LEVEL:
+        found, left = left, left - 1
+    return float(rates[found])
