@@ -5,6 +5,7 @@ import pytest
 
 from tljax.errors import InputError
 from tljax.optim import transform
+from tljax.optim.schedules import Schedule
 from tljax.optim.transform import Optimizer
 
 RULES = [("head/.*", 1.0), ("base/late/.*", 0.1), (".*", None)]
@@ -154,3 +155,70 @@ def test_frozen_leaves_are_not_part_of_it():
 def test_unknown_optimizers_are_refused():
     with pytest.raises(InputError, match="unknown optimizer 'lion'; rmsprop, adam or sgd"):
         Optimizer("lion")
+
+
+@pytest.mark.parametrize("name", ["rmsprop", "adam", "sgd"])
+def test_an_unfreeze_keeps_the_state_of_what_trained_and_starts_the_rest_anew(name):
+    """A leaf may change its rule; its moments and its counter go with it."""
+    before = [("head/.*", 1.0), (".*", None)]
+    after = [("head/kernel", 1.0), ("head/bias", 0.5), ("base/late/.*", 0.1), (".*", None)]
+    head = {path: jnp.float32(2.0) for path in PARAMS if path.startswith("head")}
+    old_tx, new_tx = (transform.make(Optimizer(name), rules, PATHS) for rules in (before, after))
+    old = old_tx.init(head)
+    for _ in range(3):
+        _, old = old_tx.update(head, old, head, lr=jnp.float32(LR))
+    everything = {path: jnp.float32(value) for path, value in PARAMS.items()}
+    fresh = new_tx.init(everything)
+    carried = transform.carry(old, fresh)
+    assert jax.tree.structure(carried) == jax.tree.structure(fresh)
+
+    def of(state, path):
+        leaves = jax.tree_util.tree_leaves_with_path(state)
+        return [float(leaf) for place, leaf in leaves if f"'{path}'" in jax.tree_util.keystr(place[3:])]
+
+    for path in PARAMS:
+        assert of(carried, path) == of(old if path.startswith("head") else fresh, path), path
+    assert of(carried, "head/bias") != of(fresh, "head/bias")
+
+
+class Line(Schedule):
+    def __call__(self, steps):
+        return lambda step: float(step)
+
+
+@pytest.mark.parametrize("name", ["adam", "sgd"])
+def test_momentum_of_the_step_by_formula(name):
+    """Momentum 0.5, 0.6, ... as a traced value, against the update rules with a momentum of their own each step."""
+    momenta = [0.5 + 0.1 * t for t in range(len(GRADIENTS))]
+
+    def scheduled(path, g, memory, t):
+        m = momenta[t - 1]
+        if name == "sgd":
+            memory["v"] = g + m * memory.get("v", 0.0)
+            return g + m * memory["v"]
+        memory["m"] = m * memory.get("m", 0.0) + (1 - m) * g
+        memory["v"] = 0.999 * memory.get("v", 0.0) + 0.001 * g**2
+        return memory["m"] / (1 - m**t) / (np.sqrt(memory["v"] / (1 - 0.999**t)) + 1e-7)
+
+    params = {path: jnp.float32(value) for path, value in PARAMS.items()}
+    tx = transform.make(Optimizer(name, momentum=Line(), weight_decay=Line()), RULES, PATHS)
+    state, traces = tx.init(params), []
+
+    @jax.jit
+    def update(grads, state, params, **hyper):
+        traces.append(1)
+        return tx.update(grads, state, params, **hyper)
+
+    found, decayed = [], replay(scheduled, decay=0.2)
+    for t, grads in enumerate(GRADIENTS):
+        hyper = {"lr": LR * (1 + t), "momentum": momenta[t], "weight_decay": 0.2}
+        updates, state = update({p: jnp.float32(g) for p, g in grads.items()}, state, params, **hyper)
+        params = {path: params[path] + updates[path] for path in params}
+        found.append({path: float(value) for path, value in params.items()})
+    assert_close(found, decayed)
+    assert len(traces) == 1
+
+
+def test_a_momentum_that_would_be_ignored_is_refused():
+    with pytest.raises(InputError, match="rmsprop has no momentum to schedule"):
+        Optimizer("rmsprop", momentum=Line())

@@ -15,6 +15,7 @@ from tljax.errors import InputError
 from tljax.models import build, ops
 from tljax.models.heads import Classifier, Head
 from tljax.optim import rules
+from tljax.optim.objective import Objective
 from tljax.optim.schedules import WarmupCosine
 from tljax.optim.transform import Optimizer
 from tljax.train import devices, inputs, loop
@@ -213,3 +214,71 @@ def test_frozen_layers_keep_their_bits_and_the_others_move():
         moved = {path for path in after if after[path].tobytes() != before[path].tobytes()}
         assert moved == {path for path in after if path.startswith(prefixes)}
         variables = {"params": state.params}
+
+
+def test_a_stage_goes_on_where_it_stopped():
+    """Four epochs straight, and two of them continued from the state after two: the same bits, step and records."""
+    stage = replace(AUGMENTED, epochs=4, optimizer=Optimizer("adam"), lr=WarmupCosine(0.01))
+    states = []
+    whole, history = train(stage, module=DROPPED, on_epoch=lambda record, state: states.append(jax.device_get(state)))
+    again, rest = train(stage, module=DROPPED, resume=states[1])
+    assert bits(again) == bits(whole)
+    assert int(again.step) == int(whole.step)
+    assert [(r["epoch"], r["validation"]) for r in rest.epochs] == [
+        (r["epoch"], r["validation"]) for r in history.epochs[2:]
+    ]
+    with pytest.raises(InputError, match="a state of step 3 cannot be continued: expected the end of one of its 4"):
+        train(stage, module=DROPPED, resume=states[1].replace(step=np.int32(3)))
+
+
+def test_it_trains_until_it_overfits_and_steps_back():
+    """At a rate that diverges from the first epoch on, the state of that epoch comes back, whole, and can go on."""
+    stage = replace(STAGE, lr=30.0, epochs=9, patience=2)
+    states = []
+    state, history = train(stage, module=LINEAR, on_epoch=lambda record, state: states.append(jax.device_get(state)))
+    losses = [record["validation"]["loss"] for record in history.epochs]
+    best = int(np.argmin(losses))
+    assert len(losses) == best + 3 < 9
+    assert history.kept == best + 1
+    assert history.result() is history.epochs[best]
+    for found, expected in zip(jax.tree.leaves(jax.device_get(state)), jax.tree.leaves(states[best]), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    back, told = train(replace(stage, step_back=1), module=LINEAR)
+    assert told.kept == len(told.epochs) - 1
+    assert int(back.step) == 2 * told.kept
+
+
+def test_averages_follow_the_parameters_and_are_what_is_evaluated():
+    stage = replace(STAGE, ema=0.5, epochs=1)
+    seen = []
+    state, history = train(stage, module=LINEAR, on_epoch=lambda record, state: seen.append(state))
+    # Two steps: the decay of a young average is 1/10, then 2/11.
+    first = train(replace(STAGE, epochs=1, images_per_epoch=8), module=LINEAR)[0]
+    start = build.init(LINEAR, key=jax.random.key(9), size=4)["params"]["head"]["predictions"]["kernel"]
+    one, two = (s.params["head"]["predictions"]["kernel"] for s in (first, state))
+    expected = 2 / 11 * (0.1 * start + 0.9 * one) + 9 / 11 * two
+    np.testing.assert_allclose(state.ema["head/predictions/kernel"], expected, atol=1e-6)
+    assert state.ema.keys() == {"head/predictions/kernel", "head/predictions/bias"}
+    w, b = (np.float64(state.ema[f"head/predictions/{name}"]).ravel() for name in ("kernel", "bias"))
+    z = SETS.validation.images.reshape(11, -1) / 255 @ w + b
+    loss = np.logaddexp(0, z) - SETS.validation.labels * z
+    assert history.epochs[-1]["validation"]["loss"] == pytest.approx(loss.mean(), rel=1e-5)
+
+
+def test_strength_is_part_of_every_draw():
+    """At strength 0 an augmented stage is the plain one, by numbers; in between it is neither."""
+    plain = bits(train(replace(AUGMENTED, augment=None), module=DROPPED)[0])
+    strengths = {s: train(replace(AUGMENTED, augment_strength=s), module=DROPPED)[0] for s in (0.0, 0.5, 1.0)}
+    still = np.frombuffer(b"".join(bits(strengths[0.0])), np.float32)
+    np.testing.assert_allclose(still, np.frombuffer(b"".join(plain), np.float32), atol=1e-5)
+    assert len({tuple(bits(state)) for state in strengths.values()}) == 3
+
+
+def test_mixing_and_balance_reach_the_step():
+    base = train(STAGE, module=LINEAR)[0]
+    skewed = replace(SETS, train=replace(SETS.train, labels=np.r_[np.ones(15), np.zeros(5)].astype(np.int32)))
+    for objective in (Objective(mixup=0.5), Objective(label_smoothing=0.2)):
+        assert bits(train(replace(STAGE, objective=objective), module=LINEAR)[0]) != bits(base)
+    balanced = train(replace(STAGE, objective=Objective(class_weights="balanced")), module=LINEAR, sets=skewed)[0]
+    by_hand = train(replace(STAGE, objective=Objective(class_weights=(2.0, 2 / 3))), module=LINEAR, sets=skewed)[0]
+    assert bits(balanced) == bits(by_hand)

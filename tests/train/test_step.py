@@ -7,10 +7,9 @@ import pytest
 from jax.nn import log_sigmoid, log_softmax
 
 from tljax.models import build, ops
+from tljax.optim import objective, transform
 from tljax.optim import rules as rules_lib
-from tljax.optim import transform
 from tljax.optim.transform import Optimizer
-from tljax.optim import objective
 from tljax.train import step
 
 # Programs run once: XLA need not optimise them.

@@ -1,0 +1,74 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tljax.errors import InputError
+from tljax.optim.objective import Objective, balanced, mixed, neighbours, per_example_loss
+
+LOGITS = np.array([[2.0, -1.0, 0.5], [0.0, 3.0, 1.0]])
+LABELS = np.array([0, 2])
+
+
+def log_softmax(z):
+    return z - np.log(np.exp(z).sum(-1, keepdims=True))
+
+
+def test_smoothing_moves_a_share_evenly_over_all_classes():
+    targets = np.full((2, 3), 0.3 / 3)
+    targets[[0, 1], LABELS] += 0.7
+    found = per_example_loss(jnp.asarray(LOGITS), jnp.asarray(LABELS), Objective(label_smoothing=0.3))
+    np.testing.assert_allclose(found, -(targets * log_softmax(LOGITS)).sum(1), rtol=1e-6)
+
+
+def test_smoothing_a_sigmoid_is_smoothing_two_classes():
+    logits, labels = np.array([[1.5], [-0.5]]), np.array([0, 1])
+    targets = np.where(labels == 1, 0.8 + 0.1, 0.1)
+    p = 1 / (1 + np.exp(-logits[:, 0]))
+    found = per_example_loss(jnp.asarray(logits), jnp.asarray(labels), Objective(label_smoothing=0.2))
+    np.testing.assert_allclose(found, -(targets * np.log(p) + (1 - targets) * np.log(1 - p)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("logits", [LOGITS, LOGITS[:, :1]])
+def test_weights_are_those_of_the_labels(logits):
+    weights = (0.5, 2.0, 3.0)
+    labels = jnp.asarray(LABELS[: len(logits)]) if logits.shape[1] == 3 else jnp.array([1, 0])
+    plain = per_example_loss(jnp.asarray(logits), labels)
+    found = per_example_loss(jnp.asarray(logits), labels, Objective(class_weights=weights))
+    np.testing.assert_allclose(found, plain * np.array(weights)[np.asarray(labels)], rtol=1e-6)
+
+
+def test_balanced_weights_give_each_class_the_same_part_and_mean_one():
+    labels = np.array([0, 0, 0, 1, 2, 2])
+    weights = np.array(balanced(labels, classes=3))
+    np.testing.assert_allclose(weights * np.bincount(labels), [2, 2, 2])
+    assert weights[labels].mean() == pytest.approx(1)
+    with pytest.raises(InputError, match="class 3 has no training example"):
+        balanced(labels, classes=4)
+
+
+def test_mixing_is_with_the_neighbour_and_mostly_oneself():
+    images = jnp.asarray(np.random.default_rng(0).normal(size=(64, 2, 2, 3)), jnp.float32)
+    keys = jax.random.split(jax.random.key(1), 64)
+    mix, share = mixed(images, keys, alpha=0.4)
+    by_image = np.asarray(share)[:, None, None, None]
+    np.testing.assert_allclose(mix, by_image * images + (1 - by_image) * np.roll(images, 1, 0), atol=1e-6)
+    assert 0.5 <= share.min() < 0.7
+    assert 0.99 < share.max() <= 1
+    np.testing.assert_array_equal(neighbours(jnp.arange(3)), [2, 0, 1])
+    # Of an example's own key: the rest of the batch does not change it.
+    np.testing.assert_array_equal(mixed(images[:5], keys[:5], alpha=0.4)[1], share[:5])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"label_smoothing": 1.0}, "label_smoothing must be from 0 to below 1, found 1.0"),
+        ({"mixup": -0.1}, "mixup must be 0 or a positive number, found -0.1"),
+        ({"class_weights": "even"}, "class_weights: expected numbers or \"balanced\", found 'even'"),
+        ({"class_weights": (1.0, 0.0)}, r"class_weights must be positive numbers, found \(1.0, 0.0\)"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(wrong, message):
+    with pytest.raises(InputError, match=message):
+        Objective(**wrong)
