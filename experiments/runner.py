@@ -16,26 +16,15 @@ from tljax.errors import InputError
 from tljax.models.build import Network
 from tljax.train import rung as rung_lib
 from tljax.train.workdir import Workdir, scaled
-from tljax.weights import Weights, read
+from tljax.weights import Weights, load
 
 
 def main(doc: str | None, *, experiment: str, rungs: tuple[str, ...]) -> None:
     """The command of an experiment: parse, load, train, report."""
-    args = _parser(doc, experiment).parse_args()
+    args = parser(doc, experiment=experiment).parse_args()
     progress = not args.quiet
-    stages = {name: (_network(name, args.size), _stage(name, args)) for name in rungs}
-    weights = read(args.weights) if args.weights else None
-    workdir = Workdir(args.workdir or Path("runs") / experiment, overwrite=args.overwrite)
-    sets = cli.load(args, args.data, size=args.size)
-    baseless = weights is None and any(network.base == "vgg16" for network, _ in stages.values())
-    if baseless and args.data != "critters":
-        raise InputError(
-            f"--weights: {args.data} needs a pretrained base; make one with python -m experiments.pretrain"
-        )
-    print(_about(sets), flush=True)
-    workdir.begin(arguments=vars(args), stages=stages, sets=sets)
-    if baseless:
-        weights = _pretrained(args, out=workdir.path / "base.safetensors")
+    stages = {name: (network_of(name, args.size), stage_of(name, args)) for name in rungs}
+    workdir, sets, weights = begin(args, stages, experiment=experiment)
     for seed in range(args.seed, args.seed + args.seeds):
         climb(
             stages,
@@ -46,6 +35,28 @@ def main(doc: str | None, *, experiment: str, rungs: tuple[str, ...]) -> None:
             dtype=jnp.dtype(args.dtype),
             progress=progress,
         )
+    finish(workdir)
+
+
+def begin(
+    args: argparse.Namespace, stages: dict[str, tuple[Network, Stage]], *, experiment: str
+) -> tuple[Workdir, ImageSets, Weights | None]:
+    """All that can be refused is checked first; then the workdir is begun, and a base for critters pretrained."""
+    weights = load(args.weights, progress=not args.quiet) if args.weights else None
+    workdir = Workdir(args.workdir or Path("runs") / experiment, overwrite=args.overwrite)
+    sets = cli.load(args, args.data, size=args.size)
+    baseless = weights is None and any(network.base == "vgg16" for network, _ in stages.values())
+    if baseless and args.data != "critters":
+        raise InputError(
+            f"--weights: {args.data} needs a pretrained base; make one with python -m experiments.pretrain"
+        )
+    print(_about(sets), flush=True)
+    workdir.begin(arguments=vars(args), stages=stages, sets=sets)
+    return workdir, sets, _pretrained(args, out=workdir.path / "base.safetensors") if baseless else weights
+
+
+def finish(workdir: Workdir) -> None:
+    """Write the report; print the table and where the page is."""
     written = report.write_report(workdir.path)
     print("\n" + report.text_table(report.read_results(workdir.path / "results.json")))
     print(f"\n{written[-1]}")
@@ -80,29 +91,32 @@ def climb(
     return done
 
 
-def _parser(doc: str | None, experiment: str) -> argparse.ArgumentParser:
-    parser = cli.parser(doc, experiment=experiment)
-    add = parser.add_argument
+def parser(doc: str | None, *, experiment: str) -> argparse.ArgumentParser:
+    """The options of whatever trains from a base."""
+    new = cli.parser(doc, experiment=experiment)
+    add = new.add_argument
     add(
         "--weights",
-        type=Path,
         metavar="FILE",
-        help="the pretrained base (on critters: pretrained first if not given)",
+        help="the pretrained base: a file, or the name of a published one such as vgg16-imagenet-keras-notop (on critters: "
+        "pretrained first if not given)",
     )
     add("--seeds", type=cli.positive, default=1, metavar="N", help="how many seeds to run (1)")
     add("--seed", type=int, default=0, help="the first of them (0)")
     add("--preset", choices=sorted(config.PRESETS), default="tuned", help="rates and lengths (tuned)")
     views = "augmented views of each photograph through the frozen prefix, 0 for fresh ones at each step (the preset's)"
     add("--views", type=int, metavar="K", help=views)
-    return parser
+    return new
 
 
-def _network(name: str, size: int) -> Network:
+def network_of(name: str, size: int) -> Network:
+    """The network of a rung, for images of this size."""
     network = config.NETWORKS[name]
     return replace(network, padding="SAME") if size < config.CNN_VALID_SIZE else network
 
 
-def _stage(name: str, args: argparse.Namespace) -> Stage:
+def stage_of(name: str, args: argparse.Namespace) -> Stage:
+    """The stage of a rung, as the options have it."""
     stage = scaled(config.PRESETS[args.preset][name], budget=args.budget)
     if args.views is None or name not in ("frozen", "finetune"):
         return stage

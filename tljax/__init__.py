@@ -7,13 +7,32 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
-    "tljax.config": ("Augment", "Network", "Optimizer", "Stage", "WarmupCosine"),
+    "tljax.config": ("Augment", "Network", "Objective", "Optimizer", "Plan", "Stage"),
     "tljax.data": ("ImageSet", "ImageSets", "load"),
     "tljax.data.preprocess": ("Preprocess",),
     "tljax.errors": ("InputError",),
     "tljax.models": ("classifier", "init"),
-    "tljax.optim": ("discriminative",),
-    "tljax.train": ("History", "State", "train_stage"),
+    "tljax.optim": (
+        "Cyclic",
+        "OneCycle",
+        "OneCycleMomentum",
+        "Piecewise",
+        "WarmRestarts",
+        "WarmupCosine",
+        "WarmupLinear",
+        "discriminative",
+    ),
+    "tljax.recipe": (
+        "fine_tune",
+        "fine_tuning",
+        "freeze",
+        "full_recipe",
+        "gradual_unfreezing",
+        "lr_find",
+        "one_cycle",
+        "unfreeze",
+    ),
+    "tljax.train": ("History", "State", "train_plan", "train_stage"),
     "tljax.weights": ("Weights", "read", "write"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

@@ -72,6 +72,21 @@ class Stage:
         return max(1, round((self.images_per_epoch or train_images) / self.batch_size))
 
 
+@dataclass(frozen=True)
+class Plan:
+    """Stages one after another, each on the parameters of the one before; what trained already keeps its momentum."""
+
+    name: str
+    stages: tuple[Stage, ...]
+
+    def __post_init__(self) -> None:
+        names = [stage.name for stage in self.stages]
+        if not names:
+            raise InputError(f"plan {self.name!r}: expected one stage or more, found none")
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise InputError(f"plan {self.name!r}: two stages are called {min(twice)!r}")
+
+
 BLOCKS = tuple(f"base/block{i}_.*" for i in range(1, 6))
 FINE_TUNE: Rules = (("head/.*", 1.0), ("base/block5_.*", 1.0), ("base/.*", None))
 DIFFERENTIAL: Rules = discriminative((*BLOCKS, "head/.*"), factor=3.0)

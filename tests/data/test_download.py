@@ -22,11 +22,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         asked = self.headers.get("Range")
         server.ranges.append(asked)
         start = int(re.fullmatch(r"bytes=(\d+)-", asked)[1]) if asked and server.resumes else 0
+        if start >= len(DATA):
+            self.send_error(416)
+            return
         self.send_response(206 if start else 200)
         if start:
             self.send_header("Content-Range", f"bytes {start + server.shift}-{len(DATA) - 1}/{len(DATA)}")
         body = server.data[start:]
-        self.send_header("Content-Length", str(len(body)))
+        if server.tells_size:
+            self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body[: server.stop_after])
 
@@ -38,11 +42,40 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def server():
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.data, server.ranges, server.resumes, server.stop_after, server.shift = DATA, [], True, None, 0
+        server.tells_size = True
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield server
         server.shutdown()
         thread.join()
+
+
+@pytest.mark.parametrize("tells_size", [True, False])
+def test_a_size_that_nobody_published_and_an_md5(server, tmp_path, tells_size):
+    server.tells_size = tells_size
+    path, file = tmp_path / "a.zip", published(server, size=None, sha256="", md5=hashlib.md5(DATA).hexdigest())
+    server.stop_after = 30_000
+    with pytest.raises(InputError, match=r"stopped at 30000 bytes .* run again" if tells_size else "expected md5"):
+        fetch(file, path, progress=False)
+    server.stop_after = None
+    fetch(file, path, progress=True)
+    assert path.read_bytes() == DATA
+    assert server.ranges == [None, "bytes=30000-" if tells_size else None]
+
+
+@pytest.mark.parametrize("there", [DATA, DATA + b"more", b"x" * len(DATA)])
+def test_a_part_of_unknown_size_may_be_the_whole_file_or_none_of_it(server, tmp_path, there):
+    path, file = tmp_path / "a.zip", published(server, size=None)
+    (tmp_path / "a.zip.part").write_bytes(there)
+    fetch(file, path, progress=False)
+    assert path.read_bytes() == DATA
+    assert server.ranges == ([] if there == DATA else [f"bytes={len(there)}-", None])
+
+
+def test_a_download_has_one_hash():
+    for hashes in ({}, {"sha256": "0", "md5": "0"}):
+        with pytest.raises(ValueError, match="expected one hash"):
+            Download("http://127.0.0.1:1/a.zip", **hashes)
 
 
 def published(server, **changes) -> Download:

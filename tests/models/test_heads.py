@@ -5,7 +5,7 @@ import pytest
 
 from tljax.errors import InputError
 from tljax.models.build import Network, classifier
-from tljax.models.heads import Head, outputs_for
+from tljax.models.heads import Head, Top, outputs_for
 
 RNG = np.random.default_rng(0)
 FEATURES = jnp.asarray(RNG.normal(size=(6, 2, 2, 3)), jnp.float32)
@@ -60,6 +60,36 @@ def test_dropout_without_keys_is_refused():
     head = Head(outputs=1, dropout_flat=True)
     with pytest.raises(ValueError, match="needs `keys`"):
         head.apply({"params": filled(head)}, FEATURES, train=True, rate=0.5)
+
+
+def test_top_by_formula():
+    """Flatten in height, width, channel order, two hidden layers with relu, logits."""
+    top = Top(outputs=3, hidden=5)
+    params = filled(top)
+    logits, out = top.apply({"params": params}, FEATURES)
+    first = np.maximum(dense(np.asarray(FEATURES).reshape(6, 12), params["fc1"]), 0)
+    second = np.maximum(dense(first, params["fc2"]), 0)
+    np.testing.assert_allclose(out["fc1"], first, atol=1e-6)
+    np.testing.assert_allclose(out["fc2"], second, atol=1e-6)
+    np.testing.assert_allclose(logits, dense(second, params["predictions"]), atol=1e-6)
+    np.testing.assert_array_equal(logits, out["predictions"])
+    assert set(out) == set(params) == {"fc1", "fc2", "predictions"}
+
+
+def test_top_drops_out_after_both_hidden_layers_with_masks_of_their_own():
+    top = Top(outputs=2, hidden=400)
+    variables = {"params": filled(top)}
+    plain, _ = top.apply(variables, FEATURES, rate=1.0)
+    off, _ = top.apply(variables, FEATURES, train=True, rate=0.0, keys=KEYS)
+    np.testing.assert_array_equal(off, plain)
+    none, out = top.apply(variables, FEATURES, train=True, rate=1.0, keys=KEYS)
+    bias = variables["params"]["predictions"]["bias"]
+    np.testing.assert_allclose(none, np.broadcast_to(bias, (6, 2)), atol=1e-6)
+    np.testing.assert_allclose(out["fc2"], np.broadcast_to(np.maximum(variables["params"]["fc2"]["bias"], 0), (6, 400)))
+    half = {"keys": KEYS, "train": True, "rate": 0.5}
+    first, second = (top.apply(variables, FEATURES, **half)[0] for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    assert np.abs(np.asarray(first) - np.asarray(plain)).max() > 0.1
 
 
 def test_two_classes_are_a_sigmoid_more_a_softmax():

@@ -143,3 +143,10 @@ def test_folded_normalisation_gives_the_same_activations():
     for layer, value in expected.items():
         assert np.any(value), layer
         np.testing.assert_allclose(found[layer], value, atol=1e-5 * np.abs(value).max(), rtol=1e-5, err_msg=layer)
+
+
+def test_the_layer_that_follows():
+    following = {"block1_conv1": "block1_conv2", "block4_pool": "block5_conv1", "block5_pool": "head"}
+    assert {layer: vgg.following(layer) for layer in following} == following
+    with pytest.raises(InputError, match="VGG16 has no layer 'head'"):
+        vgg.following("head")

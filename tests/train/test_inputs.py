@@ -132,8 +132,3 @@ def test_whatever_decides_the_activations_is_in_their_identity(other):
         name: PREFIX.identity(SETS, split=name) == prefix.identity(sets, split=name) for name in ("train", "validation")
     }
     assert same == {"train": False, "validation": other in ("augment", "plain", "views", "seed")}
-
-
-def test_the_layer_after_the_prefix():
-    stops = {"block1_conv1": "block1_conv2", "block4_pool": "block5_conv1", "block5_pool": "head"}
-    assert {stop: replace(PREFIX, stop=stop).start() for stop in stops} == stops

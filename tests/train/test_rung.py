@@ -10,7 +10,7 @@ from tljax.data.augment import Augment
 from tljax.data.preprocess import CAFFE, UNIT
 from tljax.data.sources import ImageSet, ImageSets
 from tljax.errors import InputError
-from tljax.models import build, ops
+from tljax.models import build, ops, vgg
 from tljax.models.build import Network
 from tljax.train import loop, rung
 from tljax.train.step import State
@@ -145,7 +145,10 @@ def test_the_prefix_is_the_longest_that_is_frozen(untrained, monkeypatch, weight
     monkeypatch.setattr(rung.inputs, "from_prefix", lambda sets, prefix, **options: prefixes.append(prefix))
     for rules in (HEAD_ONLY, FINE_TUNE):
         run(replace(STAGE, rules=rules, views=3, augment=Augment()), tmp_path, weights=weights)
-    assert [(p.stop, p.start()) for p in prefixes] == [("block5_pool", "head"), ("block4_pool", "block5_conv1")]
+    assert [(p.stop, vgg.following(p.stop)) for p in prefixes] == [
+        ("block5_pool", "head"),
+        ("block4_pool", "block5_conv1"),
+    ]
     assert {(p.views, p.seed, p.augment, p.preprocess) for p in prefixes} == {(3, 2, Augment(), CAFFE)}
 
 

@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 import json
 
@@ -13,6 +14,8 @@ from tljax.errors import InputError
 from tljax.weights import Weights, digest, merge, read, write
 from tljax.weights.safe import json_digest
 from tljax.weights.tree import leaf_digest
+
+BEFORE = "b614abb4b877218bfa43d81a166249d6d608fea2c5626ff6c01bb76099f0c169"  # sha256 of `small` in a file without a top
 
 
 def small() -> Weights:
@@ -100,8 +103,6 @@ def test_a_renamed_leaf_is_found(path):
 @pytest.mark.parametrize(
     "damage",
     [
-        lambda content: b"",
-        lambda content: b"<html>404 not found</html>",
         lambda content: content[:-1],
         lambda content: content[:100],
         lambda content: content + b"x",
@@ -116,6 +117,13 @@ def test_what_is_no_whole_safetensors_file_is_refused(path, damage):
     assert damage(content) != content
     path.write_bytes(damage(content))
     assert f"{path}: expected a whole safetensors file" in refusal(read, path)
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>404 not found</html>", b"version https://git-lfs.github.com/spec/v1"])
+def test_what_is_no_weights_file_is_refused(tmp_path, content):
+    (tmp_path / "w").write_bytes(content)
+    message = "expected a weights file (Keras HDF5 or .keras, torch .pth, or safetensors), found "
+    assert refusal(read, tmp_path / "w") == f"{tmp_path / 'w'}: {message}{content[:16]!r}"
 
 
 def test_no_file(tmp_path):
@@ -143,7 +151,7 @@ ONE = {"a": np.ones(3, np.float32)}
 @pytest.mark.parametrize(
     ("metadata", "message"),
     [
-        ({"format": "pt"}, "expected weights written by tljax, found safetensors without its metadata"),
+        ({"format": "pt"}, "expected the layers of a VGG16, found a"),
         ({"tljax": "{"}, "metadata: expected JSON, found '{'"),
         ({"tljax": "[" * 100_000}, "metadata: expected JSON, found '[["),
         ({"tljax": "[]"}, "metadata: expected format 1, found '[]'"),
@@ -245,6 +253,29 @@ def test_merge_lists_what_does_not_fit():
     assert refusal(merge, {"a": np.zeros(1, np.float32), "b": np.zeros(1, np.float32)}, narrow).endswith(
         "- c; + b; ! a expected bfloat16[1], found float32[1]"
     )
+
+
+def test_merge_names_the_file_and_keeps_long_lists_short():
+    loaded = {f"layer{i}": np.ones(1, np.float32) for i in range(300)}
+    message = refusal(merge, loaded, {"a": np.zeros(1, np.float32)}, source="w.h5")
+    assert message.startswith("w.h5: loaded parameters do not fit the model (- missing, + extra): - a; + layer0; ")
+    assert message.endswith("; + 292 more")
+
+
+def test_a_top_comes_back_and_files_without_one_are_as_they_were(tmp_path):
+    top = {"fc1": {"kernel": np.ones((2, 3), np.float32), "bias": np.zeros(3, np.float32)}}
+    write(tmp_path / "top", dataclasses.replace(small(), top=top))
+    found = read(tmp_path / "top")
+    assert digest(found.top) == digest(top)
+    assert digest(found.params) == digest(small().params)
+    assert found.source == str(tmp_path / "top")
+    plain = write(tmp_path / "plain", small())
+    # Written before there were tops: the format has not moved by a byte.
+    assert plain == BEFORE
+    assert read(tmp_path / "plain").top is None
+    base = {"top": small().params["scale"]}
+    message = refusal(write, tmp_path / "x", dataclasses.replace(small(), params=base, top=top))
+    assert "leaf top: expected the base's layers only" in message
 
 
 def test_merge_patterns_match_whole_paths_and_something():

@@ -1,4 +1,4 @@
-"""One file over HTTP: resumed where it stopped, and not there until its size and sha256 are right."""
+"""One file over HTTP: resumed where it stopped, and not there until its size and hash are right."""
 
 import dataclasses
 import hashlib
@@ -21,8 +21,18 @@ class Download:
     """Where a file is published, and how to know it."""
 
     url: str
-    size: int  # bytes
-    sha256: str  # hex
+    size: int | None = None  # bytes; None where nobody has published it
+    sha256: str = ""  # hex
+    md5: str = ""  # hex; for files whose publisher tells no other
+
+    def __post_init__(self):
+        if bool(self.sha256) == bool(self.md5):
+            raise ValueError(f"{self.url}: expected one hash, sha256 or md5")
+
+
+def matches(file: Download, path: pathlib.Path) -> bool:
+    """Whether the bytes at `path` have the file's hash."""
+    return _digest(file, path) == (file.sha256 or file.md5)
 
 
 def fetch(file: Download, path: pathlib.Path, *, progress: bool) -> None:
@@ -31,7 +41,7 @@ def fetch(file: Download, path: pathlib.Path, *, progress: bool) -> None:
     InputError for an unreachable server, an interruption, a wrong size or a wrong hash; after a wrong hash
     the part is gone too.
     """
-    if path.is_file() and _sha256(path) == file.sha256:
+    if path.is_file() and matches(file, path):
         return
     part = path.with_name(path.name + ".part")
     try:
@@ -41,47 +51,66 @@ def fetch(file: Download, path: pathlib.Path, *, progress: bool) -> None:
         have = part.stat().st_size if part.exists() else 0
         reason = getattr(error, "reason", None) or error
         raise InputError(
-            f"{file.url}: stopped at {have} of {file.size} bytes ({reason}); run again to resume from {part}"
+            f"{file.url}: stopped at {have}{_of(file)} bytes ({reason}); run again to resume from {part}"
         ) from None
-    found = _sha256(part)
-    if found != file.sha256:
+    if not matches(file, part):
+        kind, found = "sha256" if file.sha256 else "md5", _digest(file, part)
         part.unlink()
-        raise InputError(f"{file.url}: expected sha256 {file.sha256}, found {found}; the download is discarded")
+        expected = file.sha256 or file.md5
+        raise InputError(f"{file.url}: expected {kind} {expected}, found {found}; the download is discarded")
     os.replace(part, path)
 
 
 def _receive(file: Download, part: pathlib.Path, *, progress: bool) -> None:
     """Appends to `part` until it has the size; starts it again where the server cannot continue it."""
     have = part.stat().st_size if part.exists() else 0
-    if have == file.size:
+    if have == file.size or (have and file.size is None and matches(file, part)):
         return
-    have = have if have < file.size else 0
+    have = have if file.size is None or have < file.size else 0
     with _open(file, have) as response:
         if response.status != 206:  # the server ignored the range and sends everything
             have = 0
-        total = have + int(response.headers.get("Content-Length", file.size - have))
-        if total != file.size:
-            raise InputError(f"{file.url}: expected {file.size} bytes, the server offers {total}")
-        bar = tqdm(total=file.size, initial=have, unit="B", unit_scale=True, desc=part.stem, disable=not progress)
+        size = _size(file, response, have)
+        bar = tqdm(total=size, initial=have, unit="B", unit_scale=True, desc=part.stem, disable=not progress)
         with bar, part.open("ab" if have else "wb") as out:
-            while have < file.size and (block := response.read(min(BLOCK, file.size - have))):
+            while block := response.read(BLOCK if size is None else min(BLOCK, size - have)):
                 out.write(block)
                 have += len(block)
                 bar.update(len(block))
-    if have < file.size:
-        raise http.client.IncompleteRead(b"", file.size - have)
+    if size is not None and have < size:
+        raise http.client.IncompleteRead(b"", size - have)
+
+
+def _size(file: Download, response, have: int) -> int | None:
+    """Of the whole file, as published or else as the server says; InputError where they differ."""
+    rest = response.headers.get("Content-Length")
+    if rest is None:
+        return file.size
+    if file.size is not None and have + int(rest) != file.size:
+        raise InputError(f"{file.url}: expected {file.size} bytes, the server offers {have + int(rest)}")
+    return have + int(rest)
 
 
 def _open(file: Download, have: int):
     """The server's answer, from byte `have` on if it can."""
     ask = urllib.request.Request(file.url, headers={"Range": f"bytes={have}-"} if have else {})
-    response = urllib.request.urlopen(ask, timeout=TIMEOUT_SECONDS)
+    try:
+        response = urllib.request.urlopen(ask, timeout=TIMEOUT_SECONDS)
+    except urllib.error.HTTPError as error:
+        if not have or error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            raise
+        error.close()  # what is there is no beginning of the file
+        return urllib.request.urlopen(file.url, timeout=TIMEOUT_SECONDS)
     if response.status == 206 and not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
         response.close()
         return urllib.request.urlopen(file.url, timeout=TIMEOUT_SECONDS)
     return response
 
 
-def _sha256(path: pathlib.Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _of(file: Download) -> str:
+    return "" if file.size is None else f" of {file.size}"
+
+
+def _digest(file: Download, path: pathlib.Path) -> str:
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256" if file.sha256 else "md5").hexdigest()

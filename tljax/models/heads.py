@@ -3,6 +3,7 @@
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -42,6 +43,31 @@ class Head(nn.Module):
         logits = _dense(self.outputs, self.dtype, "predictions")(x)
         logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
         out["predictions"] = logits
+        return logits, out
+
+
+class Top(nn.Module):
+    """VGG16's own classifier with Keras's layer names: Flatten, fc1, fc2, predictions, each hidden layer with relu and
+    dropout. Features `[N, 7, 7, 512]` -> `(logits [N, outputs] f32, out)`; Keras's model ends in their softmax."""
+
+    outputs: int = 1000
+    hidden: int = 4096
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, x: Array, *, train: bool = False, rate: Array | float = 0.0, keys: Array | None = None
+    ) -> tuple[Array, dict[str, Array]]:
+        """As of `Head`, after both hidden layers: the paper's rate is 0.5."""
+        out: dict[str, Array] = {}
+        x = x.reshape(x.shape[0], -1).astype(self.dtype)
+        for i, name in enumerate(("fc1", "fc2")):
+            x = out[name] = nn.relu(_dense(self.hidden, self.dtype, name)(x))
+            if train:
+                layer_keys = jax.vmap(lambda key, i=i: jax.random.fold_in(key, i))(_needed(keys))
+                x = dropout(x, rate=rate, keys=layer_keys)
+        logits = _dense(self.outputs, self.dtype, "predictions")(x)
+        logits = out["predictions"] = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
         return logits, out
 
 

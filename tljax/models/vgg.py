@@ -70,6 +70,11 @@ def between(start: str, stop: str) -> tuple[str, ...]:
     return LAYERS[LAYERS.index(start) : LAYERS.index(stop) + 1]
 
 
+def following(layer: str) -> str:
+    """The layer that takes this one's output; "head" after the last."""
+    return (*LAYERS, "head")[LAYERS.index(between(layer, layer)[0]) + 1]
+
+
 def fold_norm(params: dict[str, Any], statistics: dict[str, Any]) -> dict[str, Any]:
     """Fold batch normalisation into kernels and biases: the parameters of the same network without it.
 

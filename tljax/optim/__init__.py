@@ -1,14 +1,30 @@
 """What moves, and how far."""
 
 from tljax.optim.rules import Rules, discriminative, frozen_layers, merge, split
-from tljax.optim.schedules import Schedule, WarmupCosine, resolve
+from tljax.optim.schedules import (
+    Cyclic,
+    OneCycle,
+    OneCycleMomentum,
+    Piecewise,
+    Schedule,
+    WarmRestarts,
+    WarmupCosine,
+    WarmupLinear,
+    resolve,
+)
 from tljax.optim.transform import Optimizer, make
 
 __all__ = [
+    "Cyclic",
+    "OneCycle",
+    "OneCycleMomentum",
     "Optimizer",
+    "Piecewise",
     "Rules",
     "Schedule",
+    "WarmRestarts",
     "WarmupCosine",
+    "WarmupLinear",
     "discriminative",
     "frozen_layers",
     "make",

@@ -1,11 +1,60 @@
-"""Pure `step -> value` functions for any hyperparameter; optax has the shapes."""
+"""Schedules of a hyperparameter over a stage: values that become `step -> value` once the stage knows its steps.
+
+Rate, momentum, weight decay, dropout and strength of augmentation can each be one. Cycles are in
+`optim.schedules_cycles`, and have their names here too. The loop asks once per step: a call of an optax schedule takes
+0.2 ms and gives float32, so all but the first are formulas in float64, and optax and PyTorch what tests hold them to.
+"""
 
 import math
+from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import optax
+
+from tljax.errors import InputError
+from tljax.optim.schedules_cycles import Cyclic, OneCycle, OneCycleMomentum, WarmRestarts
+from tljax.optim.schedules_numbers import number, within
+
+__all__ = [
+    "Cyclic",
+    "OneCycle",
+    "OneCycleMomentum",
+    "Piecewise",
+    "Schedule",
+    "Sweep",
+    "WarmRestarts",
+    "WarmupCosine",
+    "WarmupLinear",
+    "resolve",
+]
+
+
+@runtime_checkable
+class Schedule(Protocol):
+    """A frozen dataclass that, asked with the steps of a stage, gives the function of its step (0, 1, ...).
+
+    Past the last step that function has a value too: a stage may be continued.
+    """
+
+    # Without it every callable would pass, optax's schedules too, which are asked with the step itself.
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    def __call__(self, steps: int) -> Callable[[int], float]:
+        """The function for a stage of this many steps."""
+        ...
+
+
+def resolve(value: float | Schedule, *, steps: int) -> Callable[[int], float]:
+    """A constant or a schedule -> a function of the step within a stage of `steps` steps."""
+    if isinstance(value, Schedule) and not isinstance(value, type):
+        return value(steps)
+    if isinstance(value, str | bool) or not isinstance(value, int | float | np.number):
+        raise InputError(f"a hyperparameter is a number or a schedule (a dataclass), found {value!r}")
+    return lambda step: value
 
 
 @dataclass(frozen=True)
@@ -26,11 +75,85 @@ class WarmupCosine:
         return lambda step: np.asarray(curve(step + 1)).item()  # the first step moves too
 
 
-Schedule = WarmupCosine
+@dataclass(frozen=True)
+class WarmupLinear:
+    """Linear warm-up from nothing to `peak` over a fraction of the stage, then a line to `final` at its last step."""
+
+    peak: float
+    warmup: float = 0.1  # fraction of the steps
+    final: float = 0.0
+
+    def __post_init__(self) -> None:
+        number(self, "peak", "final")
+        within(self, "warmup", 0, 1)
+
+    def __call__(self, steps: int) -> Callable[[int], float]:
+        """The function for a stage of this many steps."""
+        rising = math.ceil(self.warmup * steps)
+        places, values = (0, rising, max(steps, rising + 1)), (0.0, self.peak, self.final)
+        start = 0 if rising else 1  # without warm-up the first step is already on the line down
+        return lambda step: float(np.interp(step + 1, places[start:], values[start:]))  # the first step moves too
 
 
-def resolve(value: float | Schedule, *, steps: int) -> Callable[[int], float]:
-    """A constant or a schedule -> a function of the step within a stage of `steps` steps."""
-    if isinstance(value, Schedule):
-        return value(steps)
-    return lambda step: value
+@dataclass(frozen=True)
+class Piecewise:
+    """One value after another, each a number or a schedule over its own part of the stage.
+
+    `boundaries` are fractions of the stage, one fewer than `values`, rounded to whole steps; None makes equal parts.
+    """
+
+    values: tuple["float | Schedule", ...]
+    boundaries: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.values, tuple) or not self.values:
+            raise InputError(f"Piecewise: values must be a tuple with one or more, found {self.values!r}")
+        edges = (0.0, *self._fractions(), 1.0)
+        increase = all(a < b for a, b in pairwise(edges))
+        if len(edges) != len(self.values) + 1 or not increase:
+            raise InputError(
+                f"Piecewise: {len(self.values)} values need {len(self.values) - 1} boundaries that increase between "
+                f"0 and 1, found {self.boundaries!r}"
+            )
+
+    def __call__(self, steps: int) -> Callable[[int], float]:
+        """The function for a stage of this many steps."""
+        edges = [0, *(round(fraction * steps) for fraction in self._fractions()), steps]
+        lengths = [max(1, last - first) for first, last in pairwise(edges)]
+        parts = [resolve(value, steps=length) for value, length in zip(self.values, lengths, strict=True)]
+
+        def value(step: int) -> float:
+            at = bisect_right(edges[1:-1], step)
+            return parts[at](step - edges[at])
+
+        return value
+
+    def _fractions(self) -> tuple[float, ...]:
+        if self.boundaries is None:
+            return tuple(i / len(self.values) for i in range(1, len(self.values)))
+        return self.boundaries
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """From `low` at the first step to `high` at the last: equal factors between steps, or equal differences."""
+
+    low: float
+    high: float
+    linear: bool = False
+
+    def __post_init__(self) -> None:
+        number(self, "low", "high")
+        if not 0 < self.low < self.high:
+            raise InputError(f"Sweep: expected 0 < low < high, found {self.low!r} and {self.high!r}")
+
+    def __call__(self, steps: int) -> Callable[[int], float]:
+        """The function for a stage of this many steps."""
+
+        def value(step: int) -> float:
+            part = min(1.0, step / max(1, steps - 1))
+            if self.linear:
+                return self.low + (self.high - self.low) * part
+            return self.low * (self.high / self.low) ** part
+
+        return value

@@ -113,11 +113,15 @@ def markdown_table(results: dict) -> str:
 def text_table(results: dict) -> str:
     """The ladder aligned for a terminal: names to the left, numbers to the right."""
     head = [column.replace(" parameters", "").replace("validation ", "val. ") for column in COLUMNS]
-    rows = [head, *cells(results)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    rows.insert(1, ["-" * width for width in widths])
-    lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
-    return "\n".join([*lines, interval_note(results)]).rstrip() + "\n"
+    return "\n".join([aligned(head, cells(results)), interval_note(results)]).rstrip() + "\n"
+
+
+def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table for a terminal: the first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    rule = ["-" * width for width in widths]
+    lines = [[row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])] for row in (head, rule, *rows)]
+    return "\n".join("  ".join(line).rstrip() for line in lines)
 
 
 def percent(fraction: float) -> str:

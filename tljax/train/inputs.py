@@ -65,11 +65,6 @@ class Prefix:
     views: int
     seed: int
 
-    def start(self) -> str:
-        """The layer that takes the prefix's output."""
-        following = vgg.LAYERS.index(self.stop) + 1
-        return vgg.LAYERS[following] if following < len(vgg.LAYERS) else "head"
-
     def identity(self, sets: ImageSets, *, split: str) -> dict[str, Any]:
         """All that decides the activations; a file of features is keyed by it."""
         layers = vgg.between(vgg.LAYERS[0], self.stop)
@@ -92,7 +87,7 @@ def from_prefix(sets: ImageSets, prefix: Prefix, *, store: Path, progress: bool 
     """Activations of the prefix, kept in the HDF5 file `store`, where a later run finds them."""
     train = Examples(_activations(sets, prefix, "train", store, progress), sets.train.labels, views=prefix.views)
     validation = Examples(_activations(sets, prefix, "validation", store, progress), sets.validation.labels)
-    return Inputs(train, validation, _as_float, _as_float, start=prefix.start())
+    return Inputs(train, validation, _as_float, _as_float, start=vgg.following(prefix.stop))
 
 
 def _as_float(batch: Array, keys: Array | None = None, strength: Array | float = 1.0) -> Array:

@@ -1,21 +1,21 @@
 """Rates that a range test suggests, by the four rules of fastai 2 (`fastai/callback/schedule.py`), as formulas.
 
 All read the smoothed losses l against the rates r at equal steps, without the first tenth of the sweep, where the
-average is young, and without the last five steps, where it may have diverged. Where that leaves fewer than two, they
-read all there is.
+average is young, and without the last five steps. Unlike fastai's they also leave out all from where the loss has
+risen a tenth above its highest in the first third of the sweep: a network that breaks there and goes back to guessing
+descends too, but no rate of that descent is one to train at. Where less than two steps remain, they read all there is.
 """
 
 import numpy as np
 
 INTERVAL = 15  # steps between the two places that `slide` compares
+RISEN = 1.1  # times the highest loss of the first third
 LEVEL = 0.005  # the difference of slopes, in loss per step, below which they count as equal
 
 
 def suggestions(rates: np.ndarray, smoothed: np.ndarray, *, steps: int) -> dict[str, float]:
     """steepest, minimum/10, valley and slide -> rate, for a sweep planned for `steps`; none from fewer than two."""
-    kept = slice(steps // 10, -5)
-    if len(rates[kept]) < 2:
-        kept = slice(None)
+    kept = _kept(smoothed, steps)
     r, loss = rates[kept], smoothed[kept]
     if len(r) < 2:
         return {}
@@ -25,6 +25,15 @@ def suggestions(rates: np.ndarray, smoothed: np.ndarray, *, steps: int) -> dict[
         "valley": valley(r, loss),
         "slide": slide(r, loss),
     }
+
+
+def _kept(smoothed: np.ndarray, steps: int) -> slice:
+    first, last = steps // 10, len(smoothed) - 5
+    quiet = smoothed[first : max(first + 1, steps // 3)]
+    if len(quiet):
+        risen = np.flatnonzero(smoothed[first:] > RISEN * quiet.max())
+        last = min([last, *(first + risen[:1])])
+    return slice(first, last) if last - first >= 2 else slice(None)
 
 
 def steepest(rates: np.ndarray, losses: np.ndarray) -> float:

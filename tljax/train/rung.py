@@ -14,10 +14,11 @@ from tljax.data.preprocess import UNIT, Preprocess
 from tljax.errors import InputError
 from tljax.models import build, vgg
 from tljax.models.build import Network
+from tljax.models.heads import Classifier
 from tljax.optim import rules as rules_lib
-from tljax.train import inputs, loop
+from tljax.train import inputs, loop, lr_finder
 from tljax.train.features import longest_frozen_prefix
-from tljax.train.step import State
+from tljax.train.step import State, averaged
 from tljax.weights import Weights, merge
 
 
@@ -33,7 +34,18 @@ class Trained:
     total_params: int
 
 
-def run(
+@dataclass(frozen=True)
+class Ready:
+    """All that a stage needs, before its first step."""
+
+    module: Classifier
+    variables: dict[str, Any]
+    inputs: inputs.Inputs
+    network: Network
+    preprocess: Preprocess
+
+
+def prepare(
     stage: Stage,
     network: Network,
     sets: ImageSets,
@@ -43,44 +55,68 @@ def run(
     weights: Weights | None = None,
     before: Trained | None = None,
     dtype: Any = jnp.float32,
-    on_epoch: Callable[[dict[str, Any], State], None] = lambda record, state: None,
     progress: bool = True,
-) -> Trained:
-    """Train one rung.
+) -> Ready:
+    """Module, parameters and inputs of a stage.
 
     The base is `before`'s if given (with its head), else that of `weights`, else random. `store` is the HDF5 file
     for the activations of a frozen prefix, used where the stage has `views`.
     """
-    size = sets.train.images.shape[1]
+    pretrained = weights if network.base == "vgg16" else None
     if before is not None:
         network = replace(network, width=before.network.width)
-    elif weights is not None and network.base == "vgg16":
-        network = replace(network, width=_width(weights))
-    module = build.classifier(network, classes=len(sets.classes), dtype=dtype)
-    variables = build.init(module, key=jax.random.key(seed), size=size)
+        variables: dict[str, Any] = {"params": averaged(before.state), **before.state.model_state}
+        preprocess = before.preprocess
+    else:
+        network = replace(network, width=width_of(pretrained)) if pretrained else network
+        variables = build.init(
+            build.classifier(network, classes=len(sets.classes), dtype=dtype),
+            key=jax.random.key(seed),
+            size=sets.train.images.shape[1],
+        )
+        preprocess = pretrained.preprocess if pretrained else UNIT
+        if pretrained:
+            base = merge(pretrained.params, variables["params"]["base"], source=pretrained.source)
+            variables = {**variables, "params": {**variables["params"], "base": base}}
     frozen = rules_lib.frozen_layers(variables["params"], stage.rules)
     module = build.classifier(network, classes=len(sets.classes), frozen=frozen, dtype=dtype)
-    preprocess = UNIT
-    if before is not None:
-        variables = {"params": before.state.params, **before.state.model_state}
-        preprocess = before.preprocess
-    elif weights is not None and network.base == "vgg16":
-        base = merge(weights.params, variables["params"]["base"])
-        variables = {**variables, "params": {**variables["params"], "base": base}}
-        preprocess = weights.preprocess
     read = _inputs(stage, module, variables["params"], sets, seed, store, preprocess, progress)
+    return Ready(module, variables, read, network, preprocess)
+
+
+def run(
+    stage: Stage,
+    network: Network,
+    sets: ImageSets,
+    *,
+    seed: int,
+    store: Path,
+    weights: Weights | None = None,
+    before: Trained | None = None,
+    carry: bool = False,
+    dtype: Any = jnp.float32,
+    on_epoch: Callable[[dict[str, Any], State], None] = lambda record, state: None,
+    progress: bool = True,
+) -> Trained:
+    """Train one rung, from what `prepare` makes of these arguments.
+
+    `carry` keeps the optimizer state of `before` for the leaves that were training already.
+    """
+    options = {"seed": seed, "store": store, "weights": weights, "before": before, "dtype": dtype, "progress": progress}
+    ready = prepare(stage, network, sets, **options)
+    settings = {"module": ready.module, "variables": ready.variables, "inputs": ready.inputs, "seed": seed}
+    if stage.lr == "find":
+        stage = replace(stage, lr=lr_finder.suggest(stage, **settings))
     state, history = loop.train_stage(
         stage,
-        module=module,
-        variables=variables,
-        inputs=read,
-        seed=seed,
+        **settings,
+        carried=before.state.opt_state if carry and before is not None else None,
         on_epoch=on_epoch,
         progress=progress,
     )
     trainable, frozen = rules_lib.split(state.params, stage.rules)
     trained, total = _count(trainable), _count(trainable) + _count(frozen)
-    return Trained(state, history, network, preprocess, trained, total)
+    return Trained(state, history, ready.network, ready.preprocess, trained, total)
 
 
 def _inputs(
@@ -94,8 +130,21 @@ def _inputs(
     progress: bool,
 ) -> inputs.Inputs:
     """Photographs, or activations of the longest frozen prefix where the stage asks for views."""
-    if stage.views is None:
+    stop = prefix_stop(stage, module, params)
+    if stop is None:
         return inputs.from_images(sets, augment=stage.augment, preprocess=preprocess)
+    views = stage.views or 1
+    prefix = inputs.Prefix(module.base, params["base"], stop, preprocess, stage.augment, views=views, seed=seed)
+    return inputs.from_prefix(sets, prefix, store=store, progress=progress)
+
+
+def prefix_stop(stage: Stage, module: Any, params: dict[str, Any]) -> str | None:
+    """The last layer of the prefix that runs once for the stage's views; None where it starts from photographs.
+
+    InputError where the stage has views and its first layer trains. `params` may be shapes.
+    """
+    if stage.views is None:
+        return None
     if not isinstance(module.base, vgg.VGG16):
         raise InputError(
             f"stage {stage.name!r}: views need a VGG16 base; the network from scratch has no frozen prefix"
@@ -104,14 +153,15 @@ def _inputs(
     stop = longest_frozen_prefix(vgg.LAYERS, frozen & set(vgg.CONVS))
     if stop is None:
         raise InputError(f"stage {stage.name!r}: views need a frozen first layer; its rules train {vgg.LAYERS[0]}")
-    prefix = inputs.Prefix(module.base, params["base"], stop, preprocess, stage.augment, views=stage.views, seed=seed)
-    return inputs.from_prefix(sets, prefix, store=store, progress=progress)
+    return stop
 
 
-def _width(weights: Weights) -> float:
+def width_of(weights: Weights) -> float:
+    """The width multiplier of the VGG16 in a weights file; InputError for another network."""
     name, width = (weights.architecture.get(key) for key in ("name", "width"))
     if name != "vgg16" or not isinstance(width, int | float):
-        raise InputError(f"weights: expected the base of a vgg16 with its width, found {weights.architecture}")
+        source = weights.source or "weights"
+        raise InputError(f"{source}: expected the base of a vgg16 with its width, found {weights.architecture}")
     return width
 
 

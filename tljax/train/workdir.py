@@ -90,7 +90,7 @@ class Workdir:
             {
                 "name": rung,
                 "seed": seed,
-                "epochs": stage.epochs,
+                "epochs": last["epoch"],
                 "train_images": len(sets.train.labels),
                 "validation": last["validation"],
                 "trainable_params": trained.trainable_params,

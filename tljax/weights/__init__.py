@@ -1,6 +1,9 @@
 """Files <-> params: one family of formats each, every one verified before it is used."""
 
-from tljax.weights.safe import Weights, read, write
+from tljax.weights.contents import Weights
+from tljax.weights.formats import read
+from tljax.weights.known import load
+from tljax.weights.safe import write
 from tljax.weights.tree import digest, merge
 
-__all__ = ["Weights", "digest", "merge", "read", "write"]
+__all__ = ["Weights", "digest", "load", "merge", "read", "write"]

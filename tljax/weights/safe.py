@@ -1,16 +1,15 @@
 """Our own weights file: safetensors, with a JSON document that says what it holds and proves it whole."""
 
-import dataclasses
 import hashlib
 import json
-import os
 from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 
-from tljax.data.preprocess import Preprocess
 from tljax.errors import InputError
+from tljax.weights.contents import Weights, check_fields, read_preprocess
+from tljax.weights.replace import replacing
 from tljax.weights.tree import compare, digest, flatten, leaf_digest, merge, nest
 
 __all__ = ["Weights", "digest", "merge", "read", "write"]
@@ -21,21 +20,10 @@ DTYPES = {"float32": np.dtype(np.float32), "bfloat16": np.dtype(jnp.bfloat16)}
 FIELDS = {"architecture": dict, "preprocess": dict, "classes": list, "provenance": dict, "leaves": dict}
 
 
-@dataclasses.dataclass(frozen=True)
-class Weights:
-    """Parameters and all that is needed to use them; `architecture` and `provenance` hold what JSON can."""
-
-    params: dict  # nested, float32 or bfloat16 numpy arrays
-    architecture: dict  # {"name": "vgg16", "width": 0.5, ...}
-    preprocess: Preprocess
-    classes: tuple[str, ...]  # of the task they were trained on
-    provenance: dict  # data source and digest, epochs, accuracy, versions
-
-
 def write(path: str | Path, weights: Weights) -> str:
     """Write the file whole or not at all; returns its sha256. InputError for what `read` would refuse."""
     path = Path(path)
-    flat = _checked(flatten(weights.params), where=path)
+    flat = _checked(_with_top(path, weights), where=path)
     document = {
         "format": FORMAT,
         "architecture": weights.architecture,
@@ -44,6 +32,8 @@ def write(path: str | Path, weights: Weights) -> str:
         "provenance": weights.provenance,
         "leaves": {name: leaf_digest(name, leaf) for name, leaf in flat.items()},
     }
+    if weights.top:
+        document["top"] = True  # absent otherwise: files without a top are as they always were
     try:
         document = json.loads(json.dumps(document, allow_nan=False))  # as it will be read: tuples are lists
     except (TypeError, ValueError) as error:
@@ -70,11 +60,26 @@ def read(path: str | Path) -> Weights:
         if leaf_digest(name, leaf) != document["leaves"][name]:
             raise InputError(f"{path}: leaf {name}: its bytes are not those that were written (sha256)")
     params = nest(path, _checked(flat, where=path))
+    return Weights(
+        params,
+        document["architecture"],
+        read_preprocess(path, document["preprocess"]),
+        tuple(document["classes"]),
+        document["provenance"],
+        top=params.pop("top", None) if document.get("top") is True else None,
+        source=str(path),
+    )
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a safetensors file, whole or not, has our metadata or none at all that could be read."""
+    import safetensors
+
     try:
-        preprocess = Preprocess.from_dict(document["preprocess"])
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-    return Weights(params, document["architecture"], preprocess, tuple(document["classes"]), document["provenance"])
+        with safetensors.safe_open(path, framework="np") as file:
+            return KEY in (file.metadata() or {})
+    except safetensors.SafetensorError:
+        return True  # `read` says what is wrong with it
 
 
 def json_digest(document: dict) -> str:
@@ -112,25 +117,24 @@ def _document(path: Path, metadata: dict[str, str]) -> dict:
         raise InputError(f"{path}: metadata: expected JSON, found {metadata[KEY][:40]!r}") from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise InputError(f"{path}: metadata: expected format {FORMAT}, found {metadata[KEY][:40]!r}")
-    for field, kind in FIELDS.items():
-        if not isinstance(document.get(field), kind):
-            found = f"{document.get(field)!r}"[:40]
-            raise InputError(f"{path}: metadata: {field}: expected a {kind.__name__}, found {found}")
+    check_fields(path, document, FIELDS)
     if document.get("digest") != json_digest(document):
         raise InputError(f"{path}: metadata is not what was written (sha256)")
     return document
 
 
+def _with_top(path: Path, weights: Weights) -> dict:
+    if not weights.top:
+        return flatten(weights.params)
+    if "top" in weights.params:
+        raise InputError(f"{path}: leaf top: expected the base's layers only, beside a top")
+    return flatten(weights.params | {"top": weights.top})
+
+
 def _write_file(path: Path, flat: dict[str, np.ndarray], text: str) -> str:
     from safetensors.numpy import save_file
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with replacing(path) as part:
         save_file(flat, part, metadata={KEY: text})
         with part.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-    return sha256
+            return hashlib.file_digest(file, "sha256").hexdigest()

@@ -9,6 +9,8 @@ import numpy as np
 
 from tljax.errors import InputError
 
+LISTED = 8  # names of each kind that a message has
+
 
 def digest(params: Mapping) -> str:
     """sha256 over paths, dtypes, shapes and bytes, in any order: equal exactly for equal parameters."""
@@ -25,11 +27,12 @@ def leaf_digest(name: str, leaf) -> str:
     return content.hexdigest()
 
 
-def merge(loaded: Mapping, init: Mapping, *, leave_out: Iterable[str] = ()) -> dict:
+def merge(loaded: Mapping, init: Mapping, *, leave_out: Iterable[str] = (), source: str = "") -> dict:
     """`init` with every leaf taken from `loaded`, except paths that a pattern of `leave_out` fullmatches.
 
     Leaves of `init` are arrays or jax.ShapeDtypeStruct; bfloat16 widens to float32 where `init` says so.
-    Raises InputError naming missing (-), extra (+) and unequal (!) leaves, or a pattern that matches no leaf.
+    Raises InputError naming missing (-), extra (+) and unequal (!) leaves and `source`, the file they come from, or a
+    pattern that matches no leaf.
     """
     ours, theirs = flatten(init), flatten(loaded)
     left_out = _matching(leave_out, sorted(ours.keys() | theirs.keys()))
@@ -39,17 +42,19 @@ def merge(loaded: Mapping, init: Mapping, *, leave_out: Iterable[str] = ()) -> d
         for name in sorted(wanted & given)
         if theirs[name].shape != ours[name].shape or not np.can_cast(theirs[name].dtype, ours[name].dtype)
     ]
-    compare("loaded parameters do not fit the model", found=given, expected=wanted, unequal=unequal)
+    where = f"{source}: " if source else ""
+    compare(f"{where}loaded parameters do not fit the model", found=given, expected=wanted, unequal=unequal)
     taken = {name: np.asarray(theirs[name]).astype(ours[name].dtype, copy=False) for name in wanted}
     return nest("merge", ours | taken)
 
 
 def compare(problem: str, *, found: Iterable[str], expected: Iterable[str], unequal: Iterable[str] = ()) -> None:
-    """InputError listing names that are missing (-) or extra (+), then the lines of `unequal`."""
+    """InputError listing names that are missing (-) or extra (+), then the lines of `unequal`; of long lists the
+    beginning and how many more there are."""
     found, expected = set(found), set(expected)
     missing = [f"- {name}" for name in sorted(expected - found)]
     extra = [f"+ {name}" for name in sorted(found - expected)]
-    if lines := [*missing, *extra, *unequal]:
+    if lines := [*_shortened(missing), *_shortened(extra), *_shortened(list(unequal))]:
         raise InputError(f"{problem} (- missing, + extra): {'; '.join(lines)}")
 
 
@@ -73,6 +78,10 @@ def nest(where: str | Path, flat: dict) -> dict:
         if inside := [other for other in flat if other.startswith(f"{name}/")]:
             raise InputError(f"{where}: leaf {name}: expected a leaf or a folder, found both: {inside[0]}")
     return traverse_util.unflatten_dict(flat, sep="/")
+
+
+def _shortened(lines: list[str]) -> list[str]:
+    return lines if len(lines) <= LISTED else [*lines[:LISTED], f"{lines[0][0]} {len(lines) - LISTED} more"]
 
 
 def _matching(patterns: Iterable[str], names: list[str]) -> set[str]:

@@ -1,0 +1,105 @@
+"""The learning-rate range test on a rung of the ladder: its curve, with the rates it suggests.
+
+    python -m experiments.lr_find --rung finetune --weights base.safetensors --seeds 3
+
+The rungs it builds on are trained first. Leaves lr_find.png and lr_find.json; "valley" is what lr="find" would take.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import jax.numpy as jnp
+
+from experiments import cli, runner
+from tljax import config
+from tljax.data import ImageSets
+from tljax.errors import InputError
+from tljax.models.build import Network
+from tljax.optim.schedules import Sweep
+from tljax.report import style
+from tljax.report.lr_curve import across, mean_rate, write_lr_curve
+from tljax.train import lr_finder
+from tljax.train import rung as rung_lib
+from tljax.train.workdir import Workdir, environment
+from tljax.weights import Weights
+
+
+def main() -> None:
+    """The command."""
+    args = _parser().parse_args()
+    sweep = Sweep(args.low, args.high, linear=args.linear)
+    folder = args.workdir or Path("runs/lr_find")
+    if (folder / "lr_find.json").exists() and not args.overwrite:
+        raise InputError(f"{folder} holds a range test (lr_find.json); name another --workdir, or pass --overwrite")
+    names = [*_rungs_below(args.rung), args.rung]
+    stages = {name: (runner.network_of(name, args.size), runner.stage_of(name, args)) for name in names}
+    workdir, sets, weights = runner.begin(args, stages, experiment="lr_find")
+    findings = {
+        seed: find(args, stages, sets, weights, seed=seed, sweep=sweep, workdir=workdir)
+        for seed in range(args.seed, args.seed + args.seeds)
+    }
+    _write(args, sets, findings, workdir.path)
+
+
+def find(
+    args: argparse.Namespace,
+    stages: dict[str, tuple[Network, config.Stage]],
+    sets: ImageSets,
+    weights: Weights | None,
+    *,
+    seed: int,
+    sweep: Sweep,
+    workdir: Workdir,
+) -> lr_finder.Finding:
+    """Train all but the last of these rungs, and test the rates of the last."""
+    *below, (name, (network, stage)) = stages.items()
+    options = {"weights": weights, "seed": seed, "dtype": jnp.dtype(args.dtype), "progress": not args.quiet}
+    done = runner.climb(dict(below), sets, workdir=workdir, **options)
+    before = done.get(config.STARTS_FROM.get(name, ""))
+    ready = rung_lib.prepare(stage, network, sets, store=workdir.features, before=before, **options)
+    given = {"module": ready.module, "variables": ready.variables, "inputs": ready.inputs, "seed": seed}
+    return lr_finder.find(stage, **given, sweep=sweep, steps=args.steps, progress=not args.quiet)
+
+
+def _rungs_below(rung: str) -> list[str]:
+    below = config.STARTS_FROM.get(rung)
+    return [*_rungs_below(below), below] if below else []
+
+
+def _write(args: argparse.Namespace, sets: ImageSets, findings: dict[int, lr_finder.Finding], workdir: Path) -> None:
+    suggested = {name: mean_rate(rates) for name, rates in across(findings).items()}
+    document = {
+        "arguments": {name: str(value) if isinstance(value, Path) else value for name, value in vars(args).items()},
+        "data": {"source": sets.name, "digest": sets.digest},
+        "environment": environment(),
+        "suggestions": suggested,
+        "seeds": {
+            seed: {
+                "suggestions": finding.suggestions,
+                **{name: getattr(finding, name).tolist() for name in ("rates", "losses", "smoothed")},
+            }
+            for seed, finding in findings.items()
+        },
+    }
+    style.write_atomically(workdir / "lr_find.json", (json.dumps(document, indent=1) + "\n").encode())
+    picture = write_lr_curve(args.rung, findings, workdir=workdir, linear=args.linear)
+    for name, rate in suggested.items():
+        print(f"{name:<12}{rate:.2e}")
+    print(f"\n{picture}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = runner.parser(__doc__, experiment="lr_find")
+    add = parser.add_argument
+    add("--rung", choices=config.RUNGS, default="finetune", help="whose rates are tested (finetune)")
+    sweep, steps = lr_finder.SWEEP, lr_finder.STEPS
+    add("--low", type=cli.fraction, default=sweep.low, metavar="RATE", help=f"the first rate ({sweep.low:g})")
+    add("--high", type=cli.fraction, default=sweep.high, metavar="RATE", help=f"the last rate ({sweep.high:g})")
+    add("--linear", action="store_true", help="equal differences between rates, not equal factors")
+    add("--steps", type=cli.positive, default=steps, metavar="N", help=f"from the first to the last ({steps})")
+    return parser
+
+
+if __name__ == "__main__":
+    cli.run(main)

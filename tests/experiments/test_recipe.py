@@ -1,0 +1,41 @@
+import json
+import sys
+from dataclasses import replace
+
+import pytest
+
+from experiments import recipe
+from tljax.config import Plan
+from tljax.models import ops
+
+
+@pytest.fixture
+def short(monkeypatch):
+    """The full plan with two steps a stage."""
+    plan = recipe.PLANS["full"]
+    stages = [replace(s, epochs=1, images_per_epoch=6, batch_size=3, views=s.views and 2) for s in plan.stages]
+    monkeypatch.setitem(recipe.PLANS, "full", Plan("full", tuple(stages)))
+
+
+def test_a_recipe_tells_itself_and_leaves_a_report(short, photographs, base, in_a_hurry, tmp_path, monkeypatch, capsys):
+    words = f"recipe --data {photographs} --size 32 --weights {base} --seed 3 --quiet --workdir {tmp_path / 'run'}"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(ops, "compiler_options", in_a_hurry)
+    monkeypatch.setattr(sys, "argv", words.split())
+    recipe.main()
+    out = capsys.readouterr().out
+    table = [line.split()[0] for line in out.split("stage ", 1)[1].splitlines()[2:5]]
+    assert table == ["head", "late", "whole"]
+    assert out.index("FLOPs a step") < out.index("schedules.png") < out.index("val. accuracy")
+    results = json.loads((tmp_path / "run" / "results.json").read_text())["rungs"]
+    assert [(r["name"], r["seed"], r["epochs"]) for r in results] == [(name, 3, 1) for name in table]
+    assert results[0]["trainable_params"] < results[1]["trainable_params"] < results[2]["trainable_params"]
+    for name in ("schedules.png", "report.html", "ladder.png", *(f"curves_{stage}.png" for stage in table)):
+        assert (tmp_path / "run" / name).stat().st_size > 1000
+
+
+def test_plans_scale_and_take_views():
+    plan = recipe._plan(recipe.PLANS["gradual"], budget=0.34, views=5)
+    assert [stage.epochs for stage in plan.stages] == [1] * 6
+    assert [stage.views for stage in plan.stages] == [5] * 5 + [None]
+    assert [s.views for s in recipe._plan(plan, budget=1, views=0).stages] == [None] * 6

@@ -1,0 +1,117 @@
+"""The verbs of transfer learning: values that make plans of stages, and the calls that carry them out."""
+
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from tljax.config import BLOCKS, HEAD_ONLY, Plan, Stage
+from tljax.data import ImageSets
+from tljax.data.augment import Augment
+from tljax.errors import InputError
+from tljax.models import vgg
+from tljax.models.build import Network
+from tljax.optim.rules import Rules, discriminative
+from tljax.optim.schedules import OneCycle, OneCycleMomentum
+from tljax.optim.transform import Optimizer
+from tljax.train import lr_finder
+from tljax.train import plan as plan_lib
+from tljax.train.rung import Trained, prepare
+from tljax.weights import Weights
+
+ADAM = Optimizer("adam", weight_decay=1e-2)
+GROUPS = (*BLOCKS, "head/.*")  # from input to output
+
+
+def freeze(stage: Stage) -> Stage:
+    """The stage with the base frozen: only the head trains."""
+    return replace(stage, rules=HEAD_ONLY)
+
+
+def unfreeze(stage: Stage, *, start: str = vgg.LAYERS[0], factor: float = 1.0) -> Stage:
+    """The stage with the layers from `start` on trained, each block at a rate `factor` times smaller than the next.
+
+    `start` is a convolution of VGG16: "block5_conv1" is the lecture's. What comes before stays frozen.
+    """
+    return replace(stage, rules=rules_from(start, factor=factor))
+
+
+def rules_from(start: str, *, factor: float = 1.0) -> Rules:
+    """Rules that train the head and the base from the layer `start` on, by block."""
+    if start not in vgg.CONVS:
+        raise InputError(f"unfreeze: VGG16 has no convolution {start!r}; one of {', '.join(vgg.CONVS)}")
+    block = int(start[5])
+    first = [f"base/{name}/.*" for name in vgg.CONVS[vgg.CONVS.index(start) :] if int(name[5]) == block]
+    whole = start.endswith("conv1")
+    groups: list[str | list[str]] = [BLOCKS[block - 1] if whole else first, *GROUPS[block:]]
+    return discriminative(groups, factor=factor, freeze=None if start == vgg.CONVS[0] else "base/.*")
+
+
+def one_cycle(stage: Stage, peak: float, *, div: float = 25.0, pct_start: float = 0.3) -> Stage:
+    """The stage under the 1-cycle policy; momentum goes the other way where the optimizer has one."""
+    optimizer = stage.optimizer
+    if optimizer.name != "rmsprop":
+        optimizer = replace(optimizer, momentum=OneCycleMomentum(pct_start=pct_start))
+    return replace(stage, lr=OneCycle(peak, div=div, pct_start=pct_start), optimizer=optimizer)
+
+
+def fine_tuning(
+    *, epochs: int, lr: float = 2e-3, freeze_epochs: int = 1, lr_mult: float = 100.0, stage: Stage | None = None
+) -> Plan:
+    """Head first, then everything, both under 1-cycle: the rates and lengths of fastai's `fine_tune`.
+
+    The second stage has half the rate in the head and `lr_mult` times less in the first block. `stage` is what
+    all else is taken from.
+    """
+    like = stage or Stage("", HEAD_ONLY, lr, epochs, optimizer=ADAM, augment=Augment())
+    head = one_cycle(freeze(replace(like, name="head", epochs=freeze_epochs)), lr, pct_start=0.99)
+    factor = lr_mult ** (1 / (len(GROUPS) - 1))
+    whole = unfreeze(replace(like, name="whole", epochs=epochs, views=None), factor=factor)
+    return Plan("fine_tune", (head, one_cycle(whole, lr / 2, div=5.0)))
+
+
+def gradual_unfreezing(stage: Stage, *, factor: float = 2.6, down_to: str = vgg.LAYERS[0]) -> Plan:
+    """One layer group more in each stage, from the head to `down_to` (Howard and Ruder 2018, with their factor).
+
+    Every stage is like `stage`, its rate under the rules falling by `factor` a block.
+    """
+    starts = [layer for layer in reversed(vgg.CONVS) if layer.endswith("conv1")]
+    if down_to not in starts:
+        raise InputError(f"gradual_unfreezing: down_to must be the start of a block, found {down_to!r}")
+    stages = [freeze(replace(stage, name="head"))]
+    for start in starts[: starts.index(down_to) + 1]:
+        more = unfreeze(replace(stage, name=f"from_{start}"), start=start, factor=factor)
+        stages.append(replace(more, views=None) if start == vgg.LAYERS[0] else more)
+    return Plan("gradual", tuple(stages))
+
+
+def full_recipe(*, lr: float = 1e-3, factor: float = 3.0, views: int | None = 64) -> Plan:
+    """The lecture's recap: head on the frozen base, then block 5, then everything at differential rates.
+
+    Each stage under 1-cycle, the last one with averaged parameters.
+    """
+    like = Stage("", HEAD_ONLY, lr, epochs=4, optimizer=ADAM, images_per_epoch=1600, augment=Augment(), views=views)
+    head = one_cycle(freeze(replace(like, name="head")), lr)
+    late = one_cycle(unfreeze(replace(like, name="late"), start="block5_conv1"), lr)
+    whole = replace(like, name="whole", epochs=8, views=None, ema=0.99)
+    return Plan("full", (head, late, one_cycle(unfreeze(whole, factor=factor), lr)))
+
+
+def fine_tune(
+    sets: ImageSets, weights: Weights, *, epochs: int = 5, network: Network | None = None, seed: int = 0, **options: Any
+) -> Trained:
+    """Carry out `fine_tuning(epochs=epochs, **options)` on photographs, from a pretrained base."""
+    with TemporaryDirectory() as folder:
+        plan = fine_tuning(epochs=epochs, **options)
+        store = Path(folder) / "features.h5"
+        return plan_lib.train_plan(plan, network or Network(), sets, weights=weights, seed=seed, store=store)[-1]
+
+
+def lr_find(
+    sets: ImageSets, weights: Weights | None, stage: Stage, *, network: Network | None = None, seed: int = 0
+) -> lr_finder.Finding:
+    """The range test of a stage on photographs; nothing given is changed."""
+    with TemporaryDirectory() as folder:
+        store = Path(folder) / "features.h5"
+        ready = prepare(stage, network or Network(), sets, weights=weights, seed=seed, store=store)
+    return lr_finder.find(stage, module=ready.module, variables=ready.variables, inputs=ready.inputs, seed=seed)

@@ -1,0 +1,33 @@
+"""A plan as people read it before it runs: a table of its stages."""
+
+import math
+from collections.abc import Sequence
+
+from tljax.report.table import aligned
+from tljax.train.outlook import Outlook
+
+COLUMNS = ("stage", "trains", "parameters", "highest rates", "epochs", "steps", "images drawn", "FLOPs a step")
+
+
+def plan_table(outlooks: Sequence[Outlook]) -> str:
+    """Aligned text: what each stage trains, how fast, how long and at what cost."""
+    return aligned(COLUMNS, [_row(outlook) for outlook in outlooks])
+
+
+def _row(look: Outlook) -> tuple[str, ...]:
+    rates = ["find" if rate is None else f"{rate:.1e}" for rate in look.rates.values()]
+    return (
+        look.name,
+        _list(list(look.rates)),
+        f"{look.trainable_params:,} of {look.total_params:,}",
+        _list(rates),
+        f"{look.epochs}",
+        f"{look.steps:,}",
+        f"{look.images:,}",
+        "unknown" if math.isnan(look.step_flops) else f"{look.step_flops / 1e9:,.3g} G",
+    )
+
+
+def _list(items: Sequence[str]) -> str:
+    """All of a few; of many, which are ordered by layer, the ends."""
+    return ", ".join(items) if len(items) <= 2 else f"{items[0]} ... {items[-1]}"

@@ -1,0 +1,102 @@
+"""The learning-rate range test (Smith 2015, arXiv 1506.01186, section 3.3): train a little while the rate climbs."""
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from jax.sharding import Mesh
+from tqdm import tqdm
+
+from tljax.config import Stage
+from tljax.errors import InputError
+from tljax.optim.schedules import Sweep
+from tljax.train import devices, loop
+from tljax.train.inputs import Inputs
+from tljax.train.lr_suggestions import suggestions
+from tljax.train.segments import make_program, segment_steps, segments
+
+SWEEP = Sweep(1e-7, 10.0)  # fastai's, and its number of steps, smoothing and end
+STEPS = 100
+BETA = 0.98  # of the smoothed loss
+DIVERGED = 4.0  # times the best smoothed loss
+
+
+@dataclass(frozen=True, eq=False)
+class Finding:
+    """A range test, as far as it went: `[S]` float64 each, and rates by name (none after fewer than two steps).
+
+    `rates` are the stage's, before its rules' multipliers; `losses` the means over each batch.
+    """
+
+    rates: np.ndarray
+    losses: np.ndarray
+    smoothed: np.ndarray
+    suggestions: dict[str, float]
+
+
+def find(
+    stage: Stage,
+    *,
+    module: Any,
+    variables: dict[str, Any],
+    inputs: Inputs,
+    seed: int,
+    over: Mesh | None = None,
+    sweep: Sweep = SWEEP,
+    steps: int = STEPS,
+    progress: bool = False,
+) -> Finding:
+    """Train a copy of `variables` for `steps` steps at the rates of `sweep`; what was given stays as it was.
+
+    All else is the stage's: rules with their ratios between layer groups, optimizer, batches in the order of `seed`;
+    its other schedules run over the sweep. It ends early where the loss is not finite or the smoothed one is 4 times
+    the best so far.
+    """
+    over = devices.mesh_for(stage.batch_size) if over is None else over
+    devices.check_batch(stage.batch_size, over)
+    swept = replace(stage, lr=sweep, epochs=1, images_per_epoch=steps * stage.batch_size)
+    losses, smoothed = [], []
+    with tqdm(total=steps, desc=f"{stage.name}: rates", unit="step", disable=not progress) as bar:
+        for loss, average in smooth(_losses(swept, steps, module, variables, inputs, seed, over)):
+            if not math.isfinite(loss):
+                break
+            losses.append(loss)
+            smoothed.append(average)
+            bar.update()
+            if average > DIVERGED * min(smoothed):
+                break
+    rate = sweep(steps)
+    rates = np.array([rate(step) for step in range(len(losses))])
+    found = np.array(smoothed)
+    return Finding(rates, np.array(losses), found, suggestions(rates, found, steps=steps))
+
+
+def suggest(
+    stage: Stage, *, module: Any, variables: dict[str, Any], inputs: Inputs, seed: int, over: Mesh | None = None
+) -> float:
+    """The rate that `lr="find"` stands for: the valley of a range test; InputError where the test has none."""
+    found = find(stage, module=module, variables=variables, inputs=inputs, seed=seed, over=over).suggestions
+    if "valley" not in found:
+        raise InputError(f"stage {stage.name!r}: the loss is not finite at the lowest rates: no rate to be found")
+    return found["valley"]
+
+
+def smooth(losses: Iterable[float], *, beta: float = BETA) -> Iterator[tuple[float, float]]:
+    """Each loss, and the exponential moving average so far over its weight, `1 - beta ** n` (arXiv 1412.6980, 3)."""
+    average = 0.0
+    for n, loss in enumerate(losses, start=1):
+        average = beta * average + (1 - beta) * loss
+        yield loss, average / (1 - beta**n)
+
+
+def _losses(
+    stage: Stage, steps: int, module: Any, variables: dict[str, Any], inputs: Inputs, seed: int, over: Mesh
+) -> Iterator[float]:
+    """The mean loss of each step. Computed a segment at a time: whoever stops listening stops the training."""
+    state, train_step, *_ = loop.start(stage, module=module, variables=variables, inputs=inputs, over=over)
+    program = make_program(train_step, inputs, over)
+    for segment in segments(stage, inputs.train, steps, segment_steps(steps), seed=seed, over=over):
+        state, metrics = program(state, *segment.arguments)
+        yield from (np.asarray(metrics["loss"], np.float64) / np.asarray(metrics["count"])).tolist()

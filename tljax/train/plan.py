@@ -1,0 +1,53 @@
+"""A plan carried out, stage after stage."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+
+from tljax.config import Plan, Stage
+from tljax.data import ImageSets
+from tljax.models.build import Network
+from tljax.train import rung, step
+from tljax.weights import Weights
+
+
+def train_plan(
+    plan: Plan,
+    network: Network,
+    sets: ImageSets,
+    *,
+    seed: int,
+    store: Path,
+    weights: Weights | None = None,
+    before: rung.Trained | None = None,
+    dtype: Any = jnp.float32,
+    on_epoch: Callable[[dict[str, Any], step.State], None] = lambda record, state: None,
+    on_stage: Callable[[Stage, rung.Trained], None] = lambda stage, trained: None,
+    progress: bool = True,
+) -> list[rung.Trained]:
+    """Train the stages in order, each from the one before, and return what each left.
+
+    Optimizer state goes along for the leaves that were training, where the next stage has the same kind of optimizer.
+    `before` is what the first stage starts from in place of `weights`. Arguments as in `rung.run`.
+    """
+    done: list[rung.Trained] = []
+    for at, stage in enumerate(plan.stages):
+        kept = at > 0 and plan.stages[at - 1].optimizer.name == stage.optimizer.name
+        trained = rung.run(
+            stage,
+            network,
+            sets,
+            seed=seed,
+            store=store,
+            weights=weights,
+            before=done[-1] if done else before,
+            carry=kept,
+            dtype=dtype,
+            on_epoch=on_epoch,
+            progress=progress,
+        )
+        on_stage(stage, trained)
+        done.append(trained)
+    return done

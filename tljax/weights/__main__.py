@@ -1,0 +1,87 @@
+"""Look at a weights file, or write it in another layout.
+
+    python -m tljax.weights verify FILE [--image PICTURE]
+    python -m tljax.weights convert FILE OUT --to safetensors|keras-h5|torchvision
+
+FILE is a path to Keras's, torch's or tljax's weights of a VGG16, or one of the known names, which are downloaded.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from tljax.errors import InputError
+
+LAYOUTS = ("safetensors", "keras-h5", "torchvision")
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line, like every other mistake of a user's; the usage is behind --help."""
+        self.exit(2, f"error: {message}\n")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command; 0, or 2 for a user's mistake, which is one line on standard error."""
+    args = _parser().parse_args(arguments)
+    try:
+        if args.command == "verify":
+            verify(args.file, args.image)
+        else:
+            convert(args.file, args.out, to=args.to, overwrite=args.overwrite)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def verify(name: str, image: Path | None) -> None:
+    """Print the table and the picture's classes; InputError, after the table, for a file that is not a whole VGG16."""
+    from tljax.weights import formats, known, vgg16
+    from tljax.weights import verify as lib
+
+    path = known.file_of(name)
+    print(lib.table(path), flush=True)
+    weights = formats.read(path)
+    vgg16.in_order(path, weights)  # our own format holds other networks too
+    if image is not None:
+        print(f"\n{image}")
+        for line in lib.top_classes(weights, image):
+            print(line)
+
+
+def convert(name: str, out: Path, *, to: str, overwrite: bool) -> None:
+    """Write the weights in another layout; the parameters and the preprocessing that they need stay what they are."""
+    from tljax.weights import keras_write, known, safe, torch_safe
+    from tljax.weights.verify import name_of
+
+    if out.exists() and not overwrite:
+        raise InputError(f"{out} exists; name another, or pass --overwrite")
+    weights = known.load(name)
+    write = {"safetensors": safe.write, "keras-h5": keras_write.write, "torchvision": torch_safe.write}[to]
+    try:
+        write(out, weights)
+    except OSError as error:
+        raise InputError(f"{out}: cannot be written: {error.strerror}") from None
+    print(f"{out}: {to}, preprocessing {name_of(weights.preprocess)}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python -m tljax.weights", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    look = commands.add_parser("verify", help="what the file holds, layer by layer")
+    look.add_argument("file", metavar="FILE")
+    look.add_argument("--image", type=Path, metavar="PICTURE", help="print its likeliest classes: needs a top")
+    change = commands.add_parser("convert", help="the same weights in another layout")
+    change.add_argument("file", metavar="FILE")
+    change.add_argument("out", type=Path, metavar="OUT")
+    change.add_argument("--to", choices=LAYOUTS, required=True, help="the layout of OUT")
+    change.add_argument("--overwrite", action="store_true", help="replace OUT")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

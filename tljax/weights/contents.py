@@ -1,0 +1,87 @@
+"""What a weights file holds: parameters and all that is needed to use them, or leaves nobody has read yet."""
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from tljax.data.preprocess import Preprocess
+from tljax.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Weights:
+    """Parameters and all that is needed to use them; `architecture` and `provenance` hold what JSON can."""
+
+    params: dict  # the base: nested, float32 or bfloat16 numpy arrays
+    architecture: dict  # {"name": "vgg16", "width": 0.5, ...}
+    preprocess: Preprocess
+    classes: tuple[str, ...]  # of the task they were trained on
+    provenance: dict  # data source and digest, epochs, accuracy, versions
+    top: dict | None = None  # VGG16's own fc1, fc2, predictions, where the file has them
+    source: str = dataclasses.field(default="", compare=False)  # the file, for messages
+
+
+@dataclasses.dataclass(frozen=True)
+class Leaf:
+    """One array of a file, as the file declares it: nothing of it is in memory before `read`."""
+
+    name: str  # the file's own
+    shape: tuple[int, ...]  # in Keras's layout: HWIO, (in, out)
+    dtype: str  # "float32"
+    read: Callable[[], np.ndarray]  # in Keras's layout too
+
+
+@dataclasses.dataclass(frozen=True)
+class Contents:
+    """An open file of others. `leaves` by Keras's slash path (`block1_conv1/kernel`), or the file's name if VGG16 has
+    no such leaf."""
+
+    leaves: Mapping[str, Leaf]
+    preprocess: Preprocess  # what the layout's makers use
+    layout: str  # for people: "Keras HDF5"
+    about: dict = dataclasses.field(default_factory=dict)  # what tljax noted in the file: see `about`
+
+
+ABOUT = {"preprocess": dict, "classes": list, "provenance": dict}
+
+
+def about(path: str | Path, weights: Weights) -> str:
+    """What a layout of others has no place for, as JSON; InputError if it is not plain JSON."""
+    document = {
+        "preprocess": weights.preprocess.to_dict(),
+        "classes": list(weights.classes),
+        "provenance": weights.provenance,
+    }
+    try:
+        return json.dumps(document, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{path}: provenance must be plain JSON: {error}") from None
+
+
+def read_about(path: str | Path, text: str | bytes) -> dict:
+    """The inverse of `about`; InputError naming the field that is not as it was written."""
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        raise InputError(f"{path}: metadata: expected JSON, found {text[:40]!r}") from None
+    check_fields(path, document if isinstance(document, dict) else {}, ABOUT)
+    return document
+
+
+def check_fields(path: str | Path, document: dict, kinds: dict[str, type]) -> None:
+    """InputError for the first field that is missing or of another type."""
+    for field, kind in kinds.items():
+        if not isinstance(document.get(field), kind):
+            found = f"{document.get(field)!r}"[:40]
+            raise InputError(f"{path}: metadata: {field}: expected a {kind.__name__}, found {found}")
+
+
+def read_preprocess(path: str | Path, stored: dict) -> Preprocess:
+    """`Preprocess.from_dict` whose errors name the file."""
+    try:
+        return Preprocess.from_dict(stored)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None

@@ -1,0 +1,86 @@
+"""torchvision's and timm's names and layouts of a VGG16 <-> Keras's.
+
+Convolutions OIHW <-> HWIO, dense (out, in) <-> (in, out); the first dense layer's inputs are in channel, height, width
+order <-> height, width, channel.
+"""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from tljax.models.vgg import CONVS, LAYERS
+from tljax.weights.contents import Leaf
+from tljax.weights.vgg16 import LAST, TOP
+
+
+def _numbered() -> dict[str, str]:
+    """features.N counts each convolution, its relu, and each pooling."""
+    names, n = {}, 0
+    for layer in LAYERS:
+        names[f"features.{n}"] = layer
+        n += 2 if layer in CONVS else 1
+    return {name: layer for name, layer in names.items() if layer in CONVS}
+
+
+FEATURES = _numbered()
+TORCHVISION = FEATURES | {"classifier.0": "fc1", "classifier.3": "fc2", "classifier.6": "predictions"}
+TIMM = {"pre_logits.fc1": "fc1", "pre_logits.fc2": "fc2", "head.fc": "predictions"}
+KERAS = TORCHVISION | TIMM
+KINDS = {"weight": "kernel", "bias": "bias"}
+
+
+def to_keras(found: Mapping[str, Leaf]) -> dict[str, Leaf]:
+    """Leaves by torch's names and in its layouts -> by Keras's; those that VGG16 does not have stay as they are."""
+    last = next((name for name, layer in FEATURES.items() if layer == LAST), "")
+    shape = found[f"{last}.bias"].shape if f"{last}.bias" in found else ()
+    channels = shape[0] if len(shape) == 1 else 0
+    leaves = {}
+    for name, leaf in found.items():
+        module, _, kind = name.rpartition(".")
+        layer = KERAS.get(module)
+        if layer is None or kind not in KINDS or f"{layer}/{KINDS[kind]}" in leaves:
+            leaves[name] = leaf
+        else:
+            leaves[f"{layer}/{KINDS[kind]}"] = _turned(leaf, layer, channels) if kind == "weight" else leaf
+    return leaves
+
+
+def from_keras(layers: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """`{"block1_conv1": {"kernel", "bias"}}` -> `{"features.0.weight", "features.0.bias"}`, as torchvision has them."""
+    modules = {layer: module for module, layer in TORCHVISION.items()}
+    channels, tensors = layers[LAST]["bias"].shape[0], {}
+    for layer, leaves in layers.items():
+        kernel = leaves["kernel"]
+        if layer == "fc1":
+            side = math.isqrt(kernel.shape[0] // channels)
+            kernel = kernel.reshape(side, side, channels, -1).transpose(2, 0, 1, 3).reshape(kernel.shape)
+        turned = kernel.transpose(3, 2, 0, 1) if kernel.ndim == 4 else kernel.T
+        tensors[f"{modules[layer]}.weight"] = np.ascontiguousarray(turned)
+        tensors[f"{modules[layer]}.bias"] = leaves["bias"]
+    return tensors
+
+
+def _turned(leaf: Leaf, layer: str, channels: int) -> Leaf:
+    """A kernel in Keras's layout; one whose shape it cannot have is left for the check of shapes to name."""
+    shape = leaf.shape
+    if layer in TOP and len(shape) == 4:  # timm's dense layers are convolutions over the whole image
+        shape = (shape[0], math.prod(shape[1:]))
+    if layer not in TOP and len(shape) == 4:
+        out, into, height, width = shape
+        return _with(leaf, (height, width, into, out), lambda array: array.transpose(2, 3, 1, 0))
+    if layer not in TOP or len(shape) != 2:
+        return leaf
+    out, into = shape
+    side = math.isqrt(into // channels) if layer == "fc1" and channels else 0
+    if side * side * channels != into or not side:
+        return _with(leaf, (into, out), lambda array: array.reshape(out, into).T)
+
+    def height_width_channel(array: np.ndarray) -> np.ndarray:
+        return array.reshape(out, channels, side, side).transpose(2, 3, 1, 0).reshape(into, out)
+
+    return _with(leaf, (into, out), height_width_channel)
+
+
+def _with(leaf: Leaf, shape: tuple[int, ...], turn) -> Leaf:
+    return Leaf(leaf.name, shape, leaf.dtype, lambda: turn(leaf.read()))

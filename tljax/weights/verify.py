@@ -1,0 +1,102 @@
+"""What a weights file holds, as a table; also of a file that `read` refuses."""
+
+from pathlib import Path
+
+import numpy as np
+
+from tljax.data.preprocess import BY_NAME, Preprocess
+from tljax.errors import InputError
+from tljax.weights import safe
+from tljax.weights.contents import Contents, Leaf, Weights
+from tljax.weights.formats import opened
+from tljax.weights.tree import flatten
+from tljax.weights.vgg16 import DTYPES, expected, width_of
+
+HEADINGS = ("leaf", "shape", "", "mean", "std", "min", "max")
+
+
+def table(path: Path) -> str:
+    """A row for each leaf that the file has or should have, and the preprocessing. InputError where it cannot be
+    opened at all; whether it is whole is for `read` to say."""
+    others = opened(path)
+    if others is None:
+        return _table(_ours(safe.read(path)))
+    with others as contents:
+        return _table(contents)
+
+
+def name_of(preprocess: Preprocess) -> str:
+    """In words, with its name where it has one."""
+    name = next((f"{name}: " for name, known in BY_NAME.items() if known == preprocess), "")
+    mean, std = (", ".join(f"{value:g}" for value in values) for values in (preprocess.mean, preprocess.std))
+    return f"{name}{preprocess.channels} * {preprocess.scale:g}, minus ({mean}), over ({std})"
+
+
+def top_classes(weights: Weights, picture: Path, *, count: int = 5) -> list[str]:
+    """The likeliest classes of a picture: probability, index, and name where the file has names. InputError for weights
+    without a top."""
+    import jax
+
+    from tljax.data import photos
+    from tljax.models.heads import Classifier, Top
+    from tljax.models.vgg import VGG16
+
+    if weights.top is None or "size" not in weights.architecture:
+        raise InputError(f"{weights.source}: --image needs fc1, fc2 and predictions, found the base only")
+    try:
+        data = picture.read_bytes()
+    except OSError as error:
+        raise InputError(f"{picture}: expected a picture: {error.strerror}") from None
+    image = photos.decode(data, size=weights.architecture["size"], name=str(picture))
+    hidden, classes = weights.top["predictions"]["kernel"].shape
+    model = Classifier(VGG16(width=weights.architecture["width"]), Top(outputs=classes, hidden=hidden))
+    variables = {"params": {"base": weights.params, "head": weights.top}}
+    logits, _ = jax.jit(model.apply)(variables, weights.preprocess(image[None]))
+    chances = np.asarray(jax.nn.softmax(logits[0]))
+    names = weights.classes if len(weights.classes) == classes else [""] * classes
+    best = np.argsort(-chances, kind="stable")[:count]
+    return [f"{chances[i]:7.2%}  class {i}{f'  {names[i]}' if names[i] else ''}" for i in best]
+
+
+def _ours(weights: Weights) -> Contents:
+    arrays = flatten(weights.params | (weights.top or {}))
+    leaves = {
+        name: Leaf(name, array.shape, array.dtype.name, lambda array=array: array) for name, array in arrays.items()
+    }
+    return Contents(leaves, weights.preprocess, "tljax's safetensors")
+
+
+def _table(contents: Contents) -> str:
+    leaves = contents.leaves
+    shapes = {name: leaf.shape for name, leaf in leaves.items()}
+    wanted = expected(shapes)
+    names = [*wanted, *(name for name in shapes if name not in wanted)]
+    rows = [HEADINGS, *(_row(name, leaves.get(name), wanted.get(name)) for name in names)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    top = "with its top" if "fc1/bias" in shapes else "without top"
+    noted = contents.about.get("preprocess")
+    preprocess = Preprocess.from_dict(noted) if noted else contents.preprocess
+    about = f"{contents.layout}: VGG16 of width {width_of(shapes):g} {top}"
+    return "\n".join([*lines, "", about, f"preprocessing {name_of(preprocess)}"])
+
+
+def _row(name: str, leaf: Leaf | None, wanted: tuple[int, ...] | None) -> tuple[str, ...]:
+    if leaf is None:
+        return (name, _shape(wanted), "missing", "", "", "", "")
+    state = "extra" if wanted is None else "found" if leaf.shape == wanted else f"expected {_shape(wanted)}"
+    return (name, _shape(leaf.shape), state, *_statistics(leaf))
+
+
+def _shape(shape: tuple[int, ...] | None) -> str:
+    return " x ".join(map(str, shape)) if shape else "scalar"
+
+
+def _statistics(leaf: Leaf) -> tuple[str, ...]:
+    if leaf.dtype not in DTYPES or 0 in leaf.shape:
+        return (leaf.dtype, "", "", "")
+    array = np.asarray(leaf.read())
+    with np.errstate(all="ignore"):  # of infinities
+        wide = array.astype(np.float32 if array.dtype.itemsize < 8 else np.float64, copy=False)
+        values = (wide.mean(dtype=np.float64), wide.std(dtype=np.float64), wide.min(), wide.max())
+    return tuple(f"{value:.4g}" for value in values)
