@@ -98,8 +98,8 @@ def parser(doc: str | None, *, experiment: str) -> argparse.ArgumentParser:
     add(
         "--weights",
         metavar="FILE",
-        help="the pretrained base: a file, or the name of a published one such as vgg16-imagenet-keras-notop (on critters: "
-        "pretrained first if not given)",
+        help="the pretrained base: a file, or the name of a published one such as vgg16-imagenet-keras-notop "
+        "(on critters: pretrained first if not given)",
     )
     add("--seeds", type=cli.positive, default=1, metavar="N", help="how many seeds to run (1)")
     add("--seed", type=int, default=0, help="the first of them (0)")
