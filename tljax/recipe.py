@@ -98,20 +98,35 @@ def full_recipe(*, lr: float = 1e-3, factor: float = 3.0, views: int | None = 64
 
 
 def fine_tune(
-    sets: ImageSets, weights: Weights, *, epochs: int = 5, network: Network | None = None, seed: int = 0, **options: Any
+    sets: ImageSets,
+    weights: Weights,
+    *,
+    epochs: int = 5,
+    network: Network | None = None,
+    seed: int = 0,
+    progress: bool = True,
+    **options: Any,
 ) -> Trained:
     """Carry out `fine_tuning(epochs=epochs, **options)` on photographs, from a pretrained base."""
+    plan = fine_tuning(epochs=epochs, **options)
     with TemporaryDirectory() as folder:
-        plan = fine_tuning(epochs=epochs, **options)
         store = Path(folder) / "features.h5"
-        return plan_lib.train_plan(plan, network or Network(), sets, weights=weights, seed=seed, store=store)[-1]
+        settings = {"weights": weights, "seed": seed, "store": store, "progress": progress}
+        return plan_lib.train_plan(plan, network or Network(), sets, **settings)[-1]
 
 
 def lr_find(
-    sets: ImageSets, weights: Weights | None, stage: Stage, *, network: Network | None = None, seed: int = 0
+    sets: ImageSets,
+    weights: Weights | None,
+    stage: Stage,
+    *,
+    network: Network | None = None,
+    seed: int = 0,
+    progress: bool = True,
 ) -> lr_finder.Finding:
     """The range test of a stage on photographs; nothing given is changed."""
     with TemporaryDirectory() as folder:
-        store = Path(folder) / "features.h5"
-        ready = prepare(stage, network or Network(), sets, weights=weights, seed=seed, store=store)
-    return lr_finder.find(stage, module=ready.module, variables=ready.variables, inputs=ready.inputs, seed=seed)
+        settings = {"weights": weights, "seed": seed, "store": Path(folder) / "features.h5", "progress": progress}
+        ready = prepare(stage, network or Network(), sets, **settings)
+    read = {"module": ready.module, "variables": ready.variables, "inputs": ready.inputs}
+    return lr_finder.find(stage, **read, seed=seed, progress=progress)

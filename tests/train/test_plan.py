@@ -106,3 +106,36 @@ def test_a_whole_step_costs_what_its_convolutions_do():
     macs = {path: sides[int(path[5])] ** 2 * np.prod(shape) for path, shape in kernels.items()}
     expected = 2 * 5 * (3 * sum(macs.values()) - macs["block1_conv1/kernel"])
     assert look.step_flops == pytest.approx(expected, rel=0.25)
+
+
+def test_fine_tune_is_one_call(weights):
+    """Head first, then everything: all layers have moved, the last by most."""
+    like = replace(HEAD, views=None)
+    trained = recipe.fine_tune(
+        SETS, weights, epochs=1, lr=1e-2, network=Network(hidden=4), stage=like, seed=1, progress=False
+    )
+    moved = {
+        layer: np.abs(np.asarray(trained.state.params["base"][layer]["kernel"]) - weights.params[layer]["kernel"]).max()
+        for layer in vgg.CONVS
+    }
+    assert 0 < moved["block1_conv1"] < moved["block5_conv1"]
+    assert int(trained.state.step) == 2
+    assert trained.trainable_params == trained.total_params
+
+
+def test_lr_find_is_one_call(weights):
+    found = recipe.lr_find(SETS, weights, HEAD, network=Network(hidden=4), progress=False)
+    assert len(found.rates) == len(found.losses) > 10
+    assert set(found.suggestions) == {"steepest", "minimum/10", "valley", "slide"}
+
+
+def test_a_stage_finds_its_rate(weights, tmp_path, monkeypatch):
+    caught = []
+    monkeypatch.setattr(plan_lib.rung.lr_finder, "suggest", lambda stage, **_: 0.125)
+    monkeypatch.setattr(plan_lib.rung.loop, "train_stage", lambda stage, **_: caught.append(stage.lr) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        plan_lib.train_plan(
+            Plan("p", (replace(HEAD, lr="find"),)), Network(hidden=4), SETS, weights=weights, seed=1,
+            store=tmp_path / "f.h5", progress=False,
+        )  # fmt: skip
+    assert caught == [0.125]
