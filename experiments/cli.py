@@ -24,11 +24,7 @@ def parser(
     doc: str | None, *, experiment: str, source: str = "critters", size: int = config.SIZE
 ) -> argparse.ArgumentParser:
     """The options of every experiment; `doc` is the module's docstring."""
-    new = _Parser(
-        prog=f"python -m experiments.{experiment}",
-        description=doc,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    new = bare_parser(doc, experiment=experiment)
     add = new.add_argument
     add(
         "--data",
@@ -67,6 +63,15 @@ def parser(
     add("--dtype", choices=("float32", "bfloat16"), default="float32", help="what is computed in (float32)")
     add("--quiet", action="store_true", help="no progress bars")
     return new
+
+
+def bare_parser(doc: str | None, *, experiment: str) -> argparse.ArgumentParser:
+    """A parser without options; `doc` is the module's docstring."""
+    return _Parser(
+        prog=f"python -m experiments.{experiment}",
+        description=doc,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
 
 
 def load(args: argparse.Namespace, source: str, *, size: int) -> ImageSets:

@@ -72,7 +72,10 @@ def climb(
     dtype: Any = jnp.float32,
     progress: bool = True,
 ) -> dict[str, rung_lib.Trained]:
-    """Train the rungs in order with one seed, each from the rung it builds on where it builds on one."""
+    """Train the rungs in order with one seed, each from the rung it builds on where it builds on one.
+
+    They are reported under the names of their stages.
+    """
     done: dict[str, rung_lib.Trained] = {}
     for name, (network, stage) in stages.items():
         done[name] = rung_lib.run(
@@ -87,7 +90,7 @@ def climb(
             on_epoch=lambda record, state: workdir.log(record),
             progress=progress,
         )
-        workdir.finish(name, done[name], seed=seed, stage=stage, sets=sets)
+        workdir.finish(stage.name, done[name], seed=seed, stage=stage, sets=sets)
     return done
 
 

@@ -19,6 +19,7 @@ from tljax.errors import InputError
 from tljax.models.build import Network
 from tljax.train import checkpoint
 from tljax.train.rung import Trained
+from tljax.train.step import averaged
 
 _PACKAGES = ("tljax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "pillow")
 _OF_A_RUN = ("metrics.jsonl", "results.json", "report.html", "ladder.png", "curves_*.png")
@@ -73,7 +74,7 @@ class Workdir:
         checkpoint.save(
             self.path / "checkpoints" / f"{rung}-seed{seed}",
             last["step"],
-            state=trained.state,
+            state=trained.state.replace(params=averaged(trained.state)),
             meta={
                 "network": asdict(trained.network),
                 "preprocess": trained.preprocess.to_dict(),

@@ -1,0 +1,96 @@
+"""A trained run put to use: photographs -> probabilities."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tljax.data import photos
+from tljax.data.preprocess import Preprocess
+from tljax.errors import InputError
+from tljax.models import build, ops
+from tljax.models.build import Network
+from tljax.report.table import read_results
+from tljax.train import checkpoint
+
+BATCH = 32
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A classifier as a run left it. `probabilities` takes uint8 `[N, size, size, 3]`, gives float32 `[N, classes]`."""
+
+    rung: str
+    seed: int
+    classes: tuple[str, ...]
+    size: int
+    probabilities: Callable[[np.ndarray], np.ndarray]
+
+    def __call__(self, paths: Sequence[str | Path]) -> np.ndarray:
+        """Probabilities `[N, classes]` float32 of image files; InputError names one that cannot be read."""
+        images = [_decoded(Path(path), size=self.size) for path in paths]
+        if not images:
+            return np.zeros((0, len(self.classes)), np.float32)
+        return self.probabilities(np.stack(images))
+
+
+def load_run(run: str | Path, *, rung: str | None = None, seed: int | None = None) -> Trained:
+    """The classifier of a run: of the rung and seed asked for, else the one with the highest validation accuracy.
+
+    InputError where there is none, or its files are damaged.
+    """
+    run = Path(run)
+    rows = [
+        row
+        for row in read_results(run / "results.json")["rungs"]
+        if rung in (None, row["name"]) and seed in (None, row["seed"])
+    ]
+    if not rows:
+        asked = ", ".join(f"{name} {value}" for name, value in (("rung", rung), ("seed", seed)) if value is not None)
+        raise InputError(f"{run}: expected a finished {asked or 'rung'}, found none in results.json")
+    best = max(rows, key=lambda row: row["validation"]["accuracy"])
+    folder = run / "checkpoints" / f"{best['name']}-seed{best['seed']}"
+    step = checkpoint.best_step(folder)
+    if step is None:
+        raise InputError(f"{folder}: expected the checkpoint of a finished rung, found none")
+    params, meta = checkpoint.restore_params(folder, step)
+    network, preprocess = Network(**meta["network"]), Preprocess.from_dict(meta["preprocess"])
+    if network.norm:
+        raise InputError(f"{folder}: networks with batch normalisation are folded before they are used")
+    module = build.classifier(network, classes=len(meta["classes"]))
+    predict = _in_batches(ops.jit(_program(module, preprocess)), params)
+    return Trained(best["name"], best["seed"], tuple(meta["classes"]), meta["size"], predict)
+
+
+def _program(module: Any, preprocess: Preprocess) -> Callable[..., jax.Array]:
+    def program(params: dict[str, Any], images: jax.Array) -> jax.Array:
+        logits, _ = module.apply({"params": params}, preprocess(images))
+        if logits.shape[-1] == 1:
+            return jnp.concatenate([jax.nn.sigmoid(-logits), jax.nn.sigmoid(logits)], -1)
+        return jax.nn.softmax(logits)
+
+    return program
+
+
+def _in_batches(program: Callable[..., jax.Array], params: dict[str, Any]) -> Callable[[np.ndarray], np.ndarray]:
+    """Whole batches, the last one padded with zeros: one compilation, however many images."""
+
+    def predict(images: np.ndarray) -> np.ndarray:
+        padded = np.zeros((-len(images) % BATCH + len(images), *images.shape[1:]), images.dtype)
+        padded[: len(images)] = images
+        parts = [np.asarray(program(params, padded[at : at + BATCH])) for at in range(0, len(padded), BATCH)]
+        return np.concatenate(parts)[: len(images)]
+
+    return predict
+
+
+def _decoded(path: Path, *, size: int) -> np.ndarray:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: expected a readable photograph: {error.strerror}") from None
+    return photos.decode(data, size=size, name=str(path))
