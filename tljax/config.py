@@ -1,5 +1,6 @@
 """A run as data: frozen dataclasses, every default of training in this file. A variant is a new value."""
 
+import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -25,8 +26,9 @@ class Stage:
 
     An epoch is `images_per_epoch` draws from the shuffled training set, as often around as that takes; None is once
     around. `views` None augments afresh at every draw; a number K runs the frozen prefix on K augmented views of each
-    photograph once and trains from those (1 without augmentation: the plain features). `lr="find"` takes what the
-    range test suggests.
+    photograph once and trains from those (1 without augmentation: the plain features). View k is what pass k would
+    draw, so with as many views as passes nothing changes but the time, and no more are ever made. `lr="find"` takes
+    what the range test suggests.
 
     `patience` N ends the stage when the validation loss has not improved for N epochs (`epochs` at most) and goes back
     to the best one, or `step_back` epochs back from the end: parameters, optimizer state and place in the data.
@@ -70,6 +72,10 @@ class Stage:
     def steps_per_epoch(self, train_images: int) -> int:
         """Optimizer steps in an epoch over a training set of this size."""
         return max(1, round((self.images_per_epoch or train_images) / self.batch_size))
+
+    def passes(self, train_images: int) -> int:
+        """How often the stage goes around a training set of this size, begun ones counted."""
+        return math.ceil(self.epochs * self.steps_per_epoch(train_images) * self.batch_size / train_images)
 
 
 @dataclass(frozen=True)

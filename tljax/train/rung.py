@@ -133,7 +133,7 @@ def _inputs(
     stop = prefix_stop(stage, module, params)
     if stop is None:
         return inputs.from_images(sets, augment=stage.augment, preprocess=preprocess)
-    views = stage.views or 1
+    views = min(stage.views or 1, stage.passes(len(sets.train.labels)))
     prefix = inputs.Prefix(module.base, params["base"], stop, preprocess, stage.augment, views=views, seed=seed)
     return inputs.from_prefix(sets, prefix, store=store, progress=progress)
 
