@@ -2,7 +2,7 @@
 
     python -m experiments.views --data folder:PHOTOS --size 32 --weights base.safetensors --seeds 3
 
-Leaves views.png: validation accuracy against the number of views. On 900 images of CIFAR cats and dogs: from 16 views on
+Leaves views.png: validation accuracy against the number of views. On 900 images of CIFAR cats and dogs: from 16 on
 the same figures as with fresh augmentation (67.7 and 68.3 %, means of 3 seeds); 11 minutes on one core.
 """
 
