@@ -1,0 +1,88 @@
+"""A peer in a process of its own, perhaps of another environment: a line of JSON asks, a line answers.
+
+`{"make": NAME, "settings": {...}}` makes a contender and calls it once, `{"time": NAME, "repeats": N}` runs one round,
+`{"drop": NAME}` frees it. Between rounds the child waits for a line, so its threads are idle while others are timed.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from experiments.bench_rows import Settings
+from experiments.bench_timing import Contender, timed
+
+Makers = dict[str, Callable[[Settings], Contender]]
+_ROOT = Path(__file__).resolve().parents[1]
+# Appended, not put first: where this package lies among others, the child's own versions of them win.
+_CODE = """import sys; sys.path.append(sys.argv[1])
+from experiments import bench_child, {module}
+bench_child.serve({module}.MAKERS)"""
+
+
+class PeerError(Exception):
+    """What a child could not do, in a line."""
+
+
+class Child:
+    """A process that makes and times the contenders of one module."""
+
+    def __init__(self, python: str, module: str, *, environment: dict[str, str] | None = None) -> None:
+        command = [python, "-c", _CODE.format(module=module), str(_ROOT)]
+        try:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env={**os.environ, **(environment or {})},
+            )
+        except OSError as error:
+            raise PeerError(f"{python}: {error.strerror}") from None
+
+    def ask(self, **request: Any) -> dict[str, Any]:
+        """PeerError where the answer is an error, or none because the child ended."""
+        assert self._process.stdin
+        assert self._process.stdout
+        try:
+            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass  # the missing answer says it
+        line = self._process.stdout.readline()
+        answer = json.loads(line) if line else {"error": f"ended with status {self._process.wait()}"}
+        if "error" in answer:
+            raise PeerError(answer["error"])
+        return answer
+
+    def close(self) -> None:
+        """Lets the child end by itself; a second call does nothing."""
+        if self._process.stdin and not self._process.stdin.closed:
+            self._process.communicate()
+
+
+def serve(makers: Makers) -> None:
+    """The child's side, until its input ends."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what libraries print is no answer
+    made: dict[str, Contender] = {}
+    for line in sys.stdin:
+        try:
+            answer = _answer(json.loads(line), makers, made)
+        except Exception as error:  # a peer that cannot is a line in the table
+            answer = {"error": " ".join(f"{type(error).__name__}: {error}".split())[:200]}
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+def _answer(request: dict[str, Any], makers: Makers, made: dict[str, Contender]) -> dict[str, Any]:
+    if name := request.get("make"):
+        made[name] = makers[name](Settings(**request["settings"]))
+        made[name].call()
+        return {"work": made[name].work}
+    if name := request.get("time"):
+        return {"seconds": timed(made[name].call, request["repeats"])}
+    made.pop(request["drop"])
+    return {}

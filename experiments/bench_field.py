@@ -1,0 +1,100 @@
+"""Who can race here: our contenders in this process, peers in children, and why a peer cannot."""
+
+import functools
+import importlib.util
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict
+
+from experiments.bench_child import Child, PeerError
+from experiments.bench_rows import Settings
+from experiments.bench_timing import Entrant, timed
+
+_MODULES = {"torch": "bench_torch", "keras": "bench_keras", "ours": "bench_ours", "uncached": "bench_ours"}
+# A GPU is shared with this process, which has its memory already.
+_CHILD = {"KERAS_BACKEND": "jax", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+
+
+class Field:
+    """Entrants by who and what; PeerError says why one is missing. To be closed, for its children."""
+
+    def __init__(self, settings: Settings, *, torch_python: str | None) -> None:
+        self._settings, self._torch_python = settings, torch_python
+        self._children: dict[str, Child] = {}
+        self._folder = tempfile.TemporaryDirectory()  # compilations of the fresh processes
+
+    def entrant(self, who: str, contender: str) -> Entrant:
+        """Made, and in a child called once."""
+        if who in ("ours", "bound"):
+            return self._here(who, contender)
+        child = self._child(who)
+        work = child.ask(make=contender, settings=asdict(self._settings))["work"]
+
+        def seconds(repeats: int) -> float:
+            return child.ask(time=contender, repeats=repeats)["seconds"]
+
+        return Entrant(seconds, work)
+
+    def fresh(self, who: str, contender: str) -> Entrant:
+        """A call is a new process, from its start to the end of the contender's first call."""
+        start = functools.partial(Child, self._python(who), _MODULES[who], environment=self._environment(who))
+
+        def seconds(repeats: int) -> float:
+            assert repeats == 1
+            started = time.perf_counter()
+            child = start()
+            try:
+                child.ask(make=contender, settings=asdict(self._settings))
+                return time.perf_counter() - started
+            finally:
+                child.close()
+
+        if who in ("ours", "torch"):
+            seconds(1)  # fills the cache of compilations, and the disk's of a large library
+        return Entrant(seconds, {"starts": 1.0}, once=True)
+
+    def versions(self) -> dict[str, str]:
+        """Of each peer that is here; a reason for the others."""
+        return {who: self._version(who) for who in ("torch", "keras")}
+
+    def drop(self, who: str, contender: str) -> None:
+        """Frees what a child holds."""
+        if who in self._children:
+            self._children[who].ask(drop=contender)
+
+    def close(self) -> None:
+        for child in self._children.values():
+            child.close()
+        self._folder.cleanup()
+
+    def _here(self, who: str, contender: str) -> Entrant:
+        from experiments import bench_bounds, bench_ours
+
+        made = (bench_ours if who == "ours" else bench_bounds).MAKERS[contender](self._settings)
+        return Entrant(functools.partial(timed, made.call), made.work)
+
+    def _child(self, who: str) -> Child:
+        if who not in self._children:
+            self._children[who] = Child(self._python(who), _MODULES[who], environment=self._environment(who))
+        return self._children[who]
+
+    def _python(self, who: str) -> str:
+        if who == "torch" and self._torch_python:
+            return self._torch_python
+        if who in ("torch", "keras") and importlib.util.find_spec(who) is None:
+            raise PeerError("not installed" + ("; --torch-python PATH names a Python that has it" * (who == "torch")))
+        return sys.executable
+
+    def _version(self, who: str) -> str:
+        try:
+            command = [self._python(who), "-c", f"import importlib.metadata as m; print(m.version({who!r}))"]
+            done = subprocess.run(command, capture_output=True, text=True)
+        except (PeerError, OSError) as error:
+            return str(error)
+        return done.stdout.strip() or "not installed"
+
+    def _environment(self, who: str) -> dict[str, str]:
+        cache = {} if who == "uncached" else {"JAX_COMPILATION_CACHE_DIR": self._folder.name}
+        return {**_CHILD, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5", **(cache if who == "ours" else {})}

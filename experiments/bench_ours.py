@@ -1,0 +1,189 @@
+"""tljax's own contenders: the steps of the rungs, set up as the loop sets them up, and what goes around them."""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from experiments import bench_photos
+from experiments.bench_rows import Settings
+from experiments.bench_timing import Contender
+from tljax import config
+from tljax.config import Stage
+from tljax.data import ImageSet, ImageSets, photos
+from tljax.data.draws import example_keys
+from tljax.data.preprocess import UNIT
+from tljax.models import build, ops, vgg
+from tljax.train import devices, inputs, loop, segments
+from tljax.train.evaluate import make_evaluate
+from tljax.train.feed import Examples
+from tljax.train.inputs import Inputs
+
+_STAGES = config.PRESETS["deck-keras3"]
+_LAST_CACHED = "block4_pool"
+
+
+@dataclass
+class _Ready:
+    """A stage on the first device, before its first step."""
+
+    stage: Stage
+    state: Any
+    train_step: Callable[..., Any]
+    apply: Callable[..., Any]
+    inputs: Inputs
+    over: Mesh
+
+
+def _ready(stage: Stage, settings: Settings, *, batch: int, count: int = 0, cached: bool = False) -> _Ready:
+    """`count` images to read, a batch by default; `cached` ones are the activations of the frozen prefix."""
+    stage = replace(stage, batch_size=batch, epochs=1, images_per_epoch=settings.epoch_steps * batch)
+    network = replace(config.NETWORKS[stage.name], width=settings.width)
+    module = build.classifier(network, classes=2, dtype=jnp.dtype(settings.dtype))
+    variables = build.init(module, key=jax.random.key(0), size=settings.size)
+    read = _read(stage, settings, count=count or batch)
+    if cached:
+        prefix = ops.jit(lambda params, x: module.base.apply({"params": params}, read.plain(x), stop=_LAST_CACHED)[0])
+        activations = prefix(variables["params"]["base"], read.train.inputs)
+        examples = Examples(np.asarray(activations.astype(jnp.float32)), read.train.labels)
+        read = replace(read, train=examples, validation=examples, plain=lambda x: x, start=vgg.following(_LAST_CACHED))
+    over = devices.mesh(jax.devices()[:1])
+    state, train_step, apply = loop.start(stage, module=module, variables=variables, inputs=read, over=over)
+    return _Ready(stage, state, train_step, apply, read, over)
+
+
+def _read(stage: Stage, settings: Settings, *, count: int) -> Inputs:
+    images, labels = bench_photos.images(count, settings.size)
+    split = ImageSet(images, labels, tuple(map(str, range(count))))
+    sets = ImageSets("noise", ("cat", "dog"), split, split, digest="")
+    return inputs.from_images(sets, augment=stage.augment, preprocess=UNIT)
+
+
+def _step(ready: _Ready) -> Contender:
+    """One optimizer step on a batch that lies on the device, prepared."""
+    count = ready.stage.batch_size
+    batch = {
+        "image": ready.inputs.plain(jnp.asarray(ready.inputs.train.inputs)),
+        "label": ready.inputs.train.labels,
+        "key": jax.random.split(jax.random.key(0), count),
+    }
+    hyper = {name: jnp.float32(value(0)) for name, value in segments.hyperparameters(ready.stage, steps=1).items()}
+    batch = devices.put(batch, devices.split_batch(ready.over))
+    hyper = devices.put(hyper, devices.replicated(ready.over))
+    step = devices.jit_step(ready.train_step, ready.over)
+    flops = (step.lower(ready.state, batch, hyper).cost_analysis() or {}).get("flops", 0.0)
+
+    def call() -> None:
+        ready.state, metrics = step(ready.state, batch, hyper)
+        jax.block_until_ready((ready.state, metrics))
+
+    return Contender(call, {"images": count, "flops": flops})
+
+
+def _scratch_step(settings: Settings) -> Contender:
+    return _step(_ready(_STAGES["scratch"], settings, batch=settings.batch))
+
+
+def _full_step(settings: Settings) -> Contender:
+    everything = replace(_STAGES["finetune"], rules=config.TRAIN_ALL)
+    return _step(_ready(everything, settings, batch=settings.vgg_batch))
+
+
+def _block5_step(settings: Settings) -> Contender:
+    return _step(_ready(_STAGES["finetune"], settings, batch=settings.vgg_batch))
+
+
+def _cached_block5_step(settings: Settings) -> Contender:
+    return _step(_ready(_STAGES["finetune"], settings, batch=settings.vgg_batch, cached=True))
+
+
+def _frozen_step(settings: Settings) -> Contender:
+    return _step(_ready(_STAGES["frozen"], settings, batch=settings.vgg_batch))
+
+
+def _logits(ready: _Ready) -> Contender:
+    images = ready.inputs.plain(jnp.asarray(ready.inputs.train.inputs))
+    forward = ops.jit(lambda params, x: ready.apply({"params": params}, x, train=False)[0])
+    flops = (forward.lower(ready.state.params, images).cost_analysis() or {}).get("flops", 0.0)
+
+    def call() -> None:
+        forward(ready.state.params, images).block_until_ready()
+
+    return Contender(call, {"images": len(images), "flops": flops})
+
+
+def _forward(settings: Settings) -> Contender:
+    return _logits(_ready(_STAGES["frozen"], settings, batch=settings.vgg_batch))
+
+
+def _scratch_forward(settings: Settings) -> Contender:
+    return _logits(_ready(_STAGES["scratch"], settings, batch=settings.batch))
+
+
+def _augmentation(settings: Settings) -> Contender:
+    """From uint8 images on the device, keys included."""
+    read = _read(_STAGES["scratch"], settings, count=settings.batch)
+    images, numbers = jnp.asarray(read.train.inputs), jnp.arange(settings.batch)
+
+    @ops.jit
+    def augmented(root: Any, images: Any) -> Any:
+        return read.augmented(images, example_keys(root, 0 * numbers, numbers)[0])
+
+    def call() -> None:
+        augmented(jax.random.key(0), images).block_until_ready()
+
+    return Contender(call, {"images": settings.batch, "bytes": 5.0 * images.nbytes})  # uint8 read, float32 written
+
+
+def _epoch(settings: Settings) -> Contender:
+    """As the loop runs it: draws, copies, compiled segments of steps, and the metrics fetched."""
+    batch, steps = settings.batch, settings.epoch_steps
+    ready = _ready(_STAGES["scratch"], settings, batch=batch, count=steps * batch)
+    program = segments.make_program(ready.train_step, ready.inputs, ready.over)
+
+    def call() -> None:
+        length = segments.segment_steps(steps)
+        for part in segments.segments(ready.stage, ready.inputs.train, steps, length, seed=0, over=ready.over):
+            ready.state, metrics = program(ready.state, *part.arguments)
+            jax.tree.map(np.asarray, metrics)
+
+    return Contender(call, {"images": steps * batch})
+
+
+def _evaluation(settings: Settings) -> Contender:
+    ready = _ready(_STAGES["scratch"], settings, batch=settings.batch, count=settings.evaluated)
+    options = {"prepare": ready.inputs.plain, "examples": ready.inputs.validation, "over": ready.over}
+    evaluate = make_evaluate(apply=ready.apply, batch_size=settings.batch, **options)
+    return Contender(lambda: evaluate(ready.state), {"images": settings.evaluated})
+
+
+def _decode(settings: Settings) -> Contender:
+    """A thread a core, as photographs are read into the cache."""
+    encoded = bench_photos.jpegs(settings.photographs)
+
+    def call() -> None:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(lambda data: photos.decode(data, size=settings.size, name="photograph"), encoded))
+
+    return Contender(call, {"images": len(encoded)})
+
+
+MAKERS: dict[str, Callable[[Settings], Contender]] = {
+    "scratch step": _scratch_step,
+    "scratch forward": _scratch_forward,
+    "full step": _full_step,
+    "block5 step": _block5_step,
+    "cached block5 step": _cached_block5_step,
+    "frozen step": _frozen_step,
+    "forward": _forward,
+    "augmentation": _augmentation,
+    "epoch": _epoch,
+    "evaluation": _evaluation,
+    "decode": _decode,
+}

@@ -1,0 +1,127 @@
+"""What the benchmark times, as data: rows, their peers and bounds, and their goals."""
+
+from dataclasses import dataclass, replace
+
+WHO = {
+    "torch": "PyTorch",
+    "keras": "Keras on JAX",
+    "bound": "measured bound",
+    "ours": "tljax",
+    "uncached": "tljax, nothing compiled before",
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Sizes of a run. The defaults are the lecture's, on two CPU cores."""
+
+    size: int = 150  # side of the images
+    batch: int = 32  # of the scratch CNN, and of augmentation
+    vgg_batch: int = 8
+    width: float = 1.0  # VGG16: channels times this
+    dtype: str = "float32"
+    accelerated: bool = False  # PyTorch on the GPU, and compiled
+    matrix: int = 2048  # side of the matrices of the bound
+    photographs: int = 64  # to decode
+    evaluated: int = 256
+    epoch_steps: int = 8  # of the lecture's 100: a step costs what it costs
+    seconds: float = 0.5  # a round lasts at least so long
+
+
+CPU = Settings()
+GPU = replace(
+    CPU, batch=256, vgg_batch=256, dtype="bfloat16", accelerated=True, matrix=8192, evaluated=2048, epoch_steps=32
+)
+
+
+@dataclass(frozen=True)
+class Against:
+    """A peer or bound in the same run; `goal` is the least ratio of our rate to its rate, in `unit` a second."""
+
+    who: str  # a key of WHO
+    contender: str
+    goal: float | None = None
+    unit: str = "images"
+
+
+@dataclass(frozen=True)
+class Row:
+    """`ours` and each of `against` name contenders; with `fresh` each round of each is a process of its own."""
+
+    name: str
+    what: str
+    ours: str
+    against: tuple[Against, ...]
+    fresh: bool = False
+
+
+def _matrices(goal: float | None = None) -> Against:
+    return Against("bound", "matrix product", goal, unit="flops")
+
+
+ROWS = (
+    Row(
+        "full step",
+        "VGG16, all of it trains",
+        "full step",
+        (Against("torch", "full step", 1.0), _matrices()),
+    ),
+    Row("frozen step", "VGG16, the head trains", "frozen step", (Against("torch", "frozen step"), _matrices())),
+    Row(
+        "augmentation",
+        "rotation, shift, shear, zoom, flip, 1/255",
+        "augmentation",
+        (
+            Against("keras", "augmentation", 20.0),
+            Against("ours", "frozen step"),
+            Against("bound", "copy", unit="bytes"),
+        ),
+    ),
+    Row(
+        "block5 step",
+        "VGG16, block5 and the head train",
+        "block5 step",
+        (Against("torch", "block5 step", 1.1), _matrices()),
+    ),
+    Row(
+        "cached block5 step",
+        "the same from the prefix's activations",
+        "cached block5 step",
+        (Against("torch", "block5 step", 5.0), Against("ours", "block5 step")),
+    ),
+    Row("VGG16 forward", "logits of images", "forward", (Against("torch", "forward", 1.0), _matrices())),
+    Row(
+        "scratch step",
+        "the lecture's CNN, all of it trains",
+        "scratch step",
+        (Against("keras", "scratch step", 3.5), Against("torch", "scratch step", 1.1)),
+    ),
+    Row(
+        "epoch",
+        "rung 1 from decoded images: draw, augment, step",
+        "epoch",
+        (Against("ours", "scratch step", 0.95),),
+    ),
+    Row(
+        "evaluation",
+        "the scratch CNN over a validation set",
+        "evaluation",
+        (
+            Against("ours", "scratch forward"),
+            Against("torch", "evaluation"),
+            Against("keras", "evaluation"),
+        ),
+    ),
+    Row("decode", "JPEG of 500 x 375 to a square", "decode", (Against("keras", "decode"),)),
+    Row(
+        "first step",
+        "from a process's start to its first scratch step, compiled before",
+        "scratch step",
+        (
+            Against("uncached", "scratch step", unit="starts"),
+            Against("torch", "scratch step", unit="starts"),
+            Against("keras", "scratch step", unit="starts"),
+        ),
+        fresh=True,
+    ),
+)

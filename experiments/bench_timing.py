@@ -1,0 +1,111 @@
+"""Interleaved rounds and what they say; no dependency, so that a peer's process can import it too."""
+
+import math
+import os
+import resource
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+
+@dataclass(frozen=True)
+class Contender:
+    """`call` does its work once and returns when it is done; `work` is how much that is, by unit."""
+
+    call: Callable[[], object]
+    work: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """A contender in a race, here or in another process: `seconds(n)` is the mean of n calls in a row."""
+
+    seconds: Callable[[int], float]
+    work: dict[str, float]
+    once: bool = False  # a round is one call, and the first is a round too
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """Of the medians, and the lowest and highest of single rounds."""
+
+    value: float
+    low: float
+    high: float
+
+
+def timed(call: Callable[[], object], repeats: int) -> float:
+    """Mean seconds of so many calls in a row."""
+    started = time.perf_counter()
+    for _ in range(repeats):
+        call()
+    return (time.perf_counter() - started) / repeats
+
+
+def race(
+    entrants: Sequence[Entrant], *, rounds: int, seconds: float, deadline: float = math.inf
+) -> list[list[float]] | None:
+    """Seconds a call of each entrant in each round: A, B, A, B, ...
+
+    A round of one entrant lasts `seconds` or a call, whichever is longer; a warm-up and a trial go before. None where
+    `deadline` (of `time.monotonic`) passed before a round was over; later ones are left out then.
+    """
+    repeats = [_repeats(entrant, seconds) for entrant in entrants]
+    taken: list[list[float]] = [[] for _ in entrants]
+    for _ in range(rounds):
+        if time.monotonic() > deadline:
+            break
+        for times, entrant, count in zip(taken, entrants, repeats, strict=True):
+            times.append(entrant.seconds(count))
+    return taken if taken[0] else None
+
+
+def _repeats(entrant: Entrant, seconds: float) -> int:
+    if entrant.once:
+        return 1
+    entrant.seconds(1)  # compiles, fills caches
+    return max(1, min(1000, math.ceil(seconds / max(entrant.seconds(1), 1e-6))))
+
+
+def ratio(ours: Sequence[float], theirs: Sequence[float], *, work: float) -> Ratio:
+    """Our rate over theirs; `work` is ours in a call over theirs in a call."""
+    rounds = [work * b / a for a, b in zip(ours, theirs, strict=True)]
+    return Ratio(work * median(theirs) / median(ours), min(rounds), max(rounds))
+
+
+class Load:
+    """CPU that other processes use, in cores, from the making of this to `cores()`; None where /proc is absent."""
+
+    def __init__(self) -> None:
+        self._began, self._busy, self._own = time.monotonic(), _busy(), _own()
+
+    def cores(self) -> float | None:
+        busy, own = _busy(), _own()
+        if self._busy is None or busy is None:
+            return None
+        return max(0.0, (busy - self._busy - own + self._own) / (time.monotonic() - self._began))
+
+
+def _busy() -> float | None:
+    """CPU seconds of the whole machine since it started."""
+    try:
+        user, nice, system, _, _, *interrupts = Path("/proc/stat").read_text().splitlines()[0].split()[1:9]
+    except OSError:
+        return None
+    return sum(map(int, (user, nice, system, *interrupts))) / os.sysconf("SC_CLK_TCK")
+
+
+def _own() -> float:
+    """CPU seconds of this process and of its children, those that ended and those that live."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(x.ru_utime + x.ru_stime for x in used) + sum(map(_child_seconds, Path("/proc").glob("[0-9]*/stat")))
+
+
+def _child_seconds(stat: Path) -> float:
+    try:
+        fields = stat.read_text().rpartition(")")[2].split()
+    except OSError:  # it ended meanwhile
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") if int(fields[1]) == os.getpid() else 0.0

@@ -1,0 +1,148 @@
+"""The PyTorch contenders: the same networks and steps, channels last, written as its users write them.
+
+Runs in an environment with torch, which need not have JAX.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch  # pyright: ignore[reportMissingImports]
+from torch import nn  # pyright: ignore[reportMissingImports]
+from torch.nn.functional import binary_cross_entropy_with_logits  # pyright: ignore[reportMissingImports]
+
+from experiments import bench_photos
+from experiments.bench_rows import Settings
+from experiments.bench_timing import Contender
+
+_VGG16 = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
+
+
+def _scratch(settings: Settings) -> Any:
+    layers: list[Any] = []
+    for before, channels in zip((3, 32, 64, 128), (32, 64, 128, 128), strict=True):
+        layers += [nn.Conv2d(before, channels, 3), nn.ReLU(), nn.MaxPool2d(2)]
+    base = nn.Sequential(*layers)
+    return _placed(nn.Sequential(base, _head(base, settings, hidden=512, dropout=0.5)), settings)
+
+
+def _vgg(settings: Settings, *, trains: int) -> Any:
+    """VGG16 and the lecture's head; of the base the last `trains` of its five blocks train."""
+    blocks, before = [], 3
+    for convs, channels in _VGG16:
+        channels, layers = max(1, round(channels * settings.width)), []
+        for _ in range(convs):
+            layers += [nn.Conv2d(before, channels, 3, padding=1), nn.ReLU()]
+            before = channels
+        blocks.append(nn.Sequential(*layers, nn.MaxPool2d(2)))
+    for block in blocks[: len(blocks) - trains]:
+        block.requires_grad_(False)
+    base = nn.Sequential(*blocks)
+    return _placed(nn.Sequential(base, _head(base, settings, hidden=256, dropout=0.0)), settings)
+
+
+def _head(base: Any, settings: Settings, *, hidden: int, dropout: float) -> Any:
+    with torch.no_grad():
+        flat = base(torch.zeros(1, 3, settings.size, settings.size)).numel()
+    return nn.Sequential(nn.Flatten(), nn.Dropout(dropout), nn.Linear(flat, hidden), nn.ReLU(), nn.Linear(hidden, 1))
+
+
+def _device(settings: Settings) -> str:
+    return "cuda" if settings.accelerated and torch.cuda.is_available() else "cpu"
+
+
+def _placed(model: Any, settings: Settings) -> Any:
+    """On its device, channels last; compiled on a GPU."""
+    torch.backends.cudnn.benchmark = True
+    model = model.to(_device(settings), memory_format=torch.channels_last)
+    return torch.compile(model) if _device(settings) == "cuda" else model
+
+
+def _wait(settings: Settings) -> None:
+    if _device(settings) == "cuda":
+        torch.cuda.synchronize()
+
+
+def _cast(settings: Settings) -> Any:
+    """The forward pass computes in the dtype of the run; parameters stay float32."""
+    dtype = getattr(torch, settings.dtype)
+    return torch.autocast(_device(settings), dtype, enabled=settings.dtype != "float32")
+
+
+def _batch(settings: Settings, count: int) -> tuple[Any, Any]:
+    pixels, labels = bench_photos.images(count, settings.size)
+    images = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(_device(settings), torch.float32) / 255
+    return images.contiguous(memory_format=torch.channels_last), torch.from_numpy(labels)[:, None].float().to(
+        images.device
+    )
+
+
+def _step(model: Any, settings: Settings, count: int) -> Contender:
+    images, labels = _batch(settings, count)
+    trainable = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.RMSprop(trainable, lr=1e-4, alpha=0.9, eps=1e-7)
+    model.train()
+
+    def call() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        with _cast(settings):
+            logits = model(images)
+        binary_cross_entropy_with_logits(logits.float(), labels).backward()
+        optimizer.step()
+        _wait(settings)
+
+    return Contender(call, {"images": count})
+
+
+def _scratch_step(settings: Settings) -> Contender:
+    return _step(_scratch(settings), settings, settings.batch)
+
+
+def _full_step(settings: Settings) -> Contender:
+    return _step(_vgg(settings, trains=5), settings, settings.vgg_batch)
+
+
+def _block5_step(settings: Settings) -> Contender:
+    return _step(_vgg(settings, trains=1), settings, settings.vgg_batch)
+
+
+def _frozen_step(settings: Settings) -> Contender:
+    return _step(_vgg(settings, trains=0), settings, settings.vgg_batch)
+
+
+def _forward(settings: Settings) -> Contender:
+    model, (images, _) = _vgg(settings, trains=0).eval(), _batch(settings, settings.vgg_batch)
+
+    @torch.inference_mode()
+    def call() -> None:
+        with _cast(settings):
+            model(images)
+        _wait(settings)
+
+    return Contender(call, {"images": settings.vgg_batch})
+
+
+def _evaluation(settings: Settings) -> Contender:
+    """Mean loss and accuracy over float32 images already on the device."""
+    model, (images, labels) = _scratch(settings).eval(), _batch(settings, settings.evaluated)
+
+    @torch.inference_mode()
+    def call() -> None:
+        loss = correct = torch.zeros((), device=images.device)
+        for x, y in zip(images.split(settings.batch), labels.split(settings.batch), strict=True):
+            with _cast(settings):
+                logits = model(x).float()
+            loss = loss + binary_cross_entropy_with_logits(logits, y, reduction="sum")
+            correct = correct + ((logits > 0) == (y > 0)).sum()
+        torch.stack((loss, correct)).tolist()
+
+    return Contender(call, {"images": settings.evaluated})
+
+
+MAKERS: dict[str, Callable[[Settings], Contender]] = {
+    "scratch step": _scratch_step,
+    "full step": _full_step,
+    "block5 step": _block5_step,
+    "frozen step": _frozen_step,
+    "forward": _forward,
+    "evaluation": _evaluation,
+}

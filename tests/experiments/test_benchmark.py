@@ -1,0 +1,178 @@
+"""The benchmark's arithmetic by hand, its order, its missing peers, and a small run of the whole command."""
+
+import json
+import math
+import sys
+from dataclasses import replace
+
+import pytest
+
+from experiments import bench_race, bench_timing, benchmark
+from experiments.bench_child import Child, PeerError
+from experiments.bench_field import Field
+from experiments.bench_rows import CPU, GPU, ROWS, WHO, Against, Row
+from experiments.bench_timing import Entrant
+from tljax.errors import InputError
+from tljax.models import ops
+from tljax.report.benchmark import benchmark_table
+
+TINY = "size=48 batch=2 vgg_batch=2 width=0.0625 matrix=64 photographs=2 evaluated=3 epoch_steps=2 seconds=0.001"
+
+
+class Scripted:
+    """A field whose entrants take the seconds they are told to; it remembers who was called."""
+
+    def __init__(self, seconds, *, missing=()):
+        self.seconds, self.missing, self.order = {who: iter(times) for who, times in seconds.items()}, missing, []
+
+    def entrant(self, who, contender):
+        if who in self.missing:
+            raise PeerError("not installed")
+
+        def seconds(repeats):
+            self.order.append(who)
+            return next(self.seconds[who])
+
+        return Entrant(seconds, {"images": 8.0 if who == "ours" else 4.0})
+
+    def drop(self, who, contender):
+        self.order.append(f"drop {who}")
+
+
+ROW = Row("step", "a step", "step", (Against("torch", "step", 1.5), Against("keras", "step")))
+
+
+def only(row, field, **options):
+    (found,) = bench_race.measure((row,), replace(CPU, seconds=0.0), field, **{"rounds": 3, **options})
+    return found
+
+
+def test_a_ratio_is_of_medians_and_its_spread_of_rounds():
+    found = bench_timing.ratio([2.0, 1.0, 4.0], [6.0, 8.0, 4.0], work=0.5)
+    assert found == bench_timing.Ratio(value=0.5 * 6 / 2, low=0.5 * 4 / 4, high=0.5 * 8 / 1)
+
+
+def test_contenders_take_turns_after_a_warm_up_and_a_trial():
+    field = Scripted({"ours": [9, 9, 1, 2, 3], "torch": [9, 9, 4, 5, 9], "keras": [9, 9, 6, 6, 6]})
+    found = only(ROW, field)
+    assert field.order[:6] == ["ours"] * 2 + ["torch"] * 2 + ["keras"] * 2
+    assert field.order[6:15] == ["ours", "torch", "keras"] * 3
+    assert field.order[15:] == ["drop torch", "drop keras"]
+    assert found["seconds"] == 2
+    assert found["against"][0]["seconds"] == 5
+    # 8 images in 2 s against 4 in 5 s; rounds 1 to 4, 2 to 5 and 3 to 9
+    assert found["against"][0]["ratio"] == {"value": 5.0, "low": 5.0, "high": 8.0}
+
+
+def test_a_round_lasts_as_long_as_it_should():
+    counts = []
+
+    def seconds(repeats):
+        counts.append(repeats)
+        return 0.3
+
+    bench_timing.race([Entrant(seconds, {})], rounds=2, seconds=1.0)
+    assert counts == [1, 1, 4, 4]
+    bench_timing.race([Entrant(seconds, {}, once=True)], rounds=2, seconds=1.0)
+    assert counts[4:] == [1, 1]
+
+
+@pytest.mark.parametrize(("load", "met", "goal"), [(0.1, True, "1.5 met"), (0.9, None, "1.5 not judged (load)")])
+def test_a_goal_is_judged_where_the_machine_was_quiet(monkeypatch, load, met, goal):
+    monkeypatch.setattr(bench_timing.Load, "cores", lambda self: load)
+    found = only(ROW, Scripted({"ours": [1] * 5, "torch": [1] * 5, "keras": [1] * 5}))
+    assert [each["met"] for each in found["against"]] == [met, None]
+    assert goal in benchmark_table({"rows": [found]})
+
+
+def test_a_goal_that_is_missed_says_so(monkeypatch):
+    monkeypatch.setattr(bench_timing.Load, "cores", lambda self: None)
+    found = only(ROW, Scripted({"ours": [1] * 5, "torch": [0.7] * 5, "keras": [1] * 5}))
+    assert found["against"][0]["met"] is False
+    assert "1.40-1.40 (3)  1.5 missed" in benchmark_table({"rows": [found]})
+
+
+def test_a_missing_peer_is_a_line_of_the_table():
+    found = only(ROW, Scripted({"ours": [1] * 5, "torch": [1] * 5}, missing=("keras",)))
+    assert "ratio" in found["against"][0]
+    assert found["against"][1]["missing"] == "not installed"
+    assert "not installed" in benchmark_table({"rows": [found]}).splitlines()[2]
+
+
+def test_a_row_without_time_is_a_line_of_the_table():
+    found = only(ROW, Scripted({}), deadline=-math.inf)
+    assert [each["missing"] for each in found["against"]] == ["no time left"] * 2
+
+
+def test_peers_that_cannot_run_say_why(monkeypatch, tmp_path):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    absent, wrong = Field(CPU, torch_python=None), Field(CPU, torch_python=str(tmp_path / "python"))
+    with pytest.raises(PeerError, match=r"not installed; --torch-python PATH"):
+        absent.entrant("torch", "forward")
+    with pytest.raises(PeerError, match=r"^not installed$"):
+        absent.entrant("keras", "decode")
+    with pytest.raises(PeerError, match=r"python: No such file"):
+        wrong.entrant("torch", "forward")
+    for field in (absent, wrong):
+        field.close()
+
+
+def test_a_child_that_ends_or_fails_says_so_in_a_line():
+    gone, failing = Child(sys.executable, "bench_nothing"), Child(sys.executable, "bench_bounds")
+    with pytest.raises(PeerError, match="ended with status 1"):
+        gone.ask(make="copy", settings={})
+    with pytest.raises(PeerError, match="KeyError: 'no such'"):
+        failing.ask(make="no such", settings={})
+    for child in (gone, failing):
+        child.close()
+
+
+def test_every_row_names_contenders_that_exist():
+    from experiments import bench_bounds, bench_keras, bench_ours
+
+    makers = {"ours": bench_ours, "uncached": bench_ours, "bound": bench_bounds, "keras": bench_keras}
+    for row in ROWS:
+        assert row.ours in bench_ours.MAKERS
+        for each in row.against:
+            assert each.who in WHO
+            assert each.who == "torch" or each.contender in makers[each.who].MAKERS
+    assert (GPU.vgg_batch, GPU.dtype, GPU.size) == (256, "bfloat16", 150)
+
+
+@pytest.fixture
+def command(monkeypatch, in_a_hurry, tmp_path):
+    """Run the command, small, in this process; the folder of its files."""
+    monkeypatch.setattr(ops, "compiler_options", in_a_hurry)
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["benchmark", *words, "--out", str(tmp_path), "--quiet", "--rounds", "1"])
+        benchmark.main()
+        return tmp_path
+
+    return run
+
+
+def test_the_accelerator_s_rows_run_at_any_size(command, capsys):
+    """In bfloat16, with a child; PyTorch is not here."""
+    rows = "full step,augmentation,cached block5 step,evaluation,decode"
+    folder = command("gpu", "--json", "--rows", rows, "--torch-python", "/nowhere/python", "--set", *TINY.split())
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == json.loads((folder / "benchmark.json").read_text())
+    assert [row["name"] for row in printed["rows"]] == rows.split(",")
+    against = [each for row in printed["rows"] for each in row["against"]]
+    assert {each["who"] for each in against if "missing" in each} == {"torch"}
+    assert all(0 < each["ratio"]["value"] < math.inf for each in against if "ratio" in each)
+    assert (folder / "benchmark.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--rows", "full step,half step"), "--rows: expected some of .*; found 'half step'"),
+        (("--set", "size=0"), "--set: expected a positive number, found 'size=0'"),
+        (("--set", "dtype=float16"), "--set: expected NAME=VALUE with a name that has a number, found 'dtype=float16'"),
+    ],
+)
+def test_a_wrong_option_is_named(command, words, message):
+    with pytest.raises(InputError, match=message):
+        command(*words)
