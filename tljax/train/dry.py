@@ -1,0 +1,53 @@
+"""A stage's step from shapes alone: what there is to know of it before anything is computed."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+
+from tljax.config import Stage
+from tljax.optim import rules as rules_lib
+from tljax.optim import transform
+from tljax.train import devices, step
+
+_HYPER = ("lr", "dropout", "momentum", "weight_decay")
+
+
+@dataclass(frozen=True)
+class Dry:
+    """A stage, its module and the shapes it works on: `variables`, and a batch `x` that enters at the layer `start`.
+
+    Augmentation, and a prefix that has run before, are no part of it.
+    """
+
+    stage: Stage
+    module: Any
+    variables: dict[str, Any]
+    x: jax.ShapeDtypeStruct
+    start: str | None = None
+
+    def apply(self, variables: Any, x: Any, **options: Any) -> Any:
+        """As the module's, from the layer where the stage starts."""
+        return self.module.apply(variables, x, **options, **({} if self.start is None else {"start": self.start}))
+
+    def state(self) -> step.State:
+        """The shapes of the state before the first step."""
+        model_state = {name: tree for name, tree in self.variables.items() if name != "params"}
+        options = {"tx": self._tx(), "rules": self.stage.rules, "ema": self.stage.ema}
+        first = lambda params, rest: step.init_state(params, model_state=rest, **options)  # noqa: E731
+        return jax.eval_shape(first, self.variables["params"], model_state)
+
+    def trace(self, over: Mesh) -> Any:
+        """The step over these devices, traced: `.jaxpr`, and `.lower().compile()`."""
+        n, stage = self.x.shape[0], self.stage
+        keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), n))
+        batch = {"image": self.x, "label": jax.ShapeDtypeStruct((n,), jnp.int32), "key": keys}
+        hyper = {name: jax.ShapeDtypeStruct((), jnp.float32) for name in _HYPER}
+        # Balanced class weights are counted from the labels, which are not known here; they cost nothing.
+        train_step = step.make_train_step(apply=self.apply, tx=self._tx(), rules=stage.rules, ema=stage.ema)
+        return devices.jit_step(train_step, over).trace(self.state(), batch, hyper)
+
+    def _tx(self) -> Any:
+        return transform.make(self.stage.optimizer, self.stage.rules, rules_lib.flatten(self.variables["params"]))
