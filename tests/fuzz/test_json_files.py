@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 STRICT = settings(deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 SCORES = {"loss": 0.5, "accuracy": 0.75}
-RUNG = {"name": "frozen", "seed": 0, "epochs": 2, "train_images": 8, "validation": SCORES | {"count": 8}}
+COUNTS = {"epochs": 2, "trainable_params": 10, "total_params": 20, "seconds": 1.5, "images_per_second": 8.0}
+RUNG = {"name": "frozen", "seed": 0, "validation": SCORES | {"n": 8}} | COUNTS
 WHOLE = {
     "config": {"command": ["python"], "versions": {}},
     "results": {"data": {"source": "folder:x", "classes": ["a"]}, "environment": {}, "rungs": [RUNG]},
