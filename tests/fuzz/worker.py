@@ -62,6 +62,8 @@ def reader(kind: str):
 
         return lambda path: folder.listings(path, progress=False)
     if kind == "weights":
+        import h5py  # noqa: F401  # its own import starts `uname`: no case's doing
+
         from tljax import weights
 
         return weights.read
