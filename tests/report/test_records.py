@@ -33,6 +33,7 @@ def test_null_and_nan_are_nan(read):
     [
         ('{"rung": "a", "se', r"metrics\.jsonl: line 2: expected a JSON object"),
         ("7", r"line 2: expected a JSON object, found int"),
+        ("[" * 100_000, r"line 2: expected a JSON object: maximum recursion depth exceeded"),
         (line("a", 0, 1, 0.5).replace('"epoch"', '"step"'), r"line 2: 'epoch': expected a whole number"),
         (line("a", 0, 1, 0.5).replace('"train"', '"t"'), r"line 2: 'train': expected an object, found null"),
         (line("a", 0, 1, 0.5).replace("0.875", '"high"'), r"line 2: train: 'accuracy': expected a number"),

@@ -87,6 +87,12 @@ def test_rungs_keep_file_order_and_the_last_row_of_a_seed_counts(read):
         ('{"data": {},\n "rungs": [}', r"results\.json: line 2: expected JSON"),
         ("[]", r"results\.json: line 1: expected a JSON object, found list"),
         ("\xff", r"results\.json: expected UTF-8 text"),
+        ("[" * 100_000, r"results\.json: expected plain JSON, found numbers too long or nesting too deep"),
+        ("9" * 5000, r"results\.json: expected plain JSON, found numbers too long or nesting too deep"),
+        (
+            json.dumps({"data": {}, "rungs": [row("a", 0, 0.5, seconds=10**400)]}),
+            r"'seconds': expected a number, found",
+        ),
         ('{"data": {}}', r"results\.json: 'rungs': expected a list, found null"),
         ('{"data": {}, "rungs": [3]}', r"rungs\[0\]: expected an object, found int"),
         (

@@ -33,7 +33,7 @@ def read_metrics(path: Path) -> dict[str, dict[int, Series]]:
 def _record(line: bytes, *, where: str) -> tuple[str, int, int, dict[str, float]]:
     try:
         record = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{where}: expected a JSON object: {error}") from None
     if not isinstance(record, dict):
         raise InputError(f"{where}: expected a JSON object, found {type(record).__name__}")

@@ -38,6 +38,8 @@ def read_json(path: Path) -> dict:
         raise InputError(f"{path}: line {error.lineno}: expected JSON: {error.msg}") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: expected UTF-8 text: {error.reason} at byte {error.start}") from None
+    except (ValueError, RecursionError):  # integers of thousands of digits, lists in lists in lists
+        raise InputError(f"{path}: expected plain JSON, found numbers too long or nesting too deep") from None
     if not isinstance(value, dict):
         raise InputError(f"{path}: line 1: expected a JSON object, found {type(value).__name__}")
     return value
@@ -55,7 +57,10 @@ def number(record: dict, field: str, where: str) -> float:
     """record[field] as a float, null as NaN; InputError if it is absent or no number."""
     if field in record and record[field] is None:
         return math.nan
-    return float(typed(record, field, float | int, where))
+    try:
+        return float(typed(record, field, float | int, where))
+    except OverflowError:
+        raise InputError(f"{where}: '{field}': expected a number, found one too large") from None
 
 
 def read_results(path: Path) -> dict:

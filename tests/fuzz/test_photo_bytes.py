@@ -1,0 +1,94 @@
+"""Image files from a stranger: cut, flipped, renamed, glued together, or only claiming to be large."""
+
+import io
+import struct
+import zlib
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
+WIDE = 50_000
+STRICT = settings(deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+
+
+def encoded(form: str) -> bytes:
+    image = Image.radial_gradient("L").resize((24, 20)).convert("P" if form == "GIF" else "RGB")
+    image.save(stream := io.BytesIO(), form)
+    return stream.getvalue()
+
+
+WHOLE = {form: encoded(form) for form in FORMATS}
+
+
+def damaged(data: bytes, flips: list, cut: float | None) -> bytes:
+    """Bytes at fractions of the length replaced, the rest after `cut` left out."""
+    content = bytearray(data)
+    for at, value in flips:
+        content[int(at * (len(content) - 1))] ^= value
+    return bytes(content if cut is None else content[: int(cut * len(content))])
+
+
+fraction = st.floats(0, 1, allow_nan=False)
+flips = st.lists(st.tuples(fraction, st.integers(1, 255)), max_size=8)
+one = st.builds(damaged, st.sampled_from(list(WHOLE.values())), flips, st.none() | fraction)
+polyglot = st.builds(lambda a, b: a + b, one, one | st.binary(max_size=64))
+headed = st.builds(lambda form, tail: WHOLE[form][:16] + tail, st.sampled_from(FORMATS), st.binary(max_size=200))
+CONTENTS = one | polyglot | headed | st.binary(max_size=64)
+NAMES = st.sampled_from(["a.jpg", "a.png", "a.gif", "a.txt", "a"])
+
+
+def run(reading, folder, *, cases: int) -> None:
+    read = reading("photo")
+
+    @settings(
+        max_examples=cases, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+    )
+    @given(CONTENTS, NAMES)
+    def each(content, name):
+        path = folder / name
+        path.write_bytes(content)
+        read(path)
+
+    each()
+    print(read.counts)
+    assert min(read.counts.values()) > 0
+
+
+def test_damage(reading, tmp_path):
+    run(reading, tmp_path, cases=200)
+
+
+@pytest.mark.slow
+def test_much_damage(reading, tmp_path):
+    run(reading, tmp_path, cases=2000)
+
+
+def bomb(form: str) -> bytes:
+    """A small image whose header declares 50,000 x 50,000 pixels, or what the format's own limit leaves of that."""
+    content = bytearray(WHOLE[form])
+    if form == "PNG":
+        content[16:24] = struct.pack(">II", WIDE, WIDE)
+        content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    elif form == "BMP":
+        content[18:26] = struct.pack("<ii", WIDE, WIDE)
+    elif form == "GIF":
+        content[6:10] = struct.pack("<HH", WIDE, WIDE)
+    elif form == "JPEG":
+        at = content.index(b"\xff\xc0")
+        content[at + 5 : at + 9] = struct.pack(">HH", WIDE, WIDE)
+    else:
+        at = content.index(b"\x9d\x01\x2a")
+        content[at + 3 : at + 7] = struct.pack("<HH", 16383, 16383)
+    return bytes(content)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_bombs(reading, tmp_path, form):
+    path = tmp_path / "bomb.jpg"
+    path.write_bytes(bomb(form))
+    answer = reading("photo")(path)
+    assert answer["outcome"] == "refused"
+    assert form == "WEBP" or "2500000000 pixels" in answer["message"]  # Pillow's own refusal, before it decodes
