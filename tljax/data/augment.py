@@ -103,21 +103,23 @@ def warp(images, A, b):
     _, height, width, channels = images.shape
     row = jnp.arange(height, dtype=jnp.float32)[:, None]
     col = jnp.arange(width, dtype=jnp.float32)[None, :]
+    below, right = width * (height > 1), int(width > 1)  # steps to the next row and column of the flattened image
 
     def one(image, A, b):
         y = jnp.clip(A[0, 0] * row + A[0, 1] * col + b[0], 0, height - 1)
         x = jnp.clip(A[1, 0] * row + A[1, 1] * col + b[1], 0, width - 1)
-        top, left = jnp.floor(y).astype(jnp.int32), jnp.floor(x).astype(jnp.int32)
-        bottom, right = jnp.minimum(top + 1, height - 1), jnp.minimum(left + 1, width - 1)
+        # The last row is the lower one of its pair, with all the weight: no index needs to be cut off.
+        top = jnp.minimum(y.astype(jnp.int32), max(0, height - 2))
+        left = jnp.minimum(x.astype(jnp.int32), max(0, width - 2))
         down, across = (y - top)[..., None], (x - left)[..., None]
-        pixels = image.reshape(height * width, channels)
+        pixels, corner = image.reshape(height * width, channels), top * width + left
 
-        def at(r, c):
-            return pixels.at[r * width + c].get(mode="promise_in_bounds").astype(jnp.float32)
+        def at(step):
+            return pixels.at[corner + step].get(mode="promise_in_bounds").astype(jnp.float32)
 
-        above = (1 - across) * at(top, left) + across * at(top, right)
-        below = (1 - across) * at(bottom, left) + across * at(bottom, right)
-        return (1 - down) * above + down * below
+        upper = (1 - across) * at(0) + across * at(right)
+        lower = (1 - across) * at(below) + across * at(below + right)
+        return (1 - down) * upper + down * lower
 
     return jax.vmap(one)(images, A, b)
 
