@@ -96,10 +96,10 @@ def test_two_steps_are_gradient_descent_by_hand_for_every_rate():
     start = np.asarray(START["params"]["head"]["predictions"]["kernel"], np.float64)[:, 0]
     assert [(run.values["lr"], run.seed) for run in found.runs] == [(0.1, 0), (0.1, 1), (0.5, 0), (0.5, 1)]
     for run in found.runs:
-        w, b = start.copy(), 0.0
+        w, b, rate = start.copy(), 0.0, float(run.values["lr"])
         for _ in range(2):
             g = (1 / (1 + np.exp(-(x @ w + b))) - y) / 20
-            w, b = w - run.values["lr"] * g @ x, b - run.values["lr"] * g.sum()
+            w, b = w - rate * g @ x, b - rate * g.sum()
         last = run.state.params["head"]["predictions"]
         np.testing.assert_allclose(last["kernel"][:, 0], w, atol=1e-5)
         z = held @ w + b
@@ -164,8 +164,9 @@ def test_a_network_from_scratch_equals_single_runs():
     grid = {"augment_strength": [0.3, 1.0]}
     options = {"module": module, "variables": first.__getitem__, "inputs": read, "over": ONE}
     found = sweep(stage, **options, seeds=[0, 1], grid=grid)
-    for run in found.runs[1:3]:
-        assert_same(run, *alone(stage, run, module=module, variables=first[run.seed], read=read))
+    run = found.runs[1]
+    assert (run.seed, run.values) == (1, {"augment_strength": 0.3})
+    assert_same(run, *alone(stage, run, module=module, variables=first[1], read=read))
 
 
 def test_a_run_that_diverges_is_marked_and_spoils_no_other():
@@ -202,7 +203,7 @@ def test_why_a_sweep_does_not_fit(features):
     head = replace(STAGE, rules=HEAD_ONLY)
     assert fits_sweep(replace(head, lr="find"), ready) == "each seed finds a rate of its own"
     assert fits_sweep(replace(head, patience=2), ready) == "each seed stops at an epoch of its own"
-    assert "block1_conv1/kernel trains" in fits_sweep(STAGE, ready)
+    assert "block1_conv1/kernel trains" in str(fits_sweep(STAGE, ready))
 
 
 class Counted:
@@ -218,7 +219,7 @@ class Counted:
 
 @pytest.mark.parametrize(
     ("members", "count", "limit", "sizes"),
-    [(32, 1, 1000, [32]), (32, 1, 300, [32, 16]), (32, 4, 140, [32, 12, 8]), (3, 4, 200, [4]), (5, 1, 111, [5, 1])],
+    [(32, 1, 1000, [32]), (32, 1, 300, [32, 16]), (32, 4, 140, [32, 12]), (3, 4, 200, [4]), (5, 1, 111, [5, 1])],
 )
 def test_calls_are_as_large_as_fit(members, count, limit, sizes):
     tried = []

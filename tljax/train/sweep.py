@@ -66,7 +66,11 @@ def sweep(
 
 
 def fits_sweep(stage: Stage, ready: Ready) -> str | None:
-    """Why seeds of this stage are better run one after another; None where one program is the faster way."""
+    """Why seeds of this stage are better run one after another; None where one program is the faster way.
+
+    On CPU eight seeds of the network from scratch took 3.2 times as long in one program: convolutions with a kernel for
+    each seed become grouped ones. Heads took a quarter of the time.
+    """
     if stage.lr == "find":
         return "each seed finds a rate of its own"
     if stage.patience is not None:

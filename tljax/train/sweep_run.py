@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
 
@@ -124,7 +125,7 @@ def _first(stage: Stage, member: Member, trainable: dict[str, Any], tx: Any) -> 
     """Before the first step, in the host's memory; `params` are the trainable leaves, flat."""
     model_state = {name: tree for name, tree in member.variables.items() if name != "params"}
     averages = {} if stage.ema is None else dict(trainable)
-    state = State(np.int32(0), dict(trainable), model_state, tx.init(trainable), averages)
+    state = State(jnp.int32(0), dict(trainable), model_state, tx.init(trainable), averages)
     return jax.tree.map(np.asarray, state)
 
 
