@@ -1,0 +1,73 @@
+"""How many members fit into one compiled call: planned from the compiler's own count, before anything runs."""
+
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+
+from tljax.errors import InputError
+
+
+@dataclass(frozen=True)
+class SweepPlan:
+    """So many members, in calls of `size` each (the last may have fewer), over `devices`."""
+
+    members: int
+    size: int
+    devices: int
+    bytes: int  # of a call, on one device, by the compiler's count
+
+    @property
+    def calls(self) -> int:
+        """How often the program runs."""
+        return math.ceil(self.members / self.size)
+
+    def __str__(self) -> str:
+        calls = f"{self.calls} calls of {self.size}" if self.calls > 1 else "1 call"
+        where = f" over {self.devices} devices" if self.devices > 1 else ""
+        return f"{self.members} members in {calls}{where}, {self.bytes / 1e6:.0f} MB each"
+
+
+def planned(
+    compiled_for: Callable[[int], Any], *, members: int, devices: int, shared: int, most: int, limit: int
+) -> tuple[SweepPlan, Any]:
+    """The plan with the largest calls that fit into `limit` bytes of a device, and the program compiled for it.
+
+    `compiled_for(size)` compiles; `shared` are the bytes that do not grow with the members; a call has `most` at most.
+    InputError where not even one member a device fits.
+    """
+    size = _even(members, most=most, devices=devices)
+    while True:
+        compiled = compiled_for(size)
+        needed = _bytes(compiled)
+        if needed <= limit:
+            return SweepPlan(members, size, devices, needed), compiled
+        if size == devices:
+            raise InputError(f"sweep: one member needs {needed / 1e6:.0f} MB; {limit / 1e6:.0f} MB may be used")
+        each = max(1, needed - shared) * devices / size
+        fit = max(devices, int(0.95 * max(0, limit - shared) / each) * devices)
+        size = min(_even(members, most=fit, devices=devices), size - devices)
+
+
+def memory() -> int:
+    """Bytes of a device that a sweep may use: half of them."""
+    stats = jax.devices()[0].memory_stats()
+    if stats:
+        return stats["bytes_limit"] // 2
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // (2 * jax.local_device_count())
+
+
+def _even(members: int, *, most: int, devices: int) -> int:
+    """Members a call: calls of equal size, a multiple of the devices."""
+    most = max(devices, most // devices * devices)
+    calls = math.ceil(members / most)
+    return math.ceil(math.ceil(members / calls) / devices) * devices
+
+
+def _bytes(compiled: Any) -> int:
+    counted = compiled.memory_analysis()
+    held = counted.argument_size_in_bytes + counted.output_size_in_bytes - counted.alias_size_in_bytes
+    return held + counted.temp_size_in_bytes

@@ -1,0 +1,103 @@
+"""A whole stage of one member as a pure function, and of many as its `vmap`: steps, epochs, evaluation, logits."""
+
+import functools
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import jax
+import numpy as np
+from jax import Array
+from jax.sharding import Mesh
+
+from tljax.config import Stage
+from tljax.data.draws import example_keys
+from tljax.models import ops
+from tljax.optim import rules as rules_lib
+from tljax.optim import transform
+from tljax.optim.objective import balanced
+from tljax.train import devices, step
+from tljax.train.inputs import Inputs
+from tljax.train.step import State, averaged
+
+
+def make_stage(
+    stage: Stage, *, module: Any, inputs: Inputs, paths: list[str]
+) -> tuple[Any, Callable[..., tuple[State, Any, Any, Array]]]:
+    """`(tx, program)`; `program(state, given) -> (state, train sums [epochs], validation sums [epochs], logits)`.
+
+    The state's `params` are the trainable leaves alone, flat; `given["frozen"]` has the others. `given` is a tree of
+    `sweep_members`: what the member reads, in which order, at which values. `paths` are those of all parameters.
+    """
+    apply = functools.partial(module.apply, start=inputs.start)
+    tx = transform.make(stage.optimizer, stage.rules, paths)
+    objective = stage.objective
+    if objective.class_weights == "balanced":
+        labels = inputs.train.labels
+        objective = replace(objective, class_weights=balanced(labels, classes=int(labels.max()) + 1))
+    train_step = step.make_train_step(apply=apply, tx=tx, rules=stage.rules, objective=objective, ema=stage.ema)
+    eval_step = step.make_eval_step(apply=apply)
+
+    def program(state: State, given: dict[str, Any]) -> tuple[State, Any, Any, Array]:
+        root = jax.random.wrap_key_data(given["root"])
+
+        def whole(state: State) -> State:
+            return state.replace(params=rules_lib.merge(state.params, given["frozen"]))
+
+        def one_step(state: State, xs: tuple[dict[str, Array], dict[str, Array]]) -> Any:
+            draw, now = xs
+            augment_keys, dropout_keys = example_keys(root, draw["pass"], draw["example"])
+            image = inputs.augmented(given["pool"][draw["row"]], augment_keys, now["augment"])
+            batch = {"image": image, "label": draw["label"], "key": dropout_keys}
+            moved, metrics = train_step(whole(state), batch, now)
+            leaves = rules_lib.flatten(moved.params)
+            return moved.replace(params={path: leaves[path] for path in state.params}), metrics
+
+        def one_epoch(state: State, xs: Any) -> Any:
+            state, metrics = jax.lax.scan(one_step, state, xs)
+            return state, (_summed(metrics), evaluated(whole(state)))
+
+        def evaluated(state: State) -> Any:
+            def one_batch(_: None, held: dict[str, Array]) -> Any:
+                image = inputs.plain(given["held_pool"][held["row"]])
+                return None, eval_step(state, {"image": image, "label": held["label"], "mask": held["mask"]})
+
+            return _summed(jax.lax.scan(one_batch, None, given["held"])[1])
+
+        def logits(state: State) -> Array:
+            variables = {"params": averaged(state), **state.model_state}
+
+            def one_batch(_: None, held: dict[str, Array]) -> Any:
+                return None, apply(variables, inputs.plain(given["held_pool"][held["row"]]), train=False)[0]
+
+            found = jax.lax.scan(one_batch, None, given["held"])[1]
+            return found.reshape(-1, found.shape[-1])
+
+        state, (train, validation) = jax.lax.scan(one_epoch, state, (given["draws"], given["hyper"]))
+        return state, train, validation, logits(whole(state))
+
+    return tx, program
+
+
+def over_members(program: Callable[..., Any], axes: Any, over: Mesh) -> Any:
+    """The program of many members, split over the devices; `axes` says of each leaf of `given` 0, or None if shared."""
+    many = jax.vmap(program, in_axes=(0, axes))
+    return ops.jit(many, donate_argnums=0, out_shardings=devices.split_batch(over))
+
+
+def together(trees: list[Any]) -> tuple[list[Any], Any]:
+    """`(leaves, axes)` of equal trees: a leaf that all members have alike once and None, others a list and 0."""
+    leaves = [jax.tree.leaves(tree) for tree in trees]
+    columns = [list(column) for column in zip(*leaves, strict=True)]
+    alike = [_alike(column) for column in columns]
+    axes = jax.tree.unflatten(jax.tree.structure(trees[0]), [None if same else 0 for same in alike])
+    return [column[0] if same else column for column, same in zip(columns, alike, strict=True)], axes
+
+
+def _alike(column: list[Any]) -> bool:
+    first = column[0]
+    return all(leaf is first or np.array_equal(leaf, first) for leaf in column[1:])
+
+
+def _summed(metrics: Any) -> Any:
+    return jax.tree.map(lambda values: values.sum(axis=0), metrics)
