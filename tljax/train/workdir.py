@@ -17,7 +17,7 @@ from tljax.config import Stage
 from tljax.data import ImageSets
 from tljax.errors import InputError
 from tljax.models.build import Network
-from tljax.train import checkpoint
+from tljax.train import checkpoint, predictions
 from tljax.train.rung import Trained
 from tljax.train.step import averaged
 
@@ -55,6 +55,7 @@ class Workdir:
             "size": sets.train.images.shape[1],
             "train_images": len(sets.train.labels),
             "validation_images": len(sets.validation.labels),
+            **({"test_images": len(sets.test.labels)} if sets.test else {}),
             "skipped": list(sets.skipped),
         }
         named = {name: str(value) if isinstance(value, Path) else value for name, value in arguments.items()}
@@ -86,6 +87,7 @@ class Workdir:
             },
             metrics={name: last["validation"][name] for name in ("accuracy", "loss")},
         )
+        self._keep(rung, trained, seed=seed, sets=sets)
         history = trained.history
         self._results["rungs"].append(
             {
@@ -94,6 +96,7 @@ class Workdir:
                 "epochs": last["epoch"],
                 "train_images": len(sets.train.labels),
                 "validation": last["validation"],
+                **({"test": predictions.scores(trained.logits["test"], sets.test.labels)} if sets.test else {}),
                 "trainable_params": trained.trainable_params,
                 "total_params": trained.total_params,
                 "seconds": history.seconds,
@@ -104,13 +107,20 @@ class Workdir:
         )
         self._write("results.json", self._results)
 
+    def _keep(self, rung: str, trained: Trained, *, seed: int, sets: ImageSets) -> None:
+        """`predictions/RUNG-seedS.npz`, and `RUNG-seedS.test.npz` where there is a test split."""
+        for split, logits in trained.logits.items():
+            path = self.path / "predictions" / f"{rung}-seed{seed}{'.test' if split == 'test' else ''}.npz"
+            predictions.write(path, logits, split=getattr(sets, split), classes=sets.classes, digest=sets.digest)
+
     def _clear(self) -> None:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"--workdir: expected a folder that can be written, found {error}") from None
         # Checkpoints too: the steps in a folder of them must grow, and a new run starts at the first.
-        shutil.rmtree(self.path / "checkpoints", ignore_errors=True)
+        for folder in ("checkpoints", "predictions"):
+            shutil.rmtree(self.path / folder, ignore_errors=True)
         for old in [path for pattern in _OF_A_RUN for path in self.path.glob(pattern)]:
             old.unlink()
 
