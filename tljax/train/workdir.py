@@ -22,7 +22,15 @@ from tljax.train.rung import Trained
 from tljax.train.step import averaged
 
 _PACKAGES = ("tljax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "pillow")
-_OF_A_RUN = ("metrics.jsonl", "results.json", "report.html", "ladder.png", "curves_*.png")
+_OF_A_RUN = (
+    "metrics.jsonl",
+    "results.json",
+    "report.html",
+    "ladder.png",
+    "reliability.png",
+    "confusion.png",
+    "curves_*.png",
+)
 
 
 class Workdir:
@@ -87,7 +95,6 @@ class Workdir:
             },
             metrics={name: last["validation"][name] for name in ("accuracy", "loss")},
         )
-        self._keep(rung, trained, seed=seed, sets=sets)
         history = trained.history
         self._results["rungs"].append(
             {
@@ -96,7 +103,7 @@ class Workdir:
                 "epochs": last["epoch"],
                 "train_images": len(sets.train.labels),
                 "validation": last["validation"],
-                **({"test": predictions.scores(trained.logits["test"], sets.test.labels)} if sets.test else {}),
+                **self._keep(rung, trained, seed=seed, sets=sets),
                 "trainable_params": trained.trainable_params,
                 "total_params": trained.total_params,
                 "seconds": history.seconds,
@@ -107,11 +114,17 @@ class Workdir:
         )
         self._write("results.json", self._results)
 
-    def _keep(self, rung: str, trained: Trained, *, seed: int, sets: ImageSets) -> None:
-        """`predictions/RUNG-seedS.npz`, and `RUNG-seedS.test.npz` where there is a test split."""
+    def _keep(self, rung: str, trained: Trained, *, seed: int, sets: ImageSets) -> dict[str, dict[str, float]]:
+        """`predictions/RUNG-seedS.npz`, and `RUNG-seedS.test.npz` of a test split; returns each split's scores.
+
+        They are of the logits kept: in bfloat16 another program may round an image on the edge to the other side.
+        """
         for split, logits in trained.logits.items():
             path = self.path / "predictions" / f"{rung}-seed{seed}{'.test' if split == 'test' else ''}.npz"
             predictions.write(path, logits, split=getattr(sets, split), classes=sets.classes, digest=sets.digest)
+        return {
+            split: predictions.scores(logits, getattr(sets, split).labels) for split, logits in trained.logits.items()
+        }
 
     def _clear(self) -> None:
         try:
