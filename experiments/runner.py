@@ -58,7 +58,8 @@ def begin(
 def finish(workdir: Workdir) -> None:
     """Write the report; print the table and where the page is."""
     written = report.write_report(workdir.path)
-    print("\n" + report.text_table(report.read_results(workdir.path / "results.json")))
+    results = report.read_results(workdir.path / "results.json")
+    print("\n" + report.text_table(results, differences=report.differences(workdir.path)))
     print(f"\n{written[-1]}")
 
 

@@ -31,7 +31,8 @@ def test_one_class_list_for_all_splits(tmp_path, validation):
     assert found["train"].labels.tolist() == [0, 1]
     assert found["validation"].ids == (f"{validation}/bee/4.jpg", f"{validation}/dog/3.jpg")
     assert found["validation"].labels.tolist() == [0, 2]
-    assert set(found) == {"train", "validation"}
+    assert set(found) == {"train", "validation", "test"}
+    assert (found["test"].ids, found["test"].labels.tolist()) == (("test/eel/5.jpg",), [3])
     assert found["train"].labels.dtype == "int32"
 
 

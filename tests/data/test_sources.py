@@ -213,3 +213,27 @@ def test_real_photographs(real_images, tmp_path):
     assert np.bincount(sets.train.labels).tolist() == [450, 450]
     assert np.bincount(sets.validation.labels).tolist() == [500, 500]
     assert 60 < sets.train.images.mean() < 180
+
+
+@pytest.mark.parametrize("own_validation", [True, False])
+def test_a_test_folder_is_a_third_split(tmp_path, own_validation):
+    """Where we split, the test stays whole; without one there is none."""
+    assert loaded(pets(tmp_path)).test is None
+    root = plant(tmp_path / "pets", {"test/dog/9.png": png(9, 0, 0), "test/cat/8.png": png(8, 0, 0)})
+    if not own_validation:
+        (root / "validation/dog/1.png").unlink()
+        (root / "validation/dog").rmdir()
+        (root / "validation").rmdir()
+    sets = loaded(root, validation_fraction=0.5)
+    assert sets.test is not None
+    assert (sets.test.ids, sets.test.labels.tolist()) == (("test/cat/8.png", "test/dog/9.png"), [0, 1])
+    assert sets.test.images[:, 0, 0, 0].tolist() == [8, 9]
+    assert len(sets.train.ids) == (4 if own_validation else 2)
+
+
+@pytest.mark.parametrize(("level", "split"), [(2, "training"), (5, "validation")])
+def test_a_test_photograph_seen_before_is_refused(tmp_path, level, split):
+    root = plant(pets(tmp_path), {"test/cat/copy.png": png(level, 0, 0)})
+    with pytest.raises(InputError, match=f"1 test photographs have the same bytes as a {split} photograph"):
+        loaded(root)
+    assert len(loaded(root, allow_duplicates=True).test.ids) == 1

@@ -95,6 +95,7 @@ def test_a_prepared_set_with_its_own_splits(tmp_path, other):
 def test_validation_goes_before_test(tmp_path):
     sets = loaded(prepared(tmp_path, train=4, test=2, validation=3))
     assert sorted(levels(sets.validation)) == [6, 7, 8]
+    assert sorted(levels(sets.test)) == [4, 5]
 
 
 def test_a_set_of_one_split_is_split_by_us(tmp_path):

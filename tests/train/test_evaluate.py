@@ -67,7 +67,7 @@ def test_a_batch_that_does_not_divide_is_refused():
 @pytest.mark.parametrize(("count", "batch", "chunk"), [(1, 8, 4), (21, 8, 2), (64, 8, 4), (65, 8, 4)])
 def test_batches_hold_each_example_once_in_equal_shapes(monkeypatch, count, batch, chunk):
     monkeypatch.setattr(evaluate, "_CHUNK", chunk)
-    batches = evaluate._batches(count, batch)
+    batches = evaluate.batches_of(count, batch)
     assert len({rows.shape for rows, _ in batches}) == 1
     assert max(len(rows) for rows, _ in batches) <= chunk
     kept = np.concatenate([rows[mask == 1] for rows, mask in batches])

@@ -73,6 +73,7 @@ def untrained(monkeypatch):
         return State(jnp.int32(0), variables["params"], {}, None), loop.History()
 
     monkeypatch.setattr(rung.loop, "train_stage", train_stage)
+    monkeypatch.setattr(rung.predictions, "held_out", lambda state, **options: {})
     return caught
 
 

@@ -15,7 +15,7 @@ VALIDATION = ("validation", "val", "valid")
 
 
 def listings(root: pathlib.Path, *, progress: bool) -> tuple[tuple[str, ...], dict[str, Listing]]:
-    """(classes, {"train": ..., "validation": ...}); without a validation folder, everything is in "train".
+    """(classes, {"train", and maybe "validation", "test": ...}); without a validation folder, "train" has its part.
 
     The class list is made once over all splits, so a split that lacks a class keeps the labels of the others.
     """
@@ -34,15 +34,12 @@ def listings(root: pathlib.Path, *, progress: bool) -> tuple[tuple[str, ...], di
     return classes, {
         split: _listing(root, [(path, label[name]) for path, name in found[split]], progress=progress)
         for split in found
-        if split != "test"
+        if split != "test" or found[split]
     }
 
 
 def split_folders(root: pathlib.Path) -> dict[str, pathlib.Path]:
-    """{"train", and maybe "validation", "test": folder}; the root itself is "train" where it has no splits.
-
-    A test folder is only looked at for its classes.
-    """
+    """{"train", and maybe "validation", "test": folder}; the root itself is "train" where it has no splits."""
     validation = [name for name in VALIDATION if (root / name).is_dir()]
     if not (root / "train").is_dir():
         if validation:

@@ -24,7 +24,7 @@ class ImageSet:
 
 @dataclasses.dataclass(frozen=True)
 class ImageSets:
-    """Training and validation, with the class list they share."""
+    """Training, validation and maybe test, with the class list they share."""
 
     name: str  # the source string
     classes: tuple[str, ...]
@@ -32,6 +32,7 @@ class ImageSets:
     validation: ImageSet
     digest: str  # hex sha256 of what the images were made from, in order: names and places do not enter
     skipped: tuple[str, ...] = ()  # ids of corrupt photographs left out on request
+    test: ImageSet | None = None  # reported once, at the end; nothing is chosen on it
 
 
 def load(
@@ -72,9 +73,12 @@ def load(
     if len(classes) < 2:
         raise InputError(f"{source}: expected two or more classes, found {', '.join(classes) or 'none'}")
     if "validation" not in listings:
-        listings = splits.stratified(listings["train"], fraction=validation_fraction, seed=seed)
+        listings |= splits.stratified(listings["train"], fraction=validation_fraction, seed=seed)
     elif not allow_duplicates:
         splits.refuse_shared(listings["train"], listings["validation"])
+    if "test" in listings and not allow_duplicates:
+        for other, name in (("train", "training"), ("validation", "validation")):
+            splits.refuse_shared(listings[other], listings["test"], names=(name, "test"))
     return _decoded(source, classes, listings, size, store, skip_corrupt=skip_corrupt, progress=progress)
 
 
@@ -88,7 +92,7 @@ def _decoded(
     skip_corrupt: bool,
     progress: bool,
 ) -> ImageSets:
-    """Decodes both splits, or reads them from the cache, and answers for the corrupt photographs."""
+    """Decodes the splits, or reads them from the cache, and answers for the corrupt photographs."""
     sets, kept, corrupt = {}, {}, {}
     for split, listing in listings.items():
         images, bad = decoded_cache.decoded(listing, size=size, folder=store, progress=progress, name=split)
@@ -104,7 +108,7 @@ def _decoded(
             raise InputError(f"{source}: expected photographs for {split}, found none")
     content = {split: [listing.digests, listing.labels.tolist()] for split, listing in kept.items()}
     digest = photos.sha256(json.dumps([size, photos.FILTER, classes, content], sort_keys=True).encode())
-    return ImageSets(source, classes, sets["train"], sets["validation"], digest, tuple(corrupt))
+    return ImageSets(source, classes, sets["train"], sets["validation"], digest, tuple(corrupt), sets.get("test"))
 
 
 def _critters(source: str, *, size: int, store: pathlib.Path, seed: int, progress: bool) -> ImageSets:

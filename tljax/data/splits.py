@@ -24,7 +24,9 @@ def stratified(listing: Listing, *, fraction: float, seed: int) -> dict[str, Lis
     return {"train": listing.take(rest), "validation": listing.take(sorted(held))}
 
 
-def refuse_shared(training: Listing, validation: Listing) -> None:
+def refuse_shared(
+    training: Listing, validation: Listing, *, names: tuple[str, str] = ("training", "validation")
+) -> None:
     """InputError naming the photographs whose bytes are in both."""
     seen = dict(zip(training.digests, training.ids, strict=True))
     shared = [
@@ -35,7 +37,7 @@ def refuse_shared(training: Listing, validation: Listing) -> None:
     if shared:
         more = ", ..." if len(shared) > 3 else ""
         raise InputError(
-            f"{len(shared)} validation photographs have the same bytes as a training photograph: "
+            f"{len(shared)} {names[1]} photographs have the same bytes as a {names[0]} photograph: "
             f"{', '.join(shared[:3])}{more}; remove them, or pass allow_duplicates"
         )
 

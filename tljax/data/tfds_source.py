@@ -18,11 +18,11 @@ from tljax.data import cats_vs_dogs, photos
 from tljax.data.photos import Listing
 from tljax.errors import InputError
 
-VALIDATION = ("validation", "test")  # the first that is there
+VALIDATION = ("validation", "test")  # the first that is there; a second one is for the test
 
 
 def listings(name: str, *, data_dir: pathlib.Path | None, progress: bool) -> tuple[tuple[str, ...], dict[str, Listing]]:
-    """(classes, {"train": ..., "validation": ...}); without a validation or test split, "train" only.
+    """(classes, {"train", maybe "validation", "test": ...}); a test split alone is the validation.
 
     `name` is TFDS's: "set", "set/config" or "set:version". `data_dir` is by default TFDS's, `$TFDS_DATA_DIR`.
     cats_vs_dogs is prepared from its published archive where it is not there.
@@ -37,7 +37,7 @@ def listings(name: str, *, data_dir: pathlib.Path | None, progress: bool) -> tup
         raise InputError(f"tfds:{name}: {found}; {_how(name, folder)}")
     image, label, classes = _features(name, builder)
     validation = [split for split in VALIDATION if split in builder.info.splits]
-    splits = {"train": "train"} | ({"validation": validation[0]} if validation else {})
+    splits = {"train": "train"} | dict(zip(("validation", "test"), validation, strict=False))
     found = {}
     for ours, theirs in splits.items():
         records = _records(name, builder, theirs, image=image, folder=folder)

@@ -2,23 +2,37 @@
 
 from pathlib import Path
 
-from tljax.report import curves, ladder, page, records, table
+from tljax.report import confusion, curves, ladder, page, paired, predictions, records, reliability, sections, table
 from tljax.report.table import markdown_table, read_results, text_table
 
-__all__ = ["markdown_table", "read_results", "text_table", "write_report"]
+__all__ = ["differences", "markdown_table", "read_results", "text_table", "write_report"]
+
+
+def differences(workdir: Path) -> list[str]:
+    """A sentence on each pair of rungs worth comparing, for the tables; none where a run kept no predictions."""
+    results = table.read_results(Path(workdir) / "results.json")
+    split, judged, _ = predictions.held_out(Path(workdir), results)
+    return sections.difference_lines(results, judged, split=split)
 
 
 def write_report(workdir: Path) -> list[Path]:
-    """Draws `curves_<rung>.png` for each rung and `ladder.png`, writes `report.html`; returns their paths.
+    """Draws `curves_<rung>.png` for each rung, `ladder.png` and, where the run kept its predictions,
+    `reliability.png` and `confusion.png` of the best rung; writes `report.html`; returns their paths.
 
-    Reads `config.json`, `metrics.jsonl` and `results.json`; InputError, before anything is written, names the
-    file and line that is missing or garbled. A run that is not finished reports what it has.
+    Reads `config.json`, `metrics.jsonl`, `results.json` and `predictions/`; InputError, before anything is written,
+    names the file and line that is missing or garbled. A run that is not finished reports what it has.
     """
     workdir = Path(workdir)
     table.read_json(workdir / "config.json")
     results = table.read_results(workdir / "results.json")
     metrics = records.read_metrics(workdir / "metrics.jsonl")
+    split, judged, fitted_on = predictions.held_out(workdir, results)
     written = [curves.write_curves(rung, seeds, workdir=workdir) for rung, seeds in metrics.items()]
     if results["rungs"]:
         written.append(ladder.write_ladder(results, workdir=workdir))
+    if judged:
+        best = paired.best_rung(results, judged)
+        options = {"split": split, "workdir": workdir}
+        written.append(reliability.write_reliability(best, judged[best], fitted_on=fitted_on.get(best), **options))
+        written.append(confusion.write_confusion(best, judged[best], **options))
     return [*written, page.write_page(workdir)]

@@ -1,13 +1,13 @@
 """One self-contained HTML page about a run: no script, no request, readable on a phone and in the dark."""
 
-import base64
 import json
 import shlex
 from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
-from tljax.report import curves, records, style, table
+from tljax.report import curves, records, sections, style, table
+from tljax.report.predictions import held_out
 
 STYLE = """
 :root { color-scheme: light dark;
@@ -57,6 +57,7 @@ def write_page(workdir: Path) -> Path:
     config = table.read_json(workdir / "config.json")
     results = table.read_results(workdir / "results.json")
     metrics = records.read_metrics(workdir / "metrics.jsonl")
+    split, predictions, fitted_on = held_out(workdir, results)
     title = f"What each rung bought: {results['data'].get('source', 'unnamed data')}"
     body = [
         f"<h1>{escape(title)}</h1>",
@@ -65,11 +66,17 @@ def write_page(workdir: Path) -> Path:
         "<h2>The ladder</h2>",
         html_table(results),
         f'<p class="note">{escape(table.interval_note(results))}</p>',
-        _picture(workdir / "ladder.png", alt=_ladder_alt(results)),
+        sections.picture(workdir / "ladder.png", alt=_ladder_alt(results)),
+        *sections.differences_section(results, predictions, split=split),
         "<h2>Loss and accuracy against epoch</h2>",
         '<div class="pictures">',
-        *[_picture(workdir / curves.curves_name(rung), alt=_curves_alt(rung, metrics[rung])) for rung in metrics],
+        *[
+            sections.picture(workdir / curves.curves_name(rung), alt=_curves_alt(rung, metrics[rung]))
+            for rung in metrics
+        ],
         "</div>",
+        *sections.calibration_section(results, predictions, fitted_on=fitted_on, workdir=workdir),
+        *sections.confusion_section(results, predictions, workdir=workdir),
         *_details(config, results, metrics),
     ]
     # A folder's name may hold bytes that are no UTF-8; they arrive as lone surrogates.
@@ -98,16 +105,10 @@ def data_line(data: dict) -> str:
 
 
 def html_table(results: dict) -> str:
-    """The ladder; on a narrow screen each row becomes a list, labelled from `data-label`."""
-    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in table.COLUMNS)
-    rows = []
-    for name, *values in table.cells(results):
-        labelled = zip(table.COLUMNS[1:], values, strict=True)
-        cells = "".join(f'<td data-label="{escape(c)}"><span>{escape(v)}</span></td>' for c, v in labelled)
-        rows.append(f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>')
-    if not rows:
+    """The ladder, or that there is none yet."""
+    if not results["rungs"]:
         return "<p>No rung has finished yet.</p>"
-    return f"<table><thead><tr>{head}</tr></thead><tbody>\n" + "\n".join(rows) + "\n</tbody></table>"
+    return sections.html_table(table.columns(results), table.cells(results))
 
 
 def _document(title: str, body: Iterable[str]) -> str:
@@ -121,13 +122,6 @@ def _document(title: str, body: Iterable[str]) -> str:
     ]
     lines = ["<!DOCTYPE html>", '<html lang="en"><head>', *head, "</head><body>", *body, "</body></html>"]
     return "\n".join(line for line in lines if line) + "\n"
-
-
-def _picture(path: Path, *, alt: str) -> str:
-    if not path.is_file():
-        return ""
-    data = base64.b64encode(path.read_bytes()).decode()
-    return f'<img src="data:image/png;base64,{data}" alt="{escape(alt)}">'
 
 
 def _ladder_alt(results: dict) -> str:

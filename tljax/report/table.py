@@ -79,15 +79,21 @@ def by_rung(results: dict) -> dict[str, list[dict]]:
     return {name: [rows[seed] for seed in sorted(rows)] for name, rows in rungs.items()}
 
 
-def accuracy(rows: Sequence[dict]) -> tuple[float, stats.Interval | None]:
-    """Mean validation accuracy of one rung's rows and its interval, as fractions."""
-    values = [row["validation"]["accuracy"] for row in rows]
-    return stats.mean(values), stats.accuracy_interval(values, images=rows[0]["validation"]["n"])
+def accuracy(rows: Sequence[dict], *, split: str = "validation") -> tuple[float, stats.Interval | None]:
+    """Mean accuracy of one rung's rows on a split and its interval, as fractions."""
+    values = [row[split]["accuracy"] for row in rows]
+    return stats.mean(values), stats.accuracy_interval(values, images=rows[0][split]["n"])
+
+
+def columns(results: dict) -> tuple[str, ...]:
+    """COLUMNS, and one for the test split where a run has one."""
+    return COLUMNS + (("test accuracy",) if any("test" in row for row in results["rungs"]) else ())
 
 
 def cells(results: dict) -> list[tuple[str, ...]]:
-    """One tuple of texts per rung, in the order of COLUMNS; means over the rung's seeds."""
-    return [_cells(name, rows) for name, rows in by_rung(results).items()]
+    """One tuple of texts per rung, in the order of `columns`; means over the rung's seeds."""
+    tested = len(columns(results)) > len(COLUMNS)
+    return [(*_cells(name, rows), *([_tested(rows)] if tested else [])) for name, rows in by_rung(results).items()]
 
 
 def interval_text(interval: stats.Interval | None) -> str:
@@ -107,18 +113,22 @@ def interval_note(results: dict) -> str:
     return "\n".join(text for over, text in notes.items() if over in found)
 
 
-def markdown_table(results: dict) -> str:
-    """The ladder as a Markdown table and, below it, what its intervals are."""
+def markdown_table(results: dict, *, differences: Sequence[str] = ()) -> str:
+    """The ladder as a Markdown table and, below it, what its intervals are, and sentences on differences as a list."""
     rows = [tuple(_markdown(cell) for cell in row) for row in cells(results)]
-    rule = [":--"] + ["--:"] * (len(COLUMNS) - 1)
-    lines = ["| " + " | ".join(row) + " |" for row in (COLUMNS, rule, *rows)]
-    return "\n".join([*lines, "", interval_note(results)]).rstrip() + "\n"
+    rule = [":--"] + ["--:"] * (len(columns(results)) - 1)
+    lines = ["| " + " | ".join(row) + " |" for row in (columns(results), rule, *rows)]
+    text = "\n".join([*lines, "", interval_note(results)]).rstrip() + "\n"
+    return text + "".join(
+        ["\n**Differences**\n\n", *[f"- {_markdown(line)}\n" for line in differences]] if differences else []
+    )
 
 
-def text_table(results: dict) -> str:
-    """The ladder aligned for a terminal: names to the left, numbers to the right."""
-    head = [column.replace(" parameters", "").replace("validation ", "val. ") for column in COLUMNS]
-    return "\n".join([aligned(head, cells(results)), interval_note(results)]).rstrip() + "\n"
+def text_table(results: dict, *, differences: Sequence[str] = ()) -> str:
+    """The ladder aligned for a terminal, names to the left, numbers to the right; below it sentences on differences."""
+    head = [column.replace(" parameters", "").replace("validation ", "val. ") for column in columns(results)]
+    text = "\n".join([aligned(head, cells(results)), interval_note(results)]).rstrip() + "\n"
+    return text + "".join(["\nDifferences\n", *[f"  {line}\n" for line in differences]] if differences else [])
 
 
 def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -148,6 +158,13 @@ def _cells(name: str, rows: Sequence[dict]) -> tuple[str, ...]:
     )
 
 
+def _tested(rows: Sequence[dict]) -> str:
+    if not all("test" in row for row in rows):
+        return "not tested"
+    average, interval = accuracy(rows, split="test")
+    return f"{percent(average)} ({interval_text(interval)})"
+
+
 def _span(rows: Sequence[dict], field: str) -> str:
     low, high = min(row[field] for row in rows), max(row[field] for row in rows)
     return f"{low:,}" if low == high else f"{low:,}-{high:,}"
@@ -167,10 +184,15 @@ def _checked(row: object, where: str) -> dict:
     where = f"{where} ({typed(row, 'name', str, where)}, seed {typed(row, 'seed', int, where)})"
     for field in ("epochs", "trainable_params", "total_params"):
         typed(row, field, int, where)
-    validation = typed(row, "validation", dict, where)
-    typed(validation, "n", int, f"{where}: validation")
-    scores = {field: number(validation, field, f"{where}: validation") for field in ("accuracy", "loss")}
-    if scores["accuracy"] < 0 or scores["accuracy"] > 1:
-        raise InputError(f"{where}: validation: 'accuracy': expected 0 to 1, found {scores['accuracy']}")
+    splits = {split: _scores(row, split, where) for split in ("validation", *(["test"] if "test" in row else []))}
     measured = {field: number(row, field, where) for field in ("seconds", "images_per_second")}
-    return row | measured | {"validation": validation | scores}
+    return row | measured | splits
+
+
+def _scores(row: dict, split: str, where: str) -> dict:
+    told = typed(row, split, dict, where)
+    typed(told, "n", int, f"{where}: {split}")
+    scores = {field: number(told, field, f"{where}: {split}") for field in ("accuracy", "loss")}
+    if scores["accuracy"] < 0 or scores["accuracy"] > 1:
+        raise InputError(f"{where}: {split}: 'accuracy': expected 0 to 1, found {scores['accuracy']}")
+    return told | scores

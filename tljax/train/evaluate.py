@@ -32,7 +32,7 @@ def make_evaluate(
     """
     devices.check_batch(batch_size, over)
     program = ops.jit(_program(make_eval_step(apply=apply), prepare))
-    batches = _batches(len(examples), batch_size)
+    batches = batches_of(len(examples), batch_size)
     resident = fits(examples.inputs)
 
     def pools() -> Iterator[tuple[Array, np.ndarray]]:
@@ -63,7 +63,7 @@ def _program(eval_step: Callable[..., Any], prepare: Callable[[Array], Array]) -
     return program
 
 
-def _batches(count: int, batch_size: int) -> list[tuple[np.ndarray, np.ndarray]]:
+def batches_of(count: int, batch_size: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """`(example numbers, mask)` `[batches, batch_size]`, equal shapes, padding with example 0 and mask 0."""
     chunks = math.ceil(count / (batch_size * _CHUNK))
     batches = math.ceil(count / (batch_size * chunks))

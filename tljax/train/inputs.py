@@ -36,6 +36,7 @@ class Inputs:
     augmented: Callable[..., Array]
     plain: Callable[[Array], Array]
     start: str | None = None
+    test: Examples | None = None  # nothing is chosen on it
 
 
 def from_images(sets: ImageSets, *, augment: Augment | None, preprocess: Preprocess) -> Inputs:
@@ -47,7 +48,8 @@ def from_images(sets: ImageSets, *, augment: Augment | None, preprocess: Preproc
         return preprocess(augment_batch(images, keys=keys, ranges=augment, strength=strength))
 
     train, validation = (Examples(split.images, split.labels) for split in (sets.train, sets.validation))
-    return Inputs(train, validation, augmented, preprocess)
+    test = Examples(sets.test.images, sets.test.labels) if sets.test else None
+    return Inputs(train, validation, augmented, preprocess, test=test)
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,8 @@ def from_prefix(sets: ImageSets, prefix: Prefix, *, store: Path, progress: bool 
     """Activations of the prefix, kept in the HDF5 file `store`, where a later run finds them."""
     train = Examples(_activations(sets, prefix, "train", store, progress), sets.train.labels, views=prefix.views)
     validation = Examples(_activations(sets, prefix, "validation", store, progress), sets.validation.labels)
-    return Inputs(train, validation, _as_float, _as_float, start=vgg.following(prefix.stop))
+    test = Examples(_activations(sets, prefix, "test", store, progress), sets.test.labels) if sets.test else None
+    return Inputs(train, validation, _as_float, _as_float, start=vgg.following(prefix.stop), test=test)
 
 
 def _as_float(batch: Array, keys: Array | None = None, strength: Array | float = 1.0) -> Array:

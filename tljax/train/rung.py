@@ -1,12 +1,13 @@
 """One rung of the ladder: a stage and a network, on photographs, from a base or from the rung before."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from tljax.config import Stage
 from tljax.data import ImageSets
@@ -16,7 +17,7 @@ from tljax.models import build, vgg
 from tljax.models.build import Network
 from tljax.models.heads import Classifier
 from tljax.optim import rules as rules_lib
-from tljax.train import inputs, loop, lr_finder
+from tljax.train import inputs, loop, lr_finder, predictions
 from tljax.train.features import longest_frozen_prefix
 from tljax.train.step import State, averaged
 from tljax.weights import Weights, merge
@@ -32,6 +33,7 @@ class Trained:
     preprocess: Preprocess
     trainable_params: int
     total_params: int
+    logits: dict[str, np.ndarray] = field(default_factory=dict)  # held-out split -> `[N, outputs]` float32
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,8 @@ def run(
     )
     trainable, frozen = rules_lib.split(state.params, stage.rules)
     trained, total = _count(trainable), _count(trainable) + _count(frozen)
-    return Trained(state, history, ready.network, ready.preprocess, trained, total)
+    said = predictions.held_out(state, module=ready.module, inputs=ready.inputs, batch_size=stage.batch_size)
+    return Trained(state, history, ready.network, ready.preprocess, trained, total, said)
 
 
 def _inputs(

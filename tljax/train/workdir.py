@@ -17,12 +17,20 @@ from tljax.config import Stage
 from tljax.data import ImageSets
 from tljax.errors import InputError
 from tljax.models.build import Network
-from tljax.train import checkpoint
+from tljax.train import checkpoint, predictions
 from tljax.train.rung import Trained
 from tljax.train.step import averaged
 
 _PACKAGES = ("tljax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "pillow")
-_OF_A_RUN = ("metrics.jsonl", "results.json", "report.html", "ladder.png", "curves_*.png")
+_OF_A_RUN = (
+    "metrics.jsonl",
+    "results.json",
+    "report.html",
+    "ladder.png",
+    "reliability.png",
+    "confusion.png",
+    "curves_*.png",
+)
 
 
 class Workdir:
@@ -55,6 +63,7 @@ class Workdir:
             "size": sets.train.images.shape[1],
             "train_images": len(sets.train.labels),
             "validation_images": len(sets.validation.labels),
+            **({"test_images": len(sets.test.labels)} if sets.test else {}),
             "skipped": list(sets.skipped),
         }
         named = {name: str(value) if isinstance(value, Path) else value for name, value in arguments.items()}
@@ -94,6 +103,7 @@ class Workdir:
                 "epochs": last["epoch"],
                 "train_images": len(sets.train.labels),
                 "validation": last["validation"],
+                **self._keep(rung, trained, seed=seed, sets=sets),
                 "trainable_params": trained.trainable_params,
                 "total_params": trained.total_params,
                 "seconds": history.seconds,
@@ -104,13 +114,26 @@ class Workdir:
         )
         self._write("results.json", self._results)
 
+    def _keep(self, rung: str, trained: Trained, *, seed: int, sets: ImageSets) -> dict[str, dict[str, float]]:
+        """`predictions/RUNG-seedS.npz`, and `RUNG-seedS.test.npz` of a test split; returns each split's scores.
+
+        They are of the logits kept: in bfloat16 another program may round an image on the edge to the other side.
+        """
+        for split, logits in trained.logits.items():
+            path = self.path / "predictions" / f"{rung}-seed{seed}{'.test' if split == 'test' else ''}.npz"
+            predictions.write(path, logits, split=getattr(sets, split), classes=sets.classes, digest=sets.digest)
+        return {
+            split: predictions.scores(logits, getattr(sets, split).labels) for split, logits in trained.logits.items()
+        }
+
     def _clear(self) -> None:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"--workdir: expected a folder that can be written, found {error}") from None
         # Checkpoints too: the steps in a folder of them must grow, and a new run starts at the first.
-        shutil.rmtree(self.path / "checkpoints", ignore_errors=True)
+        for folder in ("checkpoints", "predictions"):
+            shutil.rmtree(self.path / folder, ignore_errors=True)
         for old in [path for pattern in _OF_A_RUN for path in self.path.glob(pattern)]:
             old.unlink()
 

@@ -1,0 +1,89 @@
+"""What a trained classifier said of each held-out photograph: logits, kept beside the run."""
+
+import io
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax import Array
+from jax.sharding import Mesh
+
+from tljax.data import ImageSet
+from tljax.models import ops
+from tljax.train import devices
+from tljax.train.evaluate import batches_of
+from tljax.train.feed import Examples, feed, fits
+from tljax.train.inputs import Inputs
+from tljax.train.step import State, averaged
+
+
+def held_out(state: State, *, module: Any, inputs: Inputs, batch_size: int) -> dict[str, np.ndarray]:
+    """{"validation", and "test" where there is one: logits `[N, outputs]` float32}, in the order of the examples.
+
+    Where the state has averages, theirs. `batch_size` is the stage's: the batches are those of the evaluation.
+    """
+    over = devices.mesh_for(batch_size)
+    size = max(batch_size, 32 * over.size)
+    splits = {"validation": inputs.validation} | ({"test": inputs.test} if inputs.test else {})
+    program = ops.jit(_program(module, inputs))
+    state = devices.put(state.replace(opt_state=None), devices.replicated(over))
+    return {
+        split: np.concatenate(list(_parts(program, state, examples, size, over)))[: len(examples)]
+        for split, examples in splits.items()
+    }
+
+
+def scores(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """{"accuracy", "loss", "n"} of stored logits, as an evaluation has them; in float64."""
+    both = two_sided(logits).astype(np.float64)
+    log_sum = np.logaddexp.reduce(both, axis=1)
+    losses = log_sum - both[np.arange(len(labels)), labels]
+    right = both.argmax(1) == labels
+    return {"accuracy": float(right.mean()), "loss": float(losses.mean()), "n": len(labels)}
+
+
+def two_sided(logits: np.ndarray) -> np.ndarray:
+    """`[..., classes]`: a single output z, of a sigmoid, is a softmax over (0, z)."""
+    return logits if logits.shape[-1] > 1 else np.concatenate([np.zeros_like(logits), logits], axis=-1)
+
+
+def write(path: Path, logits: np.ndarray, *, split: ImageSet, classes: tuple[str, ...], digest: str) -> Path:
+    """One split as .npz, readable without pickle: logits, labels, ids, classes, data digest. Whole or not at all."""
+    data = io.BytesIO()
+    np.savez(
+        data,
+        logits=np.asarray(logits, np.float32),
+        labels=np.asarray(split.labels, np.int32),
+        ids=np.array(split.ids, dtype=np.str_),
+        classes=np.array(classes, dtype=np.str_),
+        digest=np.array(digest, dtype=np.str_),
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.part")
+    temporary.write_bytes(data.getvalue())
+    os.replace(temporary, path)
+    return path
+
+
+def _parts(program: Any, state: State, examples: Examples, size: int, over: Mesh) -> Iterable[np.ndarray]:
+    """Logits `[rows, outputs]` of each compiled call, the last one with its padding."""
+    rows = (chunk for chunk, _ in batches_of(len(examples), size))
+    split = devices.split_batch(over, axis=1)
+    for pool, wanted in feed(examples.inputs, rows, over=over, resident=fits(examples.inputs)):
+        logits = np.asarray(program(state, pool, jax.device_put(wanted, split)), np.float32)
+        yield logits.reshape(-1, logits.shape[-1])
+
+
+def _program(module: Any, inputs: Inputs) -> Any:
+    def program(state: State, pool: Array, rows: Array) -> Array:
+        variables = {"params": averaged(state), **state.model_state}
+
+        def body(_: None, wanted: Array) -> tuple[None, Array]:
+            return None, module.apply(variables, inputs.plain(pool[wanted]), start=inputs.start, train=False)[0]
+
+        return jax.lax.scan(body, None, rows)[1]
+
+    return program
