@@ -154,6 +154,7 @@ def test_the_first_head_of_a_seed_is_the_one_that_init_draws(features):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), first(7)["params"]["head"], expected)
 
 
+@pytest.mark.slow
 def test_a_network_from_scratch_equals_single_runs():
     """Augmentation at two strengths, dropout, a schedule, and batch order by seed."""
     sets = photographs(size=32)
