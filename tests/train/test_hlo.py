@@ -18,7 +18,9 @@ CONVOLUTION = """
 SENT = """
   %a = (f32[64]{0}, f32[]) all-reduce(%g, %l), replica_groups={}, to_apply=%sum
   %b = bf16[8]{0} all-reduce-start(%h), to_apply=%sum
-  %c = f32[16,2]{1,0} all-gather(%i), dimensions={0}
+  %c = bf16[8]{0} all-reduce-done(%b)
+  %d = (f32[2,2]{1,0}, f32[16,2]{1,0}) all-gather-start(%i), dimensions={0}
+  %e = f32[16,2]{1,0} all-gather-done(%d)
 """
 
 
