@@ -1,18 +1,17 @@
 """What the compiled step really trains and costs, against the least that what it trains can cost."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
-import numpy as np
+from jax.extend.core import Literal
 from jax.sharding import Mesh
 
-from tljax.errors import InputError
 from tljax.optim import rules as rules_lib
-from tljax.train import hlo, least
+from tljax.train import frozen, hlo, least
 from tljax.train.dry import Dry
+from tljax.train.step import State
 
 _METRICS = 8  # bytes of what a step reduces besides gradients: the loss and the number correct
 
@@ -38,8 +37,10 @@ class Audit:
     and `dot` instructions in the optimised program, counted here. Both against the same formula over layers, which has
     products alone. On CPU an image smaller than the kernel is convolved as a matrix product that multiplies its padding
     too; that is above the least. `temporary` from `memory_analysis`; `reduced` the results of all-reduces, and
-    `exchanged` those of any other collective, from the program's text; `optimizer` from the state. `moved` names leaves
-    that the rules freeze and the step does not hand through as they are, `idle` those they train and it does.
+    `exchanged` those of any other collective, from the program's text; `optimizer` from the state.
+
+    `held` names what the rules freeze, `moved` what of it the step does not hand through as it is; `trainable` what
+    they train, `idle` what of it the images have no influence on (clipping by a common norm gives them some).
     """
 
     stage: str
@@ -50,25 +51,24 @@ class Audit:
     reduced: Cost
     exchanged: Cost
     optimizer: Cost
-    frozen_leaves: int
-    trainable_leaves: int
+    held: tuple[str, ...]
+    trainable: tuple[str, ...]
     moved: tuple[str, ...]
     idle: tuple[str, ...]
 
 
 def audit(dry: Dry, over: Mesh) -> Audit:
     """Trace and compile the step once, from shapes; nothing is computed."""
-    traced = dry.trace(over)
+    traced, state, rules = dry.trace(over), dry.state(), dry.stage.rules
     # Fewer optimisations of machine code alone: the program that is read is the same to the last instruction.
     quick = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
     compiled = traced.lower().compile(quick)
     text, memory = compiled.as_text(), compiled.memory_analysis()
-    trainable, frozen = rules_lib.split(dry.variables["params"], dry.stage.rules)
+    trainable, _ = rules_lib.split(state.params, rules)
     run = least.layers(replace(dry, x=_part(dry.x, over)))
     work = least.flops(run, tuple(trainable))
     sent = hlo.collective_bytes(text)
     gradients = _nbytes(trainable) + _METRICS if over.size > 1 else 0
-    through = _handed_through(traced, dry.state())
     return Audit(
         stage=dry.stage.name,
         devices=over.size,
@@ -77,51 +77,24 @@ def audit(dry: Dry, over: Mesh) -> Audit:
         temporary=Cost(memory.temp_size_in_bytes if memory else math.nan, least.temporary_bytes(run, trainable)),
         reduced=Cost(sent.pop("all-reduce", 0), gradients),
         exchanged=Cost(sum(sent.values()), 0),
-        optimizer=Cost(_nbytes(dry.state().opt_state), least.optimizer_bytes(dry.stage.optimizer, trainable)),
-        frozen_leaves=len(frozen),
-        trainable_leaves=len(trainable),
-        moved=tuple(path for path in frozen if path not in through),
-        idle=tuple(path for path in trainable if path in through),
+        optimizer=Cost(_nbytes(state.opt_state), least.optimizer_bytes(dry.stage.optimizer, trainable)),
+        held=tuple(frozen.held(frozen.variables(state), rules)),
+        trainable=tuple(trainable),
+        moved=tuple(frozen.moving(traced, state, rules)),
+        idle=_idle(traced, state, rules),
     )
 
 
-def refuse_moved(name: str, rules: rules_lib.Rules, *, before: Mapping[str, Any], after: Any) -> None:
-    """InputError naming a leaf that the rules of stage `name` freeze and whose bits have changed.
-
-    `before` is `{"params", ...}` as the stage found it, `after` its state. Statistics of frozen layers count as frozen.
-    """
-    old, new = before["params"], rules_lib.flatten(after.params)
-    _, frozen = rules_lib.split(old, rules)
-    still = rules_lib.frozen_layers(old, rules)
-    pairs = {f"params/{path}": (leaf, new[path]) for path, leaf in frozen.items()}
-    for kind, tree in after.model_state.items():
-        statistics = rules_lib.flatten(before[kind])
-        for path, leaf in rules_lib.flatten(tree).items():
-            if path.rpartition("/")[0] in still:
-                pairs[f"{kind}/{path}"] = (statistics[path], leaf)
-    for path, (was, now) in pairs.items():
-        if not _same_bits(was, now):
-            raise InputError(f"stage {name!r}: its rules freeze {path!r}, but its first steps have changed it")
-
-
-def _same_bits(a: Any, b: Any) -> bool:
-    """One leaf at a time comes to the host; on CPU not even that is a copy."""
-    a, b = (np.ascontiguousarray(jax.device_get(x)) for x in (a, b))
-    return a.shape == b.shape and a.dtype == b.dtype and np.array_equal(a.view(np.uint8), b.view(np.uint8))
-
-
-def _handed_through(traced: Any, state: Any) -> set[str]:
-    """Parameters whose output is their input itself: the same bits whatever the data, without running anything."""
+def _idle(traced: Any, state: State, rules: rules_lib.Rules) -> tuple[str, ...]:
+    """Trainable leaves that no path through the program connects with the images, the first input after the state."""
     program = traced.jaxpr.jaxpr
-    places = [path for path, _ in jax.tree_util.tree_leaves_with_path(state)]
-    same = [a is b for a, b in zip(program.invars[: len(places)], program.outvars[: len(places)], strict=True)]
-    prefix = ".params/"
-    names = [jax.tree_util.keystr(path, simple=True, separator="/") for path in places]
-    return {_path(name) for name, kept in zip(names, same, strict=True) if kept and name.startswith(prefix[1:])}
-
-
-def _path(name: str) -> str:
-    return name.partition("/")[2]
+    reached = {program.invars[jax.tree.structure(state).num_leaves]}
+    for equation in program.eqns:
+        if any(not isinstance(v, Literal) and v in reached for v in equation.invars):
+            reached.update(equation.outvars)
+    _, left = frozen.ends(traced, state)
+    trainable, _ = rules_lib.split(left.params, rules)
+    return tuple(path for path, v in trainable.items() if isinstance(v, Literal) or v not in reached)
 
 
 def _part(x: jax.ShapeDtypeStruct, over: Mesh) -> jax.ShapeDtypeStruct:

@@ -38,15 +38,15 @@ def product_flops(text: str) -> float:
 
 
 def collective_bytes(text: str) -> dict[str, int]:
-    """Bytes of the results of its collectives, by kind (`all-reduce`, `all-gather`, ...), on one device."""
+    """Bytes of the results of its collectives, by kind (`all-reduce`, `all-gather`, ...), on one device.
+
+    An asynchronous one counts where it is done: where it starts, some kinds list their operands with the result.
+    """
     sent: dict[str, int] = {}
     for line in text.splitlines():
-        found = _INSTRUCTION.match(line)
-        operation = found[3].removesuffix("-start") if found else ""
-        if found and operation in _COLLECTIVES:
-            sent[operation] = sent.get(operation, 0) + sum(
-                _bytes(dtype) * math.prod(dims) for dtype, dims in _shapes(found[2])
-            )
+        if (found := _INSTRUCTION.match(line)) and (operation := found[3].removesuffix("-done")) in _COLLECTIVES:
+            result = sum(_bytes(dtype) * math.prod(dims) for dtype, dims in _shapes(found[2]))
+            sent[operation] = sent.get(operation, 0) + result
     return sent
 
 

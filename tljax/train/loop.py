@@ -16,7 +16,7 @@ from tljax.errors import InputError
 from tljax.optim import rules as rules_lib
 from tljax.optim import transform
 from tljax.optim.objective import Objective, balanced
-from tljax.train import devices, step
+from tljax.train import devices, frozen, step
 from tljax.train.evaluate import make_evaluate
 from tljax.train.inputs import Inputs
 from tljax.train.keeper import Keeper
@@ -82,11 +82,14 @@ def train_stage(
     with tqdm(total=stage.epochs * per_epoch, initial=first, desc=stage.name, unit="step", disable=not progress) as bar:
         for segment in segments(stage, inputs.train, per_epoch, length, seed=seed, over=over, first_step=first):
             if compiled is None:
-                compiled = _compiled(program, state, segment, history)
+                compiled = _compiled(stage, program, state, segment, history)
             started = time.perf_counter()
             state, metrics = compiled(state, *segment.arguments)
             done = {name: np.asarray(value, np.float64) for name, value in metrics.items()}
             meter.add(done, seconds=time.perf_counter() - started)
+            if segment.first_step == first:
+                before = variables if resume is None else frozen.variables(resume)
+                frozen.refuse_moved(stage, before=before, after=state)
             _refuse_nonfinite(done["loss"], stage, segment.first_step)
             steps_done = segment.first_step + length
             if ended := steps_done % per_epoch == 0:
@@ -151,10 +154,12 @@ class _Meter:
         return self.sums["count"] / self.sums["seconds"]
 
 
-def _compiled(program: Any, state: step.State, segment: Segment, history: History) -> Any:
-    """The stage's one program, ahead of its first call, and what that cost."""
+def _compiled(stage: Stage, program: Any, state: step.State, segment: Segment, history: History) -> Any:
+    """The stage's one program, ahead of its first call, and what that cost. InputError if it moves what is frozen."""
     started = time.perf_counter()
-    compiled = program.lower(state, *segment.arguments).compile()
+    traced = program.trace(state, *segment.arguments)
+    frozen.refuse_moving(stage, traced, state)
+    compiled = traced.lower().compile()
     history.compile_seconds = time.perf_counter() - started
     # The compiler counts the body of a loop once, whatever its length: the cost of one step.
     history.step_flops = float((compiled.cost_analysis() or {}).get("flops", math.nan))
