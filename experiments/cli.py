@@ -1,10 +1,11 @@
 """What the commands share: their options, and how they end."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import jax
 
@@ -12,9 +13,21 @@ from tljax import config, data
 from tljax.data import ImageSets
 from tljax.data.cache import default_folder
 from tljax.errors import InputError
+from tljax.train import processes
 
 
 class _Parser(argparse.ArgumentParser):
+    def parse_args(self, *args: Any, **options: Any) -> Any:
+        """Also joins the other processes, where there are any: that comes before all else."""
+        parsed = super().parse_args(*args, **options)
+        if "coordinator" in parsed:
+            given = (parsed.coordinator, parsed.processes, parsed.process)
+            said = processes.start(coordinator=given[0], processes=given[1], process=given[2])
+            if said:
+                print(said, file=sys.stderr, flush=True)
+                parsed.quiet = parsed.quiet or not processes.first()
+        return parsed
+
     def error(self, message: str) -> NoReturn:
         """One line, like every other mistake of a user's; the usage is behind --help."""
         self.exit(2, f"error: {message}\n")
@@ -61,6 +74,9 @@ def parser(
         help="times the epochs of the preset (1.0)",
     )
     add("--dtype", choices=("float32", "bfloat16"), default="float32", help="what is computed in (float32)")
+    add("--coordinator", metavar="ADDR", help="host:port of process 0, where several train together")
+    add("--processes", type=positive, metavar="N", help="how many there are (with --coordinator)")
+    add("--process", type=int, metavar="I", help="which this is, from 0 (with --coordinator)")
     add("--quiet", action="store_true", help="no progress bars")
     return new
 
@@ -94,7 +110,9 @@ def run(main: Callable[[], None]) -> None:
     try:
         main()
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        if jax.distributed.is_initialized():
+            os._exit(2)  # an ordinary exit would wait for processes that wait for this one
         raise SystemExit(2) from None
 
 

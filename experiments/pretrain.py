@@ -26,7 +26,7 @@ from tljax.data import ImageSets
 from tljax.data.preprocess import TORCH
 from tljax.errors import InputError
 from tljax.models import build, vgg
-from tljax.train import inputs, loop
+from tljax.train import inputs, loop, processes
 from tljax.train.step import State
 from tljax.train.workdir import environment, scaled
 from tljax.weights import Weights, write
@@ -53,6 +53,8 @@ def pretrain(
         provenance |= {"record": record, "environment": environment()}
         architecture = {"name": "vgg16", "width": width}
         saved[:] = [Weights(jax.device_get(base), architecture, TORCH, sets.classes, provenance)]
+        if not processes.first():
+            return
         out.parent.mkdir(parents=True, exist_ok=True)
         write(out, saved[0])
 
@@ -88,6 +90,8 @@ def main() -> None:
         dtype=jnp.dtype(args.dtype),
         progress=progress,
     )
+    if not processes.first():
+        return
     record = weights.provenance["record"]
     print(f"{out}: {record['validation']['accuracy']:.1%} of {record['validation']['n']} validation images right")
 

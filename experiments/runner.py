@@ -14,6 +14,7 @@ from tljax.config import Stage
 from tljax.data import ImageSets
 from tljax.errors import InputError
 from tljax.models.build import Network
+from tljax.train import processes
 from tljax.train import rung as rung_lib
 from tljax.train.workdir import Workdir, scaled
 from tljax.weights import Weights, load
@@ -50,13 +51,16 @@ def begin(
         raise InputError(
             f"--weights: {args.data} needs a pretrained base; make one with python -m experiments.pretrain"
         )
-    print(_about(sets), flush=True)
+    if processes.first():
+        print(_about(sets), flush=True)
     workdir.begin(arguments=vars(args), stages=stages, sets=sets)
     return workdir, sets, _pretrained(args, out=workdir.path / "base.safetensors") if baseless else weights
 
 
 def finish(workdir: Workdir) -> None:
     """Write the report; print the table and where the page is."""
+    if not processes.first():
+        return
     written = report.write_report(workdir.path)
     results = report.read_results(workdir.path / "results.json")
     print("\n" + report.text_table(results, differences=report.differences(workdir.path)))

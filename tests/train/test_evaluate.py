@@ -39,12 +39,19 @@ def evaluated(examples, state, over, batch_size=8):
 
 
 @pytest.mark.parametrize(
-    ("count", "outputs", "resident", "chunk"),
-    [(1, 1, True, 32), (16, 1, True, 32), (21, 1, True, 2), (21, 3, False, 2), (33, 1, False, 1)],
+    ("count", "outputs", "place", "chunk"),
+    [
+        (1, 1, "replicated", 32),
+        (16, 1, "sharded", 32),
+        (21, 1, "replicated", 2),
+        (21, 3, "streamed", 2),
+        (33, 1, "streamed", 1),
+        (33, 1, "sharded", 2),
+    ],
 )
-def test_every_example_counts_once(monkeypatch, count, outputs, resident, chunk):
+def test_every_example_counts_once(monkeypatch, count, outputs, place, chunk):
     monkeypatch.setattr(evaluate, "_CHUNK", chunk)
-    monkeypatch.setattr(evaluate, "fits", lambda inputs: resident)
+    monkeypatch.setattr(evaluate, "place", lambda inputs, over: place)
     examples, state = problem(count, outputs=outputs)
     found = evaluated(examples, state, devices.mesh())
     assert found == pytest.approx(by_hand(examples, state), abs=1e-6)

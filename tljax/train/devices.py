@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -23,7 +24,9 @@ def mesh(devices: Sequence[Any] | None = None) -> Mesh:
 
 
 def mesh_for(batch_size: int) -> Mesh:
-    """The mesh over as many devices as can have equal parts of this batch."""
+    """The mesh over as many devices as can have equal parts of this batch; over all where there are more processes."""
+    if jax.process_count() > 1:  # none may be left out: it would wait for the others
+        return mesh()
     return mesh(jax.devices()[: math.gcd(batch_size, jax.device_count())])
 
 
@@ -66,9 +69,23 @@ def pmap_step(step: Callable[..., Any], devices: Sequence[Any] | None = None) ->
     return call
 
 
-def put(tree: Any, sharding: NamedSharding) -> Any:
-    """A tree on the devices. Copied: a donated step never deletes what the caller still holds."""
-    return jax.tree.map(lambda x: jax.device_put(x if _is_key(x) else np.array(x), sharding), tree)
+def put(tree: Any, sharding: NamedSharding, *, copy: bool = True) -> Any:
+    """A tree on the devices. Copied: a donated step never deletes what the caller still holds.
+
+    What is never donated, such as a large set, need not be. Every process has the whole tree, and copies what its own devices hold of it.
+    """
+    return jax.tree.map(lambda x: _put(x, sharding, copy=copy), tree)
+
+
+def _put(x: Any, sharding: NamedSharding, *, copy: bool) -> Array:
+    if _is_key(x):
+        if sharding.is_fully_addressable:
+            return jax.device_put(x, sharding)
+        return jax.random.wrap_key_data(_put(jax.random.key_data(x), sharding, copy=copy), impl=jax.random.key_impl(x))
+    x = np.array(x) if copy else np.asarray(x)
+    if sharding.is_fully_addressable:
+        return jax.device_put(x, sharding)
+    return jax.make_array_from_callback(x.shape, sharding, lambda part: x[part])
 
 
 def _is_key(x: Any) -> bool:

@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 
 from tljax.models import ops
 from tljax.train import devices
-from tljax.train.feed import Examples, feed, fits
+from tljax.train.feed import Examples, feed, place
 from tljax.train.step import State, make_eval_step
 
 _CHUNK = 32  # batches a compiled call
@@ -31,20 +31,20 @@ def make_evaluate(
     divided at the end, in float64.
     """
     devices.check_batch(batch_size, over)
-    program = ops.jit(_program(make_eval_step(apply=apply), prepare))
+    program = ops.jit(_program(make_eval_step(apply=apply), prepare), out_shardings=devices.replicated(over))
     batches = batches_of(len(examples), batch_size)
-    resident = fits(examples.inputs)
+    where = place(examples.inputs, over)
 
     def pools() -> Iterator[tuple[Array, np.ndarray]]:
-        return feed(examples.inputs, (rows for rows, _ in batches), over=over, resident=resident)
+        return feed(examples.inputs, (rows for rows, _ in batches), over=over, place=where)
 
-    kept = list(pools()) if resident else None
+    kept = list(pools()) if where != "streamed" else None
 
     def evaluate(state: State) -> dict[str, float]:
         total = {"loss": 0.0, "correct": 0.0, "count": 0.0}
         for (pool, rows), (wanted, mask) in zip(kept or pools(), batches, strict=True):
             batch = {"row": rows, "label": examples.labels[wanted].astype(np.int32), "mask": mask}
-            sums = program(state, pool, jax.device_put(batch, devices.split_batch(over, axis=1)))
+            sums = program(state, pool, devices.put(batch, devices.split_batch(over, axis=1)))
             total = {name: total[name] + float(np.sum(np.asarray(sums[name], np.float64))) for name in total}
         count = int(total["count"])
         return {"loss": total["loss"] / count, "accuracy": total["correct"] / count, "n": count}

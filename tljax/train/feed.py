@@ -1,9 +1,11 @@
-"""A set of examples as the compiled programs read it: whole on the device, or streamed ahead of them."""
+"""A set of examples as the compiled programs read it: whole on each device, divided over them, or streamed ahead."""
 
+import math
 import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Literal
 
 import jax
 import numpy as np
@@ -32,28 +34,43 @@ class Examples:
         return (passes % self.views * len(self) + example).astype(np.int32)
 
 
-def fits(inputs: np.ndarray) -> bool:
-    """Whether the set may live on each device: it gets at most half of the memory."""
-    stats = jax.devices()[0].memory_stats()
-    memory = stats["bytes_limit"] if stats else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return inputs.nbytes <= memory // 2
+Place = Literal["replicated", "sharded", "streamed"]
+
+
+def place(inputs: np.ndarray, over: Mesh) -> Place:
+    """Where the set lives: on each device if it fits there, else divided over them if that fits, else on the host."""
+    if fits(inputs.nbytes):
+        return "replicated"
+    return "sharded" if over.size > 1 and fits(math.ceil(inputs.nbytes / over.size)) else "streamed"
+
+
+def fits(nbytes: int) -> bool:
+    """Whether so much may live on each device: a set gets at most half of the memory.
+
+    Devices that are parts of one CPU share its memory.
+    """
+    local = jax.local_devices()
+    stats = local[0].memory_stats()
+    memory = stats["bytes_limit"] if stats else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // len(local)
+    return nbytes <= memory // 2
 
 
 def feed(
-    inputs: np.ndarray, rows: Iterable[np.ndarray], *, over: Mesh, resident: bool
+    inputs: np.ndarray, rows: Iterable[np.ndarray], *, over: Mesh, place: Place
 ) -> Iterator[tuple[Array, np.ndarray]]:
     """For each array of row numbers (any shape): `(pool on the devices, row numbers into the pool)`.
 
-    Resident: the pool is always the whole set. Streamed: it is just these rows, copied while the program before runs.
+    Replicated or sharded: the pool is always the whole set, a sharded one with zeros at the end so that the parts are
+    equal. Streamed: it is just these rows, copied while the program before runs.
     """
     whole = devices.replicated(over)
-    if resident:
-        pool = jax.device_put(np.asarray(inputs), whole)
+    if place != "streamed":
+        pool = devices.put(inputs, whole, copy=False) if place == "replicated" else _sharded(inputs, over)
         yield from ((pool, wanted) for wanted in rows)
         return
 
     def gather(wanted: np.ndarray) -> tuple[Array, np.ndarray]:
-        pool = jax.device_put(inputs[wanted.reshape(-1)], whole)
+        pool = devices.put(inputs[wanted.reshape(-1)], whole, copy=False)
         return pool, np.arange(wanted.size, dtype=np.int32).reshape(wanted.shape)
 
     with ThreadPoolExecutor(max_workers=1) as ahead:
@@ -65,3 +82,17 @@ def feed(
             pending = following
         if pending is not None:
             yield pending.result()
+
+
+def _sharded(inputs: np.ndarray, over: Mesh) -> Array:
+    """Equal parts, one a device; only those of this process are read."""
+    rows = math.ceil(len(inputs) / over.size) * over.size
+
+    def part(index: tuple[slice, ...]) -> np.ndarray:
+        first, last, _ = index[0].indices(rows)
+        found = np.zeros((last - first, *inputs.shape[1:]), inputs.dtype)
+        have = inputs[first:last]
+        found[: len(have)] = have
+        return found
+
+    return jax.make_array_from_callback((rows, *inputs.shape[1:]), devices.split_batch(over), part)

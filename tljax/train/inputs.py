@@ -1,7 +1,7 @@
 """What a stage reads: photographs, or the activations of a frozen prefix, run once."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from tljax.data.draws import example_keys
 from tljax.data.preprocess import Preprocess
 from tljax.models import ops, vgg
 from tljax.models.vgg import VGG16
-from tljax.train import features
+from tljax.train import features, processes
 from tljax.train.feed import Examples
 from tljax.weights import digest
 
@@ -87,9 +87,11 @@ class Prefix:
 
 def from_prefix(sets: ImageSets, prefix: Prefix, *, store: Path, progress: bool = True) -> Inputs:
     """Activations of the prefix, kept in the HDF5 file `store`, where a later run finds them."""
-    train = Examples(_activations(sets, prefix, "train", store, progress), sets.train.labels, views=prefix.views)
-    validation = Examples(_activations(sets, prefix, "validation", store, progress), sets.validation.labels)
-    test = Examples(_activations(sets, prefix, "test", store, progress), sets.test.labels) if sets.test else None
+    prefix = replace(prefix, params=jax.device_get(prefix.params))  # each process runs it by itself
+    with processes.first_then_others("features"):
+        train = Examples(_activations(sets, prefix, "train", store, progress), sets.train.labels, views=prefix.views)
+        validation = Examples(_activations(sets, prefix, "validation", store, progress), sets.validation.labels)
+        test = Examples(_activations(sets, prefix, "test", store, progress), sets.test.labels) if sets.test else None
     return Inputs(train, validation, _as_float, _as_float, start=vgg.following(prefix.stop), test=test)
 
 

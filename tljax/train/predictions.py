@@ -15,7 +15,7 @@ from tljax.data import ImageSet
 from tljax.models import ops
 from tljax.train import devices
 from tljax.train.evaluate import batches_of
-from tljax.train.feed import Examples, feed, fits
+from tljax.train.feed import Examples, feed, place
 from tljax.train.inputs import Inputs
 from tljax.train.step import State, averaged
 
@@ -28,7 +28,7 @@ def held_out(state: State, *, module: Any, inputs: Inputs, batch_size: int) -> d
     over = devices.mesh_for(batch_size)
     size = max(batch_size, 32 * over.size)
     splits = {"validation": inputs.validation} | ({"test": inputs.test} if inputs.test else {})
-    program = ops.jit(_program(module, inputs))
+    program = ops.jit(_program(module, inputs), out_shardings=devices.replicated(over))
     state = devices.put(state.replace(opt_state=None), devices.replicated(over))
     return {
         split: np.concatenate(list(_parts(program, state, examples, size, over)))[: len(examples)]
@@ -72,8 +72,8 @@ def _parts(program: Any, state: State, examples: Examples, size: int, over: Mesh
     """Logits `[rows, outputs]` of each compiled call, the last one with its padding."""
     rows = (chunk for chunk, _ in batches_of(len(examples), size))
     split = devices.split_batch(over, axis=1)
-    for pool, wanted in feed(examples.inputs, rows, over=over, resident=fits(examples.inputs)):
-        logits = np.asarray(program(state, pool, jax.device_put(wanted, split)), np.float32)
+    for pool, wanted in feed(examples.inputs, rows, over=over, place=place(examples.inputs, over)):
+        logits = np.asarray(program(state, pool, devices.put(wanted, split)), np.float32)
         yield logits.reshape(-1, logits.shape[-1])
 
 

@@ -14,7 +14,7 @@ from tljax.data.draws import draws, example_keys
 from tljax.models import ops
 from tljax.optim import schedules
 from tljax.train import devices
-from tljax.train.feed import Examples, feed, fits
+from tljax.train.feed import Examples, feed, place
 from tljax.train.inputs import Inputs
 from tljax.train.step import State
 
@@ -56,14 +56,16 @@ def segments(
     functions = hyperparameters(stage, steps=stage.epochs * per_epoch)
     starts = range(first_step, stage.epochs * per_epoch, length)
     split, whole = devices.split_batch(over, axis=1), devices.replicated(over)
-    root = jax.device_put(jax.random.key(seed), whole)  # an argument: another seed does not recompile
+    root = devices.put(jax.random.key(seed), whole)  # an argument: another seed does not recompile
     shape = (length, stage.batch_size)
 
     def drawn(first: int) -> tuple[np.ndarray, np.ndarray]:
         passes, example = draws(first * stage.batch_size, length * stage.batch_size, examples=len(train), seed=seed)
         return passes.reshape(shape), example.reshape(shape)
 
-    pools = feed(train.inputs, (train.rows(*drawn(first)) for first in starts), over=over, resident=fits(train.inputs))
+    pools = feed(
+        train.inputs, (train.rows(*drawn(first)) for first in starts), over=over, place=place(train.inputs, over)
+    )
     for first, (pool, rows) in zip(starts, pools, strict=True):
         passes, example = drawn(first)
         batches = {
@@ -74,7 +76,7 @@ def segments(
         }
         steps = range(first, first + length)
         hyper = {name: np.array([value(i) for i in steps], np.float32) for name, value in functions.items()}
-        arguments = (pool, root, jax.device_put(batches, split), jax.device_put(hyper, whole))
+        arguments = (pool, root, devices.put(batches, split), devices.put(hyper, whole))
         yield Segment(first, arguments, functions["lr"](steps[-1]), rows.size)
 
 

@@ -17,9 +17,10 @@ from tljax.config import Stage
 from tljax.data import ImageSets
 from tljax.errors import InputError
 from tljax.models.build import Network
-from tljax.train import checkpoint, predictions
+from tljax.train import checkpoint, predictions, processes
 from tljax.train.rung import Trained
 from tljax.train.step import averaged
+from tljax.weights.safe import json_digest
 
 _PACKAGES = ("tljax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "pillow")
 _OF_A_RUN = (
@@ -53,7 +54,13 @@ class Workdir:
 
     def begin(self, *, arguments: dict[str, Any], stages: dict[str, tuple[Network, Stage]], sets: ImageSets) -> None:
         """Clear away the run that lay here, but for its saved features; write the configuration, no rungs yet."""
-        self._clear()
+        processes.agree("data", sets.digest)
+        processes.agree(
+            "arguments and stages", json_digest({"plan": repr(stages), "arguments": repr(_shared(arguments))})
+        )
+        if processes.first():
+            self._clear()
+        processes.wait("workdir")
         where = environment()
         plan = {name: {"network": asdict(network), "stage": asdict(stage)} for name, (network, stage) in stages.items()}
         data = {
@@ -74,6 +81,8 @@ class Workdir:
 
     def log(self, record: dict[str, Any]) -> None:
         """Append one epoch's line."""
+        if not processes.first():
+            return
         with open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps(_finite(record)) + "\n")
 
@@ -121,7 +130,8 @@ class Workdir:
         """
         for split, logits in trained.logits.items():
             path = self.path / "predictions" / f"{rung}-seed{seed}{'.test' if split == 'test' else ''}.npz"
-            predictions.write(path, logits, split=getattr(sets, split), classes=sets.classes, digest=sets.digest)
+            if processes.first():
+                predictions.write(path, logits, split=getattr(sets, split), classes=sets.classes, digest=sets.digest)
         return {
             split: predictions.scores(logits, getattr(sets, split).labels) for split, logits in trained.logits.items()
         }
@@ -138,6 +148,8 @@ class Workdir:
             old.unlink()
 
     def _write(self, name: str, document: dict[str, Any]) -> None:
+        if not processes.first():
+            return
         temporary = self.path / f"{name}.part"
         temporary.write_text(json.dumps(_finite(document), indent=1, allow_nan=False) + "\n", encoding="utf-8")
         os.replace(temporary, self.path / name)
@@ -156,6 +168,11 @@ def environment() -> dict[str, Any]:
 def scaled(stage: Stage, *, budget: float) -> Stage:
     """The stage with this fraction of its epochs, at least one."""
     return replace(stage, epochs=max(1, round(stage.epochs * budget)))
+
+
+def _shared(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Without what is each process's own."""
+    return {name: value for name, value in arguments.items() if name not in ("process", "quiet")}
 
 
 def _command() -> list[str]:
