@@ -140,6 +140,8 @@ def _tuned() -> dict[str, Stage]:
 
 PRESETS = {"deck-keras2": _deck(KERAS2_RMSPROP), "deck-keras3": _deck(KERAS3_RMSPROP), "tuned": _tuned()}
 
+CHECKPOINT_SECONDS = 30.0  # between two checkpoints of a running stage, at least; its end is always saved
+
 SIZE = 48  # side of the images of the ladder
 PRETRAIN_SIZE = 32  # and of those that a base is pretrained on: four ninths of the work; fine-tuning adapts to the rest
 CNN_VALID_SIZE = 46  # below it the scratch CNN pads its convolutions

@@ -30,19 +30,21 @@ def save(
     meta: dict,
     metrics: Mapping[str, float],
     monitor: str = MONITOR,
+    others: Mapping[str, Any] | None = None,
+    latest: int = 1,
 ) -> None:
-    """Save, and keep only the latest and the best; whole on disk when it returns, or not there at all.
+    """Save, and keep only the `latest` and the best; whole on disk when it returns, or not there at all.
 
-    `meta` is plain JSON of the caller's. Steps must grow. A NaN or infinite `monitor` is never the best.
+    `meta` is plain JSON of the caller's, `others` are further trees by name. Steps must grow. A NaN or infinite `monitor` is never the best.
     """
     import orbax.checkpoint as ocp
 
     if monitor not in metrics:
         raise InputError(f"{directory}: step {step}: expected the metric {monitor}, found {sorted(metrics)}")
-    items = {name: item for name, item in _items(state).items() if jax.tree.leaves(item)}
-    record = manifest.make(items, meta=meta, where=_where(directory, step))
-    args = {name: ocp.args.StandardSave(item) for name, item in items.items()}
-    with _manager(directory, monitor=monitor) as manager:
+    filled = {name: item for name, item in {**items(state), **(others or {})}.items() if jax.tree.leaves(item)}
+    record = manifest.make(filled, meta=meta, where=_where(directory, step))
+    args = {name: ocp.args.StandardSave(item) for name, item in filled.items()}
+    with _writing(_where(directory, step)), _manager(directory, monitor=monitor, latest=latest) as manager:
         saved = manager.save(
             step,
             args=ocp.args.Composite(**args, meta=ocp.args.JsonSave(record)),
@@ -70,13 +72,23 @@ def restore(directory: str | Path, step: int, target: Any) -> tuple[Any, dict]:
 
     Leaves of `target` without a sharding go to the first device. Fields that are not saved stay `target`'s.
     """
-    where, items = _where(directory, step), _items(target)
+    return restore_with(directory, step, target, others={})[0], read_meta(directory, step)
+
+
+def restore_with(directory: str | Path, step: int, target: Any, *, others: Mapping[str, Any]) -> tuple[Any, dict]:
+    """`(state, others)`: a state saved with further trees, which `others` describes as `target` does the state."""
+    where, wanted = _where(directory, step), {**items(target), **others}
     with _open(directory, step) as (manager, record):
-        manifest.check_fit(record, items, where=where)
-        read = _read(manager, where, step, items)
+        manifest.check_fit(record, wanted, where=where)
+        read = _read(manager, where, step, wanted)
     manifest.verify(record, read, where=where)
-    read["step"] = read["step"]["step"]
-    return dataclasses.replace(target, **read), record["meta"]
+    return from_items(target, {name: read[name] for name in items(target)}), {name: read[name] for name in others}
+
+
+def read_meta(directory: str | Path, step: int) -> dict:
+    """The caller's JSON alone."""
+    with _open(directory, step) as (_, record):
+        return record["meta"]
 
 
 def restore_params(directory: str | Path, step: int) -> tuple[dict, dict]:
@@ -90,18 +102,38 @@ def restore_params(directory: str | Path, step: int) -> tuple[dict, dict]:
     return jax.tree.map(np.asarray, read.get("params", {})), record["meta"]
 
 
-def _items(state: Any) -> dict[str, Any]:
+def items(state: Any) -> dict[str, Any]:
+    """The saved fields by name; `ema` where the state has any."""
     # Entries of their own, so that params can be read alone; Orbax refuses a bare array as an entry.
     whole = {name: getattr(state, name) for name in ("params", "model_state", "opt_state")}
-    return {"step": {"step": state.step}, **whole}
+    averages = {"ema": state.ema} if getattr(state, "ema", None) else {}
+    return {"step": {"step": state.step}, **whole, **averages}
 
 
-def _read(manager: Any, where: str, step: int, items: dict[str, Any]) -> dict[str, Any]:
+def from_items(target: Any, read: dict[str, Any]) -> Any:
+    """The state that `items` made these of; fields that are not saved are `target`'s."""
+    return dataclasses.replace(target, **read | {"step": read["step"]["step"]})
+
+
+@contextmanager
+def _writing(where: str) -> Iterator[None]:
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # a full disk comes as OSError, or as whatever tensorstore makes of it
+        reason = " ".join(str(_root(error)).split())[:200]
+    else:
+        return
+    raise InputError(f"{where}: cannot be written: {reason}; the checkpoints before it are whole")
+
+
+def _read(manager: Any, where: str, step: int, wanted: dict[str, Any]) -> dict[str, Any]:
     import orbax.checkpoint as ocp
 
-    abstract = jax.tree.map(_abstract, items)
+    abstract = jax.tree.map(_abstract, wanted)
     args = {name: ocp.args.StandardRestore(item) for name, item in abstract.items() if jax.tree.leaves(item)}
-    return items | _restored(manager, where, step, args)
+    return wanted | _restored(manager, where, step, args)
 
 
 def _restored(manager: Any, where: str, step: int, args: dict[str, Any]) -> dict[str, Any]:
@@ -157,14 +189,14 @@ def _score(metrics: Mapping[str, float], monitor: str) -> float:
     return value if math.isfinite(value) else -math.inf  # Orbax would take NaN for the best and drop the best
 
 
-def _manager(directory: str | Path, *, monitor: str = MONITOR, read_only: bool = False) -> Any:
+def _manager(directory: str | Path, *, monitor: str = MONITOR, latest: int = 1, read_only: bool = False) -> Any:
     import orbax.checkpoint as ocp
     from orbax.checkpoint.checkpoint_managers import preservation_policy as keep
 
     def score(metrics: dict) -> float:
         return _score(metrics, monitor)
 
-    policy = keep.AnyPreservationPolicy([keep.LatestN(1), keep.BestN(get_metric_fn=score, n=1)])
+    policy = keep.AnyPreservationPolicy([keep.LatestN(latest), keep.BestN(get_metric_fn=score, n=1)])
     options = ocp.CheckpointManagerOptions(
         best_fn=score,  # without it Orbax takes the metrics and does not write them
         preservation_policy=policy,

@@ -72,7 +72,8 @@ def pmap_step(step: Callable[..., Any], devices: Sequence[Any] | None = None) ->
 def put(tree: Any, sharding: NamedSharding, *, copy: bool = True) -> Any:
     """A tree on the devices. Copied: a donated step never deletes what the caller still holds.
 
-    What is never donated, such as a large set, need not be. Every process has the whole tree, and copies what its own devices hold of it.
+    What is never donated, such as a large set, need not be. Every process has the whole tree, and copies what its own
+    devices hold of it.
     """
     return jax.tree.map(lambda x: _put(x, sharding, copy=copy), tree)
 

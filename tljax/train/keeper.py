@@ -24,17 +24,28 @@ class Keeper:
 
     def enough(self, epochs: list[dict[str, Any]], state: State) -> bool:
         """Take note of the epoch that just ended; True when the loss has not improved for `patience` epochs."""
-        if self._patience is None:
-            return False
-        now = (epochs[-1]["epoch"], jax.device_get(state))
-        loss = epochs[-1]["validation"]["loss"]
+        return self._patience is not None and self._note(epochs[-1], jax.device_get(state))
+
+    def held(self) -> dict[int, State]:
+        """The states that may have to be returned to, by epoch."""
+        return dict([*([self._best] if self._best else []), *self._recent])
+
+    def replay(self, epochs: list[dict[str, Any]], held: dict[int, Any]) -> None:
+        """Take note of epochs again, with what `held` gave after the last of them."""
+        if self._patience is not None:
+            for record in epochs:
+                self._note(record, held.get(record["epoch"]))
+
+    def _note(self, record: dict[str, Any], state: Any) -> bool:
+        now = (record["epoch"], state)
+        loss = record["validation"]["loss"]
         self._since += 1
         if loss < self._least:
             self._least, self._since = loss, 0
             self._best = now
         if self._back is not None:
             self._recent = [*self._recent[-self._back :], now]
-        return self._since >= self._patience
+        return self._patience is not None and self._since >= self._patience
 
     def chosen(self) -> tuple[int, State] | None:
         """`(epoch, state)` to end with, or None for the last one as it is.

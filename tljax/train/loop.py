@@ -3,7 +3,9 @@
 import math
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,10 +18,11 @@ from tljax.errors import InputError
 from tljax.optim import rules as rules_lib
 from tljax.optim import transform
 from tljax.optim.objective import Objective, balanced
-from tljax.train import devices, frozen, step
+from tljax.train import devices, frozen, signals, step
 from tljax.train.evaluate import make_evaluate
 from tljax.train.inputs import Inputs
 from tljax.train.keeper import Keeper
+from tljax.train.saver import Place, Saver
 from tljax.train.segments import Segment, make_program, segment_steps, segments
 
 
@@ -50,6 +53,7 @@ def train_stage(
     over: Mesh | None = None,
     carried: Any = None,
     resume: step.State | None = None,
+    saver: Saver | None = None,
     on_epoch: Callable[[dict[str, Any], step.State], None] = lambda record, state: None,
     progress: bool = True,
 ) -> tuple[step.State, History]:
@@ -58,7 +62,7 @@ def train_stage(
     Each epoch is a few compiled programs, each a scan over steps: gather, augment, step. The result depends on `seed`
     and the data, not on where the programs are cut. `carried` is the optimizer state of a stage before, for the leaves
     that go on training. `resume` continues a state of this very stage, at its place in the data, in place of
-    `variables`.
+    `variables`. `saver` saves where the stage stands, and continues it from there.
     """
     over = devices.mesh_for(stage.batch_size) if over is None else over
     devices.check_batch(stage.batch_size, over)
@@ -70,6 +74,8 @@ def train_stage(
         )
     if resume is not None:
         state = devices.put(resume, devices.replicated(over))
+    place = (saver.restore(state) if saver else None) or Place(state)
+    state = devices.put(place.state, devices.replicated(over)) if place.state is not state else state
     program = make_program(train_step, inputs, over)
     batch_size = max(stage.batch_size, 32 * over.size)
     evaluate = make_evaluate(
@@ -77,9 +83,16 @@ def train_stage(
     )
     per_epoch = stage.steps_per_epoch(len(inputs.train))
     length = segment_steps(per_epoch)
-    first = _first_step(stage, state, per_epoch)
-    history, meter, compiled, keeper = History(), _Meter(), None, Keeper(stage)
-    with tqdm(total=stage.epochs * per_epoch, initial=first, desc=stage.name, unit="step", disable=not progress) as bar:
+    first = stage.epochs * per_epoch if place.ended else _first_step(stage, state, per_epoch, bool(place.sums))
+    history, meter, compiled, keeper = History(list(place.epochs)), _Meter(place.sums), None, Keeper(stage)
+    enough = False
+    keeper.replay(place.epochs, place.held)
+    began -= place.epochs[-1]["seconds"] if place.epochs else 0.0
+    deferred = signals.deferred() if saver else nullcontext()
+    with (
+        deferred,
+        tqdm(total=stage.epochs * per_epoch, initial=first, desc=stage.name, unit="step", disable=not progress) as bar,
+    ):
         for segment in segments(stage, inputs.train, per_epoch, length, seed=seed, over=over, first_step=first):
             if compiled is None:
                 compiled = _compiled(stage, program, state, segment, history)
@@ -112,8 +125,13 @@ def train_stage(
             if ended:
                 history.train_seconds += meter.sums["seconds"]
                 meter = _Meter()
-                if keeper.enough(history.epochs, state):
-                    break
+                enough = keeper.enough(history.epochs, state)
+            last = enough or steps_done == stage.epochs * per_epoch
+            if saver:
+                now = partial(Place, state, history.epochs, meter.sums, keeper.held(), last)
+                saver.after(now, step=steps_done, ended=last)
+            if enough:
+                break
     if (kept := keeper.chosen()) is not None:
         history.kept, state = kept[0], devices.put(kept[1], devices.replicated(over))
     history.seconds = time.perf_counter() - began
@@ -137,8 +155,8 @@ def start(
 class _Meter:
     """Running sums of an epoch."""
 
-    def __init__(self) -> None:
-        self.sums: dict[str, float] = {}
+    def __init__(self, sums: dict[str, float] | None = None) -> None:
+        self.sums = dict(sums or {})
 
     def add(self, metrics: dict[str, np.ndarray], *, seconds: float) -> None:
         for name, value in {**metrics, "seconds": np.float64(seconds)}.items():
@@ -166,9 +184,9 @@ def _compiled(stage: Stage, program: Any, state: step.State, segment: Segment, h
     return compiled
 
 
-def _first_step(stage: Stage, state: step.State, per_epoch: int) -> int:
+def _first_step(stage: Stage, state: step.State, per_epoch: int, inside: bool) -> int:
     first = int(state.step)
-    if first % per_epoch or first > stage.epochs * per_epoch:
+    if (first % per_epoch and not inside) or first > stage.epochs * per_epoch:
         raise InputError(
             f"stage {stage.name!r}: a state of step {first} cannot be continued: expected the end of one of its "
             f"{stage.epochs} epochs of {per_epoch} steps"

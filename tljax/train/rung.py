@@ -19,6 +19,7 @@ from tljax.models.heads import Classifier
 from tljax.optim import rules as rules_lib
 from tljax.train import inputs, loop, lr_finder, predictions
 from tljax.train.features import longest_frozen_prefix
+from tljax.train.saver import Saver
 from tljax.train.step import State, averaged
 from tljax.weights import Weights, merge
 
@@ -98,6 +99,7 @@ def run(
     carry: bool = False,
     dtype: Any = jnp.float32,
     on_epoch: Callable[[dict[str, Any], State], None] = lambda record, state: None,
+    saver: Saver | None = None,
     progress: bool = True,
 ) -> Trained:
     """Train one rung, from what `prepare` makes of these arguments.
@@ -114,6 +116,7 @@ def run(
         **settings,
         carried=before.state.opt_state if carry and before is not None else None,
         on_epoch=on_epoch,
+        saver=saver,
         progress=progress,
     )
     trainable, frozen = rules_lib.split(state.params, stage.rules)

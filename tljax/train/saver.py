@@ -1,0 +1,86 @@
+"""Where a stage stands, saved while it trains, so that it can be continued with the same bits."""
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tljax import config
+from tljax.errors import InputError
+from tljax.train import checkpoint, signals
+from tljax.train.step import State
+
+
+@dataclass(frozen=True)
+class Place:
+    """The state after a compiled segment, and what the loop has noted down so far.
+
+    `sums` are those of the running epoch, empty between epochs; `held` the states that may have to be returned to,
+    by epoch; `ended` says that nothing is left to train.
+    """
+
+    state: State
+    epochs: list[dict[str, Any]] = field(default_factory=list)
+    sums: dict[str, float] = field(default_factory=dict)
+    held: dict[int, State] = field(default_factory=dict)
+    ended: bool = False
+
+
+class Saver:
+    """Saves a stage to `directory`: at its end, when a signal came, and else at most every `seconds`."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        seconds: float = config.CHECKPOINT_SECONDS,
+        on_restore: Callable[[list[dict[str, Any]]], None] = lambda epochs: None,
+    ) -> None:
+        self._directory, self._seconds, self._on_restore = directory, seconds, on_restore
+        self._last = time.monotonic()
+
+    def restore(self, target: State) -> Place | None:
+        """The newest place that is whole, or None; newer ones that are not are named and removed."""
+        place = None
+        for step in sorted(_steps(self._directory), reverse=True):
+            try:
+                place = _read(self._directory, step, target)
+                break
+            except InputError as error:
+                print(f"{error}; going back to the checkpoint before", flush=True)
+                shutil.rmtree(self._directory / f"{step:06d}")
+        self._on_restore(place.epochs if place else [])
+        return place
+
+    def after(self, place: Callable[[], Place], *, step: int, ended: bool) -> None:
+        """Called after each segment: saves if it is time; raises `signals.Interrupted` where a signal waits."""
+        waiting = signals.waiting()
+        if ended or waiting or time.monotonic() - self._last >= self._seconds:
+            _write(self._directory, step, place())
+            self._last = time.monotonic()
+        signals.stop_if_waiting()
+
+
+def _steps(directory: Path) -> list[int]:
+    if not directory.is_dir():
+        return []
+    return [int(path.name) for path in directory.iterdir() if path.name.isdecimal() and path.is_dir()]
+
+
+def _write(directory: Path, step: int, place: Place) -> None:
+    accuracy = place.epochs[-1]["validation"]["accuracy"] if place.epochs else float("nan")
+    meta = {"epochs": place.epochs, "sums": place.sums, "held": sorted(place.held), "ended": place.ended}
+    held = {f"held{epoch}": checkpoint.items(state) for epoch, state in place.held.items()}
+    checkpoint.save(
+        directory, step, state=place.state, meta=meta, metrics={"accuracy": accuracy}, others=held, latest=2
+    )
+
+
+def _read(directory: Path, step: int, target: State) -> Place:
+    meta = checkpoint.read_meta(directory, step)
+    wanted = {f"held{epoch}": checkpoint.items(target) for epoch in meta["held"]}
+    state, others = checkpoint.restore_with(directory, step, target, others=wanted)
+    held = {epoch: checkpoint.from_items(target, others[f"held{epoch}"]) for epoch in meta["held"]}
+    return Place(state, meta["epochs"], meta["sums"], held, meta["ended"])
