@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tljax.errors import InputError
+from tljax.models import ops
 from tljax.optim import rules
 from tljax.train import checkpoint, devices, hlo, processes
 from tljax.train.feed import feed
@@ -27,7 +28,8 @@ def free_port():
 
 def together(out, *, digests):
     """Two processes of two devices each: `(exit status, stderr)` of both."""
-    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
+    quick = "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0"
+    flags = {"XLA_FLAGS": quick, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
     for _ in range(3):  # another program may have taken the port in between
         address = f"127.0.0.1:{free_port()}"
         running = [
@@ -48,6 +50,14 @@ def together(out, *, digests):
         if not any("already in use" in text for text in ended):
             break
     return [(process.returncode, text) for process, text in zip(running, ended, strict=True)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled_in_a_hurry():
+    """Compiling takes most of the time here, and most of that is the optimiser over random draws."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ops, "compiler_options", lambda: {"xla_backend_optimization_level": 0})
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +107,7 @@ def test_a_batch_from_a_divided_set_moves_no_more_than_the_batch():
     split = devices.split_batch(over)
     gather = jax.jit(lambda pool, rows: pool[rows], out_shardings=split)
     text = gather.lower(pool, devices.put(rows, split)).compile().as_text()
-    assert sum(hlo.collective_bytes(text).values()) <= 32 * 16 + 32 * 4
+    assert 32 * 16 // 8 <= sum(hlo.collective_bytes(text).values()) <= 32 * 16 + 32 * 4
 
 
 @pytest.mark.parametrize(

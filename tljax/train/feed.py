@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -88,7 +88,7 @@ def _sharded(inputs: np.ndarray, over: Mesh) -> Array:
     """Equal parts, one a device; only those of this process are read."""
     rows = math.ceil(len(inputs) / over.size) * over.size
 
-    def part(index: tuple[slice, ...]) -> np.ndarray:
+    def part(index: Any) -> np.ndarray:
         first, last, _ = index[0].indices(rows)
         found = np.zeros((last - first, *inputs.shape[1:]), inputs.dtype)
         have = inputs[first:last]

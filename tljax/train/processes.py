@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import jax
 import numpy as np
@@ -11,7 +12,11 @@ from tljax.errors import InputError
 
 # JAX finds the rest of a cluster by itself; these say whether there is more than one process to find.
 _CLUSTERS = {"SLURM": "SLURM_STEP_NUM_TASKS", "Open MPI": "OMPI_COMM_WORLD_SIZE"}
-_TIMEOUTS = {"initialization_timeout": 300, "heartbeat_timeout_seconds": 60, "shutdown_timeout_seconds": 60}
+_TIMEOUTS: dict[str, Any] = {
+    "initialization_timeout": 300,
+    "heartbeat_timeout_seconds": 60,
+    "shutdown_timeout_seconds": 60,
+}
 
 
 def start(*, coordinator: str | None, processes: int | None, process: int | None) -> str | None:
