@@ -36,8 +36,9 @@ class Audit:
     `flops` by the compiler's `cost_analysis`, everything elementwise included; `products` those of the `convolution`
     and `dot` instructions in the optimised program, counted here. Both against the same formula over layers, which has
     products alone. On CPU an image smaller than the kernel is convolved as a matrix product that multiplies its padding
-    too; that is above the least. `temporary` from `memory_analysis`; `reduced` the results of all-reduces, and
-    `exchanged` those of any other collective, from the program's text; `optimizer` from the state.
+    too; that is above the least. Below it: rows that pooling drops may be left out. `temporary` from `memory_analysis`;
+    `reduced` the results of all-reduces, and `exchanged` those of any other collective, from the program's text;
+    `optimizer` from the state.
 
     `held` names what the rules freeze, `moved` what of it the step does not hand through as it is; `trainable` what
     they train, `idle` what of it the images have no influence on (clipping by a common norm gives them some).

@@ -5,12 +5,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import Mesh
 
 from tljax.config import Stage
 from tljax.optim import rules as rules_lib
 from tljax.optim import transform
-from tljax.train import devices, step
+from tljax.train import devices, frozen, step
 
 _HYPER = ("lr", "dropout", "momentum", "weight_decay")
 
@@ -41,13 +42,36 @@ class Dry:
 
     def trace(self, over: Mesh) -> Any:
         """The step over these devices, traced: `.jaxpr`, and `.lower().compile()`."""
-        n, stage = self.x.shape[0], self.stage
+        n = self.x.shape[0]
         keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), n))
         batch = {"image": self.x, "label": jax.ShapeDtypeStruct((n,), jnp.int32), "key": keys}
         hyper = {name: jax.ShapeDtypeStruct((), jnp.float32) for name in _HYPER}
+        return self._step(over).trace(self.state(), batch, hyper)
+
+    def keeps_bits(self, over: Mesh) -> bool:
+        """Whether what the rules freeze has the same bits after a step, from small random numbers everywhere."""
+        variables, x = _random((self.variables, self.x))
+        model_state = {name: tree for name, tree in variables.items() if name != "params"}
+        options = {"tx": self._tx(), "rules": self.stage.rules, "ema": self.stage.ema}
+        state = step.init_state(variables["params"], model_state=model_state, **options)
+        n = len(x)
+        keys = jax.random.split(jax.random.key(0), n)
+        batch = {"image": x, "label": np.arange(n, dtype=np.int32) % 2, "key": keys}
+        hyper = {name: np.float32(0.01) for name in _HYPER}
+        before = frozen.held(variables, self.stage.rules)
+        state, _ = self._step(over)(devices.put(state, devices.replicated(over)), batch, hyper)
+        after = frozen.held(frozen.variables(state), self.stage.rules)
+        return all(frozen.same_bits(leaf, after[path]) for path, leaf in before.items())
+
+    def _step(self, over: Mesh) -> Any:
         # Balanced class weights are counted from the labels, which are not known here; they cost nothing.
-        train_step = step.make_train_step(apply=self.apply, tx=self._tx(), rules=stage.rules, ema=stage.ema)
-        return devices.jit_step(train_step, over).trace(self.state(), batch, hyper)
+        options = {"tx": self._tx(), "rules": self.stage.rules, "ema": self.stage.ema}
+        return devices.jit_step(step.make_train_step(apply=self.apply, **options), over)
 
     def _tx(self) -> Any:
         return transform.make(self.stage.optimizer, self.stage.rules, rules_lib.flatten(self.variables["params"]))
+
+
+def _random(shapes: Any) -> Any:
+    rng = np.random.default_rng(0)
+    return jax.tree.map(lambda leaf: (0.1 * rng.random(leaf.shape, np.float32)).astype(leaf.dtype), shapes)
