@@ -12,6 +12,7 @@ import numpy as np
 from tljax.data import photos
 from tljax.data.preprocess import Preprocess
 from tljax.errors import InputError
+from tljax.inside.net import Net
 from tljax.models import build, ops
 from tljax.models.build import Network
 from tljax.report.table import read_results
@@ -43,6 +44,13 @@ def load_run(run: str | Path, *, rung: str | None = None, seed: int | None = Non
 
     InputError where there is none, or its files are damaged.
     """
+    net = load_net(run, rung=rung, seed=seed)
+    predict = _in_batches(ops.jit(_program(net.module, net.preprocess)), net.params)
+    return Trained(net.rung, net.seed, net.classes, net.size, predict)
+
+
+def load_net(run: str | Path, *, rung: str | None = None, seed: int | None = None) -> Net:
+    """The network itself, to be looked into; chosen as by `load_run`."""
     run = Path(run)
     rows = [
         row
@@ -62,8 +70,8 @@ def load_run(run: str | Path, *, rung: str | None = None, seed: int | None = Non
     if network.norm:
         raise InputError(f"{folder}: networks with batch normalisation are folded before they are used")
     module = build.classifier(network, classes=len(meta["classes"]))
-    predict = _in_batches(ops.jit(_program(module, preprocess)), params)
-    return Trained(best["name"], best["seed"], tuple(meta["classes"]), meta["size"], predict)
+    about = {"classes": tuple(meta["classes"]), "size": meta["size"]}
+    return Net(module, params, preprocess, rung=best["name"], seed=best["seed"], **about)
 
 
 def _program(module: Any, preprocess: Preprocess) -> Callable[..., jax.Array]:
