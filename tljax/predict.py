@@ -33,10 +33,8 @@ class Trained:
 
     def __call__(self, paths: Sequence[str | Path]) -> np.ndarray:
         """Probabilities `[N, classes]` float32 of image files; InputError names one that cannot be read."""
-        images = [_decoded(Path(path), size=self.size) for path in paths]
-        if not images:
-            return np.zeros((0, len(self.classes)), np.float32)
-        return self.probabilities(np.stack(images))
+        images = read_photos(paths, size=self.size)
+        return self.probabilities(images) if len(images) else np.zeros((0, len(self.classes)), np.float32)
 
 
 def load_run(run: str | Path, *, rung: str | None = None, seed: int | None = None) -> Trained:
@@ -94,6 +92,12 @@ def _in_batches(program: Callable[..., jax.Array], params: dict[str, Any]) -> Ca
         return np.concatenate(parts)[: len(images)]
 
     return predict
+
+
+def read_photos(paths: Sequence[str | Path], *, size: int) -> np.ndarray:
+    """Image files as uint8 `[N, size, size, 3]`; InputError names one that cannot be read."""
+    images = [_decoded(Path(path), size=size) for path in paths]
+    return np.stack(images) if images else np.zeros((0, size, size, 3), np.uint8)
 
 
 def _decoded(path: Path, *, size: int) -> np.ndarray:
