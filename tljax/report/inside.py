@@ -124,7 +124,7 @@ def probabilities(net: Net, images: np.ndarray) -> np.ndarray:
 
 def _two_abreast(rows: Sequence[Row]) -> list[Row]:
     pairs = [rows[i : i + 2] for i in range(0, len(rows), 2)]
-    return [Row([tile for row in pair for tile in row.tiles]) for pair in pairs]
+    return [Row([tile for row in pair for tile in row.tiles], split=len(pair[0].tiles)) for pair in pairs]
 
 
 def _wrapped(tiles: list[Tile], columns: int) -> list[Row]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WIDTH, LEAST, MARGIN, GAP, LARGEST = 8.2, 5.6, 0.33, 0.08, 1.6  # inches; WIDTH is 902 pixels
-TOP, LABEL, LINE, BETWEEN = 0.78, 0.27, 0.155, 0.12
+TOP, LABEL, LINE, BETWEEN, SPLIT = 0.66, 0.27, 0.155, 0.12, 0.25
 RIGHT, WRONG = style.INK, style.COLOURS["validation"]
 
 
@@ -29,22 +29,29 @@ class Tile:
 
 @dataclass(frozen=True)
 class Row:
-    """Tiles side by side under a label."""
+    """Tiles side by side under a label, with a wider gap after the first `split` of them."""
 
     tiles: list[Tile] = field(default_factory=list)
     label: str = ""
+    split: int | None = None
+
+    def left(self, place: int, side: float) -> float:
+        """Inches from the margin to a tile."""
+        return place * (side + GAP) + SPLIT * (self.split is not None and place >= self.split)
 
 
 def sheet(title: str, caption: str, rows: Sequence[Row], *, columns: int | None = None) -> "Figure":
     """The rows one below the other, tiles of one size, as large as the longest row (or `columns`) allows."""
     columns = columns or max(len(row.tiles) for row in rows)
-    side = min((WIDTH - 2 * MARGIN + GAP) / columns - GAP, LARGEST)
+    wider = SPLIT * any(row.split is not None for row in rows)
+    side = min((WIDTH - 2 * MARGIN + GAP - wider) / columns - GAP, LARGEST)
     heights = [_height(row, side) for row in rows]
-    width = max(LEAST, 2 * MARGIN + columns * (side + GAP) - GAP)
-    height = TOP + sum(heights) + 0.1
+    width = max(LEAST, 2 * MARGIN + wider + columns * (side + GAP) - GAP)
+    above = TOP + 0.18 * caption.count("\n")
+    height = above + sum(heights) + 0.1
     figure = style.new_figure(width=width, height=height)
     style.title(figure, title, caption)
-    top = height - TOP
+    top = height - above
     for row, tall in zip(rows, heights, strict=True):
         _draw(figure, row, top=top, side=side)
         top -= tall
@@ -77,10 +84,10 @@ def _draw(figure: "Figure", row: Row, *, top: float, side: float) -> None:
     width, height = figure.get_size_inches()
     put = {"va": "top", "parse_math": False}
     if row.label:
-        figure.text(MARGIN / width, (top - 0.03) / height, row.label, size=9, weight="bold", color=style.INK, **put)
+        figure.text(MARGIN / width, (top - 0.02) / height, row.label, size=9, weight="bold", color=style.INK, **put)
         top -= LABEL
     for place, tile in enumerate(row.tiles):
-        left, bottom = MARGIN + place * (side + GAP), top - side
+        left, bottom = MARGIN + row.left(place, side), top - side
         if tile.image is not None:
             ax = figure.add_axes((left / width, bottom / height, side / width, side / height))
             ax.imshow(tile.image, interpolation="nearest", aspect="auto")

@@ -1,5 +1,6 @@
 """The units of a network, as sheets: first-layer filters, activations, and what excites them."""
 
+import itertools
 from typing import TYPE_CHECKING
 
 import jax
@@ -20,7 +21,7 @@ Chosen = dict[str, list[int]]  # layer -> units
 def shown_layers(net: Net) -> list[str]:
     """The last convolution before each pooling."""
     names = layers.layers_of(net.module.base)
-    return [before for before, after in zip(names, names[1:], strict=False) if "pool" in after]
+    return [before for before, after in itertools.pairwise(names) if "pool" in after]
 
 
 def chosen_units(net: Net, images: np.ndarray, *, units: int = 4, deepest: int = 2) -> Chosen:
