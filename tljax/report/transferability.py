@@ -9,15 +9,16 @@ from tljax.report import style
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+FIT = ("LogME", "H-score", "CKA with classes")  # higher is better; CKA with another base says how far it moved
 Scores = Mapping[str, Mapping[str, float]]  # layer -> measure -> value
 
 
 def write_transferability(name: str, scores: Scores, *, workdir: Path) -> Path:
-    """`transferability.png`: a row a measure, its highest value marked where highest is best."""
+    """`transferability.png`: a row a measure, its highest value marked where higher is better."""
     measures = list(next(iter(scores.values())))
-    figure = style.new_figure(width=5.6, height=1.25 + 1.25 * len(measures))
+    figure = style.new_figure(width=5.6, height=1.0 + 1.25 * len(measures))
     height = figure.get_figheight()
-    caption = "Pooled features after each block, before training. Vermilion: the highest."
+    caption = "Pooled features after each block, before training. Vermilion: the best fit."
     style.title(figure, f"{name}: what the base knows", caption)
     for place, measure in enumerate(measures):
         bottom = 0.45 + 1.25 * (len(measures) - 1 - place)
@@ -27,24 +28,28 @@ def write_transferability(name: str, scores: Scores, *, workdir: Path) -> Path:
     return style.save(figure, workdir / "transferability.png")
 
 
-def suggestion(scores: Scores, *, measure: str = "LogME") -> str:
-    """One sentence: from which block to unfreeze."""
+def suggestion(scores: Scores) -> str:
+    """One sentence: from which block to unfreeze, by LogME; another one if the H-score has it otherwise."""
     layers = list(scores)
-    best = max(layers, key=lambda layer: scores[layer][measure])
-    block = {layer: layer.split("_")[0] for layer in layers}
-    if best == layers[-1]:
-        return (
-            f"{measure} is highest after {block[best]}, the last: train a head first; unfreeze only if it falls short."
-        )
-    after = block[layers[layers.index(best) + 1]]
-    return f"{measure} is highest after {block[best]}: keep the base frozen up to it, and unfreeze from {after} on."
+    blocks = [layer.split("_")[0] for layer in layers]
+    at, other = (
+        max(range(len(layers)), key=lambda i, measure=measure: scores[layers[i]][measure])
+        for measure in ("LogME", "H-score")
+    )
+    if at == len(layers) - 1:
+        advice = "the last: train a head first, unfreeze if it falls short."
+    else:
+        advice = f"not the last: keep the base frozen up to it, and unfreeze from {blocks[at + 1]} on."
+    doubt = "" if other == at else f" By the H-score it is {blocks[other]}: try both."
+    return f"LogME is highest after {blocks[at]}, {advice}{doubt}"
 
 
 def _line(ax: "Axes", measure: str, values: Mapping[str, float]) -> None:
     numbers = list(values.values())
     ax.plot(range(len(numbers)), numbers, "o-", color=style.COLOURS["train"], linewidth=1.8, markersize=4)
     best = max(range(len(numbers)), key=numbers.__getitem__)
-    ax.plot(best, numbers[best], "o", color=style.COLOURS["validation"], markersize=7)
+    if measure in FIT:
+        ax.plot(best, numbers[best], "o", color=style.COLOURS["validation"], markersize=7)
     for place, number in enumerate(numbers):
         ax.annotate(f"{number:.3f}", (place, number), (0, 7), textcoords="offset points", size=8, ha="center")
     room = max(max(numbers) - min(numbers), 1e-6)
