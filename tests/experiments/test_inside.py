@@ -1,4 +1,4 @@
-"""Both commands on a run of two rungs, as the user types them."""
+"""Both commands on a run of one rung, as the user types them."""
 
 import json
 import sys
@@ -18,18 +18,18 @@ PICTURES = ("filters", "activations", "patches", "maximised", "gradcam", "top_lo
 @pytest.fixture(scope="module")
 def run(photographs, base, in_a_hurry, tmp_path_factory):
     folder = tmp_path_factory.mktemp("inside")
-    short = {"epochs": 1, "images_per_epoch": 6, "batch_size": 3}
+    short = {"epochs": 1, "images_per_epoch": 6, "batch_size": 3, "views": 1}
     words = f"x --data {photographs} --size 32 --weights {base} --quiet --workdir {folder / 'run'}"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
         patch.setattr(ops, "compiler_options", in_a_hurry)
-        brief = {name: replace(config.PRESETS["tuned"][name], **short) for name in ("features", "frozen")}
-        patch.setitem(config.PRESETS, "tuned", brief)
+        patch.setitem(config.PRESETS, "tuned", {"frozen": replace(config.PRESETS["tuned"]["frozen"], **short)})
         patch.setattr(sys, "argv", words.split())
-        runner.main("", experiment="x", rungs=("features", "frozen"))
+        runner.main("", experiment="x", rungs=("frozen",))
         yield folder / "run"
 
 
+@pytest.mark.slow
 def test_pictures_of_a_run(run, photographs, monkeypatch, capsys):
     monkeypatch.setattr(style, "DPI", 40)
     photo = f"{photographs.removeprefix('folder:')}/validation/cat/cat.0.png"
@@ -66,7 +66,7 @@ def test_the_table_before_training(run, photographs, base, monkeypatch, capsys, 
     told = json.loads((tmp_path / "transferability.json").read_text())
     assert list(told["scores"]) == [f"block{i}_pool" for i in range(1, 6)]
     # The base was frozen: it is still the one that was given.
-    assert all(row["CKA with features"] == pytest.approx(1) for row in told["scores"].values())
+    assert all(row["CKA with frozen"] == pytest.approx(1) for row in told["scores"].values())
     assert told["suggestion"] in out
     assert (tmp_path / "transferability.png").is_file()
     with pytest.raises(InputError, match=r"holds transferability\.json; name another --workdir, or pass --overwrite"):

@@ -53,7 +53,7 @@ def texts(figure):
 def test_the_worst_photograph_comes_first_and_is_told_as_wrong(net, photographs):
     figure = inside.top_losses(net, photographs, count=3)
     wrong = figure.texts[2]
-    assert wrong.get_text() == "blue 62%\nis red, loss 0.94"  # softplus(0.5 - 4 * 2 / 255)
+    assert wrong.get_text() == "blue 62%\nis red, loss 0.95"  # softplus(0.5 - 4 * 2 / 255)
     assert wrong.get_color() == WRONG
     np.testing.assert_array_equal(figure.axes[0].images[0].get_array(), photographs.images[5])
 
