@@ -12,6 +12,7 @@ import numpy as np
 from tljax.data import photos
 from tljax.data.preprocess import Preprocess
 from tljax.errors import InputError
+from tljax.inside.net import Net
 from tljax.models import build, ops
 from tljax.models.build import Network
 from tljax.report.table import read_results
@@ -32,10 +33,8 @@ class Trained:
 
     def __call__(self, paths: Sequence[str | Path]) -> np.ndarray:
         """Probabilities `[N, classes]` float32 of image files; InputError names one that cannot be read."""
-        images = [_decoded(Path(path), size=self.size) for path in paths]
-        if not images:
-            return np.zeros((0, len(self.classes)), np.float32)
-        return self.probabilities(np.stack(images))
+        images = read_photos(paths, size=self.size)
+        return self.probabilities(images) if len(images) else np.zeros((0, len(self.classes)), np.float32)
 
 
 def load_run(run: str | Path, *, rung: str | None = None, seed: int | None = None) -> Trained:
@@ -43,6 +42,13 @@ def load_run(run: str | Path, *, rung: str | None = None, seed: int | None = Non
 
     InputError where there is none, or its files are damaged.
     """
+    net = load_net(run, rung=rung, seed=seed)
+    predict = _in_batches(ops.jit(_program(net.module, net.preprocess)), net.params)
+    return Trained(net.rung, net.seed, net.classes, net.size, predict)
+
+
+def load_net(run: str | Path, *, rung: str | None = None, seed: int | None = None) -> Net:
+    """The network itself, to be looked into; chosen as by `load_run`."""
     run = Path(run)
     rows = [
         row
@@ -62,8 +68,8 @@ def load_run(run: str | Path, *, rung: str | None = None, seed: int | None = Non
     if network.norm:
         raise InputError(f"{folder}: networks with batch normalisation are folded before they are used")
     module = build.classifier(network, classes=len(meta["classes"]))
-    predict = _in_batches(ops.jit(_program(module, preprocess)), params)
-    return Trained(best["name"], best["seed"], tuple(meta["classes"]), meta["size"], predict)
+    about = {"classes": tuple(meta["classes"]), "size": meta["size"]}
+    return Net(module, params, preprocess, rung=best["name"], seed=best["seed"], **about)
 
 
 def _program(module: Any, preprocess: Preprocess) -> Callable[..., jax.Array]:
@@ -86,6 +92,12 @@ def _in_batches(program: Callable[..., jax.Array], params: dict[str, Any]) -> Ca
         return np.concatenate(parts)[: len(images)]
 
     return predict
+
+
+def read_photos(paths: Sequence[str | Path], *, size: int) -> np.ndarray:
+    """Image files as uint8 `[N, size, size, 3]`; InputError names one that cannot be read."""
+    images = [_decoded(Path(path), size=size) for path in paths]
+    return np.stack(images) if images else np.zeros((0, size, size, 3), np.uint8)
 
 
 def _decoded(path: Path, *, size: int) -> np.ndarray:

@@ -7,9 +7,11 @@ import jax.numpy as jnp
 from jax import Array
 
 from tljax.errors import InputError
+from tljax.models import ops
 from tljax.models.layers import Conv
 
 _CHANNELS = (32, 64, 128, 128)
+LAYERS = tuple(f"{kind}{i}" for i in range(1, len(_CHANNELS) + 1) for kind in ("conv", "pool"))
 MIN_SIZE = 46  # below it nothing is left of the image after four unpadded convolutions and poolings
 
 
@@ -23,15 +25,22 @@ class CNN(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Array, *, train: bool = False) -> tuple[Array, dict[str, Array]]:
+    def __call__(self, x: Array, *, train: bool = False, start: str = LAYERS[0]) -> tuple[Array, dict[str, Array]]:
+        """`start` names the first layer to run; `x` is its input."""
         del train  # nothing here behaves differently in training
         out: dict[str, Array] = {}
-        if self.padding == "VALID" and min(x.shape[1:3]) < MIN_SIZE:
+        if start not in LAYERS:
+            raise InputError(f"the scratch CNN has no layer {start!r}; its layers are {', '.join(LAYERS)}")
+        if start == LAYERS[0] and self.padding == "VALID" and min(x.shape[1:3]) < MIN_SIZE:
             raise InputError(
                 f"the scratch CNN needs images of {MIN_SIZE} x {MIN_SIZE} or larger, found {x.shape[1]} x {x.shape[2]}"
                 '; padding="SAME" takes smaller ones'
             )
+        if start.startswith("pool"):
+            x = out[start] = ops.max_pool(x)
         for i, features in enumerate(_CHANNELS, start=1):
+            if f"conv{i}" not in LAYERS[LAYERS.index(start) :]:
+                continue
             conv = Conv(features, padding=self.padding, dtype=self.dtype, name=f"conv{i}")
             out[f"conv{i}"], x = conv(x, pool=True)
             out[f"pool{i}"] = x

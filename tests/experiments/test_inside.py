@@ -1,0 +1,73 @@
+"""Both commands on a run of one rung, as the user types them."""
+
+import json
+import sys
+from dataclasses import replace
+
+import pytest
+
+from experiments import inside, runner, transferability
+from tljax import config
+from tljax.errors import InputError
+from tljax.models import ops
+from tljax.report import style
+
+PICTURES = ("filters", "activations", "patches", "maximised", "gradcam", "top_losses", "neighbours", "augmented")
+
+
+@pytest.fixture(scope="module")
+def run(photographs, base, in_a_hurry, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("inside")
+    short = {"epochs": 1, "images_per_epoch": 6, "batch_size": 3, "views": 1}
+    words = f"x --data {photographs} --size 32 --weights {base} --quiet --workdir {folder / 'run'}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        patch.setattr(ops, "compiler_options", in_a_hurry)
+        patch.setitem(config.PRESETS, "tuned", {"frozen": replace(config.PRESETS["tuned"]["frozen"], **short)})
+        patch.setattr(sys, "argv", words.split())
+        runner.main("", experiment="x", rungs=("frozen",))
+        yield folder / "run"
+
+
+@pytest.mark.slow
+def test_pictures_of_a_run(run, photographs, monkeypatch, capsys):
+    monkeypatch.setattr(style, "DPI", 40)
+    photo = f"{photographs.removeprefix('folder:')}/validation/cat/cat.0.png"
+    monkeypatch.setattr(sys, "argv", f"inside --run {run} --rung frozen --quiet {photo}".split())
+    inside.main()
+    folder = run / "inside" / "frozen-seed0"
+    assert capsys.readouterr().out.split() == [str(folder / f"{name}.png") for name in PICTURES]
+    assert all((folder / f"{name}.png").is_file() for name in PICTURES)
+
+
+def test_photographs_that_have_changed_are_refused(run, tmp_path):
+    config = json.loads((run / "config.json").read_text())
+    config["data"]["digest"] = "0" * 64
+    with pytest.raises(InputError, match=r"config\.json: expected the photographs of the run, found that folder:"):
+        inside.data_of(config, size=32, where=run / "config.json", progress=False)
+
+
+def test_the_table_before_training(run, photographs, base, monkeypatch, capsys, tmp_path):
+    words = f"transferability --data {photographs} --size 32 --weights {base} --run {run} --quiet --workdir {tmp_path}"
+    monkeypatch.setattr(sys, "argv", words.split())
+    transferability.main()
+    out = capsys.readouterr().out
+    assert out.splitlines()[0].split() == [
+        "after",
+        "LogME",
+        "H-score",
+        "CKA",
+        "with",
+        "classes",
+        "CKA",
+        "with",
+        "features",
+    ]
+    told = json.loads((tmp_path / "transferability.json").read_text())
+    assert list(told["scores"]) == [f"block{i}_pool" for i in range(1, 6)]
+    # The base was frozen: it is still the one that was given.
+    assert all(row["CKA with frozen"] == pytest.approx(1) for row in told["scores"].values())
+    assert told["suggestion"] in out
+    assert (tmp_path / "transferability.png").is_file()
+    with pytest.raises(InputError, match=r"holds transferability\.json; name another --workdir, or pass --overwrite"):
+        transferability.main()

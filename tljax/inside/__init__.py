@@ -1,0 +1,20 @@
+"""A trained network -> what it sees: activations, what excites a unit, what a decision rests on."""
+
+from tljax.inside.attribution import grad_cam, integrated_gradients
+from tljax.inside.excite import maximise, top_patches
+from tljax.inside.layers import layers_of, receptive_field
+from tljax.inside.net import Net
+from tljax.inside.similar import neighbours, pooled, top_losses
+
+__all__ = [
+    "Net",
+    "grad_cam",
+    "integrated_gradients",
+    "layers_of",
+    "maximise",
+    "neighbours",
+    "pooled",
+    "receptive_field",
+    "top_losses",
+    "top_patches",
+]

@@ -1,0 +1,90 @@
+"""Images that excite a unit most: patches of photographs, and pictures made for it by gradient ascent."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from tljax.inside import layers
+from tljax.inside.net import Net, in_batches
+from tljax.models import ops
+
+JITTER = 4  # pixels; Mordvintsev et al. 2015, "Inceptionism"
+DECAY, BLUR_EVERY = 0.005, 8  # towards grey at each step, and blur: Yosinski et al. 2015, "Deep visualization"
+SHARP = 0.25  # of the steps, the last: no blur, which would take from a unit for edges what it gained
+STEPS, RATE = 192, 6.0  # RATE: grey levels that an average pixel moves in the first step
+
+
+def top_patches(
+    net: Net, images: np.ndarray, *, layer: str, units: Sequence[int], count: int
+) -> tuple[list[list[np.ndarray]], np.ndarray]:
+    """`count` crops for each unit, strongest first, one a photograph, and the activations `[units, count]`.
+
+    A crop is the receptive field of the place where the unit is strongest (Zeiler and Fergus 2014).
+    """
+    layers.check(net.module.base, layer)
+
+    def program(params: dict[str, Any], batch: Array) -> tuple[Array, Array]:
+        activation = net.run(batch, params)[1][f"base/{layer}"][..., jnp.asarray(units)]
+        flat = activation.reshape(len(batch), -1, len(units))
+        side = jnp.full(len(batch), activation.shape[2])
+        place = flat.argmax(1)
+        return flat.max(1), jnp.stack([place // side[:, None], place % side[:, None]], -1)
+
+    strength, place = in_batches(program, net.params, images)
+    best = np.argsort(-strength, axis=0, kind="stable")[:count]
+    field = layers.receptive_field(net.module.base, layer)
+    crops = [[field.crop(images[i], *place[i, u]) for i in best[:, u]] for u in range(len(units))]
+    return crops, np.take_along_axis(strength, best, 0).T
+
+
+def strongest_units(net: Net, images: np.ndarray, *, layer: str, count: int) -> list[int]:
+    """The channels of a layer that differ most from photograph to photograph, by the deviation of their maxima."""
+    layers.check(net.module.base, layer)
+    peak = in_batches(lambda p, batch: net.run(batch, p)[1][f"base/{layer}"].max((1, 2)), net.params, images)
+    return np.argsort(-peak.std(0), kind="stable")[:count].tolist()
+
+
+def maximise(
+    net: Net, *, layer: str, units: Sequence[int], key: Array, steps: int = STEPS
+) -> tuple[np.ndarray, np.ndarray]:
+    """A picture for each unit, float32 `[U, size, size, 3]` in 0..255; its mean activation before and after, `[2, U]`.
+
+    Gradient ascent from grey noise (Erhan et al. 2009) on the channel's mean, shifted at random, pulled to grey and
+    blurred as it goes. A unit that is 0 all over the noise has no gradient there, and stays at 0.
+    """
+    layers.check(net.module.base, layer)
+    start = 128.0 + 16.0 * jax.random.normal(key, (len(units), net.size, net.size, 3))
+
+    def excitement(x: Array, params: dict[str, Any]) -> Array:
+        activation = net.run(x, params)[1][f"base/{layer}"]
+        return activation[jnp.arange(len(units)), ..., jnp.asarray(units)].mean((1, 2))
+
+    def program(params: dict[str, Any], x: Array) -> tuple[Array, Array]:
+        def step(x: Array, i: Array) -> tuple[Array, None]:
+            shift = jax.random.randint(jax.random.fold_in(key, i), (2,), -JITTER, JITTER + 1)
+            g = jax.grad(lambda x: excitement(x, params).sum())(jnp.roll(x, shift, (1, 2)))
+            g = jnp.roll(g, -shift, (1, 2))
+            g = g / (jnp.sqrt((g**2).mean((1, 2, 3), keepdims=True)) + 1e-12)
+            x = x + RATE * (1 - i / steps) * g
+            x = 128 + (1 - DECAY) * (x - 128)
+            blur = (i % BLUR_EVERY == 0) & (i < (1 - SHARP) * steps)
+            return jnp.clip(jnp.where(blur, _blurred(x), x), 0, 255), None
+
+        end, _ = jax.lax.scan(step, x, jnp.arange(steps))
+        return end, jnp.stack([excitement(x, params), excitement(end, params)])
+
+    end, strength = ops.jit(program)(net.params, start)
+    return np.asarray(end), np.asarray(strength)
+
+
+def _blurred(x: Array) -> Array:
+    """Weights 1 4 1 along rows and columns, edges repeated."""
+    for axis in (1, 2):
+        padded = jnp.pad(x, [(1, 1) if a == axis else (0, 0) for a in range(4)], mode="edge")
+        before, after = (jax.lax.slice_in_dim(padded, at, at + x.shape[axis], axis=axis) for at in (0, 2))
+        x = (before + 4 * x + after) / 6
+    return x

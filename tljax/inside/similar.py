@@ -1,0 +1,42 @@
+"""Photographs as the network orders them: by loss, and by nearness in its features."""
+
+from typing import Any
+
+import jax
+import numpy as np
+from jax import Array
+
+from tljax.inside import layers
+from tljax.inside.net import Net, in_batches, score
+
+
+def top_losses(net: Net, images: np.ndarray, labels: np.ndarray, *, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """`(examples, losses)` of the `count` photographs with the highest cross-entropy, worst first."""
+
+    def program(params: dict[str, Any], batch: Array, classes: Array) -> Array:
+        logits = net.run(batch, params)[0]
+        if logits.shape[-1] == 1:
+            return jax.nn.softplus(-score(logits, classes))
+        return -score(jax.nn.log_softmax(logits), classes)
+
+    losses = in_batches(program, net.params, images, labels)
+    worst = np.argsort(-losses, kind="stable")[:count]
+    return worst, losses[worst]
+
+
+def pooled(net: Net, images: np.ndarray, *, layer: str) -> np.ndarray:
+    """Mean over the places of a layer: float32 `[N, C]`."""
+    layers.check(net.module.base, layer)
+    return in_batches(lambda p, batch: net.run(batch, p)[1][f"base/{layer}"].mean((1, 2)), net.params, images)
+
+
+def neighbours(queries: np.ndarray, gallery: np.ndarray, *, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """`(rows, similarities)` `[Q, count]`: for each feature the gallery's nearest by cosine, nearest first."""
+    similarity = _unit(queries) @ _unit(gallery).T
+    rows = np.argsort(-similarity, axis=1, kind="stable")[:, :count]
+    return rows, np.take_along_axis(similarity, rows, 1)
+
+
+def _unit(features: np.ndarray) -> np.ndarray:
+    length = np.linalg.norm(features, axis=1, keepdims=True)
+    return features / np.where(length > 0, length, 1)
