@@ -137,6 +137,15 @@ def test_many_classes_are_counted_and_not_all_listed(tmp_path):
     assert "c11 and 188 more)" in page_text(tmp_path / "report.html", "p")
 
 
+def test_sections_on_predictions_are_well_formed(tmp_path, write):
+    """A name that is markup is text there too."""
+    write(tmp_path, classes=(EVIL, "dog"), rungs=("scratch", EVIL.replace("/", "")))
+    page = Page(report.write_report(tmp_path)[-1].read_text())
+    assert page.all("script") == []
+    assert f"{EVIL.replace('/', '')} beats scratch by" in page.text["li"]
+    assert EVIL in page.text["th"]
+
+
 @pytest.mark.parametrize("name", ["config.json", "metrics.jsonl", "results.json"])
 def test_a_missing_or_garbled_file_is_named_before_anything_is_written(tmp_path, name):
     write_run(tmp_path)

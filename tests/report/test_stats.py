@@ -76,3 +76,13 @@ def test_together_puts_unequal_seeds_on_one_grid():
     epochs, values = stats.together(seeds, "loss")
     np.testing.assert_array_equal(epochs, [1, 2, 3])
     np.testing.assert_array_equal(values, [[3.0, 2.0, 1.0], [5.0, np.nan, np.nan]])
+
+
+def test_bootstrap_interval_over_images():
+    """Of 0 and 1 in 400 images, a quarter of them 1: near the normal interval 0.25 -+ 1.96 sqrt(0.1875 / 400)."""
+    interval = stats.bootstrap_interval(np.repeat([1.0, 0.0], [100, 300]))
+    assert interval is not None
+    assert (interval.low, interval.high) == pytest.approx((0.2076, 0.2924), abs=4e-3)
+    assert (interval.over, interval.count) == ("images", 400)
+    for values in ([1.0], [2.0, 2.0], [1.0, math.nan]):
+        assert stats.bootstrap_interval(np.array(values)) is None

@@ -33,25 +33,21 @@ def _shares(matrix: np.ndarray) -> np.ndarray:
 
 
 def _matrix(rung: str, mean: np.ndarray, classes: tuple[str, ...], about: str, workdir: Path) -> Path:
-    side = 0.62 * len(classes) if len(classes) > 3 else 1.1 * len(classes)
-    width, height = max(4.6, side + 1.8), side + 1.75
+    slanted = len(classes) > 3
+    side = (0.62 if slanted else 1.1) * len(classes)
+    width, height = max(4.6, side + 1.8), side + (1.75 if slanted else 1.3)
     figure = style.new_figure(width=width, height=height)
-    ax = figure.add_axes((1.45 / width, 0.85 / height, side / width, side / height))
+    ax = figure.add_axes((1.45 / width, (0.85 if slanted else 0.4) / height, side / width, side / height))
     style.title(figure, f"{rung}: confusion", f"{about}\nRow: the class; column: what it was taken for.")
     shares = _shares(mean)
     ax.imshow(np.nan_to_num(shares), cmap="Blues", vmin=0, vmax=100)
     for i, j in np.ndindex(*shares.shape):
-        _cell(ax, i, j, shares[i, j], mean[i, j], small=len(classes) > 3)
+        _cell(ax, i, j, shares[i, j], mean[i, j], small=slanted)
     names = [style.short(name, 14) for name in classes]
     put = {"size": 9, "parse_math": False}
     ax.set_yticks(range(len(names)), names, **put)
-    ax.set_xticks(
-        range(len(names)),
-        names,
-        rotation=45 if len(names) > 3 else 0,
-        ha="right" if len(names) > 3 else "center",
-        **put,
-    )
+    turn = {"rotation": 45, "ha": "right"} if slanted else {}
+    ax.set_xticks(range(len(names)), names, **turn, **put)
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0, colors=style.INK)
     return style.save(figure, workdir / "confusion.png")
@@ -67,30 +63,23 @@ def _cell(ax: "Axes", i: int, j: int, share: float, count: float, *, small: bool
 
 def _pairs(rung: str, mean: np.ndarray, classes: tuple[str, ...], about: str, workdir: Path) -> Path:
     pairs = scores.most_confused(mean, pairs=PAIRS)
-    figure = style.new_figure(width=6.0, height=1.45 + 0.24 * max(1, len(pairs)))
+    figure = style.new_figure(width=6.0, height=1.6 + 0.24 * max(1, len(pairs)))
     height = figure.get_figheight()
-    ax = figure.add_axes((0.52, 0.45 / height, 0.4, 1 - (0.45 + 0.85) / height))
+    ax = figure.add_axes((0.52, 0.6 / height, 0.4, 1 - (0.6 + 0.85) / height))
     style.title(
         figure,
         f"{rung}: confused most",
         f"{about}\nOf the {len(classes)} classes: a class, what it was taken for, how often.",
     )
-    shares = _shares(mean)
     put = {"va": "center", "size": 8.5, "color": style.INK, "parse_math": False}
     for place, (i, j) in enumerate(pairs):
-        ax.barh(place, shares[i, j], height=0.62, color=style.COLOURS["train"], alpha=0.75)
-        ax.text(
-            -0.03,
-            place,
-            f"{style.short(classes[i], 22)} → {style.short(classes[j], 22)}",
-            ha="right",
-            transform=ax.get_yaxis_transform(),
-            **put,
-        )
-        ax.text(shares[i, j], place, f" {mean[i, j]:.4g} of {mean[i].sum():.0f}", **put)
-    ax.set_xlim(0, 1.3 * max([shares[pair] for pair in pairs], default=100.0))
+        names = " → ".join(style.short(classes[k], 19) for k in (i, j))
+        ax.barh(place, mean[i, j], height=0.62, color=style.COLOURS["train"], alpha=0.75)
+        ax.text(-0.03, place, names, ha="right", transform=ax.get_yaxis_transform(), **put)
+        ax.text(mean[i, j], place, f" {mean[i, j]:.4g} of {mean[i].sum():.0f}", **put)
+    ax.set_xlim(0, 1.3 * max([mean[pair] for pair in pairs], default=1.0))
     ax.set_ylim(max(1, len(pairs)) - 0.4, -0.6)
     ax.yaxis.set_visible(False)
-    ax.xaxis.set_major_formatter("{x:.0f} %")
+    ax.set_xlabel("images", size=9.5, color=style.INK)
     style.strip(ax)
     return style.save(figure, workdir / "confusion.png")

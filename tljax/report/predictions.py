@@ -1,5 +1,6 @@
 """predictions/*.npz -> what each rung's classifiers said of the same photographs."""
 
+import io
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,8 @@ class Predictions:
 def read(workdir: Path, results: dict, *, split: str = "validation") -> dict[str, Predictions]:
     """Rung name -> predictions, of the rungs that have them for all their seeds; runs of old have none.
 
+    A rung with a diverged seed has no probabilities to speak of, and is left out; the table has its NaN.
+
     InputError names a damaged file, one of other photographs, or one whose accuracy is not that of results.json.
     """
     found = {}
@@ -49,8 +52,9 @@ def read(workdir: Path, results: dict, *, split: str = "validation") -> dict[str
         paths = [workdir / "predictions" / f"{name}-seed{row['seed']}{SUFFIXES[split]}.npz" for row in rows]
         if all(path.is_file() for path in paths):
             parts = [_read(path, results["data"]) for path in paths]
-            found[name] = _together(parts, paths, [row["seed"] for row in rows])
-            _check(found[name], rows, paths, split)
+            if all(np.isfinite(part["logits"]).all() for part in parts):
+                found[name] = _together(parts, paths, [row["seed"] for row in rows])
+                _check(found[name], rows, paths, split)
     first = next(iter(found.values()), None)
     for name, each in found.items():
         if each.ids != first.ids or not np.array_equal(each.labels, first.labels):
@@ -69,7 +73,7 @@ def held_out(workdir: Path, results: dict) -> tuple[str, dict[str, Predictions],
 
 def _read(path: Path, data: dict) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             part = {field: file[field] for field in FIELDS}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: expected an .npz with {', '.join(FIELDS)}: {error}") from None

@@ -23,8 +23,8 @@ def write_reliability(
         "with a temperature": (np.concatenate(after), style.COLOURS["validation"]),
     }
     figure = style.new_figure(width=5.0, height=5.6)
-    axes = figure.subplots(2, 1, sharex=True, gridspec_kw={"hspace": 0.14, "height_ratios": (3, 1)})
-    figure.subplots_adjust(left=0.13, right=0.96, top=0.86, bottom=0.09)
+    axes = figure.subplots(2, 1, sharex=True, gridspec_kw={"hspace": 0.22, "height_ratios": (3, 1)})
+    figure.subplots_adjust(left=0.13, right=0.96, top=0.81, bottom=0.09)
     runs = len(predictions.seeds)
     many = f"{len(predictions.labels):,} {split} images, {runs} run{'s' if runs > 1 else ''}; 15 bins of equal width."
     style.title(figure, f"{rung}: reliability", f"{many}\nDashed: a confidence of p is right in p of the cases.")
@@ -47,7 +47,7 @@ def _line(ax: "Axes", found: calibration.Bins, label: str, colour: str, *, place
     sizes = 12 + 90 * found.count / found.count.max()
     ax.plot(100 * found.confidence, 100 * found.accuracy, color=colour, linewidth=1.4, zorder=3)
     ax.scatter(100 * found.confidence, 100 * found.accuracy, s=sizes, color=colour, alpha=0.75, linewidths=0, zorder=4)
-    ax.text(0.02, 0.95 - 0.075 * place, label, size=9, color=colour, va="top", transform=ax.transAxes)
+    ax.text(0.98, 0.13 - 0.075 * place, label, size=9, color=colour, ha="right", transform=ax.transAxes)
 
 
 def _histogram(ax: "Axes", found: calibration.Bins, colour: str, *, filled: bool) -> None:
@@ -61,7 +61,7 @@ def _axes(axes: "np.ndarray", lowest: float) -> None:
         ax.set_xlim(min(lowest, 50) - 2, 102)
         ax.xaxis.set_major_formatter("{x:.0f} %")
         ax.yaxis.set_major_formatter("{x:.0f} %")
-        ax.set_ylabel(label, size=9.5, color=style.INK)
+        ax.set_title(label, loc="left", size=9.5, color=style.INK, pad=7)
         ax.grid(axis="y", color=style.RULE, linewidth=0.7)
         ax.set_axisbelow(True)
         style.strip(ax)
