@@ -9,20 +9,14 @@ status 1 where a step moves what its rules freeze, or leaves alone what they tra
 
 from dataclasses import replace
 
-import jax
-import jax.numpy as jnp
-
 from experiments import cli
 from experiments.recipe import PLANS
 from tljax import config
-from tljax.config import Stage
-from tljax.models import build
 from tljax.models.build import Network
-from tljax.optim import rules as rules_lib
 from tljax.report.audit import audit_table
 from tljax.train import devices
 from tljax.train.audit import audit
-from tljax.train.dry import Dry
+from tljax.train.outlook import planned
 
 
 def main() -> None:
@@ -42,21 +36,12 @@ def main() -> None:
     stages = [config.PRESETS[args.preset][args.rung]] if args.rung else PLANS[args.plan].stages
     over, sound = devices.mesh_for(args.batch), True
     for stage in stages:
-        dry = planned(replace(stage, batch_size=args.batch, views=None), network, size=args.size)
+        dry = planned(replace(stage, batch_size=args.batch, views=None), network, classes=2, size=args.size)
         found, same = audit(dry, over), dry.keeps_bits(over)
         print(audit_table(found, same_bits=same) + "\n", flush=True)
         sound = sound and same and not found.moved and not found.idle
     if not sound:
         raise SystemExit(1)
-
-
-def planned(stage: Stage, network: Network, *, size: int) -> Dry:
-    """The stage on photographs of two classes, as shapes."""
-    images = jax.ShapeDtypeStruct((stage.batch_size, size, size, 3), jnp.float32)
-    bare = build.classifier(network, classes=2)
-    variables = jax.eval_shape(bare.init, jax.random.key(0), images)
-    frozen = rules_lib.frozen_layers(variables["params"], stage.rules)
-    return Dry(stage, build.classifier(network, classes=2, frozen=frozen), variables, images)
 
 
 if __name__ == "__main__":

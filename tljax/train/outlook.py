@@ -1,18 +1,18 @@
 """What a plan will do, told before it runs and without computing anything."""
 
+import math
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from tljax.config import Plan, Stage
 from tljax.data import ImageSets
-from tljax.models import build, ops, vgg
+from tljax.models import build, vgg
 from tljax.models.build import Network
 from tljax.optim import rules as rules_lib
-from tljax.optim import transform
-from tljax.train import rung, step
+from tljax.train import devices, rung
+from tljax.train.dry import Dry
 from tljax.train.segments import hyperparameters
 
 
@@ -36,14 +36,10 @@ def outlook(plan: Plan, network: Network, sets: ImageSets) -> list[Outlook]:
 
 
 def _outlook(stage: Stage, network: Network, sets: ImageSets) -> Outlook:
-    size, classes = sets.train.images.shape[1], len(sets.classes)
-    images = jax.ShapeDtypeStruct((stage.batch_size, size, size, 3), jnp.float32)
-    bare = build.classifier(network, classes=classes)
-    variables = jax.eval_shape(bare.init, jax.random.key(0), images)
-    frozen = rules_lib.frozen_layers(variables["params"], stage.rules)
-    module = build.classifier(network, classes=classes, frozen=frozen)
-    trainable, still = rules_lib.split(variables["params"], stage.rules)
+    dry = planned(stage, network, classes=len(sets.classes), size=sets.train.images.shape[1])
+    trainable, still = rules_lib.split(dry.variables["params"], stage.rules)
     steps = stage.epochs * stage.steps_per_epoch(len(sets.train.labels))
+    counted = dry.trace(devices.mesh(jax.devices()[:1])).lower().cost_analysis() or {}
     return Outlook(
         name=stage.name,
         rates=_rates(stage, steps),
@@ -52,7 +48,7 @@ def _outlook(stage: Stage, network: Network, sets: ImageSets) -> Outlook:
         epochs=stage.epochs,
         steps=steps,
         images=steps * stage.batch_size,
-        step_flops=_flops(stage, module, variables, images),
+        step_flops=float(counted.get("flops", math.nan)),
     )
 
 
@@ -65,26 +61,14 @@ def _rates(stage: Stage, steps: int) -> dict[str, float | None]:
     return {pattern: multiplier * peak for pattern, multiplier in multipliers.items()}
 
 
-def _flops(stage: Stage, module: Any, variables: dict[str, Any], images: jax.ShapeDtypeStruct) -> float:
-    """Of the step alone: augmentation, and a prefix that has run before, are not counted."""
-    params, x, start = variables["params"], images, None
-    if (stop := rung.prefix_stop(stage, module, params)) is not None:
-        start = vgg.following(stop)
-        x = jax.eval_shape(lambda p, i: module.base.apply({"params": p}, i, stop=stop)[0], params["base"], images)
-
-    def apply(variables: Any, x: Any, **options: Any) -> Any:
-        return module.apply(variables, x, **options, **({} if start is None else {"start": start}))
-
-    tx = transform.make(stage.optimizer, stage.rules, rules_lib.flatten(params))
-    train_step = step.make_train_step(apply=apply, tx=tx, rules=stage.rules, ema=stage.ema)
-
-    def first(variables: Any, x: Any) -> Any:
-        model_state = {name: tree for name, tree in variables.items() if name != "params"}
-        options = {"model_state": model_state, "tx": tx, "rules": stage.rules, "ema": stage.ema}
-        state = step.init_state(variables["params"], **options)
-        n = stage.batch_size
-        batch = {"image": x, "label": jnp.zeros(n, jnp.int32), "key": jax.random.split(jax.random.key(0), n)}
-        hyper = {name: jnp.float32(0) for name in ("lr", "dropout", "momentum", "weight_decay")}
-        return train_step(state, batch, hyper)
-
-    return float((ops.jit(first).lower(variables, x).cost_analysis() or {}).get("flops", float("nan")))
+def planned(stage: Stage, network: Network, *, classes: int, size: int) -> Dry:
+    """The stage on `size` x `size` photographs as shapes, from the layer it starts at; a frozen prefix has run."""
+    images = jax.ShapeDtypeStruct((stage.batch_size, size, size, 3), jnp.float32)
+    variables = jax.eval_shape(build.classifier(network, classes=classes).init, jax.random.key(0), images)
+    frozen = rules_lib.frozen_layers(variables["params"], stage.rules)
+    module = build.classifier(network, classes=classes, frozen=frozen)
+    if (stop := rung.prefix_stop(stage, module, variables["params"])) is None:
+        return Dry(stage, module, variables, images)
+    base = {"params": variables["params"]["base"]}
+    x = jax.eval_shape(lambda tree, x: module.base.apply(tree, x, stop=stop)[0], base, images)
+    return Dry(stage, module, variables, x, start=vgg.following(stop))
