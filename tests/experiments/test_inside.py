@@ -61,7 +61,7 @@ def test_the_table_before_training(run, photographs, base, monkeypatch, capsys, 
         "classes",
         "CKA",
         "with",
-        "features",
+        "frozen",
     ]
     told = json.loads((tmp_path / "transferability.json").read_text())
     assert list(told["scores"]) == [f"block{i}_pool" for i in range(1, 6)]

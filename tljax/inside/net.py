@@ -29,7 +29,8 @@ class Net:
 
     def run(self, images: Array, params: dict[str, Any]) -> tuple[Array, dict[str, Array]]:
         """`(logits, out)` of images, `out` with every named activation."""
-        return self.module.apply({"params": params}, self.preprocess(images))
+        found: Any = self.module.apply({"params": params}, self.preprocess(images))
+        return found
 
     def onward(self, activation: Array, params: dict[str, Any], *, start: str) -> Array:
         """Logits of the input of layer `start`."""

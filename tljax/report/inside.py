@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from tljax.data import ImageSet
@@ -103,7 +104,7 @@ def augmented(net: Net, photos: Photos, ranges: Augment, *, count: int = 7) -> "
     root = jax.random.key(net.seed)
     rows = []
     for example, image in enumerate(photos.images):
-        keys, _ = example_keys(root, np.arange(count), np.full(count, example))
+        keys, _ = example_keys(root, jnp.arange(count), jnp.full(count, example))
         drawn = np.asarray(augment_batch(np.repeat(image[None], count, 0), keys=keys, ranges=ranges))
         warped = [Tile(np.clip(np.round(x), 0, 255).astype(np.uint8)) for x in drawn]
         rows.append(Row([Tile(image, short(photos.names[example], 16)), *warped]))
@@ -116,7 +117,7 @@ def probabilities(net: Net, images: np.ndarray) -> np.ndarray:
 
     def program(params, batch):
         logits = net.run(batch, params)[0]
-        logits = jax.numpy.concatenate([-logits, logits], -1) / 2 if logits.shape[-1] == 1 else logits
+        logits = jnp.concatenate([-logits, logits], -1) / 2 if logits.shape[-1] == 1 else logits
         return jax.nn.softmax(logits)
 
     return in_batches(program, net.params, images)
