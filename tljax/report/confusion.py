@@ -42,7 +42,7 @@ def _matrix(rung: str, mean: np.ndarray, classes: tuple[str, ...], about: str, w
     shares = _shares(mean)
     ax.imshow(np.nan_to_num(shares), cmap="Blues", vmin=0, vmax=100)
     for i, j in np.ndindex(*shares.shape):
-        _cell(ax, i, j, shares[i, j], mean[i, j], small=slanted)
+        _cell(ax, i, j, float(shares[i, j]), float(mean[i, j]), small=slanted)
     names = [style.short(name, 14) for name in classes]
     put = {"size": 9, "parse_math": False}
     ax.set_yticks(range(len(names)), names, **put)

@@ -55,8 +55,8 @@ def read(workdir: Path, results: dict, *, split: str = "validation") -> dict[str
             if all(np.isfinite(part["logits"]).all() for part in parts):
                 found[name] = _together(parts, paths, [row["seed"] for row in rows])
                 _check(found[name], rows, paths, split)
-    first = next(iter(found.values()), None)
     for name, each in found.items():
+        first = next(iter(found.values()))
         if each.ids != first.ids or not np.array_equal(each.labels, first.labels):
             raise InputError(f"{workdir / 'predictions'}: {name}: expected the photographs of the other rungs")
     return found

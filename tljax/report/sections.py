@@ -106,7 +106,7 @@ def _recall(predictions: Predictions) -> np.ndarray:
     """Mean over the runs, `[classes]`; classes without images last."""
     classes = len(predictions.classes)
     matrices = [scores.confusion(predictions.labels, p, classes=classes) for p in predictions.predicted]
-    return scores.recall(sum(matrices))
+    return scores.recall(np.sum(matrices, axis=0))
 
 
 def _note(text: str) -> str:

@@ -39,7 +39,7 @@ def class_rows(predictions: Predictions) -> list[tuple[str, ...]]:
     rows = []
     for i, name in enumerate(predictions.classes):
         counts = (int(said[i]), int(of_class[i]), None, None)
-        values = (*(measure[:, i] for measure in measures), [auc[i] for auc in aucs])
+        values = [[run[i] for run in measure] for measure in (*measures, aucs)]
         texts = (_fraction(v, images=n) for v, n in zip(values, counts, strict=True))
         rows.append((name, f"{of_class[i]:,}", *texts))
     return rows
