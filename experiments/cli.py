@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,10 @@ from tljax import config, data
 from tljax.data import ImageSets
 from tljax.data.cache import default_folder
 from tljax.errors import InputError
-from tljax.train import processes
+from tljax.train import processes, signals
+from tljax.train.workdir import command
+
+_resumes = False  # whether the command has --resume
 
 
 class _Parser(argparse.ArgumentParser):
@@ -36,7 +40,9 @@ class _Parser(argparse.ArgumentParser):
 def parser(
     doc: str | None, *, experiment: str, source: str = "critters", size: int = config.SIZE
 ) -> argparse.ArgumentParser:
-    """The options of every experiment; `doc` is the module's docstring."""
+    """The options of every experiment that trains; `doc` is the module's docstring."""
+    global _resumes
+    _resumes = True
     new = bare_parser(doc, experiment=experiment)
     add = new.add_argument
     add(
@@ -66,6 +72,8 @@ def parser(
         action="store_true",
         help="start anew where a run or a weights file lies; saved features are kept",
     )
+    add("--resume", action="store_true", help="go on where the run in the workdir stopped, to the same bits")
+    add("--resume-anyway", action="store_true", help="the same, even with other data, base, plan or arguments")
     add(
         "--budget",
         type=fraction,
@@ -104,11 +112,20 @@ def load(args: argparse.Namespace, source: str, *, size: int) -> ImageSets:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Call a command's main: a user's mistake ends in one line and status 2. Compilations are kept on disk."""
+    """Call a command's main; compilations are kept on disk.
+
+    A user's mistake ends in one line and status 2, a signal in one line and 128 plus its number.
+    """
     jax.config.update("jax_compilation_cache_dir", str(default_folder() / "xla"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
     try:
-        main()
+        with signals.caught():
+            main()
+    except signals.Interrupted as stop:
+        words = [*command(), *([] if "--resume" in sys.argv else ["--resume"])]
+        how = f"; to go on: {shlex.join(words)}" if _resumes else ""
+        print(f"stopped by {stop}{how}", file=sys.stderr)
+        raise SystemExit(128 + stop.number) from None
     except InputError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         if jax.distributed.is_initialized():

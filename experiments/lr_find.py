@@ -30,8 +30,10 @@ def main() -> None:
     args = _parser().parse_args()
     sweep = Sweep(args.low, args.high, linear=args.linear)
     folder = args.workdir or Path("runs/lr_find")
-    if (folder / "lr_find.json").exists() and not args.overwrite:
-        raise InputError(f"{folder} holds a range test (lr_find.json); name another --workdir, or pass --overwrite")
+    if (folder / "lr_find.json").exists() and not (args.overwrite or args.resume or args.resume_anyway):
+        raise InputError(
+            f"{folder} holds a range test (lr_find.json); name another --workdir, or pass --overwrite or --resume"
+        )
     names = [*_rungs_below(args.rung), args.rung]
     stages = {name: (runner.network_of(name, args.size), runner.stage_of(name, args)) for name in names}
     workdir, sets, weights = runner.begin(args, stages, experiment="lr_find")

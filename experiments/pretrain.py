@@ -13,7 +13,8 @@ a VGG16 like any other, for `--weights` of the other experiments.
 """
 
 import argparse
-from dataclasses import replace
+import shutil
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +28,27 @@ from tljax.data.preprocess import TORCH
 from tljax.errors import InputError
 from tljax.models import build, vgg
 from tljax.train import inputs, loop, processes
+from tljax.train.saver import Saver
 from tljax.train.step import State
 from tljax.train.workdir import environment, scaled
 from tljax.weights import Weights, write
 
 
 def pretrain(
-    sets: ImageSets, stage: config.Stage, *, width: float, seed: int, out: Path, dtype: Any, progress: bool
+    sets: ImageSets,
+    stage: config.Stage,
+    *,
+    width: float,
+    seed: int,
+    out: Path,
+    saves: Path,
+    dtype: Any,
+    progress: bool,
 ) -> Weights:
-    """Train a VGG16 of this width from nothing and write it; the file is replaced after every epoch."""
+    """Train a VGG16 of this width from nothing and write it; the file is replaced after every epoch.
+
+    `saves` holds checkpoints until it is done: what lies there is continued.
+    """
     size = sets.train.images.shape[1]
     module = build.classifier(build.Network(width=width, norm=True, hidden=0), classes=len(sets.classes), dtype=dtype)
     variables = build.init(module, key=jax.random.key(seed), size=size)
@@ -59,9 +72,13 @@ def pretrain(
         write(out, saved[0])
 
     read = inputs.from_images(sets, augment=stage.augment, preprocess=TORCH)
-    loop.train_stage(
-        stage, module=module, variables=variables, inputs=read, seed=seed, on_epoch=save, progress=progress
-    )
+    identity = {"stage": asdict(stage), "data": sets.digest, "size": size, "width": width, "seed": seed}
+    saver = Saver(saves, identity={**identity, "dtype": jnp.dtype(dtype).name})
+    options = {"seed": seed, "on_epoch": save, "saver": saver, "progress": progress}
+    state, history = loop.train_stage(stage, module=module, variables=variables, inputs=read, **options)
+    if not saved:  # nothing was left to train
+        save(history.epochs[-1], state)
+    shutil.rmtree(saves, ignore_errors=True)
     return saved[0]
 
 
@@ -78,8 +95,14 @@ def main() -> None:
     args = parser.parse_args()
     progress = not args.quiet
     out = args.out or (args.workdir or Path("runs/pretrain")) / "base.safetensors"
-    if out.exists() and not args.overwrite:
-        raise InputError(f"{out} exists; name another --out, or pass --overwrite")
+    saves = out.with_name(f"{out.name}.progress")
+    resume = args.resume or args.resume_anyway
+    if saves.exists() and not resume:
+        if not args.overwrite:
+            raise InputError(f"{saves} holds a run; name another --out, or pass --overwrite or --resume")
+        shutil.rmtree(saves)
+    if out.exists() and not args.overwrite and not (resume and saves.exists()):
+        raise InputError(f"{out} exists, and is whole; name another --out, or pass --overwrite")
     sets = cli.load(args, args.data, size=args.size)
     weights = pretrain(
         sets,
@@ -87,6 +110,7 @@ def main() -> None:
         width=args.width,
         seed=args.seed,
         out=out,
+        saves=saves,
         dtype=jnp.dtype(args.dtype),
         progress=progress,
     )

@@ -55,6 +55,7 @@ def main() -> None:
             weights=weights,
             dtype=jnp.dtype(args.dtype),
             on_epoch=lambda record, state: workdir.log(record),
+            kept=lambda stage, seed=seed: workdir.kept(stage.name, seed=seed),
             on_stage=lambda stage, done, seed=seed: workdir.finish(stage.name, done, seed=seed, stage=stage, sets=sets),
             progress=not args.quiet,
         )

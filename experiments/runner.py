@@ -17,7 +17,7 @@ from tljax.models.build import Network
 from tljax.train import processes
 from tljax.train import rung as rung_lib
 from tljax.train.workdir import Workdir, scaled
-from tljax.weights import Weights, load
+from tljax.weights import Weights, digest, load, read
 
 
 def main(doc: str | None, *, experiment: str, rungs: tuple[str, ...]) -> None:
@@ -44,7 +44,7 @@ def begin(
 ) -> tuple[Workdir, ImageSets, Weights | None]:
     """All that can be refused is checked first; then the workdir is begun, and a base for critters pretrained."""
     weights = load(args.weights, progress=not args.quiet) if args.weights else None
-    workdir = Workdir(args.workdir or Path("runs") / experiment, overwrite=args.overwrite)
+    workdir = Workdir(args.workdir or Path("runs") / experiment, overwrite=args.overwrite, **resuming(args))
     sets = cli.load(args, args.data, size=args.size)
     baseless = weights is None and any(network.base == "vgg16" for network, _ in stages.values())
     if baseless and args.data != "critters":
@@ -53,8 +53,14 @@ def begin(
         )
     if processes.first():
         print(_about(sets), flush=True)
-    workdir.begin(arguments=vars(args), stages=stages, sets=sets)
-    return workdir, sets, _pretrained(args, out=workdir.path / "base.safetensors") if baseless else weights
+    base = digest(weights.params) if weights else None
+    workdir.begin(arguments=vars(args), stages=stages, sets=sets, base=base)
+    return workdir, sets, _pretrained(args, workdir) if baseless else weights
+
+
+def resuming(args: argparse.Namespace) -> dict[str, bool]:
+    """What the options say about a run that is there already."""
+    return {"resume": args.resume or args.resume_anyway, "anyway": args.resume_anyway}
 
 
 def finish(workdir: Workdir) -> None:
@@ -93,6 +99,7 @@ def climb(
             before=done.get(config.STARTS_FROM.get(name, "")),
             dtype=dtype,
             on_epoch=lambda record, state: workdir.log(record),
+            **workdir.kept(stage.name, seed=seed),
             progress=progress,
         )
         workdir.finish(stage.name, done[name], seed=seed, stage=stage, sets=sets)
@@ -131,11 +138,17 @@ def stage_of(name: str, args: argparse.Namespace) -> Stage:
     return replace(stage, views=args.views or None)
 
 
-def _pretrained(args: argparse.Namespace, *, out: Path) -> Weights:
+def _pretrained(args: argparse.Namespace, workdir: Workdir) -> Weights:
+    out, progress = workdir.path / "base.safetensors", workdir.path / "progress" / "base"
+    if workdir.resumed and out.exists() and not progress.exists():
+        return read(out)
     source = cli.load(args, "critters:source", size=min(args.size, config.PRETRAIN_SIZE))
     stage = scaled(config.PRETRAIN, budget=args.budget)
     dtype, width = jnp.dtype(args.dtype), config.CRITTERS_WIDTH
-    return pretrain(source, stage, width=width, seed=0, out=out, dtype=dtype, progress=not args.quiet)
+    options = {"saves": progress, "dtype": dtype, "progress": not args.quiet}
+    if not workdir.resumed:
+        out.unlink(missing_ok=True)  # of the run before: half of this one must not pass for a whole
+    return pretrain(source, stage, width=width, seed=0, out=out, **options)
 
 
 def _about(sets: ImageSets) -> str:

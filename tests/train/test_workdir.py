@@ -83,7 +83,7 @@ def test_a_run_leaves_its_files_and_no_drafts(run):
 
 def test_the_configuration_is_resolved(run):
     told = strict((run / "config.json").read_text())
-    assert set(told) == {"command", "arguments", "plan", "data", "versions", "device"}
+    assert set(told) == {"command", "arguments", "plan", "data", "versions", "device", "base"}
     assert told["command"][0] == "python"
     assert told["arguments"] == {"weights": "base.safetensors", "seeds": 1, "views": None}
     plan = told["plan"]["frozen"]
@@ -150,7 +150,9 @@ def test_a_second_run_is_refused_or_starts_anew(tmp_path):
     path = finished(tmp_path).path
     for name in ("features.h5", "report.html", "curves_frozen.png", "ladder.png", "notes.png"):
         (path / name).write_text("old")
-    with pytest.raises(InputError, match=r"holds a run \(metrics.jsonl\); name another --workdir, or pass --overwrite"):
+    with pytest.raises(
+        InputError, match=r"holds a run \(metrics.jsonl\); name another --workdir, or pass --overwrite or --resume"
+    ):
         Workdir(path)
     Workdir(path, overwrite=True)
     assert (path / "results.json").exists()  # until the new run begins

@@ -33,7 +33,7 @@ def save(
     others: Mapping[str, Any] | None = None,
     latest: int = 1,
 ) -> None:
-    """Save, and keep only the `latest` and the best; whole on disk when it returns, or not there at all.
+    """Save, and keep only the `latest` and the best; whole on disk when it returns, or not there.
 
     `meta` is plain JSON of the caller's, `others` are further trees by name. Steps must grow. A NaN or infinite
     `monitor` is never the best.

@@ -18,7 +18,7 @@ from tljax.errors import InputError
 from tljax.optim import rules as rules_lib
 from tljax.optim import transform
 from tljax.optim.objective import Objective, balanced
-from tljax.train import devices, frozen, signals, step
+from tljax.train import devices, frozen, memory, nonfinite, signals, step
 from tljax.train.evaluate import make_evaluate
 from tljax.train.inputs import Inputs
 from tljax.train.keeper import Keeper
@@ -85,25 +85,26 @@ def train_stage(
     length = segment_steps(per_epoch)
     first = stage.epochs * per_epoch if place.ended else _first_step(stage, state, per_epoch, bool(place.sums))
     history, meter, compiled, keeper = History(list(place.epochs)), _Meter(place.sums), None, Keeper(stage)
+    history.step_flops = place.step_flops
+    history.train_seconds = sum(per_epoch * stage.batch_size / r["images_per_second"] for r in place.epochs)
     enough = False
     keeper.replay(place.epochs, place.held)
     began -= place.epochs[-1]["seconds"] if place.epochs else 0.0
     deferred = signals.deferred() if saver else nullcontext()
-    with (
-        deferred,
-        tqdm(total=stage.epochs * per_epoch, initial=first, desc=stage.name, unit="step", disable=not progress) as bar,
-    ):
+    bar = tqdm(total=stage.epochs * per_epoch, initial=first, desc=stage.name, unit="step", disable=not progress)
+    with deferred, bar:
         for segment in segments(stage, inputs.train, per_epoch, length, seed=seed, over=over, first_step=first):
             if compiled is None:
                 compiled = _compiled(stage, program, state, segment, history)
             started = time.perf_counter()
-            state, metrics = compiled(state, *segment.arguments)
-            done = {name: np.asarray(value, np.float64) for name, value in metrics.items()}
+            with memory.explained(stage, compiled):
+                state, metrics = compiled(state, *segment.arguments)
+                done = {name: np.asarray(value, np.float64) for name, value in metrics.items()}
             meter.add(done, seconds=time.perf_counter() - started)
             if segment.first_step == first:
                 before = variables if resume is None else frozen.variables(resume)
                 frozen.refuse_moved(stage, before=before, after=state)
-            _refuse_nonfinite(done["loss"], stage, segment.first_step)
+            nonfinite.refuse(done["loss"], state, stage=stage.name, first_step=segment.first_step)
             steps_done = segment.first_step + length
             if ended := steps_done % per_epoch == 0:
                 record = {
@@ -128,7 +129,7 @@ def train_stage(
                 enough = keeper.enough(history.epochs, state)
             last = enough or steps_done == stage.epochs * per_epoch
             if saver:
-                now = partial(Place, state, history.epochs, meter.sums, keeper.held(), last)
+                now = partial(Place, state, history.epochs, meter.sums, keeper.held(), last, history.step_flops)
                 saver.after(now, step=steps_done, ended=last)
             if enough:
                 break
@@ -175,9 +176,10 @@ class _Meter:
 def _compiled(stage: Stage, program: Any, state: step.State, segment: Segment, history: History) -> Any:
     """The stage's one program, ahead of its first call, and what that cost. InputError if it moves what is frozen."""
     started = time.perf_counter()
-    traced = program.trace(state, *segment.arguments)
-    frozen.refuse_moving(stage, traced, state)
-    compiled = traced.lower().compile()
+    with memory.explained(stage):
+        traced = program.trace(state, *segment.arguments)
+        frozen.refuse_moving(stage, traced, state)
+        compiled = traced.lower().compile()
     history.compile_seconds = time.perf_counter() - started
     # The compiler counts the body of a loop once, whatever its length: the cost of one step.
     history.step_flops = float((compiled.cost_analysis() or {}).get("flops", math.nan))
@@ -205,12 +207,6 @@ def _apply(module: Any, start: str | None) -> Callable[..., Any]:
         return module.apply(variables, x, start=start, **options)
 
     return apply
-
-
-def _refuse_nonfinite(losses: np.ndarray, stage: Stage, first_step: int) -> None:
-    bad = np.flatnonzero(~np.isfinite(losses))
-    if bad.size:
-        raise InputError(f"stage {stage.name!r}: the loss of step {first_step + bad[0]} is not finite; lower the rate")
 
 
 def _postfix(meter: _Meter, history: History, lr: float) -> str:

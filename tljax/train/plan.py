@@ -25,16 +25,18 @@ def train_plan(
     dtype: Any = jnp.float32,
     on_epoch: Callable[[dict[str, Any], step.State], None] = lambda record, state: None,
     on_stage: Callable[[Stage, rung.Trained], None] = lambda stage, trained: None,
+    kept: Callable[[Stage], dict[str, Any]] = lambda stage: {},
     progress: bool = True,
 ) -> list[rung.Trained]:
     """Train the stages in order, each from the one before, and return what each left.
 
     Optimizer state goes along for the leaves that were training, where the next stage has the same kind of optimizer.
+    `kept(stage)` gives `saver` and `finished` of `rung.run`, to go on where a run stopped.
     `before` is what the first stage starts from in place of `weights`. Arguments as in `rung.run`.
     """
     done: list[rung.Trained] = []
     for at, stage in enumerate(plan.stages):
-        kept = at > 0 and plan.stages[at - 1].optimizer.name == stage.optimizer.name
+        carry = at > 0 and plan.stages[at - 1].optimizer.name == stage.optimizer.name
         trained = rung.run(
             stage,
             network,
@@ -43,9 +45,10 @@ def train_plan(
             store=store,
             weights=weights,
             before=done[-1] if done else before,
-            carry=kept,
+            carry=carry,
             dtype=dtype,
             on_epoch=on_epoch,
+            **kept(stage),
             progress=progress,
         )
         on_stage(stage, trained)

@@ -17,7 +17,7 @@ from tljax.models import build, vgg
 from tljax.models.build import Network
 from tljax.models.heads import Classifier
 from tljax.optim import rules as rules_lib
-from tljax.train import inputs, loop, lr_finder, predictions
+from tljax.train import checkpoint, devices, inputs, loop, lr_finder, predictions
 from tljax.train.features import longest_frozen_prefix
 from tljax.train.saver import Saver
 from tljax.train.step import State, averaged
@@ -35,6 +35,7 @@ class Trained:
     trainable_params: int
     total_params: int
     logits: dict[str, np.ndarray] = field(default_factory=dict)  # held-out split -> `[N, outputs]` float32
+    restored: bool = False  # from its checkpoint, not trained just now: without a history
 
 
 @dataclass(frozen=True)
@@ -100,15 +101,22 @@ def run(
     dtype: Any = jnp.float32,
     on_epoch: Callable[[dict[str, Any], State], None] = lambda record, state: None,
     saver: Saver | None = None,
+    finished: Path | None = None,
     progress: bool = True,
 ) -> Trained:
     """Train one rung, from what `prepare` makes of these arguments.
 
-    `carry` keeps the optimizer state of `before` for the leaves that were training already.
+    `carry` keeps the optimizer state of `before` for the leaves that were training already. `finished` is the
+    folder of checkpoints of this very rung where it was trained before; `saver` continues one that was not finished.
     """
     options = {"seed": seed, "store": store, "weights": weights, "before": before, "dtype": dtype, "progress": progress}
     ready = prepare(stage, network, sets, **options)
     settings = {"module": ready.module, "variables": ready.variables, "inputs": ready.inputs, "seed": seed}
+    if finished is not None:
+        try:
+            return _restored(stage, ready, finished)
+        except InputError as error:
+            print(f"{error}; trained again", flush=True)
     if stage.lr == "find":
         stage = replace(stage, lr=lr_finder.suggest(stage, **settings))
     state, history = loop.train_stage(
@@ -119,6 +127,20 @@ def run(
         saver=saver,
         progress=progress,
     )
+    return _trained(stage, ready, state, history)
+
+
+def _restored(stage: Stage, ready: Ready, directory: Path) -> Trained:
+    settings = {"module": ready.module, "variables": ready.variables, "inputs": ready.inputs}
+    target, *_ = loop.start(stage, **settings, over=devices.mesh_for(stage.batch_size))
+    step = checkpoint.latest_step(directory)
+    if step is None:
+        raise InputError(f"{directory}: expected the checkpoint of a finished rung, found none")
+    state, _ = checkpoint.restore(directory, step, target)
+    return replace(_trained(stage, ready, state, loop.History()), restored=True)
+
+
+def _trained(stage: Stage, ready: Ready, state: State, history: loop.History) -> Trained:
     trainable, frozen = rules_lib.split(state.params, stage.rules)
     trained, total = _count(trainable), _count(trainable) + _count(frozen)
     said = predictions.held_out(state, module=ready.module, inputs=ready.inputs, batch_size=stage.batch_size)

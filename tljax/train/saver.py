@@ -1,5 +1,6 @@
 """Where a stage stands, saved while it trains, so that it can be continued with the same bits."""
 
+import json
 import shutil
 import time
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Any
 from tljax import config
 from tljax.errors import InputError
 from tljax.train import checkpoint, signals
+from tljax.train.continued import differences
 from tljax.train.step import State
 
 
@@ -26,19 +28,25 @@ class Place:
     sums: dict[str, float] = field(default_factory=dict)
     held: dict[int, State] = field(default_factory=dict)
     ended: bool = False
+    step_flops: float = 0.0
 
 
 class Saver:
-    """Saves a stage to `directory`: at its end, when a signal came, and else at most every `seconds`."""
+    """Saves a stage to `directory`: at its end, when a signal came, and else at most every `seconds`.
+
+    What decides the stage may be given as `identity`, plain JSON: with another one it is not continued.
+    """
 
     def __init__(
         self,
         directory: Path,
         *,
+        identity: dict[str, Any] | None = None,
         seconds: float = config.CHECKPOINT_SECONDS,
         on_restore: Callable[[list[dict[str, Any]]], None] = lambda epochs: None,
     ) -> None:
         self._directory, self._seconds, self._on_restore = directory, seconds, on_restore
+        self._identity = json.loads(json.dumps(identity or {}))  # as it is read: tuples are lists
         self._last = time.monotonic()
 
     def restore(self, target: State) -> Place | None:
@@ -46,11 +54,17 @@ class Saver:
         place = None
         for step in sorted(_steps(self._directory), reverse=True):
             try:
-                place = _read(self._directory, step, target)
+                meta = checkpoint.read_meta(self._directory, step)
+                place = _read(self._directory, step, target, meta) if meta["identity"] == self._identity else None
                 break
             except InputError as error:
                 print(f"{error}; going back to the checkpoint before", flush=True)
                 shutil.rmtree(self._directory / f"{step:06d}")
+        else:
+            meta = {"identity": self._identity}
+        if meta["identity"] != self._identity:
+            what = ", ".join(differences(meta["identity"], self._identity))
+            raise InputError(f"{self._directory}: begun with other settings: {what}; --overwrite starts anew")
         self._on_restore(place.epochs if place else [])
         return place
 
@@ -58,7 +72,7 @@ class Saver:
         """Called after each segment: saves if it is time; raises `signals.Interrupted` where a signal waits."""
         waiting = signals.waiting()
         if ended or waiting or time.monotonic() - self._last >= self._seconds:
-            _write(self._directory, step, place())
+            _write(self._directory, step, place(), self._identity)
             self._last = time.monotonic()
         signals.stop_if_waiting()
 
@@ -69,18 +83,18 @@ def _steps(directory: Path) -> list[int]:
     return [int(path.name) for path in directory.iterdir() if path.name.isdecimal() and path.is_dir()]
 
 
-def _write(directory: Path, step: int, place: Place) -> None:
+def _write(directory: Path, step: int, place: Place, identity: dict[str, Any]) -> None:
     accuracy = place.epochs[-1]["validation"]["accuracy"] if place.epochs else float("nan")
     meta = {"epochs": place.epochs, "sums": place.sums, "held": sorted(place.held), "ended": place.ended}
+    meta |= {"step_flops": place.step_flops, "identity": identity}
     held = {f"held{epoch}": checkpoint.items(state) for epoch, state in place.held.items()}
     checkpoint.save(
         directory, step, state=place.state, meta=meta, metrics={"accuracy": accuracy}, others=held, latest=2
     )
 
 
-def _read(directory: Path, step: int, target: State) -> Place:
-    meta = checkpoint.read_meta(directory, step)
+def _read(directory: Path, step: int, target: State, meta: dict[str, Any]) -> Place:
     wanted = {f"held{epoch}": checkpoint.items(target) for epoch in meta["held"]}
     state, others = checkpoint.restore_with(directory, step, target, others=wanted)
     held = {epoch: checkpoint.from_items(target, others[f"held{epoch}"]) for epoch in meta["held"]}
-    return Place(state, meta["epochs"], meta["sums"], held, meta["ended"])
+    return Place(state, meta["epochs"], meta["sums"], held, meta["ended"], meta["step_flops"])

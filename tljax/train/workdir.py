@@ -6,6 +6,8 @@ import os
 import platform
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -17,8 +19,9 @@ from tljax.config import Stage
 from tljax.data import ImageSets
 from tljax.errors import InputError
 from tljax.models.build import Network
-from tljax.train import checkpoint, predictions, processes
+from tljax.train import checkpoint, continued, lock, predictions, processes
 from tljax.train.rung import Trained
+from tljax.train.saver import Saver
 from tljax.train.step import averaged
 from tljax.weights.safe import json_digest
 
@@ -37,14 +40,20 @@ _OF_A_RUN = (
 class Workdir:
     """The files of one run. Every write is whole: a reader never finds half a document."""
 
-    def __init__(self, path: Path, *, overwrite: bool = False):
-        """InputError if a run lies there already, unless it is to be overwritten. Nothing is written before `begin`.
+    def __init__(self, path: Path, *, overwrite: bool = False, resume: bool = False, anyway: bool = False):
+        """InputError if a run lies there already, unless it is to be overwritten or resumed.
+
+        Nothing is written before `begin`. `anyway` resumes with other settings too.
 
         A run that was stopped before its first epoch left nothing to lose, and is none.
         """
         self.path = Path(path).resolve()
-        if (self.path / "metrics.jsonl").exists() and not overwrite:
-            raise InputError(f"{self.path} holds a run (metrics.jsonl); name another --workdir, or pass --overwrite")
+        held = next((name for name in ("metrics.jsonl", "progress") if (self.path / name).exists()), None)
+        if held and not (overwrite or resume):
+            raise InputError(
+                f"{self.path} holds a run ({held}); name another --workdir, or pass --overwrite or --resume"
+            )
+        self.resumed, self._anyway = resume and (self.path / "results.json").exists(), anyway
         self._results: dict[str, Any] = {}
 
     @property
@@ -52,15 +61,24 @@ class Workdir:
         """The HDF5 file of frozen prefixes' activations."""
         return self.path / "features.h5"
 
-    def begin(self, *, arguments: dict[str, Any], stages: dict[str, tuple[Network, Stage]], sets: ImageSets) -> None:
-        """Clear away the run that lay here, but for its saved features; write the configuration, no rungs yet."""
+    def begin(
+        self,
+        *,
+        arguments: dict[str, Any],
+        stages: dict[str, tuple[Network, Stage]],
+        sets: ImageSets,
+        base: str | None = None,
+    ) -> None:
+        """Clear away the run that lay here, but for its saved features; write the configuration, no rungs yet.
+
+        A run that is resumed is checked against its configuration instead. `base` is the digest of the weights given.
+        """
         processes.agree("data", sets.digest)
         processes.agree(
             "arguments and stages", json_digest({"plan": repr(stages), "arguments": repr(_shared(arguments))})
         )
         if processes.first():
-            self._clear()
-        processes.wait("workdir")
+            self._make()
         where = environment()
         plan = {name: {"network": asdict(network), "stage": asdict(stage)} for name, (network, stage) in stages.items()}
         data = {
@@ -74,8 +92,16 @@ class Workdir:
             "skipped": list(sets.skipped),
         }
         named = {name: str(value) if isinstance(value, Path) else value for name, value in arguments.items()}
-        config = {"command": _command(), "arguments": named, "plan": plan, "data": data}
-        self._write("config.json", {**config, "versions": where["versions"], "device": where["device"]})
+        config = {"command": command(), "arguments": named, "plan": plan, "data": data, "base": base}
+        config = _finite({**config, "versions": where["versions"], "device": where["device"]})
+        if self.resumed:
+            before, self._results = self._read("config.json"), self._read("results.json")
+            continued.check(self.path, before=before, now=config, anyway=self._anyway)
+            return
+        if processes.first():
+            self._clear()
+        processes.wait("workdir")
+        self._write("config.json", config)
         self._results = {"data": data, "environment": where, "rungs": []}
         self._write("results.json", self._results)
 
@@ -83,14 +109,39 @@ class Workdir:
         """Append one epoch's line."""
         if not processes.first():
             return
-        with open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
+        with _one_line(self.path), open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps(_finite(record)) + "\n")
 
+    def kept(self, rung: str, *, seed: int) -> dict[str, Any]:
+        """`saver` and `finished` for `rung.run`: the rung's checkpoints on its way, and at its end if it got there."""
+        name = f"{rung}-seed{seed}"
+        done = any((told["name"], told["seed"]) == (rung, seed) for told in self._results["rungs"])
+        saver = Saver(
+            self.path / "progress" / name, on_restore=lambda epochs: self._relog(epochs, rung=rung, seed=seed)
+        )
+        return {"saver": saver, "finished": self.path / "checkpoints" / name if done else None}
+
+    def _relog(self, epochs: list[dict[str, Any]], *, rung: str, seed: int) -> None:
+        """Let metrics.jsonl tell of these epochs of a rung, and of no others; half a line at its end goes."""
+        file = self.path / "metrics.jsonl"
+        if not processes.first() or (not file.exists() and not epochs):
+            return
+        lines = file.read_text(encoding="utf-8").splitlines(keepends=True) if file.exists() else []
+        told = [(line, json.loads(line)) for line in lines if line.endswith("\n")]
+        others = [line for line, record in told if (record["rung"], record["seed"]) != (rung, seed)]
+        self._write_text(file.name, "".join([*others, *(json.dumps(_finite(record)) + "\n" for record in epochs)]))
+
     def finish(self, rung: str, trained: Trained, *, seed: int, stage: Stage, sets: ImageSets) -> None:
-        """Save the trained classifier and add the rung to the results."""
+        """Save the trained classifier and add the rung to the results; nothing for a restored one."""
+        if trained.restored:
+            return
+        name = f"{rung}-seed{seed}"
+        if processes.first():  # a run may have been killed between the two writes
+            shutil.rmtree(self.path / "checkpoints" / name, ignore_errors=True)
+        processes.wait(name)
         last = trained.history.result()
         checkpoint.save(
-            self.path / "checkpoints" / f"{rung}-seed{seed}",
+            self.path / "checkpoints" / name,
             last["step"],
             state=trained.state.replace(params=averaged(trained.state)),
             meta={
@@ -105,7 +156,8 @@ class Workdir:
             metrics={name: last["validation"][name] for name in ("accuracy", "loss")},
         )
         history = trained.history
-        self._results["rungs"].append(
+        rungs = [told for told in self._results["rungs"] if (told["name"], told["seed"]) != (rung, seed)]
+        rungs.append(
             {
                 "name": rung,
                 "seed": seed,
@@ -121,7 +173,10 @@ class Workdir:
                 "step_flops": history.step_flops,
             }
         )
+        self._results["rungs"] = rungs
         self._write("results.json", self._results)
+        if processes.first():
+            shutil.rmtree(self.path / "progress" / name, ignore_errors=True)
 
     def _keep(self, rung: str, trained: Trained, *, seed: int, sets: ImageSets) -> dict[str, dict[str, float]]:
         """`predictions/RUNG-seedS.npz`, and `RUNG-seedS.test.npz` of a test split; returns each split's scores.
@@ -136,23 +191,44 @@ class Workdir:
             split: predictions.scores(logits, getattr(sets, split).labels) for split, logits in trained.logits.items()
         }
 
-    def _clear(self) -> None:
+    def _make(self) -> None:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"--workdir: expected a folder that can be written, found {error}") from None
+        lock.hold(self.path, owner=self)
+
+    def _clear(self) -> None:
         # Checkpoints too: the steps in a folder of them must grow, and a new run starts at the first.
-        for folder in ("checkpoints", "predictions"):
+        for folder in ("checkpoints", "predictions", "progress"):
             shutil.rmtree(self.path / folder, ignore_errors=True)
         for old in [path for pattern in _OF_A_RUN for path in self.path.glob(pattern)]:
             old.unlink()
 
     def _write(self, name: str, document: dict[str, Any]) -> None:
-        if not processes.first():
-            return
+        if processes.first():
+            self._write_text(name, json.dumps(_finite(document), indent=1, allow_nan=False) + "\n")
+
+    def _write_text(self, name: str, text: str) -> None:
         temporary = self.path / f"{name}.part"
-        temporary.write_text(json.dumps(_finite(document), indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        os.replace(temporary, self.path / name)
+        with _one_line(self.path):
+            temporary.write_text(text, encoding="utf-8")
+            os.replace(temporary, self.path / name)
+
+    def _read(self, name: str) -> dict[str, Any]:
+        try:
+            return json.loads((self.path / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{self.path / name}: expected what the run wrote, found {error}") from None
+
+
+@contextmanager
+def _one_line(path: Path) -> Iterator[None]:
+    """A full disk, or one that cannot be written, in a line."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror}; what was saved before is whole") from None
 
 
 def environment() -> dict[str, Any]:
@@ -175,7 +251,7 @@ def _shared(arguments: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in arguments.items() if name not in ("process", "quiet")}
 
 
-def _command() -> list[str]:
+def command() -> list[str]:
     """What was typed, as `python -m` has it."""
     main = sys.modules["__main__"].__spec__
     return ["python", *(["-m", main.name] if main else sys.argv[:1]), *sys.argv[1:]]
