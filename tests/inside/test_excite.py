@@ -42,6 +42,21 @@ def test_receptive_fields_of_vgg16_are_the_published_ones(layer, size, stride, s
     assert (field.size, field.stride, field.start) == (size, stride, start)
 
 
+@pytest.mark.parametrize(
+    ("base", "layer", "places"),
+    [
+        (VGG16(), "block4_conv3", 6),
+        (VGG16(), "block5_pool", 1),
+        (CNN(padding="VALID"), "conv1", 46),
+        (CNN(padding="VALID"), "conv4", 2),
+    ],
+)
+def test_a_layer_has_so_many_units_along_a_photograph_of_48_pixels(base, layer, places):
+    assert receptive_field(base, layer).places(48) == places
+    out = jax.eval_shape(lambda x: base.init_with_output(jax.random.key(0), x)[0][1], jax.numpy.zeros((1, 48, 48, 3)))
+    assert out[layer].shape[1:3] == (places, places)
+
+
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])
 def test_a_unit_of_the_scratch_network_sees_its_field_and_nothing_else(padding):
     base, layer, at = CNN(padding=padding), "pool2", (3, 4)

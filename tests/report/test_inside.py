@@ -119,6 +119,7 @@ def test_a_sheet_has_no_overlaps_and_is_a_small_png(tmp_path):
     rows = [Row([Tile(noise, "one\ntwo")] * 8, "a label", split=4), Row([Tile(None, "gap"), Tile(noise)])]
     figure = inside_sheet.sheet("A $title", "two\nlines", rows)
     boxes = [axes.get_position() for axes in figure.axes]
+    assert boxes[4].x0 - boxes[3].x1 > 3 * (boxes[3].x0 - boxes[2].x1)  # the wider gap
     for i, box in enumerate(boxes):
         assert 0 <= box.x0 < box.x1 <= 1
         assert 0 <= box.y0 < box.y1 <= 1

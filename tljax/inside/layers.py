@@ -17,6 +17,10 @@ class Field:
     stride: int
     start: int
 
+    def places(self, side: int) -> int:
+        """Units along a photograph of this side, where no pooling drops an odd row: then it may be one fewer."""
+        return (side - 2 * self.start - self.size) // self.stride + 1
+
     def crop(self, image: np.ndarray, row: int, column: int) -> np.ndarray:
         """What the unit sees, uint8 `[S, S, 3]`; grey beyond the image. A field larger than the image is all of it."""
         if self.size >= max(image.shape[:2]):

@@ -34,7 +34,7 @@ class Photos:
 def cam_layer(net: Net) -> str:
     """The last convolution whose map has 5 x 5 places or more; on larger photographs the last of all, as published."""
     names = [name for name in layers.layers_of(net.module.base) if "conv" in name]
-    wide = [name for name in names if net.size // layers.receptive_field(net.module.base, name).stride >= SIDE]
+    wide = [name for name in names if layers.receptive_field(net.module.base, name).places(net.size) >= SIDE]
     return (wide or names)[-1]
 
 
