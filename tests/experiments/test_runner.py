@@ -37,11 +37,13 @@ def parameters(climbed, rung):
 
 
 def test_a_ladder_leaves_all_its_files(climbed):
-    pictures = [f"curves_{rung}.png" for rung in config.RUNGS]
+    pictures = [*[f"curves_{rung}.png" for rung in config.RUNGS], "reliability.png", "confusion.png"]
     files = ["config.json", "metrics.jsonl", "results.json", "features.h5", "ladder.png", "report.html", *pictures]
     assert sorted(path.name for path in climbed.iterdir() if path.is_file() and path.name[0] != ".") == sorted(files)
     folders = sorted(path.name for path in (climbed / "checkpoints").iterdir())
     assert folders == sorted(f"{rung}-seed5" for rung in config.RUNGS)
+    said = sorted(path.name for path in (climbed / "predictions").iterdir())
+    assert said == sorted(f"{rung}-seed5.npz" for rung in config.RUNGS)
 
 
 def test_the_documents_tell_about_each_rung(climbed):
