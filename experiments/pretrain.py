@@ -100,7 +100,7 @@ def main() -> None:
             raise InputError(f"{saves} holds a run; name another --out, or pass --overwrite or --resume")
         shutil.rmtree(saves)
     if out.exists() and not args.overwrite and not (resume and saves.exists()):
-        raise InputError(f"{out} exists, and is whole; name another --out, or pass --overwrite")
+        raise InputError(f"{out} exists; name another --out, or pass --overwrite")
     sets = cli.load(args, args.data, size=args.size)
     weights = pretrain(
         sets,

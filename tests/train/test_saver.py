@@ -85,9 +85,9 @@ def no_signal():
     signals._waiting = None
 
 
-def stopped(directory, step, *, over=1):
+def stopped(directory, step, *, stage=STAGE, over=1):
     with pytest.raises(signals.Interrupted):
-        train(saver=StopsAfter(directory, step), over=over)
+        train(stage, saver=StopsAfter(directory, step), over=over)
     signals._waiting = None
 
 
@@ -111,9 +111,11 @@ def test_a_stopped_stage_ends_with_the_same_bits(tmp_path, step, over):
 
 
 def test_another_number_of_devices_goes_on_almost_alike(tmp_path):
-    whole, _ = train()
-    stopped(tmp_path, 6, over=8)
-    state, _ = train(saver=Saver(tmp_path))
+    """Not under Adam: a gradient near nothing over its own root turns the order of sums into a direction."""
+    stage = replace(STAGE, optimizer=Optimizer("sgd", momentum=0.9))
+    whole, _ = train(stage)
+    stopped(tmp_path, 6, stage=stage, over=8)
+    state, _ = train(stage, saver=Saver(tmp_path))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), state.params, whole.params)
 
 
