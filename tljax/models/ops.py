@@ -7,7 +7,6 @@ stock operations themselves.
 """
 
 import functools
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -21,7 +20,6 @@ from tljax.errors import InputError
 # Dots stay with YNNPACK, convolutions go back to Eigen: 2 to 5 times faster for the 3 x 3 convolutions used here.
 CPU_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}
 _NHWC = ("NHWC", "HWIO", "NHWC")
-_BY_TAP = 1024, 256  # positions in a batch at most, channels at least, for an input gradient tap by tap (measured)
 
 
 @functools.cache
@@ -87,29 +85,9 @@ def _conv_forward(x: Array, kernel: Array, pad: int) -> tuple[Array, tuple[Array
 def _conv_backward(pad: int, saved: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
     """Both gradients as channel-last convolutions: inside a loop XLA on CPU runs any other layout naively."""
     x, kernel = saved
-    few = math.prod(g.shape[:3]) <= _BY_TAP[0] and min(kernel.shape[2:]) >= _BY_TAP[1]
-    if few and x.shape[:3] == g.shape[:3]:
-        dx = _input_gradient_by_tap(g, kernel)
-    else:
-        dx = _conv_small(g, jnp.flip(kernel, (0, 1)).swapaxes(2, 3), kernel.shape[0] - 1 - pad)
+    dx = _conv_small(g, jnp.flip(kernel, (0, 1)).swapaxes(2, 3), kernel.shape[0] - 1 - pad)
     dkernel = _conv(x.transpose(3, 1, 2, 0), g.transpose(1, 2, 0, 3), pad).transpose(1, 2, 0, 3)
     return dx, dkernel
-
-
-def _input_gradient_by_tap(g: Array, kernel: Array) -> Array:
-    """Of a SAME convolution: for each tap one matrix product over the positions where it falls on the image.
-
-    A convolution would turn the kernel first, which is not worth it for few positions, and multiply padding.
-    """
-    size, height, width = kernel.shape[0], *g.shape[1:3]
-    reach = size // 2
-    dx = jnp.zeros((*g.shape[:3], kernel.shape[2]), g.dtype)
-    for i, j in np.ndindex(size, size):
-        rows, cols = (slice(max(0, at), n + min(0, at)) for at, n in ((i - reach, height), (j - reach, width)))
-        source = g[:, rows.start - i + reach : rows.stop - i + reach, cols.start - j + reach : cols.stop - j + reach]
-        if source.size:
-            dx = dx.at[:, rows, cols].add(lax.dot_general(source, kernel[i, j], (((3,), (1,)), ((), ()))))
-    return dx
 
 
 _conv_cpu.defvjp(_conv_forward, _conv_backward)
