@@ -2,7 +2,7 @@
 
     python -m experiments.scratch --seeds 5
 
-58.0 % of critters (56.5 to 59.6 % over 5 seeds); half a minute a seed on one core.
+58.8 % of critters (56.9 to 60.8 % over 5 seeds); half a minute a seed on one core.
 
     python -m experiments.scratch --data folder:PHOTOS --size 150 --budget 5
 
