@@ -9,7 +9,7 @@ from jax import Array
 
 from tljax.errors import InputError
 from tljax.models.cnn import CNN
-from tljax.models.heads import Classifier, Head, outputs_for
+from tljax.models.heads import Classifier, Head, TwoHeaded, outputs_for
 from tljax.models.vgg import VGG16
 
 
@@ -51,6 +51,13 @@ def classifier(
         dtype=dtype,
     )
     return Classifier(base=base, head=head)
+
+
+def two_headed(network: Network, *, classes: int, others: int, dtype: Any = jnp.float32) -> TwoHeaded:
+    """The same, with a linear head for a second task of `others` classes."""
+    one = classifier(network, classes=classes, dtype=dtype)
+    other = Head(outputs=outputs_for(others), hidden=0, dtype=dtype)
+    return TwoHeaded(base=one.base, head=one.head, other=other)
 
 
 def init(module: Classifier, *, key: Array, size: int) -> dict[str, Any]:

@@ -103,6 +103,38 @@ class Classifier(nn.Module):
         return logits, out | {f"head/{name}": value for name, value in head_out.items()}
 
 
+class TwoHeaded(Classifier):
+    """A classifier with a second head, `params["other"]`, on the same base: hard parameter sharing (Caruana 1997)."""
+
+    other: nn.Module
+
+    def __call__(self, x: Array, **options: Any) -> tuple[Array, dict[str, Array]]:
+        """The classifier alone; first parameters are made for both heads."""
+        if self.is_initializing():
+            self.other(self.base(x)[0])
+        return super().__call__(x, **options)
+
+    def together(
+        self,
+        x: Array,
+        *,
+        own: int,
+        train: bool = False,
+        rate: Array | float = 0.0,
+        keys: Array | None = None,
+        start: str | None = None,
+    ) -> tuple[Array, Array]:
+        """`(logits of the head for the first `own` rows, logits of the other head for the rest)`.
+
+        The base runs once on all rows, so that batch statistics are those of the mixture, in training as later.
+        """
+        if start != "head":
+            x, _ = self.base(x, train=train, **({} if start is None else {"start": start}))
+        ours, theirs = (None, None) if keys is None else (keys[:own], keys[own:])
+        logits, _ = self.head(x[:own], train=train, rate=rate, keys=ours)
+        return logits, self.other(x[own:], train=train, rate=rate, keys=theirs)[0]
+
+
 def _dense(features: int, dtype: Any, name: str) -> nn.Dense:
     return nn.Dense(features, dtype=dtype, kernel_init=nn.initializers.glorot_uniform(), name=name)
 

@@ -19,6 +19,7 @@ from tljax.optim import rules as rules_lib
 from tljax.optim import transform
 from tljax.optim.objective import Objective, balanced
 from tljax.train import devices, frozen, memory, nonfinite, signals, step
+from tljax.train.beside import Beside
 from tljax.train.evaluate import make_evaluate
 from tljax.train.inputs import Inputs
 from tljax.train.keeper import Keeper
@@ -54,6 +55,7 @@ def train_stage(
     carried: Any = None,
     resume: step.State | None = None,
     saver: Saver | None = None,
+    beside: Beside | None = None,
     on_epoch: Callable[[dict[str, Any], step.State], None] = lambda record, state: None,
     progress: bool = True,
 ) -> tuple[step.State, History]:
@@ -63,11 +65,15 @@ def train_stage(
     and the data, not on where the programs are cut. `carried` is the optimizer state of a stage before, for the leaves
     that go on training. `resume` continues a state of this very stage, at its place in the data, in place of
     `variables`. `saver` saves where the stage stands, and continues it from there.
+    `beside` is what each step reads beside its batch of `inputs`.
     """
-    over = devices.mesh_for(stage.batch_size) if over is None else over
-    devices.check_batch(stage.batch_size, over)
+    sizes = [stage.batch_size, *([beside.batch_size] if beside else [])]
+    over = devices.mesh_for(math.gcd(*sizes)) if over is None else over
+    for size in sizes:
+        devices.check_batch(size, over)
     began = time.perf_counter()
-    state, train_step, apply = start(stage, module=module, variables=variables, inputs=inputs, over=over)
+    given = {"module": module, "variables": variables, "inputs": inputs}
+    state, train_step, apply = start(stage, **given, over=over, beside=beside)
     if carried is not None:
         state = devices.put(
             state.replace(opt_state=transform.carry(carried, state.opt_state)), devices.replicated(over)
@@ -76,7 +82,7 @@ def train_stage(
         state = devices.put(resume, devices.replicated(over))
     place = (saver.restore(state) if saver else None) or Place(state)
     state = devices.put(place.state, devices.replicated(over)) if place.state is not state else state
-    program = make_program(train_step, inputs, over)
+    program = make_program(train_step, inputs, over, beside)
     batch_size = max(stage.batch_size, 32 * over.size)
     evaluate = make_evaluate(
         apply=apply, prepare=inputs.plain, examples=inputs.validation, batch_size=batch_size, over=over
@@ -93,7 +99,8 @@ def train_stage(
     deferred = signals.deferred() if saver else nullcontext()
     bar = tqdm(total=stage.epochs * per_epoch, initial=first, desc=stage.name, unit="step", disable=not progress)
     with deferred, bar:
-        for segment in segments(stage, inputs.train, per_epoch, length, seed=seed, over=over, first_step=first):
+        options = {"seed": seed, "over": over, "first_step": first, "beside": beside}
+        for segment in segments(stage, inputs.train, per_epoch, length, **options):
             if compiled is None:
                 compiled = _compiled(stage, program, state, segment, history)
             started = time.perf_counter()
@@ -141,7 +148,7 @@ def train_stage(
 
 
 def start(
-    stage: Stage, *, module: Any, variables: dict[str, Any], inputs: Inputs, over: Mesh
+    stage: Stage, *, module: Any, variables: dict[str, Any], inputs: Inputs, over: Mesh, beside: Beside | None = None
 ) -> tuple[step.State, Callable[..., Any], Callable[..., Any]]:
     """`(state, train step, apply)` of a stage on the devices, before its first step; `variables` are copied."""
     apply = _apply(module, inputs.start)
@@ -149,7 +156,11 @@ def start(
     model_state = {name: tree for name, tree in variables.items() if name != "params"}
     state = step.init_state(variables["params"], model_state=model_state, tx=tx, rules=stage.rules, ema=stage.ema)
     weighted = _weighted(stage.objective, inputs.train.labels)
-    train_step = step.make_train_step(apply=apply, tx=tx, rules=stage.rules, objective=weighted, ema=stage.ema)
+    options = {"tx": tx, "rules": stage.rules, "ema": stage.ema}
+    if beside:
+        train_step = step.make_step(loss=beside.loss(apply, weighted), **options)
+    else:
+        train_step = step.make_train_step(apply=apply, objective=weighted, **options)
     return devices.put(state, devices.replicated(over)), train_step, apply
 
 
@@ -164,10 +175,9 @@ class _Meter:
             self.sums[name] = self.sums.get(name, 0.0) + float(value.sum())
 
     def means(self) -> dict[str, float]:
-        return {
-            "loss": self.sums["loss"] / self.sums["count"],
-            "accuracy": self.sums["correct"] / self.sums["count"],
-        }
+        others = [name for name in self.sums if name not in ("loss", "correct", "count", "grad_norm", "seconds")]
+        named = {"loss": "loss", "accuracy": "correct", **{name: name for name in others}}
+        return {name: self.sums[which] / self.sums["count"] for name, which in named.items()}
 
     def speed(self) -> float:
         return self.sums["count"] / self.sums["seconds"]

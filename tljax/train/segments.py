@@ -14,10 +14,12 @@ from tljax.data.draws import draws, example_keys
 from tljax.models import ops
 from tljax.optim import schedules
 from tljax.train import devices
+from tljax.train.beside import Beside
 from tljax.train.feed import Examples, feed, place
 from tljax.train.inputs import Inputs
 from tljax.train.step import State
 
+_BESIDE = 1 << 31  # keeps the draws of a second set apart from the first's
 _SEGMENT = 32  # steps in one compiled program at most: what lies between two moves of the progress bar
 
 
@@ -50,46 +52,78 @@ def hyperparameters(stage: Stage, *, steps: int) -> dict[str, Callable[[int], fl
 
 
 def segments(
-    stage: Stage, train: Examples, per_epoch: int, length: int, *, seed: int, over: Mesh, first_step: int = 0
+    stage: Stage,
+    train: Examples,
+    per_epoch: int,
+    length: int,
+    *,
+    seed: int,
+    over: Mesh,
+    first_step: int = 0,
+    beside: Beside | None = None,
 ) -> Iterator[Segment]:
     """The arguments of each compiled call, in order, copied to the devices ahead of it where the set is streamed."""
     functions = hyperparameters(stage, steps=stage.epochs * per_epoch)
     starts = range(first_step, stage.epochs * per_epoch, length)
-    split, whole = devices.split_batch(over, axis=1), devices.replicated(over)
+    whole = devices.replicated(over)
     root = devices.put(jax.random.key(seed), whole)  # an argument: another seed does not recompile
-    shape = (length, stage.batch_size)
+    streams = [_batches(train, stage.batch_size, starts, length, seed=seed, over=over)]
+    if beside:
+        # An order of its own: sets of equal size would else meet in the same pairs at every step.
+        other = {"seed": seed + _BESIDE, "over": over}
+        streams.append(_batches(beside.inputs.train, beside.batch_size, starts, length, **other))
+    for first, *drawn in zip(starts, *streams, strict=True):
+        pool, batches = drawn[0]
+        if beside:
+            pool, batches = (pool, drawn[1][0]), {**batches, "beside": drawn[1][1]}
+        steps = range(first, first + length)
+        hyper = {name: np.array([value(i) for i in steps], np.float32) for name, value in functions.items()}
+        images = length * stage.batch_size
+        yield Segment(first, (pool, root, batches, devices.put(hyper, whole)), functions["lr"](steps[-1]), images)
+
+
+def _batches(
+    examples: Examples, batch_size: int, starts: range, length: int, *, seed: int, over: Mesh
+) -> Iterator[tuple[Array, dict[str, Array]]]:
+    """For each start: the pool, and what is drawn of it `[length, batch_size]`."""
 
     def drawn(first: int) -> tuple[np.ndarray, np.ndarray]:
-        passes, example = draws(first * stage.batch_size, length * stage.batch_size, examples=len(train), seed=seed)
-        return passes.reshape(shape), example.reshape(shape)
+        passes, example = draws(first * batch_size, length * batch_size, examples=len(examples), seed=seed)
+        return passes.reshape(length, batch_size), example.reshape(length, batch_size)
 
-    pools = feed(
-        train.inputs, (train.rows(*drawn(first)) for first in starts), over=over, place=place(train.inputs, over)
-    )
+    rows_of = (examples.rows(*drawn(first)) for first in starts)
+    pools = feed(examples.inputs, rows_of, over=over, place=place(examples.inputs, over))
     for first, (pool, rows) in zip(starts, pools, strict=True):
         passes, example = drawn(first)
         batches = {
             "row": rows,
             "pass": passes,
             "example": example,
-            "label": train.labels[example].astype(np.int32),
+            "label": examples.labels[example].astype(np.int32),
         }
-        steps = range(first, first + length)
-        hyper = {name: np.array([value(i) for i in steps], np.float32) for name, value in functions.items()}
-        arguments = (pool, root, devices.put(batches, split), devices.put(hyper, whole))
-        yield Segment(first, arguments, functions["lr"](steps[-1]), rows.size)
+        yield pool, devices.put(batches, devices.split_batch(over, axis=1))
 
 
-def make_program(train_step: Callable[..., Any], inputs: Inputs, over: Mesh) -> Any:
+def make_program(train_step: Callable[..., Any], inputs: Inputs, over: Mesh, beside: Beside | None = None) -> Any:
     """`(state, pool, root key, batches, hyper) -> (state, metrics [steps])`: steps in one scan, the state donated."""
 
-    def program(state: State, pool: Array, root: Array, batches: dict[str, Array], hyper: dict[str, Array]) -> Any:
-        def body(state: State, xs: tuple[dict[str, Array], dict[str, Array]]) -> Any:
-            batch, now = xs
-            augment_keys, dropout_keys = example_keys(root, batch["pass"], batch["example"])
-            image = inputs.augmented(pool[batch["row"]], augment_keys, now["augment"])
-            return train_step(state, {"image": image, "label": batch["label"], "key": dropout_keys}, now)
+    def program(state: State, pool: Any, root: Array, batches: dict[str, Any], hyper: dict[str, Array]) -> Any:
+        def body(state: State, xs: tuple[dict[str, Any], dict[str, Array]]) -> Any:
+            drawn, now = xs
+            if not beside:
+                return train_step(state, _made(inputs, pool, root, drawn, now["augment"]), now)
+            batch = _made(inputs, pool[0], root, drawn, now["augment"])
+            other_root = jax.random.fold_in(root, _BESIDE)
+            other = _made(beside.inputs, pool[1], other_root, drawn["beside"], now["augment"])
+            return train_step(state, {**batch, "beside": other}, now)
 
         return jax.lax.scan(body, state, (batches, hyper))
 
     return ops.jit(program, donate_argnums=0, out_shardings=devices.replicated(over))
+
+
+def _made(inputs: Inputs, pool: Array, root: Array, drawn: dict[str, Array], strength: Array) -> dict[str, Array]:
+    """A step's batch of what was drawn for it."""
+    augment_keys, dropout_keys = example_keys(root, drawn["pass"], drawn["example"])
+    image = inputs.augmented(pool[drawn["row"]], augment_keys, strength)
+    return {"image": image, "label": drawn["label"], "key": dropout_keys}

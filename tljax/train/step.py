@@ -15,6 +15,7 @@ from tljax.optim.objective import PLAIN, Objective, mixed, neighbours, per_examp
 Metrics = dict[str, Array]
 Batch = dict[str, Any]
 Apply = Callable[..., Any]
+Loss = Callable[[dict[str, Any], Batch, Array], tuple[Array, tuple[dict[str, Any], Metrics]]]
 
 
 class State(struct.PyTreeNode):
@@ -49,15 +50,19 @@ def make_train_step(
     trainable leaves. `ema` is the decay of the averages in the state. With `axis_name` gradients, statistics and
     metrics are averaged or summed over that `pmap` axis.
     """
+    loss = classification(apply, objective)
+    return make_step(loss=loss, tx=tx, rules=rules, ema=ema, axis_name=axis_name)
 
-    def loss_fn(trainable: Any, frozen: Any, model_state: Any, batch: Batch, rate: Array) -> Any:
-        variables = {"params": rules_lib.merge(trainable, frozen), **model_state}
+
+def classification(apply: Apply, objective: Objective = PLAIN) -> Loss:
+    """The mean cross entropy of a batch, as a `Loss`."""
+
+    def loss(variables: dict[str, Any], batch: Batch, rate: Array) -> Any:
         image, label, share = batch["image"], batch["label"], None
         if objective.mixup:
             image, share = mixed(image, batch["key"], alpha=objective.mixup)
-        (logits, _), moved = apply(
-            variables, image, train=True, rate=rate, keys=batch["key"], mutable=list(model_state)
-        )
+        mutable = [name for name in variables if name != "params"]
+        (logits, _), moved = apply(variables, image, train=True, rate=rate, keys=batch["key"], mutable=mutable)
         losses = per_example_loss(logits, label, objective)
         if share is not None:
             losses = share * losses + (1 - share) * per_example_loss(logits, neighbours(label), objective)
@@ -66,6 +71,25 @@ def make_train_step(
             moved,
             {"loss": losses.sum(), "correct": correct, "count": jnp.int32(losses.size)},
         )
+
+    return loss
+
+
+def make_step(
+    *,
+    loss: Loss,
+    tx: optax.GradientTransformationExtraArgs,
+    rules: rules_lib.Rules,
+    ema: float | None = None,
+    axis_name: str | None = None,
+) -> Callable[[State, Batch, dict[str, Array]], tuple[State, Metrics]]:
+    """As `make_train_step`, of any loss: `(variables, batch, dropout rate) -> (what descends, (statistics, metrics))`.
+
+    Its metrics are `loss`, `correct` and `count` as there; others are sums over the same examples.
+    """
+
+    def loss_fn(trainable: Any, frozen: Any, model_state: Any, batch: Batch, rate: Array) -> Any:
+        return loss({"params": rules_lib.merge(trainable, frozen), **model_state}, batch, rate)
 
     def train_step(state: State, batch: Batch, hyper: dict[str, Array]) -> tuple[State, Metrics]:
         trainable, frozen = rules_lib.split(state.params, rules)

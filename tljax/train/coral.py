@@ -1,0 +1,56 @@
+"""Deep CORAL: features whose covariances agree in both domains, without a label of the target.
+
+Sun and Saenko 2016, "Deep CORAL: correlation alignment for deep domain adaptation", equations 1 to 3.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from tljax.errors import InputError
+from tljax.optim.objective import Objective, per_example_loss, predicted
+from tljax.train.step import Apply, Batch, Loss
+
+LAYER = "head/fc1"  # what the classes are told from; the paper's is the last layer of AlexNet, with 31 outputs
+
+
+def covariance(features: Array) -> Array:
+    """`[D, D]` of the rows `[N, D]`, N - 1 below the sum."""
+    centred = features - features.mean(0)
+    return jnp.matmul(centred.T, centred, precision=jax.lax.Precision.HIGHEST) / (len(features) - 1)
+
+
+def distance(source: Array, target: Array) -> Array:
+    """Squared Frobenius distance of the covariances over 4 D^2; features `[N, D]` and `[M, D]`."""
+    width = source.shape[-1]
+    return ((covariance(source) - covariance(target)) ** 2).sum() / (4 * width**2)
+
+
+def aligned(*, weight: float, layer: str = LAYER) -> Callable[[Apply, Objective], Loss]:
+    """For `Beside.loss`: cross entropy of the batch plus `weight` times the distance to the features beside it.
+
+    Labels beside it are not read. The metrics have the distance as `coral`.
+    """
+
+    def make(apply: Apply, objective: Objective) -> Loss:
+        if objective.mixup:
+            raise InputError("CORAL: expected an objective without mixup; mixed features have another covariance")
+
+        def loss(variables: dict[str, Any], batch: Batch, rate: Array) -> Any:
+            images, keys = (jnp.concatenate([batch[name], batch["beside"][name]]) for name in ("image", "key"))
+            mutable = [name for name in variables if name != "params"]
+            (logits, out), moved = apply(variables, images, train=True, rate=rate, keys=keys, mutable=mutable)
+            own, label = len(batch["label"]), batch["label"]
+            features = out[layer].reshape(len(images), -1).astype(jnp.float32)
+            apart = distance(features[:own], features[own:])
+            losses = per_example_loss(logits[:own], label, objective)
+            correct = (predicted(logits[:own]) == label).sum()
+            metrics = {"loss": losses.sum(), "correct": correct, "count": jnp.int32(own), "coral": apart * own}
+            return losses.mean() + weight * apart, (moved, metrics)
+
+        return loss
+
+    return make
