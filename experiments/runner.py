@@ -52,7 +52,7 @@ def begin(
             f"--weights: {args.data} needs a pretrained base; make one with python -m experiments.pretrain"
         )
     if processes.first():
-        print(_about(sets), flush=True)
+        print(about(sets), flush=True)
     base = digest(weights.params) if weights else None
     workdir.begin(arguments=vars(args), stages=stages, sets=sets, base=base)
     return workdir, sets, _pretrained(args, workdir) if baseless else weights
@@ -151,7 +151,8 @@ def _pretrained(args: argparse.Namespace, workdir: Workdir) -> Weights:
     return pretrain(source, stage, width=width, seed=0, out=out, **options)
 
 
-def _about(sets: ImageSets) -> str:
+def about(sets: ImageSets) -> str:
+    """A line on a data set: classes, images, size."""
     counts = f"{len(sets.train.labels)} training and {len(sets.validation.labels)} validation images"
     skipped = f", {len(sets.skipped)} corrupt ones left out" if sets.skipped else ""
     side = sets.train.images.shape[1]

@@ -1,0 +1,127 @@
+"""Two tasks at once against one after the other: do a source and a target task share a base better in turn or together?
+
+    python -m experiments.multitask
+    python -m experiments.multitask --data folder:TARGET --source folder:SOURCE --seeds 3
+
+"alone" trains on the target from nothing; "sequential" pretrains the base on the source and fine-tunes it on the
+target; "multitask" trains two heads on one base from nothing, 24 images of the source and 8 of the target at each step.
+All draw as many images of the target, the last two as many of the source, in batches of 32.
+"""
+
+import argparse
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+
+from experiments import cli, runner
+from experiments.pretrain import pretrain
+from tljax import config
+from tljax.config import Stage
+from tljax.data import ImageSets
+from tljax.models.build import Network
+from tljax.optim.rules import Rules, discriminative
+from tljax.train import multitask, processes
+from tljax.train import rung as rung_lib
+from tljax.train.workdir import Workdir, scaled
+from tljax.weights import Weights, digest, load, read
+
+EPOCHS, TARGET_IMAGES, BATCH = 5, 480, 32  # images of the target an epoch; examples a step, of both together
+SOURCE_BATCH = 24  # of those 32
+SHARED: Rules = discriminative((*config.BLOCKS, ("head/.*", "other/.*")), factor=3.0)
+
+
+def main() -> None:
+    """The command."""
+    args = _parser().parse_args()
+    weights = load(args.weights, progress=not args.quiet) if args.weights else None
+    workdir = Workdir(args.workdir or Path("runs/multitask"), overwrite=args.overwrite, **runner.resuming(args))
+    target, source = (cli.load(args, name, size=args.size) for name in (args.data, args.source))
+    stages = stages_of(args, from_weights=weights is not None)
+    arguments = {**vars(args), "source_digest": source.digest}
+    workdir.begin(arguments=arguments, stages=stages, sets=target, base=digest(weights.params) if weights else None)
+    if processes.first():
+        print(f"{runner.about(target)}\n{runner.about(source)}", flush=True)
+    for seed in range(args.seed, args.seed + args.seeds):
+        for way in stages:
+            _one(way, args, stages[way], target, source, weights=weights, seed=seed, workdir=workdir)
+    runner.finish(workdir)
+
+
+def stages_of(args: argparse.Namespace, *, from_weights: bool) -> dict[str, tuple[Network, Stage]]:
+    """Way -> what it trains and how. The images of the target are as many in each, in as many epochs."""
+    fresh = Network(width=args.width, norm=True)
+    learn = scaled(replace(config.PRETRAIN, epochs=EPOCHS, batch_size=BATCH), budget=args.budget)
+    adapt = replace(config.PRESETS["tuned"]["differential"], epochs=learn.epochs)
+    own = replace(learn, images_per_epoch=TARGET_IMAGES)
+    both = {"batch_size": BATCH - SOURCE_BATCH, "images_per_epoch": TARGET_IMAGES}
+    shared = replace(adapt, rules=SHARED) if from_weights else learn
+    return {
+        "alone": (fresh, replace(own, name="alone")),
+        "sequential": (Network(), replace(adapt, name="sequential", images_per_epoch=TARGET_IMAGES)),
+        "multitask": (Network() if from_weights else fresh, replace(shared, name="multitask", **both)),
+    }
+
+
+def _one(
+    way: str,
+    args: argparse.Namespace,
+    how: tuple[Network, Stage],
+    target: ImageSets,
+    source: ImageSets,
+    *,
+    weights: Weights | None,
+    seed: int,
+    workdir: Workdir,
+) -> None:
+    """Train one way with one seed, unless that has been done."""
+    network, stage = how
+    kept = workdir.kept(way, seed=seed)
+    if kept["finished"] is not None:
+        return
+    log = {"on_epoch": lambda record, state: workdir.log(record), "saver": kept["saver"], "progress": not args.quiet}
+    options: dict[str, Any] = {"seed": seed, "dtype": jnp.dtype(args.dtype), **log}
+    if way == "sequential":
+        base, seconds = (weights, 0.0) if weights else _pretrained(args, source, stage, seed=seed, workdir=workdir)
+        trained = rung_lib.run(stage, network, target, store=workdir.features, weights=base, **options)
+        trained.history.seconds += seconds
+    else:
+        other = multitask.Other(source, SOURCE_BATCH, config.PRETRAIN.augment, *args.task_weight[::-1])
+        given = {"other": other if way == "multitask" else None, "weights": weights if way == "multitask" else None}
+        trained = multitask.run(stage, network, target, **given, **options)
+    workdir.finish(way, trained, seed=seed, stage=stage, sets=target)
+
+
+def _pretrained(
+    args: argparse.Namespace, source: ImageSets, stage: Stage, *, seed: int, workdir: Workdir
+) -> tuple[Weights, float]:
+    """A base that has drawn as many images of the source as two tasks at once would, and the seconds that it took."""
+    images = stage.steps_per_epoch(0) * BATCH // (BATCH - SOURCE_BATCH) * SOURCE_BATCH
+    learn = replace(config.PRETRAIN, epochs=stage.epochs, batch_size=BATCH, images_per_epoch=images)
+    out, saves = workdir.path / f"base-seed{seed}.safetensors", workdir.path / "progress" / f"base-seed{seed}"
+    if workdir.resumed and out.exists() and not saves.exists():
+        return read(out), 0.0
+    out.unlink(missing_ok=True)
+    began = time.perf_counter()
+    options = {"width": args.width, "seed": seed, "dtype": jnp.dtype(args.dtype), "progress": not args.quiet}
+    return pretrain(source, learn, out=out, saves=saves, **options), time.perf_counter() - began
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = cli.parser(__doc__, experiment="multitask", size=config.PRETRAIN_SIZE)
+    add = parser.add_argument
+    add("--source", default="critters:source", metavar="SOURCE", help="the source task (critters:source)")
+    weighs = "what the mean loss of either task weighs in the sum (1 1)"
+    add("--task-weight", type=cli.fraction, nargs=2, default=[1.0, 1.0], metavar=("SOURCE", "TARGET"), help=weighs)
+    add("--width", type=cli.fraction, default=config.CRITTERS_WIDTH, help="times VGG16's channels (%(default)s)")
+    begins = "start from this base, pretrained on the source, in place of nothing; alone never does"
+    add("--weights", metavar="FILE", help=begins)
+    add("--seeds", type=cli.positive, default=3, metavar="N", help="how many seeds to run (3)")
+    add("--seed", type=int, default=0, help="the first of them (0)")
+    return parser
+
+
+if __name__ == "__main__":
+    cli.run(main)
