@@ -23,7 +23,9 @@ _SIDE = 32  # pixels, of the images that the constants are for
 def noise(images: np.ndarray, *, severity: int, seed: int = 0) -> np.ndarray:
     """Normal noise on every channel; its standard deviation is a fraction of the range. Image i has its own stream."""
     deviation = (0.04, 0.06, 0.08, 0.09, 0.10)[severity - 1]
-    drawn = (np.random.default_rng([seed, i]).normal(scale=deviation, size=images.shape[1:]) for i in range(len(images)))
+    drawn = (
+        np.random.default_rng([seed, i]).normal(scale=deviation, size=images.shape[1:]) for i in range(len(images))
+    )
     return _pixels(images / 255 + np.stack(list(drawn)))
 
 
@@ -43,7 +45,7 @@ def contrast(images: np.ndarray, *, severity: int, seed: int = 0) -> np.ndarray:
 
 
 def brightness(images: np.ndarray, *, severity: int, seed: int = 0) -> np.ndarray:
-    """More of the value V in HSV, at the same hue and saturation: all channels times (V + c) / V. Black becomes grey."""
+    """More of the value V in HSV, at the same hue and saturation: times (V + c) / V. Black becomes grey."""
     del seed
     more = (0.05, 0.1, 0.15, 0.2, 0.3)[severity - 1]
     scaled = images / 255

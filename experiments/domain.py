@@ -1,0 +1,157 @@
+"""The same classes in another domain: simulated to real images, or clean to corrupted ones.
+
+    python -m experiments.domain --target folder:PHOTOS --size 32
+    python -m experiments.domain --data folder:PHOTOS --corrupt all --size 32 --weights base.safetensors --seeds 3
+
+"source only" trains on the source and is evaluated on the target; "CORAL" trains on the same images while it aligns
+the covariance of its features with that of target images, without their labels (Sun and Saenko 2016); "fine-tuned"
+goes on from "source only" with labelled images of the target.
+"""
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+
+from experiments import cli, runner
+from tljax import report
+from tljax.config import Stage
+from tljax.data import ImageSets, corrupt
+from tljax.errors import InputError
+from tljax.models.build import Network
+from tljax.report import domain as picture
+from tljax.report import style, table
+from tljax.train import adapt, processes
+from tljax.train import rung as rung_lib
+from tljax.train.workdir import Workdir, environment
+from tljax.weights import Weights, digest
+
+SOURCE_ONLY, CORAL, TUNED = "source only", "CORAL", "fine-tuned"
+
+
+def main() -> None:
+    """The command."""
+    args = _parser().parse_args()
+    if (args.target is None) == (args.corrupt is None):
+        raise InputError("expected either --target SOURCE or --corrupt NAMES: the domain to get to")
+    stages = stages_of(args)
+    folder = args.workdir or Path("runs/domain")
+    targets = targets_of(args)
+    again = {"overwrite": args.overwrite, **runner.resuming(args)}
+    workdirs = {name: Workdir(folder / name, **again) for name in targets}
+    at_home = argparse.Namespace(**{**vars(args), "workdir": folder / "source"})
+    first = {SOURCE_ONLY: stages[SOURCE_ONLY]}
+    home, source, weights = runner.begin(at_home, first, experiment="domain")
+    for name, target in targets.items():
+        adapt.check(source, target)
+        base = digest(weights.params) if weights else None
+        workdirs[name].begin(arguments=vars(args), stages=stages, sets=target, base=base)
+        if processes.first():
+            print(runner.about(target), flush=True)
+    for seed in range(args.seed, args.seed + args.seeds):
+        given = {"weights": weights, "seed": seed}
+        start = runner.climb(first, source, workdir=home, **given, **_how(args))[SOURCE_ONLY]
+        for name, target in targets.items():
+            reach(args, stages, source, target, start, home=home, workdir=workdirs[name], **given)
+    if processes.first():
+        _write(args, folder, [home, *workdirs.values()])
+
+
+def reach(
+    args: argparse.Namespace,
+    stages: dict[str, tuple[Network, Stage]],
+    source: ImageSets,
+    target: ImageSets,
+    start: rung_lib.Trained,
+    *,
+    weights: Weights | None,
+    seed: int,
+    home: Workdir,
+    workdir: Workdir,
+) -> None:
+    """All ways to one target with one seed; `start` is what the source alone has taught, in the folder `home`."""
+    for way, (network, stage) in stages.items():
+        kept = workdir.kept(way, seed=seed)
+        if kept["finished"] is not None:
+            continue
+        options: dict[str, Any] = {"seed": seed, "on_epoch": lambda record, state: workdir.log(record), **_how(args)}
+        if way == SOURCE_ONLY:
+            done = adapt.moved(start, target, record=_last_epoch(home, seed), dtype=options["dtype"])
+            workdir.log(done.history.result())
+        elif way == CORAL:
+            given = {"weights": weights, "weight": args.coral_weight, "saver": kept["saver"]}
+            done = adapt.by_coral(stage, network, source, target, **given, **options)
+        else:
+            given = {"before": start, "store": workdir.features, "saver": kept["saver"]}
+            done = rung_lib.run(stage, network, target, **given, **options)
+        workdir.finish(way, done, seed=seed, stage=stage, sets=target)
+
+
+def stages_of(args: argparse.Namespace) -> dict[str, tuple[Network, Stage]]:
+    """All ways train everything at differential rates, in as many steps; the target's images are drawn as often."""
+    stage = runner.stage_of("differential", args)
+    return {way: (Network(), replace(stage, name=way)) for way in (SOURCE_ONLY, CORAL, TUNED)}
+
+
+def targets_of(args: argparse.Namespace) -> dict[str, ImageSets]:
+    """Name -> the task in that domain."""
+    if args.target is not None:
+        return {"target": cli.load(args, args.target, size=args.size)}
+    names = list(corrupt.CORRUPTIONS) if "all" in args.corrupt else args.corrupt
+    clean = cli.load(args, args.data, size=args.size)
+    return {name: corrupt.corrupted(clean, name, severity=args.severity) for name in names}
+
+
+def _last_epoch(home: Workdir, seed: int) -> dict[str, Any]:
+    records = map(json.loads, (home.path / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
+    return [record for record in records if record["seed"] == seed][-1]
+
+
+def _how(args: argparse.Namespace) -> dict[str, Any]:
+    return {"dtype": jnp.dtype(args.dtype), "progress": not args.quiet}
+
+
+def _arguments(args: argparse.Namespace) -> dict[str, Any]:
+    return {name: str(value) if isinstance(value, Path) else value for name, value in vars(args).items()}
+
+
+def _write(args: argparse.Namespace, folder: Path, workdirs: list[Workdir]) -> None:
+    """Each folder's report, then the table, the picture and results.json of all."""
+    for each in workdirs:
+        report.write_report(each.path)
+    source, *others = (table.read_results(each.path / "results.json") for each in workdirs)
+    targets = {each.path.name: results for each, results in zip(workdirs[1:], others, strict=True)}
+    said = {each.path.name: report.differences(each.path) for each in workdirs[1:]}
+    document = {
+        "arguments": _arguments(args),
+        "environment": environment(),
+        "source": source,
+        "targets": {name: {**results, "differences": said[name]} for name, results in targets.items()},
+    }
+    style.write_atomically(folder / "results.json", (json.dumps(document, indent=1) + "\n").encode())
+    path = picture.write_domains(source, targets, workdir=folder)
+    at_home, interval = table.accuracy(source["rungs"])
+    print(f"\nOn the source itself: {table.percent(at_home)} ({table.interval_text(interval)})\n")
+    print(table.aligned(["target", "way", "val. accuracy", "95 % interval", "each seed"], picture.cells(targets)))
+    for name, lines in said.items():
+        print("\n".join([f"\n{name}", *[f"  {line}" for line in lines]]))
+    print(f"\n{path}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = runner.parser(__doc__, experiment="domain")
+    add = parser.add_argument
+    add("--target", metavar="SOURCE", help="the same classes in another domain, as --data has it")
+    names = f"or these corruptions of --data: {', '.join(corrupt.CORRUPTIONS)}, all"
+    add("--corrupt", nargs="+", choices=[*corrupt.CORRUPTIONS, "all"], metavar="NAME", help=names)
+    add("--severity", type=int, default=5, choices=corrupt.SEVERITIES, help="of the corruptions, 1 to 5 (5)")
+    weighs = "of the distance in CORAL's loss (%(default)s)"
+    add("--coral-weight", type=cli.fraction, default=adapt.CORAL_WEIGHT, metavar="LAMBDA", help=weighs)
+    return parser
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,74 @@
+"""One task in other domains: accuracy of each way of getting there, a group of bars a target."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tljax.report import style, table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Okabe and Ito (2008): grey for what did not adapt, blue without and vermilion with labels of the target.
+COLOURS = ("#9a9a9a", *style.COLOURS.values())
+BAR, GAP = 0.26, 0.34
+
+
+def write_domains(source: dict, targets: Mapping[str, dict], *, workdir: Path) -> Path:
+    """`domain.png`; `targets` has the results (`table.read_results`) of each target, all of the same ways.
+
+    The dashed line is the accuracy of the source's own validation images.
+    """
+    ways = list(table.by_rung(next(iter(targets.values()))))
+    group = len(ways) * BAR + GAP
+    figure = style.new_figure(width=6.2, height=1.35 + 0.95 * len(targets) * group)
+    height = figure.get_figheight()
+    ax = figure.add_axes((0.2, 0.5 / height, 0.75, 1 - 1.4 / height))
+    at_home, _ = table.accuracy(next(iter(table.by_rung(source).values())))
+    caption = (
+        "Validation accuracy on the target. Line: 95 % interval, dots: seeds.\n"
+        f"Dashed: {table.percent(at_home)} on the source, {style.short(source['data'].get('source', ''), 50)}."
+    )
+    style.title(figure, "From one domain to another", caption)
+    shown = [100 * at_home]
+    for place, results in enumerate(targets.values()):
+        for i, (colour, rows) in enumerate(zip(COLOURS, table.by_rung(results).values(), strict=True)):
+            shown += _bar(ax, rows, height=place * group + i * BAR, colour=colour)
+    low, high = style.percent_limits(shown)
+    ax.set_xlim(low, high)
+    ax.axvline(100 * at_home, color=style.INK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
+    ax.set_ylim((len(targets) - 1) * group + (len(ways) - 0.5) * BAR + 0.08, -0.5 * BAR - 0.08)
+    ax.set_yticks([place * group + BAR * (len(ways) - 1) / 2 for place in range(len(targets))], list(targets))
+    for i, (way, colour) in enumerate(zip(ways, COLOURS, strict=True)):
+        put = {"size": 9, "weight": "bold", "color": colour, "va": "bottom", "transform": ax.transAxes}
+        ax.text((0.0, 0.3, 0.72)[i], 1.01, way, **put)
+    ax.xaxis.set_major_formatter("{x:.0f} %")
+    ax.grid(axis="x", color=style.RULE, linewidth=0.7)
+    ax.set_axisbelow(True)
+    style.strip(ax)
+    return style.save(figure, workdir / "domain.png")
+
+
+def _bar(ax: "Axes", rows: list[dict], *, height: float, colour: str) -> list[float]:
+    """One way of one target at this height; returns what it has drawn, in percent, for the axis."""
+    average, interval = table.accuracy(rows)
+    seeds = [100 * row["validation"]["accuracy"] for row in rows]
+    ends = [100 * interval.low, 100 * interval.high] if interval else []
+    ax.barh(height, 100 * average, height=0.9 * BAR, color=colour)
+    if ends:
+        ax.plot(ends, [height, height], color=style.INK, linewidth=1.2)
+    ax.plot(seeds, [height] * len(seeds), "o", markersize=3, color=style.INK, alpha=0.65, markeredgewidth=0)
+    return seeds + ends
+
+
+def cells(targets: Mapping[str, dict]) -> list[list[str]]:
+    """A row a target and way: target, way, mean accuracy, its interval, each seed."""
+    return [
+        [target, way, table.percent(table.accuracy(rows)[0]), table.interval_text(table.accuracy(rows)[1]), _each(rows)]
+        for target, results in targets.items()
+        for way, rows in table.by_rung(results).items()
+    ]
+
+
+def _each(rows: list[dict]) -> str:
+    return ", ".join(f"{100 * row['validation']['accuracy']:.1f}" for row in rows)
