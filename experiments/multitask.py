@@ -3,13 +3,14 @@
     python -m experiments.multitask
     python -m experiments.multitask --data folder:TARGET --source folder:SOURCE --seeds 3
 
-"alone" trains on the target from nothing; "sequential" pretrains the base on the source and fine-tunes it on the
-target; "multitask" trains two heads on one base from nothing, 24 images of the source and 8 of the target at each step.
-All draw as many images of the target, the last two as many of the source, in batches of 32.
+"alone" trains on the target from nothing; "sequential" trains the base on the source, then on the target under a new
+head, each earlier block at a rate 3 times smaller; "multitask" trains two heads on one base from nothing, 24 images of
+the source and 8 of the target at each step. All draw as many images of the target, the last two as many of the source,
+in batches of 32, with one network and one optimizer.
 """
 
 import argparse
-import time
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,6 @@ from typing import Any
 import jax.numpy as jnp
 
 from experiments import cli, runner
-from experiments.pretrain import pretrain
 from tljax import config
 from tljax.config import Stage
 from tljax.data import ImageSets
@@ -25,11 +25,13 @@ from tljax.models.build import Network
 from tljax.optim.rules import Rules, discriminative
 from tljax.train import multitask, processes
 from tljax.train import rung as rung_lib
+from tljax.train.saver import Saver
 from tljax.train.workdir import Workdir, scaled
-from tljax.weights import Weights, digest, load, read
+from tljax.weights import Weights, digest, load
 
 EPOCHS, TARGET_IMAGES, BATCH = 5, 480, 32  # images of the target an epoch; examples a step, of both together
 SOURCE_BATCH = 24  # of those 32
+SOURCE_IMAGES = TARGET_IMAGES // (BATCH - SOURCE_BATCH) * SOURCE_BATCH  # an epoch
 SHARED: Rules = discriminative((*config.BLOCKS, ("head/.*", "other/.*")), factor=3.0)
 
 
@@ -52,16 +54,18 @@ def main() -> None:
 
 def stages_of(args: argparse.Namespace, *, from_weights: bool) -> dict[str, tuple[Network, Stage]]:
     """Way -> what it trains and how. The images of the target are as many in each, in as many epochs."""
-    fresh = Network(width=args.width, norm=True)
-    learn = scaled(replace(config.PRETRAIN, epochs=EPOCHS, batch_size=BATCH), budget=args.budget)
-    adapt = replace(config.PRESETS["tuned"]["differential"], epochs=learn.epochs)
-    own = replace(learn, images_per_epoch=TARGET_IMAGES)
-    both = {"batch_size": BATCH - SOURCE_BATCH, "images_per_epoch": TARGET_IMAGES}
-    shared = replace(adapt, rules=SHARED) if from_weights else learn
+    network = Network(width=args.width, norm=True)
+    of = {"budget": args.budget}
+    learn = scaled(replace(config.PRETRAIN, epochs=EPOCHS, batch_size=BATCH, images_per_epoch=TARGET_IMAGES), **of)
+    adapt, both = replace(learn, rules=config.DIFFERENTIAL), learn
+    if from_weights:
+        adapt = replace(config.PRESETS["tuned"]["differential"], epochs=learn.epochs, images_per_epoch=TARGET_IMAGES)
+        both = replace(adapt, rules=SHARED)
+    later = Network() if from_weights else network
     return {
-        "alone": (fresh, replace(own, name="alone")),
-        "sequential": (Network(), replace(adapt, name="sequential", images_per_epoch=TARGET_IMAGES)),
-        "multitask": (Network() if from_weights else fresh, replace(shared, name="multitask", **both)),
+        "alone": (network, replace(learn, name="alone")),
+        "sequential": (later, replace(adapt, name="sequential")),
+        "multitask": (later, replace(both, name="multitask", batch_size=BATCH - SOURCE_BATCH)),
     }
 
 
@@ -81,32 +85,23 @@ def _one(
     kept = workdir.kept(way, seed=seed)
     if kept["finished"] is not None:
         return
-    log = {"on_epoch": lambda record, state: workdir.log(record), "saver": kept["saver"], "progress": not args.quiet}
+    log = {"on_epoch": lambda record, state: workdir.log(record), "progress": not args.quiet}
     options: dict[str, Any] = {"seed": seed, "dtype": jnp.dtype(args.dtype), **log}
-    if way == "sequential":
-        base, seconds = (weights, 0.0) if weights else _pretrained(args, source, stage, seed=seed, workdir=workdir)
-        trained = rung_lib.run(stage, network, target, store=workdir.features, weights=base, **options)
-        trained.history.seconds += seconds
+    if way == "sequential" and weights:
+        given = {"weights": weights, "store": workdir.features, "saver": kept["saver"]}
+        trained = rung_lib.run(stage, network, target, **given, **options)
+    elif way == "sequential":
+        first = replace(stage, name="source", rules=config.TRAIN_ALL, images_per_epoch=SOURCE_IMAGES)
+        saves = workdir.path / "progress" / f"source-seed{seed}"
+        given = {"other": source, "savers": (Saver(saves), kept["saver"])}
+        trained = multitask.in_turn(first, stage, network, target, **given, **options)
+        shutil.rmtree(saves, ignore_errors=True)
     else:
-        other = multitask.Other(source, SOURCE_BATCH, config.PRETRAIN.augment, *args.task_weight[::-1])
-        given = {"other": other if way == "multitask" else None, "weights": weights if way == "multitask" else None}
-        trained = multitask.run(stage, network, target, **given, **options)
+        own_weight, weight = args.task_weight[::-1]
+        other = multitask.Other(source, SOURCE_BATCH, config.PRETRAIN.augment, own_weight, weight)
+        given = {"other": other, "weights": weights} if way == "multitask" else {"other": None}
+        trained = multitask.run(stage, network, target, saver=kept["saver"], **given, **options)
     workdir.finish(way, trained, seed=seed, stage=stage, sets=target)
-
-
-def _pretrained(
-    args: argparse.Namespace, source: ImageSets, stage: Stage, *, seed: int, workdir: Workdir
-) -> tuple[Weights, float]:
-    """A base that has drawn as many images of the source as two tasks at once would, and the seconds that it took."""
-    images = stage.steps_per_epoch(0) * BATCH // (BATCH - SOURCE_BATCH) * SOURCE_BATCH
-    learn = replace(config.PRETRAIN, epochs=stage.epochs, batch_size=BATCH, images_per_epoch=images)
-    out, saves = workdir.path / f"base-seed{seed}.safetensors", workdir.path / "progress" / f"base-seed{seed}"
-    if workdir.resumed and out.exists() and not saves.exists():
-        return read(out), 0.0
-    out.unlink(missing_ok=True)
-    began = time.perf_counter()
-    options = {"width": args.width, "seed": seed, "dtype": jnp.dtype(args.dtype), "progress": not args.quiet}
-    return pretrain(source, learn, out=out, saves=saves, **options), time.perf_counter() - began
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,4 +1,4 @@
-"""Two tasks at once: two heads on one base, each step on a batch of either (hard parameter sharing, Caruana 1997)."""
+"""Two tasks on one base: at once, each step on a batch of either (hard parameter sharing, Caruana 1997), or in turn."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,6 +15,7 @@ from tljax.data.preprocess import TORCH
 from tljax.errors import InputError
 from tljax.models import build, vgg
 from tljax.models.build import Network
+from tljax.optim import rules as rules_lib
 from tljax.optim.objective import Objective, per_example_loss, predicted
 from tljax.train import inputs, loop, predictions, rung
 from tljax.train.beside import Beside
@@ -98,17 +99,58 @@ def run(
     beside = _beside(other, preprocess) if other else None
     given = {"module": module, "variables": variables, "inputs": read, "beside": beside}
     state, history = loop.train_stage(stage, **given, seed=seed, on_epoch=on_epoch, saver=saver, progress=progress)
-    plain = _plain(state)
-    network = replace(network, norm=False)
-    module = build.classifier(network, classes=classes, dtype=dtype)
-    said = predictions.held_out(plain, module=module, inputs=read, batch_size=stage.batch_size)
-    total = sum(leaf.size for leaf in jax.tree.leaves(state.params))
-    return rung.Trained(plain, history, network, preprocess, total, total, said)
+    trained = _trained(stage, network, state, history, classes=classes, read=read, dtype=dtype)
+    return replace(trained, preprocess=preprocess)
+
+
+def in_turn(
+    first: Stage,
+    stage: Stage,
+    network: Network,
+    sets: ImageSets,
+    *,
+    other: ImageSets,
+    seed: int,
+    dtype: Any = jnp.float32,
+    on_epoch: Callable[[dict[str, Any], State], None] = lambda record, state: None,
+    savers: tuple[Saver | None, Saver | None] = (None, None),
+    progress: bool = True,
+) -> rung.Trained:
+    """Train the base on the other task by the stage `first`, then, under a fresh head, by `stage` on that of `sets`.
+
+    From nothing, with the same network as `run`, batch statistics included. The history is that of `stage`, but for
+    the seconds, which are those of both.
+    """
+    options = {"seed": seed, "progress": progress}
+    modules = [build.classifier(network, classes=len(task.classes), dtype=dtype) for task in (other, sets)]
+    starts = [build.init(module, key=jax.random.key(seed), size=sets.train.images.shape[1]) for module in modules]
+    reads = [
+        inputs.from_images(task, augment=how.augment, preprocess=TORCH) for task, how in ((other, first), (sets, stage))
+    ]
+    given = {"module": modules[0], "variables": starts[0], "inputs": reads[0], "saver": savers[0]}
+    learnt, before = loop.train_stage(first, **given, **options)
+    params = {**starts[1]["params"], "base": averaged(learnt)["base"]}
+    variables = {"params": params, **learnt.model_state}  # of which only the base has some
+    given = {"module": modules[1], "variables": variables, "inputs": reads[1], "saver": savers[1]}
+    state, history = loop.train_stage(stage, **given, on_epoch=on_epoch, **options)
+    history.seconds += before.seconds
+    return _trained(stage, network, state, history, classes=len(sets.classes), read=reads[1], dtype=dtype)
 
 
 def _beside(other: Other, preprocess: Any) -> Beside:
     read = inputs.from_images(other.sets, augment=other.augment, preprocess=preprocess)
     return Beside(read, other.batch_size, weighted(own_weight=other.own_weight, weight=other.weight))
+
+
+def _trained(
+    stage: Stage, network: Network, state: State, history: loop.History, *, classes: int, read: Any, dtype: Any
+) -> rung.Trained:
+    plain, network = _plain(state), replace(network, norm=False)
+    module = build.classifier(network, classes=classes, dtype=dtype)
+    said = predictions.held_out(plain, module=module, inputs=read, batch_size=stage.batch_size)
+    trainable, _ = rules_lib.split(state.params, stage.rules)
+    moving, total = (sum(leaf.size for leaf in jax.tree.leaves(tree)) for tree in (trainable, state.params))
+    return rung.Trained(plain, history, network, TORCH, moving, total, said)
 
 
 def _plain(state: State) -> State:
