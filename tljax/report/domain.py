@@ -21,27 +21,25 @@ def write_domains(source: dict, targets: Mapping[str, dict], *, workdir: Path) -
     """
     ways = list(table.by_rung(next(iter(targets.values()))))
     group = len(ways) * BAR + GAP
-    figure = style.new_figure(width=6.2, height=1.35 + 0.95 * len(targets) * group)
+    figure = style.new_figure(width=6.2, height=1.55 + (len(targets) * group - GAP + 0.1))
     height = figure.get_figheight()
-    ax = figure.add_axes((0.2, 0.5 / height, 0.75, 1 - 1.4 / height))
+    ax = figure.add_axes((0.15, 0.4 / height, 0.8, 1 - 1.55 / height))
     at_home, _ = table.accuracy(next(iter(table.by_rung(source).values())))
     caption = (
         "Validation accuracy on the target. Line: 95 % interval, dots: seeds.\n"
         f"Dashed: {table.percent(at_home)} on the source, {style.short(source['data'].get('source', ''), 50)}."
     )
     style.title(figure, "From one domain to another", caption)
-    shown = [100 * at_home]
     for place, results in enumerate(targets.values()):
         for i, (colour, rows) in enumerate(zip(COLOURS, table.by_rung(results).values(), strict=True)):
-            shown += _bar(ax, rows, height=place * group + i * BAR, colour=colour)
-    low, high = style.percent_limits(shown)
-    ax.set_xlim(low, high)
+            _bar(ax, rows, height=place * group + i * BAR, colour=colour)
+    ax.set_xlim(0, 100)  # bars say nothing where they do not start at 0
     ax.axvline(100 * at_home, color=style.INK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
-    ax.set_ylim((len(targets) - 1) * group + (len(ways) - 0.5) * BAR + 0.08, -0.5 * BAR - 0.08)
+    ax.set_ylim((len(targets) - 1) * group + (len(ways) - 0.5) * BAR + 0.05, -0.5 * BAR - 0.05)
     ax.set_yticks([place * group + BAR * (len(ways) - 1) / 2 for place in range(len(targets))], list(targets))
-    for i, (way, colour) in enumerate(zip(ways, COLOURS, strict=True)):
+    for at, way, colour in zip((0.0, 0.25, 0.42), ways, COLOURS, strict=True):
         put = {"size": 9, "weight": "bold", "color": colour, "va": "bottom", "transform": ax.transAxes}
-        ax.text((0.0, 0.3, 0.72)[i], 1.01, way, **put)
+        ax.text(at, 1 + 0.06 / (height - 1.55), way, **put)
     ax.xaxis.set_major_formatter("{x:.0f} %")
     ax.grid(axis="x", color=style.RULE, linewidth=0.7)
     ax.set_axisbelow(True)
@@ -49,16 +47,15 @@ def write_domains(source: dict, targets: Mapping[str, dict], *, workdir: Path) -
     return style.save(figure, workdir / "domain.png")
 
 
-def _bar(ax: "Axes", rows: list[dict], *, height: float, colour: str) -> list[float]:
-    """One way of one target at this height; returns what it has drawn, in percent, for the axis."""
+def _bar(ax: "Axes", rows: list[dict], *, height: float, colour: str) -> None:
+    """One way of one target at this height: its mean, interval and seeds."""
     average, interval = table.accuracy(rows)
-    seeds = [100 * row["validation"]["accuracy"] for row in rows]
-    ends = [100 * interval.low, 100 * interval.high] if interval else []
     ax.barh(height, 100 * average, height=0.9 * BAR, color=colour)
-    if ends:
-        ax.plot(ends, [height, height], color=style.INK, linewidth=1.2)
+    if interval:
+        ax.plot([100 * interval.low, 100 * interval.high], [height, height], color=style.INK, linewidth=1.2)
+    seeds = [100 * row["validation"]["accuracy"] for row in rows]
     ax.plot(seeds, [height] * len(seeds), "o", markersize=3, color=style.INK, alpha=0.65, markeredgewidth=0)
-    return seeds + ends
+    ax.text(1, height, table.percent(average), size=8, color="white", va="center")
 
 
 def cells(targets: Mapping[str, dict]) -> list[list[str]]:
