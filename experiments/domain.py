@@ -40,7 +40,7 @@ def main() -> None:
     stages = stages_of(args)
     folder = args.workdir or Path("runs/domain")
     targets = targets_of(args)
-    again = {"overwrite": args.overwrite, **runner.resuming(args)}
+    again: dict[str, Any] = {"overwrite": args.overwrite, **runner.resuming(args)}
     workdirs = {name: Workdir(folder / name, **again) for name in targets}
     at_home = argparse.Namespace(**{**vars(args), "workdir": folder / "source"})
     first = {SOURCE_ONLY: stages[SOURCE_ONLY]}
@@ -52,7 +52,7 @@ def main() -> None:
         if processes.first():
             print(runner.about(target), flush=True)
     for seed in range(args.seed, args.seed + args.seeds):
-        given = {"weights": weights, "seed": seed}
+        given: dict[str, Any] = {"weights": weights, "seed": seed}
         start = runner.climb(first, source, workdir=home, **given, **_how(args))[SOURCE_ONLY]
         for name, target in targets.items():
             reach(args, stages, source, target, start, home=home, workdir=workdirs[name], **given)

@@ -18,10 +18,10 @@ WAYS = ["source only", "CORAL", "fine-tuned"]
 
 
 @pytest.fixture
-def command(photographs, base, in_a_hurry, tmp_path, monkeypatch):
+def command(photographs, in_a_hurry, tmp_path, monkeypatch):
     """Runs the command on stages of two steps, on one device, and returns its workdir."""
 
-    def run(extra):
+    def run(extra, *, base=tmp_path / "base.safetensors"):
         stage = config.PRESETS["tuned"]["differential"]
         short = replace(stage, epochs=1, images_per_epoch=6, batch_size=3)
         monkeypatch.setitem(config.PRESETS, "tuned", config.PRESETS["tuned"] | {"differential": short})
@@ -42,8 +42,9 @@ def logits(folder, way):
         return file["logits"]
 
 
-def test_three_ways_to_two_corruptions(command, capsys, monkeypatch):
-    workdir = command(" --corrupt noise contrast --severity 5")
+@pytest.mark.slow
+def test_three_ways_to_two_corruptions(command, base, capsys, monkeypatch):
+    workdir = command(" --corrupt noise contrast --severity 5", base=base)
     told = json.loads((workdir / "results.json").read_text())
     assert list(told["targets"]) == ["noise", "contrast"]
     for name, target in told["targets"].items():
@@ -67,7 +68,7 @@ def test_three_ways_to_two_corruptions(command, capsys, monkeypatch):
     # A run that stopped between two targets goes on from the classifier that it saved.
     shutil.rmtree(workdir / "contrast")
     monkeypatch.setattr(domain.adapt.loop, "train_stage", counted := Counted(domain.adapt.loop.train_stage))
-    command(" --corrupt noise contrast --severity 5 --resume")
+    command(" --corrupt noise contrast --severity 5 --resume", base=base)
     assert counted.stages == ["CORAL", "fine-tuned"]
     np.testing.assert_allclose(logits(workdir / "contrast", "source only"), seen[2], atol=1e-5)
     again = json.loads((workdir / "results.json").read_text())
@@ -92,13 +93,6 @@ def test_one_kind_of_target_is_asked_for(command, extra, tmp_path):
     with pytest.raises(InputError, match="either --target SOURCE or --corrupt NAMES"):
         command(extra)
     assert not (tmp_path / "run").exists()
-
-
-def test_other_classes_are_refused(command, tmp_path):
-    with pytest.raises(
-        InputError, match=r"critters:source: expected the classes of folder:.*, found cat, dog and bear"
-    ):
-        command(" --target critters:source")
 
 
 def test_an_unknown_corruption_is_refused(command, capsys):

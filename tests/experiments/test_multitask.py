@@ -32,6 +32,7 @@ def command(photographs, in_a_hurry, tmp_path, monkeypatch):
     return run
 
 
+@pytest.mark.slow
 def test_three_ways_and_what_they_leave(command, capsys, monkeypatch):
     """A table with differences, a picture; a finished run is resumed without training, a second one refused."""
     workdir = command(" --seeds 1 --task-weight 0.5 2")

@@ -21,6 +21,7 @@ from tljax.optim.objective import Objective
 from tljax.optim.transform import Optimizer
 from tljax.train import devices, inputs, loop, multitask
 from tljax.train.beside import Beside
+from tljax.train.step import State
 
 SGD = Optimizer("sgd", momentum=0.0)
 STAGE = Stage("tiny", TRAIN_ALL, 0.1, epochs=2, optimizer=SGD, batch_size=4)
@@ -193,6 +194,36 @@ def test_a_plain_classifier_is_left(monkeypatch):
     expected, _ = quick(module.apply)(whole, multitask.TORCH(sets(size=32).validation.images))
     np.testing.assert_allclose(trained.logits["validation"], expected, rtol=1e-3, atol=1e-4)
     assert trained.total_params == sum(leaf.size for leaf in jax.tree.leaves(whole["params"]))
+
+
+def test_in_turn_hands_on_the_base_with_its_statistics_and_no_head(monkeypatch):
+    """The source first, on its own photographs; the time told is that of both."""
+    calls, ends = [], []
+
+    def train_stage(stage, *, module, variables, inputs, **options):
+        calls.append((stage.name, variables, inputs))
+        raised = jax.tree.map(lambda leaf: leaf + len(calls), variables)
+        state = State(jnp.int32(1), raised["params"], {"batch_stats": raised["batch_stats"]}, {})
+        ends.append(state)
+        return state, loop.History([{"epoch": 1}], seconds=2.0)
+
+    monkeypatch.setattr(multitask.loop, "train_stage", train_stage)
+    monkeypatch.setattr(multitask.predictions, "held_out", lambda state, **options: {})
+    first, network = replace(STAGE, name="first"), Network(width=0.0625, norm=True, hidden=4)
+    target, source = sets(size=32), sets(5, classes=3, size=32)
+    trained = multitask.in_turn(first, STAGE, network, target, other=source, seed=0)
+    (name, started, read), (after, then, own) = calls
+    assert (name, after) == ("first", "tiny")
+    assert read.train.inputs is source.train.images
+    assert own.train.inputs is target.train.images
+    same = jax.tree.map(lambda a, b: bool((a == b).all()), then["params"]["base"], ends[0].params["base"])
+    assert all(jax.tree.leaves(same))
+    same = jax.tree.map(lambda a, b: bool((a == b).all()), then["batch_stats"], ends[0].model_state["batch_stats"])
+    assert all(jax.tree.leaves(same))
+    shapes = [tree["params"]["head"]["predictions"]["kernel"].shape for tree in (started, then)]
+    assert shapes == [(4, 3), (4, 1)]
+    assert trained.history.seconds == 4.0
+    assert not trained.network.norm
 
 
 def test_what_does_not_fit_is_refused():

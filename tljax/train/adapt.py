@@ -72,6 +72,11 @@ def by_coral(
     ready = rung.prepare(stage, network, shift, seed=seed, store=where, weights=weights, dtype=dtype, progress=progress)
     unlabelled = inputs.from_images(target, augment=stage.augment, preprocess=ready.preprocess)
     beside = Beside(unlabelled, stage.batch_size, coral.aligned(weight=weight))
-    given = {"module": ready.module, "variables": ready.variables, "inputs": ready.inputs, "beside": beside}
+    given: dict[str, Any] = {
+        "module": ready.module,
+        "variables": ready.variables,
+        "inputs": ready.inputs,
+        "beside": beside,
+    }
     state, history = loop.train_stage(stage, **given, seed=seed, on_epoch=on_epoch, saver=saver, progress=progress)
     return rung.trained(stage, ready, state, history)

@@ -72,7 +72,7 @@ def train_stage(
     for size in sizes:
         devices.check_batch(size, over)
     began = time.perf_counter()
-    given = {"module": module, "variables": variables, "inputs": inputs}
+    given: dict[str, Any] = {"module": module, "variables": variables, "inputs": inputs}
     state, train_step, apply = start(stage, **given, over=over, beside=beside)
     if carried is not None:
         state = devices.put(
@@ -99,7 +99,7 @@ def train_stage(
     deferred = signals.deferred() if saver else nullcontext()
     bar = tqdm(total=stage.epochs * per_epoch, initial=first, desc=stage.name, unit="step", disable=not progress)
     with deferred, bar:
-        options = {"seed": seed, "over": over, "first_step": first, "beside": beside}
+        options: dict[str, Any] = {"seed": seed, "over": over, "first_step": first, "beside": beside}
         for segment in segments(stage, inputs.train, per_epoch, length, **options):
             if compiled is None:
                 compiled = _compiled(stage, program, state, segment, history)
@@ -156,7 +156,7 @@ def start(
     model_state = {name: tree for name, tree in variables.items() if name != "params"}
     state = step.init_state(variables["params"], model_state=model_state, tx=tx, rules=stage.rules, ema=stage.ema)
     weighted = _weighted(stage.objective, inputs.train.labels)
-    options = {"tx": tx, "rules": stage.rules, "ema": stage.ema}
+    options: dict[str, Any] = {"tx": tx, "rules": stage.rules, "ema": stage.ema}
     if beside:
         train_step = step.make_step(loss=beside.loss(apply, weighted), **options)
     else:

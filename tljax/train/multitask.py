@@ -48,7 +48,12 @@ def weighted(*, own_weight: float, weight: float) -> Callable[[Apply, Objective]
         def loss(variables: dict[str, Any], batch: Batch, rate: Array) -> Any:
             ours, theirs = batch["label"], batch["beside"]["label"]
             images, keys = (jnp.concatenate([batch[name], batch["beside"][name]]) for name in ("image", "key"))
-            options = {"train": True, "rate": rate, "keys": keys, "mutable": [n for n in variables if n != "params"]}
+            options: dict[str, Any] = {
+                "train": True,
+                "rate": rate,
+                "keys": keys,
+                "mutable": [n for n in variables if n != "params"],
+            }
             (logits, others), moved = apply(variables, images, method="together", own=len(ours), **options)
             losses, beside = per_example_loss(logits, ours, objective), per_example_loss(others, theirs)
             metrics = {
@@ -97,7 +102,7 @@ def run(
     preprocess = weights.preprocess if weights else TORCH
     read = inputs.from_images(sets, augment=stage.augment, preprocess=preprocess)
     beside = _beside(other, preprocess) if other else None
-    given = {"module": module, "variables": variables, "inputs": read, "beside": beside}
+    given: dict[str, Any] = {"module": module, "variables": variables, "inputs": read, "beside": beside}
     state, history = loop.train_stage(stage, **given, seed=seed, on_epoch=on_epoch, saver=saver, progress=progress)
     trained = _trained(stage, network, state, history, classes=classes, read=read, dtype=dtype)
     return replace(trained, preprocess=preprocess)
@@ -121,13 +126,13 @@ def in_turn(
     From nothing, with the same network as `run`, batch statistics included. The history is that of `stage`, but for
     the seconds, which are those of both.
     """
-    options = {"seed": seed, "progress": progress}
+    options: dict[str, Any] = {"seed": seed, "progress": progress}
     modules = [build.classifier(network, classes=len(task.classes), dtype=dtype) for task in (other, sets)]
     starts = [build.init(module, key=jax.random.key(seed), size=sets.train.images.shape[1]) for module in modules]
     reads = [
         inputs.from_images(task, augment=how.augment, preprocess=TORCH) for task, how in ((other, first), (sets, stage))
     ]
-    given = {"module": modules[0], "variables": starts[0], "inputs": reads[0], "saver": savers[0]}
+    given: dict[str, Any] = {"module": modules[0], "variables": starts[0], "inputs": reads[0], "saver": savers[0]}
     learnt, before = loop.train_stage(first, **given, **options)
     params = {**starts[1]["params"], "base": averaged(learnt)["base"]}
     variables = {"params": params, **learnt.model_state}  # of which only the base has some

@@ -70,8 +70,8 @@ def segments(
     streams = [_batches(train, stage.batch_size, starts, length, seed=seed, over=over)]
     if beside:
         # An order of its own: sets of equal size would else meet in the same pairs at every step.
-        other = {"seed": seed + _BESIDE, "over": over}
-        streams.append(_batches(beside.inputs.train, beside.batch_size, starts, length, **other))
+        other = beside.inputs.train
+        streams.append(_batches(other, beside.batch_size, starts, length, seed=seed + _BESIDE, over=over))
     for first, *drawn in zip(starts, *streams, strict=True):
         pool, batches = drawn[0]
         if beside:
