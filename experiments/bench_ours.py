@@ -20,7 +20,7 @@ from tljax.data import ImageSet, ImageSets, photos
 from tljax.data.draws import example_keys
 from tljax.data.preprocess import UNIT
 from tljax.models import build, ops, vgg
-from tljax.train import devices, inputs, loop, segments
+from tljax.train import devices, inputs, program, segments
 from tljax.train.evaluate import make_evaluate
 from tljax.train.feed import Examples
 from tljax.train.inputs import Inputs
@@ -54,7 +54,7 @@ def _ready(stage: Stage, settings: Settings, *, batch: int, count: int = 0, cach
         examples = Examples(np.asarray(activations.astype(jnp.float32)), read.train.labels)
         read = replace(read, train=examples, validation=examples, plain=lambda x: x, start=vgg.following(_LAST_CACHED))
     over = devices.mesh(jax.devices()[:1])
-    state, train_step, apply = loop.start(stage, module=module, variables=variables, inputs=read, over=over)
+    state, train_step, apply = program.start(stage, module=module, variables=variables, inputs=read, over=over)
     return _Ready(stage, state, train_step, apply, read, over)
 
 

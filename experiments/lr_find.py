@@ -36,7 +36,7 @@ def main() -> None:
         )
     names = [*_rungs_below(args.rung), args.rung]
     stages = {name: (runner.network_of(name, args.size), runner.stage_of(name, args)) for name in names}
-    workdir, sets, weights = runner.begin(args, stages, experiment="lr_find")
+    workdir, sets, weights, stages = runner.begin(args, stages, experiment="lr_find")
     findings = {
         seed: find(args, stages, sets, weights, seed=seed, sweep=sweep, workdir=workdir)
         for seed in range(args.seed, args.seed + args.seeds)

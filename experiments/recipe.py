@@ -16,11 +16,8 @@ from tljax import recipe
 from tljax.config import HEAD_ONLY, Plan, Stage
 from tljax.data.augment import Augment
 from tljax.models.build import Network
-from tljax.report.plan import plan_table
 from tljax.report.schedules import write_schedules
 from tljax.train import plan as plan_lib
-from tljax.train import rung
-from tljax.train.outlook import outlook
 from tljax.train.segments import hyperparameters
 from tljax.train.workdir import scaled
 
@@ -41,9 +38,10 @@ def main() -> None:
     args = parser.parse_args()
     plan = _plan(PLANS[args.plan], budget=args.budget, views=args.views)
     stages = {stage.name: (Network(), stage) for stage in plan.stages}
-    workdir, sets, weights = runner.begin(args, stages, experiment="recipe")
-    network = replace(Network(), width=rung.width_of(weights)) if weights else Network()
-    print(plan_table(outlook(plan, network, sets)), flush=True)
+    workdir, sets, weights, stages = runner.begin(args, stages, experiment="recipe")
+    plan = replace(plan, stages=tuple(stage for _, stage in stages.values()))
+    network = next(iter(stages.values()))[0]
+    programs = runner.compile_ahead(stages, sets, weights=weights, dtype=jnp.dtype(args.dtype))
     print(write_schedules(_curves(plan, len(sets.train.labels)), workdir=workdir.path), flush=True)
     for seed in range(args.seed, args.seed + args.seeds):
         plan_lib.train_plan(
@@ -54,6 +52,7 @@ def main() -> None:
             store=workdir.features,
             weights=weights,
             dtype=jnp.dtype(args.dtype),
+            programs=programs,
             on_epoch=lambda record, state: workdir.log(record),
             kept=lambda stage, seed=seed: workdir.kept(stage.name, seed=seed),
             on_stage=lambda stage, done, seed=seed: workdir.finish(stage.name, done, seed=seed, stage=stage, sets=sets),

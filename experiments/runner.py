@@ -1,6 +1,7 @@
 """Runs rungs of the ladder, one after another and seed after seed, and leaves the files that tell about it."""
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,14 @@ from experiments.pretrain import pretrain
 from tljax import config, report
 from tljax.config import Stage
 from tljax.data import ImageSets
+from tljax.data.preprocess import UNIT, Preprocess
 from tljax.errors import InputError
 from tljax.models.build import Network
-from tljax.train import processes
+from tljax.report.plan import plan_table
+from tljax.train import processes, views
 from tljax.train import rung as rung_lib
+from tljax.train.outlook import outlook
+from tljax.train.program import Program, ahead
 from tljax.train.workdir import Workdir, scaled
 from tljax.weights import Weights, digest, load, read
 
@@ -23,26 +28,22 @@ from tljax.weights import Weights, digest, load, read
 def main(doc: str | None, *, experiment: str, rungs: tuple[str, ...]) -> None:
     """The command of an experiment: parse, load, train, report."""
     args = parser(doc, experiment=experiment).parse_args()
-    progress = not args.quiet
     stages = {name: (network_of(name, args.size), stage_of(name, args)) for name in rungs}
-    workdir, sets, weights = begin(args, stages, experiment=experiment)
+    workdir, sets, weights, stages = begin(args, stages, experiment=experiment)
+    options = {"weights": weights, "dtype": jnp.dtype(args.dtype)}
+    programs = compile_ahead(stages, sets, **options)
     for seed in range(args.seed, args.seed + args.seeds):
-        climb(
-            stages,
-            sets,
-            weights=weights,
-            seed=seed,
-            workdir=workdir,
-            dtype=jnp.dtype(args.dtype),
-            progress=progress,
-        )
+        climb(stages, sets, seed=seed, workdir=workdir, programs=programs, progress=not args.quiet, **options)
     finish(workdir)
 
 
 def begin(
     args: argparse.Namespace, stages: dict[str, tuple[Network, Stage]], *, experiment: str
-) -> tuple[Workdir, ImageSets, Weights | None]:
-    """All that can be refused is checked first; then the workdir is begun, and a base for critters pretrained."""
+) -> tuple[Workdir, ImageSets, Weights | None, dict[str, tuple[Network, Stage]]]:
+    """All that can be refused is checked first; then the workdir is begun, and a base for critters pretrained.
+
+    The networks come back with the width of the base, and the stages with a number of views.
+    """
     weights = load(args.weights, progress=not args.quiet) if args.weights else None
     workdir = Workdir(args.workdir or Path("runs") / experiment, overwrite=args.overwrite, **resuming(args))
     sets = cli.load(args, args.data, size=args.size)
@@ -53,9 +54,38 @@ def begin(
         )
     if processes.first():
         print(_about(sets), flush=True)
+    width = rung_lib.width_of(weights) if weights else config.CRITTERS_WIDTH
+    stages = {name: _settled(*pair, sets, width=width, dtype=jnp.dtype(args.dtype)) for name, pair in stages.items()}
     base = digest(weights.params) if weights else None
     workdir.begin(arguments=vars(args), stages=stages, sets=sets, base=base)
-    return workdir, sets, _pretrained(args, workdir) if baseless else weights
+    return workdir, sets, _pretrained(args, workdir) if baseless else weights, stages
+
+
+def _settled(network: Network, stage: Stage, sets: ImageSets, *, width: float, dtype: Any) -> tuple[Network, Stage]:
+    if network.base == "vgg16":
+        network = replace(network, width=width)
+    stage, said = views.settled(stage, network, sets, dtype=dtype)
+    if said and processes.first():
+        print(said, flush=True)
+    return network, stage
+
+
+def compile_ahead(
+    stages: dict[str, tuple[Network, Stage]], sets: ImageSets, *, weights: Weights | None, dtype: Any
+) -> dict[str, Program]:
+    """The programs of all stages, compiled side by side; prints what each will do and cost."""
+    outlines = {
+        name: (stage, rung_lib.outline(stage, network, sets, preprocess=_preprocess(network, weights), dtype=dtype))
+        for name, (network, stage) in stages.items()
+    }
+    programs = ahead(outlines)
+    if processes.first():
+        print(plan_table(outlook(outlines, programs)), flush=True)
+    return programs
+
+
+def _preprocess(network: Network, weights: Weights | None) -> Preprocess:
+    return weights.preprocess if weights and network.base == "vgg16" else UNIT
 
 
 def resuming(args: argparse.Namespace) -> dict[str, bool]:
@@ -81,11 +111,12 @@ def climb(
     seed: int,
     workdir: Workdir,
     dtype: Any = jnp.float32,
+    programs: Mapping[str, Program] | None = None,
     progress: bool = True,
 ) -> dict[str, rung_lib.Trained]:
     """Train the rungs in order with one seed, each from the rung it builds on where it builds on one.
 
-    They are reported under the names of their stages.
+    They are reported under the names of their stages. `programs` are those compiled ahead, by rung.
     """
     done: dict[str, rung_lib.Trained] = {}
     for name, (network, stage) in stages.items():
@@ -98,6 +129,7 @@ def climb(
             weights=weights,
             before=done.get(config.STARTS_FROM.get(name, "")),
             dtype=dtype,
+            program=programs.get(name) if programs else None,
             on_epoch=lambda record, state: workdir.log(record),
             **workdir.kept(stage.name, seed=seed),
             progress=progress,

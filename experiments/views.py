@@ -27,7 +27,7 @@ def main() -> None:
     args.views = None  # the preset's are replaced below
     variants = {count: _stages(count, args) for count in COUNTS}
     named = {pair[1].name: pair for stages in variants.values() for pair in stages.values()}
-    workdir, sets, weights = runner.begin(args, named, experiment="views")
+    workdir, sets, weights, _ = runner.begin(args, named, experiment="views")
     for seed in range(args.seed, args.seed + args.seeds):
         for stages in variants.values():
             runner.climb(

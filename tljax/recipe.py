@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 
 from tljax.config import BLOCKS, HEAD_ONLY, Plan, Stage
 from tljax.data import ImageSets
@@ -85,7 +85,7 @@ def gradual_unfreezing(stage: Stage, *, factor: float = 2.6, down_to: str = vgg.
     return Plan("gradual", tuple(stages))
 
 
-def full_recipe(*, lr: float = 1e-3, factor: float = 3.0, views: int | None = 64) -> Plan:
+def full_recipe(*, lr: float = 1e-3, factor: float = 3.0, views: int | Literal["auto"] | None = "auto") -> Plan:
     """The lecture's recap: head on the frozen base, then block 5, then everything at differential rates.
 
     Each stage under 1-cycle, the last one with averaged parameters.

@@ -12,9 +12,10 @@ from tqdm import tqdm
 from tljax.config import Stage
 from tljax.errors import InputError
 from tljax.optim.schedules import Sweep
-from tljax.train import devices, loop
+from tljax.train import devices
 from tljax.train.inputs import Inputs
 from tljax.train.lr_suggestions import suggestions
+from tljax.train.program import start
 from tljax.train.segments import make_program, segment_steps, segments
 
 SWEEP = Sweep(1e-7, 10.0)  # fastai's, and its number of steps, smoothing and end
@@ -95,7 +96,7 @@ def _losses(
     stage: Stage, steps: int, module: Any, variables: dict[str, Any], inputs: Inputs, seed: int, over: Mesh
 ) -> Iterator[float]:
     """The mean loss of each step. Computed a segment at a time: whoever stops listening stops the training."""
-    state, train_step, *_ = loop.start(stage, module=module, variables=variables, inputs=inputs, over=over)
+    state, train_step, *_ = start(stage, module=module, variables=variables, inputs=inputs, over=over)
     program = make_program(train_step, inputs, over)
     for segment in segments(stage, inputs.train, steps, segment_steps(steps), seed=seed, over=over):
         state, metrics = program(state, *segment.arguments)
