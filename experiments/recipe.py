@@ -6,6 +6,7 @@ Plans: full (head, block 5, everything at differential rates, each under 1-cycle
 rates), gradual (one block more in each stage).
 """
 
+import argparse
 from dataclasses import replace
 
 import jax.numpy as jnp
@@ -19,7 +20,6 @@ from tljax.models.build import Network
 from tljax.report.schedules import write_schedules
 from tljax.train import plan as plan_lib
 from tljax.train.segments import hyperparameters
-from tljax.train.workdir import scaled
 
 GRADUAL = Stage(
     "", HEAD_ONLY, 1e-3, epochs=3, optimizer=recipe.ADAM, images_per_epoch=1600, augment=Augment(), views=16
@@ -36,7 +36,7 @@ def main() -> None:
     parser = runner.parser(__doc__, experiment="recipe")
     parser.add_argument("--plan", choices=sorted(PLANS), default="full", help="which one (full)")
     args = parser.parse_args()
-    plan = _plan(PLANS[args.plan], budget=args.budget, views=args.views)
+    plan = _plan(PLANS[args.plan], args)
     stages = {stage.name: (Network(), stage) for stage in plan.stages}
     workdir, sets, weights, stages = runner.begin(args, stages, experiment="recipe")
     plan = replace(plan, stages=tuple(stage for _, stage in stages.values()))
@@ -61,10 +61,10 @@ def main() -> None:
     runner.finish(workdir)
 
 
-def _plan(plan: Plan, *, budget: float, views: int | None) -> Plan:
-    stages = [scaled(stage, budget=budget) for stage in plan.stages]
-    if views is not None:
-        stages = [replace(stage, views=views or None) if stage.views else stage for stage in stages]
+def _plan(plan: Plan, args: argparse.Namespace) -> Plan:
+    stages = [runner.as_told(stage, args) for stage in plan.stages]
+    if args.views is not None:
+        stages = [replace(stage, views=args.views or None) if stage.views else stage for stage in stages]
     return replace(plan, stages=tuple(stages))
 
 

@@ -16,6 +16,7 @@ from tljax.data import ImageSets
 from tljax.data.preprocess import UNIT, Preprocess
 from tljax.errors import InputError
 from tljax.models.build import Network
+from tljax.recipe import scaled_batch
 from tljax.report.plan import plan_table
 from tljax.train import processes, views
 from tljax.train import rung as rung_lib
@@ -153,6 +154,11 @@ def parser(doc: str | None, *, experiment: str) -> argparse.ArgumentParser:
     add("--preset", choices=sorted(config.PRESETS), default="tuned", help="rates and lengths (tuned)")
     views = "augmented views of each photograph through the frozen prefix, 0 for fresh ones at each step (the preset's)"
     add("--views", type=int, metavar="K", help=views)
+    kept = "what those views are kept in; bfloat16 makes room for twice as many (as --dtype)"
+    add("--features-dtype", choices=("float32", "bfloat16"), help=kept)
+    add("--batch", type=cli.positive, metavar="N", help="batch size, of all devices together (the preset's)")
+    scaled = "with --batch: rates times as much as the batch is larger, after a warm-up (the linear rule)"
+    add("--scale-lr", action="store_true", help=scaled)
     return new
 
 
@@ -164,10 +170,22 @@ def network_of(name: str, size: int) -> Network:
 
 def stage_of(name: str, args: argparse.Namespace) -> Stage:
     """The stage of a rung, as the options have it."""
-    stage = scaled(config.PRESETS[args.preset][name], budget=args.budget)
+    stage = as_told(config.PRESETS[args.preset][name], args)
     if args.views is None or name not in ("frozen", "finetune"):
         return stage
     return replace(stage, views=args.views or None)
+
+
+def as_told(stage: Stage, args: argparse.Namespace) -> Stage:
+    """A stage with the length, batch, rates and dtype of features that the options name."""
+    if args.scale_lr and not args.batch:
+        raise InputError("--scale-lr: expected --batch with it, which it scales the rates by")
+    stage = scaled(stage, budget=args.budget)
+    if args.features_dtype and stage.views:
+        stage = replace(stage, features_dtype=args.features_dtype)
+    if not args.batch:
+        return stage
+    return scaled_batch(stage, args.batch) if args.scale_lr else replace(stage, batch_size=args.batch)
 
 
 def _pretrained(args: argparse.Namespace, workdir: Workdir) -> Weights:

@@ -14,8 +14,8 @@ import jax.numpy as jnp
 from experiments import cli, runner
 from tljax.config import Stage
 from tljax.models.build import Network
+from tljax.report.series import write_series
 from tljax.report.table import read_results
-from tljax.report.views import write_views
 
 COUNTS = (1, 2, 4, 8, 16, 32, 64, None)  # None: augmented afresh at every step
 RUNGS = ("frozen", "finetune")
@@ -41,8 +41,9 @@ def main() -> None:
             )
     runner.finish(workdir)
     results = read_results(workdir.path / "results.json")
-    lines = {rung: {count: _name(rung, count) for count in COUNTS} for rung in RUNGS}
-    print(write_views(results, lines, workdir=workdir.path))
+    lines = {rung: {str(count or "fresh"): _name(rung, count) for count in COUNTS} for rung in RUNGS}
+    told = {"title": "Views of a cached prefix", "setting": "augmented views of each photograph"}
+    print(write_series(results, lines, **told, path=workdir.path / "views.png"))
 
 
 def _stages(count: int | None, args: argparse.Namespace) -> dict[str, tuple[Network, Stage]]:

@@ -12,7 +12,7 @@ from tljax.errors import InputError
 from tljax.models import vgg
 from tljax.models.build import Network
 from tljax.optim.rules import Rules, discriminative
-from tljax.optim.schedules import OneCycle, OneCycleMomentum
+from tljax.optim.schedules import OneCycle, OneCycleMomentum, Scaled
 from tljax.optim.transform import Optimizer
 from tljax.train import lr_finder
 from tljax.train import plan as plan_lib
@@ -53,6 +53,20 @@ def one_cycle(stage: Stage, peak: float, *, div: float = 25.0, pct_start: float 
     if optimizer.name != "rmsprop":
         optimizer = replace(optimizer, momentum=OneCycleMomentum(pct_start=pct_start))
     return replace(stage, lr=OneCycle(peak, div=div, pct_start=pct_start), optimizer=optimizer)
+
+
+def scaled_batch(stage: Stage, batch_size: int, *, warmup: float = 0.05) -> Stage:
+    """The stage with another batch size, and its rate times as much: the linear rule with a gradual warm-up.
+
+    (Goyal et al. 2017, arXiv 1706.02677: from the rate of the small batch to k times as much over 5 of 90 epochs.) As
+    many images are drawn, in fewer steps. The rule is SGD's; RMSprop and Adam, which divide by the gradients' size,
+    may want less. InputError for a rate that a range test finds: at the new batch size it finds the new rate.
+    """
+    if stage.lr == "find":
+        raise InputError(f'stage {stage.name!r}: lr="find" finds the rate at any batch size: nothing is left to scale')
+    factor = batch_size / stage.batch_size
+    rate = Scaled(stage.lr, factor, warmup=warmup if factor > 1 else 0.0)
+    return replace(stage, batch_size=batch_size, lr=rate if factor != 1 else stage.lr)
 
 
 def fine_tuning(

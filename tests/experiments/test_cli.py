@@ -6,8 +6,10 @@ import sys
 import jax
 import pytest
 
-from experiments import cli
+from experiments import cli, runner
+from tljax import config
 from tljax.errors import InputError
+from tljax.optim.schedules import Scaled
 
 FOLDER = pathlib.Path(cli.__file__).parent
 COMMANDS = sorted(path.stem for path in FOLDER.glob("*.py") if "__main__" in path.read_text())
@@ -92,6 +94,7 @@ def test_compilations_are_kept_in_the_cache_folder(tmp_path):
         ("--size 0", "argument --size: must be 1 or more, found 0"),
         ("--seeds 0", "argument --seeds: must be 1 or more, found 0"),
         ("--views -1", "stage 'frozen': views must be 1 or more, found -1"),
+        ("--scale-lr", "--scale-lr: expected --batch with it, which it scales the rates by"),
         ("--preset lecture", "argument --preset: invalid choice: 'lecture'"),
         ("--dtype float16", "argument --dtype: invalid choice: 'float16'"),
         ("--wight 1", "unrecognized arguments: --wight 1"),
@@ -132,3 +135,18 @@ def test_pretraining_does_not_replace_a_weights_file_unasked(monkeypatch, capsys
 def test_pretraining_refuses_what_it_would_have_to_ignore(monkeypatch, capsys, words):
     assert command(monkeypatch, "pretrain", *words.split()) == 2
     assert capsys.readouterr().err.startswith(f"error: argument {words.split()[0]}: must be ")
+
+
+def test_options_make_the_stage(monkeypatch):
+    words = "frozen --views 3 --batch 64 --scale-lr --features-dtype bfloat16 --budget 0.5"
+    monkeypatch.setattr(sys, "argv", words.split())
+    args = runner.parser("", experiment="frozen").parse_args()
+    preset = config.PRESETS["tuned"]
+    found = runner.stage_of("frozen", args)
+    assert (found.views, found.batch_size, found.features_dtype, found.epochs) == (3, 64, "bfloat16", 4)
+    assert found.lr == Scaled(preset["frozen"].lr, 2.0, warmup=0.05)
+    whole = runner.stage_of("differential", args)
+    assert (whole.views, whole.batch_size, whole.features_dtype) == (None, 64, None)
+    args.scale_lr, args.views = False, None
+    assert runner.stage_of("frozen", args).lr == preset["frozen"].lr
+    assert runner.stage_of("frozen", args).views == "auto"

@@ -1,5 +1,6 @@
 """The program compiled ahead of a stage is the very one that the loop would compile."""
 
+import re
 from dataclasses import replace
 
 import jax
@@ -16,7 +17,7 @@ from tljax.models.build import Network
 from tljax.optim import rules as rules_lib
 from tljax.optim.transform import Optimizer
 from tljax.report.plan import plan_table
-from tljax.train import feed, frozen, loop, program, rung
+from tljax.train import devices, feed, frozen, loop, program, rung
 from tljax.train.outlook import outlook
 from tljax.weights import Weights
 
@@ -111,8 +112,6 @@ def test_what_moves_frozen_leaves_is_refused_before_it_is_compiled(monkeypatch):
 
 def test_the_shape_of_a_pool_is_that_of_what_the_feed_gives():
     inputs, rows = np.zeros((11, 3), np.uint8), np.zeros((2, 4), np.int32)
-    from tljax.train import devices
-
     over = devices.mesh()
     for place in ("replicated", "sharded", "streamed"):
         with pytest.MonkeyPatch.context() as patch:
@@ -120,3 +119,26 @@ def test_the_shape_of_a_pool_is_that_of_what_the_feed_gives():
             expected = feed.pool_shape(inputs, rows.size, over=over)
         pool, _ = next(feed.feed(inputs, [rows], over=over, place=place))
         assert (pool.shape, pool.dtype, pool.sharding) == (expected.shape, expected.dtype, expected.sharding)
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="about XLA on CPU")
+def test_what_the_compiler_emits_inside_the_scan(monkeypatch):
+    """The four convolutions of the network from scratch: forward, by the weights, and by the input but for the first.
+
+    All channels last, the only layout that XLA on CPU does not run naively inside a loop; none left to YNNPACK; the
+    gradient of the pooling without a windowed scatter.
+    """
+    monkeypatch.undo()  # the compiler's usual options
+    monkeypatch.setattr(devices, "mesh_for", lambda batch_size: devices.mesh(jax.devices()[:1]))
+    stage = replace(FRESH, name="scratch")
+    ready = rung.outline(stage, Network(base="cnn", hidden=8, padding="SAME"), SETS)
+    text = program.ahead({"scratch": (stage, ready)})["scratch"].call.as_text()
+    loops = text.count(" while(")
+    convolutions = re.findall(r" convolution\(.*?dim_labels=(\w+->\w+)", text)
+    assert loops >= 1
+    assert convolutions == ["b01f_01io->b01f"] * (4 + 4 + 3)
+    bodies = dict(re.findall(r"^%?([\w.\-]+) [^\n]*\{\n(.*?)^\}", text, re.MULTILINE | re.DOTALL))
+    given_away = re.findall(r"%ynn_fusion[\w.]* = .*?calls=%([\w.\-]+)", text)
+    assert given_away, "products stay with YNNPACK"
+    assert all(" convolution(" not in bodies[name] for name in given_away)
+    assert "select-and-scatter" not in text
