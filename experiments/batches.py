@@ -18,6 +18,7 @@ from tljax.models.build import Network
 from tljax.recipe import scaled_batch
 from tljax.report.series import write_series
 from tljax.report.table import read_results
+from tljax.train import processes
 
 BATCHES = (32, 64, 128, 256, 512, 1024)
 LINES = ("rate as it is", "linear rule")
@@ -35,6 +36,8 @@ def main() -> None:
         options = {"weights": weights, "seed": seed, "workdir": workdir, "progress": not args.quiet}
         runner.climb(variants, sets, dtype=jnp.dtype(args.dtype), **options)
     runner.finish(workdir)
+    if not processes.first():
+        return
     results = read_results(workdir.path / "results.json")
     lines = {line: {str(batch): _name(line, batch) for batch in BATCHES} for line in LINES}
     told = {"title": f"The batch, on rung {args.rung}", "setting": "images a step, as many drawn in all"}

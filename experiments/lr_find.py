@@ -19,7 +19,7 @@ from tljax.models.build import Network
 from tljax.optim.schedules import Sweep
 from tljax.report import style
 from tljax.report.lr_curve import across, mean_rate, write_lr_curve
-from tljax.train import lr_finder
+from tljax.train import lr_finder, processes
 from tljax.train import rung as rung_lib
 from tljax.train.workdir import Workdir, environment
 from tljax.weights import Weights
@@ -41,7 +41,8 @@ def main() -> None:
         seed: find(args, stages, sets, weights, seed=seed, sweep=sweep, workdir=workdir)
         for seed in range(args.seed, args.seed + args.seeds)
     }
-    _write(args, sets, findings, workdir.path)
+    if processes.first():
+        _write(args, sets, findings, workdir.path)
 
 
 def find(

@@ -19,6 +19,7 @@ from tljax.data.augment import Augment
 from tljax.models.build import Network
 from tljax.report.schedules import write_schedules
 from tljax.train import plan as plan_lib
+from tljax.train import processes
 from tljax.train.segments import hyperparameters
 
 GRADUAL = Stage(
@@ -42,7 +43,8 @@ def main() -> None:
     plan = replace(plan, stages=tuple(stage for _, stage in stages.values()))
     network = next(iter(stages.values()))[0]
     programs = runner.compile_ahead(stages, sets, weights=weights, dtype=jnp.dtype(args.dtype))
-    print(write_schedules(_curves(plan, len(sets.train.labels)), workdir=workdir.path), flush=True)
+    if processes.first():
+        print(write_schedules(_curves(plan, len(sets.train.labels)), workdir=workdir.path), flush=True)
     for seed in range(args.seed, args.seed + args.seeds):
         plan_lib.train_plan(
             plan,

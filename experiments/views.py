@@ -16,6 +16,7 @@ from tljax.config import Stage
 from tljax.models.build import Network
 from tljax.report.series import write_series
 from tljax.report.table import read_results
+from tljax.train import processes
 
 COUNTS = (1, 2, 4, 8, 16, 32, 64, None)  # None: augmented afresh at every step
 RUNGS = ("frozen", "finetune")
@@ -40,6 +41,8 @@ def main() -> None:
                 progress=not args.quiet,
             )
     runner.finish(workdir)
+    if not processes.first():
+        return
     results = read_results(workdir.path / "results.json")
     lines = {rung: {str(count or "fresh"): _name(rung, count) for count in COUNTS} for rung in RUNGS}
     told = {"title": "Views of a cached prefix", "setting": "augmented views of each photograph"}
