@@ -10,9 +10,7 @@ batches.png: validation accuracy against the batch.
 import argparse
 from dataclasses import replace
 
-import jax.numpy as jnp
-
-from experiments import cli, runner
+from experiments import cli, climbing, runner
 from tljax.config import Stage
 from tljax.models.build import Network
 from tljax.recipe import scaled_batch
@@ -32,9 +30,8 @@ def main() -> None:
     args.batch, args.scale_lr = None, False  # that is what varies
     variants = {_name(line, batch): _variant(args, line=line, batch=batch) for line in LINES for batch in BATCHES}
     workdir, sets, weights, variants = runner.begin(args, variants, experiment="batches")
-    for seed in range(args.seed, args.seed + args.seeds):
-        options = {"weights": weights, "seed": seed, "workdir": workdir, "progress": not args.quiet}
-        runner.climb(variants, sets, dtype=jnp.dtype(args.dtype), **options)
+    options = runner.climbing_options(args, weights)
+    climbing.climb(variants, sets, workdir=workdir, progress=not args.quiet, **options)
     runner.finish(workdir)
     if not processes.first():
         return

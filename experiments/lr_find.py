@@ -11,7 +11,7 @@ from pathlib import Path
 
 import jax.numpy as jnp
 
-from experiments import cli, runner
+from experiments import cli, climbing, runner
 from tljax import config
 from tljax.data import ImageSets
 from tljax.errors import InputError
@@ -58,7 +58,8 @@ def find(
     """Train all but the last of these rungs, and test the rates of the last."""
     *below, (name, (network, stage)) = stages.items()
     options = {"weights": weights, "seed": seed, "dtype": jnp.dtype(args.dtype), "progress": not args.quiet}
-    done = runner.climb(dict(below), sets, workdir=workdir, **options)
+    shared = {key: value for key, value in options.items() if key != "seed"}
+    done = climbing.climb(dict(below), sets, workdir=workdir, seeds=[seed], **shared)[seed]
     before = done.get(config.STARTS_FROM.get(name, ""))
     ready = rung_lib.prepare(stage, network, sets, store=workdir.features, before=before, **options)
     given = {"module": ready.module, "variables": ready.variables, "inputs": ready.inputs, "seed": seed}

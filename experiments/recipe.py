@@ -8,17 +8,16 @@ rates), gradual (one block more in each stage).
 
 import argparse
 from dataclasses import replace
+from itertools import pairwise
 
-import jax.numpy as jnp
 import numpy as np
 
-from experiments import cli, runner
+from experiments import cli, climbing, runner
 from tljax import recipe
 from tljax.config import HEAD_ONLY, Plan, Stage
 from tljax.data.augment import Augment
 from tljax.models.build import Network
 from tljax.report.schedules import write_schedules
-from tljax.train import plan as plan_lib
 from tljax.train import processes
 from tljax.train.segments import hyperparameters
 
@@ -41,25 +40,13 @@ def main() -> None:
     stages = {stage.name: (Network(), stage) for stage in plan.stages}
     workdir, sets, weights, stages = runner.begin(args, stages, experiment="recipe")
     plan = replace(plan, stages=tuple(stage for _, stage in stages.values()))
-    network = next(iter(stages.values()))[0]
-    programs = runner.compile_ahead(stages, sets, weights=weights, dtype=jnp.dtype(args.dtype))
+    options = runner.climbing_options(args, weights)
+    programs = climbing.compile_ahead(stages, sets, **options)
     if processes.first():
         print(write_schedules(_curves(plan, len(sets.train.labels)), workdir=workdir.path), flush=True)
-    for seed in range(args.seed, args.seed + args.seeds):
-        plan_lib.train_plan(
-            plan,
-            network,
-            sets,
-            seed=seed,
-            store=workdir.features,
-            weights=weights,
-            dtype=jnp.dtype(args.dtype),
-            programs=programs,
-            on_epoch=lambda record, state: workdir.log(record),
-            kept=lambda stage, seed=seed: workdir.kept(stage.name, seed=seed),
-            on_stage=lambda stage, done, seed=seed: workdir.finish(stage.name, done, seed=seed, stage=stage, sets=sets),
-            progress=not args.quiet,
-        )
+    names = list(stages)
+    options |= {"starts_from": dict(pairwise(reversed(names))), "carry": True, "progress": not args.quiet}
+    climbing.climb(stages, sets, workdir=workdir, programs=programs, **options)
     runner.finish(workdir)
 
 

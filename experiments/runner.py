@@ -1,7 +1,6 @@
 """Runs rungs of the ladder, one after another and seed after seed, and leaves the files that tell about it."""
 
 import argparse
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,19 +8,16 @@ from typing import Any
 import jax.numpy as jnp
 
 from experiments import cli
+from experiments.climbing import climb, compile_ahead
 from experiments.pretrain import pretrain
 from tljax import config, report
 from tljax.config import Stage
 from tljax.data import ImageSets
-from tljax.data.preprocess import UNIT, Preprocess
 from tljax.errors import InputError
 from tljax.models.build import Network
 from tljax.recipe import scaled_batch
-from tljax.report.plan import plan_table
 from tljax.train import processes, views
 from tljax.train import rung as rung_lib
-from tljax.train.outlook import outlook
-from tljax.train.program import Program, ahead
 from tljax.train.workdir import Workdir, scaled
 from tljax.weights import Weights, digest, load, read
 
@@ -31,11 +27,15 @@ def main(doc: str | None, *, experiment: str, rungs: tuple[str, ...]) -> None:
     args = parser(doc, experiment=experiment).parse_args()
     stages = {name: (network_of(name, args.size), stage_of(name, args)) for name in rungs}
     workdir, sets, weights, stages = begin(args, stages, experiment=experiment)
-    options = {"weights": weights, "dtype": jnp.dtype(args.dtype)}
+    options = climbing_options(args, weights)
     programs = compile_ahead(stages, sets, **options)
-    for seed in range(args.seed, args.seed + args.seeds):
-        climb(stages, sets, seed=seed, workdir=workdir, programs=programs, progress=not args.quiet, **options)
+    climb(stages, sets, workdir=workdir, programs=programs, progress=not args.quiet, **options)
     finish(workdir)
+
+
+def climbing_options(args: argparse.Namespace, weights: Weights | None) -> dict[str, Any]:
+    """What `climbing.compile_ahead` and `climbing.climb` both take of the options."""
+    return {"weights": weights, "dtype": jnp.dtype(args.dtype), "seeds": range(args.seed, args.seed + args.seeds)}
 
 
 def begin(
@@ -71,24 +71,6 @@ def _settled(network: Network, stage: Stage, sets: ImageSets, *, width: float, d
     return network, stage
 
 
-def compile_ahead(
-    stages: dict[str, tuple[Network, Stage]], sets: ImageSets, *, weights: Weights | None, dtype: Any
-) -> dict[str, Program]:
-    """The programs of all stages, compiled side by side; prints what each will do and cost."""
-    outlines = {
-        name: (stage, rung_lib.outline(stage, network, sets, preprocess=_preprocess(network, weights), dtype=dtype))
-        for name, (network, stage) in stages.items()
-    }
-    programs = ahead(outlines)
-    if processes.first():
-        print(plan_table(outlook(outlines, programs)), flush=True)
-    return programs
-
-
-def _preprocess(network: Network, weights: Weights | None) -> Preprocess:
-    return weights.preprocess if weights and network.base == "vgg16" else UNIT
-
-
 def resuming(args: argparse.Namespace) -> dict[str, bool]:
     """What the options say about a run that is there already."""
     return {"resume": args.resume or args.resume_anyway, "anyway": args.resume_anyway}
@@ -102,41 +84,6 @@ def finish(workdir: Workdir) -> None:
     results = report.read_results(workdir.path / "results.json")
     print("\n" + report.text_table(results, differences=report.differences(workdir.path)))
     print(f"\n{written[-1]}")
-
-
-def climb(
-    stages: dict[str, tuple[Network, Stage]],
-    sets: ImageSets,
-    *,
-    weights: Weights | None,
-    seed: int,
-    workdir: Workdir,
-    dtype: Any = jnp.float32,
-    programs: Mapping[str, Program] | None = None,
-    progress: bool = True,
-) -> dict[str, rung_lib.Trained]:
-    """Train the rungs in order with one seed, each from the rung it builds on where it builds on one.
-
-    They are reported under the names of their stages. `programs` are those compiled ahead, by rung.
-    """
-    done: dict[str, rung_lib.Trained] = {}
-    for name, (network, stage) in stages.items():
-        done[name] = rung_lib.run(
-            stage,
-            network,
-            sets,
-            seed=seed,
-            store=workdir.features,
-            weights=weights,
-            before=done.get(config.STARTS_FROM.get(name, "")),
-            dtype=dtype,
-            program=programs.get(name) if programs else None,
-            on_epoch=lambda record, state: workdir.log(record),
-            **workdir.kept(stage.name, seed=seed),
-            progress=progress,
-        )
-        workdir.finish(stage.name, done[name], seed=seed, stage=stage, sets=sets)
-    return done
 
 
 def parser(doc: str | None, *, experiment: str) -> argparse.ArgumentParser:

@@ -9,9 +9,7 @@ the same figures as with fresh augmentation (67.7 and 68.3 %, means of 3 seeds);
 import argparse
 from dataclasses import replace
 
-import jax.numpy as jnp
-
-from experiments import cli, runner
+from experiments import cli, climbing, runner
 from tljax.config import Stage
 from tljax.models.build import Network
 from tljax.report.series import write_series
@@ -29,17 +27,9 @@ def main() -> None:
     variants = {count: _stages(count, args) for count in COUNTS}
     named = {pair[1].name: pair for stages in variants.values() for pair in stages.values()}
     workdir, sets, weights, _ = runner.begin(args, named, experiment="views")
-    for seed in range(args.seed, args.seed + args.seeds):
-        for stages in variants.values():
-            runner.climb(
-                stages,
-                sets,
-                weights=weights,
-                seed=seed,
-                workdir=workdir,
-                dtype=jnp.dtype(args.dtype),
-                progress=not args.quiet,
-            )
+    options = runner.climbing_options(args, weights)
+    for stages in variants.values():
+        climbing.climb(stages, sets, workdir=workdir, progress=not args.quiet, **options)
     runner.finish(workdir)
     if not processes.first():
         return

@@ -34,7 +34,7 @@ def ended(process):
 
 def test_a_ladder_by_two_processes_is_that_of_one(photographs, base, tmp_path):
     """Same places in the data, same augmentation and dropout; process 0 alone speaks and writes."""
-    cache, common = str(tmp_path / "cache"), f"--data {photographs} --size 32 --weights {base} --budget 0.01 --batch 4 "
+    cache, common = str(tmp_path / "cache"), f"--data {photographs} --size 32 --weights {base} --budget 0.01 --batch 32 "
     alone = started([*common.split(), "--quiet", "--workdir", str(tmp_path / "alone")], devices=1, cache=cache)
     told = ended(alone)
     with socket.socket() as found:
@@ -45,7 +45,7 @@ def test_a_ladder_by_two_processes_is_that_of_one(photographs, base, tmp_path):
     said = [ended(process) for process in both]
     assert "differential" in told
     assert "differential" in said[0]
-    assert said[1] == ""
+    assert [line for line in said[1].splitlines() if not line.startswith("[Gloo]")] == []
     for rung in config.RUNGS:
         name = pathlib.Path("predictions") / f"{rung}-seed0.npz"
         a, b = (np.load(tmp_path / run / name)["logits"] for run in ("alone", "two"))

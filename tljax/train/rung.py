@@ -154,7 +154,7 @@ def run(
         program=program,
         progress=progress,
     )
-    return _trained(stage, ready, state, history)
+    return trained(stage, ready, state, history)
 
 
 def _restored(stage: Stage, ready: Ready, directory: Path) -> Trained:
@@ -164,14 +164,15 @@ def _restored(stage: Stage, ready: Ready, directory: Path) -> Trained:
     if step is None:
         raise InputError(f"{directory}: expected the checkpoint of a finished rung, found none")
     state, _ = checkpoint.restore(directory, step, target)
-    return replace(_trained(stage, ready, state, loop.History()), restored=True)
+    return replace(trained(stage, ready, state, loop.History()), restored=True)
 
 
-def _trained(stage: Stage, ready: Ready, state: State, history: loop.History) -> Trained:
+def trained(stage: Stage, ready: Ready, state: State, history: loop.History) -> Trained:
+    """What a rung leaves, from its last state; computes its logits on what was held out."""
     trainable, frozen = rules_lib.split(state.params, stage.rules)
-    trained, total = _count(trainable), _count(trainable) + _count(frozen)
+    moved, total = _count(trainable), _count(trainable) + _count(frozen)
     said = predictions.held_out(state, module=ready.module, inputs=ready.inputs, batch_size=stage.batch_size)
-    return Trained(state, history, ready.network, ready.preprocess, trained, total, said)
+    return Trained(state, history, ready.network, ready.preprocess, moved, total, said)
 
 
 def width_of(weights: Weights) -> float:

@@ -49,6 +49,10 @@ class Saver:
         self._identity = json.loads(json.dumps(identity or {}))  # as it is read: tuples are lists
         self._last = time.monotonic()
 
+    def begun(self) -> bool:
+        """Whether something is there to go on with."""
+        return bool(_steps(self._directory))
+
     def restore(self, target: State) -> Place | None:
         """The newest place that is whole, or None; newer ones that are not are named and removed."""
         place = None

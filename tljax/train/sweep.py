@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 from jax.sharding import Mesh
 
 from tljax.config import Stage
@@ -71,6 +72,8 @@ def fits_sweep(stage: Stage, ready: Ready) -> str | None:
     On CPU eight seeds of the network from scratch took 3.2 times as long in one program: convolutions with a kernel for
     each seed become grouped ones. Heads took a quarter of the time.
     """
+    if jax.process_count() > 1:
+        return "several processes train together"
     if stage.lr == "find":
         return "each seed finds a rate of its own"
     if stage.patience is not None:
