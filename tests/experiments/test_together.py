@@ -34,7 +34,10 @@ def ended(process):
 
 def test_a_ladder_by_two_processes_is_that_of_one(photographs, base, tmp_path):
     """Same places in the data, same augmentation and dropout; process 0 alone speaks and writes."""
-    cache, common = str(tmp_path / "cache"), f"--data {photographs} --size 32 --weights {base} --budget 0.01 --batch 32 "
+    cache, common = (
+        str(tmp_path / "cache"),
+        f"--data {photographs} --size 32 --weights {base} --budget 0.01 --batch 32 ",
+    )
     alone = started([*common.split(), "--quiet", "--workdir", str(tmp_path / "alone")], devices=1, cache=cache)
     told = ended(alone)
     with socket.socket() as found:

@@ -42,7 +42,7 @@ def sweep(
     seeds: Sequence[int],
     grid: Mapping[str, Sequence[float | Schedule]] | None = None,
     over: Mesh | None = None,
-    most: int = 64,
+    most: int = 256,
     tell: Callable[[str], None] = lambda line: None,
 ) -> SweepResult:
     """Train the stage with each seed at each point of the grid, which names any of `sweep_members.SWEPT`.
@@ -89,7 +89,7 @@ def train_seeds(
     readies: Mapping[int, Ready],
     *,
     over: Mesh | None = None,
-    most: int = 64,
+    most: int = 256,
     tell: Callable[[str], None] = lambda line: None,
 ) -> list[tuple[State, History]]:
     """What `loop.train_stage` gives for each seed with what is ready for it: variables, and views of its own.

@@ -41,7 +41,7 @@ def run_members(
     *,
     module: Any,
     over: Mesh | None = None,
-    most: int = 64,
+    most: int = 256,
     tell: Callable[[str], None] = lambda line: None,
 ) -> tuple[list[Run], SweepPlan]:
     """Train them all in as few calls of one program as fit. Their inputs, starts and subsets have equal shapes."""
