@@ -27,6 +27,7 @@ nb_execution_in_temp = True  # what the notebook writes does not land beside the
 nb_execution_timeout = 900
 nb_execution_raise_on_error = True
 nb_merge_streams = True
+nb_render_markdown_format = "myst"  # the table of the rungs
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
