@@ -1,17 +1,19 @@
 """Where a reader stands: a folder with a few photographs, a base and a run."""
 
 import os
+import pathlib
 import shutil
-import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import runner
-from tljax import weights
+from tljax import config, data, weights
 from tljax.data.preprocess import TORCH
 from tljax.models import ops, vgg
+from tljax.train import rung
+from tljax.train.workdir import Workdir
 
 WIDTH = 0.0625
 
@@ -29,12 +31,21 @@ def prepared(tmp_path_factory):
                 Image.fromarray(pixels.astype(np.uint8)).save(folder / "photos" / split / animal / f"{i}.png")
     Image.fromarray(pixels.astype(np.uint8)).save(folder / "new_photo.jpg")
     weights.write(folder / "base.safetensors", random_base(rng))
-    words = "ladder --data folder:photos --size 32 --weights base.safetensors --budget 0.1 --quiet"
     with pytest.MonkeyPatch.context() as patch:
         enter(folder, patch)
-        patch.setattr(sys, "argv", words.split())
-        runner.main("A rung.", experiment="ladder", rungs=("features",))
+        climb_a_rung(pathlib.Path("runs/ladder"))
     return folder
+
+
+def climb_a_rung(run):
+    """What `python -m experiments.features` leaves, but for its report."""
+    sets = data.load("folder:photos", size=32, progress=False)
+    network, stage = config.NETWORKS["features"], replace(config.PRESETS["tuned"]["features"], epochs=1)
+    workdir, base = Workdir(run), weights.read("base.safetensors")
+    workdir.begin(arguments={}, stages={"features": (network, stage)}, sets=sets)
+    options = {"seed": 0, "store": workdir.features, "weights": base, "progress": False}
+    trained = rung.run(stage, network, sets, on_epoch=lambda record, state: workdir.log(record), **options)
+    workdir.finish("features", trained, seed=0, stage=stage, sets=sets)
 
 
 @pytest.fixture

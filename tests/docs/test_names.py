@@ -60,7 +60,9 @@ def test_calls_in_the_text_have_arguments_that_are_there(page):
 
 def test_the_peers_tables_have_two_columns_and_name_our_functions():
     lines = TEXTS[ROOT / "docs" / "peers.md"].splitlines()
-    rows = [re.split(r"(?<!\\)\|", line)[1:-1] for line in lines if line.startswith("| ") and not line.startswith("|--")]
+    rows = [
+        re.split(r"(?<!\\)\|", line)[1:-1] for line in lines if line.startswith("| ") and not line.startswith("|--")
+    ]
     assert len(rows) > 60
     assert [row for row in rows if len(row) != 2 or not row[1].strip()] == []
     assert sum(bool(NAME.search(row[1])) for row in rows) > 50

@@ -44,6 +44,8 @@ def test_the_site_builds_without_a_warning(tmp_path):
     pytest.importorskip("myst_nb", reason='the site wants pip install -e ".[docs]"')
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-n", "-q", "-D", "nb_execution_mode=off"]
     where = [str(ROOT / "docs"), str(tmp_path)]
-    done = subprocess.run([*command, *where], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    done = subprocess.run(
+        [*command, *where], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}
+    )
     assert done.returncode == 0, done.stderr
     assert "fine_tune" in (tmp_path / "api" / "recipe.html").read_text(encoding="utf-8")
