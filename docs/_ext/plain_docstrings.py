@@ -24,10 +24,10 @@ def setup(app: Any) -> dict[str, bool]:
 
 
 def _rewrite(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    del app, name, options
+    del app, what, name, options
     paragraphs = "\n".join(lines).split("\n\n")
     text = "\n\n".join(part if part.startswith(">>> ") else restructured(part) for part in paragraphs)
-    if what == "class" and dataclasses.is_dataclass(obj):
+    if isinstance(obj, type) and dataclasses.is_dataclass(obj):
         text += "\n\n" + "\n".join(f"* ``{field}``: {restructured(said)}" for field, said in fields(obj).items())
     lines[:] = text.split("\n")
 
