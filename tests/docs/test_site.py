@@ -27,7 +27,7 @@ def test_the_notebook_runs(tmp_path, monkeypatch):
     monkeypatch.setenv("LADDER_BUDGET", "0.1")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     notebook = nbformat.read(NOTEBOOK, as_version=4)
-    client = nbclient.NotebookClient(notebook, timeout=900, resources={"metadata": {"path": str(tmp_path)}})
+    client = nbclient.NotebookClient(notebook, timeout=3600, resources={"metadata": {"path": str(tmp_path)}})
     client.execute()
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     tables = [output.data["text/markdown"] for output in outputs if "text/markdown" in output.get("data", {})]
