@@ -30,6 +30,7 @@ nb_execution_in_temp = True  # what the notebook writes does not land beside the
 nb_execution_timeout = 3600  # of a cell, on a machine with other work
 nb_execution_raise_on_error = True
 nb_merge_streams = True
+nb_output_stderr = "remove"  # on a busy machine XLA complains of slow compilation
 nb_render_markdown_format = "myst"  # the table of the rungs
 
 autodoc_member_order = "bysource"
