@@ -78,7 +78,11 @@ class Stage:
         return max(1, round((self.images_per_epoch or train_images) / self.batch_size))
 
     def passes(self, train_images: int) -> int:
-        """How often the stage goes around a training set of this size, begun ones counted."""
+        """How often the stage goes around a training set of this size, begun ones counted.
+
+        >>> Stage("s", TRAIN_ALL, lr=1e-3, epochs=2, images_per_epoch=320).passes(96)
+        7
+        """
         return math.ceil(self.epochs * self.steps_per_epoch(train_images) * self.batch_size / train_images)
 
 

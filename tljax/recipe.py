@@ -32,6 +32,10 @@ def unfreeze(stage: Stage, *, start: str = vgg.LAYERS[0], factor: float = 1.0) -
     """The stage with the layers from `start` on trained, each block at a rate `factor` times smaller than the next.
 
     `start` is a convolution of VGG16: "block5_conv1" is the lecture's. What comes before stays frozen.
+
+    >>> stage = Stage("mine", HEAD_ONLY, lr=1e-3, epochs=5)
+    >>> unfreeze(stage, start="block5_conv1", factor=4.0).rules
+    (('head/.*', 1.0), ('base/block5_.*', 0.25), ('base/.*', None))
     """
     return replace(stage, rules=rules_from(start, factor=factor))
 

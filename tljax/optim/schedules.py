@@ -50,7 +50,12 @@ class Schedule(Protocol):
 
 
 def resolve(value: float | Schedule, *, steps: int) -> Callable[[int], float]:
-    """A constant or a schedule -> a function of the step within a stage of `steps` steps."""
+    """A constant or a schedule -> a function of the step within a stage of `steps` steps.
+
+    >>> rate = resolve(WarmupLinear(1.0, warmup=0.5), steps=4)
+    >>> [rate(step) for step in range(4)]
+    [0.5, 1.0, 0.5, 0.0]
+    """
     if isinstance(value, Schedule) and not isinstance(value, type):
         return value(steps)
     if isinstance(value, str | bool) or not isinstance(value, int | float | np.number):
