@@ -18,7 +18,7 @@ from tljax.errors import InputError
 from tljax.optim import rules as rules_lib
 from tljax.optim import transform
 from tljax.optim.objective import Objective, balanced
-from tljax.train import devices, frozen, memory, nonfinite, signals, step
+from tljax.train import devices, frozen, memory, nonfinite, step
 from tljax.train.evaluate import make_evaluate
 from tljax.train.inputs import Inputs
 from tljax.train.keeper import Keeper
@@ -90,9 +90,8 @@ def train_stage(
     enough = False
     keeper.replay(place.epochs, place.held)
     began -= place.epochs[-1]["seconds"] if place.epochs else 0.0
-    deferred = signals.deferred() if saver else nullcontext()
     bar = tqdm(total=stage.epochs * per_epoch, initial=first, desc=stage.name, unit="step", disable=not progress)
-    with deferred, bar:
+    with saver or nullcontext(), bar:
         for segment in segments(stage, inputs.train, per_epoch, length, seed=seed, over=over, first_step=first):
             if compiled is None:
                 compiled = _compiled(stage, program, state, segment, history)
