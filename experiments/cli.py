@@ -81,6 +81,11 @@ def parser(
         metavar="FRACTION",
         help="times the epochs of the preset (1.0)",
     )
+    add(
+        "--skip-nonfinite",
+        action="store_true",
+        help="pass over steps whose loss or gradient is NaN or infinite, and count them (the first one ends the run)",
+    )
     add("--dtype", choices=("float32", "bfloat16"), default="float32", help="what is computed in (float32)")
     add("--coordinator", metavar="ADDR", help="host:port of process 0, where several train together")
     add("--processes", type=positive, metavar="N", help="how many there are (with --coordinator)")

@@ -39,7 +39,7 @@ def main() -> None:
     parser = runner.parser(__doc__, experiment="recipe")
     parser.add_argument("--plan", choices=sorted(PLANS), default="full", help="which one (full)")
     args = parser.parse_args()
-    plan = _plan(PLANS[args.plan], budget=args.budget, views=args.views)
+    plan = _plan(PLANS[args.plan], budget=args.budget, views=args.views, skip_nonfinite=args.skip_nonfinite)
     stages = {stage.name: (Network(), stage) for stage in plan.stages}
     workdir, sets, weights = runner.begin(args, stages, experiment="recipe")
     network = replace(Network(), width=rung.width_of(weights)) if weights else Network()
@@ -62,8 +62,8 @@ def main() -> None:
     runner.finish(workdir)
 
 
-def _plan(plan: Plan, *, budget: float, views: int | None) -> Plan:
-    stages = [scaled(stage, budget=budget) for stage in plan.stages]
+def _plan(plan: Plan, *, budget: float, views: int | None, skip_nonfinite: bool) -> Plan:
+    stages = [replace(scaled(stage, budget=budget), skip_nonfinite=skip_nonfinite) for stage in plan.stages]
     if views is not None:
         stages = [replace(stage, views=views or None) if stage.views else stage for stage in stages]
     return replace(plan, stages=tuple(stages))

@@ -133,6 +133,7 @@ def network_of(name: str, size: int) -> Network:
 def stage_of(name: str, args: argparse.Namespace) -> Stage:
     """The stage of a rung, as the options have it."""
     stage = scaled(config.PRESETS[args.preset][name], budget=args.budget)
+    stage = replace(stage, skip_nonfinite=args.skip_nonfinite)
     if args.views is None or name not in ("frozen", "finetune"):
         return stage
     return replace(stage, views=args.views or None)
@@ -143,7 +144,7 @@ def _pretrained(args: argparse.Namespace, workdir: Workdir) -> Weights:
     if workdir.resumed and out.exists() and not progress.exists():
         return read(out)
     source = cli.load(args, "critters:source", size=min(args.size, config.PRETRAIN_SIZE))
-    stage = scaled(config.PRETRAIN, budget=args.budget)
+    stage = replace(scaled(config.PRETRAIN, budget=args.budget), skip_nonfinite=args.skip_nonfinite)
     dtype, width = jnp.dtype(args.dtype), config.CRITTERS_WIDTH
     options = {"saves": progress, "dtype": dtype, "progress": not args.quiet}
     if not workdir.resumed:

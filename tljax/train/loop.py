@@ -106,6 +106,7 @@ def train_stage(
             nonfinite.refuse(done["loss"], state, stage=stage.name, first_step=segment.first_step)
             steps_done = segment.first_step + length
             if ended := steps_done % per_epoch == 0:
+                taken = nonfinite.taken(meter.sums, stage=stage.name, steps=per_epoch, epoch=steps_done // per_epoch)
                 record = {
                     "rung": stage.name,
                     "seed": seed,
@@ -114,9 +115,10 @@ def train_stage(
                     "train": meter.means(),
                     "validation": evaluate(state),
                     "rates": {p: m * segment.lr for p, m in rules_lib.multipliers(stage.rules).items()},
-                    "grad_norm": meter.sums["grad_norm"] / per_epoch,
+                    "grad_norm": meter.sums["grad_norm"] / taken,
                     "images_per_second": meter.speed(),
                     "seconds": time.perf_counter() - began,
+                    **({"skipped": per_epoch - taken} if stage.skip_nonfinite else {}),
                 }
                 history.epochs.append(record)
                 on_epoch(record, state)
@@ -148,7 +150,8 @@ def start(
     model_state = {name: tree for name, tree in variables.items() if name != "params"}
     state = step.init_state(variables["params"], model_state=model_state, tx=tx, rules=stage.rules, ema=stage.ema)
     weighted = _weighted(stage.objective, inputs.train.labels)
-    train_step = step.make_train_step(apply=apply, tx=tx, rules=stage.rules, objective=weighted, ema=stage.ema)
+    options = {"objective": weighted, "ema": stage.ema, "skip_nonfinite": stage.skip_nonfinite}
+    train_step = step.make_train_step(apply=apply, tx=tx, rules=stage.rules, **options)
     return devices.put(state, devices.replicated(over)), train_step, apply
 
 
@@ -163,10 +166,8 @@ class _Meter:
             self.sums[name] = self.sums.get(name, 0.0) + float(value.sum())
 
     def means(self) -> dict[str, float]:
-        return {
-            "loss": self.sums["loss"] / self.sums["count"],
-            "accuracy": self.sums["correct"] / self.sums["count"],
-        }
+        count = self.sums["count"] or math.nan  # of a segment whose steps were all passed over
+        return {"loss": self.sums["loss"] / count, "accuracy": self.sums["correct"] / count}
 
     def speed(self) -> float:
         return self.sums["count"] / self.sums["seconds"]
