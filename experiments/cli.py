@@ -132,10 +132,15 @@ def run(main: Callable[[], None]) -> None:
         print(f"stopped by {stop}{how}", file=sys.stderr)
         raise SystemExit(128 + stop.number) from None
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
+        print(f"error: {_one_line(str(error))}", file=sys.stderr, flush=True)
         if jax.distributed.is_initialized():
             os._exit(2)  # an ordinary exit would wait for processes that wait for this one
         raise SystemExit(2) from None
+
+
+def _one_line(text: str) -> str:
+    """A file's name may hold newlines, and marks that turn the direction of what follows: written out."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
 def positive(text: str) -> int:
