@@ -37,7 +37,7 @@ def quiet() -> Iterator[None]:
         log.removeFilter(not_orbax)
 
 
-def outlive(*, seconds: float = 2.0) -> None:
+def outlive(*, seconds: float = 20.0) -> None:
     """Wait until what was abandoned has ended: tensorstore calls back into reads from its own threads."""
     deadline = time.monotonic() + seconds
     for thread in filter(_is_orbax, threading.enumerate()):
