@@ -17,7 +17,7 @@ NAMES = (
     "/etc/PetImages/Cat/1.jpg",
     "C:\\PetImages\\Cat\\1.jpg",
     "PetImages/Cat/1.jpg\0.exe",
-    "PetImages/Cat/١.jpg",
+    "PetImages/Cat/\u0661.jpg",
 )
 fraction = st.floats(0, 1, allow_nan=False)
 flips = st.lists(st.tuples(fraction, st.integers(0, 7)), max_size=3)
