@@ -62,7 +62,7 @@ def main() -> None:
     runner.finish(workdir)
 
 
-def _plan(plan: Plan, *, budget: float, views: int | None, skip_nonfinite: bool) -> Plan:
+def _plan(plan: Plan, *, budget: float, views: int | None, skip_nonfinite: bool = False) -> Plan:
     stages = [replace(scaled(stage, budget=budget), skip_nonfinite=skip_nonfinite) for stage in plan.stages]
     if views is not None:
         stages = [replace(stage, views=views or None) if stage.views else stage for stage in stages]

@@ -1,3 +1,4 @@
+import os
 import pathlib
 import runpy
 import subprocess
@@ -132,3 +133,33 @@ def test_pretraining_does_not_replace_a_weights_file_unasked(monkeypatch, capsys
 def test_pretraining_refuses_what_it_would_have_to_ignore(monkeypatch, capsys, words):
     assert command(monkeypatch, "pretrain", *words.split()) == 2
     assert capsys.readouterr().err.startswith(f"error: argument {words.split()[0]}: must be ")
+
+
+def test_deterministic_is_asked_of_xla_before_it_starts_and_says_what_it_costs(monkeypatch, capsys):
+    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
+    parser = cli.parser("A command.", experiment="scratch")
+    assert not parser.parse_args([]).deterministic
+    assert cli.DETERMINISTIC not in os.environ["XLA_FLAGS"]
+    assert parser.parse_args(["--deterministic"]).deterministic
+    assert os.environ["XLA_FLAGS"] == f"--xla_force_host_platform_device_count=8 {cli.DETERMINISTIC}"
+    assert capsys.readouterr().err == (
+        "--deterministic changes nothing on CPU: the same command gives the same bits there anyway\n"
+    )
+    assert "slower steps" in cli._deterministic_costs("gpu")
+
+
+def test_xla_knows_the_flag():
+    """XLA ends a process that gives it an unknown one."""
+    words = [sys.executable, "-m", "experiments.scratch", "--deterministic", "--data", "nonsense"]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=FOLDER.parent, timeout=600)
+    assert done.returncode == 2
+    assert done.stderr.startswith("--deterministic changes nothing on CPU")
+    assert done.stderr.count("\n") == 2
+
+
+def test_an_error_is_one_line_whatever_a_file_is_called(capsys):
+    def main():
+        raise InputError("folder/a\nb\u202egpj.exe\x1b[31m.jpg: corrupt; Käse, 犬")
+
+    assert fails(main) == 2
+    assert capsys.readouterr().err == ("error: folder/a\\nb\\u202egpj.exe\\x1b[31m.jpg: corrupt; Käse, 犬\n")
