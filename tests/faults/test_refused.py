@@ -27,16 +27,22 @@ def refused(ladder, workdir, *words):
     return err.removeprefix("error: ").rstrip()
 
 
-@pytest.fixture
-def stopped(ladder, tmp_path):
+@pytest.fixture(scope="module")
+def begun(ladder, tmp_path_factory):
     """A workdir that holds the configuration and the results of a run just begun."""
-    workdir, process = tmp_path / "run", ladder.start(tmp_path / "run")
+    workdir = tmp_path_factory.mktemp("begun") / "run"
+    process = ladder.start(workdir)
     while process.poll() is None and not (workdir / "results.json").exists():
         pass
     process.kill()
     process.communicate()
     assert (workdir / "results.json").exists()
     return workdir
+
+
+@pytest.fixture
+def stopped(begun, tmp_path):
+    return shutil.copytree(begun, tmp_path / "run")
 
 
 @pytest.mark.parametrize("fault", ["changed", "gone"])

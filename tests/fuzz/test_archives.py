@@ -16,7 +16,7 @@ NAMES = (
     "PetImages/Cat/../../../1.jpg",
     "/etc/PetImages/Cat/1.jpg",
     "C:\\PetImages\\Cat\\1.jpg",
-    "PetImages/Cat/1.jpg\0.exe",
+    "PetImages/Cat/9.jpg\0.exe",
     "PetImages/Cat/\u0661.jpg",
 )
 fraction = st.floats(0, 1, allow_nan=False)

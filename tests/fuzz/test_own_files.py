@@ -205,11 +205,11 @@ def test_weights(reading, tmp_path):
 
 
 def test_checkpoints(reading, tmp_path):
-    cases_of_checkpoints(reading, tmp_path, cases=200)
+    cases_of_checkpoints(reading, tmp_path, cases=100)
 
 
 def test_runs(reading, finished, tmp_path):
-    cases_of_runs(reading, finished, tmp_path, cases=200)
+    cases_of_runs(reading, finished, tmp_path, cases=100)
 
 
 @pytest.mark.slow

@@ -28,6 +28,7 @@ PIECES = (
     "$x_1$",
     "\ud800",
     "ok",
+    "long " * 60,
 )
 names = st.lists(st.sampled_from(PIECES) | st.text(max_size=3), min_size=1, max_size=3).map("".join)
 COUNTS = {"epochs": 2, "trainable_params": 10, "total_params": 20, "seconds": 1.5, "images_per_second": 8.0}

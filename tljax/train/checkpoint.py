@@ -178,7 +178,7 @@ def _open(directory: str | Path, step: int) -> Iterator[tuple[Any, dict]]:
     where = _where(directory, step)
     if step not in (steps := sorted(_metrics(directory))):
         raise InputError(f"{where}: no such checkpoint; found steps {steps}")
-    with _manager(directory, read_only=True) as manager:
+    with orphans.quiet(), _manager(directory, read_only=True) as manager:
         record = _restored(manager, where, step, {"meta": ocp.args.JsonRestore()})["meta"]
         manifest.check_whole(record, where=where)
         yield manager, record
@@ -187,7 +187,7 @@ def _open(directory: str | Path, step: int) -> Iterator[tuple[Any, dict]]:
 def _metrics(directory: str | Path) -> dict[int, dict]:
     if not Path(directory).is_dir():
         return {}
-    with _manager(directory, read_only=True) as manager:
+    with orphans.quiet(), _manager(directory, read_only=True) as manager:
         # Orbax counts any folder named like a number; ours hold a record.
         whole = [step for step in manager.all_steps() if Path(_where(directory, step), "meta").is_dir()]
         return {step: manager.metrics(step) or {} for step in whole}
