@@ -116,10 +116,13 @@ def run(reading, folder, contents, *, cases: int, name: str) -> None:
 def contents_of(name: str):
     """Damaged files of a layout; of Keras's also linked ones."""
     if name in TORCH:
-        return st.builds(damaged, st.just(TORCH[name]), flips, cuts)
+        return st.builds(lambda *damage: damaged(TORCH[name], *damage), flips, cuts)
     whole = keras(name, None, 0)
-    linked = st.builds(keras, st.just(name), st.sampled_from(list(LINKS)), st.integers(0, 60))
-    return st.builds(damaged, st.just(whole) | linked, flips, cuts)
+
+    def linked(link, at, *damage):
+        return damaged(keras(name, link, at) if link else whole, *damage)
+
+    return st.builds(linked, st.sampled_from([None, *LINKS]), st.integers(0, 60), flips, cuts)
 
 
 @pytest.mark.parametrize("name", [*LAYOUTS, *sorted(TORCH)])
