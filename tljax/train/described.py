@@ -24,7 +24,9 @@ def described(meta: dict[str, Any], *, where: Path) -> tuple[Network, dict[str, 
         if not right:
             raise InputError(f"{where}: meta: {name}: expected what a run writes, found {str(found)[:60]!r}")
 
-    told, classes, size = (meta.get(name) for name in ("network", "classes", "size"))
+    told: Any = meta.get("network")
+    classes: Any = meta.get("classes")
+    size: Any = meta.get("size")
     fields = {field.name: type(field.default) for field in dataclasses.fields(Network)}
     check(isinstance(told, dict) and told.keys() == fields.keys(), "network", told)
     for name, expected in fields.items():
