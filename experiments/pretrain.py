@@ -121,7 +121,7 @@ def main() -> None:
 
 
 def _stage(args: argparse.Namespace) -> config.Stage:
-    stage = scaled(config.PRETRAIN, budget=args.budget)
+    stage = replace(scaled(config.PRETRAIN, budget=args.budget), skip_nonfinite=args.skip_nonfinite)
     if args.batch:
         stage = replace(stage, batch_size=args.batch)
     return replace(stage, lr=config.WarmupCosine(args.lr)) if args.lr else stage

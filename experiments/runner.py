@@ -127,7 +127,7 @@ def as_told(stage: Stage, args: argparse.Namespace) -> Stage:
     """A stage with the length, batch, rates and dtype of features that the options name."""
     if args.scale_lr and not args.batch:
         raise InputError("--scale-lr: expected --batch with it, which it scales the rates by")
-    stage = scaled(stage, budget=args.budget)
+    stage = replace(scaled(stage, budget=args.budget), skip_nonfinite=args.skip_nonfinite)
     if args.features_dtype and stage.views:
         stage = replace(stage, features_dtype=args.features_dtype)
     if not args.batch:
@@ -140,7 +140,7 @@ def _pretrained(args: argparse.Namespace, workdir: Workdir) -> Weights:
     if workdir.resumed and out.exists() and not progress.exists():
         return read(out)
     source = cli.load(args, "critters:source", size=min(args.size, config.PRETRAIN_SIZE))
-    stage = scaled(config.PRETRAIN, budget=args.budget)
+    stage = replace(scaled(config.PRETRAIN, budget=args.budget), skip_nonfinite=args.skip_nonfinite)
     dtype, width = jnp.dtype(args.dtype), config.CRITTERS_WIDTH
     options = {"saves": progress, "dtype": dtype, "progress": not args.quiet}
     if not workdir.resumed:

@@ -34,6 +34,7 @@ class Stage:
     `patience` N ends the stage when the validation loss has not improved for N epochs (`epochs` at most) and goes back
     to the best one, or `step_back` epochs back from the end: parameters, optimizer state and place in the data.
     `ema` is the decay of a moving average of the parameters; evaluation and the result have the average.
+    `skip_nonfinite` passes over steps whose loss or gradient is not finite, and counts them; else one ends the run.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Stage:
     patience: int | None = None
     step_back: int | None = None
     ema: float | None = None
+    skip_nonfinite: bool = False
 
     def __post_init__(self) -> None:
         def check(right: bool, name: str, expected: str) -> None:

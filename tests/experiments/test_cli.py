@@ -1,3 +1,4 @@
+import os
 import pathlib
 import runpy
 import subprocess
@@ -150,3 +151,33 @@ def test_options_make_the_stage(monkeypatch):
     args.scale_lr, args.views = False, None
     assert runner.stage_of("frozen", args).lr == preset["frozen"].lr
     assert runner.stage_of("frozen", args).views == "auto"
+
+
+def test_deterministic_is_asked_of_xla_before_it_starts_and_says_what_it_costs(monkeypatch, capsys):
+    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
+    parser = cli.parser("A command.", experiment="scratch")
+    assert not parser.parse_args([]).deterministic
+    assert cli.DETERMINISTIC not in os.environ["XLA_FLAGS"]
+    assert parser.parse_args(["--deterministic"]).deterministic
+    assert os.environ["XLA_FLAGS"] == f"--xla_force_host_platform_device_count=8 {cli.DETERMINISTIC}"
+    assert capsys.readouterr().err == (
+        "--deterministic changes nothing on CPU: the same command gives the same bits there anyway\n"
+    )
+    assert "slower steps" in cli._deterministic_costs("gpu")
+
+
+def test_xla_knows_the_flag():
+    """XLA ends a process that gives it an unknown one."""
+    words = [sys.executable, "-m", "experiments.scratch", "--deterministic", "--data", "nonsense"]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=FOLDER.parent, timeout=600)
+    assert done.returncode == 2
+    assert done.stderr.startswith("--deterministic changes nothing on CPU")
+    assert done.stderr.count("\n") == 2
+
+
+def test_an_error_is_one_line_whatever_a_file_is_called(capsys):
+    def main():
+        raise InputError("folder/a\nb\u202egpj.exe\x1b[31m.jpg: corrupt; Käse, 犬")
+
+    assert fails(main) == 2
+    assert capsys.readouterr().err == ("error: folder/a\\nb\\u202egpj.exe\\x1b[31m.jpg: corrupt; Käse, 犬\n")

@@ -1,5 +1,6 @@
 """Loss and accuracy against epoch: a picture for each rung."""
 
+import hashlib
 import urllib.parse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,12 +14,16 @@ from tljax.report.records import SPLITS, Series
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+LONGEST = 200  # characters of a file name, which file systems hold 255 bytes of
 LABEL_GAP = 0.18  # of a panel's height: two lines of text
 
 
 def curves_name(rung: str) -> str:
-    """File name of a rung's picture; whatever no file name should hold is percent-encoded."""
-    return f"curves_{urllib.parse.quote(rung, safe=' +=,@')}.png"
+    """File name of a rung's picture; whatever no file name should hold is percent-encoded, a long name cut."""
+    quoted = urllib.parse.quote(rung, safe=" +=,@", errors="surrogatepass")
+    if len(quoted) > LONGEST:
+        quoted = f"{quoted[:100]}~{hashlib.sha256(quoted.encode()).hexdigest()[:16]}"
+    return f"curves_{quoted}.png"
 
 
 def write_curves(rung: str, seeds: Mapping[int, Series], *, workdir: Path) -> Path:

@@ -3,11 +3,11 @@
 import json
 import shlex
 from collections.abc import Iterable
-from html import escape
 from pathlib import Path
 
 from tljax.report import curves, records, sections, style, table
 from tljax.report.predictions import held_out
+from tljax.report.text import escape
 
 STYLE = """
 :root { color-scheme: light dark;

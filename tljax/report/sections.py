@@ -2,13 +2,13 @@
 
 import base64
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 
 import numpy as np
 
 from tljax.report import paired, scores, trust
 from tljax.report.predictions import Predictions
+from tljax.report.text import escape
 
 SHOWN = 20  # classes in the table; of more, those that are recognised worst
 

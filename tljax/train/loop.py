@@ -15,7 +15,7 @@ from tljax.config import Stage
 from tljax.errors import InputError
 from tljax.optim import rules as rules_lib
 from tljax.optim import transform
-from tljax.train import devices, frozen, memory, nonfinite, signals, step
+from tljax.train import devices, frozen, memory, nonfinite, step
 from tljax.train.evaluate import make_evaluate
 from tljax.train.inputs import Inputs
 from tljax.train.keeper import Keeper
@@ -90,9 +90,8 @@ def train_stage(
     enough = False
     keeper.replay(place.epochs, place.held)
     began -= place.epochs[-1]["seconds"] if place.epochs else 0.0
-    deferred = signals.deferred() if saver else nullcontext()
     bar = tqdm(total=stage.epochs * per_epoch, initial=first, desc=stage.name, unit="step", disable=not progress)
-    with deferred, bar:
+    with saver or nullcontext(), bar:
         for segment in segments(stage, inputs.train, per_epoch, length, seed=seed, over=over, first_step=first):
             if program is None:
                 program = compiled(stage, jitted, state, segment.arguments)
@@ -108,6 +107,7 @@ def train_stage(
             nonfinite.refuse(done["loss"], state, stage=stage.name, first_step=segment.first_step)
             steps_done = segment.first_step + length
             if ended := steps_done % per_epoch == 0:
+                taken = nonfinite.taken(meter.sums, stage=stage.name, steps=per_epoch, epoch=steps_done // per_epoch)
                 record = {
                     "rung": stage.name,
                     "seed": seed,
@@ -116,9 +116,10 @@ def train_stage(
                     "train": meter.means(),
                     "validation": evaluate(state),
                     "rates": {p: m * segment.lr for p, m in rules_lib.multipliers(stage.rules).items()},
-                    "grad_norm": meter.sums["grad_norm"] / per_epoch,
+                    "grad_norm": meter.sums["grad_norm"] / taken,
                     "images_per_second": meter.speed(),
                     "seconds": time.perf_counter() - began,
+                    **({"skipped": per_epoch - taken} if stage.skip_nonfinite else {}),
                 }
                 history.epochs.append(record)
                 on_epoch(record, state)
@@ -152,10 +153,8 @@ class _Meter:
             self.sums[name] = self.sums.get(name, 0.0) + float(value.sum())
 
     def means(self) -> dict[str, float]:
-        return {
-            "loss": self.sums["loss"] / self.sums["count"],
-            "accuracy": self.sums["correct"] / self.sums["count"],
-        }
+        count = self.sums["count"] or math.nan  # of a segment whose steps were all passed over
+        return {"loss": self.sums["loss"] / count, "accuracy": self.sums["correct"] / count}
 
     def speed(self) -> float:
         return self.sums["count"] / self.sums["seconds"]

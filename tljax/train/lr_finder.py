@@ -57,7 +57,7 @@ def find(
     """
     over = devices.mesh_for(stage.batch_size) if over is None else over
     devices.check_batch(stage.batch_size, over)
-    swept = replace(stage, lr=sweep, epochs=1, images_per_epoch=steps * stage.batch_size)
+    swept = replace(stage, lr=sweep, epochs=1, images_per_epoch=steps * stage.batch_size, skip_nonfinite=False)
     losses, smoothed = [], []
     with tqdm(total=steps, desc=f"{stage.name}: rates", unit="step", disable=not progress) as bar:
         for loss, average in smooth(_losses(swept, steps, module, variables, inputs, seed, over)):

@@ -42,7 +42,8 @@ def pieces(
     apply = _apply(module, inputs.start)
     tx = transform.make(stage.optimizer, stage.rules, rules_lib.flatten(variables["params"]))
     weighted = _weighted(stage.objective, inputs)
-    train_step = step.make_train_step(apply=apply, tx=tx, rules=stage.rules, objective=weighted, ema=stage.ema)
+    options = {"objective": weighted, "ema": stage.ema, "skip_nonfinite": stage.skip_nonfinite}
+    train_step = step.make_train_step(apply=apply, tx=tx, rules=stage.rules, **options)
 
     def first(variables: dict[str, Any]) -> step.State:
         model_state = {name: tree for name, tree in variables.items() if name != "params"}

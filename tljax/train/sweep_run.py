@@ -180,3 +180,5 @@ def _check(stages: list[Stage]) -> None:
             raise InputError(f'stage {stage.name!r}: lr="find" finds a rate a run: give the sweep numbers or schedules')
         if stage.patience is not None:
             raise InputError(f"stage {stage.name!r}: patience ends each run at an epoch of its own: no sweep has it")
+        if stage.skip_nonfinite:
+            raise InputError(f"stage {stage.name!r}: skip_nonfinite: a sweep says of each run whether it stayed finite")

@@ -6,8 +6,6 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any
 
 import jax
 
+from tljax import disk
 from tljax.config import Stage
 from tljax.data import ImageSets
 from tljax.errors import InputError
@@ -109,7 +108,7 @@ class Workdir:
         """Append one epoch's line."""
         if not processes.first():
             return
-        with _one_line(self.path), open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
+        with disk.refusal(self.path), open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps(_finite(record)) + "\n")
 
     def kept(self, rung: str, *, seed: int) -> dict[str, Any]:
@@ -211,7 +210,7 @@ class Workdir:
 
     def _write_text(self, name: str, text: str) -> None:
         temporary = self.path / f"{name}.part"
-        with _one_line(self.path):
+        with disk.refusal(self.path):
             temporary.write_text(text, encoding="utf-8")
             os.replace(temporary, self.path / name)
 
@@ -220,15 +219,6 @@ class Workdir:
             return json.loads((self.path / name).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise InputError(f"{self.path / name}: expected what the run wrote, found {error}") from None
-
-
-@contextmanager
-def _one_line(path: Path) -> Iterator[None]:
-    """A full disk, or one that cannot be written, in a line."""
-    try:
-        yield
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror}; what was saved before is whole") from None
 
 
 def environment() -> dict[str, Any]:
