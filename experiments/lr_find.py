@@ -72,17 +72,12 @@ def _rungs_below(rung: str) -> list[str]:
 def _write(args: argparse.Namespace, sets: ImageSets, findings: dict[int, lr_finder.Finding], workdir: Path) -> None:
     suggested = {name: mean_rate(rates) for name, rates in across(findings).items()}
     document = {
+        "rung": args.rung,
         "arguments": {name: str(value) if isinstance(value, Path) else value for name, value in vars(args).items()},
         "data": {"source": sets.name, "digest": sets.digest},
         "environment": environment(),
         "suggestions": suggested,
-        "seeds": {
-            seed: {
-                "suggestions": finding.suggestions,
-                **{name: getattr(finding, name).tolist() for name in ("rates", "losses", "smoothed")},
-            }
-            for seed, finding in findings.items()
-        },
+        "seeds": {seed: finding.to_dict() for seed, finding in findings.items()},
     }
     style.write_atomically(workdir / "lr_find.json", (json.dumps(document, indent=1) + "\n").encode())
     picture = write_lr_curve(args.rung, findings, workdir=workdir, linear=args.linear)

@@ -9,7 +9,6 @@ rates), gradual (one block more in each stage).
 from dataclasses import replace
 
 import jax.numpy as jnp
-import numpy as np
 
 from experiments import cli, runner
 from tljax import recipe
@@ -17,11 +16,11 @@ from tljax.config import HEAD_ONLY, Plan, Stage
 from tljax.data.augment import Augment
 from tljax.models.build import Network
 from tljax.report.plan import plan_table
+from tljax.report.planned import read_planned
 from tljax.report.schedules import write_schedules
 from tljax.train import plan as plan_lib
-from tljax.train import rung
+from tljax.train import processes, rung
 from tljax.train.outlook import outlook
-from tljax.train.segments import hyperparameters
 from tljax.train.workdir import scaled
 
 GRADUAL = Stage(
@@ -44,7 +43,8 @@ def main() -> None:
     workdir, sets, weights = runner.begin(args, stages, experiment="recipe")
     network = replace(Network(), width=rung.width_of(weights)) if weights else Network()
     print(plan_table(outlook(plan, network, sets)), flush=True)
-    print(write_schedules(_curves(plan, len(sets.train.labels)), workdir=workdir.path), flush=True)
+    if processes.first():
+        print(write_schedules(read_planned(workdir.path), workdir=workdir.path), flush=True)
     for seed in range(args.seed, args.seed + args.seeds):
         plan_lib.train_plan(
             plan,
@@ -59,7 +59,7 @@ def main() -> None:
             on_stage=lambda stage, done, seed=seed: workdir.finish(stage.name, done, seed=seed, stage=stage, sets=sets),
             progress=not args.quiet,
         )
-    runner.finish(workdir)
+    runner.finish(workdir, sets)
 
 
 def _plan(plan: Plan, *, budget: float, views: int | None) -> Plan:
@@ -67,18 +67,6 @@ def _plan(plan: Plan, *, budget: float, views: int | None) -> Plan:
     if views is not None:
         stages = [replace(stage, views=views or None) if stage.views else stage for stage in stages]
     return replace(plan, stages=tuple(stages))
-
-
-def _curves(plan: Plan, images: int) -> list[tuple[str, dict[str, np.ndarray]]]:
-    """Each stage's hyperparameters at each step; those that stay at nothing are left out."""
-    shown = []
-    for stage in plan.stages:
-        steps = stage.epochs * stage.steps_per_epoch(images)
-        curves = {
-            name: np.array([f(i) for i in range(steps)]) for name, f in hyperparameters(stage, steps=steps).items()
-        }
-        shown.append((stage.name, {name: values for name, values in curves.items() if values.any()}))
-    return shown
 
 
 if __name__ == "__main__":

@@ -7,13 +7,14 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from experiments import cli
+from experiments import cli, photographs
 from experiments.pretrain import pretrain
 from tljax import config, report
 from tljax.config import Stage
 from tljax.data import ImageSets
 from tljax.errors import InputError
 from tljax.models.build import Network
+from tljax.report import planned
 from tljax.train import processes
 from tljax.train import rung as rung_lib
 from tljax.train.workdir import Workdir, scaled
@@ -36,7 +37,7 @@ def main(doc: str | None, *, experiment: str, rungs: tuple[str, ...]) -> None:
             dtype=jnp.dtype(args.dtype),
             progress=progress,
         )
-    finish(workdir)
+    finish(workdir, sets)
 
 
 def begin(
@@ -55,6 +56,10 @@ def begin(
         print(_about(sets), flush=True)
     base = digest(weights.params) if weights else None
     workdir.begin(arguments=vars(args), stages=stages, sets=sets, base=base)
+    if processes.first():
+        planned.write_planned(
+            (stage for _, stage in stages.values()), images=len(sets.train.labels), workdir=workdir.path
+        )
     return workdir, sets, _pretrained(args, workdir) if baseless else weights
 
 
@@ -63,10 +68,11 @@ def resuming(args: argparse.Namespace) -> dict[str, bool]:
     return {"resume": args.resume or args.resume_anyway, "anyway": args.resume_anyway}
 
 
-def finish(workdir: Workdir) -> None:
-    """Write the report; print the table and where the page is."""
+def finish(workdir: Workdir, sets: ImageSets) -> None:
+    """Keep the photographs that the report shows and write it; print the table and where the page is."""
     if not processes.first():
         return
+    photographs.keep(workdir.path, sets)
     written = report.write_report(workdir.path)
     results = report.read_results(workdir.path / "results.json")
     print("\n" + report.text_table(results, differences=report.differences(workdir.path)))

@@ -39,7 +39,7 @@ def main() -> None:
                 dtype=jnp.dtype(args.dtype),
                 progress=not args.quiet,
             )
-    runner.finish(workdir)
+    runner.finish(workdir, sets)
     results = read_results(workdir.path / "results.json")
     lines = {rung: {count: _name(rung, count) for count in COUNTS} for rung in RUNGS}
     print(write_views(results, lines, workdir=workdir.path))

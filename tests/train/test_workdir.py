@@ -121,6 +121,7 @@ def test_the_results_have_the_fields_that_others_read(run):
             "compile_seconds": 2.5,
             "images_per_second": 80.0,
             "step_flops": None,  # NaN
+            "temporary_bytes": None,
         }
     ]
 

@@ -23,7 +23,7 @@ def differences_section(results: dict, predictions: Mapping[str, Predictions], *
         "<ul>",
         *[f"<li>{escape(line)}</li>" for line in lines[:-1]],
         "</ul>",
-        _note(lines[-1]),
+        small_print(lines[-1]),
     ]
 
 
@@ -57,7 +57,7 @@ def calibration_section(
     return [
         "<h2>Calibration</h2>",
         html_table(trust.CALIBRATION, rows),
-        _note(note),
+        small_print(note),
         picture(workdir / "reliability.png", alt=f"Reliability diagram of {best}: accuracy against confidence"),
     ]
 
@@ -79,7 +79,7 @@ def confusion_section(results: dict, predictions: Mapping[str, Predictions], *, 
         f"<h2>What {escape(best)} confuses</h2>",
         picture(workdir / "confusion.png", alt=f"Confusion of {best}: what each class was taken for"),
         html_table(trust.CLASSES, rows),
-        _note(note),
+        small_print(note),
     ]
 
 
@@ -98,8 +98,12 @@ def picture(path: Path, *, alt: str) -> str:
     """An embedded PNG; empty if it has not been drawn."""
     if not path.is_file():
         return ""
-    data = base64.b64encode(path.read_bytes()).decode()
-    return f'<img src="data:image/png;base64,{data}" alt="{escape(alt)}">'
+    return embedded(path.read_bytes(), alt=alt)
+
+
+def embedded(png: bytes, *, alt: str) -> str:
+    """A PNG file's bytes inside the page."""
+    return f'<img src="data:image/png;base64,{base64.b64encode(png).decode()}" alt="{escape(alt)}">'
 
 
 def _recall(predictions: Predictions) -> np.ndarray:
@@ -109,5 +113,6 @@ def _recall(predictions: Predictions) -> np.ndarray:
     return scores.recall(np.sum(matrices, axis=0))
 
 
-def _note(text: str) -> str:
+def small_print(text: str) -> str:
+    """A paragraph in small print."""
     return f'<p class="note">{escape(text)}</p>'

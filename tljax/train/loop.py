@@ -37,6 +37,7 @@ class History:
     train_seconds: float = 0.0  # in compiled steps alone
     images_per_second: float = 0.0  # of training alone
     step_flops: float = 0.0  # of the compiled step, by the compiler's count
+    temporary_bytes: float = math.nan  # of the compiled steps, beside arguments and results; unknown where none ran
 
     def result(self) -> dict[str, Any]:
         """The record of the epoch whose state was returned."""
@@ -183,6 +184,7 @@ def _compiled(stage: Stage, program: Any, state: step.State, segment: Segment, h
     history.compile_seconds = time.perf_counter() - started
     # The compiler counts the body of a loop once, whatever its length: the cost of one step.
     history.step_flops = float((compiled.cost_analysis() or {}).get("flops", math.nan))
+    history.temporary_bytes = memory.temporary(compiled)
     return compiled
 
 

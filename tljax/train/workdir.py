@@ -34,6 +34,11 @@ _OF_A_RUN = (
     "reliability.png",
     "confusion.png",
     "curves_*.png",
+    "schedules.*",
+    "rates.png",
+    "lr_find_*",
+    "range_test_*.png",
+    "photographs.npz",
 )
 
 
@@ -155,6 +160,8 @@ class Workdir:
             },
             metrics={name: last["validation"][name] for name in ("accuracy", "loss")},
         )
+        if trained.finding:
+            self._write(f"lr_find_{name}.json", {"rung": rung, "seeds": {str(seed): trained.finding.to_dict()}})
         history = trained.history
         rungs = [told for told in self._results["rungs"] if (told["name"], told["seed"]) != (rung, seed)]
         rungs.append(
@@ -171,6 +178,7 @@ class Workdir:
                 "compile_seconds": history.compile_seconds,
                 "images_per_second": history.images_per_second,
                 "step_flops": history.step_flops,
+                "temporary_bytes": history.temporary_bytes,
             }
         )
         self._results["rungs"] = rungs
