@@ -12,7 +12,7 @@ from pathlib import Path
 import jax.numpy as jnp
 
 from experiments import cli, runner
-from tljax import config
+from tljax import config, report
 from tljax.data import ImageSets
 from tljax.errors import InputError
 from tljax.models.build import Network
@@ -41,7 +41,10 @@ def main() -> None:
         seed: find(args, stages, sets, weights, seed=seed, sweep=sweep, workdir=workdir)
         for seed in range(args.seed, args.seed + args.seeds)
     }
+    for listener in workdir.listeners:
+        listener.close()
     _write(args, sets, findings, workdir.path)
+    print(report.write_report(workdir.path)[-1])
 
 
 def find(

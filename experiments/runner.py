@@ -46,6 +46,7 @@ def begin(
     """All that can be refused is checked first; then the workdir is begun, and a base for critters pretrained."""
     weights = load(args.weights, progress=not args.quiet) if args.weights else None
     workdir = Workdir(args.workdir or Path("runs") / experiment, overwrite=args.overwrite, **resuming(args))
+    workdir.listeners += cli.tracked(args, workdir=workdir.path)
     sets = cli.load(args, args.data, size=args.size)
     baseless = weights is None and any(network.base == "vgg16" for network, _ in stages.values())
     if baseless and args.data != "critters":
@@ -72,6 +73,8 @@ def finish(workdir: Workdir, sets: ImageSets) -> None:
     """Keep the photographs that the report shows and write it; print the table and where the page is."""
     if not processes.first():
         return
+    for listener in workdir.listeners:
+        listener.close()
     photographs.keep(workdir.path, sets)
     written = report.write_report(workdir.path)
     results = report.read_results(workdir.path / "results.json")
@@ -125,6 +128,7 @@ def parser(doc: str | None, *, experiment: str) -> argparse.ArgumentParser:
     add("--seeds", type=cli.positive, default=1, metavar="N", help="how many seeds to run (1)")
     add("--seed", type=int, default=0, help="the first of them (0)")
     add("--preset", choices=sorted(config.PRESETS), default="tuned", help="rates and lengths (tuned)")
+    cli.log_option(new)
     views = "augmented views of each photograph through the frozen prefix, 0 for fresh ones at each step (the preset's)"
     add("--views", type=int, metavar="K", help=views)
     return new
@@ -151,7 +155,7 @@ def _pretrained(args: argparse.Namespace, workdir: Workdir) -> Weights:
     source = cli.load(args, "critters:source", size=min(args.size, config.PRETRAIN_SIZE))
     stage = scaled(config.PRETRAIN, budget=args.budget)
     dtype, width = jnp.dtype(args.dtype), config.CRITTERS_WIDTH
-    options = {"saves": progress, "dtype": dtype, "progress": not args.quiet}
+    options = {"saves": progress, "dtype": dtype, "listeners": workdir.listeners, "progress": not args.quiet}
     if not workdir.resumed:
         out.unlink(missing_ok=True)  # of the run before: half of this one must not pass for a whole
     return pretrain(source, stage, width=width, seed=0, out=out, **options)

@@ -23,9 +23,9 @@ def curves_name(rung: str) -> str:
 
 def write_curves(rung: str, seeds: Mapping[int, Series], *, workdir: Path) -> Path:
     """Loss above accuracy against epoch: a thin line per seed, their mean, a band from lowest to highest."""
-    figure = style.new_figure(width=5.0, height=5.3)
+    figure = style.new_figure(width=4.4, height=4.9)
     axes = figure.subplots(2, 1, sharex=True, gridspec_kw={"hspace": 0.2})
-    figure.subplots_adjust(left=0.11, right=0.81, top=0.815, bottom=0.09)
+    figure.subplots_adjust(left=0.125, right=0.785, top=0.8, bottom=0.095)
     style.title(figure, rung, _curves_caption(seeds))
     for ax, metric in zip(axes, ("loss", "accuracy"), strict=True):
         _panel(ax, seeds, metric)

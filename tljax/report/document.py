@@ -43,7 +43,7 @@ th:first-child { text-align: left; min-width: 8rem; overflow-wrap: anywhere; }
 td.text { text-align: left; overflow-wrap: anywhere; white-space: normal; }
 .pictures { display: grid; gap: 1rem; align-items: start;
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 28rem), 1fr)); }
-img { display: block; width: 100%; max-width: 704px; height: auto; border-radius: .4rem;
+img { display: block; width: 100%; max-width: 36rem; height: auto; border-radius: .4rem;
   border: 1px solid var(--rule); }
 figure { margin: 0; } figcaption { font-size: .875rem; line-height: 1.35; padding-top: .3rem; }
 .wrong b { color: var(--wrong); }

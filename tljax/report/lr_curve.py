@@ -32,11 +32,11 @@ def write_lr_curve(
     `used` is the suggestion that a line marks through both. All findings are of one sweep.
     """
     suggested = across(findings)
-    figure = style.new_figure(width=5.6, height=4.5 + ROW * len(suggested))
+    figure = style.new_figure(width=4.6, height=4.2 + ROW * len(suggested))
     height = figure.get_figheight()
     below = (0.55 + ROW * len(suggested)) / height
-    ax = figure.add_axes((0.16, below + 0.1 / height, 0.7, 1 - below - 1.12 / height))
-    rows = figure.add_axes((0.16, 0.52 / height, 0.7, below - 0.52 / height), sharex=ax)
+    ax = figure.add_axes((0.19, below + 0.1 / height, 0.65, 1 - below - 1.12 / height))
+    rows = figure.add_axes((0.19, 0.52 / height, 0.65, below - 0.52 / height), sharex=ax)
     style.title(figure, f"{rung}: learning-rate range test", _caption(findings, used))
     ax.set_xscale("linear" if linear else "log")
     _curves(ax, findings)

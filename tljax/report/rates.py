@@ -24,10 +24,10 @@ def write_rates(metrics: Mapping[str, Mapping[int, Series]], *, workdir: Path) -
     shown = {rung: groups for rung, seeds in metrics.items() if (groups := _groups(seeds))}
     if not shown:
         return None
-    figure = style.new_figure(width=5.0, height=1.15 + PANEL * len(shown))
+    figure = style.new_figure(width=4.4, height=1.15 + PANEL * len(shown))
     height = figure.get_figheight()
     axes = figure.subplots(len(shown), 1, squeeze=False, gridspec_kw={"hspace": 0.62})[:, 0]
-    figure.subplots_adjust(left=0.135, right=0.8, top=1 - 0.9 / height, bottom=0.45 / height)
+    figure.subplots_adjust(left=0.145, right=0.775, top=1 - 0.9 / height, bottom=0.45 / height)
     style.title(figure, "Learning rate of each layer group", "At the end of each epoch, logarithmic.")
     for ax, (rung, (seed, epochs, rates)) in zip(axes, shown.items(), strict=True):
         _panel(ax, f"{style.short(rung, 30)}, seed {seed}", epochs, rates)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DPI = 110
+SHARP = 165  # of the page's charts: a phone has two or three pixels to a CSS pixel
 INK, FAINT, RULE = "#222222", "#666666", "#dddddd"
 # Blue and vermilion of Okabe and Ito (2008): told apart under every common colour blindness, and in grey.
 COLOURS = {"train": "#0072b2", "validation": "#d55e00"}
@@ -57,7 +58,7 @@ def percent_limits(percents: Sequence[float] | np.ndarray) -> tuple[float, float
 
 def save(figure: "Figure", path: Path) -> Path:
     data = io.BytesIO()
-    figure.savefig(data, format="png", dpi=DPI)
+    figure.savefig(data, format="png", dpi=SHARP)
     return write_atomically(path, data.getvalue())
 
 

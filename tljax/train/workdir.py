@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 
@@ -36,10 +36,18 @@ _OF_A_RUN = (
     "curves_*.png",
     "schedules.*",
     "rates.png",
-    "lr_find_*",
+    "lr_find*",
     "range_test_*.png",
     "photographs.npz",
 )
+
+
+class Listener(Protocol):
+    """Is told each epoch's record, as metrics.jsonl is, and that there are no more."""
+
+    def __call__(self, record: dict[str, Any]) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class Workdir:
@@ -60,6 +68,7 @@ class Workdir:
             )
         self.resumed, self._anyway = resume and (self.path / "results.json").exists(), anyway
         self._results: dict[str, Any] = {}
+        self.listeners: list[Listener] = []
 
     @property
     def features(self) -> Path:
@@ -116,6 +125,8 @@ class Workdir:
             return
         with _one_line(self.path), open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps(_finite(record)) + "\n")
+        for tell in self.listeners:
+            tell(record)
 
     def kept(self, rung: str, *, seed: int) -> dict[str, Any]:
         """`saver` and `finished` for `rung.run`: the rung's checkpoints on its way, and at its end if it got there."""
@@ -208,7 +219,7 @@ class Workdir:
 
     def _clear(self) -> None:
         # Checkpoints too: the steps in a folder of them must grow, and a new run starts at the first.
-        for folder in ("checkpoints", "predictions", "progress"):
+        for folder in ("checkpoints", "predictions", "progress", "tensorboard"):
             shutil.rmtree(self.path / folder, ignore_errors=True)
         for old in [path for pattern in _OF_A_RUN for path in self.path.glob(pattern)]:
             old.unlink()
