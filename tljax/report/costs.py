@@ -56,9 +56,9 @@ def _texts(runs: Sequence[dict], planned: object) -> tuple[str, ...]:
         f"{runs[0]['trainable_params']:,} ({100 * share:.3g} %)",
         scaled(mean["step_flops"], ""),
         scaled(mean["temporary_bytes"], "B"),
-        _seconds(mean["images_per_second"]),
-        _seconds(mean["compile_seconds"]),
-        _seconds(mean["seconds"]),
+        rounded(mean["images_per_second"]),
+        rounded(mean["compile_seconds"]),
+        rounded(mean["seconds"]),
     )
 
 
@@ -71,5 +71,6 @@ def measured(row: dict, name: str) -> float:
     return float(value) if isinstance(value, float | int) else math.nan
 
 
-def _seconds(value: float) -> str:
+def rounded(value: float) -> str:
+    """Whole from 10 on, else with one digit after the point."""
     return "unknown" if math.isnan(value) else f"{value:,.{0 if value >= 10 else 1}f}"

@@ -40,7 +40,7 @@ th, td { text-align: right; padding: .4rem .5rem; border-bottom: 1px solid var(-
   vertical-align: baseline; }
 thead th { color: var(--faint); font-weight: 600; }
 th:first-child { text-align: left; min-width: 8rem; overflow-wrap: anywhere; }
-td.text { text-align: left; overflow-wrap: anywhere; white-space: normal; }
+.texts td, .texts th { text-align: left; overflow-wrap: anywhere; white-space: normal; }
 .pictures { display: grid; gap: 1rem; align-items: start;
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 28rem), 1fr)); }
 img { display: block; width: 100%; max-width: 36rem; height: auto; border-radius: .4rem;

@@ -83,15 +83,16 @@ def confusion_section(results: dict, predictions: Mapping[str, Predictions], *, 
     ]
 
 
-def html_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """On a narrow screen each row becomes a list, labelled from `data-label`."""
+def html_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, kind: str = "") -> str:
+    """On a narrow screen each row becomes a list, labelled from `data-label`. `kind` "texts" aligns to the left."""
     top = "".join(f'<th scope="col">{escape(column)}</th>' for column in head)
     lines = []
     for name, *values in rows:
         labelled = zip(head[1:], values, strict=True)
         cells = "".join(f'<td data-label="{escape(c)}"><span>{escape(v)}</span></td>' for c, v in labelled)
         lines.append(f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>')
-    return f"<table><thead><tr>{top}</tr></thead><tbody>\n" + "\n".join(lines) + "\n</tbody></table>"
+    opened = f'<table class="{kind}">' if kind else "<table>"
+    return f"{opened}<thead><tr>{top}</tr></thead><tbody>\n" + "\n".join(lines) + "\n</tbody></table>"
 
 
 def picture(path: Path, *, alt: str) -> str:

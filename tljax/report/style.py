@@ -57,9 +57,14 @@ def percent_limits(percents: Sequence[float] | np.ndarray) -> tuple[float, float
 
 
 def save(figure: "Figure", path: Path) -> Path:
+    return write_atomically(path, png(figure))
+
+
+def png(figure: "Figure") -> bytes:
+    """As a file's bytes."""
     data = io.BytesIO()
     figure.savefig(data, format="png", dpi=SHARP)
-    return write_atomically(path, data.getvalue())
+    return data.getvalue()
 
 
 def write_atomically(path: Path, data: bytes) -> Path:
