@@ -40,7 +40,8 @@ def write_report(workdir: Path) -> list[Path]:
     names the file and line that is missing or garbled. A run that is not finished reports what it has.
     """
     workdir = Path(workdir)
-    table.read_json(workdir / "config.json")
+    plan = table.read_json(workdir / "config.json").get("plan")
+    plan = plan if isinstance(plan, dict) else {}
     results = table.read_results(workdir / "results.json")
     metrics = records.read_begun(workdir / "metrics.jsonl", results)
     stages, tests = planned.read_planned(workdir), range_tests.read_range_tests(workdir)
@@ -48,7 +49,7 @@ def write_report(workdir: Path) -> list[Path]:
     written = [curves.write_curves(rung, seeds, workdir=workdir) for rung, seeds in metrics.items()]
     if results["rungs"]:
         written.append(ladder.write_ladder(results, workdir=workdir))
-    written += [path for path in (rates.write_rates(metrics, workdir=workdir),) if path]
+    written += [path for path in (rates.write_rates(metrics, stages, plan=plan, workdir=workdir),) if path]
     written += [schedules.write_schedules(stages, workdir=workdir)] if any(values for _, values in stages) else []
     written += range_tests.write_range_tests(tests, workdir=workdir)
     if judged:

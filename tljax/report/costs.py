@@ -27,11 +27,17 @@ def rows(results: dict, plan: dict) -> list[tuple[str, ...]]:
     return [(name, *_texts(runs, plan.get(name))) for name, runs in table.by_rung(results).items()]
 
 
-def trained(stage: object) -> list[str]:
-    """The patterns of a stage's rules that train, from input to output; of config.json, which may be of old."""
+def trained(planned: object) -> list[str]:
+    """What the rules of a stage train, from output to input; of the plan in config.json, which may be of old."""
+    return [readable(pattern) for pattern in multipliers(planned)]
+
+
+def multipliers(planned: object) -> dict[str, float]:
+    """Pattern -> multiplier of the rules that train."""
+    stage = planned.get("stage") if isinstance(planned, dict) else None
     rules = stage.get("rules") if isinstance(stage, dict) else None
     pairs = [rule for rule in rules or [] if isinstance(rule, list | tuple) and len(rule) == 2]
-    return [readable(str(pattern)) for pattern, multiplier in pairs if multiplier is not None]
+    return {str(pattern): float(times) for pattern, times in pairs if isinstance(times, float | int)}
 
 
 def readable(pattern: str) -> str:
@@ -48,7 +54,7 @@ def scaled(value: float, unit: str) -> str:
 
 
 def _texts(runs: Sequence[dict], planned: object) -> tuple[str, ...]:
-    groups = trained(planned.get("stage")) if isinstance(planned, dict) else []
+    groups = trained(planned)
     mean = {name: stats.mean([measured(row, name) for row in runs]) for name in _MEASURES}
     share = runs[0]["trainable_params"] / max(1, runs[0]["total_params"])
     return (

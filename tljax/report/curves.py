@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tljax.report import stats, style
-from tljax.report.records import RATE, SPLITS, Series
+from tljax.report.records import SPLITS, Series
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,7 +44,9 @@ def _remarks(seeds: Mapping[int, Series]) -> list[str]:
     last = max(series["epoch"][-1] for series in seeds.values())
     remarks = [f"seed {s} ends at epoch {x['epoch'][-1]}" for s, x in seeds.items() if x["epoch"][-1] < last]
     for seed, series in seeds.items():
-        gaps = series["epoch"][~np.isfinite([series[name] for name in series if RATE not in name]).all(axis=0)]
+        gaps = series["epoch"][
+            ~np.isfinite([series[name] for name in series if name.split("/")[0] in SPLITS]).all(axis=0)
+        ]
         if len(gaps):
             others = f" and {len(gaps) - 1} more" if len(gaps) > 1 else ""
             remarks.append(f"seed {seed} not finite at epoch {gaps[0]}{others}")

@@ -54,7 +54,6 @@ summary { cursor: pointer; font-weight: 600; margin-top: 2rem; }
 dl { display: grid; gap: .15rem 1rem; margin: .75rem 0;
   grid-template-columns: minmax(4rem, max-content) minmax(0, 1fr); }
 dt { color: var(--faint); } dd { margin: 0; overflow-wrap: anywhere; }
-@media (min-width: 68rem) { td { white-space: nowrap; } }
 @media (max-width: 48rem) {
   thead { display: none; }
   table, tbody, tr, th, td { display: block; }

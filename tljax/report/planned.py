@@ -13,7 +13,7 @@ from tljax.report import style, table
 from tljax.report.schedules import Stages
 from tljax.train.segments import hyperparameters
 
-POINTS = 200  # of a stage at most: half a pixel of the picture each
+POINTS = 400  # of a stage at most: a pixel of the picture each
 
 
 def write_planned(stages: Iterable[Stage], *, images: int, workdir: Path) -> Path:
@@ -44,9 +44,11 @@ def _stage(stage: Stage, images: int) -> dict:
     if stage.lr == "find":
         del found["lr"]
     values = {name: [float(value(step)) for step in at] for name, value in found.items()}
-    return {"name": stage.name, "steps": steps, "at": at, "values": {n: v for n, v in values.items() if any(v)}}
+    told = {name: each if len(set(each)) > 1 else each[:1] for name, each in values.items() if any(each)}
+    return {"name": stage.name, "steps": steps, "at": at, "values": told}
 
 
 def _expanded(told: dict) -> tuple[str, dict[str, np.ndarray]]:
     held = np.searchsorted(np.array(told["at"], int), np.arange(int(told["steps"])), side="right") - 1
-    return str(told["name"]), {str(n): np.array(values, float)[held] for n, values in told["values"].items()}
+    values = {str(name): np.array(each, float) for name, each in told["values"].items()}
+    return str(told["name"]), {name: each[held if len(each) > 1 else held * 0] for name, each in values.items()}

@@ -8,7 +8,9 @@ import numpy as np
 from tljax.errors import InputError
 from tljax.report import table
 
-Series = dict[str, np.ndarray]  # "epoch" i64 [E] and "train/loss", "validation/accuracy", "rate/head/.*", ... f64 [E]
+Series = dict[
+    str, np.ndarray
+]  # "epoch" i64 [E] and "train/loss", "validation/accuracy", "rate/head/.*", "step", ... f64 [E]
 
 RATE = "rate/"  # before a rule's pattern, in the name of a series
 SPLITS = {"train": "training", "validation": "validation"}  # as the files and as people call them
@@ -47,6 +49,7 @@ def _record(line: bytes, *, where: str) -> tuple[str, int, int, dict[str, float]
     for split in SPLITS:
         scores = table.typed(record, split, dict, where)
         values |= {f"{split}/{m}": table.number(scores, m, f"{where}: {split}") for m in ("loss", "accuracy")}
+    values |= {"step": table.number(record, "step", where)} if "step" in record else {}
     rates = table.typed(record, "rates", dict, where) if "rates" in record else {}
     values |= {RATE + pattern: table.number(rates, pattern, f"{where}: rates") for pattern in rates}
     rung, seed, epoch = (table.typed(record, *field, where) for field in (("rung", str), ("seed", int), ("epoch", int)))

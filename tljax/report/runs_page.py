@@ -69,8 +69,8 @@ def _differences(runs: Sequence[Run], split: str) -> list[str]:
     images = next((len(said.labels) for run in runs for said in run.said.values()), 0)
     about = (
         f"Paired on the same {images:,} {split} images, over the seeds that both runs have: 95 % intervals by "
-        "bootstrap over seeds and images together; of one seed over images, with p by McNemar's exact test. Not corrected for "
-        "the number of comparisons."
+        "bootstrap over seeds and images together; of one seed over images, with p by McNemar's exact test. "
+        "Not corrected for the number of comparisons."
     )
     return [
         "<h2>Differences</h2>",

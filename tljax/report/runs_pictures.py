@@ -57,6 +57,7 @@ def curves(rung: str, runs: Sequence[Run]) -> bytes:
         ax.set_title(metric, loc="left", size=9.5, color=style.INK, pad=7)
         ax.grid(axis="y", color=style.RULE, linewidth=0.7)
         if metric == "accuracy":
+            ax.set_ylim(style.percent_limits([value for line in ax.lines for value in _finite(line.get_ydata())]))
             ax.yaxis.set_major_formatter("{x:.0f} %")
         style.strip(ax)
         _names(ax, ends)
@@ -87,10 +88,14 @@ def _line(ax: "Axes", run: Run, colour: str, rung: str, metric: str) -> tuple[fl
     ax.plot(epochs, average, color=colour, marker=marker, markersize=3.2, linewidth=2, zorder=3)
     if len(values) > 1:
         ax.plot(epochs, values.T, color=colour, linewidth=0.7, alpha=0.45)
-    finite = average[np.isfinite(average)]
+    finite = _finite(average)
     last = float(finite[-1]) if len(finite) else np.nan
     said = f"{last:.1f} %" if metric == "accuracy" else f"{last:.3f}"
     return last, f"{style.short(run.name, 15)}\n{said if len(finite) else 'not finite'}", colour
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    return values[np.isfinite(values)]
 
 
 def _names(ax: "Axes", ends: Sequence[tuple[float, str, str]]) -> None:
