@@ -3,12 +3,14 @@
 import base64
 import json
 import os
+import select
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+PATIENCE = 60  # seconds without a word
 
 
 def found() -> str | None:
@@ -92,6 +94,8 @@ class Browser:
 
     def _message(self) -> dict:
         while b"\0" not in self._rest:
+            ready, _, _ = select.select([self._read], [], [], PATIENCE)
+            assert ready, f"the browser has said nothing for {PATIENCE} seconds"
             part = os.read(self._read, 1 << 20)
             assert part, "the browser has ended"
             self._rest += part

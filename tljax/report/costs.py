@@ -42,7 +42,7 @@ def multipliers(planned: object) -> dict[str, float]:
 
 def readable(pattern: str) -> str:
     """A rule's pattern as people say it: 'base/block5_.*' -> 'block5', 'head/.*' -> 'head', '.*' -> 'everything'."""
-    return pattern.removeprefix("base/").removesuffix(".*").rstrip("/_") or "everything"
+    return (pattern.removesuffix(".*").rstrip("/_") or "everything").removeprefix("base/")
 
 
 def scaled(value: float, unit: str) -> str:

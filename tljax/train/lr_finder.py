@@ -78,15 +78,8 @@ def find(
     return Finding(rates, np.array(losses), found, suggestions(rates, found, steps=steps))
 
 
-def suggest(
-    stage: Stage, *, module: Any, variables: dict[str, Any], inputs: Inputs, seed: int, over: Mesh | None = None
-) -> float:
-    """The rate that `lr="find"` stands for: the valley of a range test; InputError where the test has none."""
-    return valley(stage, find(stage, module=module, variables=variables, inputs=inputs, seed=seed, over=over))
-
-
 def valley(stage: Stage, finding: Finding) -> float:
-    """The rate that a stage takes from its range test; InputError where the test has none."""
+    """The rate that `lr="find"` stands for, by the stage's range test; InputError where the test has none."""
     if "valley" not in finding.suggestions:
         raise InputError(f"stage {stage.name!r}: the loss is not finite at the lowest rates: no rate to be found")
     return finding.suggestions["valley"]
