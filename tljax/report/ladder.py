@@ -25,6 +25,7 @@ def write_ladder(results: dict, *, workdir: Path) -> Path:
     for place, (rung, rows) in enumerate(rungs.items()):
         shown += _rung(ax, rung, rows, place)
     ax.set_xlim(style.percent_limits(shown))
+    ax.locator_params(axis="x", nbins=6, integer=True)  # 42.5 would be labelled 42
     ax.xaxis.set_major_formatter("{x:.0f} %")
     ax.set_ylim(len(rungs) - 0.6, -0.75)
     ax.yaxis.set_visible(False)

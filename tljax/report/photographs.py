@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -59,7 +60,8 @@ def small(images: np.ndarray) -> np.ndarray:
 def write(kept: Photographs, *, workdir: Path) -> Path:
     """Readable without pickle; whole or not at all."""
     data = io.BytesIO()
-    np.savez_compressed(data, **{name: np.asarray(getattr(kept, name)) for name in _FIELDS})
+    parts: dict[str, Any] = {name: np.asarray(getattr(kept, name)) for name in _FIELDS}
+    np.savez_compressed(data, **parts)
     return style.write_atomically(workdir / "photographs.npz", data.getvalue())
 
 
@@ -110,7 +112,7 @@ def _seen(kept: Photographs) -> list[str]:
         for place, chosen in enumerate(order):
             alt = f"where {kept.rung} sees {kept.classes[chosen]}"
             tiles.append((inside_maps.overlay(image, kept.maps[at, place], largest=largest), alt))
-        second = f"{escape(kept.classes[order[1]])} {100 * likely[order[1]]:.0f} %"
+        second = f"{escape(str(kept.classes[order[1]]))} {100 * likely[order[1]]:.0f} %"
         truth = int(kept.seen_labels[at])
         text = f"{_said(kept, likely)}, right: {second}; is {escape(kept.classes[truth])}"
         figures.append(_figure(tiles, text, mark="" if truth == order[0] else "wrong"))

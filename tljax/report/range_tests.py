@@ -51,7 +51,7 @@ def _read(path: Path) -> tuple[str, Found, bool]:
 
 
 def _finding(told: dict) -> Finding:
-    lists = [np.array(told[name], float) for name in FIELDS]
-    if any(values.ndim != 1 or len(values) != len(lists[0]) for values in lists):
+    rates, losses, smoothed = (np.array(told[name], float) for name in FIELDS)
+    if not rates.ndim == losses.ndim == smoothed.ndim == 1 or not len(rates) == len(losses) == len(smoothed):
         raise ValueError("lists of different lengths")
-    return Finding(*lists, {str(name): float(rate) for name, rate in told["suggestions"].items()})
+    return Finding(rates, losses, smoothed, {str(name): float(rate) for name, rate in told["suggestions"].items()})

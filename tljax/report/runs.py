@@ -54,8 +54,8 @@ def difference_lines(runs: Sequence[Run]) -> list[str]:
     """A sentence on each rung that two runs have: each run against the first that has it; then their best rungs."""
     lines = []
     for rung in rungs(runs):
-        first, *others = [run for run in runs if rung in run.said] or [None]
-        lines += [f"{rung}: {_sentence(run, first, rung, rung)}" for run in others if first]
+        having = [run for run in runs if rung in run.said]
+        lines += [f"{rung}: {_sentence(run, having[0], rung, rung)}" for run in having[1:]]
     judged = [(run, paired.best_rung(run.results, run.said)) for run in runs if run.said]
     for run, best in judged[1:]:
         first, best_of_first = judged[0]
@@ -94,9 +94,11 @@ def _text(value: Any) -> str:
 
 
 def _sentence(one: Run, other: Run, rung: str, against: str, *, told: bool = False) -> str:
-    names = [f"{run.name} ({each})" if told else run.name for run, each in ((one, rung), (other, against))]
-    found = paired.compare(*names, one.said[rung], other.said[against])
-    return paired.sentence(found) if found else f"{names[0]} and {names[1]} share no seed"
+    name, name_of_other = (
+        f"{run.name} ({each})" if told else run.name for run, each in ((one, rung), (other, against))
+    )
+    found = paired.compare(name, name_of_other, one.said[rung], other.said[against])
+    return paired.sentence(found) if found else f"{name} and {name_of_other} share no seed"
 
 
 def _run(name: str, folder: Path, results: dict, *, split: str) -> Run:
@@ -116,12 +118,11 @@ def _same_data(folders: Sequence[Path], results: Sequence[dict]) -> None:
 
 
 def _same_images(runs: Sequence[Run]) -> None:
-    first = next((run for run in runs if run.said), None)
-    for run in runs:
-        for one in list(run.said.values())[:1]:
-            other = next(iter(first.said.values())) if first else one
-            if one.ids != other.ids or not np.array_equal(one.labels, other.labels) or one.classes != other.classes:
-                raise InputError(f"{run.name}: expected predictions on the photographs and classes of {first.name}")
+    judged = [(run.name, next(iter(run.said.values()))) for run in runs if run.said]  # a run's rungs agree already
+    for name, one in judged[1:]:
+        first, other = judged[0]
+        if one.ids != other.ids or not np.array_equal(one.labels, other.labels) or one.classes != other.classes:
+            raise InputError(f"{name}: expected predictions on the photographs and classes of {first}")
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
