@@ -13,6 +13,8 @@ from tljax.report import paired, predictions, records, table
 from tljax.report.predictions import Predictions
 from tljax.report.records import Series
 
+# Shown as it was typed, and what of it decides nothing.
+NO_SETTINGS = ("command", *(f"arguments.{name}" for name in ("workdir", "quiet", "log", "overwrite", "resume")))
 MOST = 6  # runs: as many colours are told apart
 
 
@@ -69,7 +71,7 @@ def unequal(documents: Mapping[str, Any]) -> list[tuple[str, ...]]:
 
     Where a whole part is absent from one, the part is one row.
     """
-    return [row for row in _unequal(list(documents.values()), "") if row[0] not in ("command", "arguments.workdir")]
+    return [row for row in _unequal(list(documents.values()), "") if row[0] not in NO_SETTINGS]
 
 
 def _unequal(values: Sequence[Any], path: str) -> list[tuple[str, ...]]:

@@ -50,7 +50,7 @@ def curves(rung: str, runs: Sequence[Run]) -> bytes:
     """PNG: loss above accuracy in validation against epoch, a line a run: its mean over seeds, each seed thin."""
     figure = style.new_figure(width=4.4, height=4.9)
     axes = figure.subplots(2, 1, sharex=True, gridspec_kw={"hspace": 0.2})
-    figure.subplots_adjust(left=0.125, right=0.76, top=0.8, bottom=0.095)
+    figure.subplots_adjust(left=0.15, right=0.76, top=0.8, bottom=0.095)
     style.title(figure, rung, "In validation. Thick: mean over seeds; thin: each seed.")
     for ax, metric in zip(axes, ("loss", "accuracy"), strict=True):
         ends = [_line(ax, run, COLOURS[at], rung, metric) for at, run in enumerate(runs) if rung in run.metrics]
