@@ -1,6 +1,6 @@
 """Compare runs on the same photographs, on one page: rungs, paired differences, curves, and what was set otherwise.
 
-    python -m experiments.compare RUN_DIR RUN_DIR ... --out compare.html
+    python -m experiments.compare --out compare.html RUN_DIR RUN_DIR ...
 
 Differences are of each run against the first. Runs on other photographs are refused.
 """

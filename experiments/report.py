@@ -1,6 +1,6 @@
 """Write a run's report again, from what lies in its folder.
 
-    python -m experiments.report RUN_DIR
+    python -m experiments.report --run runs/ladder
 
 Photographs that a run of old did not keep are fetched from its source, and refused if that has changed since.
 """
@@ -15,7 +15,7 @@ from tljax.report import table
 def main() -> None:
     """The command."""
     parser = cli.bare_parser(__doc__, experiment="report")
-    parser.add_argument("run", type=Path, metavar="RUN_DIR", help="the workdir of a run")
+    parser.add_argument("--run", type=Path, required=True, metavar="DIR", help="the workdir of a run")
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     args = parser.parse_args()
     config = table.read_json(args.run / "config.json")

@@ -131,7 +131,7 @@ def test_the_page_is_made_again_from_the_folder(climbed, photographs, base, tmp_
     again = tmp_path / "again"
     shutil.copytree(climbed, again, ignore=shutil.ignore_patterns("*.png", "*.html", "photographs.npz", "*.h5"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(sys, "argv", ["report", str(again), "--quiet"])
+    monkeypatch.setattr(sys, "argv", ["report", "--run", str(again), "--quiet"])
     report.main()
     assert capsys.readouterr().out.strip() == str(again / "report.html")
     assert (again / "report.html").read_bytes() == (climbed / "report.html").read_bytes()
