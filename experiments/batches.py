@@ -32,7 +32,7 @@ def main() -> None:
     workdir, sets, weights, variants = runner.begin(args, variants, experiment="batches")
     options = runner.climbing_options(args, weights)
     climbing.climb(variants, sets, workdir=workdir, progress=not args.quiet, **options)
-    runner.finish(workdir)
+    runner.finish(workdir, sets)
     if not processes.first():
         return
     results = read_results(workdir.path / "results.json")

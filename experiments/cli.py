@@ -14,8 +14,9 @@ from tljax import config, data
 from tljax.data import ImageSets
 from tljax.data.cache import default_folder
 from tljax.errors import InputError
+from tljax.report.tracking import TRACKERS
 from tljax.train import processes, signals
-from tljax.train.workdir import command
+from tljax.train.workdir import Listener, command
 
 DETERMINISTIC = "--xla_gpu_deterministic_ops=true"  # read when the first device is asked for
 _resumes = False  # whether the command has --resume
@@ -98,6 +99,16 @@ def parser(
     add("--process", type=int, metavar="I", help="which this is, from 0 (with --coordinator)")
     add("--quiet", action="store_true", help="no progress bars")
     return new
+
+
+def log_option(new: argparse.ArgumentParser) -> None:
+    """Where each epoch's record goes besides the run's own files."""
+    new.add_argument("--log", choices=sorted(TRACKERS), help="also log each epoch there (the run's files alone)")
+
+
+def tracked(args: argparse.Namespace, *, workdir: Path) -> list[Listener]:
+    """What `--log` names, in the first process; nothing without it."""
+    return [TRACKERS[args.log](workdir)] if args.log and processes.first() else []
 
 
 def bare_parser(doc: str | None, *, experiment: str) -> argparse.ArgumentParser:

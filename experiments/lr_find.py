@@ -12,7 +12,7 @@ from pathlib import Path
 import jax.numpy as jnp
 
 from experiments import cli, climbing, runner
-from tljax import config
+from tljax import config, report
 from tljax.data import ImageSets
 from tljax.errors import InputError
 from tljax.models.build import Network
@@ -41,8 +41,11 @@ def main() -> None:
         seed: find(args, stages, sets, weights, seed=seed, sweep=sweep, workdir=workdir)
         for seed in range(args.seed, args.seed + args.seeds)
     }
+    for listener in workdir.listeners:
+        listener.close()
     if processes.first():
         _write(args, sets, findings, workdir.path)
+        print(report.write_report(workdir.path)[-1])
 
 
 def find(
@@ -74,17 +77,12 @@ def _rungs_below(rung: str) -> list[str]:
 def _write(args: argparse.Namespace, sets: ImageSets, findings: dict[int, lr_finder.Finding], workdir: Path) -> None:
     suggested = {name: mean_rate(rates) for name, rates in across(findings).items()}
     document = {
+        "rung": args.rung,
         "arguments": {name: str(value) if isinstance(value, Path) else value for name, value in vars(args).items()},
         "data": {"source": sets.name, "digest": sets.digest},
         "environment": environment(),
         "suggestions": suggested,
-        "seeds": {
-            seed: {
-                "suggestions": finding.suggestions,
-                **{name: getattr(finding, name).tolist() for name in ("rates", "losses", "smoothed")},
-            }
-            for seed, finding in findings.items()
-        },
+        "seeds": {seed: finding.to_dict() for seed, finding in findings.items()},
     }
     style.write_atomically(workdir / "lr_find.json", (json.dumps(document, indent=1) + "\n").encode())
     picture = write_lr_curve(args.rung, findings, workdir=workdir, linear=args.linear)

@@ -10,16 +10,14 @@ import argparse
 from dataclasses import replace
 from itertools import pairwise
 
-import numpy as np
-
 from experiments import cli, climbing, runner
 from tljax import recipe
 from tljax.config import HEAD_ONLY, Plan, Stage
 from tljax.data.augment import Augment
 from tljax.models.build import Network
+from tljax.report.planned import read_planned
 from tljax.report.schedules import write_schedules
 from tljax.train import processes
-from tljax.train.segments import hyperparameters
 
 GRADUAL = Stage(
     "", HEAD_ONLY, 1e-3, epochs=3, optimizer=recipe.ADAM, images_per_epoch=1600, augment=Augment(), views=16
@@ -39,15 +37,14 @@ def main() -> None:
     plan = _plan(PLANS[args.plan], args)
     stages = {stage.name: (Network(), stage) for stage in plan.stages}
     workdir, sets, weights, stages = runner.begin(args, stages, experiment="recipe")
-    plan = replace(plan, stages=tuple(stage for _, stage in stages.values()))
     options = runner.climbing_options(args, weights)
     programs = climbing.compile_ahead(stages, sets, **options)
     if processes.first():
-        print(write_schedules(_curves(plan, len(sets.train.labels)), workdir=workdir.path), flush=True)
+        print(write_schedules(read_planned(workdir.path), workdir=workdir.path), flush=True)
     names = list(stages)
     options |= {"starts_from": dict(pairwise(reversed(names))), "carry": True, "progress": not args.quiet}
     climbing.climb(stages, sets, workdir=workdir, programs=programs, **options)
-    runner.finish(workdir)
+    runner.finish(workdir, sets)
 
 
 def _plan(plan: Plan, args: argparse.Namespace) -> Plan:
@@ -55,18 +52,6 @@ def _plan(plan: Plan, args: argparse.Namespace) -> Plan:
     if args.views is not None:
         stages = [replace(stage, views=args.views or None) if stage.views else stage for stage in stages]
     return replace(plan, stages=tuple(stages))
-
-
-def _curves(plan: Plan, images: int) -> list[tuple[str, dict[str, np.ndarray]]]:
-    """Each stage's hyperparameters at each step; those that stay at nothing are left out."""
-    shown = []
-    for stage in plan.stages:
-        steps = stage.epochs * stage.steps_per_epoch(images)
-        curves = {
-            name: np.array([f(i) for i in range(steps)]) for name, f in hyperparameters(stage, steps=steps).items()
-        }
-        shown.append((stage.name, {name: values for name, values in curves.items() if values.any()}))
-    return shown
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from experiments import cli
+from experiments import cli, photographs
 from experiments.climbing import climb, compile_ahead
 from experiments.pretrain import pretrain
 from tljax import config, report
@@ -16,6 +16,7 @@ from tljax.data import ImageSets
 from tljax.errors import InputError
 from tljax.models.build import Network
 from tljax.recipe import scaled_batch
+from tljax.report import planned
 from tljax.train import processes, views
 from tljax.train import rung as rung_lib
 from tljax.train.workdir import Workdir, scaled
@@ -30,7 +31,7 @@ def main(doc: str | None, *, experiment: str, rungs: tuple[str, ...]) -> None:
     options = climbing_options(args, weights)
     programs = compile_ahead(stages, sets, **options)
     climb(stages, sets, workdir=workdir, programs=programs, progress=not args.quiet, **options)
-    finish(workdir)
+    finish(workdir, sets)
 
 
 def climbing_options(args: argparse.Namespace, weights: Weights | None) -> dict[str, Any]:
@@ -47,6 +48,7 @@ def begin(
     """
     weights = load(args.weights, progress=not args.quiet) if args.weights else None
     workdir = Workdir(args.workdir or Path("runs") / experiment, overwrite=args.overwrite, **resuming(args))
+    workdir.listeners += cli.tracked(args, workdir=workdir.path)
     sets = cli.load(args, args.data, size=args.size)
     baseless = weights is None and any(network.base == "vgg16" for network, _ in stages.values())
     if baseless and args.data != "critters":
@@ -59,6 +61,10 @@ def begin(
     stages = {name: _settled(*pair, sets, width=width, dtype=jnp.dtype(args.dtype)) for name, pair in stages.items()}
     base = digest(weights.params) if weights else None
     workdir.begin(arguments=vars(args), stages=stages, sets=sets, base=base)
+    if processes.first():
+        planned.write_planned(
+            (stage for _, stage in stages.values()), images=len(sets.train.labels), workdir=workdir.path
+        )
     return workdir, sets, _pretrained(args, workdir) if baseless else weights, stages
 
 
@@ -76,10 +82,13 @@ def resuming(args: argparse.Namespace) -> dict[str, bool]:
     return {"resume": args.resume or args.resume_anyway, "anyway": args.resume_anyway}
 
 
-def finish(workdir: Workdir) -> None:
-    """Write the report; print the table and where the page is."""
+def finish(workdir: Workdir, sets: ImageSets) -> None:
+    """Keep the photographs that the report shows and write it; print the table and where the page is."""
     if not processes.first():
         return
+    for listener in workdir.listeners:
+        listener.close()
+    photographs.keep(workdir.path, sets)
     written = report.write_report(workdir.path)
     results = report.read_results(workdir.path / "results.json")
     print("\n" + report.text_table(results, differences=report.differences(workdir.path)))
@@ -99,6 +108,7 @@ def parser(doc: str | None, *, experiment: str) -> argparse.ArgumentParser:
     add("--seeds", type=cli.positive, default=1, metavar="N", help="how many seeds to run (1)")
     add("--seed", type=int, default=0, help="the first of them (0)")
     add("--preset", choices=sorted(config.PRESETS), default="tuned", help="rates and lengths (tuned)")
+    cli.log_option(new)
     views = "augmented views of each photograph through the frozen prefix, 0 for fresh ones at each step (the preset's)"
     add("--views", type=int, metavar="K", help=views)
     kept = "what those views are kept in; bfloat16 makes room for twice as many (as --dtype)"
@@ -142,7 +152,7 @@ def _pretrained(args: argparse.Namespace, workdir: Workdir) -> Weights:
     source = cli.load(args, "critters:source", size=min(args.size, config.PRETRAIN_SIZE))
     stage = replace(scaled(config.PRETRAIN, budget=args.budget), skip_nonfinite=args.skip_nonfinite)
     dtype, width = jnp.dtype(args.dtype), config.CRITTERS_WIDTH
-    options = {"saves": progress, "dtype": dtype, "progress": not args.quiet}
+    options = {"saves": progress, "dtype": dtype, "listeners": workdir.listeners, "progress": not args.quiet}
     if not workdir.resumed:
         out.unlink(missing_ok=True)  # of the run before: half of this one must not pass for a whole
     return pretrain(source, stage, width=width, seed=0, out=out, **options)

@@ -30,7 +30,7 @@ def main() -> None:
     options = runner.climbing_options(args, weights)
     for stages in variants.values():
         climbing.climb(stages, sets, workdir=workdir, progress=not args.quiet, **options)
-    runner.finish(workdir)
+    runner.finish(workdir, sets)
     if not processes.first():
         return
     results = read_results(workdir.path / "results.json")

@@ -13,8 +13,8 @@ from tljax.models.build import Network
 from tljax.optim import rules as rules_lib
 from tljax.optim.schedules import OneCycle
 from tljax.optim.transform import Optimizer
+from tljax.train import lr_finder, rung
 from tljax.train import plan as plan_lib
-from tljax.train import rung
 from tljax.train.outlook import outlook
 from tljax.train.program import ahead
 from tljax.weights import Weights
@@ -138,7 +138,8 @@ def test_lr_find_is_one_call(weights):
 
 def test_a_stage_finds_its_rate(weights, tmp_path, monkeypatch):
     caught = []
-    monkeypatch.setattr(plan_lib.rung.lr_finder, "suggest", lambda stage, **_: 0.125)
+    found = lr_finder.Finding(*np.ones((3, 1)), {"valley": 0.125})
+    monkeypatch.setattr(lr_finder, "find", lambda stage, **_: found)
     monkeypatch.setattr(plan_lib.rung.loop, "train_stage", lambda stage, **_: caught.append(stage.lr) or 1 / 0)
     with pytest.raises(ZeroDivisionError):
         plan_lib.train_plan(

@@ -1,5 +1,6 @@
 """The only loop: a stage in, a trained state and its history out."""
 
+import math
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -35,6 +36,7 @@ class History:
     train_seconds: float = 0.0  # in compiled steps alone
     images_per_second: float = 0.0  # of training alone
     step_flops: float = 0.0  # of the compiled step, by the compiler's count
+    temporary_bytes: float = math.nan  # of the compiled steps, beside arguments and results; unknown where none ran
 
     def result(self) -> dict[str, Any]:
         """The record of the epoch whose state was returned."""
@@ -96,6 +98,7 @@ def train_stage(
             if program is None:
                 program = compiled(stage, jitted, state, segment.arguments)
             history.compile_seconds, history.step_flops = program.seconds, program.step_flops
+            history.temporary_bytes = program.temporary
             started = time.perf_counter()
             with memory.explained(stage, program.call):
                 state, metrics = program.call(state, *segment.arguments)

@@ -36,6 +36,11 @@ class Finding:
     smoothed: np.ndarray
     suggestions: dict[str, float]
 
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        lists = {name: getattr(self, name).tolist() for name in ("rates", "losses", "smoothed")}
+        return {"suggestions": self.suggestions, **lists}
+
 
 def find(
     stage: Stage,
@@ -74,14 +79,11 @@ def find(
     return Finding(rates, np.array(losses), found, suggestions(rates, found, steps=steps))
 
 
-def suggest(
-    stage: Stage, *, module: Any, variables: dict[str, Any], inputs: Inputs, seed: int, over: Mesh | None = None
-) -> float:
-    """The rate that `lr="find"` stands for: the valley of a range test; InputError where the test has none."""
-    found = find(stage, module=module, variables=variables, inputs=inputs, seed=seed, over=over).suggestions
-    if "valley" not in found:
+def valley(stage: Stage, finding: Finding) -> float:
+    """The rate that `lr="find"` stands for, by the stage's range test; InputError where the test has none."""
+    if "valley" not in finding.suggestions:
         raise InputError(f"stage {stage.name!r}: the loss is not finite at the lowest rates: no rate to be found")
-    return found["valley"]
+    return finding.suggestions["valley"]
 
 
 def smooth(losses: Iterable[float], *, beta: float = BETA) -> Iterator[tuple[float, float]]:

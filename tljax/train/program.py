@@ -110,12 +110,11 @@ def _compile(stage: Stage, lowered: Any, seconds: float) -> Program:
     started = time.perf_counter()
     with memory.explained(stage):
         call = lowered.compile()
-    sizes = call.memory_analysis()
     return Program(
         call=call,
         seconds=seconds + time.perf_counter() - started,
         step_flops=float((call.cost_analysis() or {}).get("flops", math.nan)),
-        temporary=sizes.temp_size_in_bytes if sizes else math.nan,
+        temporary=memory.temporary(call),
     )
 
 

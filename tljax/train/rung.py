@@ -36,6 +36,7 @@ class Trained:
     total_params: int
     logits: dict[str, np.ndarray] = field(default_factory=dict)  # held-out split -> `[N, outputs]` float32
     restored: bool = False  # from its checkpoint, not trained just now: without a history
+    finding: lr_finder.Finding | None = None  # the range test that gave the rate, with `lr="find"`
 
 
 @dataclass(frozen=True)
@@ -143,8 +144,9 @@ def run(
             return _restored(stage, ready, finished)
         except InputError as error:
             print(f"{error}; trained again", flush=True)
-    if stage.lr == "find":
-        stage = replace(stage, lr=lr_finder.suggest(stage, **settings))
+    finding = lr_finder.find(stage, **settings) if stage.lr == "find" else None
+    if finding:
+        stage = replace(stage, lr=lr_finder.valley(stage, finding))
     state, history = loop.train_stage(
         stage,
         **settings,
@@ -154,7 +156,7 @@ def run(
         program=program,
         progress=progress,
     )
-    return trained(stage, ready, state, history)
+    return replace(trained(stage, ready, state, history), finding=finding)
 
 
 def _restored(stage: Stage, ready: Ready, directory: Path) -> Trained:

@@ -9,7 +9,7 @@ import sys
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 
@@ -33,7 +33,20 @@ _OF_A_RUN = (
     "reliability.png",
     "confusion.png",
     "curves_*.png",
+    "schedules.*",
+    "rates.png",
+    "lr_find*",
+    "range_test_*.png",
+    "photographs.npz",
 )
+
+
+class Listener(Protocol):
+    """Is told each epoch's record, as metrics.jsonl is, and that there are no more."""
+
+    def __call__(self, record: dict[str, Any]) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class Workdir:
@@ -54,6 +67,7 @@ class Workdir:
             )
         self.resumed, self._anyway = resume and (self.path / "results.json").exists(), anyway
         self._results: dict[str, Any] = {}
+        self.listeners: list[Listener] = []
 
     @property
     def features(self) -> Path:
@@ -110,6 +124,8 @@ class Workdir:
             return
         with disk.refusal(self.path), open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps(_finite(record)) + "\n")
+        for tell in self.listeners:
+            tell(record)
 
     def kept(self, rung: str, *, seed: int) -> dict[str, Any]:
         """`saver` and `finished` for `rung.run`: the rung's checkpoints on its way, and at its end if it got there."""
@@ -154,6 +170,8 @@ class Workdir:
             },
             metrics={name: last["validation"][name] for name in ("accuracy", "loss")},
         )
+        if trained.finding:
+            self._write(f"lr_find_{name}.json", {"rung": rung, "seeds": {str(seed): trained.finding.to_dict()}})
         history = trained.history
         rungs = [told for told in self._results["rungs"] if (told["name"], told["seed"]) != (rung, seed)]
         rungs.append(
@@ -170,6 +188,7 @@ class Workdir:
                 "compile_seconds": history.compile_seconds,
                 "images_per_second": history.images_per_second,
                 "step_flops": history.step_flops,
+                "temporary_bytes": history.temporary_bytes,
             }
         )
         self._results["rungs"] = rungs
@@ -199,7 +218,7 @@ class Workdir:
 
     def _clear(self) -> None:
         # Checkpoints too: the steps in a folder of them must grow, and a new run starts at the first.
-        for folder in ("checkpoints", "predictions", "progress"):
+        for folder in ("checkpoints", "predictions", "progress", "tensorboard"):
             shutil.rmtree(self.path / folder, ignore_errors=True)
         for old in [path for pattern in _OF_A_RUN for path in self.path.glob(pattern)]:
             old.unlink()
