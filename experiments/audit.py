@@ -16,7 +16,7 @@ from tljax.models.build import Network
 from tljax.report.audit import audit_table
 from tljax.train import devices
 from tljax.train.audit import audit
-from tljax.train.outlook import planned
+from tljax.train.dry import planned
 
 
 def main() -> None:

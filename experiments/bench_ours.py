@@ -20,10 +20,11 @@ from tljax.data import ImageSet, ImageSets, photos
 from tljax.data.draws import example_keys
 from tljax.data.preprocess import UNIT
 from tljax.models import build, ops, vgg
-from tljax.train import devices, inputs, loop, segments
+from tljax.train import devices, inputs, loop, program, segments, sweep, sweep_start
 from tljax.train.evaluate import make_evaluate
 from tljax.train.feed import Examples
 from tljax.train.inputs import Inputs
+from tljax.train.rung import Ready
 
 _STAGES = config.PRESETS["deck-keras3"]
 _LAST_CACHED = "block4_pool"
@@ -54,7 +55,7 @@ def _ready(stage: Stage, settings: Settings, *, batch: int, count: int = 0, cach
         examples = Examples(np.asarray(activations.astype(jnp.float32)), read.train.labels)
         read = replace(read, train=examples, validation=examples, plain=lambda x: x, start=vgg.following(_LAST_CACHED))
     over = devices.mesh(jax.devices()[:1])
-    state, train_step, apply = loop.start(stage, module=module, variables=variables, inputs=read, over=over)
+    state, train_step, apply = program.start(stage, module=module, variables=variables, inputs=read, over=over)
     return _Ready(stage, state, train_step, apply, read, over)
 
 
@@ -145,12 +146,12 @@ def _epoch(settings: Settings) -> Contender:
     """As the loop runs it: draws, copies, compiled segments of steps, and the metrics fetched."""
     batch, steps = settings.batch, settings.epoch_steps
     ready = _ready(_STAGES["scratch"], settings, batch=batch, count=steps * batch)
-    program = segments.make_program(ready.train_step, ready.inputs, ready.over)
+    jitted = segments.make_program(ready.train_step, ready.inputs, ready.over)
 
     def call() -> None:
         length = segments.segment_steps(steps)
         for part in segments.segments(ready.stage, ready.inputs.train, steps, length, seed=0, over=ready.over):
-            ready.state, metrics = program(ready.state, *part.arguments)
+            ready.state, metrics = jitted(ready.state, *part.arguments)
             jax.tree.map(np.asarray, metrics)
 
     return Contender(call, {"images": steps * batch})
@@ -161,6 +162,50 @@ def _evaluation(settings: Settings) -> Contender:
     options = {"prepare": ready.inputs.plain, "examples": ready.inputs.validation, "over": ready.over}
     evaluate = make_evaluate(apply=ready.apply, batch_size=settings.batch, **options)
     return Contender(lambda: evaluate(ready.state), {"images": settings.evaluated})
+
+
+def _seeds(settings: Settings) -> tuple[Stage, dict[int, Ready]]:
+    """Rung 2 on random features, with everything that each seed needs before its first step."""
+    stage = replace(_STAGES["features"], epochs=settings.seeds_epochs)
+    network = replace(config.NETWORKS["features"], width=settings.width)
+    module = build.classifier(network, classes=2)
+    rng = np.random.default_rng(0)
+    variables = jax.device_get(build.init(module, key=jax.random.key(0), size=settings.size))
+    shape = jax.eval_shape(
+        lambda x: module.base.apply({"params": variables["params"]["base"]}, x)[0],
+        jax.ShapeDtypeStruct((1, settings.size, settings.size, 3), jnp.float32),
+    ).shape
+
+    def examples(count: int) -> Examples:
+        return Examples(rng.random((count, *shape[1:]), np.float32), rng.integers(0, 2, count, np.int32))
+
+    train, held = examples(settings.photographs_seen), examples(settings.evaluated)
+    read = Inputs(train, held, lambda x, keys, strength: x, lambda x: x, start=vgg.following(vgg.LAYERS[-1]))
+    start = sweep_start.starts(module, variables, seeds=range(settings.seeds), size=settings.size)
+    return stage, {seed: Ready(module, start(seed), read, network, UNIT) for seed in range(settings.seeds)}
+
+
+def _seeds_together(settings: Settings) -> Contender:
+    stage, readies = _seeds(settings)
+    return Contender(lambda: sweep.train_seeds(stage, readies), {"images": _drawn(stage, settings)})
+
+
+def _seeds_in_turn(settings: Settings) -> Contender:
+    """One program for all, as the ladder runs them."""
+    stage, readies = _seeds(settings)
+
+    def call() -> None:
+        compiled = program.ahead({"": (stage, readies[0])})[""]
+        for seed, ready in readies.items():
+            given = {"module": ready.module, "variables": ready.variables, "inputs": ready.inputs}
+            loop.train_stage(stage, **given, seed=seed, program=compiled, progress=False)
+
+    return Contender(call, {"images": _drawn(stage, settings)})
+
+
+def _drawn(stage: Stage, settings: Settings) -> int:
+    steps = stage.epochs * stage.steps_per_epoch(settings.photographs_seen)
+    return settings.seeds * steps * stage.batch_size
 
 
 def _decode(settings: Settings) -> Contender:
@@ -185,5 +230,7 @@ MAKERS: dict[str, Callable[[Settings], Contender]] = {
     "augmentation": _augmentation,
     "epoch": _epoch,
     "evaluation": _evaluation,
+    "seeds together": _seeds_together,
+    "seeds in turn": _seeds_in_turn,
     "decode": _decode,
 }

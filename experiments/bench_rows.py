@@ -25,6 +25,9 @@ class Settings:
     photographs: int = 64  # to decode
     evaluated: int = 256
     epoch_steps: int = 8  # of the lecture's 100: a step costs what it costs
+    seeds: int = 32  # of rung 2, in one program and one after another
+    seeds_epochs: int = 4  # of the lecture's 30
+    photographs_seen: int = 900  # whose features they train on
     seconds: float = 0.5  # a round lasts at least so long
 
 
@@ -111,6 +114,12 @@ ROWS = (
             Against("torch", "evaluation"),
             Against("keras", "evaluation"),
         ),
+    ),
+    Row(
+        "seeds",
+        "rung 2 with so many seeds in one program, compiling included",
+        "seeds together",
+        (Against("ours", "seeds in turn"),),
     ),
     Row("decode", "JPEG of 500 x 375 to a square", "decode", (Against("keras", "decode"),)),
     Row(

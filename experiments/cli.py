@@ -14,22 +14,28 @@ from tljax import config, data
 from tljax.data import ImageSets
 from tljax.data.cache import default_folder
 from tljax.errors import InputError
+from tljax.report.tracking import TRACKERS
 from tljax.train import processes, signals
-from tljax.train.workdir import command
+from tljax.train.workdir import Listener, command
 
+DETERMINISTIC = "--xla_gpu_deterministic_ops=true"  # read when the first device is asked for
 _resumes = False  # whether the command has --resume
 
 
 class _Parser(argparse.ArgumentParser):
     def parse_args(self, *args: Any, **options: Any) -> Any:
-        """Also joins the other processes, where there are any: that comes before all else."""
+        """Also asks XLA for the same bits each time, and joins the other processes: both come before all else."""
         parsed = super().parse_args(*args, **options)
+        if getattr(parsed, "deterministic", False):
+            os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {DETERMINISTIC}".strip()
         if "coordinator" in parsed:
             given = (parsed.coordinator, parsed.processes, parsed.process)
             said = processes.start(coordinator=given[0], processes=given[1], process=given[2])
             if said:
                 print(said, file=sys.stderr, flush=True)
                 parsed.quiet = parsed.quiet or not processes.first()
+        if getattr(parsed, "deterministic", False) and processes.first():
+            print(_deterministic_costs(jax.default_backend()), file=sys.stderr, flush=True)
         return parsed
 
     def error(self, message: str) -> NoReturn:
@@ -81,12 +87,28 @@ def parser(
         metavar="FRACTION",
         help="times the epochs of the preset (1.0)",
     )
+    add(
+        "--skip-nonfinite",
+        action="store_true",
+        help="pass over steps whose loss or gradient is NaN or infinite, and count them (the first one ends the run)",
+    )
     add("--dtype", choices=("float32", "bfloat16"), default="float32", help="what is computed in (float32)")
+    add("--deterministic", action="store_true", help="on a GPU, the same bits each time, at the cost of speed")
     add("--coordinator", metavar="ADDR", help="host:port of process 0, where several train together")
     add("--processes", type=positive, metavar="N", help="how many there are (with --coordinator)")
     add("--process", type=int, metavar="I", help="which this is, from 0 (with --coordinator)")
     add("--quiet", action="store_true", help="no progress bars")
     return new
+
+
+def log_option(new: argparse.ArgumentParser) -> None:
+    """Where each epoch's record goes besides the run's own files."""
+    new.add_argument("--log", choices=sorted(TRACKERS), help="also log each epoch there (the run's files alone)")
+
+
+def tracked(args: argparse.Namespace, *, workdir: Path) -> list[Listener]:
+    """What `--log` names, in the first process; nothing without it."""
+    return [TRACKERS[args.log](workdir)] if args.log and processes.first() else []
 
 
 def bare_parser(doc: str | None, *, experiment: str) -> argparse.ArgumentParser:
@@ -127,10 +149,24 @@ def run(main: Callable[[], None]) -> None:
         print(f"stopped by {stop}{how}", file=sys.stderr)
         raise SystemExit(128 + stop.number) from None
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
+        print(f"error: {_one_line(str(error))}", file=sys.stderr, flush=True)
         if jax.distributed.is_initialized():
             os._exit(2)  # an ordinary exit would wait for processes that wait for this one
         raise SystemExit(2) from None
+
+
+def _deterministic_costs(platform: str) -> str:
+    if platform == "gpu":
+        return (
+            "--deterministic: XLA leaves out operations whose sums have no fixed order, and takes the first algorithm "
+            "for a convolution in place of the fastest it measures: slower steps, no tuning before the first one"
+        )
+    return f"--deterministic changes nothing on {platform.upper()}: the same command gives the same bits there anyway"
+
+
+def _one_line(text: str) -> str:
+    """A file's name may hold newlines, and marks that turn the direction of what follows: written out."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
 def positive(text: str) -> int:

@@ -16,7 +16,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from experiments import cli, runner
+from experiments import cli, climbing, runner
 from tljax import report
 from tljax.config import Stage
 from tljax.data import ImageSets, corrupt
@@ -44,7 +44,7 @@ def main() -> None:
     workdirs = {name: Workdir(folder / name, **again) for name in targets}
     at_home = argparse.Namespace(**{**vars(args), "workdir": folder / "source"})
     first = {SOURCE_ONLY: stages[SOURCE_ONLY]}
-    home, source, weights = runner.begin(at_home, first, experiment="domain")
+    home, source, weights, first = runner.begin(at_home, first, experiment="domain")
     for name, target in targets.items():
         adapt.check(source, target)
         base = digest(weights.params) if weights else None
@@ -53,7 +53,8 @@ def main() -> None:
             print(runner.about(target), flush=True)
     for seed in range(args.seed, args.seed + args.seeds):
         given: dict[str, Any] = {"weights": weights, "seed": seed}
-        start = runner.climb(first, source, workdir=home, **given, **_how(args))[SOURCE_ONLY]
+        climbed = climbing.climb(first, source, workdir=home, seeds=[seed], weights=weights, **_how(args))
+        start = climbed[seed][SOURCE_ONLY]
         for name, target in targets.items():
             reach(args, stages, source, target, start, home=home, workdir=workdirs[name], **given)
     if processes.first():

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import jax.numpy as jnp
 
-from experiments import cli, runner
-from tljax import config
+from experiments import cli, climbing, runner
+from tljax import config, report
 from tljax.data import ImageSets
 from tljax.errors import InputError
 from tljax.models.build import Network
 from tljax.optim.schedules import Sweep
 from tljax.report import style
 from tljax.report.lr_curve import across, mean_rate, write_lr_curve
-from tljax.train import lr_finder
+from tljax.train import lr_finder, processes
 from tljax.train import rung as rung_lib
 from tljax.train.workdir import Workdir, environment
 from tljax.weights import Weights
@@ -36,12 +36,16 @@ def main() -> None:
         )
     names = [*_rungs_below(args.rung), args.rung]
     stages = {name: (runner.network_of(name, args.size), runner.stage_of(name, args)) for name in names}
-    workdir, sets, weights = runner.begin(args, stages, experiment="lr_find")
+    workdir, sets, weights, stages = runner.begin(args, stages, experiment="lr_find")
     findings = {
         seed: find(args, stages, sets, weights, seed=seed, sweep=sweep, workdir=workdir)
         for seed in range(args.seed, args.seed + args.seeds)
     }
-    _write(args, sets, findings, workdir.path)
+    for listener in workdir.listeners:
+        listener.close()
+    if processes.first():
+        _write(args, sets, findings, workdir.path)
+        print(report.write_report(workdir.path)[-1])
 
 
 def find(
@@ -57,7 +61,8 @@ def find(
     """Train all but the last of these rungs, and test the rates of the last."""
     *below, (name, (network, stage)) = stages.items()
     options = {"weights": weights, "seed": seed, "dtype": jnp.dtype(args.dtype), "progress": not args.quiet}
-    done = runner.climb(dict(below), sets, workdir=workdir, **options)
+    shared = {key: value for key, value in options.items() if key != "seed"}
+    done = climbing.climb(dict(below), sets, workdir=workdir, seeds=[seed], **shared)[seed]
     before = done.get(config.STARTS_FROM.get(name, ""))
     ready = rung_lib.prepare(stage, network, sets, store=workdir.features, before=before, **options)
     given = {"module": ready.module, "variables": ready.variables, "inputs": ready.inputs, "seed": seed}
@@ -72,17 +77,12 @@ def _rungs_below(rung: str) -> list[str]:
 def _write(args: argparse.Namespace, sets: ImageSets, findings: dict[int, lr_finder.Finding], workdir: Path) -> None:
     suggested = {name: mean_rate(rates) for name, rates in across(findings).items()}
     document = {
+        "rung": args.rung,
         "arguments": {name: str(value) if isinstance(value, Path) else value for name, value in vars(args).items()},
         "data": {"source": sets.name, "digest": sets.digest},
         "environment": environment(),
         "suggestions": suggested,
-        "seeds": {
-            seed: {
-                "suggestions": finding.suggestions,
-                **{name: getattr(finding, name).tolist() for name in ("rates", "losses", "smoothed")},
-            }
-            for seed, finding in findings.items()
-        },
+        "seeds": {seed: finding.to_dict() for seed, finding in findings.items()},
     }
     style.write_atomically(workdir / "lr_find.json", (json.dumps(document, indent=1) + "\n").encode())
     picture = write_lr_curve(args.rung, findings, workdir=workdir, linear=args.linear)

@@ -49,7 +49,7 @@ def main() -> None:
     for seed in range(args.seed, args.seed + args.seeds):
         for way in stages:
             _one(way, args, stages[way], target, source, weights=weights, seed=seed, workdir=workdir)
-    runner.finish(workdir)
+    runner.finish(workdir, target)
 
 
 def stages_of(args: argparse.Namespace, *, from_weights: bool) -> dict[str, tuple[Network, Stage]]:

@@ -14,6 +14,7 @@ a VGG16 like any other, for `--weights` of the other experiments.
 
 import argparse
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from tljax.models import build, vgg
 from tljax.train import inputs, loop, processes
 from tljax.train.saver import Saver
 from tljax.train.step import State
-from tljax.train.workdir import environment, scaled
+from tljax.train.workdir import Listener, environment, scaled
 from tljax.weights import Weights, write
 
 
@@ -43,6 +44,7 @@ def pretrain(
     out: Path,
     saves: Path,
     dtype: Any,
+    listeners: Sequence[Listener] = (),
     progress: bool,
 ) -> Weights:
     """Train a VGG16 of this width from nothing and write it; the file is replaced after every epoch.
@@ -68,6 +70,8 @@ def pretrain(
         saved[:] = [Weights(jax.device_get(base), architecture, TORCH, sets.classes, provenance)]
         if not processes.first():
             return
+        for tell in listeners:
+            tell(record)
         out.parent.mkdir(parents=True, exist_ok=True)
         write(out, saved[0])
 
@@ -92,6 +96,7 @@ def main() -> None:
     parser.add_argument("--lr", type=cli.fraction, help=f"peak learning rate ({config.PRETRAIN_RATE})")
     parser.add_argument("--seed", type=int, default=0, help="of initialisation, order and augmentation (0)")
     parser.add_argument("--out", type=Path, help="the weights file (WORKDIR/base.safetensors)")
+    cli.log_option(parser)
     args = parser.parse_args()
     progress = not args.quiet
     out = args.out or (args.workdir or Path("runs/pretrain")) / "base.safetensors"
@@ -103,6 +108,7 @@ def main() -> None:
         shutil.rmtree(saves)
     if out.exists() and not args.overwrite and not (resume and saves.exists()):
         raise InputError(f"{out} exists; name another --out, or pass --overwrite")
+    listeners = cli.tracked(args, workdir=out.parent)
     sets = cli.load(args, args.data, size=args.size)
     weights = pretrain(
         sets,
@@ -112,8 +118,11 @@ def main() -> None:
         out=out,
         saves=saves,
         dtype=jnp.dtype(args.dtype),
+        listeners=listeners,
         progress=progress,
     )
+    for listener in listeners:
+        listener.close()
     if not processes.first():
         return
     record = weights.provenance["record"]
@@ -121,7 +130,7 @@ def main() -> None:
 
 
 def _stage(args: argparse.Namespace) -> config.Stage:
-    stage = scaled(config.PRETRAIN, budget=args.budget)
+    stage = replace(scaled(config.PRETRAIN, budget=args.budget), skip_nonfinite=args.skip_nonfinite)
     if args.batch:
         stage = replace(stage, batch_size=args.batch)
     return replace(stage, lr=config.WarmupCosine(args.lr)) if args.lr else stage

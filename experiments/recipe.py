@@ -6,23 +6,18 @@ Plans: full (head, block 5, everything at differential rates, each under 1-cycle
 rates), gradual (one block more in each stage).
 """
 
+import argparse
 from dataclasses import replace
+from itertools import pairwise
 
-import jax.numpy as jnp
-import numpy as np
-
-from experiments import cli, runner
+from experiments import cli, climbing, runner
 from tljax import recipe
 from tljax.config import HEAD_ONLY, Plan, Stage
 from tljax.data.augment import Augment
 from tljax.models.build import Network
-from tljax.report.plan import plan_table
+from tljax.report.planned import read_planned
 from tljax.report.schedules import write_schedules
-from tljax.train import plan as plan_lib
-from tljax.train import rung
-from tljax.train.outlook import outlook
-from tljax.train.segments import hyperparameters
-from tljax.train.workdir import scaled
+from tljax.train import processes
 
 GRADUAL = Stage(
     "", HEAD_ONLY, 1e-3, epochs=3, optimizer=recipe.ADAM, images_per_epoch=1600, augment=Augment(), views=16
@@ -39,46 +34,24 @@ def main() -> None:
     parser = runner.parser(__doc__, experiment="recipe")
     parser.add_argument("--plan", choices=sorted(PLANS), default="full", help="which one (full)")
     args = parser.parse_args()
-    plan = _plan(PLANS[args.plan], budget=args.budget, views=args.views)
+    plan = _plan(PLANS[args.plan], args)
     stages = {stage.name: (Network(), stage) for stage in plan.stages}
-    workdir, sets, weights = runner.begin(args, stages, experiment="recipe")
-    network = replace(Network(), width=rung.width_of(weights)) if weights else Network()
-    print(plan_table(outlook(plan, network, sets)), flush=True)
-    print(write_schedules(_curves(plan, len(sets.train.labels)), workdir=workdir.path), flush=True)
-    for seed in range(args.seed, args.seed + args.seeds):
-        plan_lib.train_plan(
-            plan,
-            network,
-            sets,
-            seed=seed,
-            store=workdir.features,
-            weights=weights,
-            dtype=jnp.dtype(args.dtype),
-            on_epoch=lambda record, state: workdir.log(record),
-            kept=lambda stage, seed=seed: workdir.kept(stage.name, seed=seed),
-            on_stage=lambda stage, done, seed=seed: workdir.finish(stage.name, done, seed=seed, stage=stage, sets=sets),
-            progress=not args.quiet,
-        )
-    runner.finish(workdir)
+    workdir, sets, weights, stages = runner.begin(args, stages, experiment="recipe")
+    options = runner.climbing_options(args, weights)
+    programs = climbing.compile_ahead(stages, sets, **options)
+    if processes.first():
+        print(write_schedules(read_planned(workdir.path), workdir=workdir.path), flush=True)
+    names = list(stages)
+    options |= {"starts_from": dict(pairwise(reversed(names))), "carry": True, "progress": not args.quiet}
+    climbing.climb(stages, sets, workdir=workdir, programs=programs, **options)
+    runner.finish(workdir, sets)
 
 
-def _plan(plan: Plan, *, budget: float, views: int | None) -> Plan:
-    stages = [scaled(stage, budget=budget) for stage in plan.stages]
-    if views is not None:
-        stages = [replace(stage, views=views or None) if stage.views else stage for stage in stages]
+def _plan(plan: Plan, args: argparse.Namespace) -> Plan:
+    stages = [runner.as_told(stage, args) for stage in plan.stages]
+    if args.views is not None:
+        stages = [replace(stage, views=args.views or None) if stage.views else stage for stage in stages]
     return replace(plan, stages=tuple(stages))
-
-
-def _curves(plan: Plan, images: int) -> list[tuple[str, dict[str, np.ndarray]]]:
-    """Each stage's hyperparameters at each step; those that stay at nothing are left out."""
-    shown = []
-    for stage in plan.stages:
-        steps = stage.epochs * stage.steps_per_epoch(images)
-        curves = {
-            name: np.array([f(i) for i in range(steps)]) for name, f in hyperparameters(stage, steps=steps).items()
-        }
-        shown.append((stage.name, {name: values for name, values in curves.items() if values.any()}))
-    return shown
 
 
 if __name__ == "__main__":

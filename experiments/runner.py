@@ -7,14 +7,17 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from experiments import cli
+from experiments import cli, photographs
+from experiments.climbing import climb, compile_ahead
 from experiments.pretrain import pretrain
 from tljax import config, report
 from tljax.config import Stage
 from tljax.data import ImageSets
 from tljax.errors import InputError
 from tljax.models.build import Network
-from tljax.train import processes
+from tljax.recipe import scaled_batch
+from tljax.report import planned
+from tljax.train import processes, views
 from tljax.train import rung as rung_lib
 from tljax.train.workdir import Workdir, scaled
 from tljax.weights import Weights, digest, load, read
@@ -23,28 +26,29 @@ from tljax.weights import Weights, digest, load, read
 def main(doc: str | None, *, experiment: str, rungs: tuple[str, ...]) -> None:
     """The command of an experiment: parse, load, train, report."""
     args = parser(doc, experiment=experiment).parse_args()
-    progress = not args.quiet
     stages = {name: (network_of(name, args.size), stage_of(name, args)) for name in rungs}
-    workdir, sets, weights = begin(args, stages, experiment=experiment)
-    for seed in range(args.seed, args.seed + args.seeds):
-        climb(
-            stages,
-            sets,
-            weights=weights,
-            seed=seed,
-            workdir=workdir,
-            dtype=jnp.dtype(args.dtype),
-            progress=progress,
-        )
-    finish(workdir)
+    workdir, sets, weights, stages = begin(args, stages, experiment=experiment)
+    options = climbing_options(args, weights)
+    programs = compile_ahead(stages, sets, **options)
+    climb(stages, sets, workdir=workdir, programs=programs, progress=not args.quiet, **options)
+    finish(workdir, sets)
+
+
+def climbing_options(args: argparse.Namespace, weights: Weights | None) -> dict[str, Any]:
+    """What `climbing.compile_ahead` and `climbing.climb` both take of the options."""
+    return {"weights": weights, "dtype": jnp.dtype(args.dtype), "seeds": range(args.seed, args.seed + args.seeds)}
 
 
 def begin(
     args: argparse.Namespace, stages: dict[str, tuple[Network, Stage]], *, experiment: str
-) -> tuple[Workdir, ImageSets, Weights | None]:
-    """All that can be refused is checked first; then the workdir is begun, and a base for critters pretrained."""
+) -> tuple[Workdir, ImageSets, Weights | None, dict[str, tuple[Network, Stage]]]:
+    """All that can be refused is checked first; then the workdir is begun, and a base for critters pretrained.
+
+    The networks come back with the width of the base, and the stages with a number of views.
+    """
     weights = load(args.weights, progress=not args.quiet) if args.weights else None
     workdir = Workdir(args.workdir or Path("runs") / experiment, overwrite=args.overwrite, **resuming(args))
+    workdir.listeners += cli.tracked(args, workdir=workdir.path)
     sets = cli.load(args, args.data, size=args.size)
     baseless = weights is None and any(network.base == "vgg16" for network, _ in stages.values())
     if baseless and args.data != "critters":
@@ -53,9 +57,24 @@ def begin(
         )
     if processes.first():
         print(about(sets), flush=True)
+    width = rung_lib.width_of(weights) if weights else config.CRITTERS_WIDTH
+    stages = {name: _settled(*pair, sets, width=width, dtype=jnp.dtype(args.dtype)) for name, pair in stages.items()}
     base = digest(weights.params) if weights else None
     workdir.begin(arguments=vars(args), stages=stages, sets=sets, base=base)
-    return workdir, sets, _pretrained(args, workdir) if baseless else weights
+    if processes.first():
+        planned.write_planned(
+            (stage for _, stage in stages.values()), images=len(sets.train.labels), workdir=workdir.path
+        )
+    return workdir, sets, _pretrained(args, workdir) if baseless else weights, stages
+
+
+def _settled(network: Network, stage: Stage, sets: ImageSets, *, width: float, dtype: Any) -> tuple[Network, Stage]:
+    if network.base == "vgg16":
+        network = replace(network, width=width)
+    stage, said = views.settled(stage, network, sets, dtype=dtype)
+    if said and processes.first():
+        print(said, flush=True)
+    return network, stage
 
 
 def resuming(args: argparse.Namespace) -> dict[str, bool]:
@@ -63,47 +82,17 @@ def resuming(args: argparse.Namespace) -> dict[str, bool]:
     return {"resume": args.resume or args.resume_anyway, "anyway": args.resume_anyway}
 
 
-def finish(workdir: Workdir) -> None:
-    """Write the report; print the table and where the page is."""
+def finish(workdir: Workdir, sets: ImageSets) -> None:
+    """Keep the photographs that the report shows and write it; print the table and where the page is."""
     if not processes.first():
         return
+    for listener in workdir.listeners:
+        listener.close()
+    photographs.keep(workdir.path, sets)
     written = report.write_report(workdir.path)
     results = report.read_results(workdir.path / "results.json")
     print("\n" + report.text_table(results, differences=report.differences(workdir.path)))
     print(f"\n{written[-1]}")
-
-
-def climb(
-    stages: dict[str, tuple[Network, Stage]],
-    sets: ImageSets,
-    *,
-    weights: Weights | None,
-    seed: int,
-    workdir: Workdir,
-    dtype: Any = jnp.float32,
-    progress: bool = True,
-) -> dict[str, rung_lib.Trained]:
-    """Train the rungs in order with one seed, each from the rung it builds on where it builds on one.
-
-    They are reported under the names of their stages.
-    """
-    done: dict[str, rung_lib.Trained] = {}
-    for name, (network, stage) in stages.items():
-        done[name] = rung_lib.run(
-            stage,
-            network,
-            sets,
-            seed=seed,
-            store=workdir.features,
-            weights=weights,
-            before=done.get(config.STARTS_FROM.get(name, "")),
-            dtype=dtype,
-            on_epoch=lambda record, state: workdir.log(record),
-            **workdir.kept(stage.name, seed=seed),
-            progress=progress,
-        )
-        workdir.finish(stage.name, done[name], seed=seed, stage=stage, sets=sets)
-    return done
 
 
 def parser(doc: str | None, *, experiment: str) -> argparse.ArgumentParser:
@@ -119,8 +108,14 @@ def parser(doc: str | None, *, experiment: str) -> argparse.ArgumentParser:
     add("--seeds", type=cli.positive, default=1, metavar="N", help="how many seeds to run (1)")
     add("--seed", type=int, default=0, help="the first of them (0)")
     add("--preset", choices=sorted(config.PRESETS), default="tuned", help="rates and lengths (tuned)")
+    cli.log_option(new)
     views = "augmented views of each photograph through the frozen prefix, 0 for fresh ones at each step (the preset's)"
     add("--views", type=int, metavar="K", help=views)
+    kept = "what those views are kept in; bfloat16 makes room for twice as many (as --dtype)"
+    add("--features-dtype", choices=("float32", "bfloat16"), help=kept)
+    add("--batch", type=cli.positive, metavar="N", help="batch size, of all devices together (the preset's)")
+    scaled = "with --batch: rates times as much as the batch is larger, after a warm-up (the linear rule)"
+    add("--scale-lr", action="store_true", help=scaled)
     return new
 
 
@@ -132,10 +127,22 @@ def network_of(name: str, size: int) -> Network:
 
 def stage_of(name: str, args: argparse.Namespace) -> Stage:
     """The stage of a rung, as the options have it."""
-    stage = scaled(config.PRESETS[args.preset][name], budget=args.budget)
+    stage = as_told(config.PRESETS[args.preset][name], args)
     if args.views is None or name not in ("frozen", "finetune"):
         return stage
     return replace(stage, views=args.views or None)
+
+
+def as_told(stage: Stage, args: argparse.Namespace) -> Stage:
+    """A stage with the length, batch, rates and dtype of features that the options name."""
+    if args.scale_lr and not args.batch:
+        raise InputError("--scale-lr: expected --batch with it, which it scales the rates by")
+    stage = replace(scaled(stage, budget=args.budget), skip_nonfinite=args.skip_nonfinite)
+    if args.features_dtype and stage.views:
+        stage = replace(stage, features_dtype=args.features_dtype)
+    if not args.batch:
+        return stage
+    return scaled_batch(stage, args.batch) if args.scale_lr else replace(stage, batch_size=args.batch)
 
 
 def _pretrained(args: argparse.Namespace, workdir: Workdir) -> Weights:
@@ -143,9 +150,9 @@ def _pretrained(args: argparse.Namespace, workdir: Workdir) -> Weights:
     if workdir.resumed and out.exists() and not progress.exists():
         return read(out)
     source = cli.load(args, "critters:source", size=min(args.size, config.PRETRAIN_SIZE))
-    stage = scaled(config.PRETRAIN, budget=args.budget)
+    stage = replace(scaled(config.PRETRAIN, budget=args.budget), skip_nonfinite=args.skip_nonfinite)
     dtype, width = jnp.dtype(args.dtype), config.CRITTERS_WIDTH
-    options = {"saves": progress, "dtype": dtype, "progress": not args.quiet}
+    options = {"saves": progress, "dtype": dtype, "listeners": workdir.listeners, "progress": not args.quiet}
     if not workdir.resumed:
         out.unlink(missing_ok=True)  # of the run before: half of this one must not pass for a whole
     return pretrain(source, stage, width=width, seed=0, out=out, **options)

@@ -9,13 +9,12 @@ the same figures as with fresh augmentation (67.7 and 68.3 %, means of 3 seeds);
 import argparse
 from dataclasses import replace
 
-import jax.numpy as jnp
-
-from experiments import cli, runner
+from experiments import cli, climbing, runner
 from tljax.config import Stage
 from tljax.models.build import Network
+from tljax.report.series import write_series
 from tljax.report.table import read_results
-from tljax.report.views import write_views
+from tljax.train import processes
 
 COUNTS = (1, 2, 4, 8, 16, 32, 64, None)  # None: augmented afresh at every step
 RUNGS = ("frozen", "finetune")
@@ -27,22 +26,17 @@ def main() -> None:
     args.views = None  # the preset's are replaced below
     variants = {count: _stages(count, args) for count in COUNTS}
     named = {pair[1].name: pair for stages in variants.values() for pair in stages.values()}
-    workdir, sets, weights = runner.begin(args, named, experiment="views")
-    for seed in range(args.seed, args.seed + args.seeds):
-        for stages in variants.values():
-            runner.climb(
-                stages,
-                sets,
-                weights=weights,
-                seed=seed,
-                workdir=workdir,
-                dtype=jnp.dtype(args.dtype),
-                progress=not args.quiet,
-            )
-    runner.finish(workdir)
+    workdir, sets, weights, _ = runner.begin(args, named, experiment="views")
+    options = runner.climbing_options(args, weights)
+    for stages in variants.values():
+        climbing.climb(stages, sets, workdir=workdir, progress=not args.quiet, **options)
+    runner.finish(workdir, sets)
+    if not processes.first():
+        return
     results = read_results(workdir.path / "results.json")
-    lines = {rung: {count: _name(rung, count) for count in COUNTS} for rung in RUNGS}
-    print(write_views(results, lines, workdir=workdir.path))
+    lines = {rung: {str(count or "fresh"): _name(rung, count) for count in COUNTS} for rung in RUNGS}
+    told = {"title": "Views of a cached prefix", "setting": "augmented views of each photograph"}
+    print(write_series(results, lines, **told, path=workdir.path / "views.png"))
 
 
 def _stages(count: int | None, args: argparse.Namespace) -> dict[str, tuple[Network, Stage]]:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from tljax import recipe
@@ -7,6 +9,7 @@ from tljax.models import vgg
 from tljax.optim import rules
 from tljax.optim.schedules import OneCycle, OneCycleMomentum
 from tljax.optim.transform import Optimizer
+from tljax.train.segments import hyperparameters
 
 STAGE = Stage("s", TRAIN_ALL, lr=1e-3, epochs=2)
 PATHS = [f"base/{layer}/{leaf}" for layer in vgg.CONVS for leaf in ("kernel", "bias")] + ["head/fc1/kernel"]
@@ -70,3 +73,17 @@ def test_a_plan_has_stages_of_different_names():
         Plan("p", (STAGE, STAGE))
     with pytest.raises(InputError, match="plan 'p': expected one stage or more"):
         Plan("p", ())
+
+
+def test_a_larger_batch_takes_a_larger_rate_and_as_many_images():
+    """The linear rule: 32 to 128 is four times the rate after the warm-up, a quarter of the steps."""
+    stage = Stage("s", HEAD_ONLY, lr=0.1, epochs=10, images_per_epoch=1280)
+    large = recipe.scaled_batch(stage, 128)
+    assert (stage.steps_per_epoch(900), large.steps_per_epoch(900)) == (40, 10)
+    rate = hyperparameters(large, steps=100)["lr"]
+    assert [rate(0), rate(4), rate(99)] == [pytest.approx(value) for value in (0.16, 0.4, 0.4)]
+    small = hyperparameters(recipe.scaled_batch(stage, 8), steps=100)["lr"]
+    assert [small(0), small(99)] == [pytest.approx(0.025)] * 2
+    assert recipe.scaled_batch(stage, 32) == stage
+    with pytest.raises(InputError, match='lr="find" finds the rate at any batch size'):
+        recipe.scaled_batch(replace(stage, lr="find"), 64)

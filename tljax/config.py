@@ -27,12 +27,14 @@ class Stage:
     An epoch is `images_per_epoch` draws from the shuffled training set, as often around as that takes; None is once
     around. `views` None augments afresh at every draw; a number K runs the frozen prefix on K augmented views of each
     photograph once and trains from those (1 without augmentation: the plain features). View k is what pass k would
-    draw, so with as many views as passes nothing changes but the time, and no more are ever made. `lr="find"` takes
-    what the range test suggests.
+    draw, so with as many views as passes nothing changes but the time, and no more are ever made. "auto" is as many as
+    memory holds, `MOST_VIEWS` at most. Activations are held in `features_dtype`, None for the dtype of the computation.
+    `lr="find"` takes what the range test suggests.
 
     `patience` N ends the stage when the validation loss has not improved for N epochs (`epochs` at most) and goes back
     to the best one, or `step_back` epochs back from the end: parameters, optimizer state and place in the data.
     `ema` is the decay of a moving average of the parameters; evaluation and the result have the average.
+    `skip_nonfinite` passes over steps whose loss or gradient is not finite, and counts them; else one ends the run.
     """
 
     name: str
@@ -43,13 +45,15 @@ class Stage:
     batch_size: int = 32
     images_per_epoch: int | None = None
     augment: Augment | None = None
-    views: int | None = None
+    views: int | Literal["auto"] | None = None
+    features_dtype: Literal["float32", "bfloat16"] | None = None
     dropout: float | Schedule = 0.0
     augment_strength: float | Schedule = 1.0  # times the ranges of `augment`
     objective: Objective = PLAIN
     patience: int | None = None
     step_back: int | None = None
     ema: float | None = None
+    skip_nonfinite: bool = False
 
     def __post_init__(self) -> None:
         def check(right: bool, name: str, expected: str) -> None:
@@ -58,7 +62,9 @@ class Stage:
 
         for name in ("epochs", "batch_size", "images_per_epoch", "views", "patience", "step_back"):
             value = getattr(self, name)
-            check(value is None or value >= 1, name, "1 or more")
+            auto = name == "views" and value == "auto"
+            check(value is None or auto or (not isinstance(value, str) and value >= 1), name, "1 or more")
+        check(self.features_dtype in (None, "float32", "bfloat16"), "features_dtype", "float32 or bfloat16")
         if self.lr != "find" and not isinstance(self.lr, Schedule):
             number = not isinstance(self.lr, str) and 0 < self.lr < float("inf")
             check(number, "lr", 'a positive number, a schedule or "find"')
@@ -74,7 +80,11 @@ class Stage:
         return max(1, round((self.images_per_epoch or train_images) / self.batch_size))
 
     def passes(self, train_images: int) -> int:
-        """How often the stage goes around a training set of this size, begun ones counted."""
+        """How often the stage goes around a training set of this size, begun ones counted.
+
+        >>> Stage("s", TRAIN_ALL, lr=1e-3, epochs=2, images_per_epoch=320).passes(96)
+        7
+        """
         return math.ceil(self.epochs * self.steps_per_epoch(train_images) * self.batch_size / train_images)
 
 
@@ -132,14 +142,15 @@ def _tuned() -> dict[str, Stage]:
     return {
         "scratch": replace(deck["scratch"], lr=WarmupCosine(5e-4), epochs=10, **lengths),
         "features": replace(deck["features"], lr=WarmupCosine(1e-3), epochs=30),
-        "frozen": replace(deck["frozen"], lr=WarmupCosine(1e-3), epochs=8, views=64, **lengths),
-        "finetune": replace(deck["finetune"], lr=WarmupCosine(2e-3), epochs=4, views=64, **lengths),
+        "frozen": replace(deck["frozen"], lr=WarmupCosine(1e-3), epochs=8, views="auto", **lengths),
+        "finetune": replace(deck["finetune"], lr=WarmupCosine(2e-3), epochs=4, views="auto", **lengths),
         "differential": replace(deck["differential"], lr=WarmupCosine(1e-3), epochs=5, **lengths),
     }
 
 
 PRESETS = {"deck-keras2": _deck(KERAS2_RMSPROP), "deck-keras3": _deck(KERAS3_RMSPROP), "tuned": _tuned()}
 
+MOST_VIEWS = 64  # of views="auto"; from 16 on accuracy was that of fresh augmentation (experiments/views.py)
 CHECKPOINT_SECONDS = 30.0  # between two checkpoints of a running stage, at least; its end is always saved
 
 SIZE = 48  # side of the images of the ladder

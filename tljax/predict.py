@@ -14,9 +14,9 @@ from tljax.data.preprocess import Preprocess
 from tljax.errors import InputError
 from tljax.inside.net import Net
 from tljax.models import build, ops
-from tljax.models.build import Network
 from tljax.report.table import read_results
 from tljax.train import checkpoint
+from tljax.train.described import described, refuse_other
 
 BATCH = 32
 
@@ -59,16 +59,18 @@ def load_net(run: str | Path, *, rung: str | None = None, seed: int | None = Non
         asked = ", ".join(f"{name} {value}" for name, value in (("rung", rung), ("seed", seed)) if value is not None)
         raise InputError(f"{run}: expected a finished {asked or 'rung'}, found none in results.json")
     best = max(rows, key=lambda row: row["validation"]["accuracy"])
-    folder = run / "checkpoints" / f"{best['name']}-seed{best['seed']}"
+    name = f"{best['name']}-seed{best['seed']}"
+    if "\0" in name or Path(name).name != name:
+        raise InputError(f"{run}: expected the name of a rung in results.json, found {name[:80]!r}")
+    folder = run / "checkpoints" / name
     step = checkpoint.best_step(folder)
     if step is None:
         raise InputError(f"{folder}: expected the checkpoint of a finished rung, found none")
     params, meta = checkpoint.restore_params(folder, step)
-    network, preprocess = Network(**meta["network"]), Preprocess.from_dict(meta["preprocess"])
-    if network.norm:
-        raise InputError(f"{folder}: networks with batch normalisation are folded before they are used")
-    module = build.classifier(network, classes=len(meta["classes"]))
-    about = {"classes": tuple(meta["classes"]), "size": meta["size"]}
+    network, about = described(meta, where=folder)
+    preprocess = Preprocess.from_dict(meta["preprocess"])
+    module = build.classifier(network, classes=len(about["classes"]))
+    refuse_other(params, module, size=about["size"], where=folder)
     return Net(module, params, preprocess, rung=best["name"], seed=best["seed"], **about)
 
 

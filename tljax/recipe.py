@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 
 from tljax.config import BLOCKS, HEAD_ONLY, Plan, Stage
 from tljax.data import ImageSets
@@ -12,7 +12,7 @@ from tljax.errors import InputError
 from tljax.models import vgg
 from tljax.models.build import Network
 from tljax.optim.rules import Rules, discriminative
-from tljax.optim.schedules import OneCycle, OneCycleMomentum
+from tljax.optim.schedules import OneCycle, OneCycleMomentum, Scaled
 from tljax.optim.transform import Optimizer
 from tljax.train import lr_finder
 from tljax.train import plan as plan_lib
@@ -32,6 +32,10 @@ def unfreeze(stage: Stage, *, start: str = vgg.LAYERS[0], factor: float = 1.0) -
     """The stage with the layers from `start` on trained, each block at a rate `factor` times smaller than the next.
 
     `start` is a convolution of VGG16: "block5_conv1" is the lecture's. What comes before stays frozen.
+
+    >>> stage = Stage("mine", HEAD_ONLY, lr=1e-3, epochs=5)
+    >>> unfreeze(stage, start="block5_conv1", factor=4.0).rules
+    (('head/.*', 1.0), ('base/block5_.*', 0.25), ('base/.*', None))
     """
     return replace(stage, rules=rules_from(start, factor=factor))
 
@@ -53,6 +57,20 @@ def one_cycle(stage: Stage, peak: float, *, div: float = 25.0, pct_start: float 
     if optimizer.name != "rmsprop":
         optimizer = replace(optimizer, momentum=OneCycleMomentum(pct_start=pct_start))
     return replace(stage, lr=OneCycle(peak, div=div, pct_start=pct_start), optimizer=optimizer)
+
+
+def scaled_batch(stage: Stage, batch_size: int, *, warmup: float = 0.05) -> Stage:
+    """The stage with another batch size, and its rate times as much: the linear rule with a gradual warm-up.
+
+    (Goyal et al. 2017, arXiv 1706.02677: from the rate of the small batch to k times as much over 5 of 90 epochs.) As
+    many images are drawn, in fewer steps. The rule is SGD's; RMSprop and Adam, which divide by the gradients' size,
+    may want less. InputError for a rate that a range test finds: at the new batch size it finds the new rate.
+    """
+    if stage.lr == "find":
+        raise InputError(f'stage {stage.name!r}: lr="find" finds the rate at any batch size: nothing is left to scale')
+    factor = batch_size / stage.batch_size
+    rate = Scaled(stage.lr, factor, warmup=warmup if factor > 1 else 0.0)
+    return replace(stage, batch_size=batch_size, lr=rate if factor != 1 else stage.lr)
 
 
 def fine_tuning(
@@ -85,7 +103,7 @@ def gradual_unfreezing(stage: Stage, *, factor: float = 2.6, down_to: str = vgg.
     return Plan("gradual", tuple(stages))
 
 
-def full_recipe(*, lr: float = 1e-3, factor: float = 3.0, views: int | None = 64) -> Plan:
+def full_recipe(*, lr: float = 1e-3, factor: float = 3.0, views: int | Literal["auto"] | None = "auto") -> Plan:
     """The lecture's recap: head on the frozen base, then block 5, then everything at differential rates.
 
     Each stage under 1-cycle, the last one with averaged parameters.

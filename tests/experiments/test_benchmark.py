@@ -16,7 +16,10 @@ from tljax.errors import InputError
 from tljax.models import ops
 from tljax.report.benchmark import benchmark_table
 
-TINY = "size=48 batch=2 vgg_batch=2 width=0.0625 matrix=64 photographs=2 evaluated=3 epoch_steps=2 seconds=0.001"
+TINY = (
+    "size=48 batch=2 vgg_batch=2 width=0.0625 matrix=64 photographs=2 evaluated=3 epoch_steps=2 seconds=0.001 "
+    "seeds=2 seeds_epochs=1 photographs_seen=4"
+)
 
 
 class Scripted:
@@ -154,7 +157,7 @@ def command(monkeypatch, in_a_hurry, tmp_path):
 
 def test_the_accelerator_s_rows_run_at_any_size(command, capsys):
     """In bfloat16, with a child; PyTorch is not here."""
-    rows = "full step,augmentation,cached block5 step,evaluation,decode"
+    rows = "full step,augmentation,cached block5 step,evaluation,seeds,decode"
     folder = command("gpu", "--json", "--rows", rows, "--torch-python", "/nowhere/python", "--set", *TINY.split())
     printed = json.loads(capsys.readouterr().out)
     assert printed == json.loads((folder / "benchmark.json").read_text())

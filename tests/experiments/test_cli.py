@@ -1,3 +1,4 @@
+import os
 import pathlib
 import runpy
 import subprocess
@@ -6,8 +7,10 @@ import sys
 import jax
 import pytest
 
-from experiments import cli
+from experiments import cli, runner
+from tljax import config
 from tljax.errors import InputError
+from tljax.optim.schedules import Scaled
 
 FOLDER = pathlib.Path(cli.__file__).parent
 COMMANDS = sorted(path.stem for path in FOLDER.glob("*.py") if "__main__" in path.read_text())
@@ -92,6 +95,7 @@ def test_compilations_are_kept_in_the_cache_folder(tmp_path):
         ("--size 0", "argument --size: must be 1 or more, found 0"),
         ("--seeds 0", "argument --seeds: must be 1 or more, found 0"),
         ("--views -1", "stage 'frozen': views must be 1 or more, found -1"),
+        ("--scale-lr", "--scale-lr: expected --batch with it, which it scales the rates by"),
         ("--preset lecture", "argument --preset: invalid choice: 'lecture'"),
         ("--dtype float16", "argument --dtype: invalid choice: 'float16'"),
         ("--wight 1", "unrecognized arguments: --wight 1"),
@@ -132,3 +136,48 @@ def test_pretraining_does_not_replace_a_weights_file_unasked(monkeypatch, capsys
 def test_pretraining_refuses_what_it_would_have_to_ignore(monkeypatch, capsys, words):
     assert command(monkeypatch, "pretrain", *words.split()) == 2
     assert capsys.readouterr().err.startswith(f"error: argument {words.split()[0]}: must be ")
+
+
+def test_options_make_the_stage(monkeypatch):
+    words = "frozen --views 3 --batch 64 --scale-lr --features-dtype bfloat16 --budget 0.5"
+    monkeypatch.setattr(sys, "argv", words.split())
+    args = runner.parser("", experiment="frozen").parse_args()
+    preset = config.PRESETS["tuned"]
+    found = runner.stage_of("frozen", args)
+    assert (found.views, found.batch_size, found.features_dtype, found.epochs) == (3, 64, "bfloat16", 4)
+    assert found.lr == Scaled(preset["frozen"].lr, 2.0, warmup=0.05)
+    whole = runner.stage_of("differential", args)
+    assert (whole.views, whole.batch_size, whole.features_dtype) == (None, 64, None)
+    args.scale_lr, args.views = False, None
+    assert runner.stage_of("frozen", args).lr == preset["frozen"].lr
+    assert runner.stage_of("frozen", args).views == "auto"
+
+
+def test_deterministic_is_asked_of_xla_before_it_starts_and_says_what_it_costs(monkeypatch, capsys):
+    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
+    parser = cli.parser("A command.", experiment="scratch")
+    assert not parser.parse_args([]).deterministic
+    assert cli.DETERMINISTIC not in os.environ["XLA_FLAGS"]
+    assert parser.parse_args(["--deterministic"]).deterministic
+    assert os.environ["XLA_FLAGS"] == f"--xla_force_host_platform_device_count=8 {cli.DETERMINISTIC}"
+    assert capsys.readouterr().err == (
+        "--deterministic changes nothing on CPU: the same command gives the same bits there anyway\n"
+    )
+    assert "slower steps" in cli._deterministic_costs("gpu")
+
+
+def test_xla_knows_the_flag():
+    """XLA ends a process that gives it an unknown one."""
+    words = [sys.executable, "-m", "experiments.scratch", "--deterministic", "--data", "nonsense"]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=FOLDER.parent, timeout=600)
+    assert done.returncode == 2
+    assert done.stderr.startswith("--deterministic changes nothing on CPU")
+    assert done.stderr.count("\n") == 2
+
+
+def test_an_error_is_one_line_whatever_a_file_is_called(capsys):
+    def main():
+        raise InputError("folder/a\nb\u202egpj.exe\x1b[31m.jpg: corrupt; Käse, 犬")
+
+    assert fails(main) == 2
+    assert capsys.readouterr().err == ("error: folder/a\\nb\\u202egpj.exe\\x1b[31m.jpg: corrupt; Käse, 犬\n")

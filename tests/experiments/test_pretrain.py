@@ -3,7 +3,7 @@ import sys
 import jax
 import pytest
 
-from experiments import pretrain
+from experiments import cli, pretrain
 from tljax import config
 from tljax.data.preprocess import TORCH
 from tljax.models import vgg
@@ -37,9 +37,10 @@ def test_options_become_the_stage(monkeypatch, tmp_path, photographs):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(pretrain, "pretrain", stop)
+    monkeypatch.setitem(cli.TRACKERS, "told", lambda workdir: ["listens for", workdir])
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     words = f"pretrain --data {photographs} --size 32 --width 0.5 --batch 16 --lr 0.2 --budget 0.5 --quiet --seed 3"
-    monkeypatch.setattr(sys, "argv", [*words.split(), "--out", str(tmp_path / "x.safetensors")])
+    monkeypatch.setattr(sys, "argv", [*words.split(), "--log", "told", "--out", str(tmp_path / "x.safetensors")])
     with pytest.raises(KeyboardInterrupt):
         pretrain.main()
     stage = caught["stage"]
@@ -47,3 +48,4 @@ def test_options_become_the_stage(monkeypatch, tmp_path, photographs):
     assert (stage.optimizer, stage.augment) == (config.PRETRAIN.optimizer, config.PRETRAIN.augment)
     assert (caught["width"], caught["seed"], caught["progress"]) == (0.5, 3, False)
     assert caught["out"] == tmp_path / "x.safetensors"
+    assert caught["listeners"] == [["listens for", tmp_path]]

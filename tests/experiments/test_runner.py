@@ -1,32 +1,54 @@
 import json
+import shutil
 import sys
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
-from experiments import runner
+from experiments import cli, compare, report, runner
 from tljax import config
+from tljax.data import load
 from tljax.models import ops
+from tljax.report import photographs as kept_photographs
 from tljax.train import checkpoint
+from tljax.train.predictions import scores
 from tljax.weights import read
 
 SHORT = {"epochs": 1, "images_per_epoch": 6, "batch_size": 3}
 
 
+class Told:
+    """A listener that keeps all it hears."""
+
+    heard: ClassVar[list] = []
+
+    def __init__(self, workdir):
+        assert workdir.name == "ladder"
+
+    def __call__(self, record):
+        self.heard.append(record)
+
+    def close(self):
+        self.heard.append("closed")
+
+
 @pytest.fixture(scope="module")
 def climbed(photographs, base, in_a_hurry, tmp_path_factory):
-    """The workdir of a whole ladder, each rung two steps long, and what was printed."""
+    """The workdir of a whole ladder, each rung two steps long."""
     folder = tmp_path_factory.mktemp("run")
     short = {
         name: replace(stage, **SHORT, views=2 if stage.views else None)
         for name, stage in config.PRESETS["tuned"].items()
     }
-    words = f"ladder --data {photographs} --size 32 --weights {base} --seed 5 --quiet --workdir {folder / 'ladder'}"
+    words = f"ladder --data {photographs} --size 32 --weights {base} --seed 5 --quiet --log told"
+    words += f" --workdir {folder / 'ladder'}"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
         patch.setitem(config.PRESETS, "tuned", short)
         patch.setattr(ops, "compiler_options", in_a_hurry)
+        patch.setitem(cli.TRACKERS, "told", Told)
         patch.setattr(sys, "argv", words.split())
         runner.main("The ladder.", experiment="ladder", rungs=config.RUNGS)
     return folder / "ladder"
@@ -37,8 +59,9 @@ def parameters(climbed, rung):
 
 
 def test_a_ladder_leaves_all_its_files(climbed):
-    pictures = [*[f"curves_{rung}.png" for rung in config.RUNGS], "reliability.png", "confusion.png"]
-    files = ["config.json", "metrics.jsonl", "results.json", "features.h5", "ladder.png", "report.html", *pictures]
+    pictures = [*[f"curves_{rung}.png" for rung in config.RUNGS], "reliability.png", "confusion.png", "rates.png"]
+    kept = ["features.h5", "photographs.npz", "schedules.json", "schedules.png"]
+    files = ["config.json", "metrics.jsonl", "results.json", "ladder.png", "report.html", *kept, *pictures]
     assert sorted(path.name for path in climbed.iterdir() if path.is_file() and path.name[0] != ".") == sorted(files)
     folders = sorted(path.name for path in (climbed / "checkpoints").iterdir())
     assert folders == sorted(f"{rung}-seed5" for rung in config.RUNGS)
@@ -77,3 +100,51 @@ def test_rungs_build_on_one_another(climbed, base):
     assert 0 < fresh < 2e-2
     assert meta["network"]["width"] == 0.0625
     assert meta["classes"] == ["cat", "dog"]
+
+
+def test_listeners_hear_what_the_files_have(climbed):
+    lines = [json.loads(line) for line in (climbed / "metrics.jsonl").read_text().splitlines()]
+    assert json.loads(json.dumps(Told.heard)) == [*lines, "closed"]
+
+
+def test_the_page_s_photographs_are_the_worst_of_the_best_rung(climbed, photographs, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    kept, results = kept_photographs.read(climbed), json.loads((climbed / "results.json").read_text())
+    best = max(results["rungs"], key=lambda row: row["validation"]["accuracy"])
+    assert (kept.rung, kept.seed, kept.images) == (best["name"], 5, 6)
+    with np.load(climbed / "predictions" / f"{kept.rung}-seed5.npz") as file:
+        logits, ids = file["logits"], file["ids"].tolist()
+    split = load(photographs, size=32, progress=False).validation
+    rows = [ids.index(name) for name in kept.worst_ids]
+    assert sorted(rows) == list(range(6))
+    losses = [scores(logits[row : row + 1], split.labels[row : row + 1])["loss"] for row in rows]
+    np.testing.assert_allclose(kept.worst_losses, losses, atol=1e-6)
+    assert (np.diff(kept.worst_losses) <= 0).all()
+    np.testing.assert_array_equal(kept.worst, split.images[rows])
+    np.testing.assert_array_equal(kept.worst_labels, split.labels[rows])
+    assert kept.maps.shape[:2] == (6, 2)
+    assert (kept.maps >= 0).all()
+
+
+def test_the_page_is_made_again_from_the_folder(climbed, photographs, base, tmp_path, monkeypatch, capsys):
+    """All but the page's own inputs gone: the same page to the byte; and the photographs, which are fetched."""
+    again = tmp_path / "again"
+    shutil.copytree(climbed, again, ignore=shutil.ignore_patterns("*.png", "*.html", "photographs.npz", "*.h5"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["report", "--run", str(again), "--quiet"])
+    report.main()
+    assert capsys.readouterr().out.strip() == str(again / "report.html")
+    assert (again / "report.html").read_bytes() == (climbed / "report.html").read_bytes()
+
+
+def test_runs_are_compared(climbed, tmp_path, monkeypatch, capsys):
+    other = tmp_path / "other"
+    shutil.copytree(climbed, other, ignore=shutil.ignore_patterns("*.png", "checkpoints", "*.h5"))
+    out = tmp_path / "compare.html"
+    monkeypatch.setattr(sys, "argv", ["compare", str(climbed), str(other), "--out", str(out)])
+    compare.main()
+    assert capsys.readouterr().out.strip() == str(out)
+    text = out.read_text()
+    assert "<h1>Runs compared: ladder, other</h1>" in text
+    assert text.count("no difference shown: +0.0 points") == len(config.RUNGS)
+    assert "Nothing but the command." in text

@@ -18,7 +18,7 @@ from tljax.models.build import Network
 from tljax.weights import Weights, write
 
 ROOT = Path(__file__).resolve().parents[2]
-TIMES = ("seconds", "images_per_second", "compile_seconds", "step_flops")
+TIMES = ("seconds", "images_per_second", "compile_seconds", "step_flops", "temporary_bytes")
 
 
 class Ladder:

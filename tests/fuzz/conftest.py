@@ -9,15 +9,17 @@ import sys
 
 import pytest
 
-SECONDS, MEGABYTES = 2.0, 500
+SECONDS, MEGABYTES = 2.0, 500  # of the processor, which others may keep busy, and of memory
+HANGS = 60.0  # by the clock
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 class Reading:
     """Asks the worker about one file at a time; begins another worker where one died."""
 
-    def __init__(self, kind: str):
-        self.kind, self.process, self.counts = kind, None, {"read": 0, "refused": 0}
+    def __init__(self, kind: str, *more: object):
+        self.kind, self.more = kind, tuple(map(str, more))
+        self.process, self.counts = None, {"read": 0, "refused": 0}
 
     def __call__(self, path: pathlib.Path, *, names: str | None = None) -> dict:
         """Read or refused by one line that names the file, in time, in memory and without harm: else the test fails."""
@@ -35,13 +37,13 @@ class Reading:
 
     def _ask(self, path: pathlib.Path) -> dict:
         if self.process is None:
-            command = [sys.executable, str(pathlib.Path(__file__).with_name("worker.py")), self.kind]
+            command = [sys.executable, str(pathlib.Path(__file__).with_name("worker.py")), self.kind, *self.more]
             environment = os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
             pipe = subprocess.PIPE
             self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment, bufsize=0)
-            self._line(60)  # imports
+            self._line(300)  # imports
         self.process.stdin.write(json.dumps(str(path)).encode() + b"\n")
-        line = self._line(2 * SECONDS)
+        line = self._line(HANGS)
         if not line:
             code = self.process.poll()
             self.close()
@@ -64,6 +66,6 @@ class Reading:
 def reading():
     """`reading("photo")(path)`."""
     made = {}
-    yield lambda kind: made.setdefault(kind, Reading(kind))
+    yield lambda kind, *more: made.setdefault(kind, Reading(kind, *more))
     for each in made.values():
         each.close()

@@ -9,6 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from tljax.data import photos
+
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
 WIDE = 50_000
 STRICT = settings(deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
@@ -92,3 +94,22 @@ def test_bombs(reading, tmp_path, form):
     answer = reading("photo")(path)
     assert answer["outcome"] == "refused"
     assert form == "WEBP" or "2500000000 pixels" in answer["message"]  # Pillow's own refusal, before it decodes
+
+
+TURNED = b"Exif\0\0MM\0*\0\0\0\x08\0\1\1\x12\0\3\0\0\0\1\0\6\0\0\0\0\0\0"  # orientation 6: on its side
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("form", "mode"),
+    [("JPEG", "RGB"), ("JPEG", "CMYK"), ("PNG", "RGBA"), ("PNG", "I;16"), ("WEBP", "RGB"), ("GIF", "P")],
+)
+def test_the_largest_that_are_read_and_one_row_more(reading, tmp_path, form, mode):
+    """On their side, which takes another copy."""
+    most = photos.MAX_WEBP_PIXELS if form == "WEBP" else photos.MAX_PIXELS
+    wide = 5000
+    for rows, outcome in ((most // wide, "read"), (most // wide + 1, "refused")):
+        image = Image.radial_gradient("L").resize((wide, rows)).convert(mode)
+        options = {"method": 0} if form == "WEBP" else {}
+        image.save(tmp_path / "large", form, **options, **({} if form == "GIF" else {"exif": TURNED}))
+        assert reading("photo")(tmp_path / "large")["outcome"] == outcome

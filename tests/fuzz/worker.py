@@ -67,9 +67,13 @@ def reader(kind: str):
         from tljax import weights
 
         return weights.read
-    from tljax.report import records, table
+    if kind in ("results", "metrics", "config"):
+        from tljax.report import records, table
 
-    return {"results": table.read_results, "metrics": records.read_metrics, "config": table.read_json}[kind]
+        return {"results": table.read_results, "metrics": records.read_metrics, "config": table.read_json}[kind]
+    import readers
+
+    return getattr(readers, kind)()
 
 
 def main() -> None:
@@ -83,7 +87,7 @@ def main() -> None:
     for line in sys.stdin:
         path = pathlib.Path(json.loads(line))
         reset_peak()
-        before, start = peak_mb(), time.perf_counter()
+        before, start = peak_mb(), time.process_time()
         watch.begin(path.parent.resolve())
         try:
             read(path)
@@ -92,7 +96,7 @@ def main() -> None:
             outcome, message = "refused", str(error)
         except BaseException as error:
             outcome, message = "traceback", repr(error)
-        harm, seconds = watch.end(), time.perf_counter() - start
+        harm, seconds = watch.end(), time.process_time() - start
         answer = {"outcome": outcome, "message": message, "harm": harm, "seconds": seconds, "mb": peak_mb() - before}
         print(json.dumps(answer), flush=True)
 

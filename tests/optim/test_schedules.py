@@ -14,6 +14,7 @@ from tljax.optim.schedules import (
     OneCycle,
     OneCycleMomentum,
     Piecewise,
+    Scaled,
     Schedule,
     Sweep,
     WarmRestarts,
@@ -212,3 +213,24 @@ def test_a_schedule_is_cheap_to_ask():
 def test_mistakes_are_named(make, told):
     with pytest.raises(InputError, match=told):
         make()
+
+
+def test_scaled_rises_from_the_value_to_its_multiple():
+    """Over the first half of 8 steps from 1 to 4 times; then 4 times whatever the schedule says."""
+    value = Scaled(0.1, 4.0, warmup=0.5)(8)
+    np.testing.assert_allclose([value(i) for i in range(8)], [0.175, 0.25, 0.325, 0.4, 0.4, 0.4, 0.4, 0.4])
+    line = Scaled(WarmupLinear(1.0, warmup=0.0), 2.0)(4)
+    np.testing.assert_allclose([line(i) for i in range(4)], [1.5, 1.0, 0.5, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"factor": 0.0}, "Scaled: factor must be a finite number above 0, found 0.0"),
+        ({"factor": 2.0, "warmup": 1.5}, "Scaled: warmup must be a finite number from 0 to 1, found 1.5"),
+        ({"factor": 2.0, "value": "find"}, "a hyperparameter is a number or a schedule"),
+    ],
+)
+def test_scaled_refuses(wrong, message):
+    with pytest.raises(InputError, match=message):
+        Scaled(**{"value": 0.1, **wrong})

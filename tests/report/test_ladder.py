@@ -28,4 +28,4 @@ def test_the_ladder_shows_each_seed_the_mean_and_the_interval(tmp_path, monkeypa
     ]
     assert path.name == "ladder.png"
     with Image.open(path) as picture:
-        assert picture.size == (616, 284)
+        assert picture.size == (759, 452)

@@ -30,7 +30,7 @@ def test_the_page_has_a_part_for_each_question(tmp_path, write, classes):
     assert "frozen beats scratch by" in inside(text, "li")
     assert "the same 60 validation images: 95 % intervals by bootstrap over seeds and images" in inside(text, "p")
     assert text.count('src="data:image/png;base64,') == 5
-    assert text.count('<th scope="row">') == 2 + 2 + min(classes, 20)
+    assert text.count('<th scope="row">') == 2 + 2 + 2 + min(classes, 20)
     assert text.count('<th scope="row">&lt;class&gt; $') == min(classes, 20)
     assert ("The 20 classes of lowest recall" in text) == (classes == 30)
     for name in PICTURES[1:3]:
@@ -43,7 +43,7 @@ def test_old_runs_report_without(tmp_path, write):
     shutil.rmtree(tmp_path / "predictions")
     assert [path.name for path in report.write_report(tmp_path)[2:]] == ["ladder.png", "report.html"]
     heads = inside((tmp_path / "report.html").read_text(), "h2")
-    assert heads == "The ladder | Loss and accuracy against epoch"
+    assert heads == "The ladder | What each rung trained, and what it cost | Loss and accuracy against epoch"
     assert report.differences(tmp_path) == []
 
 

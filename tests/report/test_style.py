@@ -2,6 +2,7 @@
 
 import pytest
 
+from tljax.errors import InputError
 from tljax.report import style
 
 
@@ -10,6 +11,6 @@ def test_a_file_is_whole_or_not_there(tmp_path, monkeypatch):
         raise OSError("disk full")
 
     monkeypatch.setattr(style.os, "replace", refuse)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(InputError, match=r"x\.png: cannot be written: disk full"):
         style.write_atomically(tmp_path / "x.png", b"data")
     assert list(tmp_path.iterdir()) == []

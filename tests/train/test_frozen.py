@@ -100,20 +100,21 @@ def test_bits_are_compared_after_the_first_segment_even_of_a_resumed_state(monke
     moved = {**variables, "params": jax.tree.map(lambda leaf: leaf + 1, variables["params"])}
     train(module, halfway, variables=moved, on_epoch=lambda record, state: states.append(jax.device_get(state)))
     train(module, resume=states[0], variables=variables)  # the caller's variables have other bits
-    make_compiled = loop._compiled
+    make_compiled = loop.compiled
 
-    def compile_wrong(stage, program, state, segment, history):
-        compiled = make_compiled(stage, program, state, segment, history)
+    def compile_wrong(*given):
+        program = make_compiled(*given)
 
         def wrong(state, *args):
-            state, metrics = compiled(state, *args)
+            state, metrics = program.call(state, *args)
             norm = state.params["base"]["norm"]
             nudged = {**norm, "scale": jnp.nextafter(norm["scale"], 9)}
             return state.replace(params={**state.params, "base": {"norm": nudged}}), metrics
 
-        return wrong
+        wrong.memory_analysis = program.call.memory_analysis
+        return replace(program, call=wrong)
 
-    monkeypatch.setattr(loop, "_compiled", compile_wrong)
+    monkeypatch.setattr(loop, "compiled", compile_wrong)
     with pytest.raises(InputError, match="its rules freeze 'params/base/norm/scale', but its first steps have changed"):
         train(module, variables=variables)
 

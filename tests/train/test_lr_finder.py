@@ -158,20 +158,21 @@ def test_a_loss_that_is_not_finite_ends_the_sweep(monkeypatch):
     assert find().losses.tolist() == [0.5, 0.4]
 
 
-def test_no_suggestion_is_an_error_of_suggest_alone():
+def test_no_suggestion_is_an_error_of_valley_alone():
     given = ready(STAGE)
     given["variables"] = jax.tree.map(lambda leaf: leaf * np.nan, given["variables"])
     empty = lr_finder.find(STAGE, **given, seed=0, steps=8)
     assert (empty.losses.size, empty.rates.size, empty.smoothed.size, empty.suggestions) == (0, 0, 0, {})
     with pytest.raises(InputError, match="stage 'tiny': the loss is not finite at the lowest rates"):
-        lr_finder.suggest(STAGE, **given, seed=0)
+        lr_finder.valley(STAGE, empty)
 
 
-def test_suggest_is_the_valley_and_does_not_read_the_stage_s_rate():
+def test_the_valley_does_not_depend_on_the_stage_s_rate():
     over, given = devices.mesh(jax.devices()[:1]), ready(STAGE)
     expected = lr_finder.find(STAGE, **given, seed=3, over=over).suggestions["valley"]
     for lr in (0.5, OneCycle(0.1)):
-        assert lr_finder.suggest(replace(STAGE, lr=lr), **given, seed=3, over=over) == expected
+        stage = replace(STAGE, lr=lr)
+        assert lr_finder.valley(stage, lr_finder.find(stage, **given, seed=3, over=over)) == expected
 
 
 def test_eight_devices_find_what_one_finds():

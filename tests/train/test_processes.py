@@ -125,6 +125,11 @@ def test_a_cluster_is_one_where_it_started_more_than_one_process(environment, ex
     assert processes.detected(environment) == expected
 
 
+def test_a_cluster_that_does_not_count_is_named():
+    with pytest.raises(InputError, match="SLURM_STEP_NUM_TASKS: expected a number of processes from SLURM, found '2x'"):
+        processes.detected({"SLURM_STEP_NUM_TASKS": "2x"})
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [

@@ -93,6 +93,16 @@ def test_the_base_is_the_files_and_the_head_fresh(untrained, weights, tmp_path):
     assert trained.total_params == head + sum(leaf.size for leaf in jax.tree.leaves(weights.params))
 
 
+def test_a_rate_to_be_found_is_the_valley_and_the_test_is_kept(untrained, tmp_path, monkeypatch):
+    found, asked = rung.lr_finder.Finding(*np.ones((3, 1)), {"valley": 0.125, "slide": 0.5}), []
+    monkeypatch.setattr(rung.lr_finder, "find", lambda stage, **given: asked.append(given["seed"]) or found)
+    train_stage = rung.loop.train_stage
+    monkeypatch.setattr(rung.loop, "train_stage", lambda stage, **o: asked.append(stage.lr) or train_stage(stage, **o))
+    assert run(replace(STAGE, lr="find"), tmp_path).finding is found
+    assert run(STAGE, tmp_path).finding is None
+    assert asked == [2, 0.125, 1e-2]
+
+
 @pytest.mark.parametrize("with_weights", [True, False])
 def test_a_rung_continues_the_one_before(untrained, weights, tmp_path, with_weights):
     """Base, head, preprocessing and width are those of the rung before, whatever the file says."""

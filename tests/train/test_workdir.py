@@ -17,6 +17,7 @@ from tljax.models.build import Network
 from tljax.optim.schedules import WarmupCosine
 from tljax.train import checkpoint
 from tljax.train.loop import History
+from tljax.train.lr_finder import Finding
 from tljax.train.rung import Trained
 from tljax.train.step import State
 from tljax.train.workdir import Workdir, environment, scaled
@@ -60,6 +61,35 @@ def finished(path, **options):
     workdir.log({**RECORD, "epoch": 3})
     workdir.finish("frozen", trained(), seed=3, stage=STAGE, sets=photographs())
     return workdir
+
+
+def test_the_range_test_of_a_found_rate_is_kept(tmp_path):
+    workdir = begun(tmp_path / "run")
+    workdir.log(RECORD)
+    finding = Finding(np.array([1e-3, 1e-2]), np.array([1.0, 0.5]), np.array([1.0, 0.75]), {"valley": 1e-2})
+    workdir.finish("frozen", replace(trained(), finding=finding), seed=3, stage=STAGE, sets=photographs())
+    assert strict((workdir.path / "lr_find_frozen-seed3.json").read_text()) == {
+        "rung": "frozen",
+        "seeds": {
+            "3": {
+                "suggestions": {"valley": 0.01},
+                "rates": [0.001, 0.01],
+                "losses": [1.0, 0.5],
+                "smoothed": [1.0, 0.75],
+            }
+        },
+    }
+    del workdir
+    assert not list(begun(tmp_path / "run", overwrite=True).path.glob("lr_find*"))
+
+
+def test_listeners_are_told_each_record_as_it_is(tmp_path):
+    told = []
+    workdir = begun(tmp_path / "run")
+    workdir.listeners.append(told.append)
+    workdir.log(RECORD)
+    assert told == [RECORD]
+    assert math.isnan(told[0]["train"]["loss"])
 
 
 def strict(text):
@@ -121,6 +151,7 @@ def test_the_results_have_the_fields_that_others_read(run):
             "compile_seconds": 2.5,
             "images_per_second": 80.0,
             "step_flops": None,  # NaN
+            "temporary_bytes": None,
         }
     ]
 

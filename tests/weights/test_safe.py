@@ -292,7 +292,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(path, monkeypatch):
         raise OSError("No space left on device")
 
     monkeypatch.setattr("os.replace", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(InputError, match="cannot be written: No space left on device"):
         write(path, small())
     assert path.read_bytes() == before
     assert [file.name for file in path.parent.iterdir()] == [path.name]

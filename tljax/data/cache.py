@@ -1,11 +1,14 @@
 """Photographs decoded once: a uint8 array on disk, named by what it was made from, read as a memory map."""
 
 import concurrent.futures
+import contextlib
+import fcntl
 import functools
 import hashlib
 import json
 import os
 import pathlib
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 
@@ -17,6 +20,8 @@ from tljax.data.photos import CorruptPhoto, Listing
 from tljax.errors import InputError
 
 CHUNK = 256  # photographs in flight: bounds the memory, whatever the size of the set
+
+_WRITING = "writing-"  # how the folders begin that writers work in
 
 Rows = Iterable[np.ndarray | CorruptPhoto]  # uint8 [size, size, 3] each, or why there is none
 Stored = tuple[np.ndarray, dict[int, str]]  # uint8 [N, size, size, 3] memory map; {index: reason} of the rest
@@ -77,14 +82,48 @@ def _write(stem: pathlib.Path, rows: Rows, *, count: int, size: int) -> None:
     """Streams the rows to `stem`.npy, then writes `stem`.json, without which the array does not count."""
     try:
         stem.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=stem.parent, prefix="writing-") as scratch:
-            draft = pathlib.Path(scratch) / "draft"
+        with _scratch(stem.parent) as scratch:
+            draft = scratch / "draft"
             meta = _write_rows(draft, rows, shape=(count, size, size, 3))
             os.replace(draft, stem.with_suffix(".npy"))
             draft.write_text(json.dumps(meta))
             os.replace(draft, stem.with_suffix(".json"))
     except OSError as error:
         raise InputError(f"{stem.parent}: the cache cannot be written ({error.strerror})") from None
+
+
+@contextlib.contextmanager
+def _scratch(folder: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A folder to write in, locked for as long as this process has it; those of killed processes are removed.
+
+    Nobody looks between the making of one and its lock: both happen under the lock of the cache itself.
+    """
+    with contextlib.ExitStack() as until_the_end:
+        with contextlib.ExitStack() as briefly:
+            if _locked(folder, briefly, fcntl.LOCK_EX):
+                _sweep(folder)
+            made = until_the_end.enter_context(tempfile.TemporaryDirectory(dir=folder, prefix=_WRITING))
+            _locked(pathlib.Path(made), until_the_end, fcntl.LOCK_EX)
+        yield pathlib.Path(made)
+
+
+def _sweep(folder: pathlib.Path) -> None:
+    """Remove what writers left who are no more: nobody holds its lock."""
+    for left in folder.glob(f"{_WRITING}*"):
+        with contextlib.ExitStack() as briefly:
+            if _locked(left, briefly, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                shutil.rmtree(left, ignore_errors=True)
+
+
+def _locked(folder: pathlib.Path, until: contextlib.ExitStack, how: int) -> bool:
+    """Lock a folder until `until` ends; False where another has it, it is gone, or there are no locks here."""
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        until.callback(os.close, handle)
+        fcntl.flock(handle, how)
+    except OSError:
+        return False
+    return True
 
 
 def _write_rows(path: pathlib.Path, rows: Rows, *, shape: tuple[int, ...]) -> dict:

@@ -6,11 +6,13 @@ JPEG anew; here they are kept as published.
 
 import contextlib
 import dataclasses
+import functools
 import io
 import pathlib
 import re
 import sys
 import zipfile
+from collections.abc import Callable, Iterator
 
 import tensorflow_datasets as tfds
 from tqdm import tqdm
@@ -25,6 +27,7 @@ PUBLISHED = Download(
     size=824887076,
     sha256="b7974bd00a84a99921f36ee4403f089853777b5ae8d151c76a86e64900334af9",
 )
+MAX_BYTES = 64 << 20
 PHOTO = re.compile(r"PetImages[\\/](Cat|Dog)[\\/]\d+\.jpg")
 
 
@@ -58,6 +61,38 @@ def prepare(data_dir: pathlib.Path, *, archive: Download, progress: bool) -> Cou
     return counts
 
 
+def members(path: pathlib.Path) -> Iterator[tuple[str, str, int, Callable[[], bytes]]]:
+    """`(name, "Cat" or "Dog", how many there are, its bytes)` of each photograph in the archive.
+
+    Read in memory by names of one pattern: nothing in the archive says where to write. BadZipFile for what is damaged,
+    encrypted or much too large for a photograph.
+    """
+    try:
+        archive = zipfile.ZipFile(path)
+        found = [match for name in archive.namelist() if (match := PHOTO.fullmatch(name))]
+    except Exception as error:  # zipfile raises half a dozen kinds for damage
+        raise zipfile.BadZipFile(_line(error)) from None
+    with archive:
+        for match in found:
+            name, kind = match.group(0), match.group(1)
+            yield name, kind, len(found), functools.partial(_read, archive, name)
+
+
+def _read(archive: zipfile.ZipFile, name: str) -> bytes:
+    """A member's bytes, its CRC checked."""
+    size = archive.getinfo(name).file_size
+    if size > MAX_BYTES:
+        raise zipfile.BadZipFile(f"{name}: declares {size} bytes, expected a photograph of at most {MAX_BYTES}")
+    try:
+        return archive.read(name)
+    except Exception as error:
+        raise zipfile.BadZipFile(f"{name}: {_line(error)}") from None
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
+
+
 class CatsVsDogs(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # TFDS has one of the same name
     """The stock builder's features, names and version; one split."""
 
@@ -86,15 +121,14 @@ class CatsVsDogs(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # TF
         return {"train": self._generate_examples()}
 
     def _generate_examples(self):
-        """Members are read in memory by names of one pattern: nothing in the archive says where to write."""
-        with zipfile.ZipFile(self._archive) as archive, photos.pillow_warnings():
-            found = [match for name in archive.namelist() if (match := PHOTO.fullmatch(name))]
-            for match in tqdm(found, desc=f"prepare {NAME}", unit="img", disable=not self._progress):
-                name, animal = match.group(0, 1)
-                data = archive.read(name)
+        bar = tqdm(desc=f"prepare {NAME}", unit="img", disable=not self._progress)
+        with photos.pillow_warnings(), bar:
+            for name, animal, bar.total, read in members(self._archive):
+                data = read()
                 if self._good(data, name):
                     label = animal.lower()
                     yield name, {"image": io.BytesIO(data), "image/filename": name, "label": label}
+                bar.update()
 
     def _good(self, data: bytes, name: str) -> bool:
         """Counts, and says whether to keep it."""

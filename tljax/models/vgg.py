@@ -61,7 +61,11 @@ class VGG16(nn.Module):
 
 
 def between(start: str, stop: str) -> tuple[str, ...]:
-    """The layers from `start` to `stop`, both included; InputError for an unknown name or the wrong order."""
+    """The layers from `start` to `stop`, both included; InputError for an unknown name or the wrong order.
+
+    >>> between("block2_conv2", "block3_conv1")
+    ('block2_conv2', 'block2_pool', 'block3_conv1')
+    """
     for name in (start, stop):
         if name not in LAYERS:
             raise InputError(f"VGG16 has no layer {name!r}; its layers are {', '.join(LAYERS)}")

@@ -17,7 +17,11 @@ Rules = tuple[tuple[str, float | None], ...]
 
 
 def labels(paths: Iterable[str], rules: Rules) -> dict[str, str]:
-    """The pattern that decides each path. InputError names an uncovered path, an unused or a malformed rule."""
+    """The pattern that decides each path. InputError names an uncovered path, an unused or a malformed rule.
+
+    >>> labels(["head/fc1/bias", "base/conv1/bias"], (("head/.*", 1.0), (".*", None)))
+    {'head/fc1/bias': 'head/.*', 'base/conv1/bias': '.*'}
+    """
     compiled = [(pattern, _compile(pattern)) for pattern, multiplier in _checked(rules)]
     decided: dict[str, str] = {}
     for path in paths:
@@ -65,6 +69,9 @@ def discriminative(groups: Sequence[str | Sequence[str]], *, factor: float, free
     """Rules for layer groups from input to output, each at a rate `factor` times smaller than the next later one.
 
     A group is a pattern or several; the last group has multiplier 1. `freeze` is a pattern for what stays frozen.
+
+    >>> discriminative(["base/block4_.*", "base/block5_.*", "head/.*"], factor=2.0, freeze="base/.*")
+    (('head/.*', 1.0), ('base/block5_.*', 0.5), ('base/block4_.*', 0.25), ('base/.*', None))
     """
     if not factor >= 1:
         raise InputError(f"factor must be 1 or more (earlier layers move less), found {factor}")

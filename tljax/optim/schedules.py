@@ -17,13 +17,14 @@ import optax
 
 from tljax.errors import InputError
 from tljax.optim.schedules_cycles import Cyclic, OneCycle, OneCycleMomentum, WarmRestarts
-from tljax.optim.schedules_numbers import number, within
+from tljax.optim.schedules_numbers import number, positive, within
 
 __all__ = [
     "Cyclic",
     "OneCycle",
     "OneCycleMomentum",
     "Piecewise",
+    "Scaled",
     "Schedule",
     "Sweep",
     "WarmRestarts",
@@ -49,7 +50,12 @@ class Schedule(Protocol):
 
 
 def resolve(value: float | Schedule, *, steps: int) -> Callable[[int], float]:
-    """A constant or a schedule -> a function of the step within a stage of `steps` steps."""
+    """A constant or a schedule -> a function of the step within a stage of `steps` steps.
+
+    >>> rate = resolve(WarmupLinear(1.0, warmup=0.5), steps=4)
+    >>> [rate(step) for step in range(4)]
+    [0.5, 1.0, 0.5, 0.0]
+    """
     if isinstance(value, Schedule) and not isinstance(value, type):
         return value(steps)
     if isinstance(value, str | bool) or not isinstance(value, int | float | np.number):
@@ -132,6 +138,33 @@ class Piecewise:
         if self.boundaries is None:
             return tuple(i / len(self.values) for i in range(1, len(self.values)))
         return self.boundaries
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """A number or a schedule times `factor`, which is reached on a line from 1 over the first `warmup` of the stage.
+
+    The warm-up of a rate for large batches (Goyal et al. 2017, arXiv 1706.02677, section 2.2).
+    """
+
+    value: "float | Schedule"
+    factor: float
+    warmup: float = 0.0  # fraction of the steps
+
+    def __post_init__(self) -> None:
+        positive(self, "factor")
+        within(self, "warmup", 0, 1)
+        resolve(self.value, steps=1)
+
+    def __call__(self, steps: int) -> Callable[[int], float]:
+        """The function for a stage of this many steps."""
+        value, rising = resolve(self.value, steps=steps), math.ceil(self.warmup * steps)
+
+        def scaled(step: int) -> float:
+            part = min(1.0, (step + 1) / rising) if rising else 1.0
+            return value(step) * (1 + (self.factor - 1) * part)
+
+        return scaled
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,22 @@
 
 from pathlib import Path
 
-from tljax.report import confusion, curves, ladder, page, paired, predictions, records, reliability, sections, table
+from tljax.report import (
+    confusion,
+    curves,
+    ladder,
+    page,
+    paired,
+    planned,
+    predictions,
+    range_tests,
+    rates,
+    records,
+    reliability,
+    schedules,
+    sections,
+    table,
+)
 from tljax.report.table import markdown_table, read_results, text_table
 
 __all__ = ["differences", "markdown_table", "read_results", "text_table", "write_report"]
@@ -16,20 +31,27 @@ def differences(workdir: Path) -> list[str]:
 
 
 def write_report(workdir: Path) -> list[Path]:
-    """Draws `curves_<rung>.png` for each rung, `ladder.png` and, where the run kept its predictions,
-    `reliability.png` and `confusion.png` of the best rung; writes `report.html`; returns their paths.
+    """Draws `curves_<rung>.png` for each rung, `ladder.png` and, of what the run kept, `rates.png`, `schedules.png`,
+    `range_test_<rung>.png`, `reliability.png` and `confusion.png` of the best rung; writes `report.html`; returns
+    their paths.
 
-    Reads `config.json`, `metrics.jsonl`, `results.json` and `predictions/`; InputError, before anything is written,
+    Reads `config.json`, `metrics.jsonl`, `results.json`, `schedules.json`, `lr_find*.json` and `predictions/`; the
+    page also `photographs.npz`. InputError, before anything is written,
     names the file and line that is missing or garbled. A run that is not finished reports what it has.
     """
     workdir = Path(workdir)
-    table.read_json(workdir / "config.json")
+    plan = table.read_json(workdir / "config.json").get("plan")
+    plan = plan if isinstance(plan, dict) else {}
     results = table.read_results(workdir / "results.json")
-    metrics = records.read_metrics(workdir / "metrics.jsonl")
+    metrics = records.read_begun(workdir / "metrics.jsonl", results)
+    stages, tests = planned.read_planned(workdir), range_tests.read_range_tests(workdir)
     split, judged, fitted_on = predictions.held_out(workdir, results)
     written = [curves.write_curves(rung, seeds, workdir=workdir) for rung, seeds in metrics.items()]
     if results["rungs"]:
         written.append(ladder.write_ladder(results, workdir=workdir))
+    written += [path for path in (rates.write_rates(metrics, stages, plan=plan, workdir=workdir),) if path]
+    written += [schedules.write_schedules(stages, workdir=workdir)] if any(values for _, values in stages) else []
+    written += range_tests.write_range_tests(tests, workdir=workdir)
     if judged:
         best = paired.best_rung(results, judged)
         options = {"split": split, "workdir": workdir}

@@ -1,5 +1,6 @@
 """Loss and accuracy against epoch: a picture for each rung."""
 
+import hashlib
 import urllib.parse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,19 +14,23 @@ from tljax.report.records import SPLITS, Series
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+LONGEST = 200  # characters of a file name, which file systems hold 255 bytes of
 LABEL_GAP = 0.18  # of a panel's height: two lines of text
 
 
 def curves_name(rung: str) -> str:
-    """File name of a rung's picture; whatever no file name should hold is percent-encoded."""
-    return f"curves_{urllib.parse.quote(rung, safe=' +=,@')}.png"
+    """File name of a rung's picture; whatever no file name should hold is percent-encoded, a long name cut."""
+    quoted = urllib.parse.quote(rung, safe=" +=,@", errors="surrogatepass")
+    if len(quoted) > LONGEST:
+        quoted = f"{quoted[:100]}~{hashlib.sha256(quoted.encode()).hexdigest()[:16]}"
+    return f"curves_{quoted}.png"
 
 
 def write_curves(rung: str, seeds: Mapping[int, Series], *, workdir: Path) -> Path:
     """Loss above accuracy against epoch: a thin line per seed, their mean, a band from lowest to highest."""
-    figure = style.new_figure(width=5.0, height=5.3)
+    figure = style.new_figure(width=4.4, height=4.9)
     axes = figure.subplots(2, 1, sharex=True, gridspec_kw={"hspace": 0.2})
-    figure.subplots_adjust(left=0.11, right=0.81, top=0.815, bottom=0.09)
+    figure.subplots_adjust(left=0.125, right=0.785, top=0.8, bottom=0.095)
     style.title(figure, rung, _curves_caption(seeds))
     for ax, metric in zip(axes, ("loss", "accuracy"), strict=True):
         _panel(ax, seeds, metric)
@@ -44,7 +49,9 @@ def _remarks(seeds: Mapping[int, Series]) -> list[str]:
     last = max(series["epoch"][-1] for series in seeds.values())
     remarks = [f"seed {s} ends at epoch {x['epoch'][-1]}" for s, x in seeds.items() if x["epoch"][-1] < last]
     for seed, series in seeds.items():
-        gaps = series["epoch"][~np.isfinite([series[name] for name in series]).all(axis=0)]
+        gaps = series["epoch"][
+            ~np.isfinite([series[name] for name in series if name.split("/")[0] in SPLITS]).all(axis=0)
+        ]
         if len(gaps):
             others = f" and {len(gaps) - 1} more" if len(gaps) > 1 else ""
             remarks.append(f"seed {seed} not finite at epoch {gaps[0]}{others}")

@@ -11,20 +11,21 @@ from tljax.report import style, table
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-CAPTION = "Dot: one seed. Tick: mean. Bar: 95 % interval (blue over seeds, orange over images)."
+CAPTION = "Dot: one seed. Tick: mean.\nBar: 95 % interval, blue over seeds, orange over images."
 
 
 def write_ladder(results: dict, *, workdir: Path) -> Path:
     """Validation accuracy of every rung: a dot per seed, a tick at the mean, a bar over the 95 % interval."""
     rungs = table.by_rung(results)
-    figure = style.new_figure(width=5.6, height=1.35 + 0.62 * len(rungs))
+    figure = style.new_figure(width=4.6, height=1.5 + 0.62 * len(rungs))
     height = figure.get_figheight()
-    ax = figure.add_axes((0.04, 0.52 / height, 0.92, 1 - (0.52 + 0.72) / height))
+    ax = figure.add_axes((0.04, 0.52 / height, 0.92, 1 - (0.52 + 0.87) / height))
     style.title(figure, "Validation accuracy", CAPTION)
     shown = []
     for place, (rung, rows) in enumerate(rungs.items()):
         shown += _rung(ax, rung, rows, place)
     ax.set_xlim(style.percent_limits(shown))
+    ax.locator_params(axis="x", nbins=6, integer=True)  # 42.5 would be labelled 42
     ax.xaxis.set_major_formatter("{x:.0f} %")
     ax.set_ylim(len(rungs) - 0.6, -0.75)
     ax.yaxis.set_visible(False)
@@ -48,7 +49,7 @@ def _rung(ax: "Axes", rung: str, rows: Sequence[dict], place: int) -> list[float
     ax.plot(seeds, place + spread, "o", markersize=4.2, color=style.INK, alpha=0.65, markeredgewidth=0, zorder=5)
     put = {"transform": ax.get_yaxis_transform(), "va": "bottom", "parse_math": False}
     put["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
-    ax.text(0, place - 0.26, style.short(rung, 26), size=9.5, weight="bold", color=style.INK, **put)
+    ax.text(0, place - 0.26, style.short(rung, 20), size=9.5, weight="bold", color=style.INK, **put)
     note = f"{table.percent(average)}   {table.interval_text(interval)}"
     ax.text(1, place - 0.26, note, size=8.5, color=style.FAINT, ha="right", **put)
     return seeds + ends

@@ -18,19 +18,26 @@ LINE, MARK = style.COLOURS["train"], style.COLOURS["validation"]
 
 
 def write_lr_curve(
-    name: str, findings: Mapping[int, "Finding"], *, workdir: Path, used: str = "valley", linear: bool = False
+    rung: str,
+    findings: Mapping[int, "Finding"],
+    *,
+    workdir: Path,
+    used: str = "valley",
+    linear: bool = False,
+    name: str = "lr_find.png",
 ) -> Path:
-    """`lr_find.png`: a curve per seed, their mean and band; below, each suggestion: a dot per seed, a tick at the mean.
+    """The picture `name`: a curve per seed, their mean and band; below, each suggestion, a dot per seed, a tick at the
+    mean.
 
     `used` is the suggestion that a line marks through both. All findings are of one sweep.
     """
     suggested = across(findings)
-    figure = style.new_figure(width=5.6, height=4.5 + ROW * len(suggested))
+    figure = style.new_figure(width=4.6, height=4.2 + ROW * len(suggested))
     height = figure.get_figheight()
     below = (0.55 + ROW * len(suggested)) / height
-    ax = figure.add_axes((0.16, below + 0.1 / height, 0.7, 1 - below - 1.12 / height))
-    rows = figure.add_axes((0.16, 0.52 / height, 0.7, below - 0.52 / height), sharex=ax)
-    style.title(figure, f"{name}: learning-rate range test", _caption(findings, used))
+    ax = figure.add_axes((0.19, below + 0.1 / height, 0.65, 1 - below - 1.12 / height))
+    rows = figure.add_axes((0.19, 0.52 / height, 0.65, below - 0.52 / height), sharex=ax)
+    style.title(figure, f"{rung}: learning-rate range test", _caption(findings, used))
     ax.set_xscale("linear" if linear else "log")
     _curves(ax, findings)
     _rows(rows, suggested, used)
@@ -38,7 +45,7 @@ def write_lr_curve(
         if used in suggested:
             each.axvline(mean_rate(suggested[used]), color=MARK, linewidth=1.1, linestyle=(0, (4, 3)), zorder=1)
     rows.set_xlabel("learning rate", size=9.5, color=style.INK)
-    return style.save(figure, workdir / "lr_find.png")
+    return style.save(figure, workdir / name)
 
 
 def across(findings: Mapping[int, "Finding"]) -> dict[str, list[float]]:

@@ -6,7 +6,20 @@ from collections.abc import Sequence
 from tljax.report.table import aligned
 from tljax.train.outlook import Outlook
 
-COLUMNS = ("stage", "trains", "parameters", "highest rates", "epochs", "steps", "images drawn", "FLOPs a step")
+COLUMNS = (
+    "stage",
+    "trains",
+    "parameters",
+    "highest rates",
+    "epochs",
+    "steps",
+    "images drawn",
+    "FLOPs a step",
+    "temporary",
+    "compiled in",
+    "reads",
+)
+_PLACES = {"replicated": "on each device", "sharded": "over the devices", "streamed": "from the host"}
 
 
 def plan_table(outlooks: Sequence[Outlook]) -> str:
@@ -24,8 +37,15 @@ def _row(look: Outlook) -> tuple[str, ...]:
         f"{look.epochs}",
         f"{look.steps:,}",
         f"{look.images:,}",
-        "unknown" if math.isnan(look.step_flops) else f"{look.step_flops / 1e9:,.3g} G",
+        _known(look.step_flops / 1e9, "G"),
+        _known(look.temporary / 1e6, "MB"),
+        _known(look.compile_seconds, "s"),
+        f"{look.data / 1e6:,.3g} MB {_PLACES[look.place]}",
     )
+
+
+def _known(value: float, unit: str) -> str:
+    return "unknown" if math.isnan(value) else f"{value:,.3g} {unit}"
 
 
 def _list(items: Sequence[str]) -> str:

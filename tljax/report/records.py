@@ -8,8 +8,11 @@ import numpy as np
 from tljax.errors import InputError
 from tljax.report import table
 
-Series = dict[str, np.ndarray]  # "epoch" i64 [E] and "train/loss", "validation/accuracy", ... f64 [E]
+Series = dict[
+    str, np.ndarray
+]  # "epoch" i64 [E] and "train/loss", "validation/accuracy", "rate/head/.*", "step", ... f64 [E]
 
+RATE = "rate/"  # before a rule's pattern, in the name of a series
 SPLITS = {"train": "training", "validation": "validation"}  # as the files and as people call them
 
 
@@ -30,6 +33,11 @@ def read_metrics(path: Path) -> dict[str, dict[int, Series]]:
     return {rung: {seed: _series(by_epoch) for seed, by_epoch in seeds.items()} for rung, seeds in rungs.items()}
 
 
+def read_begun(path: Path, results: dict) -> dict[str, dict[int, Series]]:
+    """The same; a run that has begun and finished no rung may have no line yet."""
+    return read_metrics(path) if results["rungs"] or path.exists() else {}
+
+
 def _record(line: bytes, *, where: str) -> tuple[str, int, int, dict[str, float]]:
     try:
         record = json.loads(line)
@@ -41,11 +49,14 @@ def _record(line: bytes, *, where: str) -> tuple[str, int, int, dict[str, float]
     for split in SPLITS:
         scores = table.typed(record, split, dict, where)
         values |= {f"{split}/{m}": table.number(scores, m, f"{where}: {split}") for m in ("loss", "accuracy")}
+    values |= {"step": table.number(record, "step", where)} if "step" in record else {}
+    rates = table.typed(record, "rates", dict, where) if "rates" in record else {}
+    values |= {RATE + pattern: table.number(rates, pattern, f"{where}: rates") for pattern in rates}
     rung, seed, epoch = (table.typed(record, *field, where) for field in (("rung", str), ("seed", int), ("epoch", int)))
     return rung, seed, epoch, values
 
 
 def _series(by_epoch: dict[int, dict[str, float]]) -> Series:
     epochs = sorted(by_epoch)
-    names = by_epoch[epochs[0]]
-    return {"epoch": np.array(epochs)} | {n: np.array([by_epoch[e][n] for e in epochs]) for n in names}
+    names = dict.fromkeys(name for values in by_epoch.values() for name in values)
+    return {"epoch": np.array(epochs)} | {n: np.array([by_epoch[e].get(n, np.nan) for e in epochs]) for n in names}

@@ -22,9 +22,9 @@ def write_reliability(
         "as trained": (np.concatenate(predictions.logits), style.COLOURS["train"]),
         "with a temperature": (np.concatenate(after), style.COLOURS["validation"]),
     }
-    figure = style.new_figure(width=5.0, height=5.6)
+    figure = style.new_figure(width=4.4, height=5.2)
     axes = figure.subplots(2, 1, sharex=True, gridspec_kw={"hspace": 0.22, "height_ratios": (3, 1)})
-    figure.subplots_adjust(left=0.13, right=0.96, top=0.81, bottom=0.09)
+    figure.subplots_adjust(left=0.145, right=0.96, top=0.81, bottom=0.09)
     runs = len(predictions.seeds)
     many = f"{len(predictions.labels):,} {split} images, {runs} run{'s' if runs > 1 else ''}; 15 bins of equal width."
     style.title(figure, f"{rung}: reliability", f"{many}\nDashed: a confidence of p is right in p of the cases.")

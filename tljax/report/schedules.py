@@ -22,10 +22,10 @@ def write_schedules(stages: Stages, *, workdir: Path) -> Path:
     """`schedules.png`: a panel for each hyperparameter, in order of first appearance; stages side by side."""
     names = list(dict.fromkeys(name for _, values in stages for name in values))
     edges = np.cumsum([0, *(max(len(v) for v in values.values()) for _, values in stages)])
-    figure = style.new_figure(width=6.4, height=1.45 + PANEL * len(names))
+    figure = style.new_figure(width=4.4, height=1.45 + PANEL * len(names))
     height = figure.get_figheight()
     axes = figure.subplots(len(names), 1, sharex=True, squeeze=False, gridspec_kw={"hspace": 0.42})[:, 0]
-    figure.subplots_adjust(left=0.115, right=0.96, top=1 - 0.92 / height, bottom=0.45 / height)
+    figure.subplots_adjust(left=0.16, right=0.955, top=1 - 0.92 / height, bottom=0.45 / height)
     count = f"{len(stages)} stages" if len(stages) > 1 else "one stage"
     style.title(figure, "The plan's schedules", f"{edges[-1]:,} steps in {count}.")
     for ax, name in zip(axes, names, strict=True):
@@ -69,7 +69,7 @@ def _stage_names(ax: "Axes", names: Sequence[str], edges: np.ndarray) -> None:
     """Above the first panel, each as short as its share of the width asks."""
     put = {"size": 8.5, "color": style.FAINT, "ha": "center", "va": "bottom", "parse_math": False}
     for name, first, last in zip(names, edges, edges[1:], strict=False):
-        room = int(70 * (last - first) / edges[-1])
+        room = int(46 * (last - first) / edges[-1])
         if room >= 2:
             at = ((first + last) / 2, 1.16)
             ax.text(*at, style.short(name, room), transform=ax.get_xaxis_transform(), **put)

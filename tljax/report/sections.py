@@ -2,13 +2,13 @@
 
 import base64
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 
 import numpy as np
 
 from tljax.report import paired, scores, trust
 from tljax.report.predictions import Predictions
+from tljax.report.text import escape
 
 SHOWN = 20  # classes in the table; of more, those that are recognised worst
 
@@ -23,7 +23,7 @@ def differences_section(results: dict, predictions: Mapping[str, Predictions], *
         "<ul>",
         *[f"<li>{escape(line)}</li>" for line in lines[:-1]],
         "</ul>",
-        _note(lines[-1]),
+        small_print(lines[-1]),
     ]
 
 
@@ -57,7 +57,7 @@ def calibration_section(
     return [
         "<h2>Calibration</h2>",
         html_table(trust.CALIBRATION, rows),
-        _note(note),
+        small_print(note),
         picture(workdir / "reliability.png", alt=f"Reliability diagram of {best}: accuracy against confidence"),
     ]
 
@@ -79,27 +79,32 @@ def confusion_section(results: dict, predictions: Mapping[str, Predictions], *, 
         f"<h2>What {escape(best)} confuses</h2>",
         picture(workdir / "confusion.png", alt=f"Confusion of {best}: what each class was taken for"),
         html_table(trust.CLASSES, rows),
-        _note(note),
+        small_print(note),
     ]
 
 
-def html_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """On a narrow screen each row becomes a list, labelled from `data-label`."""
+def html_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, kind: str = "") -> str:
+    """On a narrow screen each row becomes a list, labelled from `data-label`. `kind` "texts" aligns to the left."""
     top = "".join(f'<th scope="col">{escape(column)}</th>' for column in head)
     lines = []
     for name, *values in rows:
         labelled = zip(head[1:], values, strict=True)
         cells = "".join(f'<td data-label="{escape(c)}"><span>{escape(v)}</span></td>' for c, v in labelled)
         lines.append(f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>')
-    return f"<table><thead><tr>{top}</tr></thead><tbody>\n" + "\n".join(lines) + "\n</tbody></table>"
+    opened = f'<table class="{kind}">' if kind else "<table>"
+    return f"{opened}<thead><tr>{top}</tr></thead><tbody>\n" + "\n".join(lines) + "\n</tbody></table>"
 
 
 def picture(path: Path, *, alt: str) -> str:
     """An embedded PNG; empty if it has not been drawn."""
     if not path.is_file():
         return ""
-    data = base64.b64encode(path.read_bytes()).decode()
-    return f'<img src="data:image/png;base64,{data}" alt="{escape(alt)}">'
+    return embedded(path.read_bytes(), alt=alt)
+
+
+def embedded(png: bytes, *, alt: str) -> str:
+    """A PNG file's bytes inside the page."""
+    return f'<img src="data:image/png;base64,{base64.b64encode(png).decode()}" alt="{escape(alt)}">'
 
 
 def _recall(predictions: Predictions) -> np.ndarray:
@@ -109,5 +114,6 @@ def _recall(predictions: Predictions) -> np.ndarray:
     return scores.recall(np.sum(matrices, axis=0))
 
 
-def _note(text: str) -> str:
+def small_print(text: str) -> str:
+    """A paragraph in small print."""
     return f'<p class="note">{escape(text)}</p>'

@@ -6,6 +6,8 @@ bit and casts to another dtype without a word; here each is an InputError that n
 
 import dataclasses
 import math
+import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -118,14 +120,15 @@ def from_items(target: Any, read: dict[str, Any]) -> Any:
 
 @contextmanager
 def _writing(where: str) -> Iterator[None]:
-    try:
-        yield
-    except InputError:
-        raise
-    except Exception as error:  # a full disk comes as OSError, or as whatever tensorstore makes of it
-        reason = " ".join(str(_root(error)).split())[:200]
-    else:
-        return
+    with orphans.quiet():
+        try:
+            yield
+            return
+        except InputError:
+            raise
+        except Exception as error:  # a full disk comes as OSError, or as whatever tensorstore makes of it
+            reason = _reason(error)
+        orphans.outlive()
     raise InputError(f"{where}: cannot be written: {reason}; the checkpoints before it are whole")
 
 
@@ -144,9 +147,18 @@ def _restored(manager: Any, where: str, step: int, args: dict[str, Any]) -> dict
         try:
             return dict(manager.restore(step, args=ocp.args.Composite(**args)).items())
         except Exception as error:  # Orbax passes on whatever the file system, zarr or JSON raised
-            reason = " ".join(str(_root(error)).split())[:200]
+            reason = _reason(error)
         orphans.outlive()
     raise InputError(f"{where}: cannot be read: {reason}")
+
+
+def _reason(error: BaseException) -> str:
+    """Of the first error: the system's own words where it has any, which tensorstore puts at the end of a page."""
+    root = _root(error)
+    text = getattr(root, "strerror", None) or str(root)
+    if found := re.search(r"os_error_code='(\d+)'", text):
+        return os.strerror(int(found[1]))
+    return " ".join(text.split())[:200]
 
 
 def _root(error: BaseException) -> BaseException:
@@ -166,7 +178,7 @@ def _open(directory: str | Path, step: int) -> Iterator[tuple[Any, dict]]:
     where = _where(directory, step)
     if step not in (steps := sorted(_metrics(directory))):
         raise InputError(f"{where}: no such checkpoint; found steps {steps}")
-    with _manager(directory, read_only=True) as manager:
+    with orphans.quiet(), _manager(directory, read_only=True) as manager:
         record = _restored(manager, where, step, {"meta": ocp.args.JsonRestore()})["meta"]
         manifest.check_whole(record, where=where)
         yield manager, record
@@ -175,7 +187,7 @@ def _open(directory: str | Path, step: int) -> Iterator[tuple[Any, dict]]:
 def _metrics(directory: str | Path) -> dict[int, dict]:
     if not Path(directory).is_dir():
         return {}
-    with _manager(directory, read_only=True) as manager:
+    with orphans.quiet(), _manager(directory, read_only=True) as manager:
         # Orbax counts any folder named like a number; ours hold a record.
         whole = [step for step in manager.all_steps() if Path(_where(directory, step), "meta").is_dir()]
         return {step: manager.metrics(step) or {} for step in whole}

@@ -7,7 +7,7 @@ from typing import Any
 from tljax.errors import InputError
 
 # Where things lie, and how much is said; `data` and `base` have the digests of what lies there.
-FREE = ("workdir", "overwrite", "resume", "resume_anyway", "quiet", "weights", "data", "data_dir", "seeds")
+FREE = ("workdir", "overwrite", "resume", "resume_anyway", "quiet", "weights", "data", "data_dir", "seeds", "log")
 
 
 def check(path: Path, *, before: dict[str, Any], now: dict[str, Any], anyway: bool) -> None:

@@ -9,9 +9,11 @@ import numpy as np
 from jax.sharding import Mesh
 
 from tljax.config import Stage
+from tljax.models import build, vgg
+from tljax.models.build import Network
 from tljax.optim import rules as rules_lib
 from tljax.optim import transform
-from tljax.train import devices, frozen, step
+from tljax.train import devices, frozen, step, views
 
 _HYPER = ("lr", "dropout", "momentum", "weight_decay")
 
@@ -70,6 +72,19 @@ class Dry:
 
     def _tx(self) -> Any:
         return transform.make(self.stage.optimizer, self.stage.rules, rules_lib.flatten(self.variables["params"]))
+
+
+def planned(stage: Stage, network: Network, *, classes: int, size: int) -> Dry:
+    """The stage on `size` x `size` photographs as shapes, from the layer it starts at; a frozen prefix has run."""
+    images = jax.ShapeDtypeStruct((stage.batch_size, size, size, 3), jnp.float32)
+    variables = jax.eval_shape(build.classifier(network, classes=classes).init, jax.random.key(0), images)
+    frozen = rules_lib.frozen_layers(variables["params"], stage.rules)
+    module = build.classifier(network, classes=classes, frozen=frozen)
+    if (stop := views.prefix_stop(stage, module, variables["params"])) is None:
+        return Dry(stage, module, variables, images)
+    base = {"params": variables["params"]["base"]}
+    x = jax.eval_shape(lambda tree, x: module.base.apply(tree, x, stop=stop)[0], base, images)
+    return Dry(stage, module, variables, x, start=vgg.following(stop))
 
 
 def _random(shapes: Any) -> Any:

@@ -14,9 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from tljax import disk
 from tljax.errors import InputError
 from tljax.train import staging
 from tljax.train.staging import DTYPES, Compute, RowSet
+from tljax.weights.draft import Draft
 
 CHUNK_BYTES = 1 << 20
 
@@ -46,12 +48,12 @@ def stored(
     wanted = _wanted(Path(path), name, identity, shape=(count, *map(int, shape)), dtype=dtype)
     rows = _read(wanted)
     if rows is None:
-        wanted.path.parent.mkdir(parents=True, exist_ok=True)
         with staging.alone(wanted.path):
             rows = _read(wanted)  # another process may just have finished it
             if rows is None:
                 rows = staging.computed(wanted, compute, block=block, progress=progress)
-                _add(wanted, rows)
+                with disk.refusal(wanted.path):
+                    _add(wanted, rows)
     with contextlib.suppress(OSError):  # left by a kill after the last block; the folder may be read-only
         wanted.part.unlink()
     return rows
@@ -109,7 +111,7 @@ def _add(wanted: RowSet, rows: np.ndarray) -> None:
         if wanted.path.exists():
             shutil.copyfile(wanted.path, draft)
         # The format of HDF5 1.10 has checksums: without them a flipped bit can crash or hang the reader.
-        with h5py.File(draft, "a", locking=False, libver=("v110", "v110")) as file:
+        with Draft(draft) as content, h5py.File(content, "a", libver=("v110", "v110")) as file:
             group = file.create_group(wanted.group)
             group.attrs.update(wanted.attributes)
             chunks = (min(len(rows), max(1, CHUNK_BYTES // rows[0].nbytes)), *rows.shape[1:])

@@ -45,14 +45,16 @@ def place(inputs: np.ndarray, over: Mesh) -> Place:
 
 
 def fits(nbytes: int) -> bool:
-    """Whether so much may live on each device: a set gets at most half of the memory.
+    """Whether so much may live on each device."""
+    return nbytes <= room()
 
-    Devices that are parts of one CPU share its memory.
-    """
+
+def room() -> int:
+    """Bytes of each device that a set may take: half of its memory. Devices that are parts of one CPU share it."""
     local = jax.local_devices()
     stats = local[0].memory_stats()
     memory = stats["bytes_limit"] if stats else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // len(local)
-    return nbytes <= memory // 2
+    return memory // 2
 
 
 def feed(
@@ -82,6 +84,18 @@ def feed(
             pending = following
         if pending is not None:
             yield pending.result()
+
+
+def pool_shape(inputs: np.ndarray, wanted: int, *, over: Mesh) -> jax.ShapeDtypeStruct:
+    """Shape and place of the pool that `feed` gives for so many rows at a time."""
+    where = place(inputs, over)
+    parts = devices.split_batch(over) if where == "sharded" else devices.replicated(over)
+    rows = {
+        "replicated": len(inputs),
+        "sharded": math.ceil(len(inputs) / over.size) * over.size,
+        "streamed": wanted,
+    }
+    return jax.ShapeDtypeStruct((rows[where], *inputs.shape[1:]), inputs.dtype, sharding=parts)
 
 
 def _sharded(inputs: np.ndarray, over: Mesh) -> Array:

@@ -20,7 +20,7 @@ from tljax.train import features, processes
 from tljax.train.feed import Examples
 from tljax.weights import digest
 
-_BLOCK = 64  # photographs in one pass of the prefix
+_BLOCK = 64  # photographs in one pass of the prefix, where nothing else decides
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,8 @@ class Prefix:
     augment: Augment | None
     views: int
     seed: int
+    kept: str | None = None  # the dtype in which activations are held and stored; None: as they are computed
+    batch: int = _BLOCK  # training photographs in one pass: a step's, as another number rounds some layers otherwise
 
     def identity(self, sets: ImageSets, *, split: str) -> dict[str, Any]:
         """All that decides the activations; a file of features is keyed by it."""
@@ -81,6 +83,7 @@ class Prefix:
             "views": self.views if split == "train" else 1,
             "augment": asdict(self.augment) if warped and self.augment else None,
             "seed": self.seed if warped else None,
+            "batch": self.batch if split == "train" else None,
             "dtype": jnp.dtype(self.base.dtype).name,
         }
 
@@ -95,6 +98,28 @@ def from_prefix(sets: ImageSets, prefix: Prefix, *, store: Path, progress: bool 
     return Inputs(train, validation, _as_float, _as_float, start=vgg.following(prefix.stop), test=test)
 
 
+def promised(sets: ImageSets, prefix: Prefix) -> Inputs:
+    """The same in shape, from shapes of the parameters: activations are zeros that take no memory."""
+    row = row_of(prefix, sets)
+
+    def zeros(split: ImageSet, views: int) -> Examples:
+        count = views * len(split.labels)
+        return Examples(np.broadcast_to(np.zeros((), row.dtype), (count, *row.shape)), split.labels, views=views)
+
+    test = zeros(sets.test, 1) if sets.test else None
+    train, validation = zeros(sets.train, prefix.views), zeros(sets.validation, 1)
+    return Inputs(train, validation, _as_float, _as_float, start=vgg.following(prefix.stop), test=test)
+
+
+def row_of(prefix: Prefix, sets: ImageSets) -> jax.ShapeDtypeStruct:
+    """Shape and dtype of the activations of one view of one photograph."""
+    side = sets.train.images.shape[1]
+    images, index = jax.ShapeDtypeStruct((1, side, side, 3), jnp.uint8), jax.ShapeDtypeStruct((1,), jnp.int32)
+    program = _program(prefix, prefix.augment)
+    output = jax.eval_shape(program, prefix.params, jax.random.key(0), images, index, index)
+    return jax.ShapeDtypeStruct(output.shape[1:], output.dtype)
+
+
 def _as_float(batch: Array, keys: Array | None = None, strength: Array | float = 1.0) -> Array:
     del keys, strength  # the views were drawn when the prefix ran
     return batch.astype(jnp.float32)
@@ -106,28 +131,26 @@ def _activations(sets: ImageSets, prefix: Prefix, split: str, store: Path, progr
     views = prefix.views if split == "train" else 1
     augment = prefix.augment if split == "train" else None
     program = ops.jit(_program(prefix, augment))
+    block = prefix.batch if split == "train" else _BLOCK
     root = jax.random.key(prefix.seed)
 
     def compute(first: int, last: int) -> np.ndarray:
         # Always a whole block, the last one padded with its own first rows: one shape, one compilation.
-        row = first + np.arange(_BLOCK) % (last - first)
+        row = first + np.arange(block) % (last - first)
         example = (row % len(examples.labels)).astype(np.int32)
         view = (row // len(examples.labels)).astype(np.int32)
         return np.asarray(program(prefix.params, root, examples.images[example], view, example))[: last - first]
 
-    side = sets.train.images.shape[1]
-    images = jnp.zeros((_BLOCK, side, side, 3), jnp.uint8)
-    index = jnp.zeros(_BLOCK, jnp.int32)
-    output = jax.eval_shape(_program(prefix, augment), prefix.params, root, images, index, index)
+    row = row_of(prefix, sets)
     return features.stored(
         store,
         name=split,
         identity=prefix.identity(sets, split=split),
         count=views * len(examples.labels),
-        shape=output.shape[1:],
-        dtype=output.dtype.name,
+        shape=row.shape,
+        dtype=row.dtype.name,
         compute=compute,
-        block=_BLOCK,
+        block=block,
         progress=progress,
     )
 
@@ -136,6 +159,7 @@ def _program(prefix: Prefix, augment: Augment | None) -> Callable[..., Array]:
     def program(params: dict[str, Any], root: Array, images: Array, view: Array, example: Array) -> Array:
         if augment is not None:
             images = augment_batch(images, keys=example_keys(root, view, example)[0], ranges=augment)
-        return prefix.base.apply({"params": params}, prefix.preprocess(images), stop=prefix.stop)[0]
+        out, _ = prefix.base.apply({"params": params}, prefix.preprocess(images), stop=prefix.stop)
+        return out if prefix.kept is None else out.astype(prefix.kept)
 
     return program

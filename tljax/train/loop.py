@@ -4,12 +4,11 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import numpy as np
-from jax import Array
 from jax.sharding import Mesh
 from tqdm import tqdm
 
@@ -17,14 +16,14 @@ from tljax.config import Stage
 from tljax.errors import InputError
 from tljax.optim import rules as rules_lib
 from tljax.optim import transform
-from tljax.optim.objective import Objective, balanced
-from tljax.train import devices, frozen, memory, nonfinite, signals, step
+from tljax.train import devices, frozen, memory, nonfinite, step
 from tljax.train.beside import Beside
 from tljax.train.evaluate import make_evaluate
 from tljax.train.inputs import Inputs
 from tljax.train.keeper import Keeper
+from tljax.train.program import Program, compiled, start
 from tljax.train.saver import Place, Saver
-from tljax.train.segments import Segment, make_program, segment_steps, segments
+from tljax.train.segments import make_program, segment_steps, segments
 
 
 @dataclass
@@ -38,6 +37,7 @@ class History:
     train_seconds: float = 0.0  # in compiled steps alone
     images_per_second: float = 0.0  # of training alone
     step_flops: float = 0.0  # of the compiled step, by the compiler's count
+    temporary_bytes: float = math.nan  # of the compiled steps, beside arguments and results; unknown where none ran
 
     def result(self) -> dict[str, Any]:
         """The record of the epoch whose state was returned."""
@@ -55,6 +55,7 @@ def train_stage(
     carried: Any = None,
     resume: step.State | None = None,
     saver: Saver | None = None,
+    program: Program | None = None,
     beside: Beside | None = None,
     on_epoch: Callable[[dict[str, Any], step.State], None] = lambda record, state: None,
     progress: bool = True,
@@ -64,8 +65,8 @@ def train_stage(
     Each epoch is a few compiled programs, each a scan over steps: gather, augment, step. The result depends on `seed`
     and the data, not on where the programs are cut. `carried` is the optimizer state of a stage before, for the leaves
     that go on training. `resume` continues a state of this very stage, at its place in the data, in place of
-    `variables`. `saver` saves where the stage stands, and continues it from there.
-    `beside` is what each step reads beside its batch of `inputs`.
+    `variables`. `saver` saves where the stage stands, and continues it from there. `program` is the stage's, if
+    it was compiled ahead (`program.ahead`). `beside` is what each step reads beside its batch of `inputs`.
     """
     sizes = [stage.batch_size, *([beside.batch_size] if beside else [])]
     over = devices.mesh_for(math.gcd(*sizes)) if over is None else over
@@ -82,7 +83,7 @@ def train_stage(
         state = devices.put(resume, devices.replicated(over))
     place = (saver.restore(state) if saver else None) or Place(state)
     state = devices.put(place.state, devices.replicated(over)) if place.state is not state else state
-    program = make_program(train_step, inputs, over, beside)
+    jitted = make_program(train_step, inputs, over, beside)
     batch_size = max(stage.batch_size, 32 * over.size)
     evaluate = make_evaluate(
         apply=apply, prepare=inputs.plain, examples=inputs.validation, batch_size=batch_size, over=over
@@ -90,22 +91,23 @@ def train_stage(
     per_epoch = stage.steps_per_epoch(len(inputs.train))
     length = segment_steps(per_epoch)
     first = stage.epochs * per_epoch if place.ended else _first_step(stage, state, per_epoch, bool(place.sums))
-    history, meter, compiled, keeper = History(list(place.epochs)), _Meter(place.sums), None, Keeper(stage)
+    history, meter, keeper = History(list(place.epochs)), _Meter(place.sums), Keeper(stage)
     history.step_flops = place.step_flops
     history.train_seconds = sum(per_epoch * stage.batch_size / r["images_per_second"] for r in place.epochs)
     enough = False
     keeper.replay(place.epochs, place.held)
     began -= place.epochs[-1]["seconds"] if place.epochs else 0.0
-    deferred = signals.deferred() if saver else nullcontext()
     bar = tqdm(total=stage.epochs * per_epoch, initial=first, desc=stage.name, unit="step", disable=not progress)
-    with deferred, bar:
-        options: dict[str, Any] = {"seed": seed, "over": over, "first_step": first, "beside": beside}
+    options: dict[str, Any] = {"seed": seed, "over": over, "first_step": first, "beside": beside}
+    with saver or nullcontext(), bar:
         for segment in segments(stage, inputs.train, per_epoch, length, **options):
-            if compiled is None:
-                compiled = _compiled(stage, program, state, segment, history)
+            if program is None:
+                program = compiled(stage, jitted, state, segment.arguments)
+            history.compile_seconds, history.step_flops = program.seconds, program.step_flops
+            history.temporary_bytes = program.temporary
             started = time.perf_counter()
-            with memory.explained(stage, compiled):
-                state, metrics = compiled(state, *segment.arguments)
+            with memory.explained(stage, program.call):
+                state, metrics = program.call(state, *segment.arguments)
                 done = {name: np.asarray(value, np.float64) for name, value in metrics.items()}
             meter.add(done, seconds=time.perf_counter() - started)
             if segment.first_step == first:
@@ -114,6 +116,7 @@ def train_stage(
             nonfinite.refuse(done["loss"], state, stage=stage.name, first_step=segment.first_step)
             steps_done = segment.first_step + length
             if ended := steps_done % per_epoch == 0:
+                taken = nonfinite.taken(meter.sums, stage=stage.name, steps=per_epoch, epoch=steps_done // per_epoch)
                 record = {
                     "rung": stage.name,
                     "seed": seed,
@@ -122,9 +125,10 @@ def train_stage(
                     "train": meter.means(),
                     "validation": evaluate(state),
                     "rates": {p: m * segment.lr for p, m in rules_lib.multipliers(stage.rules).items()},
-                    "grad_norm": meter.sums["grad_norm"] / per_epoch,
+                    "grad_norm": meter.sums["grad_norm"] / taken,
                     "images_per_second": meter.speed(),
                     "seconds": time.perf_counter() - began,
+                    **({"skipped": per_epoch - taken} if stage.skip_nonfinite else {}),
                 }
                 history.epochs.append(record)
                 on_epoch(record, state)
@@ -147,23 +151,6 @@ def train_stage(
     return state, history
 
 
-def start(
-    stage: Stage, *, module: Any, variables: dict[str, Any], inputs: Inputs, over: Mesh, beside: Beside | None = None
-) -> tuple[step.State, Callable[..., Any], Callable[..., Any]]:
-    """`(state, train step, apply)` of a stage on the devices, before its first step; `variables` are copied."""
-    apply = _apply(module, inputs.start)
-    tx = transform.make(stage.optimizer, stage.rules, rules_lib.flatten(variables["params"]))
-    model_state = {name: tree for name, tree in variables.items() if name != "params"}
-    state = step.init_state(variables["params"], model_state=model_state, tx=tx, rules=stage.rules, ema=stage.ema)
-    weighted = _weighted(stage.objective, inputs.train.labels)
-    options: dict[str, Any] = {"tx": tx, "rules": stage.rules, "ema": stage.ema}
-    if beside:
-        train_step = step.make_step(loss=beside.loss(apply, weighted), **options)
-    else:
-        train_step = step.make_train_step(apply=apply, objective=weighted, **options)
-    return devices.put(state, devices.replicated(over)), train_step, apply
-
-
 class _Meter:
     """Running sums of an epoch."""
 
@@ -175,25 +162,13 @@ class _Meter:
             self.sums[name] = self.sums.get(name, 0.0) + float(value.sum())
 
     def means(self) -> dict[str, float]:
-        others = [name for name in self.sums if name not in ("loss", "correct", "count", "grad_norm", "seconds")]
-        named = {"loss": "loss", "accuracy": "correct", **{name: name for name in others}}
-        return {name: self.sums[which] / self.sums["count"] for name, which in named.items()}
+        count = self.sums["count"] or math.nan  # of a segment whose steps were all passed over
+        apart = ("loss", "correct", "count", "grad_norm", "seconds", "skipped")
+        named = {"loss": "loss", "accuracy": "correct", **{name: name for name in self.sums if name not in apart}}
+        return {name: self.sums[which] / count for name, which in named.items()}
 
     def speed(self) -> float:
         return self.sums["count"] / self.sums["seconds"]
-
-
-def _compiled(stage: Stage, program: Any, state: step.State, segment: Segment, history: History) -> Any:
-    """The stage's one program, ahead of its first call, and what that cost. InputError if it moves what is frozen."""
-    started = time.perf_counter()
-    with memory.explained(stage):
-        traced = program.trace(state, *segment.arguments)
-        frozen.refuse_moving(stage, traced, state)
-        compiled = traced.lower().compile()
-    history.compile_seconds = time.perf_counter() - started
-    # The compiler counts the body of a loop once, whatever its length: the cost of one step.
-    history.step_flops = float((compiled.cost_analysis() or {}).get("flops", math.nan))
-    return compiled
 
 
 def _first_step(stage: Stage, state: step.State, per_epoch: int, inside: bool) -> int:
@@ -204,19 +179,6 @@ def _first_step(stage: Stage, state: step.State, per_epoch: int, inside: bool) -
             f"{stage.epochs} epochs of {per_epoch} steps"
         )
     return first
-
-
-def _weighted(objective: Objective, labels: np.ndarray) -> Objective:
-    if objective.class_weights != "balanced":
-        return objective
-    return replace(objective, class_weights=balanced(labels, classes=int(labels.max()) + 1))
-
-
-def _apply(module: Any, start: str | None) -> Callable[..., Any]:
-    def apply(variables: dict[str, Any], x: Array, **options: Any) -> Any:
-        return module.apply(variables, x, start=start, **options)
-
-    return apply
 
 
 def _postfix(meter: _Meter, history: History, lr: float) -> str:

@@ -12,9 +12,10 @@ from tqdm import tqdm
 from tljax.config import Stage
 from tljax.errors import InputError
 from tljax.optim.schedules import Sweep
-from tljax.train import devices, loop
+from tljax.train import devices
 from tljax.train.inputs import Inputs
 from tljax.train.lr_suggestions import suggestions
+from tljax.train.program import start
 from tljax.train.segments import make_program, segment_steps, segments
 
 SWEEP = Sweep(1e-7, 10.0)  # fastai's, and its number of steps, smoothing and end
@@ -34,6 +35,11 @@ class Finding:
     losses: np.ndarray
     smoothed: np.ndarray
     suggestions: dict[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        lists = {name: getattr(self, name).tolist() for name in ("rates", "losses", "smoothed")}
+        return {"suggestions": self.suggestions, **lists}
 
 
 def find(
@@ -56,7 +62,7 @@ def find(
     """
     over = devices.mesh_for(stage.batch_size) if over is None else over
     devices.check_batch(stage.batch_size, over)
-    swept = replace(stage, lr=sweep, epochs=1, images_per_epoch=steps * stage.batch_size)
+    swept = replace(stage, lr=sweep, epochs=1, images_per_epoch=steps * stage.batch_size, skip_nonfinite=False)
     losses, smoothed = [], []
     with tqdm(total=steps, desc=f"{stage.name}: rates", unit="step", disable=not progress) as bar:
         for loss, average in smooth(_losses(swept, steps, module, variables, inputs, seed, over)):
@@ -73,14 +79,11 @@ def find(
     return Finding(rates, np.array(losses), found, suggestions(rates, found, steps=steps))
 
 
-def suggest(
-    stage: Stage, *, module: Any, variables: dict[str, Any], inputs: Inputs, seed: int, over: Mesh | None = None
-) -> float:
-    """The rate that `lr="find"` stands for: the valley of a range test; InputError where the test has none."""
-    found = find(stage, module=module, variables=variables, inputs=inputs, seed=seed, over=over).suggestions
-    if "valley" not in found:
+def valley(stage: Stage, finding: Finding) -> float:
+    """The rate that `lr="find"` stands for, by the stage's range test; InputError where the test has none."""
+    if "valley" not in finding.suggestions:
         raise InputError(f"stage {stage.name!r}: the loss is not finite at the lowest rates: no rate to be found")
-    return found["valley"]
+    return finding.suggestions["valley"]
 
 
 def smooth(losses: Iterable[float], *, beta: float = BETA) -> Iterator[tuple[float, float]]:
@@ -95,7 +98,7 @@ def _losses(
     stage: Stage, steps: int, module: Any, variables: dict[str, Any], inputs: Inputs, seed: int, over: Mesh
 ) -> Iterator[float]:
     """The mean loss of each step. Computed a segment at a time: whoever stops listening stops the training."""
-    state, train_step, *_ = loop.start(stage, module=module, variables=variables, inputs=inputs, over=over)
+    state, train_step, *_ = start(stage, module=module, variables=variables, inputs=inputs, over=over)
     program = make_program(train_step, inputs, over)
     for segment in segments(stage, inputs.train, steps, segment_steps(steps), seed=seed, over=over):
         state, metrics = program(state, *segment.arguments)

@@ -9,6 +9,9 @@ from tljax.errors import InputError
 from tljax.weights.safe import json_digest
 from tljax.weights.tree import compare, kind, leaf_digest
 
+_OF_A_LEAF = {"dtype": str, "shape": list, "sha256": str}
+_DTYPES = ("float32", "bfloat16", "float16", "float64", "int32", "uint32", "int64", "bool", "uint8", "int8", "key<fry>")
+
 
 def make(items: dict[str, Any], *, meta: dict, where: str) -> dict:
     """A JSON document over the trees in `items`; InputError if `meta` is not plain JSON."""
@@ -33,6 +36,15 @@ def check_whole(manifest: Any, *, where: str) -> None:
     """InputError unless the document itself is as it was made."""
     if not isinstance(manifest, dict) or manifest.get("digest") != json_digest(manifest):
         raise InputError(f"{where}: meta is not what was saved (sha256)")
+    described = manifest.get("leaves")
+    if not isinstance(manifest.get("meta"), dict) or not isinstance(described, dict):
+        raise InputError(f"{where}: meta: expected objects meta and leaves")
+    for name, leaf in described.items():
+        if not isinstance(leaf, dict) or not all(isinstance(leaf.get(x), k) for x, k in _OF_A_LEAF.items()):
+            raise InputError(f"{where}: meta: leaf {name[:80]!r}: expected its dtype, shape and sha256")
+        whole = all(type(side) is int and 0 <= side < 2**31 for side in leaf["shape"]) and len(leaf["shape"]) <= 8
+        if not whole or leaf["dtype"] not in _DTYPES:
+            raise InputError(f"{where}: meta: leaf {name[:80]!r}: expected numbers, found {str(leaf)[:80]}")
 
 
 def check_fit(manifest: dict, target: dict[str, Any], *, where: str) -> None:

@@ -1,5 +1,6 @@
 """Out of memory on the device, in a line that says what to do."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -25,6 +26,12 @@ def explained(stage: Stage, compiled: Any = None) -> Iterator[None]:
         f"stage {stage.name!r}: batch size {stage.batch_size} does not fit into the device's memory"
         f"{_needed(compiled)}{smaller} ({reason})"
     )
+
+
+def temporary(compiled: Any) -> float:
+    """Bytes that a compiled program takes beside its arguments and results; NaN where the compiler does not say."""
+    sizes = compiled.memory_analysis()
+    return float(sizes.temp_size_in_bytes) if sizes else math.nan
 
 
 def _needed(compiled: Any) -> str:

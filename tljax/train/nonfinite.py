@@ -20,6 +20,13 @@ def refuse(losses: np.ndarray, state: Any, *, stage: str, first_step: int) -> No
         )
 
 
+def taken(sums: dict[str, float], *, stage: str, steps: int, epoch: int) -> int:
+    """Of the steps of an epoch, those that were not passed over; InputError if none was."""
+    if sums.get("skipped") == steps:
+        raise InputError(f"stage {stage!r}: no step of epoch {epoch} had a finite loss and gradient; lower the rate")
+    return steps - int(sums.get("skipped", 0))
+
+
 def first_leaf(params: dict[str, Any]) -> str | None:
     """The path of the first leaf, in order of paths, that holds NaN or infinity."""
     for path, leaf in leaves(params).items():

@@ -1,8 +1,10 @@
-"""A failed Orbax read abandons its other reads, each of which prints a page when it dies: not here."""
+"""What Orbax prints when it fails, a page for each read or write that dies with the first one: not here."""
 
 import gc
 import inspect
+import logging
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,27 +13,44 @@ from typing import Any
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Inside, coroutines that die and callbacks to a closed event loop print nothing; all else does."""
+    """Inside, coroutines that die, callbacks to a closed event loop, Orbax's threads and its log print nothing; all
+    else does. Whoever waits for such a thread is told of its error."""
 
-    def hook(what: Any) -> None:
+    def unraisable(what: Any) -> None:
         if not inspect.iscoroutine(what.object) and str(what.exc_value) != "Event loop is closed":
-            before(what)
+            before[0](what)
 
-    before, sys.unraisablehook = sys.unraisablehook, hook
+    def in_thread(what: Any) -> None:
+        if not _is_orbax(what.thread):
+            before[1](what)
+
+    def not_orbax(record: logging.LogRecord) -> bool:
+        return "orbax" not in record.pathname
+
+    before, log = (sys.unraisablehook, threading.excepthook), logging.getLogger("absl")
+    log.addFilter(not_orbax)
+    sys.unraisablehook, threading.excepthook = unraisable, in_thread
     try:
         yield
     finally:
-        sys.unraisablehook = before
+        sys.unraisablehook, threading.excepthook = before
+        log.removeFilter(not_orbax)
 
 
-def outlive(*, seconds: float = 2.0) -> None:
-    """Wait until the abandoned reads have ended: tensorstore calls back into them from its own threads."""
+def outlive(*, seconds: float = 20.0) -> None:
+    """Wait until what was abandoned has ended: tensorstore calls back into reads from its own threads."""
     deadline = time.monotonic() + seconds
+    for thread in filter(_is_orbax, threading.enumerate()):
+        threading.Thread.join(thread, max(0.0, deadline - time.monotonic()))  # its own raises the error
     while time.monotonic() < deadline:
         gc.collect()
         if not any(map(_is_orphan, gc.get_objects())):
             return
         time.sleep(0.01)
+
+
+def _is_orbax(thread: Any) -> bool:
+    return type(thread).__module__.startswith("orbax.")
 
 
 def _is_orphan(thing: Any) -> bool:

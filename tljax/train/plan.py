@@ -1,6 +1,6 @@
 """A plan carried out, stage after stage."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from tljax.config import Plan, Stage
 from tljax.data import ImageSets
 from tljax.models.build import Network
 from tljax.train import rung, step
+from tljax.train.program import Program
 from tljax.weights import Weights
 
 
@@ -26,13 +27,15 @@ def train_plan(
     on_epoch: Callable[[dict[str, Any], step.State], None] = lambda record, state: None,
     on_stage: Callable[[Stage, rung.Trained], None] = lambda stage, trained: None,
     kept: Callable[[Stage], dict[str, Any]] = lambda stage: {},
+    programs: Mapping[str, Program] | None = None,
     progress: bool = True,
 ) -> list[rung.Trained]:
     """Train the stages in order, each from the one before, and return what each left.
 
     Optimizer state goes along for the leaves that were training, where the next stage has the same kind of optimizer.
     `kept(stage)` gives `saver` and `finished` of `rung.run`, to go on where a run stopped.
-    `before` is what the first stage starts from in place of `weights`. Arguments as in `rung.run`.
+    `before` is what the first stage starts from in place of `weights`. `programs` are those compiled ahead, by stage.
+    Arguments as in `rung.run`.
     """
     done: list[rung.Trained] = []
     for at, stage in enumerate(plan.stages):
@@ -48,6 +51,7 @@ def train_plan(
             carry=carry,
             dtype=dtype,
             on_epoch=on_epoch,
+            program=programs.get(stage.name) if programs else None,
             **kept(stage),
             progress=progress,
         )

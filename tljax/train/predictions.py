@@ -11,6 +11,7 @@ import numpy as np
 from jax import Array
 from jax.sharding import Mesh
 
+from tljax import disk
 from tljax.data import ImageSet
 from tljax.models import ops
 from tljax.train import devices
@@ -61,10 +62,11 @@ def write(path: Path, logits: np.ndarray, *, split: ImageSet, classes: tuple[str
         classes=np.array(classes, dtype=np.str_),
         digest=np.array(digest, dtype=np.str_),
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.part")
-    temporary.write_bytes(data.getvalue())
-    os.replace(temporary, path)
+    with disk.refusal(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(data.getvalue())
+        os.replace(temporary, path)
     return path
 
 

@@ -41,7 +41,10 @@ def start(*, coordinator: str | None, processes: int | None, process: int | None
 def detected(environment: Mapping[str, str]) -> str | None:
     """The cluster that has started more than one process, or None."""
     for cluster, variable in _CLUSTERS.items():
-        if int(environment.get(variable, "1")) > 1:
+        value = environment.get(variable, "1")
+        if not value.isdecimal():
+            raise InputError(f"{variable}: expected a number of processes from {cluster}, found {value!r}")
+        if int(value) > 1:
             return cluster
     return "TPU pod" if "," in environment.get("TPU_WORKER_HOSTNAMES", "") else None
 

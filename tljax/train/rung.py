@@ -13,12 +13,12 @@ from tljax.config import Stage
 from tljax.data import ImageSets
 from tljax.data.preprocess import UNIT, Preprocess
 from tljax.errors import InputError
-from tljax.models import build, vgg
+from tljax.models import build
 from tljax.models.build import Network
 from tljax.models.heads import Classifier
 from tljax.optim import rules as rules_lib
-from tljax.train import checkpoint, devices, inputs, loop, lr_finder, predictions
-from tljax.train.features import longest_frozen_prefix
+from tljax.train import checkpoint, devices, inputs, loop, lr_finder, predictions, views
+from tljax.train.program import Program, start
 from tljax.train.saver import Saver
 from tljax.train.step import State, averaged
 from tljax.weights import Weights, merge
@@ -36,6 +36,7 @@ class Trained:
     total_params: int
     logits: dict[str, np.ndarray] = field(default_factory=dict)  # held-out split -> `[N, outputs]` float32
     restored: bool = False  # from its checkpoint, not trained just now: without a history
+    finding: lr_finder.Finding | None = None  # the range test that gave the rate, with `lr="find"`
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,31 @@ def prepare(
             variables = {**variables, "params": {**variables["params"], "base": base}}
     frozen = rules_lib.frozen_layers(variables["params"], stage.rules)
     module = build.classifier(network, classes=len(sets.classes), frozen=frozen, dtype=dtype)
-    read = _inputs(stage, module, variables["params"], sets, seed, store, preprocess, progress)
+    stage, said = views.settled(stage, network, sets, dtype=dtype)
+    if said and progress:
+        print(said, flush=True)
+    options = {"preprocess": preprocess, "seed": seed, "store": store, "progress": progress}
+    read = views.reading(stage, module, variables["params"], sets, **options)
+    return Ready(module, variables, read, network, preprocess)
+
+
+def outline(
+    stage: Stage,
+    network: Network,
+    sets: ImageSets,
+    *,
+    preprocess: Preprocess = UNIT,
+    dtype: Any = jnp.float32,
+) -> Ready:
+    """The same from shapes alone: `variables` are shapes, views zeros that take no memory. `network` has its width."""
+    classes, side = len(sets.classes), sets.train.images.shape[1]
+    images = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
+    fresh = build.classifier(network, classes=classes, dtype=dtype)
+    variables = jax.eval_shape(fresh.init, jax.random.key(0), images)
+    frozen = rules_lib.frozen_layers(variables["params"], stage.rules)
+    module = build.classifier(network, classes=classes, frozen=frozen, dtype=dtype)
+    stage, _ = views.settled(stage, network, sets, dtype=dtype)
+    read = views.promised(stage, module, variables["params"], sets, preprocess=preprocess)
     return Ready(module, variables, read, network, preprocess)
 
 
@@ -102,12 +127,14 @@ def run(
     on_epoch: Callable[[dict[str, Any], State], None] = lambda record, state: None,
     saver: Saver | None = None,
     finished: Path | None = None,
+    program: Program | None = None,
     progress: bool = True,
 ) -> Trained:
     """Train one rung, from what `prepare` makes of these arguments.
 
     `carry` keeps the optimizer state of `before` for the leaves that were training already. `finished` is the
     folder of checkpoints of this very rung where it was trained before; `saver` continues one that was not finished.
+    `program` is the stage's where it was compiled ahead.
     """
     options = {"seed": seed, "store": store, "weights": weights, "before": before, "dtype": dtype, "progress": progress}
     ready = prepare(stage, network, sets, **options)
@@ -117,22 +144,24 @@ def run(
             return _restored(stage, ready, finished)
         except InputError as error:
             print(f"{error}; trained again", flush=True)
-    if stage.lr == "find":
-        stage = replace(stage, lr=lr_finder.suggest(stage, **settings))
+    finding = lr_finder.find(stage, **settings) if stage.lr == "find" else None
+    if finding:
+        stage = replace(stage, lr=lr_finder.valley(stage, finding))
     state, history = loop.train_stage(
         stage,
         **settings,
         carried=before.state.opt_state if carry and before is not None else None,
         on_epoch=on_epoch,
         saver=saver,
+        program=program,
         progress=progress,
     )
-    return trained(stage, ready, state, history)
+    return replace(trained(stage, ready, state, history), finding=finding)
 
 
 def _restored(stage: Stage, ready: Ready, directory: Path) -> Trained:
     settings = {"module": ready.module, "variables": ready.variables, "inputs": ready.inputs}
-    target, *_ = loop.start(stage, **settings, over=devices.mesh_for(stage.batch_size))
+    target, *_ = start(stage, **settings, over=devices.mesh_for(stage.batch_size))
     step = checkpoint.latest_step(directory)
     if step is None:
         raise InputError(f"{directory}: expected the checkpoint of a finished rung, found none")
@@ -141,48 +170,11 @@ def _restored(stage: Stage, ready: Ready, directory: Path) -> Trained:
 
 
 def trained(stage: Stage, ready: Ready, state: State, history: loop.History) -> Trained:
-    """What a stage leaves once it has trained from `ready`, with its logits on the held-out images."""
+    """What a rung leaves, from its last state; computes its logits on what was held out."""
     trainable, frozen = rules_lib.split(state.params, stage.rules)
     moved, total = _count(trainable), _count(trainable) + _count(frozen)
     said = predictions.held_out(state, module=ready.module, inputs=ready.inputs, batch_size=stage.batch_size)
     return Trained(state, history, ready.network, ready.preprocess, moved, total, said)
-
-
-def _inputs(
-    stage: Stage,
-    module: Any,
-    params: dict[str, Any],
-    sets: ImageSets,
-    seed: int,
-    store: Path,
-    preprocess: Preprocess,
-    progress: bool,
-) -> inputs.Inputs:
-    """Photographs, or activations of the longest frozen prefix where the stage asks for views."""
-    stop = prefix_stop(stage, module, params)
-    if stop is None:
-        return inputs.from_images(sets, augment=stage.augment, preprocess=preprocess)
-    views = min(stage.views or 1, stage.passes(len(sets.train.labels)))
-    prefix = inputs.Prefix(module.base, params["base"], stop, preprocess, stage.augment, views=views, seed=seed)
-    return inputs.from_prefix(sets, prefix, store=store, progress=progress)
-
-
-def prefix_stop(stage: Stage, module: Any, params: dict[str, Any]) -> str | None:
-    """The last layer of the prefix that runs once for the stage's views; None where it starts from photographs.
-
-    InputError where the stage has views and its first layer trains. `params` may be shapes.
-    """
-    if stage.views is None:
-        return None
-    if not isinstance(module.base, vgg.VGG16):
-        raise InputError(
-            f"stage {stage.name!r}: views need a VGG16 base; the network from scratch has no frozen prefix"
-        )
-    frozen = {path.removeprefix("base/") for path in rules_lib.frozen_layers(params, stage.rules)}
-    stop = longest_frozen_prefix(vgg.LAYERS, frozen & set(vgg.CONVS))
-    if stop is None:
-        raise InputError(f"stage {stage.name!r}: views need a frozen first layer; its rules train {vgg.LAYERS[0]}")
-    return stop
 
 
 def width_of(weights: Weights) -> float:

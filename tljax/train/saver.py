@@ -1,16 +1,23 @@
 """Where a stage stands, saved while it trains, so that it can be continued with the same bits."""
 
+import dataclasses
 import json
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+
+import jax
+import numpy as np
 
 from tljax import config
 from tljax.errors import InputError
 from tljax.train import checkpoint, signals
+from tljax.train.background import Background
 from tljax.train.continued import differences
 from tljax.train.step import State
 
@@ -34,6 +41,10 @@ class Place:
 class Saver:
     """Saves a stage to `directory`: at its end, when a signal came, and else at most every `seconds`.
 
+    A context while the stage trains: signals wait for the end of a segment, and it ends when the last save has. Those
+    on the way are written from a copy in the host's memory, beside the training; an error there ends it at the next
+    segment. Several processes wait for one another's writes, so they write between two segments.
+
     What decides the stage may be given as `identity`, plain JSON: with another one it is not continued.
     """
 
@@ -48,6 +59,23 @@ class Saver:
         self._directory, self._seconds, self._on_restore = directory, seconds, on_restore
         self._identity = json.loads(json.dumps(identity or {}))  # as it is read: tuples are lists
         self._last = time.monotonic()
+        self._background, self._until_the_end = Background(), ExitStack()
+
+    def __enter__(self) -> Self:
+        self._until_the_end.enter_context(signals.deferred())
+        return self
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        with self._until_the_end:
+            try:
+                self._background.wait()
+            except InputError:
+                if error is None:  # else that one is told
+                    raise
+
+    def begun(self) -> bool:
+        """Whether something is there to go on with."""
+        return bool(_steps(self._directory))
 
     def restore(self, target: State) -> Place | None:
         """The newest place that is whole, or None; newer ones that are not are named and removed."""
@@ -70,11 +98,23 @@ class Saver:
 
     def after(self, place: Callable[[], Place], *, step: int, ended: bool) -> None:
         """Called after each segment: saves if it is time; raises `signals.Interrupted` where a signal waits."""
-        waiting = signals.waiting()
-        if ended or waiting or time.monotonic() - self._last >= self._seconds:
+        self._background.check()
+        if ended or signals.waiting():
+            self._background.wait()
             _write(self._directory, step, place(), self._identity)
+        elif time.monotonic() - self._last >= self._seconds and not self._background.busy():
+            if jax.process_count() > 1:
+                _write(self._directory, step, place(), self._identity)
+            else:
+                self._background.start(partial(_write, self._directory, step, _copied(place()), self._identity))
             self._last = time.monotonic()
         signals.stop_if_waiting()
+
+
+def _copied(place: Place) -> Place:
+    """In the host's memory: the next segment takes over the buffers of the state."""
+    state = jax.tree.map(np.array, place.state)
+    return dataclasses.replace(place, state=state, epochs=list(place.epochs), sums=dict(place.sums))
 
 
 def _steps(directory: Path) -> list[int]:

@@ -1,5 +1,6 @@
 """A stage as compiled calls: each a scan over a segment of its steps, with what it reads ready on the devices."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ from tljax.models import ops
 from tljax.optim import schedules
 from tljax.train import devices
 from tljax.train.beside import Beside
-from tljax.train.feed import Examples, feed, place
+from tljax.train.feed import Examples, feed, place, pool_shape
 from tljax.train.inputs import Inputs
 from tljax.train.step import State
 
@@ -41,14 +42,17 @@ class Segment:
 
 def hyperparameters(stage: Stage, *, steps: int) -> dict[str, Callable[[int], float]]:
     """The stage's values as functions of the step, for a stage of so many: what a step takes as traced scalars."""
-    values = {
+    return {name: schedules.resolve(value, steps=steps) for name, value in _values(stage).items()}
+
+
+def _values(stage: Stage) -> dict[str, Any]:
+    return {
         "lr": stage.lr,
         "dropout": stage.dropout,
         "augment": stage.augment_strength,
         "momentum": stage.optimizer.momentum,
         "weight_decay": stage.optimizer.weight_decay,
     }
-    return {name: schedules.resolve(value, steps=steps) for name, value in values.items()}
 
 
 def segments(
@@ -102,6 +106,21 @@ def _batches(
             "label": examples.labels[example].astype(np.int32),
         }
         yield pool, devices.put(batches, devices.split_batch(over, axis=1))
+
+
+def shapes(stage: Stage, train: Examples, length: int, *, over: Mesh) -> tuple[Any, ...]:
+    """Shapes and places of `Segment.arguments`, from which the program can be compiled before anything is there."""
+    split, whole = devices.split_batch(over, axis=1), devices.replicated(over)
+
+    def shape(of: tuple[int, ...], dtype: Any, sharding: Any) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(of, dtype, sharding=sharding)
+
+    steps = (length, stage.batch_size)
+    names = ("row", "pass", "example", "label")
+    batches = {name: shape(steps, np.int32, split) for name in names}
+    hyper = {name: shape((length,), np.float32, whole) for name in _values(stage)}
+    root = jax.eval_shape(lambda: jax.random.key(0))
+    return pool_shape(train.inputs, math.prod(steps), over=over), shape(root.shape, root.dtype, whole), batches, hyper
 
 
 def make_program(train_step: Callable[..., Any], inputs: Inputs, over: Mesh, beside: Beside | None = None) -> Any:

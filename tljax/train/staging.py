@@ -18,6 +18,7 @@ import ml_dtypes
 import numpy as np
 from tqdm import tqdm
 
+from tljax import disk
 from tljax.errors import InputError
 
 SEAL = struct.Struct("<Q32s")  # before each block of a part: how many rows follow, and their digest
@@ -65,7 +66,10 @@ def alone(path: Path) -> Iterator[None]:
     """Two writers would lose each other's sets. The lock goes with the process, however that ends."""
     import fcntl
 
-    with path.with_name(f".{path.name}.lock").open("w") as file:
+    with contextlib.ExitStack() as stack:
+        with disk.refusal(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context(path.with_name(f".{path.name}.lock").open("w"))
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -78,18 +82,27 @@ def alone(path: Path) -> Iterator[None]:
 def computed(wanted: RowSet, compute: Compute, *, block: int, progress: bool) -> np.ndarray:
     """All rows: what the part holds, then the rest, added to the part block by block."""
     rows, count = np.empty(wanted.shape, wanted.dtype), wanted.shape[0]
-    with wanted.part.open("a+b") as part:
-        done = _continued(wanted, part, rows)
-        with tqdm(total=count, initial=done, desc=wanted.name, unit="row", disable=not progress) as bar:
-            for start in range(done, count, block):
-                stop = min(start + block, count)
-                found = rows[start:stop]
-                found[...] = _checked(wanted, np.asarray(compute(start, stop)), start, stop)
-                part.write(SEAL.pack(stop - start, wanted.digest(found, start=start)))
-                part.write(_bytes(found))
-                part.flush()
-                bar.update(stop - start)
+    with disk.refusal(wanted.part):
+        with wanted.part.open("a+b") as part:
+            done = _continued(wanted, part, rows)
+        file = wanted.part.open("ab", buffering=0)  # what a full disk refuses is not tried again when it is closed
+    with file, tqdm(total=count, initial=done, desc=wanted.name, unit="row", disable=not progress) as bar:
+        for start in range(done, count, block):
+            stop = min(start + block, count)
+            found = rows[start:stop]
+            found[...] = _checked(wanted, np.asarray(compute(start, stop)), start, stop)
+            with disk.refusal(wanted.part):
+                _append(file, SEAL.pack(stop - start, wanted.digest(found, start=start)))
+                _append(file, _bytes(found))
+            bar.update(stop - start)
     return rows
+
+
+def _append(file: io.FileIO, data: bytes | memoryview) -> None:
+    """All of it: the system writes as much as fits, and says how much that was."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) :]
 
 
 def _continued(wanted: RowSet, part: io.BufferedRandom, rows: np.ndarray) -> int:

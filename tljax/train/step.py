@@ -39,6 +39,7 @@ def make_train_step(
     rules: rules_lib.Rules,
     objective: Objective = PLAIN,
     ema: float | None = None,
+    skip_nonfinite: bool = False,
     axis_name: str | None = None,
 ) -> Callable[[State, Batch, dict[str, Array]], tuple[State, Metrics]]:
     """A step that differentiates the leaves which `rules` train, and no others.
@@ -47,11 +48,14 @@ def make_train_step(
     leaves (`optim.transform.make`). Batch: `image` `[N, ...]` f32, `label` `[N]` int32, `key` `[N]` typed keys for
     dropout. Hyperparameters are traced scalars: `lr`, `dropout`, and what else `tx` takes. Metrics are sums over the
     batch: `loss`, `correct` (with mixup, of the label with the larger share), `count`; and `grad_norm`, over the
-    trainable leaves. `ema` is the decay of the averages in the state. With `axis_name` gradients, statistics and
+    trainable leaves. `ema` is the decay of the averages in the state. With `skip_nonfinite` a loss or gradient with NaN
+    or infinity leaves the state as it was but for the step, and the metrics have 1 for `skipped` and 0 for all else.
+    With `axis_name` gradients, statistics and
     metrics are averaged or summed over that `pmap` axis.
     """
     loss = classification(apply, objective)
-    return make_step(loss=loss, tx=tx, rules=rules, ema=ema, axis_name=axis_name)
+    options: dict[str, Any] = {"ema": ema, "skip_nonfinite": skip_nonfinite, "axis_name": axis_name}
+    return make_step(loss=loss, tx=tx, rules=rules, **options)
 
 
 def classification(apply: Apply, objective: Objective = PLAIN) -> Loss:
@@ -81,6 +85,7 @@ def make_step(
     tx: optax.GradientTransformationExtraArgs,
     rules: rules_lib.Rules,
     ema: float | None = None,
+    skip_nonfinite: bool = False,
     axis_name: str | None = None,
 ) -> Callable[[State, Batch, dict[str, Array]], tuple[State, Metrics]]:
     """As `make_train_step`, of any loss: `(variables, batch, dropout rate) -> (what descends, (statistics, metrics))`.
@@ -103,7 +108,8 @@ def make_step(
         params = rules_lib.merge(moved_leaves, frozen)
         metrics["grad_norm"] = optax.tree.norm(grads)
         averages = state.ema if ema is None else _average(moved_leaves, state.ema, decay=ema, step=state.step)
-        return State(state.step + 1, params, {**state.model_state, **moved}, opt_state, averages), metrics
+        after = State(state.step + 1, params, {**state.model_state, **moved}, opt_state, averages)
+        return _unless_finite(grads, state, after, metrics) if skip_nonfinite else (after, metrics)
 
     return train_step
 
@@ -145,6 +151,19 @@ def init_state(
     """A fresh state: optimizer state, and averages if wanted, exist for the trainable leaves only."""
     trainable, _ = rules_lib.split(params, rules)
     return State(jnp.int32(0), params, model_state, tx.init(trainable), {} if ema is None else dict(trainable))
+
+
+def _unless_finite(grads: Any, before: State, after: State, metrics: Metrics) -> tuple[State, Metrics]:
+    """The state and metrics after the step if its loss and gradients are finite, else those of a step not taken."""
+    finite = [jnp.isfinite(leaf).all() for leaf in [metrics["loss"], *jax.tree.leaves(grads)]]
+    good = jnp.stack(finite).all()
+
+    def kept(old: Array, new: Array) -> Array:
+        return new if new is old else jnp.where(good, new, old)  # what is handed through has to stay so
+
+    chosen = jax.tree.map(kept, before, after).replace(step=after.step)
+    counted = {name: jnp.where(good, value, jnp.zeros_like(value)) for name, value in metrics.items()}
+    return chosen, {**counted, "skipped": 1 - good.astype(jnp.int32)}
 
 
 def _average(leaves: dict[str, Array], averages: dict[str, Array], *, decay: float, step: Array) -> dict[str, Array]:

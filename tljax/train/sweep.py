@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 from jax.sharding import Mesh
 
 from tljax.config import Stage
@@ -41,7 +42,7 @@ def sweep(
     seeds: Sequence[int],
     grid: Mapping[str, Sequence[float | Schedule]] | None = None,
     over: Mesh | None = None,
-    most: int = 64,
+    most: int = 256,
     tell: Callable[[str], None] = lambda line: None,
 ) -> SweepResult:
     """Train the stage with each seed at each point of the grid, which names any of `sweep_members.SWEPT`.
@@ -71,6 +72,8 @@ def fits_sweep(stage: Stage, ready: Ready) -> str | None:
     On CPU eight seeds of the network from scratch took 3.2 times as long in one program: convolutions with a kernel for
     each seed become grouped ones. Heads took a quarter of the time.
     """
+    if jax.process_count() > 1:
+        return "several processes train together"
     if stage.lr == "find":
         return "each seed finds a rate of its own"
     if stage.patience is not None:
@@ -86,7 +89,7 @@ def train_seeds(
     readies: Mapping[int, Ready],
     *,
     over: Mesh | None = None,
-    most: int = 64,
+    most: int = 256,
     tell: Callable[[str], None] = lambda line: None,
 ) -> list[tuple[State, History]]:
     """What `loop.train_stage` gives for each seed with what is ready for it: variables, and views of its own.

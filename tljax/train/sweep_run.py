@@ -41,7 +41,7 @@ def run_members(
     *,
     module: Any,
     over: Mesh | None = None,
-    most: int = 64,
+    most: int = 256,
     tell: Callable[[str], None] = lambda line: None,
 ) -> tuple[list[Run], SweepPlan]:
     """Train them all in as few calls of one program as fit. Their inputs, starts and subsets have equal shapes."""
@@ -180,3 +180,5 @@ def _check(stages: list[Stage]) -> None:
             raise InputError(f'stage {stage.name!r}: lr="find" finds a rate a run: give the sweep numbers or schedules')
         if stage.patience is not None:
             raise InputError(f"stage {stage.name!r}: patience ends each run at an epoch of its own: no sweep has it")
+        if stage.skip_nonfinite:
+            raise InputError(f"stage {stage.name!r}: skip_nonfinite: a sweep says of each run whether it stayed finite")

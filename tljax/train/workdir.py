@@ -6,15 +6,14 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 
+from tljax import disk
 from tljax.config import Stage
 from tljax.data import ImageSets
 from tljax.errors import InputError
@@ -34,7 +33,20 @@ _OF_A_RUN = (
     "reliability.png",
     "confusion.png",
     "curves_*.png",
+    "schedules.*",
+    "rates.png",
+    "lr_find*",
+    "range_test_*.png",
+    "photographs.npz",
 )
+
+
+class Listener(Protocol):
+    """Is told each epoch's record, as metrics.jsonl is, and that there are no more."""
+
+    def __call__(self, record: dict[str, Any]) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class Workdir:
@@ -55,6 +67,7 @@ class Workdir:
             )
         self.resumed, self._anyway = resume and (self.path / "results.json").exists(), anyway
         self._results: dict[str, Any] = {}
+        self.listeners: list[Listener] = []
 
     @property
     def features(self) -> Path:
@@ -109,8 +122,10 @@ class Workdir:
         """Append one epoch's line."""
         if not processes.first():
             return
-        with _one_line(self.path), open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
+        with disk.refusal(self.path), open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps(_finite(record)) + "\n")
+        for tell in self.listeners:
+            tell(record)
 
     def kept(self, rung: str, *, seed: int) -> dict[str, Any]:
         """`saver` and `finished` for `rung.run`: the rung's checkpoints on its way, and at its end if it got there."""
@@ -155,6 +170,8 @@ class Workdir:
             },
             metrics={name: last["validation"][name] for name in ("accuracy", "loss")},
         )
+        if trained.finding:
+            self._write(f"lr_find_{name}.json", {"rung": rung, "seeds": {str(seed): trained.finding.to_dict()}})
         history = trained.history
         rungs = [told for told in self._results["rungs"] if (told["name"], told["seed"]) != (rung, seed)]
         rungs.append(
@@ -171,6 +188,7 @@ class Workdir:
                 "compile_seconds": history.compile_seconds,
                 "images_per_second": history.images_per_second,
                 "step_flops": history.step_flops,
+                "temporary_bytes": history.temporary_bytes,
             }
         )
         self._results["rungs"] = rungs
@@ -200,7 +218,7 @@ class Workdir:
 
     def _clear(self) -> None:
         # Checkpoints too: the steps in a folder of them must grow, and a new run starts at the first.
-        for folder in ("checkpoints", "predictions", "progress"):
+        for folder in ("checkpoints", "predictions", "progress", "tensorboard"):
             shutil.rmtree(self.path / folder, ignore_errors=True)
         for old in [path for pattern in _OF_A_RUN for path in self.path.glob(pattern)]:
             old.unlink()
@@ -211,7 +229,7 @@ class Workdir:
 
     def _write_text(self, name: str, text: str) -> None:
         temporary = self.path / f"{name}.part"
-        with _one_line(self.path):
+        with disk.refusal(self.path):
             temporary.write_text(text, encoding="utf-8")
             os.replace(temporary, self.path / name)
 
@@ -220,15 +238,6 @@ class Workdir:
             return json.loads((self.path / name).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise InputError(f"{self.path / name}: expected what the run wrote, found {error}") from None
-
-
-@contextmanager
-def _one_line(path: Path) -> Iterator[None]:
-    """A full disk, or one that cannot be written, in a line."""
-    try:
-        yield
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror}; what was saved before is whole") from None
 
 
 def environment() -> dict[str, Any]:

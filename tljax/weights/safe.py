@@ -9,7 +9,7 @@ import numpy as np
 
 from tljax.errors import InputError
 from tljax.weights.contents import Weights, check_fields, read_preprocess
-from tljax.weights.replace import replacing
+from tljax.weights.replace import replacing, save_tensors
 from tljax.weights.tree import compare, digest, flatten, leaf_digest, merge, nest
 
 __all__ = ["Weights", "digest", "merge", "read", "write"]
@@ -132,9 +132,7 @@ def _with_top(path: Path, weights: Weights) -> dict:
 
 
 def _write_file(path: Path, flat: dict[str, np.ndarray], text: str) -> str:
-    from safetensors.numpy import save_file
-
     with replacing(path) as part:
-        save_file(flat, part, metadata={KEY: text})
+        save_tensors(flat, part, metadata={KEY: text})
         with part.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,7 +1,7 @@
 import pytest
 from PIL import Image
 
-from tljax.report import style, views
+from tljax.report import series, style
 
 
 def test_a_line_a_rung_with_the_seeds_range_and_fresh_last(tmp_path, monkeypatch):
@@ -13,8 +13,9 @@ def test_a_line_a_rung_with_the_seeds_range_and_fresh_last(tmp_path, monkeypatch
     ]
     kept, save = [], style.save
     monkeypatch.setattr(style, "save", lambda figure, path: kept.append(figure) or save(figure, path))
-    lines = {"frozen": {1: "a1", None: "a"}, "finetune": {1: "b1", None: "b"}}
-    path = views.write_views({"rungs": rows}, lines, workdir=tmp_path)
+    lines = {"frozen": {"1": "a1", "fresh": "a"}, "finetune": {"1": "b1", "fresh": "b"}}
+    told = {"title": "Views", "setting": "views of each"}
+    path = series.write_series({"rungs": rows}, lines, **told, path=tmp_path / "views.png")
     ax = kept[0].axes[0]
     assert [line.get_ydata().tolist() for line in ax.lines] == [pytest.approx([55, 75]), pytest.approx([60, 85])]
     bars = [segment[:, 1].tolist() for bar in ax.collections for segment in bar.get_segments()]

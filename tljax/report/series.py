@@ -1,4 +1,4 @@
-"""Accuracy against the number of augmented views of a cached prefix, fresh augmentation as the last point."""
+"""Accuracy of the rungs of one run against a setting that they differ in: a line for each kind of rung."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,14 +10,19 @@ from tljax.report import style, table
 COLOURS = tuple(style.COLOURS.values())
 
 
-def write_views(results: dict, lines: Mapping[str, Mapping[int | None, str]], *, workdir: Path) -> Path:
-    """`views.png`; `lines` names, for each line and number of views (None: fresh), the rung of the results."""
+def write_series(
+    results: dict, lines: Mapping[str, Mapping[str, str]], *, title: str, setting: str, path: Path
+) -> Path:
+    """Validation accuracy at each value of the setting; `lines` has, for each line and value, a rung of the results.
+
+    All lines have the same values, in the order in which they are drawn.
+    """
     rungs = table.by_rung(results)
     figure = style.new_figure(width=5.6, height=3.9)
     ax = figure.add_axes((0.11, 0.14, 0.68, 0.63))
     seeds = max(len(rows) for rows in rungs.values())
     caption = f"Validation accuracy; line: mean of {seeds} seeds, bar: lowest to highest."
-    style.title(figure, "Views of a cached prefix", caption)
+    style.title(figure, title, caption)
     counts = list(next(iter(lines.values())))
     shown, ends = [], []
     for colour, (line, names) in zip(COLOURS, lines.items(), strict=False):
@@ -31,9 +36,9 @@ def write_views(results: dict, lines: Mapping[str, Mapping[int | None, str]], *,
         height = max(value, sorted(ends)[0][0] + 0.9 * place)
         ax.text(len(counts) - 0.75, height, f"{line}\n{value:.1f} %", color=colour, size=9, va="center")
     ax.set_ylim(min(shown) - 1, max(shown) + 1)
-    ax.set_xticks(range(len(counts)), ["fresh" if count is None else str(count) for count in counts])
-    ax.set_xlabel("augmented views of each photograph", size=9.5, color=style.INK)
+    ax.set_xticks(range(len(counts)), counts)
+    ax.set_xlabel(setting, size=9.5, color=style.INK)
     ax.yaxis.set_major_formatter("{x:.0f} %")
     ax.grid(axis="y", color=style.RULE, linewidth=0.7)
     style.strip(ax)
-    return style.save(figure, workdir / "views.png")
+    return style.save(figure, path)

@@ -1,0 +1,63 @@
+"""Docstrings as they are written here, for Sphinx: one pair of backticks is code, and the rest is plain text.
+
+The meaning of a dataclass's field is a comment on its line; Sphinx does not see comments, so they are read from the
+source and listed below the docstring.
+"""
+
+import ast
+import dataclasses
+import inspect
+import re
+import textwrap
+import tokenize
+from io import StringIO
+from typing import Any
+
+CODE = re.compile(r"`+([^`]+)`+", re.DOTALL)
+SPECIAL = re.compile(r"([*|\\])|(?<=\w)(_)(?!\w)")
+
+
+def setup(app: Any) -> dict[str, bool]:
+    """Called by Sphinx."""
+    app.connect("autodoc-process-docstring", _rewrite)
+    return {"parallel_read_safe": True}
+
+
+def _rewrite(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    del app, what, name, options
+    paragraphs = "\n".join(lines).split("\n\n")
+    text = "\n\n".join(part if part.startswith(">>> ") else restructured(part) for part in paragraphs)
+    if isinstance(obj, type) and dataclasses.is_dataclass(obj):
+        text += "\n\n" + "\n".join(f"* ``{field}``: {restructured(said)}" for field, said in fields(obj).items())
+    lines[:] = text.split("\n")
+
+
+def restructured(text: str) -> str:
+    """A docstring as reStructuredText."""
+    out, at = [], 0
+    for code in CODE.finditer(text):
+        plain = text[at : code.start()]
+        out += [SPECIAL.sub(r"\\\1\2", plain), "\\ " if plain[-1:].isalnum() else ""]
+        out.append(f"``{' '.join(code[1].split())}``")
+        at = code.end()
+        out.append("\\ " if text[at : at + 1].isalnum() else "")
+    return "".join([*out, SPECIAL.sub(r"\\\1\2", text[at:])])
+
+
+def fields(cls: type) -> dict[str, str]:
+    """Field -> the comment at the end of its line, for those that have one."""
+    try:
+        source = textwrap.dedent(inspect.getsource(cls))
+    except OSError:  # a class that was made by a call
+        return {}
+    comments = {
+        token.start[0]: token.string.lstrip("# ")
+        for token in tokenize.generate_tokens(StringIO(source).readline)
+        if token.type == tokenize.COMMENT
+    }
+    body: Any = ast.parse(source).body[0]
+    return {
+        node.target.id: comments[node.end_lineno]
+        for node in body.body
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.end_lineno in comments
+    }

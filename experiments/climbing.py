@@ -1,0 +1,136 @@
+"""Rungs trained in order, each with all seeds: in one program where that is the faster way, else one after another."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax.numpy as jnp
+
+from tljax import config
+from tljax.config import Stage
+from tljax.data import ImageSets
+from tljax.data.preprocess import UNIT
+from tljax.models.build import Network
+from tljax.report.plan import plan_table
+from tljax.train import processes, sweep
+from tljax.train import rung as rung_lib
+from tljax.train.outlook import outlook
+from tljax.train.program import Program, ahead
+from tljax.train.rung import Ready, Trained
+from tljax.train.workdir import Workdir
+from tljax.weights import Weights
+
+Stages = Mapping[str, tuple[Network, Stage]]
+
+
+def compile_ahead(
+    stages: Stages, sets: ImageSets, *, weights: Weights | None, dtype: Any, seeds: Sequence[int]
+) -> dict[str, Program]:
+    """The programs of stages that run one seed at a time, compiled side by side; prints what each will do and cost."""
+    outlines: dict[str, tuple[Stage, Ready]] = {}
+    for name, (network, stage) in stages.items():
+        preprocess = weights.preprocess if weights and network.base == "vgg16" else UNIT
+        outlines[name] = (stage, rung_lib.outline(stage, network, sets, preprocess=preprocess, dtype=dtype))
+    alone = {name: pair for name, pair in outlines.items() if len(seeds) == 1 or sweep.fits_sweep(*pair) is not None}
+    programs = ahead(alone)
+    _say(plan_table(outlook(outlines, programs)))
+    return programs
+
+
+def climb(
+    stages: Stages,
+    sets: ImageSets,
+    *,
+    seeds: Sequence[int],
+    weights: Weights | None,
+    workdir: Workdir,
+    starts_from: Mapping[str, str] = config.STARTS_FROM,
+    carry: bool = False,
+    dtype: Any = jnp.float32,
+    programs: Mapping[str, Program] | None = None,
+    progress: bool = True,
+) -> dict[int, dict[str, Trained]]:
+    """Train the rungs in order with each seed, each from the rung it builds on (`starts_from`) where it builds on one.
+
+    They are reported under the names of their stages. `carry` keeps the optimizer state of the rung before where the
+    kind of optimizer is the same. `programs` are those compiled ahead, by rung.
+    """
+    done: dict[int, dict[str, Trained]] = {seed: {} for seed in seeds}
+    for name, (network, stage) in stages.items():
+        below = starts_from.get(name, "")
+        carried = carry and below in stages and stages[below][1].optimizer.name == stage.optimizer.name
+        run = _Run(stage, network, sets, weights, workdir, dtype, progress)
+        before = {seed: done[seed].get(below) for seed in seeds}
+        trained = _together(run, before, carried=carried) if len(seeds) > 1 else None
+        for seed in seeds:
+            if trained is None:
+                program = (programs or {}).get(name)
+                done[seed][name] = run.alone(seed, before[seed], carry=carried, program=program)
+            else:
+                done[seed][name] = trained[seed]
+            workdir.finish(stage.name, done[seed][name], seed=seed, stage=stage, sets=sets)
+    return done
+
+
+class _Run:
+    """A rung with what all its seeds share."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        network: Network,
+        sets: ImageSets,
+        weights: Weights | None,
+        workdir: Workdir,
+        dtype: Any,
+        progress: bool,
+    ) -> None:
+        self.stage, self.network, self.sets, self.workdir = stage, network, sets, workdir
+        self._shared = {"store": workdir.features, "weights": weights, "dtype": dtype, "progress": progress}
+
+    def alone(self, seed: int, before: Trained | None, *, carry: bool, program: Program | None) -> Trained:
+        return rung_lib.run(
+            self.stage,
+            self.network,
+            self.sets,
+            seed=seed,
+            before=before,
+            carry=carry,
+            program=program,
+            on_epoch=lambda record, state: self.workdir.log(record),
+            **self.workdir.kept(self.stage.name, seed=seed),
+            **self._shared,
+        )
+
+    def ready(self, seed: int, before: Trained | None) -> Ready:
+        return rung_lib.prepare(self.stage, self.network, self.sets, seed=seed, before=before, **self._shared)
+
+    def begun(self, seed: int) -> bool:
+        """Whether a run that is resumed has trained something of it, that only one seed at a time can go on with."""
+        kept = self.workdir.kept(self.stage.name, seed=seed)
+        return kept["finished"] is not None or kept["saver"].begun()
+
+
+def _together(run: _Run, before: Mapping[int, Trained | None], *, carried: bool) -> dict[int, Trained] | None:
+    """All seeds in one program; None, after saying why, where they are better run one after another."""
+    seeds, stage = list(before), run.stage
+    why = sweep.fits_sweep(stage, rung_lib.outline(stage, run.network, run.sets))
+    if why is None and carried:
+        why = "the optimizer goes on from the stage before"
+    if why is None and any(run.begun(seed) for seed in seeds):
+        why = "some have begun before"
+    if why is not None:
+        _say(f"{stage.name}: {len(seeds)} seeds one after another: {why}")
+        return None
+    readies = {seed: run.ready(seed, before[seed]) for seed in seeds}
+    found = sweep.train_seeds(stage, readies, tell=_say)
+    trained = {}
+    for seed, (state, history) in zip(seeds, found, strict=True):
+        for record in history.epochs:
+            run.workdir.log(record)
+        trained[seed] = rung_lib.trained(stage, readies[seed], state, history)
+    return trained
+
+
+def _say(line: str) -> None:
+    if processes.first():
+        print(line, flush=True)

@@ -1,0 +1,58 @@
+"""Which photographs a run's page shows, chosen when it ends: the worst mistakes, and some with where it looked."""
+
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from tljax.data import ImageSets
+from tljax.inside import attribution
+from tljax.predict import load_net
+from tljax.report import calibration, inside, paired, photographs, predictions, table
+from tljax.report.predictions import Predictions
+
+WORST, SEEN = 18, 6
+
+
+def keep(workdir: Path, sets: ImageSets) -> Path | None:
+    """`photographs.npz`, of the rung that is best in validation and its best seed; None where no rung can be judged.
+
+    One process of several cannot run the network alone: they keep none.
+    """
+    results = table.read_results(workdir / "results.json")
+    said = predictions.read(workdir, results)
+    if not said or jax.process_count() > 1:
+        return None
+    net = load_net(workdir, rung=paired.best_rung(results, said))
+    split, logits, likely = sets.validation, *_of_run(said[net.rung], net.seed)
+    losses = np.logaddexp.reduce(logits, axis=-1) - logits[np.arange(len(logits)), split.labels]
+    worst = np.argsort(-losses, kind="stable")[:WORST]
+    seen = np.unique(np.linspace(0, len(split.labels) - 1, SEEN).round().astype(int))
+    layer = inside.cam_layer(net)
+    order = np.argsort(-likely[seen], axis=1, kind="stable")[:, :2]
+    maps = [attribution.grad_cam(net, split.images[seen], order[:, i], layer=layer) for i in range(order.shape[1])]
+    ids = np.array(split.ids, dtype=np.str_)
+    kept = photographs.Photographs(
+        rung=net.rung,
+        seed=net.seed,
+        layer=layer,
+        images=len(split.labels),
+        classes=np.array(net.classes, dtype=np.str_),
+        worst=photographs.small(split.images[worst]),
+        worst_ids=ids[worst],
+        worst_labels=split.labels[worst],
+        worst_losses=losses[worst],
+        worst_probabilities=likely[worst],
+        seen=photographs.small(split.images[seen]),
+        seen_ids=ids[seen],
+        seen_labels=split.labels[seen],
+        seen_probabilities=likely[seen],
+        maps=np.stack(maps, axis=1),
+    )
+    return photographs.write(kept, workdir=workdir)
+
+
+def _of_run(said: Predictions, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """(logits, probabilities) `[N, classes]` of one seed."""
+    logits = said.logits[said.seeds.index(seed)]
+    return logits, calibration.softmax(logits)

@@ -1,0 +1,72 @@
+"""Bytes that a step sends between 1 to 64 simulated devices, predicted and counted, and what becomes of the batch.
+
+    python -m experiments.scaling --images 900
+
+From shapes, without data: each rung's step is compiled for so many devices with --batch images on each, and the
+collectives in the compiled program are counted. Predicted are 4 bytes for each parameter that trains, and 8 for the
+loss and the number correct. Ends with status 1 where the two differ.
+"""
+
+import argparse
+from dataclasses import replace
+
+import jax
+
+from experiments import cli
+from tljax import config
+from tljax.models.build import Network
+from tljax.report.scaling import Scale, scaling_table
+from tljax.train import devices
+from tljax.train.audit import audit
+from tljax.train.dry import planned
+
+MOST = 64
+
+
+def main() -> None:
+    """The command."""
+    args = _parser().parse_args()
+    jax.config.update("jax_platforms", "cpu")
+    jax.config.update("jax_num_cpu_devices", MOST)
+    found = [_counted(rung, count, args) for rung in args.rungs for count in _counts()]
+    print(scaling_table(found, images=args.images))
+    if any(scale.counted != scale.predicted or scale.others for scale in found):
+        raise SystemExit(1)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = cli.bare_parser(__doc__, experiment="scaling")
+    add = parser.add_argument
+    rungs = ("scratch", "frozen", "finetune", "differential")
+    add("--rungs", nargs="+", choices=config.RUNGS, default=rungs, help=f"which ({' '.join(rungs)})")
+    add("--batch", type=cli.positive, default=32, metavar="N", help="images on each device (32)")
+    add("--size", type=cli.positive, default=150, metavar="PIXELS", help="side of the images (150)")
+    add("--width", type=cli.fraction, default=1.0, metavar="W", help="of the VGG16 (1.0)")
+    add("--images", type=cli.positive, default=900, metavar="N", help="in the training set (900, the lecture's)")
+    return parser
+
+
+def _counts() -> list[int]:
+    return [2**power for power in range(MOST.bit_length())]
+
+
+def _counted(rung: str, count: int, args: argparse.Namespace) -> Scale:
+    network: Network = replace(config.NETWORKS[rung], width=args.width)
+    if args.size < config.CNN_VALID_SIZE:
+        network = replace(network, padding="SAME")
+    stage = replace(config.PRESETS["deck-keras3"][rung], batch_size=args.batch * count, views=None)
+    over = devices.mesh(jax.devices()[:count])
+    found = audit(planned(stage, network, classes=2, size=args.size), over)
+    return Scale(
+        rung=rung,
+        devices=count,
+        batch=stage.batch_size,
+        counted=int(found.reduced.found),
+        predicted=int(found.reduced.least),
+        others=int(found.exchanged.found),
+        flops=found.flops.found,
+    )
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,105 @@
+"""A head on cached features with many seeds and many values of its hyperparameters, in one program.
+
+    python -m experiments.sweep --rung features --data folder:PHOTOS --size 32 --weights base.safetensors --seeds 32 \\
+        --lr 3e-5 1e-4 3e-4 1e-3 3e-3 1e-2 3e-2 1e-1
+
+Leaves sweep.json (every run) and sweep.png. What is best of many on the validation set looks better there than it is:
+train it again with other seeds, or report it on a test split.
+"""
+
+import argparse
+import json
+import math
+import time
+from pathlib import Path
+
+import jax.numpy as jnp
+
+from experiments import cli, runner
+from tljax import config
+from tljax.errors import InputError
+from tljax.report import style
+from tljax.report.sweep import Point, sweep_table, write_sweep
+from tljax.train import processes, rung, sweep, sweep_start
+from tljax.train.sweep_members import SWEPT
+from tljax.train.workdir import environment
+
+_HELP = {
+    "lr": "rates",
+    "dropout": "dropout rates",
+    "augment_strength": "times the ranges of augmentation, on a rung without views",
+    "momentum": "of an optimizer that has it",
+    "weight_decay": "of the trained weights",
+}
+
+
+def main() -> None:
+    """The command."""
+    args = _parser().parse_args()
+    grid = {name: values for name in SWEPT if (values := getattr(args, name))}
+    if not grid:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in SWEPT)
+        raise InputError(f"sweep: expected values of one or more of {names}")
+    stages = {args.rung: (runner.network_of(args.rung, args.size), runner.stage_of(args.rung, args))}
+    if (file := (args.workdir or Path("runs/sweep")) / "sweep.json").exists() and not args.overwrite:
+        raise InputError(f"{file} exists; name another --workdir, or pass --overwrite")
+    workdir, sets, weights, stages = runner.begin(args, stages, experiment="sweep")
+    network, stage = stages[args.rung]
+    options = {"weights": weights, "dtype": jnp.dtype(args.dtype), "progress": not args.quiet}
+    ready = rung.prepare(stage, network, sets, seed=args.seed, store=workdir.features, **options)
+    if why := sweep.fits_sweep(stage, ready):
+        raise InputError(f"sweep: rung {args.rung}: {why}")
+    seeds = range(args.seed, args.seed + args.seeds)
+    started = time.perf_counter()
+    found = sweep.sweep(
+        stage,
+        module=ready.module,
+        variables=sweep_start.starts(ready.module, ready.variables, seeds=seeds, size=args.size),
+        inputs=ready.inputs,
+        seeds=seeds,
+        grid=grid,
+        most=args.most,
+        tell=lambda line: print(line, flush=True),
+    )
+    seconds = time.perf_counter() - started
+    if processes.first():
+        _write(args, workdir.path, sets.digest, found, seconds)
+
+
+def _write(args: argparse.Namespace, folder: Path, digest: str, found: sweep.SweepResult, seconds: float) -> None:
+    runs = [
+        {
+            "seed": run.seed,
+            "values": dict(run.values),
+            "finite": run.finite,
+            "validation": run.history.result()["validation"],
+        }
+        for run in found.runs
+    ]
+    told = {name: str(value) if isinstance(value, Path) else value for name, value in vars(args).items()}
+    document = {"arguments": told, "data": digest, "environment": environment(), "seconds": seconds, "runs": runs}
+    style.write_atomically(folder / "sweep.json", (json.dumps(document, indent=1) + "\n").encode())
+    points: dict[str, Point] = {}
+    for run in runs:
+        accuracy = run["validation"]["accuracy"] if run["finite"] else math.nan
+        key = json.dumps(run["values"])
+        before = points[key].accuracies if key in points else ()
+        points[key] = Point(run["values"], (*before, accuracy))
+    print("\n" + sweep_table(list(points.values())))
+    print(f"\n{len(runs)} runs in {seconds:.1f} s")
+    print(write_sweep(list(points.values()), title=f"A sweep of rung {args.rung}", path=folder / "sweep.png"))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = runner.parser(__doc__, experiment="sweep")
+    add = parser.add_argument
+    add("--rung", choices=config.RUNGS, default="features", help="which rung (features)")
+    for name in SWEPT:
+        option = f"--{name.replace('_', '-')}"
+        add(option, type=float, nargs="+", metavar="VALUE", help=_HELP[name])
+    add("--most", type=cli.positive, default=256, metavar="N", help="runs in one call at most (256)")
+    return parser
+
+
+if __name__ == "__main__":
+    cli.run(main)

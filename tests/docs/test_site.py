@@ -1,0 +1,50 @@
+"""The notebook of the ladder, and the site around it."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+NOTEBOOK = ROOT / "docs" / "ladder.ipynb"
+
+
+def test_the_notebook_holds_no_outputs():
+    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert len(code) > 10
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
+
+
+@pytest.mark.slow
+def test_the_notebook_runs(tmp_path, monkeypatch):
+    nbclient = pytest.importorskip("nbclient", reason='the notebook wants pip install -e ".[docs]"')
+    import nbformat
+
+    monkeypatch.setenv("LADDER_BUDGET", "0.1")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    client = nbclient.NotebookClient(notebook, timeout=3600, resources={"metadata": {"path": str(tmp_path)}})
+    client.execute()
+    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    tables = [output.data["text/markdown"] for output in outputs if "text/markdown" in output.get("data", {})]
+    assert len(tables) == 1
+    rungs = [line.split("|")[1].strip() for line in tables[0].splitlines() if line.startswith("| ")]
+    assert rungs[1:] == [":--", "scratch", "features", "frozen", "finetune", "differential"]
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 5
+
+
+@pytest.mark.slow
+def test_the_site_builds_without_a_warning(tmp_path):
+    """All but the outputs of the notebook."""
+    pytest.importorskip("myst_nb", reason='the site wants pip install -e ".[docs]"')
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-n", "-q", "-D", "nb_execution_mode=off"]
+    where = [str(ROOT / "docs"), str(tmp_path)]
+    done = subprocess.run(
+        [*command, *where], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}
+    )
+    assert done.returncode == 0, done.stderr
+    assert "fine_tune" in (tmp_path / "api" / "recipe.html").read_text(encoding="utf-8")

@@ -1,0 +1,109 @@
+"""Each command twice with the same seed, and stopped and resumed: the same bits. In two steps a stage."""
+
+import importlib
+import json
+import shutil
+import sys
+from dataclasses import replace
+
+import pytest
+
+from experiments import recipe, runner, views
+from tljax import config
+from tljax.config import Plan
+from tljax.models import ops
+from tljax.train import loop, saver, signals
+from tljax.weights import digest, read
+
+LADDER = {
+    "scratch": ("scratch",),
+    "features": ("features",),
+    "frozen": ("frozen",),
+    "finetune": ("frozen", "finetune"),
+    "differential": ("frozen", "finetune", "differential"),
+}
+OTHERS = ("pretrain", "recipe", "views", "lr_find")
+FAST = ("scratch", "pretrain")
+TIMES = ("seconds", "images_per_second", "compile_seconds", "step_flops")
+marked = [pytest.param(name, marks=[] if name in FAST else pytest.mark.slow) for name in (*LADDER, *OTHERS)]
+
+
+def short(stage, *, epochs=1):
+    return replace(stage, epochs=epochs, images_per_epoch=6, batch_size=3, views=stage.views and 2)
+
+
+@pytest.fixture
+def command(photographs, base, in_a_hurry, tmp_path, monkeypatch):
+    """`command(name, folder, *words)` runs it and returns what it left, as digests and numbers."""
+    monkeypatch.setattr(ops, "compiler_options", in_a_hurry)
+    monkeypatch.setattr(loop, "segment_steps", lambda steps: 1)
+    monkeypatch.setattr(signals, "_waiting", None)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setitem(config.PRESETS, "tuned", {n: short(s) for n, s in config.PRESETS["tuned"].items()})
+    monkeypatch.setattr(config, "PRETRAIN", short(config.PRETRAIN, epochs=2))
+    full = recipe.PLANS["full"]
+    monkeypatch.setitem(recipe.PLANS, "full", Plan("full", tuple(map(short, full.stages))))
+    monkeypatch.setattr(views, "COUNTS", (1, None))
+
+    def run(name, folder, *words):
+        given = ["--data", photographs, "--size", "32", "--quiet", "--workdir", str(folder), "--seed", "3", *words]
+        if name == "pretrain":
+            given += ["--width", "0.0625"]
+        elif name != "scratch":
+            given += ["--weights", str(base)]
+        if name == "lr_find":
+            given += ["--steps", "4", "--rung", "finetune"]
+        monkeypatch.setattr(sys, "argv", [name, *given])
+        if name in LADDER:
+            runner.main("A rung.", experiment=name, rungs=LADDER[name])
+        else:
+            importlib.import_module(f"experiments.{name}").main()
+        return left(folder, name)
+
+    return run
+
+
+def left(folder, name):
+    if name == "pretrain":
+        return digest(read(folder / "base.safetensors").params)
+    leaves = {
+        str(file.relative_to(folder)): json.loads(file.read_text())["leaves"]
+        for file in sorted((folder / "checkpoints").glob("*/*/meta/metadata"))
+    }
+    assert leaves
+    rungs = json.loads((folder / "results.json").read_text())["rungs"]
+    told = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    found = json.loads((folder / "lr_find.json").read_text())["seeds"] if name == "lr_find" else None
+    return leaves, [{k: v for k, v in record.items() if k not in TIMES} for record in [*rungs, *told]], found
+
+
+@pytest.mark.parametrize("name", marked)
+def test_the_same_seed_gives_the_same_bits(command, tmp_path, name):
+    first = command(name, tmp_path / "first")
+    assert command(name, tmp_path / "second") == first
+    assert command(name, tmp_path / "third", "--seed", "4") != first
+
+
+@pytest.mark.parametrize("name", marked)
+def test_stopped_and_resumed_it_gives_the_same_bits(command, tmp_path, monkeypatch, name):
+    """At its second segment, in the middle of the first stage; and at its last but one, in the last stage."""
+    calls, stops, after = [], [], saver.Saver.after
+
+    def counted(self, place, *, step, ended):
+        calls.append(step)
+        if [len(calls)] == stops:
+            monkeypatch.setattr(signals, "_waiting", 15)
+        after(self, place, step=step, ended=ended)
+
+    monkeypatch.setattr(saver.Saver, "after", counted)
+    whole = command(name, tmp_path / "whole")
+    segments = len(calls)
+    assert segments >= 2
+    for stop in dict.fromkeys((1, segments - 1)):
+        calls[:], stops[:] = [], [stop]
+        shutil.rmtree(tmp_path / "stopped", ignore_errors=True)
+        with pytest.raises(signals.Interrupted):
+            command(name, tmp_path / "stopped")
+        monkeypatch.setattr(signals, "_waiting", None)
+        stops.clear()
+        assert command(name, tmp_path / "stopped", "--resume") == whole

@@ -1,0 +1,115 @@
+"""Readers of what tljax itself writes: each says what came of a file, and fails where it is not what was written."""
+
+import html.parser
+import pathlib
+import zipfile
+
+import numpy as np
+
+from tljax.errors import InputError
+
+ROWS = np.random.default_rng(0).random((6, 2, 3)).astype(np.float32)
+
+
+def features():
+    """The file `features.h5`; its part lies beside it. What is read or computed is the same."""
+    import h5py  # noqa: F401  # its own import starts `uname`: no case's doing
+
+    from tljax.train import features
+
+    def read(path):
+        options = {"identity": {"data": "d"}, "count": 6, "shape": (2, 3), "block": 2, "progress": False}
+        found = features.stored(path.parent / "features.h5", name="train", compute=lambda a, b: ROWS[a:b], **options)
+        np.testing.assert_array_equal(found, ROWS)
+
+    return read
+
+
+def checkpoint():
+    """The folder of a step."""
+    import jax
+    import orbax.checkpoint  # noqa: F401
+
+    from tljax.train import checkpoint
+    from tljax.train.step import State
+
+    def read(path):
+        target = State(*jax.eval_shape(lambda: (np.int32(0), {"a": {"k": np.zeros((4, 4), np.float32)}}, {}, {})))
+        state, meta = checkpoint.restore(path.parent, int(path.name), target)
+        assert int(state.step) == 7
+        np.testing.assert_array_equal(state.params["a"]["k"], np.arange(16).reshape(4, 4))
+        assert meta == {"note": "mine"}
+
+    return read
+
+
+def run():
+    """The folder of a finished run, asked about a photograph."""
+    import jax  # noqa: F401
+    import orbax.checkpoint  # noqa: F401
+
+    from tljax import predict
+    from tljax.models import ops
+
+    ops.compiler_options = lambda: {"xla_backend_optimization_level": 0}
+
+    def read(path):
+        trained = predict.load_run(path)
+        assert len(trained.classes) >= 2
+
+    predict.load_run(pathlib.Path(__import__("sys").argv[2]))  # compiled, imported
+    return read
+
+
+def archive():
+    """An archive of photographs, as it is taken apart."""
+    from tljax.data import cats_vs_dogs
+
+    def read(path):
+        try:
+            for name, animal, _, content in cats_vs_dogs.members(path):
+                assert cats_vs_dogs.PHOTO.fullmatch(name)[1] == animal
+                content()
+        except (OSError, zipfile.BadZipFile) as error:  # as `prepare` does
+            raise InputError(f"{path}: {error}") from None
+
+    return read
+
+
+_TAGS = """html head meta title link style body h1 h2 h3 p pre code ul li div span table thead tbody tr th td
+details summary dl dt dd img"""
+_ATTRIBUTES = "lang charset name content rel href class alt src scope data-label"
+TAGS, ATTRIBUTES = frozenset(_TAGS.split()), frozenset(_ATTRIBUTES.split())
+
+
+class Page(html.parser.HTMLParser):
+    """Fails on whatever a page of ours does not have."""
+
+    def handle_starttag(self, tag, attrs):
+        assert tag in TAGS, tag
+        for name, value in attrs:
+            assert name in ATTRIBUTES, name
+            assert name not in ("src", "href") or value.startswith("data:"), value
+
+    def handle_comment(self, data):
+        raise AssertionError(data)
+
+
+def page():
+    """The folder of a run whose names are a stranger's: its page, table and Markdown."""
+    from tljax import report
+    from tljax.report import page, table
+
+    def read(path):
+        text = page.write_page(path).read_text()
+        Page(convert_charrefs=True).feed(text)
+        for hidden in "\u202e\u202d\u2066\u200f\u200b\x1b\x00\u2028":
+            assert hidden not in text, hex(ord(hidden))
+        results = table.read_results(path / "results.json")
+        markdown = table.markdown_table(results)
+        assert "<img" not in markdown
+        rows = [line for line in markdown.splitlines() if line.startswith("|")]
+        assert len(rows) == 2 + len(table.by_rung(results))
+        report.text_table(results)
+
+    return read

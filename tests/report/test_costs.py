@@ -1,0 +1,43 @@
+"""What each rung trained and cost, as texts."""
+
+import pytest
+
+from tljax.report import costs
+
+ROW = {
+    "name": "head",
+    "seed": 0,
+    "trainable_params": 250,
+    "total_params": 1000,
+    "seconds": 12.25,
+    "compile_seconds": 1.24,
+    "images_per_second": 1500.0,
+    "step_flops": 4.62e9,
+    "temporary_bytes": 3.2e6,
+}
+PLAN = {"head": {"stage": {"rules": [["head/.*", 1.0], ["base/block5_conv1/.*", 0.1], ["base/.*", None]]}}}
+
+
+def test_means_over_seeds_and_what_trains():
+    rows = costs.rows({"rungs": [ROW, ROW | {"seed": 1, "seconds": 13.75, "images_per_second": 500.0}]}, PLAN)
+    assert rows == [("head", "head, block5_conv1", "250 (25 %)", "4.62 G", "3.2 MB", "1,000", "1.2", "13")]
+
+
+def test_a_run_of_old_says_what_it_does_not_know():
+    old = {name: ROW[name] for name in ("name", "seed", "trainable_params", "total_params", "seconds")}
+    assert costs.rows({"rungs": [old | {"step_flops": None}]}, {"head": 7}) == [
+        ("head", "unknown", "250 (25 %)", "unknown", "unknown", "unknown", "unknown", "12")
+    ]
+
+
+@pytest.mark.parametrize(("value", "text"), [(0, "0 B"), (999, "999 B"), (1e3, "1 kB"), (2.345e12, "2.35 TB")])
+def test_sizes_have_their_unit(value, text):
+    assert costs.scaled(value, "B") == text
+
+
+@pytest.mark.parametrize(
+    ("pattern", "said"),
+    [("head/.*", "head"), ("base/block5_.*", "block5"), (".*", "everything"), ("base/.*", "base"), ("a/b", "a/b")],
+)
+def test_patterns_as_people_say_them(pattern, said):
+    assert costs.readable(pattern) == said

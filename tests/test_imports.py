@@ -1,0 +1,52 @@
+"""Importing any module of ours opens no connection, starts no program and touches no file but modules of Python."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+CHILD = """
+import importlib, os, pathlib, pkgutil, sys
+import jax, numpy, h5py, PIL.Image, tqdm, flax.linen, optax, safetensors, ml_dtypes  # theirs are not our doing
+import concurrent.futures, urllib.request, http.client, zipfile, mmap, tempfile
+
+HARM = ("socket.connect", "socket.bind", "socket.getaddrinfo", "subprocess.Popen", "os.system", "os.posix_spawn")
+HARM += ("os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.symlink", "os.truncate", "urllib.Request")
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+seen, ours = [], set()
+
+
+def hook(event, args):
+    if event in HARM:
+        seen.append(f"{event} {args!r:.100}")
+    elif event == "open" and isinstance(args[0], (str, bytes, os.PathLike)):
+        name = os.fspath(args[0])
+        if (args[2] or 0) & WRITING or not str(name).endswith((".py", ".pyc", ".so")):
+            seen.append(f"open {args!r:.100}")
+
+
+import tljax, experiments
+names = []
+for package in (tljax, experiments):
+    names += [found.name for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")]
+skipped = ("tljax.data.cats_vs_dogs", "experiments.bench_keras", "experiments.bench_torch")
+names = [name for name in names if not name.endswith("__main__") and name not in skipped]
+sys.dont_write_bytecode = True
+for name in [name for name in list(sys.modules) if name.partition(".")[0] in ("tljax", "experiments")]:
+    del sys.modules[name]  # the packages themselves are to be seen as well
+sys.addaudithook(hook)
+for name in names:
+    importlib.import_module(name)
+print(len(names))
+print("\\n".join(seen))
+"""
+
+
+def test_an_import_does_nothing():
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "JAX_PLATFORMS": "cpu"}
+    words = [sys.executable, "-c", CHILD]
+    done = subprocess.run(words, capture_output=True, text=True, env=environment, timeout=600)
+    assert done.returncode == 0, done.stderr
+    count, *seen = done.stdout.splitlines()
+    assert int(count) > 100
+    assert [line for line in seen if line] == []

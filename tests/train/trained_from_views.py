@@ -1,0 +1,53 @@
+"""Two stages on one device, from one view of each photograph and from the photographs; see test_views.py.
+
+Prints the parameters that differ in any bit, a line each, and at last how many were compared.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import jax
+import numpy as np
+
+from tljax.config import FINE_TUNE, HEAD_ONLY, Stage
+from tljax.data.preprocess import TORCH
+from tljax.data.sources import ImageSet, ImageSets
+from tljax.models import build
+from tljax.models.build import Network
+from tljax.optim import rules as rules_lib
+from tljax.train import frozen, rung
+from tljax.weights import Weights
+
+NETWORK = Network(width=0.0625, hidden=4)
+STAGE = Stage("s", HEAD_ONLY, lr=1e-3, epochs=2, batch_size=4, views=1, dropout=0.5)
+
+
+def split(count, seed):
+    images = np.random.default_rng(seed).integers(0, 256, (count, 32, 32, 3), np.uint8)
+    return ImageSet(images, np.arange(count, dtype=np.int32) % 2, tuple(map(str, range(count))))
+
+
+def main():
+    sets = ImageSets("test", ("cat", "dog"), split(10, 0), split(4, 1), "0" * 64)
+    params = build.init(build.classifier(NETWORK, classes=2), key=jax.random.key(5), size=32)["params"]["base"]
+    weights = Weights(jax.device_get(params), {"name": "vgg16", "width": 0.0625}, TORCH, ("a", "b"), {})
+    compared = 0
+    for rules in (HEAD_ONLY, FINE_TUNE):
+        with TemporaryDirectory() as folder:
+            given = {"seed": 1, "store": Path(folder) / "features.h5", "weights": weights, "progress": False}
+            cached, fresh = (
+                rules_lib.flatten(
+                    rung.run(replace(STAGE, rules=rules, views=views), NETWORK, sets, **given).state.params
+                )
+                for views in (1, None)
+            )
+        for path, leaf in fresh.items():
+            compared += 1
+            if not frozen.same_bits(leaf, cached[path]):
+                print(path)
+    print(compared)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""What each rung trained and what that cost, as a table."""
+
+import math
+from collections.abc import Sequence
+
+from tljax.report import stats, table
+
+COLUMNS = (
+    "rung",
+    "trains",
+    "parameters trained",
+    "FLOPs a step",
+    "temporary memory",
+    "images/s",
+    "compiling, s",
+    "seconds",
+)
+NOTE = (
+    "FLOPs and temporary memory by the compiler's count, of one step and of its program on one device. "
+    "Seconds: the whole rung, compiling and evaluation included; images/s: training alone. Means over seeds."
+)
+_SCALES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+
+def rows(results: dict, plan: dict) -> list[tuple[str, ...]]:
+    """The texts of COLUMNS for each rung; `plan` is that of config.json. What was not measured is "unknown"."""
+    return [(name, *_texts(runs, plan.get(name))) for name, runs in table.by_rung(results).items()]
+
+
+def trained(planned: object) -> list[str]:
+    """What the rules of a stage train, from output to input; of the plan in config.json, which may be of old."""
+    return [readable(pattern) for pattern in multipliers(planned)]
+
+
+def multipliers(planned: object) -> dict[str, float]:
+    """Pattern -> multiplier of the rules that train."""
+    stage = planned.get("stage") if isinstance(planned, dict) else None
+    rules = stage.get("rules") if isinstance(stage, dict) else None
+    pairs = [rule for rule in rules or [] if isinstance(rule, list | tuple) and len(rule) == 2]
+    return {str(pattern): float(times) for pattern, times in pairs if isinstance(times, float | int)}
+
+
+def readable(pattern: str) -> str:
+    """A rule's pattern as people say it: 'base/block5_.*' -> 'block5', 'head/.*' -> 'head', '.*' -> 'everything'."""
+    return (pattern.removesuffix(".*").rstrip("/_") or "everything").removeprefix("base/")
+
+
+def scaled(value: float, unit: str) -> str:
+    """1.23e9, "B" -> '1.23 GB'; NaN -> 'unknown'."""
+    if not math.isfinite(value):
+        return "unknown"
+    scale, letter = next((pair for pair in _SCALES if value >= pair[0]), (1, ""))
+    return f"{value / scale:,.3g} {letter}{unit}".rstrip()
+
+
+def _texts(runs: Sequence[dict], planned: object) -> tuple[str, ...]:
+    groups = trained(planned)
+    mean = {name: stats.mean([measured(row, name) for row in runs]) for name in _MEASURES}
+    share = runs[0]["trainable_params"] / max(1, runs[0]["total_params"])
+    return (
+        ", ".join(groups) or "unknown",
+        f"{runs[0]['trainable_params']:,} ({100 * share:.3g} %)",
+        scaled(mean["step_flops"], ""),
+        scaled(mean["temporary_bytes"], "B"),
+        rounded(mean["images_per_second"]),
+        rounded(mean["compile_seconds"]),
+        rounded(mean["seconds"]),
+    )
+
+
+_MEASURES = ("step_flops", "temporary_bytes", "images_per_second", "compile_seconds", "seconds")
+
+
+def measured(row: dict, name: str) -> float:
+    """A measure of a row of results.json; NaN where it is null, absent or no number."""
+    value = row.get(name)
+    return float(value) if isinstance(value, float | int) else math.nan
+
+
+def rounded(value: float) -> str:
+    """Whole from 10 on, else with one digit after the point."""
+    return "unknown" if math.isnan(value) else f"{value:,.{0 if value >= 10 else 1}f}"

@@ -1,0 +1,142 @@
+"""A stage's one compiled program: what it starts from, and how it is compiled, at its first call or ahead of it."""
+
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+from jax import Array
+from jax.sharding import Mesh
+
+from tljax.config import Stage
+from tljax.optim import rules as rules_lib
+from tljax.optim import transform
+from tljax.optim.objective import Objective, balanced
+from tljax.train import devices, frozen, memory, step
+from tljax.train.beside import Beside
+from tljax.train.inputs import Inputs
+from tljax.train.segments import make_program, segment_steps, shapes
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """Compiled, and what the compiler says about it; NaN where it does not say.
+
+    `call(state, *segment.arguments)` -> `(state, metrics)`; the state is donated. `step_flops` are those of one step:
+    the compiler counts the body of a loop once. `temporary` bytes of a device, beside state and data.
+    """
+
+    call: Any
+    seconds: float
+    step_flops: float
+    temporary: float
+
+
+def pieces(
+    stage: Stage, *, module: Any, variables: dict[str, Any], inputs: Inputs, beside: Beside | None = None
+) -> tuple[Callable[[dict[str, Any]], step.State], Callable[..., Any], Callable[..., Any]]:
+    """`(first state of variables, train step, apply)` of a stage; `variables` may be shapes."""
+    apply = _apply(module, inputs.start)
+    tx = transform.make(stage.optimizer, stage.rules, rules_lib.flatten(variables["params"]))
+    weighted = _weighted(stage.objective, inputs)
+    options: dict[str, Any] = {"tx": tx, "rules": stage.rules, "ema": stage.ema}
+    options["skip_nonfinite"] = stage.skip_nonfinite
+    if beside:
+        train_step = step.make_step(loss=beside.loss(apply, weighted), **options)
+    else:
+        train_step = step.make_train_step(apply=apply, objective=weighted, **options)
+
+    def first(variables: dict[str, Any]) -> step.State:
+        model_state = {name: tree for name, tree in variables.items() if name != "params"}
+        return step.init_state(variables["params"], model_state=model_state, tx=tx, rules=stage.rules, ema=stage.ema)
+
+    return first, train_step, apply
+
+
+def start(
+    stage: Stage, *, module: Any, variables: dict[str, Any], inputs: Inputs, over: Mesh, beside: Beside | None = None
+) -> tuple[step.State, Callable[..., Any], Callable[..., Any]]:
+    """`(state, train step, apply)` of a stage on the devices, before its first step; `variables` are copied."""
+    given: dict[str, Any] = {"module": module, "variables": variables, "inputs": inputs}
+    first, train_step, apply = pieces(stage, **given, beside=beside)
+    return devices.put(first(variables), devices.replicated(over)), train_step, apply
+
+
+def compiled(stage: Stage, program: Any, state: step.State, arguments: tuple[Any, ...]) -> Program:
+    """The jitted program for this state and these arguments, or their shapes. InputError if it moves what is frozen."""
+    return _compile(*_traced(stage, program, state, arguments))
+
+
+def ahead(
+    stages: Mapping[str, tuple[Stage, Any]], *, tell: Callable[[str, int], None] = lambda name, done: None
+) -> dict[str, Program]:
+    """The programs of stages with what `rung.outline` makes of them, before anything is computed.
+
+    Tracing is Python's; compiling is not: it goes on side by side. Processes that train together compile in the same
+    order, as they may wait for one another. `tell(name, how many are done)` after each.
+    """
+    workers = 1 if jax.process_count() > 1 else max(1, min(len(stages), _cores()))
+    with ThreadPoolExecutor(workers) as pool:
+        pending: dict[str, Future[Program]] = {}
+        for name, (stage, ready) in stages.items():
+            pending[name] = pool.submit(_compile, *_outlined(stage, ready))
+        done = {}
+        for name, program in pending.items():
+            done[name] = program.result()
+            tell(name, len(done))
+    return done
+
+
+def _outlined(stage: Stage, ready: Any) -> tuple[Stage, Any, float]:
+    given = {"module": ready.module, "variables": ready.variables, "inputs": ready.inputs}
+    first, train_step, _ = pieces(stage, **given)
+    over = devices.mesh_for(stage.batch_size)
+    whole = devices.replicated(over)
+    state = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=whole),
+        jax.eval_shape(first, ready.variables),
+    )
+    length = segment_steps(stage.steps_per_epoch(len(ready.inputs.train)))
+    arguments = shapes(stage, ready.inputs.train, length, over=over)
+    return _traced(stage, make_program(train_step, ready.inputs, over), state, arguments)
+
+
+def _traced(stage: Stage, program: Any, state: step.State, arguments: tuple[Any, ...]) -> tuple[Stage, Any, float]:
+    started = time.perf_counter()
+    traced = program.trace(state, *arguments)
+    frozen.refuse_moving(stage, traced, state)
+    return stage, traced.lower(), time.perf_counter() - started
+
+
+def _compile(stage: Stage, lowered: Any, seconds: float) -> Program:
+    started = time.perf_counter()
+    with memory.explained(stage):
+        call = lowered.compile()
+    return Program(
+        call=call,
+        seconds=seconds + time.perf_counter() - started,
+        step_flops=float((call.cost_analysis() or {}).get("flops", math.nan)),
+        temporary=memory.temporary(call),
+    )
+
+
+def _weighted(objective: Objective, inputs: Inputs) -> Objective:
+    if objective.class_weights != "balanced":
+        return objective
+    labels = inputs.train.labels
+    return replace(objective, class_weights=balanced(labels, classes=int(labels.max()) + 1))
+
+
+def _apply(module: Any, start: str | None) -> Callable[..., Any]:
+    def apply(variables: dict[str, Any], x: Array, **options: Any) -> Any:
+        return module.apply(variables, x, start=start, **options)
+
+    return apply
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
