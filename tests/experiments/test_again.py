@@ -12,7 +12,7 @@ from experiments import recipe, runner, views
 from tljax import config
 from tljax.config import Plan
 from tljax.models import ops
-from tljax.train import loop, saver, signals
+from tljax.train import loop, program, saver, signals
 from tljax.weights import digest, read
 
 LADDER = {
@@ -36,7 +36,8 @@ def short(stage, *, epochs=1):
 def command(photographs, base, in_a_hurry, tmp_path, monkeypatch):
     """`command(name, folder, *words)` runs it and returns what it left, as digests and numbers."""
     monkeypatch.setattr(ops, "compiler_options", in_a_hurry)
-    monkeypatch.setattr(loop, "segment_steps", lambda steps: 1)
+    for module in (loop, program):
+        monkeypatch.setattr(module, "segment_steps", lambda steps: 1)
     monkeypatch.setattr(signals, "_waiting", None)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setitem(config.PRESETS, "tuned", {n: short(s) for n, s in config.PRESETS["tuned"].items()})

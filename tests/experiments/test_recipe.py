@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from experiments import recipe
+from experiments import recipe, runner
 from tljax.config import Plan
 from tljax.models import ops
 
@@ -34,8 +34,13 @@ def test_a_recipe_tells_itself_and_leaves_a_report(short, photographs, base, in_
         assert (tmp_path / "run" / name).stat().st_size > 1000
 
 
-def test_plans_scale_and_take_views():
-    plan = recipe._plan(recipe.PLANS["gradual"], budget=0.34, views=5)
-    assert [stage.epochs for stage in plan.stages] == [1] * 6
-    assert [stage.views for stage in plan.stages] == [5] * 5 + [None]
-    assert [s.views for s in recipe._plan(plan, budget=1, views=0).stages] == [None] * 6
+def test_plans_scale_and_take_views(monkeypatch):
+    def told(plan, *words):
+        monkeypatch.setattr(sys, "argv", ["recipe", *words])
+        return recipe._plan(plan, runner.parser("", experiment="recipe").parse_args()).stages
+
+    stages = told(recipe.PLANS["gradual"], "--budget", "0.34", "--views", "5", "--skip-nonfinite")
+    assert [stage.epochs for stage in stages] == [1] * 6
+    assert [stage.views for stage in stages] == [5] * 5 + [None]
+    assert all(stage.skip_nonfinite for stage in stages)
+    assert [stage.views for stage in told(Plan("p", stages), "--views", "0")] == [None] * 6

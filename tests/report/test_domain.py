@@ -61,4 +61,4 @@ def test_bars_intervals_and_the_source_are_drawn_where_they_belong(results, tmp_
     assert lines[-1][0] == pytest.approx(85)
     assert drawn.ax.get_xlim() == (0, 100)
     with Image.open(path) as picture:
-        assert picture.size[0] == 682
+        assert picture.size[0] == 1023

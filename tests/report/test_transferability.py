@@ -32,4 +32,4 @@ def test_the_sentence_names_the_blocks(logme, h_score, said):
 def test_a_row_a_measure(tmp_path):
     path = write_transferability("a set", scores((1, 2, 3), (1, 1, 1)), workdir=tmp_path)
     with Image.open(path) as picture:
-        assert picture.size == (616, 522)
+        assert picture.size == (924, 783)

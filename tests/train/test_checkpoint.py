@@ -1,5 +1,6 @@
 import gc
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from tljax.errors import InputError
 from tljax.train import checkpoint
+from tljax.train.step import State as ModelState
 
 
 class Small(struct.PyTreeNode):
@@ -254,3 +256,18 @@ def test_bad_arguments_are_refused_before_anything_is_written(tmp_path):
 def test_steps_must_grow(saved):
     assert "step 7: expected a step after 7" in refusal(save, saved, 7)
     assert "step 6: expected a step after 7" in refusal(save, saved, 6)
+
+
+def test_damaged_metrics_are_named(tmp_path):
+    """Nothing but JSON is in that file: Orbax would open no step of the folder, with a traceback."""
+    state = ModelState(jnp.int32(1), {"a": jnp.ones(2)}, {}, {})
+    for step in (1, 2):
+        checkpoint.save(tmp_path, step, state=state, meta={}, metrics={"accuracy": 0.5}, latest=2)
+    (tmp_path / "000002" / "metrics" / "metrics").write_text("{")
+    assert list(checkpoint.damaged(tmp_path)) == [2]
+    for call in (lambda: checkpoint.restore(tmp_path, 1, state), lambda: checkpoint.latest_step(tmp_path)):
+        with pytest.raises(InputError, match=r"000002: metrics: expected what was saved, found .*; remove this folder"):
+            call()
+    shutil.rmtree(tmp_path / "000002")
+    restored, _ = checkpoint.restore(tmp_path, 1, state)
+    np.testing.assert_array_equal(restored.params["a"], [1, 1])

@@ -119,7 +119,7 @@ def test_another_number_of_devices_goes_on_almost_alike(tmp_path):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), state.params, whole.params)
 
 
-@pytest.mark.parametrize("damage", ["flip", "truncate", "delete", "half"])
+@pytest.mark.parametrize("damage", ["flip", "truncate", "delete", "half", "metrics"])
 def test_a_damaged_checkpoint_is_named_and_the_one_before_is_taken(tmp_path, capsys, damage):
     whole, history = train()
     stopped(tmp_path, 4)
@@ -131,6 +131,8 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_taken(tmp_path, cap
             (newest / name).rename(tmp_path / f"gone-{name}")
     elif damage == "delete":
         file.unlink()
+    elif damage == "metrics":
+        (newest / "metrics" / "metrics").write_text("{")
     else:
         data = bytearray(file.read_bytes())
         data[len(data) // 2] ^= 1

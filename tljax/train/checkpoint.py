@@ -5,6 +5,7 @@ bit and casts to another dtype without a word; here each is an InputError that n
 """
 
 import dataclasses
+import json
 import math
 import os
 import re
@@ -60,12 +61,16 @@ def save(
 
 def latest_step(directory: str | Path) -> int | None:
     """The last step saved, or None."""
-    return max(_metrics(directory), default=None)
+    return max(_steps(directory), default=None)
 
 
 def best_step(directory: str | Path, *, monitor: str = MONITOR) -> int | None:
     """The step of the highest finite `monitor`, the later of equals; None where there is none."""
-    scores = {step: _score(metrics, monitor) for step, metrics in _metrics(directory).items()}
+    if not (steps := _steps(directory)):
+        return None
+    with orphans.quiet(), _manager(directory, read_only=True) as manager:
+        found = {step: manager.metrics(step) or {} for step in steps}
+    scores = {step: _score(metrics, monitor) for step, metrics in found.items()}
     finite = {step: score for step, score in scores.items() if score > -math.inf}
     return max(finite, key=lambda step: (finite[step], step), default=None)
 
@@ -137,7 +142,8 @@ def _read(manager: Any, where: str, step: int, wanted: dict[str, Any]) -> dict[s
 
     abstract = jax.tree.map(_abstract, wanted)
     args = {name: ocp.args.StandardRestore(item) for name, item in abstract.items() if jax.tree.leaves(item)}
-    return wanted | _restored(manager, where, step, args)
+    # Asked for nothing, Orbax gives whatever is there.
+    return wanted | (_restored(manager, where, step, args) if args else {})
 
 
 def _restored(manager: Any, where: str, step: int, args: dict[str, Any]) -> dict[str, Any]:
@@ -176,7 +182,7 @@ def _open(directory: str | Path, step: int) -> Iterator[tuple[Any, dict]]:
     import orbax.checkpoint as ocp
 
     where = _where(directory, step)
-    if step not in (steps := sorted(_metrics(directory))):
+    if step not in (steps := _steps(directory)):
         raise InputError(f"{where}: no such checkpoint; found steps {steps}")
     with orphans.quiet(), _manager(directory, read_only=True) as manager:
         record = _restored(manager, where, step, {"meta": ocp.args.JsonRestore()})["meta"]
@@ -184,13 +190,29 @@ def _open(directory: str | Path, step: int) -> Iterator[tuple[Any, dict]]:
         yield manager, record
 
 
-def _metrics(directory: str | Path) -> dict[int, dict]:
+def _steps(directory: str | Path) -> list[int]:
+    """In order. Orbax counts any folder named like a number; ours hold a record."""
     if not Path(directory).is_dir():
-        return {}
+        return []
     with orphans.quiet(), _manager(directory, read_only=True) as manager:
-        # Orbax counts any folder named like a number; ours hold a record.
-        whole = [step for step in manager.all_steps() if Path(_where(directory, step), "meta").is_dir()]
-        return {step: manager.metrics(step) or {} for step in whole}
+        return sorted(step for step in manager.all_steps() if Path(_where(directory, step), "meta").is_dir())
+
+
+def damaged(directory: str | Path) -> dict[int, str]:
+    """Steps whose metrics cannot be read, and why: with one of them Orbax opens no other step either."""
+    found = {}
+    for file in sorted(Path(directory).glob("*/metrics/metrics")):
+        if not file.parent.parent.name.isdecimal():
+            continue
+        try:
+            right = isinstance(json.loads(file.read_bytes()), dict)
+            reason = "" if right else "no table of numbers"
+        except (OSError, ValueError) as error:
+            reason = _reason(error)
+        if reason:
+            step = int(file.parent.parent.name)
+            found[step] = f"{_where(directory, step)}: metrics: expected what was saved, found {reason}"
+    return found
 
 
 def _where(directory: str | Path, step: int) -> str:
@@ -205,6 +227,9 @@ def _score(metrics: Mapping[str, float], monitor: str) -> float:
 def _manager(directory: str | Path, *, monitor: str = MONITOR, latest: int = 1, read_only: bool = False) -> Any:
     import orbax.checkpoint as ocp
     from orbax.checkpoint.checkpoint_managers import preservation_policy as keep
+
+    for reason in damaged(directory).values():
+        raise InputError(f"{reason}; remove this folder to go on without it")
 
     def score(metrics: dict) -> float:
         return _score(metrics, monitor)

@@ -80,6 +80,9 @@ class Saver:
     def restore(self, target: State) -> Place | None:
         """The newest place that is whole, or None; newer ones that are not are named and removed."""
         place = None
+        for step, reason in checkpoint.damaged(self._directory).items():
+            print(f"{reason}; going on without this checkpoint", flush=True)
+            shutil.rmtree(self._directory / f"{step:06d}")
         for step in sorted(_steps(self._directory), reverse=True):
             try:
                 meta = checkpoint.read_meta(self._directory, step)
