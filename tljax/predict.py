@@ -68,7 +68,10 @@ def load_net(run: str | Path, *, rung: str | None = None, seed: int | None = Non
         raise InputError(f"{folder}: expected the checkpoint of a finished rung, found none")
     params, meta = checkpoint.restore_params(folder, step)
     network, about = described(meta, where=folder)
-    preprocess = Preprocess.from_dict(meta["preprocess"])
+    try:
+        preprocess = Preprocess.from_dict(meta["preprocess"])
+    except InputError as error:
+        raise InputError(f"{folder}: meta: {error}") from None
     module = build.classifier(network, classes=len(about["classes"]))
     refuse_other(params, module, size=about["size"], where=folder)
     return Net(module, params, preprocess, rung=best["name"], seed=best["seed"], **about)

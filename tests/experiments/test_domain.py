@@ -1,3 +1,4 @@
+import gc
 import json
 import shutil
 import sys
@@ -68,6 +69,7 @@ def test_three_ways_to_two_corruptions(command, base, capsys, monkeypatch):
     # A run that stopped between two targets goes on from the classifier that it saved.
     shutil.rmtree(workdir / "contrast")
     monkeypatch.setattr(domain.adapt.loop, "train_stage", counted := Counted(domain.adapt.loop.train_stage))
+    gc.collect()  # the lock of the first command goes with its workdir
     command(" --corrupt noise contrast --severity 5 --resume", base=base)
     assert counted.stages == ["CORAL", "fine-tuned"]
     np.testing.assert_allclose(logits(workdir / "contrast", "source only"), seen[2], atol=1e-5)

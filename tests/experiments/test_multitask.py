@@ -1,3 +1,4 @@
+import gc
 import json
 import sys
 from dataclasses import replace
@@ -54,6 +55,7 @@ def test_three_ways_and_what_they_leave(command, capsys, monkeypatch):
         command()
     monkeypatch.setattr(multitask.multitask, "run", None)
     monkeypatch.setattr(multitask.multitask, "in_turn", None)
+    gc.collect()  # the lock of the first command goes with its workdir
     command(" --seeds 1 --task-weight 0.5 2 --resume")
     assert json.loads((workdir / "results.json").read_text()) == told
 
