@@ -1,4 +1,4 @@
-"""Importing any module of ours opens no connection, starts no program and touches no file but modules of Python."""
+"""Importing any module of ours opens no connection, starts no program, writes nothing and reads only the installed Python."""
 
 import subprocess
 import sys
@@ -13,15 +13,16 @@ import concurrent.futures, urllib.request, http.client, zipfile, mmap, tempfile
 HARM = ("socket.connect", "socket.bind", "socket.getaddrinfo", "subprocess.Popen", "os.system", "os.posix_spawn")
 HARM += ("os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.symlink", "os.truncate", "urllib.Request")
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-seen, ours = [], set()
+INSTALLED = tuple(os.path.join(prefix, "lib") + os.sep for prefix in (sys.prefix, sys.base_prefix))
+seen = []
 
 
 def hook(event, args):
     if event in HARM:
         seen.append(f"{event} {args!r:.100}")
     elif event == "open" and isinstance(args[0], (str, bytes, os.PathLike)):
-        name = os.fspath(args[0])
-        if (args[2] or 0) & WRITING or not str(name).endswith((".py", ".pyc", ".so")):
+        name = os.path.abspath(os.fsdecode(args[0]))
+        if (args[2] or 0) & WRITING or not name.startswith(INSTALLED) and not name.endswith((".py", ".pyc")):
             seen.append(f"open {args!r:.100}")
 
 
