@@ -167,13 +167,13 @@ def _evaluation(settings: Settings) -> Contender:
 def _seeds(settings: Settings) -> tuple[Stage, dict[int, Ready]]:
     """Rung 2 on random features, with everything that each seed needs before its first step."""
     stage = replace(_STAGES["features"], epochs=settings.seeds_epochs)
-    network = replace(config.NETWORKS["features"], width=settings.width)
+    network = replace(config.NETWORKS["features"], width=settings.seeds_width)
     module = build.classifier(network, classes=2)
     rng = np.random.default_rng(0)
-    variables = jax.device_get(build.init(module, key=jax.random.key(0), size=settings.size))
+    variables = jax.device_get(build.init(module, key=jax.random.key(0), size=settings.seeds_size))
     shape = jax.eval_shape(
         lambda x: module.base.apply({"params": variables["params"]["base"]}, x)[0],
-        jax.ShapeDtypeStruct((1, settings.size, settings.size, 3), jnp.float32),
+        jax.ShapeDtypeStruct((1, settings.seeds_size, settings.seeds_size, 3), jnp.float32),
     ).shape
 
     def examples(count: int) -> Examples:
@@ -181,7 +181,7 @@ def _seeds(settings: Settings) -> tuple[Stage, dict[int, Ready]]:
 
     train, held = examples(settings.photographs_seen), examples(settings.evaluated)
     read = Inputs(train, held, lambda x, keys, strength: x, lambda x: x, start=vgg.following(vgg.LAYERS[-1]))
-    start = sweep_start.starts(module, variables, seeds=range(settings.seeds), size=settings.size)
+    start = sweep_start.starts(module, variables, seeds=range(settings.seeds), size=settings.seeds_size)
     return stage, {seed: Ready(module, start(seed), read, network, UNIT) for seed in range(settings.seeds)}
 
 

@@ -27,6 +27,8 @@ class Settings:
     epoch_steps: int = 8  # of the lecture's 100: a step costs what it costs
     seeds: int = 32  # of rung 2, in one program and one after another
     seeds_epochs: int = 4  # of the lecture's 30
+    seeds_size: int = 64  # their base: as README's own, small enough for a round of seconds
+    seeds_width: float = 0.25
     photographs_seen: int = 900  # whose features they train on
     seconds: float = 0.5  # a round lasts at least so long
 

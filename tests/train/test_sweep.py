@@ -16,7 +16,7 @@ from tljax.optim import rules
 from tljax.optim.objective import Objective
 from tljax.optim.schedules import WarmupCosine
 from tljax.optim.transform import Optimizer
-from tljax.train import devices, inputs, loop, sweep_plan
+from tljax.train import devices, inputs, loop, sweep_plan, sweep_program
 from tljax.train.feed import Examples
 from tljax.train.rung import Ready
 from tljax.train.sweep import fits_sweep, stage_at, sweep, train_seeds
@@ -125,9 +125,12 @@ def features():
     return module, variables, replace(read, start="head")
 
 
-def test_heads_on_features_equal_single_runs_over_devices_in_calls(features):
+@pytest.mark.parametrize("at_once", [False, True], ids=["one by one", "vmap"])
+def test_heads_on_features_equal_single_runs_over_devices_in_calls(features, monkeypatch, at_once):
     """Decay and dropout vary, the rate is a schedule; 12 members in calls of 8, traced once."""
     module, variables, read = features
+    if at_once:  # as on an accelerator
+        monkeypatch.setattr(sweep_program, "one_by_one", lambda program, axes: jax.vmap(program, in_axes=(0, axes)))
     optimizer = Optimizer("adam", weight_decay=0.0)
     stage = replace(STAGE, rules=HEAD_ONLY, lr=WarmupCosine(0.01), optimizer=optimizer, ema=0.9)
     grid = {"weight_decay": [0.0, 0.5], "dropout": [0.0, 0.6]}
@@ -237,12 +240,13 @@ def test_calls_are_as_large_as_fit(members, count, limit, sizes):
 
 
 def test_a_plan_is_made_from_the_program_s_own_memory(monkeypatch):
-    """With room for less than half of them there are more calls, and the same results."""
-    whole = sweep(STAGE, **LINES, seeds=range(8), over=ONE)
-    monkeypatch.setattr("tljax.train.sweep_run.memory", lambda: whole.plan.bytes // 2)
+    """With room for half of what grows with them there are more calls, and the same results."""
+    one, whole = (sweep(STAGE, **LINES, seeds=range(n), over=ONE) for n in (1, 8))
+    limit = (one.plan.bytes + whole.plan.bytes) // 2
+    monkeypatch.setattr("tljax.train.sweep_run.memory", lambda: limit)
     parts = sweep(STAGE, **LINES, seeds=range(8), over=ONE)
     assert parts.plan.calls > 1
-    assert parts.plan.bytes <= whole.plan.bytes // 2
+    assert parts.plan.bytes <= limit
     for a, b in zip(whole.runs, parts.runs, strict=True):
         jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, atol=1e-6), a.state.params, b.state.params)
     monkeypatch.setattr("tljax.train.sweep_run.memory", lambda: 1000)

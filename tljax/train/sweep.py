@@ -69,8 +69,8 @@ def sweep(
 def fits_sweep(stage: Stage, ready: Ready) -> str | None:
     """Why seeds of this stage are better run one after another; None where one program is the faster way.
 
-    On CPU eight seeds of the network from scratch took 3.2 times as long in one program: convolutions with a kernel for
-    each seed become grouped ones. Heads took a quarter of the time.
+    Convolutions with a kernel for each seed become grouped ones: eight seeds of the network from scratch took 3.2 times
+    as long so on CPU. Heads gain the overhead of a run: see `seeds` in `experiments.benchmark`.
     """
     if jax.process_count() > 1:
         return "several processes train together"

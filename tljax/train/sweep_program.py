@@ -1,4 +1,4 @@
-"""A whole stage of one member as a pure function, and of many as its `vmap`: steps, epochs, evaluation, logits."""
+"""A whole stage of one member as a pure function, and of many: steps, epochs, evaluation, logits."""
 
 import functools
 from collections.abc import Callable
@@ -9,6 +9,7 @@ import jax
 import numpy as np
 from jax import Array
 from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
 
 from tljax.config import Stage
 from tljax.data.draws import example_keys
@@ -80,9 +81,39 @@ def make_stage(
 
 
 def over_members(program: Callable[..., Any], axes: Any, over: Mesh) -> Any:
-    """The program of many members, split over the devices; `axes` says of each leaf of `given` 0, or None if shared."""
-    many = jax.vmap(program, in_axes=(0, axes))
-    return ops.jit(many, donate_argnums=0, out_shardings=devices.split_batch(over))
+    """The program of many members, split over the devices; `axes` says of each leaf of `given` 0, or None if shared.
+
+    A device has its members at once by `vmap`, on CPU one after another: XLA's CPU products of batches of matrices are
+    not the fast ones. Eight heads of 4,608 features took 0.35 s in place of 0.65, of 128 features 0.03 either way.
+    """
+    many = one_by_one(program, axes) if over.devices.flat[0].platform == "cpu" else jax.vmap(program, in_axes=(0, axes))
+    parts = jax.tree.map(lambda axis: P() if axis is None else P(devices.AXIS), axes, is_leaf=_is_none)
+    whole = P(devices.AXIS)
+    mapped = jax.shard_map(many, mesh=over, in_specs=(whole, parts), out_specs=whole, check_vma=False)
+    return ops.jit(mapped, donate_argnums=0)
+
+
+def one_by_one(program: Callable[..., Any], axes: Any) -> Callable[..., Any]:
+    """What `vmap` of the program gives, its members in a loop inside the one program."""
+
+    def many(states: State, given: Any) -> Any:
+        own = jax.tree.map(lambda axis, leaf: None if axis is None else leaf, axes, given, is_leaf=_is_none)
+
+        def one(member: tuple[State, Any]) -> Any:
+            state, mine = member
+            return program(state, jax.tree.map(_chosen, axes, given, mine, is_leaf=_is_none))
+
+        return jax.lax.map(one, (states, own))
+
+    return many
+
+
+def _chosen(axis: int | None, shared: Array, mine: Array | None) -> Array | None:
+    return shared if axis is None else mine
+
+
+def _is_none(leaf: Any) -> bool:
+    return leaf is None
 
 
 def together(trees: list[Any]) -> tuple[list[Any], Any]:
