@@ -16,7 +16,8 @@ from tljax.data.cache import default_folder
 from tljax.errors import InputError
 from tljax.report.tracking import TRACKERS
 from tljax.train import processes, signals
-from tljax.train.workdir import Listener, command
+from tljax.train.provenance import command
+from tljax.train.workdir import Listener
 
 DETERMINISTIC = "--xla_gpu_deterministic_ops=true"  # read when the first device is asked for
 _resumes = False  # whether the command has --resume

@@ -21,8 +21,8 @@ from tljax.errors import InputError
 from tljax.report import stats, style
 from tljax.report.table import aligned
 from tljax.train import folds, predictions, processes, rung, sweep_start
+from tljax.train.provenance import environment
 from tljax.train.step import predicted
-from tljax.train.workdir import environment
 
 _SHOWN = 10  # photographs that are named
 

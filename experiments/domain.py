@@ -26,7 +26,8 @@ from tljax.report import domain as picture
 from tljax.report import style, table
 from tljax.train import adapt, processes
 from tljax.train import rung as rung_lib
-from tljax.train.workdir import Workdir, environment
+from tljax.train.provenance import environment
+from tljax.train.workdir import Workdir
 from tljax.weights import Weights, digest
 
 SOURCE_ONLY, CORAL, TUNED = "source only", "CORAL", "fine-tuned"

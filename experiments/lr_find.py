@@ -21,7 +21,8 @@ from tljax.report import style
 from tljax.report.lr_curve import across, mean_rate, write_lr_curve
 from tljax.train import lr_finder, processes
 from tljax.train import rung as rung_lib
-from tljax.train.workdir import Workdir, environment
+from tljax.train.provenance import environment
+from tljax.train.workdir import Workdir
 from tljax.weights import Weights
 
 

@@ -26,7 +26,7 @@ from tljax.optim.rules import Rules, discriminative
 from tljax.train import multitask, processes
 from tljax.train import rung as rung_lib
 from tljax.train.saver import Saver
-from tljax.train.workdir import Workdir, scaled
+from tljax.train.workdir import Workdir
 from tljax.weights import Weights, digest, load
 
 EPOCHS, TARGET_IMAGES, BATCH = 5, 480, 32  # images of the target an epoch; examples a step, of both together
@@ -56,7 +56,7 @@ def stages_of(args: argparse.Namespace, *, from_weights: bool) -> dict[str, tupl
     """Way -> what it trains and how. The images of the target are as many in each, in as many epochs."""
     network = Network(width=args.width, norm=True)
     of = {"budget": args.budget}
-    learn = scaled(replace(config.PRETRAIN, epochs=EPOCHS, batch_size=BATCH, images_per_epoch=TARGET_IMAGES), **of)
+    learn = replace(config.PRETRAIN, epochs=EPOCHS, batch_size=BATCH, images_per_epoch=TARGET_IMAGES).scaled(**of)
     adapt, both = replace(learn, rules=config.DIFFERENTIAL), learn
     if from_weights:
         adapt = replace(config.PRESETS["tuned"]["differential"], epochs=learn.epochs, images_per_epoch=TARGET_IMAGES)

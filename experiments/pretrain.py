@@ -29,9 +29,10 @@ from tljax.data.preprocess import TORCH
 from tljax.errors import InputError
 from tljax.models import build, vgg
 from tljax.train import inputs, loop, processes
+from tljax.train.provenance import environment
 from tljax.train.saver import Saver
 from tljax.train.step import State
-from tljax.train.workdir import Listener, environment, scaled
+from tljax.train.workdir import Listener
 from tljax.weights import Weights, write
 
 
@@ -130,7 +131,7 @@ def main() -> None:
 
 
 def _stage(args: argparse.Namespace) -> config.Stage:
-    stage = replace(scaled(config.PRETRAIN, budget=args.budget), skip_nonfinite=args.skip_nonfinite)
+    stage = replace(config.PRETRAIN.scaled(budget=args.budget), skip_nonfinite=args.skip_nonfinite)
     if args.batch:
         stage = replace(stage, batch_size=args.batch)
     return replace(stage, lr=config.WarmupCosine(args.lr)) if args.lr else stage

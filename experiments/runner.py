@@ -19,7 +19,7 @@ from tljax.recipe import scaled_batch
 from tljax.report import planned
 from tljax.train import processes, views
 from tljax.train import rung as rung_lib
-from tljax.train.workdir import Workdir, scaled
+from tljax.train.workdir import Workdir
 from tljax.weights import Weights, digest, load, read
 
 
@@ -137,7 +137,7 @@ def as_told(stage: Stage, args: argparse.Namespace) -> Stage:
     """A stage with the length, batch, rates and dtype of features that the options name."""
     if args.scale_lr and not args.batch:
         raise InputError("--scale-lr: expected --batch with it, which it scales the rates by")
-    stage = replace(scaled(stage, budget=args.budget), skip_nonfinite=args.skip_nonfinite)
+    stage = replace(stage.scaled(budget=args.budget), skip_nonfinite=args.skip_nonfinite)
     if args.features_dtype and stage.views:
         stage = replace(stage, features_dtype=args.features_dtype)
     if not args.batch:
@@ -150,7 +150,7 @@ def _pretrained(args: argparse.Namespace, workdir: Workdir) -> Weights:
     if workdir.resumed and out.exists() and not progress.exists():
         return read(out)
     source = cli.load(args, "critters:source", size=min(args.size, config.PRETRAIN_SIZE))
-    stage = replace(scaled(config.PRETRAIN, budget=args.budget), skip_nonfinite=args.skip_nonfinite)
+    stage = replace(config.PRETRAIN.scaled(budget=args.budget), skip_nonfinite=args.skip_nonfinite)
     dtype, width = jnp.dtype(args.dtype), config.CRITTERS_WIDTH
     options = {"saves": progress, "dtype": dtype, "listeners": workdir.listeners, "progress": not args.quiet}
     if not workdir.resumed:

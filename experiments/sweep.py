@@ -21,8 +21,8 @@ from tljax.errors import InputError
 from tljax.report import style
 from tljax.report.sweep import Point, sweep_table, write_sweep
 from tljax.train import processes, rung, sweep, sweep_start
+from tljax.train.provenance import environment
 from tljax.train.sweep_members import SWEPT
-from tljax.train.workdir import environment
 
 _HELP = {
     "lr": "rates",

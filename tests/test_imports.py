@@ -1,4 +1,4 @@
-"""Importing any module of ours opens no connection, starts no program, writes nothing and reads only the installed Python."""
+"""An import of any of our modules connects to nothing, starts nothing, writes nothing, reads only what is installed."""
 
 import subprocess
 import sys

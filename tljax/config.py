@@ -87,6 +87,10 @@ class Stage:
         """
         return math.ceil(self.epochs * self.steps_per_epoch(train_images) * self.batch_size / train_images)
 
+    def scaled(self, *, budget: float) -> "Stage":
+        """The stage with this fraction of its epochs, at least one."""
+        return replace(self, epochs=max(1, round(self.epochs * budget)))
+
 
 @dataclass(frozen=True)
 class Plan:

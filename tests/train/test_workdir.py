@@ -18,9 +18,10 @@ from tljax.optim.schedules import WarmupCosine
 from tljax.train import checkpoint
 from tljax.train.loop import History
 from tljax.train.lr_finder import Finding
+from tljax.train.provenance import environment
 from tljax.train.rung import Trained
 from tljax.train.step import State
-from tljax.train.workdir import Workdir, environment, scaled
+from tljax.train.workdir import Workdir
 
 STAGE = Stage("frozen", HEAD_ONLY, lr=WarmupCosine(1e-3), epochs=2)
 NETWORK = Network(hidden=2)
@@ -209,7 +210,7 @@ def test_a_workdir_that_cannot_be_made_is_one_line(tmp_path):
 @pytest.mark.parametrize(("budget", "epochs"), [(1.0, 30), (0.1, 3), (0.01, 1), (0.05, 2), (2.0, 60)])
 def test_a_budget_is_a_fraction_of_the_epochs_and_at_least_one(budget, epochs):
     stage = PRESETS["deck-keras3"]["frozen"]
-    assert scaled(stage, budget=budget) == replace(stage, epochs=epochs)
+    assert stage.scaled(budget=budget) == replace(stage, epochs=epochs)
 
 
 def test_the_environment_names_versions_and_devices():

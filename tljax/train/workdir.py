@@ -3,15 +3,10 @@
 import json
 import math
 import os
-import platform
 import shutil
-import sys
-from dataclasses import asdict, replace
-from importlib.metadata import version
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
-
-import jax
 
 from tljax import disk
 from tljax.config import Stage
@@ -19,12 +14,12 @@ from tljax.data import ImageSets
 from tljax.errors import InputError
 from tljax.models.build import Network
 from tljax.train import checkpoint, continued, lock, predictions, processes
+from tljax.train.provenance import command, environment
 from tljax.train.rung import Trained
 from tljax.train.saver import Saver
 from tljax.train.step import averaged
 from tljax.weights.safe import json_digest
 
-_PACKAGES = ("tljax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "pillow")
 _OF_A_RUN = (
     "metrics.jsonl",
     "results.json",
@@ -240,30 +235,9 @@ class Workdir:
             raise InputError(f"{self.path / name}: expected what the run wrote, found {error}") from None
 
 
-def environment() -> dict[str, Any]:
-    """Versions, devices and machine."""
-    devices = jax.devices()
-    return {
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
-        "device": f"{len(devices)} x {devices[0].device_kind}",
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-    }
-
-
-def scaled(stage: Stage, *, budget: float) -> Stage:
-    """The stage with this fraction of its epochs, at least one."""
-    return replace(stage, epochs=max(1, round(stage.epochs * budget)))
-
-
 def _shared(arguments: dict[str, Any]) -> dict[str, Any]:
     """Without what is each process's own."""
     return {name: value for name, value in arguments.items() if name not in ("process", "quiet")}
-
-
-def command() -> list[str]:
-    """What was typed, as `python -m` has it."""
-    main = sys.modules["__main__"].__spec__
-    return ["python", *(["-m", main.name] if main else sys.argv[:1]), *sys.argv[1:]]
 
 
 def _finite(value: Any) -> Any:
