@@ -197,6 +197,8 @@ def test_seeds_have_starts_and_views_of_their_own(features):
         expected, told = loop.train_stage(stage, **options, over=ONE, progress=False)
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), state.params, expected.params)
         assert history.result()["validation"] == pytest.approx(told.result()["validation"], abs=1e-5)
+        assert history.step_flops == pytest.approx(told.step_flops, rel=0.2)
+        assert history.temporary_bytes > 0
     with pytest.raises(InputError, match="stage 'tiny': the loss of seed 1 is not finite; lower the rate"):
         train_seeds(replace(stage, lr=3e38), readies, over=ONE)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tljax.config import Stage
 from tljax.optim import rules as rules_lib
 from tljax.train import devices, feed
-from tljax.train.program import Program
+from tljax.train.program import Program, flops
 from tljax.train.rung import Ready
 from tljax.train.segments import hyperparameters
 
@@ -50,7 +50,7 @@ def _outlook(stage: Stage, ready: Ready, program: Program | None) -> Outlook:
         epochs=stage.epochs,
         steps=steps,
         images=steps * stage.batch_size,
-        step_flops=program.step_flops if program else math.nan,
+        step_flops=program.step_flops if program else flops(stage, ready),
         temporary=program.temporary if program else math.nan,
         compile_seconds=program.seconds if program else math.nan,
         data=train.inputs.nbytes,

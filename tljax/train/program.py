@@ -91,6 +91,11 @@ def ahead(
     return done
 
 
+def flops(stage: Stage, ready: Any) -> float:
+    """Of one step, counted before the compiler has changed anything, for a stage that no program is compiled for."""
+    return _flops(_outlined(stage, ready)[1])
+
+
 def _outlined(stage: Stage, ready: Any) -> tuple[Stage, Any, float]:
     given = {"module": ready.module, "variables": ready.variables, "inputs": ready.inputs}
     first, train_step, _ = pieces(stage, **given)
@@ -119,9 +124,13 @@ def _compile(stage: Stage, lowered: Any, seconds: float) -> Program:
     return Program(
         call=call,
         seconds=seconds + time.perf_counter() - started,
-        step_flops=float((call.cost_analysis() or {}).get("flops", math.nan)),
+        step_flops=_flops(call),
         temporary=memory.temporary(call),
     )
+
+
+def _flops(program: Any) -> float:
+    return float((program.cost_analysis() or {}).get("flops", math.nan))
 
 
 def _weighted(objective: Objective, inputs: Inputs) -> Objective:

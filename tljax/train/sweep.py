@@ -12,6 +12,7 @@ from tljax.config import Stage
 from tljax.errors import InputError
 from tljax.optim import rules as rules_lib
 from tljax.optim.schedules import Schedule
+from tljax.train import program
 from tljax.train.inputs import Inputs
 from tljax.train.loop import History
 from tljax.train.rung import Ready
@@ -98,11 +99,13 @@ def train_seeds(
     is not finite, as the loop does.
     """
     members = [Member(seed, {}, ready.variables, ready.inputs) for seed, ready in readies.items()]
-    module = next(iter(readies.values())).module
-    runs, _ = run_members(stage, members, module=module, over=over, most=most, tell=tell)
+    first = next(iter(readies.values()))
+    step_flops = program.flops(stage, first)
+    runs, _ = run_members(stage, members, module=first.module, over=over, most=most, tell=tell)
     for run in runs:
         if not run.finite:
             raise InputError(f"stage {stage.name!r}: the loss of seed {run.seed} is not finite; lower the rate")
+        run.history.step_flops = step_flops
     return [(run.state, run.history) for run in runs]
 
 

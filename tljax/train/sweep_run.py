@@ -17,6 +17,7 @@ from tljax.optim import rules as rules_lib
 from tljax.optim.schedules import Schedule
 from tljax.train import devices
 from tljax.train.loop import History
+from tljax.train.memory import temporary
 from tljax.train.step import State
 from tljax.train.sweep_members import Given, Member, common, stage_at
 from tljax.train.sweep_plan import SweepPlan, memory, planned
@@ -60,7 +61,7 @@ def run_members(
     calls = _Calls(states, trees, program, over)
     limits = {"shared": calls.shared_bytes(), "most": most, "limit": memory()}
     plan, compiled = planned(calls.compiled, members=len(members), devices=over.size, **limits)
-    compile_seconds = time.perf_counter() - started
+    compile_seconds, held_beside = time.perf_counter() - started, temporary(compiled)
     tell(f"{stage.name}: {plan}")
     runs: list[Run] = []
     for first in range(0, len(members), plan.size):
@@ -68,6 +69,7 @@ def run_members(
         done = jax.device_get(compiled(*calls.arguments(first, plan.size)))
         now = range(first, min(first + plan.size, len(members)))
         share = {"seconds": (time.perf_counter() - began) / len(now), "compile": compile_seconds / len(members)}
+        share["temporary"] = held_beside
         for place, at in enumerate(now):
             found = jax.tree.map(lambda leaf, place=place: leaf[place], done)
             rates = trees[at]["hyper"]["lr"][:, -1]
@@ -141,6 +143,7 @@ def _run(
         train_seconds=share["seconds"],
         images_per_second=speed,
         step_flops=math.nan,  # the program is more than a step
+        temporary_bytes=share["temporary"],
     )
     for epoch in range(stage.epochs):
         record = {
