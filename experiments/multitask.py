@@ -29,7 +29,7 @@ from tljax.train.saver import Saver
 from tljax.train.workdir import Workdir
 from tljax.weights import Weights, digest, load
 
-EPOCHS, TARGET_IMAGES, BATCH = 5, 480, 32  # images of the target an epoch; examples a step, of both together
+EPOCHS, TARGET_IMAGES, BATCH = 20, 480, 32  # images of the target an epoch; examples a step, of both together
 SOURCE_BATCH = 24  # of those 32
 SOURCE_IMAGES = TARGET_IMAGES // (BATCH - SOURCE_BATCH) * SOURCE_BATCH  # an epoch
 SHARED: Rules = discriminative((*config.BLOCKS, ("head/.*", "other/.*")), factor=3.0)

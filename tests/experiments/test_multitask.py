@@ -12,7 +12,7 @@ from tljax.errors import InputError
 from tljax.models import ops
 from tljax.train import devices
 
-WORDS = "multitask --data {data} --source {data} --size 32 --width 0.0625 --budget 0.2 --quiet --workdir {workdir}"
+WORDS = "multitask --data {data} --source {data} --size 32 --width 0.0625 --budget 0.05 --quiet --workdir {workdir}"
 
 
 @pytest.fixture

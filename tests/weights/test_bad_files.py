@@ -1,5 +1,6 @@
 """Each a line that names the file and the leaf; nothing executed, no memory for what a file only claims."""
 
+import struct
 import tracemalloc
 import warnings
 import zipfile
@@ -208,6 +209,28 @@ def test_groups_that_contain_themselves(vgg, path):
     with h5py.File(path, "r+") as file:
         file["block1_conv1/again"] = file["block1_conv1"]
     assert "too many groups, or groups that contain themselves" in refused(vgg, path)
+
+
+def test_names_that_are_no_text(vgg, path):
+    put(path, vgg.layers(), "h5")
+    with h5py.File(path, "r+") as file:
+        file[b"\xe6lock"] = h5py.SoftLink("/")
+    assert refused(vgg, path).startswith("expected a whole HDF5 file: 'utf-8' codec can't decode byte 0xe6")
+
+
+@pytest.mark.parametrize("size", [0, 2**64 - 16, 1 << 20])
+def test_a_heap_of_text_whose_objects_lead_nowhere(vgg, path, size):
+    """The HDF5 library walks on the spot for ever, or out of the heap."""
+    put(path, vgg.layers(), "h5")
+    with h5py.File(path, "r+") as file:
+        file["layers/conv2d/vars/0"] = np.zeros(2, np.float32)
+        file["layers/conv2d/vars"].attrs["name"] = "block1_conv1"
+    whole = bytearray(path.read_bytes())
+    number = whole.index(b"GCOL") + 16
+    assert struct.unpack_from("<HH4xQ", whole, number)[2] == len("block1_conv1")
+    struct.pack_into("<HH4xQ", whole, number, 0 if size == 0 else 1, 0, size)
+    path.write_bytes(whole)
+    assert refused(vgg, path) == "expected a whole HDF5 file, found a heap of text that leads nowhere"
 
 
 def test_two_leaves_for_one(vgg, path):

@@ -12,6 +12,8 @@ from tljax.models.cnn import CNN
 from tljax.models.heads import Classifier, Head, TwoHeaded, outputs_for
 from tljax.models.vgg import VGG16
 
+BASES, PADDINGS = ("cnn", "vgg16"), ("VALID", "SAME")
+
 
 @dataclass(frozen=True)
 class Network:
@@ -34,7 +36,7 @@ def classifier(
     `frozen` names layers of the base whose batch statistics stay as they are, with or without the `base/` of
     `optim.rules.frozen_layers`.
     """
-    if network.padding not in ("VALID", "SAME"):
+    if network.padding not in PADDINGS:
         raise InputError(f"unknown padding {network.padding!r}; VALID or SAME")
     if network.base == "cnn":
         base: Any = CNN(padding=network.padding, dtype=dtype)

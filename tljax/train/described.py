@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from tljax.errors import InputError
-from tljax.models.build import Network
+from tljax.models.build import BASES, PADDINGS, Network
 from tljax.models.heads import Classifier
 from tljax.weights.tree import compare, flatten, kind
 
@@ -33,6 +33,8 @@ def described(meta: dict[str, Any], *, where: Path) -> tuple[Network, dict[str, 
         value = told[name]
         check(type(value) is expected or (expected is float and type(value) is int), f"network.{name}", value)
     network = Network(**told)
+    check(network.base in BASES, "network.base", network.base)
+    check(network.padding in PADDINGS, "network.padding", network.padding)
     check(math.isfinite(network.width) and 0 < network.width <= 64, "network.width", network.width)
     check(0 <= network.hidden <= MAX_UNITS, "network.hidden", network.hidden)
     check(isinstance(classes, list) and all(isinstance(name, str) for name in classes), "classes", classes)

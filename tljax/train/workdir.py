@@ -142,10 +142,11 @@ class Workdir:
         self._write_text(file.name, "".join([*others, *(json.dumps(_finite(record)) + "\n" for record in epochs)]))
 
     def finish(self, rung: str, trained: Trained, *, seed: int, stage: Stage, sets: ImageSets) -> None:
-        """Save the trained classifier and add the rung to the results; nothing for a restored one."""
-        if trained.restored:
-            return
+        """Save the trained classifier and add the rung to the results; a restored one has been, and is only tidied."""
         name = f"{rung}-seed{seed}"
+        if trained.restored:
+            self._leave(name)
+            return
         if processes.first():  # a run may have been killed between the two writes
             shutil.rmtree(self.path / "checkpoints" / name, ignore_errors=True)
         processes.wait(name)
@@ -188,6 +189,10 @@ class Workdir:
         )
         self._results["rungs"] = rungs
         self._write("results.json", self._results)
+        self._leave(name)
+
+    def _leave(self, name: str) -> None:
+        """Without the checkpoints on the way to what is finished."""
         if processes.first():
             shutil.rmtree(self.path / "progress" / name, ignore_errors=True)
 

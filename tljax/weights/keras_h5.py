@@ -16,6 +16,7 @@ import numpy as np
 from tljax.data.preprocess import CAFFE
 from tljax.errors import InputError
 from tljax.models.vgg import CONVS
+from tljax.weights import hdf5_heap
 from tljax.weights.contents import Contents, Leaf, read_about
 from tljax.weights.vgg16 import TOP
 
@@ -38,10 +39,14 @@ def opened(path: Path) -> Iterator[Contents]:
 
     with contextlib.ExitStack() as stack:
         try:
-            file = stack.enter_context(h5py.File(_unpacked(path) if _is_archive(path) else path, "r"))
+            packed = _unpacked(path) if _is_archive(path) else None
+            file = stack.enter_context(h5py.File(packed or path, "r"))
+            hdf5_heap.check(path, file, unpacked=packed.getvalue() if packed else None)
             leaves = _leaves(path, file)
             about = _note(path, file)
-        except (OSError, RuntimeError, KeyError, UnicodeError, OverflowError) as error:
+        except InputError:
+            raise
+        except (OSError, RuntimeError, LookupError, ValueError, TypeError, OverflowError) as error:  # as h5py takes it
             raise InputError(f"{path}: expected a whole HDF5 file: {_line(error)}") from None
         yield Contents(leaves, CAFFE, "Keras HDF5", about)
 
@@ -83,7 +88,7 @@ def _datasets(path: Path, file: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
     seen = 0
     while waiting:
         above, group = waiting.pop()
-        for name in sorted(group, reverse=True):
+        for name in sorted(map(_text, group), reverse=True):
             names = (*above, name)
             if names[0] in OTHERS:
                 continue
@@ -97,6 +102,11 @@ def _datasets(path: Path, file: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
             elif isinstance(item, h5py.Dataset):
                 _check(path, "/".join(names), item)
                 yield names, item
+
+
+def _text(name: str | bytes) -> str:
+    """h5py leaves a name in bytes that is no UTF-8: UnicodeError."""
+    return name.decode("utf-8") if isinstance(name, bytes) else name
 
 
 def _check(path: Path, name: str, dataset: Any) -> None:
@@ -129,7 +139,7 @@ def _reader(path: Path, name: str, dataset: Any) -> Callable[[], np.ndarray]:
     def read() -> np.ndarray:
         try:
             return dataset[()]
-        except (OSError, RuntimeError) as error:
+        except (OSError, RuntimeError, ValueError, TypeError) as error:
             raise InputError(f"{path}: {name}: cannot be read: {_line(error)}") from None
 
     return read

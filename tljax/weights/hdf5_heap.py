@@ -1,0 +1,50 @@
+"""Global heaps of an HDF5 file, where text of any length lies: looked through before the library reads one.
+
+HDF5 2.0 walks from object to object by the sizes that the file gives, and never ends where one of them is 0 or wraps
+around (version 1 of the global heap, section III.E of the HDF5 File Format Specification).
+"""
+
+import mmap
+import struct
+from pathlib import Path
+from typing import Any
+
+from tljax.errors import InputError
+
+_SIGNATURE = b"GCOL\x01"
+_HEADER = 16  # signature, version, reserved, size of the whole; as long as an object's: number, references, size
+_SMALLEST = 4096  # bytes of a collection: of a smaller one the library says so itself
+
+
+def check(path: Path, file: Any, *, unpacked: bytes | None = None) -> None:
+    """InputError where a collection's objects do not lead from its start to its end.
+
+    `file` is the open `h5py.File` of the path, or of the bytes that were unpacked from it.
+    """
+    if file.id.get_create_plist().get_sizes()[1] != 8:
+        raise InputError(f"{path}: expected an HDF5 file with lengths of 8 bytes")
+    if unpacked is not None:
+        _walk(path, unpacked)
+        return
+    with path.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        _walk(path, content)
+
+
+def _walk(path: Path, content: bytes | mmap.mmap) -> None:
+    at = content.find(_SIGNATURE)
+    while at >= 0:
+        if len(content) - at >= _HEADER:
+            (size,) = struct.unpack_from("<Q", content, at + 8)
+            if _SMALLEST <= size <= len(content) - at and not _whole(content, at + _HEADER, at + size):
+                raise InputError(f"{path}: expected a whole HDF5 file, found a heap of text that leads nowhere")
+        at = content.find(_SIGNATURE, at + 1)
+
+
+def _whole(content: bytes | mmap.mmap, at: int, end: int) -> bool:
+    while end - at >= _HEADER:
+        number, _, size = struct.unpack_from("<HH4xQ", content, at)
+        room = size if number == 0 else _HEADER + -(-size // 8) * 8  # 0 is what is free: its own header counts
+        if not _HEADER <= room <= end - at:
+            return False
+        at += room
+    return True
