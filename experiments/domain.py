@@ -6,6 +6,8 @@
 "source only" trains on the source and is evaluated on the target; "CORAL" trains on the same images while it aligns
 the covariance of its features with that of target images, without their labels (Sun and Saenko 2016); "fine-tuned"
 goes on from "source only" with labelled images of the target.
+
+Critters to photographs of cats and dogs, means of 3 seeds: 53.3, 54.0 and 62.6 %. README has the corrupted ones.
 """
 
 import argparse

@@ -7,6 +7,8 @@
 head, each earlier block at a rate 3 times smaller; "multitask" trains two heads on one base from nothing, 24 images of
 the source and 8 of the target at each step. All draw as many images of the target, the last two as many of the source,
 in batches of 32, with one network and one optimizer.
+
+Critters, means of 3 seeds: alone 69.5, sequential 80.7, multitask 84.3 %; 20 minutes on one core.
 """
 
 import argparse
