@@ -1,5 +1,6 @@
 """The notebook of the ladder, and the site around it."""
 
+import ast
 import json
 import os
 import pathlib
@@ -17,6 +18,16 @@ def test_the_notebook_holds_no_outputs():
     code = [cell for cell in cells if cell["cell_type"] == "code"]
     assert len(code) > 10
     assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
+
+
+def test_the_notebook_finds_what_it_imports():
+    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
+    source = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    imports = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom)]
+    ours = [node for node in imports if str(node.module).partition(".")[0] in ("tljax", "experiments")]
+    assert len(ours) > 4
+    for node in ours:
+        exec(compile(ast.Module([node], []), str(NOTEBOOK), "exec"), {})
 
 
 @pytest.mark.slow
