@@ -1,3 +1,4 @@
+import asyncio
 import gc
 import json
 import shutil
@@ -13,7 +14,7 @@ from flax import struct
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from tljax.errors import InputError
-from tljax.train import checkpoint
+from tljax.train import checkpoint, orphans
 from tljax.train.step import State as ModelState
 
 
@@ -145,6 +146,21 @@ def test_a_truncated_file_is_one_line_and_quiet(tmp_path, capfd):
         assert f"{tmp_path / '000003'}: cannot be read" in refusal(checkpoint.restore, tmp_path, 3, target)
         gc.collect()  # where Orbax's abandoned coroutines would print
     assert capfd.readouterr().err == ""
+
+
+def test_futures_of_orbax_s_are_not_told_of_when_they_are_collected(caplog):
+    """All others are."""
+
+    async def abandoned(reason):
+        asyncio.get_running_loop().create_future().set_exception(ValueError(reason))
+
+    with orphans.quiet():
+        pass
+    for reason in ("no room in 000004.orbax-checkpoint-tmp", "ours"):
+        asyncio.run(abandoned(reason))
+    gc.collect()
+    told = [record.getMessage() for record in caplog.records if record.name == "asyncio"]
+    assert ["ours" in message for message in told] == [True]
 
 
 def test_a_changed_record_is_refused(tmp_path):

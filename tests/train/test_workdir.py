@@ -84,6 +84,17 @@ def test_the_range_test_of_a_found_rate_is_kept(tmp_path):
     assert not list(begun(tmp_path / "run", overwrite=True).path.glob("lr_find*"))
 
 
+def test_what_a_killed_run_did_not_remove_goes_when_it_is_resumed(tmp_path):
+    """It was killed between the results and the removal of the checkpoints on its way."""
+    left = finished(tmp_path / "run").path / "progress" / "frozen-seed3"
+    left.mkdir(parents=True)
+    results = (tmp_path / "run" / "results.json").read_bytes()
+    workdir = begun(tmp_path / "run", resume=True)
+    workdir.finish("frozen", replace(trained(), restored=True), seed=3, stage=STAGE, sets=photographs())
+    assert not left.exists()
+    assert (tmp_path / "run" / "results.json").read_bytes() == results
+
+
 def test_listeners_are_told_each_record_as_it_is(tmp_path):
     told = []
     workdir = begun(tmp_path / "run")

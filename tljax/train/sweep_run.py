@@ -61,7 +61,7 @@ def run_members(
     calls = _Calls(states, trees, program, over)
     limits = {"shared": calls.shared_bytes(), "most": most, "limit": memory()}
     plan, compiled = planned(calls.compiled, members=len(members), devices=over.size, **limits)
-    compile_seconds, held_beside = time.perf_counter() - started, temporary(compiled)
+    compile_seconds, beside = time.perf_counter() - started, temporary(compiled)
     tell(f"{stage.name}: {plan}")
     runs: list[Run] = []
     for first in range(0, len(members), plan.size):
@@ -69,7 +69,7 @@ def run_members(
         done = jax.device_get(compiled(*calls.arguments(first, plan.size)))
         now = range(first, min(first + plan.size, len(members)))
         share = {"seconds": (time.perf_counter() - began) / len(now), "compile": compile_seconds / len(members)}
-        share["temporary"] = held_beside
+        share["temporary"] = beside
         for place, at in enumerate(now):
             found = jax.tree.map(lambda leaf, place=place: leaf[place], done)
             rates = trees[at]["hyper"]["lr"][:, -1]

@@ -64,7 +64,7 @@ def _unpacked(path: Path) -> io.BytesIO:
             if info.file_size > COMPRESSION * path.stat().st_size:
                 raise InputError(f"{path}: {MEMBER}: declares {info.file_size} bytes, more than the file can hold")
             return io.BytesIO(archive.read(info))
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, OSError, EOFError, RuntimeError) as error:  # the last: encrypted, or unknown packing
         raise InputError(f"{path}: {MEMBER}: expected a whole archive: {_line(error)}") from None
 
 
