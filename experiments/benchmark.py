@@ -117,13 +117,12 @@ def _said(row: dict[str, Any]) -> None:
 
 
 def _leave(results: dict[str, Any], folder: Path, *, as_json: bool) -> None:
-    from tljax.report import style
+    from tljax import disk
     from tljax.report.benchmark import benchmark_table, write_benchmark
 
-    text = json.dumps(results, indent=1)
-    style.write_atomically(folder / "benchmark.json", text.encode())
+    disk.write_json(folder / "benchmark.json", results)
     picture = write_benchmark(results, folder / "benchmark.png")
-    print(text if as_json else f"{benchmark_table(results)}\n\n{picture}")
+    print(json.dumps(results, indent=1) if as_json else f"{benchmark_table(results)}\n\n{picture}")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ photographs that most runs get wrong.
 """
 
 import argparse
-import json
 import time
 from pathlib import Path
 
@@ -16,9 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import cli, runner
+from tljax import disk
 from tljax.data import ImageSets
 from tljax.errors import InputError
-from tljax.report import stats, style
+from tljax.report import stats
 from tljax.report.table import aligned
 from tljax.train import folds, predictions, processes, rung, sweep_start
 from tljax.train.provenance import environment
@@ -69,7 +69,7 @@ def _write(
         "seeds": rows,
         "most_often_wrong": hard,
     }
-    style.write_atomically(folder / "cross_validate.json", (json.dumps(document, indent=1) + "\n").encode())
+    disk.write_json(folder / "cross_validate.json", document)
     accuracies = [row["accuracy"] for row in rows.values()]
     print("\n" + aligned(("seed", "accuracy", "95 % interval over images"), [_row(*pair) for pair in rows.items()]))
     if interval := stats.t_interval(accuracies):

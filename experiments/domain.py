@@ -19,13 +19,13 @@ from typing import Any
 import jax.numpy as jnp
 
 from experiments import cli, climbing, runner
-from tljax import report
+from tljax import disk, report
 from tljax.config import Stage
 from tljax.data import ImageSets, corrupt
 from tljax.errors import InputError
 from tljax.models.build import Network
 from tljax.report import domain as picture
-from tljax.report import style, table
+from tljax.report import table
 from tljax.train import adapt, processes
 from tljax.train import rung as rung_lib
 from tljax.train.provenance import environment
@@ -135,7 +135,7 @@ def _write(args: argparse.Namespace, folder: Path, workdirs: list[Workdir]) -> N
         "source": source,
         "targets": {name: {**results, "differences": said[name]} for name, results in targets.items()},
     }
-    style.write_atomically(folder / "results.json", (json.dumps(document, indent=1) + "\n").encode())
+    disk.write_json(folder / "results.json", document)
     path = picture.write_domains(source, targets, workdir=folder)
     at_home, interval = table.accuracy(source["rungs"])
     print(f"\nOn the source itself: {table.percent(at_home)} ({table.interval_text(interval)})\n")

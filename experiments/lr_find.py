@@ -6,18 +6,16 @@ The rungs it builds on are trained first. Leaves lr_find.png and lr_find.json; "
 """
 
 import argparse
-import json
 from pathlib import Path
 
 import jax.numpy as jnp
 
 from experiments import cli, climbing, runner
-from tljax import config, report
+from tljax import config, disk, report
 from tljax.data import ImageSets
 from tljax.errors import InputError
 from tljax.models.build import Network
 from tljax.optim.schedules import Sweep
-from tljax.report import style
 from tljax.report.lr_curve import across, mean_rate, write_lr_curve
 from tljax.train import lr_finder, processes
 from tljax.train import rung as rung_lib
@@ -85,7 +83,7 @@ def _write(args: argparse.Namespace, sets: ImageSets, findings: dict[int, lr_fin
         "suggestions": suggested,
         "seeds": {seed: finding.to_dict() for seed, finding in findings.items()},
     }
-    style.write_atomically(workdir / "lr_find.json", (json.dumps(document, indent=1) + "\n").encode())
+    disk.write_json(workdir / "lr_find.json", document)
     picture = write_lr_curve(args.rung, findings, workdir=workdir, linear=args.linear)
     for name, rate in suggested.items():
         print(f"{name:<12}{rate:.2e}")

@@ -16,9 +16,8 @@ from pathlib import Path
 import jax.numpy as jnp
 
 from experiments import cli, runner
-from tljax import config
+from tljax import config, disk
 from tljax.errors import InputError
-from tljax.report import style
 from tljax.report.sweep import Point, sweep_table, write_sweep
 from tljax.train import processes, rung, sweep, sweep_start
 from tljax.train.provenance import environment
@@ -78,7 +77,7 @@ def _write(args: argparse.Namespace, folder: Path, digest: str, found: sweep.Swe
     ]
     told = {name: str(value) if isinstance(value, Path) else value for name, value in vars(args).items()}
     document = {"arguments": told, "data": digest, "environment": environment(), "seconds": seconds, "runs": runs}
-    style.write_atomically(folder / "sweep.json", (json.dumps(document, indent=1) + "\n").encode())
+    disk.write_json(folder / "sweep.json", document)
     points: dict[str, Point] = {}
     for run in runs:
         accuracy = run["validation"]["accuracy"] if run["finite"] else math.nan

@@ -7,20 +7,19 @@ run. Leaves transferability.png and transferability.json. Scores are of the trai
 """
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from experiments import cli
+from tljax import disk
 from tljax.data import ImageSets
 from tljax.data.preprocess import Preprocess
 from tljax.errors import InputError
 from tljax.inside.net import in_batches
 from tljax.models import vgg
 from tljax.predict import load_net
-from tljax.report import style
 from tljax.report.table import aligned
 from tljax.report.transferability import suggestion, write_transferability
 from tljax.train import transferability
@@ -73,7 +72,7 @@ def _write(args: argparse.Namespace, sets: ImageSets, scores: dict[str, dict[str
     said = suggestion(scores)
     document = {"data": {"source": sets.name, "digest": sets.digest}, "scores": scores, "suggestion": said}
     document["arguments"] = {n: str(v) if isinstance(v, Path) else v for n, v in vars(args).items()}
-    style.write_atomically(folder / "transferability.json", (json.dumps(document, indent=1) + "\n").encode())
+    disk.write_json(folder / "transferability.json", document)
     picture = write_transferability(sets.name, scores, workdir=folder)
     head = ["after", *next(iter(scores.values()))]
     print(aligned(head, [[layer, *(f"{value:.3f}" for value in row.values())] for layer, row in scores.items()]))

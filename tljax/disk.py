@@ -1,8 +1,13 @@
-"""A disk that is full, or that cannot be written, told in a line."""
+"""Files that appear whole or not at all; a disk that is full, or that cannot be written, is told in a line."""
 
 import contextlib
+import json
+import math
+import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from tljax.errors import InputError
 
@@ -16,3 +21,60 @@ def refusal(path: Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or " ".join(str(error).split())[:200]
     raise InputError(f"{path}: cannot be written: {reason}; what was saved before is whole")
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path beside `path` to write to; it takes the place of `path` if nothing is raised, else it is removed.
+
+    What processes of this machine that were killed left of the same file is removed too. InputError for a disk that is
+    full or cannot be written.
+    """
+    beginning = f".{path.name}.{socket.gethostname()}-"
+    part = path.with_name(f"{beginning}{os.getpid()}.part")
+    with refusal(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path.parent, beginning)
+        try:
+            yield part
+            with part.open("rb+") as file:
+                os.fsync(file.fileno())  # a power cut must not leave the name without the bytes
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def write(path: Path, data: bytes) -> Path:
+    with replacing(path) as part:
+        part.write_bytes(data)
+    return path
+
+
+def write_json(path: Path, document: dict[str, Any]) -> Path:
+    return write(path, (json.dumps(finite(document), indent=1, allow_nan=False) + "\n").encode())
+
+
+def finite(value: Any) -> Any:
+    """JSON has no NaN: null stands for it."""
+    if isinstance(value, dict):
+        return {name: finite(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _sweep(folder: Path, beginning: str) -> None:
+    for name in os.listdir(folder):
+        process = name.removeprefix(beginning).removesuffix(".part")
+        if name == f"{beginning}{process}.part" and process.isdecimal() and not _lives(int(process)):
+            (folder / name).unlink(missing_ok=True)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from tljax.report import style
+from tljax import disk
 from tljax.report.text import escape
 
 # Text against paper and box at 4.5 to 1 or more (WCAG 2.2, 1.4.3), light and dark; tests/report/test_document.py.
@@ -87,7 +87,7 @@ def document(title: str, body: Iterable[str]) -> str:
 def write(path: Path, title: str, body: Iterable[str]) -> Path:
     """The page as a file."""
     # A folder's name may hold bytes that are no UTF-8; they arrive as lone surrogates.
-    return style.write_atomically(path, document(title, body).encode(errors="replace"))
+    return disk.write(path, document(title, body).encode(errors="replace"))
 
 
 def _colours() -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tljax import disk
 from tljax.report import style
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def png(figure: "Figure") -> bytes:
 
 def write(figure: "Figure", path: Path) -> Path:
     """The sheet as a PNG file."""
-    return style.write_atomically(path, png(figure))
+    return disk.write(path, png(figure))
 
 
 def _height(row: Row, side: float) -> float:

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from tljax import disk
 from tljax.errors import InputError
-from tljax.report import inside_maps, style
+from tljax.report import inside_maps
 from tljax.report.sections import small_print
 from tljax.report.text import escape
 
@@ -62,7 +63,7 @@ def write(kept: Photographs, *, workdir: Path) -> Path:
     data = io.BytesIO()
     parts: dict[str, Any] = {name: np.asarray(getattr(kept, name)) for name in _FIELDS}
     np.savez_compressed(data, **parts)
-    return style.write_atomically(workdir / "photographs.npz", data.getvalue())
+    return disk.write(workdir / "photographs.npz", data.getvalue())
 
 
 def read(workdir: Path) -> Photographs | None:

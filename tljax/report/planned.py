@@ -1,15 +1,15 @@
 """schedules.json: what a run's stages do with their hyperparameters, kept when it begins."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from tljax import disk
 from tljax.config import Stage
 from tljax.errors import InputError
-from tljax.report import style, table
+from tljax.report import table
 from tljax.report.schedules import Stages
 from tljax.train.segments import hyperparameters
 
@@ -22,7 +22,7 @@ def write_planned(stages: Iterable[Stage], *, images: int, workdir: Path) -> Pat
     Those that stay at nothing are left out, and the rate of a stage whose range test has yet to find it.
     """
     told = [_stage(stage, images) for stage in stages]
-    return style.write_atomically(workdir / "schedules.json", (json.dumps({"stages": told}) + "\n").encode())
+    return disk.write_json(workdir / "schedules.json", {"stages": told})
 
 
 def read_planned(workdir: Path) -> Stages:

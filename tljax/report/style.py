@@ -1,7 +1,6 @@
 """What the pictures of a run share: paper, ink, titles, axes, and how they are saved."""
 
 import io
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,7 +58,7 @@ def percent_limits(percents: Sequence[float] | np.ndarray) -> tuple[float, float
 
 
 def save(figure: "Figure", path: Path) -> Path:
-    return write_atomically(path, png(figure))
+    return disk.write(path, png(figure))
 
 
 def png(figure: "Figure") -> bytes:
@@ -67,15 +66,3 @@ def png(figure: "Figure") -> bytes:
     data = io.BytesIO()
     figure.savefig(data, format="png", dpi=SHARP)
     return data.getvalue()
-
-
-def write_atomically(path: Path, data: bytes) -> Path:
-    """The whole file or none of it: written beside its place under another name, then moved."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with disk.refusal(path):
-        try:
-            temporary.write_bytes(data)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    return path

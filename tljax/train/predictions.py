@@ -1,7 +1,6 @@
 """What a trained classifier said of each held-out photograph: logits, kept beside the run."""
 
 import io
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -62,12 +61,7 @@ def write(path: Path, logits: np.ndarray, *, split: ImageSet, classes: tuple[str
         classes=np.array(classes, dtype=np.str_),
         digest=np.array(digest, dtype=np.str_),
     )
-    temporary = path.with_name(f"{path.name}.part")
-    with disk.refusal(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(data.getvalue())
-        os.replace(temporary, path)
-    return path
+    return disk.write(path, data.getvalue())
 
 
 def _parts(program: Any, state: State, examples: Examples, size: int, over: Mesh) -> Iterable[np.ndarray]:

@@ -1,8 +1,6 @@
 """What a run leaves behind: config.json, metrics.jsonl, results.json, checkpoints (design of the files: README)."""
 
 import json
-import math
-import os
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -101,7 +99,7 @@ class Workdir:
         }
         named = {name: str(value) if isinstance(value, Path) else value for name, value in arguments.items()}
         config = {"command": command(), "arguments": named, "plan": plan, "data": data, "base": base}
-        config = _finite({**config, "versions": where["versions"], "device": where["device"]})
+        config = disk.finite({**config, "versions": where["versions"], "device": where["device"]})
         if self.resumed:
             before, self._results = self._read("config.json"), self._read("results.json")
             continued.check(self.path, before=before, now=config, anyway=self._anyway)
@@ -118,7 +116,7 @@ class Workdir:
         if not processes.first():
             return
         with disk.refusal(self.path), open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
-            file.write(json.dumps(_finite(record)) + "\n")
+            file.write(json.dumps(disk.finite(record)) + "\n")
         for tell in self.listeners:
             tell(record)
 
@@ -139,7 +137,8 @@ class Workdir:
         lines = file.read_text(encoding="utf-8").splitlines(keepends=True) if file.exists() else []
         told = [(line, json.loads(line)) for line in lines if line.endswith("\n")]
         others = [line for line, record in told if (record["rung"], record["seed"]) != (rung, seed)]
-        self._write_text(file.name, "".join([*others, *(json.dumps(_finite(record)) + "\n" for record in epochs)]))
+        kept = "".join([*others, *(json.dumps(disk.finite(record)) + "\n" for record in epochs)])
+        disk.write(file, kept.encode())
 
     def finish(self, rung: str, trained: Trained, *, seed: int, stage: Stage, sets: ImageSets) -> None:
         """Save the trained classifier and add the rung to the results; a restored one has been, and is only tidied."""
@@ -225,13 +224,7 @@ class Workdir:
 
     def _write(self, name: str, document: dict[str, Any]) -> None:
         if processes.first():
-            self._write_text(name, json.dumps(_finite(document), indent=1, allow_nan=False) + "\n")
-
-    def _write_text(self, name: str, text: str) -> None:
-        temporary = self.path / f"{name}.part"
-        with disk.refusal(self.path):
-            temporary.write_text(text, encoding="utf-8")
-            os.replace(temporary, self.path / name)
+            disk.write_json(self.path / name, document)
 
     def _read(self, name: str) -> dict[str, Any]:
         try:
@@ -243,12 +236,3 @@ class Workdir:
 def _shared(arguments: dict[str, Any]) -> dict[str, Any]:
     """Without what is each process's own."""
     return {name: value for name, value in arguments.items() if name not in ("process", "quiet")}
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no NaN: null stands for it."""
-    if isinstance(value, dict):
-        return {name: _finite(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

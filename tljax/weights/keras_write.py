@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
+from tljax import disk
 from tljax.weights.contents import Weights, about
 from tljax.weights.draft import Draft
 from tljax.weights.keras_h5 import NOTE
-from tljax.weights.replace import replacing
 from tljax.weights.vgg16 import in_order
 
 
@@ -19,7 +19,7 @@ def write(path: str | Path, weights: Weights) -> None:
     path = Path(path)
     layers = in_order(path, weights)
     note = np.frombuffer(about(path, weights).encode(), np.uint8)
-    with replacing(path) as part, Draft(part) as content, h5py.File(content, "w") as file:
+    with disk.replacing(path) as part, Draft(part) as content, h5py.File(content, "w") as file:
         # Bytes, as Keras 2 wrote them: HDF5's text would not do for its oldest readers.
         file.attrs["layer_names"] = np.array([layer.encode() for layer in layers])
         # A file without a version is one of Keras 1's, whose kernels Keras 2 may turn around.

@@ -7,9 +7,10 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
+from tljax import disk
 from tljax.errors import InputError
+from tljax.weights import tensors
 from tljax.weights.contents import Weights, check_fields, read_preprocess
-from tljax.weights.replace import replacing, save_tensors
 from tljax.weights.tree import compare, digest, flatten, leaf_digest, merge, nest
 
 __all__ = ["Weights", "digest", "merge", "read", "write"]
@@ -132,7 +133,7 @@ def _with_top(path: Path, weights: Weights) -> dict:
 
 
 def _write_file(path: Path, flat: dict[str, np.ndarray], text: str) -> str:
-    with replacing(path) as part:
-        save_tensors(flat, part, metadata={KEY: text})
+    with disk.replacing(path) as part:
+        tensors.save(flat, part, metadata={KEY: text})
         with part.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

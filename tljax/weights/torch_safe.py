@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from tljax import disk
 from tljax.data.preprocess import TORCH
 from tljax.errors import InputError
+from tljax.weights import tensors
 from tljax.weights.contents import Contents, Leaf, Weights, about, read_about
-from tljax.weights.replace import replacing, save_tensors
 from tljax.weights.torch_names import from_keras, to_keras
 from tljax.weights.vgg16 import in_order
 
@@ -38,9 +39,9 @@ def write(path: str | Path, weights: Weights) -> None:
     """Write with torchvision's names, whole or not at all; InputError for what is no VGG16. The parameters keep their
     preprocessing, which the file notes for tljax; torch itself will preprocess as its caller says."""
     path = Path(path)
-    tensors = from_keras(in_order(path, weights))
-    with replacing(path) as part:
-        save_tensors(tensors, part, metadata={NOTE: about(path, weights)})
+    named = from_keras(in_order(path, weights))
+    with disk.replacing(path) as part:
+        tensors.save(named, part, metadata={NOTE: about(path, weights)})
 
 
 def _leaf(file: Any, name: str) -> Leaf:
