@@ -60,13 +60,12 @@ def climb(
         carried = carry and below in stages and stages[below][1].optimizer.name == stage.optimizer.name
         run = _Run(stage, network, sets, weights, workdir, dtype, progress)
         before = {seed: done[seed].get(below) for seed in seeds}
-        trained = _together(run, before, carried=carried) if len(seeds) > 1 else None
+        new = {seed: before[seed] for seed in seeds if not run.begun(seed)}
+        trained = _together(run, new, carried=carried) if len(seeds) > 1 and new else {}
         for seed in seeds:
-            if trained is None:
-                program = (programs or {}).get(name)
-                done[seed][name] = run.alone(seed, before[seed], carry=carried, program=program)
-            else:
-                done[seed][name] = trained[seed]
+            program = (programs or {}).get(name)
+            alone = {"carry": carried, "program": program}
+            done[seed][name] = trained.get(seed) or run.alone(seed, before[seed], **alone)
             workdir.finish(stage.name, done[seed][name], seed=seed, stage=stage, sets=sets)
     return done
 
@@ -105,26 +104,26 @@ class _Run:
         return rung_lib.prepare(self.stage, self.network, self.sets, seed=seed, before=before, **self._shared)
 
     def begun(self, seed: int) -> bool:
-        """Whether a run that is resumed has trained something of it, that only one seed at a time can go on with."""
+        """Whether a run that is resumed has finished it, or has a part of it that one seed at a time can go on with."""
         kept = self.workdir.kept(self.stage.name, seed=seed)
         return kept["finished"] is not None or kept["saver"].begun()
 
 
-def _together(run: _Run, before: Mapping[int, Trained | None], *, carried: bool) -> dict[int, Trained] | None:
-    """All seeds in one program; None, after saying why, where they are better run one after another."""
+def _together(run: _Run, before: Mapping[int, Trained | None], *, carried: bool) -> dict[int, Trained]:
+    """All seeds in one program; none, after saying why, where they are better run one after another."""
     seeds, stage = list(before), run.stage
     why = sweep.fits_sweep(stage, rung_lib.outline(stage, run.network, run.sets))
     if why is None and carried:
         why = "the optimizer goes on from the stage before"
-    if why is None and any(run.begun(seed) for seed in seeds):
-        why = "some have begun before"
     if why is not None:
-        _say(f"{stage.name}: {len(seeds)} seeds one after another: {why}")
-        return None
+        if len(seeds) > 1:
+            _say(f"{stage.name}: {len(seeds)} seeds one after another: {why}")
+        return {}
     readies = {seed: run.ready(seed, before[seed]) for seed in seeds}
     found = sweep.train_seeds(stage, readies, tell=_say)
     trained = {}
     for seed, (state, history) in zip(seeds, found, strict=True):
+        run.workdir.forget(stage.name, seed=seed)  # a run may have been killed before it was finished
         for record in history.epochs:
             run.workdir.log(record)
         trained[seed] = rung_lib.trained(stage, readies[seed], state, history)

@@ -84,6 +84,7 @@ def reach(
         options: dict[str, Any] = {"seed": seed, "on_epoch": lambda record, state: workdir.log(record), **_how(args)}
         if way == SOURCE_ONLY:
             done = adapt.moved(start, target, record=_last_epoch(home, seed), dtype=options["dtype"])
+            workdir.forget(way, seed=seed)
             workdir.log(done.history.result())
         elif way == CORAL:
             given = {"weights": weights, "weight": args.coral_weight, "saver": kept["saver"]}

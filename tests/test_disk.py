@@ -55,7 +55,7 @@ def test_what_a_killed_process_left_goes_with_the_next_write(tmp_path, writer):
 
 
 def test_what_a_living_process_writes_is_left_alone(tmp_path, writer):
-    process, part = writer
+    _, part = writer
     disk.write(tmp_path / "x.png", b"data")
     assert set(os.listdir(tmp_path)) == {"x.png", part}
 

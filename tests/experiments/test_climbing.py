@@ -1,5 +1,6 @@
 """Seeds in one program where that is the faster way, one after another where not: the same results."""
 
+import gc
 import json
 from dataclasses import replace
 
@@ -74,18 +75,68 @@ def test_every_seed_is_in_all_documents(climbed):
         assert found == sorted(f"{name}-seed{seed}" for name, seed in wanted)
 
 
-def test_what_has_begun_goes_on_one_seed_at_a_time(climbed, photographs, base, in_a_hurry, monkeypatch):
-    """A finished rung is taken as it is, and said why."""
-    (path, both), *_ = climbed
+@pytest.fixture
+def again(photographs, base, in_a_hurry, monkeypatch):
+    """`again(folder, ...)` climbs the frozen rung with both seeds there; what was printed is in `again.lines`."""
     monkeypatch.setattr(ops, "compiler_options", in_a_hurry)
-    lines = []
-    monkeypatch.setattr(climbing, "_say", lines.append)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(path.parent / "cache"))
-    sets, stages = data.load(photographs, size=32, progress=False), {"frozen": STAGES["frozen"]}
-    workdir = Workdir(path, resume=True, anyway=True)
-    workdir.begin(arguments={}, stages=STAGES, sets=sets)
-    done = climbing.climb(stages, sets, seeds=(3, 4), weights=load(base), workdir=workdir, progress=False)
-    assert lines == ["frozen: 2 seeds one after another: some have begun before"]
-    assert all(done[seed]["frozen"].restored for seed in (3, 4))
-    for name, leaf in rules.flatten(both[3]["frozen"].state.params).items():
-        np.testing.assert_array_equal(rules.flatten(done[3]["frozen"].state.params)[name], leaf)
+
+    def again(folder, **how):
+        again.lines = []
+        monkeypatch.setattr(climbing, "_say", again.lines.append)
+        monkeypatch.setenv("XDG_CACHE_HOME", str(folder.parent / "cache"))
+        sets, stages = data.load(photographs, size=32, progress=False), {"frozen": STAGES["frozen"]}
+        workdir = Workdir(folder, **how)
+        workdir.begin(arguments={}, stages=STAGES, sets=sets)
+        return climbing.climb(stages, sets, seeds=(3, 4), weights=load(base), workdir=workdir, progress=False)
+
+    return again
+
+
+def assert_same_bits(done, expected):
+    for name, leaf in rules.flatten(expected["frozen"].state.params).items():
+        np.testing.assert_array_equal(rules.flatten(done["frozen"].state.params)[name], leaf)
+
+
+def test_what_is_finished_is_taken_as_it_is(climbed, again):
+    (path, both), *_ = climbed
+    done = again(path, resume=True, anyway=True)
+    assert again.lines == []
+    for seed in (3, 4):
+        assert done[seed]["frozen"].restored
+        assert_same_bits(done[seed], both[seed])
+
+
+@pytest.mark.parametrize("finished", [0, 1])
+def test_killed_after_training_together_the_others_are_trained_to_the_same_bits(
+    climbed, again, monkeypatch, tmp_path, finished
+):
+    """Metrics had been told of both seeds, and one or none of them was finished."""
+    (path, both), *_ = climbed
+    finish, calls = Workdir.finish, []
+
+    def killed(self, *args, **given):
+        if len(calls) == finished:
+            raise KeyboardInterrupt
+        calls.append(args)
+        finish(self, *args, **given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Workdir, "finish", killed)
+        with pytest.raises(KeyboardInterrupt):
+            again(tmp_path / "run")
+    gc.collect()  # the lock of the first goes with its workdir
+    done = again(tmp_path / "run", resume=True)
+    assert again.lines[0].startswith(f"frozen: {2 - finished} members in 1 call")
+    for seed in (3, 4):
+        assert done[seed]["frozen"].restored == (seed == 3 and finished == 1)
+        assert_same_bits(done[seed], both[seed])
+    told = [
+        [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+        for folder in (path, tmp_path / "run")
+    ]
+    wanted = [record for record in told[0] if record["rung"] == "frozen"]
+    assert sorted(map(without_times, told[1])) == sorted(map(without_times, wanted))
+
+
+def without_times(record):
+    return json.dumps({name: value for name, value in record.items() if name not in ("seconds", "images_per_second")})

@@ -129,6 +129,10 @@ class Workdir:
         )
         return {"saver": saver, "finished": self.path / "checkpoints" / name if done else None}
 
+    def forget(self, rung: str, *, seed: int) -> None:
+        """Of a rung that starts anew: what metrics.jsonl tells of it."""
+        self._relog([], rung=rung, seed=seed)
+
     def _relog(self, epochs: list[dict[str, Any]], *, rung: str, seed: int) -> None:
         """Let metrics.jsonl tell of these epochs of a rung, and of no others; half a line at its end goes."""
         file = self.path / "metrics.jsonl"
