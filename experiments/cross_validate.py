@@ -4,7 +4,7 @@
 
 Uses the training photographs alone, each judged by the run that never saw it: with a few hundred of them a steadier
 figure than one validation set. Leaves cross_validate.json, with the logits' scores a seed, and the names of the
-photographs that most runs get wrong.
+photographs that most runs get wrong. --resume goes on with the runs that a stopped one had not trained yet.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from tljax.data import ImageSets
 from tljax.errors import InputError
 from tljax.report import stats
 from tljax.report.table import aligned
-from tljax.train import folds, predictions, processes, rung, sweep_start
+from tljax.train import folds, predictions, processes, rung, sweep, sweep_start
 from tljax.train.provenance import environment
 from tljax.train.step import predicted
 
@@ -30,14 +30,14 @@ _SHOWN = 10  # photographs that are named
 def main() -> None:
     """The command."""
     args = _parser().parse_args()
-    file = (args.workdir or Path("runs/cross_validate")) / "cross_validate.json"
-    if file.exists() and not args.overwrite:
-        raise InputError(f"{file} exists; name another --workdir, or pass --overwrite")
+    runner.refuse_finished(args, Path("runs/cross_validate"), "cross_validate.json")
     stages = {"features": (runner.network_of("features", args.size), runner.stage_of("features", args))}
     workdir, sets, weights, stages = runner.begin(args, stages, experiment="cross_validate")
     network, stage = stages["features"]
     options = {"weights": weights, "dtype": jnp.dtype(args.dtype), "progress": not args.quiet}
     ready = rung.prepare(stage, network, sets, seed=args.seed, store=workdir.features, **options)
+    if why := sweep.fits_sweep(stage, ready):
+        raise InputError(f"cross_validate: {why}")
     seeds = range(args.seed, args.seed + args.seeds)
     started = time.perf_counter()
     found = folds.cross_validate(
@@ -47,6 +47,7 @@ def main() -> None:
         inputs=ready.inputs,
         k=len(sets.train.labels) if args.folds == "all" else args.folds,
         seeds=seeds,
+        kept=runner.kept_calls(workdir, args, network, sets, weights),
         tell=lambda line: print(line, flush=True),
     )
     if processes.first():
@@ -74,7 +75,8 @@ def _write(
     print("\n" + aligned(("seed", "accuracy", "95 % interval over images"), [_row(*pair) for pair in rows.items()]))
     if interval := stats.t_interval(accuracies):
         print(f"mean {stats.mean(accuracies):.1%}, 95 % interval over seeds {interval.low:.1%} to {interval.high:.1%}")
-    print(f"{found.plan.members} runs in {seconds:.1f} s")
+    runs = len(found.seeds) * (int(found.fold.max()) + 1)
+    print(f"{runs} runs, {found.plan.members} of them in these {seconds:.1f} s")
     print("most often wrong: " + (", ".join(name for name, _ in hard) or "none"))
 
 

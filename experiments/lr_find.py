@@ -13,7 +13,6 @@ import jax.numpy as jnp
 from experiments import cli, climbing, runner
 from tljax import config, disk, report
 from tljax.data import ImageSets
-from tljax.errors import InputError
 from tljax.models.build import Network
 from tljax.optim.schedules import Sweep
 from tljax.report.lr_curve import across, mean_rate, write_lr_curve
@@ -28,11 +27,7 @@ def main() -> None:
     """The command."""
     args = _parser().parse_args()
     sweep = Sweep(args.low, args.high, linear=args.linear)
-    folder = args.workdir or Path("runs/lr_find")
-    if (folder / "lr_find.json").exists() and not (args.overwrite or args.resume or args.resume_anyway):
-        raise InputError(
-            f"{folder} holds a range test (lr_find.json); name another --workdir, or pass --overwrite or --resume"
-        )
+    runner.refuse_finished(args, Path("runs/lr_find"), "lr_find.json")
     names = [*_rungs_below(args.rung), args.rung]
     stages = {name: (runner.network_of(name, args.size), runner.stage_of(name, args)) for name in names}
     workdir, sets, weights, stages = runner.begin(args, stages, experiment="lr_find")

@@ -1,7 +1,7 @@
 """Runs rungs of the ladder, one after another and seed after seed, and leaves the files that tell about it."""
 
 import argparse
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ from tljax.recipe import scaled_batch
 from tljax.report import planned
 from tljax.train import processes, views
 from tljax.train import rung as rung_lib
-from tljax.train.workdir import Workdir
+from tljax.train.sweep_kept import Kept
+from tljax.train.workdir import CALLS, Workdir
 from tljax.weights import Weights, digest, load, read
 
 
@@ -75,6 +76,22 @@ def _settled(network: Network, stage: Stage, sets: ImageSets, *, width: float, d
     if said and processes.first():
         print(said, flush=True)
     return network, stage
+
+
+def refuse_finished(args: argparse.Namespace, folder: Path, name: str) -> None:
+    """InputError where the document that a command leaves is there already, and the options do not say what of it."""
+    folder = args.workdir or folder
+    if (folder / name).exists() and not (args.overwrite or args.resume or args.resume_anyway):
+        raise InputError(f"{folder} holds {name}; name another --workdir, or pass --overwrite or --resume")
+
+
+def kept_calls(
+    workdir: Workdir, args: argparse.Namespace, network: Network, sets: ImageSets, weights: Weights | None
+) -> Kept:
+    """Where a sweep keeps its calls, for this network, these data and this base."""
+    base = digest(weights.params) if weights else None
+    about = {"network": asdict(network), "data": sets.digest, "base": base, "dtype": args.dtype, "first": args.seed}
+    return Kept(workdir.path / CALLS, about=about)
 
 
 def resuming(args: argparse.Namespace) -> dict[str, bool]:

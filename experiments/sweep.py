@@ -3,8 +3,11 @@
     python -m experiments.sweep --rung features --data folder:PHOTOS --size 32 --weights base.safetensors --seeds 32 \\
         --lr 3e-5 1e-4 3e-4 1e-3 3e-3 1e-2 3e-2 1e-1
 
-Leaves sweep.json (every run) and sweep.png. What is best of many on the validation set looks better there than it is:
-train it again with other seeds, or report it on a test split.
+Leaves sweep.json (every run) and sweep.png. What a call of at most --most runs found is kept as it ends: --resume
+trains the runs that are missing, because the sweep was stopped or because --seeds is larger now.
+
+What is best of many on the validation set looks better there than it is: train it again with other seeds, or report it
+on a test split.
 """
 
 import argparse
@@ -40,8 +43,7 @@ def main() -> None:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in SWEPT)
         raise InputError(f"sweep: expected values of one or more of {names}")
     stages = {args.rung: (runner.network_of(args.rung, args.size), runner.stage_of(args.rung, args))}
-    if (file := (args.workdir or Path("runs/sweep")) / "sweep.json").exists() and not args.overwrite:
-        raise InputError(f"{file} exists; name another --workdir, or pass --overwrite")
+    runner.refuse_finished(args, Path("runs/sweep"), "sweep.json")
     workdir, sets, weights, stages = runner.begin(args, stages, experiment="sweep")
     network, stage = stages[args.rung]
     options = {"weights": weights, "dtype": jnp.dtype(args.dtype), "progress": not args.quiet}
@@ -58,6 +60,7 @@ def main() -> None:
         seeds=seeds,
         grid=grid,
         most=args.most,
+        kept=runner.kept_calls(workdir, args, network, sets, weights),
         tell=lambda line: print(line, flush=True),
     )
     seconds = time.perf_counter() - started
@@ -85,7 +88,7 @@ def _write(args: argparse.Namespace, folder: Path, digest: str, found: sweep.Swe
         before = points[key].accuracies if key in points else ()
         points[key] = Point(run["values"], (*before, accuracy))
     print("\n" + sweep_table(list(points.values())))
-    print(f"\n{len(runs)} runs in {seconds:.1f} s")
+    print(f"\n{len(runs)} runs, {found.plan.members} of them in these {seconds:.1f} s")
     print(write_sweep(list(points.values()), title=f"A sweep of rung {args.rung}", path=folder / "sweep.png"))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments import cli
+from experiments import cli, runner
 from tljax import disk
 from tljax.data import ImageSets
 from tljax.data.preprocess import Preprocess
@@ -33,8 +33,7 @@ def main() -> None:
     """The command."""
     args = _parser().parse_args()
     folder = args.workdir or Path("runs/transferability")
-    if (folder / "transferability.json").exists() and not args.overwrite:
-        raise InputError(f"{folder} holds transferability.json; name another --workdir, or pass --overwrite")
+    runner.refuse_finished(args, folder, "transferability.json")
     weights = load(args.weights, progress=not args.quiet)
     net = load_net(args.run, rung=args.rung) if args.run else None
     if net and not isinstance(net.module.base, vgg.VGG16):

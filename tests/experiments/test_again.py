@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from experiments import recipe, runner, views
+from experiments import batches, multitask, recipe, runner, views
 from tljax import config
 from tljax.config import Plan
 from tljax.models import ops
@@ -22,10 +22,27 @@ LADDER = {
     "finetune": ("frozen", "finetune"),
     "differential": ("frozen", "finetune", "differential"),
 }
-OTHERS = ("pretrain", "recipe", "views", "lr_find")
+OTHERS = ("pretrain", "recipe", "views", "lr_find", "batches", "multitask", "domain")
+DOCUMENTS = {
+    "sweep": "runs",
+    "cross_validate": "seeds",
+    "transferability": "scores",
+}  # how these are resumed: test_sweep
 FAST = ("scratch", "pretrain")
 TIMES = ("seconds", "images_per_second", "compile_seconds", "step_flops")
-marked = [pytest.param(name, marks=[] if name in FAST else pytest.mark.slow) for name in (*LADDER, *OTHERS)]
+MORE = {
+    "pretrain": "--width 0.0625",
+    "lr_find": "--steps 4 --rung finetune",
+    "multitask": "--source {data} --width 0.0625 --seeds 1 --budget 0.1",
+    "domain": "--corrupt brightness pixelate",
+    "sweep": "--lr 1e-3 1e-2",
+    "cross_validate": "--folds 3",
+}
+WITHOUT_BASE = ("scratch", "pretrain", "multitask")
+
+
+def marked(names):
+    return [pytest.param(name, marks=[] if name in FAST else pytest.mark.slow) for name in names]
 
 
 def short(stage, *, epochs=1):
@@ -45,15 +62,15 @@ def command(photographs, base, in_a_hurry, tmp_path, monkeypatch):
     full = recipe.PLANS["full"]
     monkeypatch.setitem(recipe.PLANS, "full", Plan("full", tuple(map(short, full.stages))))
     monkeypatch.setattr(views, "COUNTS", (1, None))
+    monkeypatch.setattr(batches, "BATCHES", (2, 3))
+    monkeypatch.setattr(multitask, "TARGET_IMAGES", 16)
+    monkeypatch.setattr(multitask, "SOURCE_IMAGES", 48)
 
     def run(name, folder, *words):
         given = ["--data", photographs, "--size", "32", "--quiet", "--workdir", str(folder), "--seed", "3", *words]
-        if name == "pretrain":
-            given += ["--width", "0.0625"]
-        elif name != "scratch":
+        given += MORE.get(name, "").format(data=photographs).split()
+        if name not in WITHOUT_BASE:
             given += ["--weights", str(base)]
-        if name == "lr_find":
-            given += ["--steps", "4", "--rung", "finetune"]
         monkeypatch.setattr(sys, "argv", [name, *given])
         if name in LADDER:
             runner.main("A rung.", experiment=name, rungs=LADDER[name])
@@ -67,25 +84,29 @@ def command(photographs, base, in_a_hurry, tmp_path, monkeypatch):
 def left(folder, name):
     if name == "pretrain":
         return digest(read(folder / "base.safetensors").params)
+    if name in DOCUMENTS:
+        return json.loads((folder / f"{name}.json").read_text())[DOCUMENTS[name]]
     leaves = {
         str(file.relative_to(folder)): json.loads(file.read_text())["leaves"]
-        for file in sorted((folder / "checkpoints").glob("*/*/meta/metadata"))
+        for file in sorted(folder.rglob("checkpoints/*/*/meta/metadata"))
     }
     assert leaves
-    rungs = json.loads((folder / "results.json").read_text())["rungs"]
-    told = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    rungs, told = [], []
+    for file in sorted(folder.rglob("metrics.jsonl")):  # of one run, or of several in folders
+        rungs += json.loads((file.parent / "results.json").read_text())["rungs"]
+        told += [json.loads(line) for line in file.read_text().splitlines()]
     found = json.loads((folder / "lr_find.json").read_text())["seeds"] if name == "lr_find" else None
     return leaves, [{k: v for k, v in record.items() if k not in TIMES} for record in [*rungs, *told]], found
 
 
-@pytest.mark.parametrize("name", marked)
+@pytest.mark.parametrize("name", marked((*LADDER, *OTHERS, *DOCUMENTS)))
 def test_the_same_seed_gives_the_same_bits(command, tmp_path, name):
     first = command(name, tmp_path / "first")
     assert command(name, tmp_path / "second") == first
     assert command(name, tmp_path / "third", "--seed", "4") != first
 
 
-@pytest.mark.parametrize("name", marked)
+@pytest.mark.parametrize("name", marked((*LADDER, *OTHERS)))
 def test_stopped_and_resumed_it_gives_the_same_bits(command, tmp_path, monkeypatch, name):
     """At its second segment, in the middle of the first stage; and at its last but one, in the last stage."""
     calls, stops, after = [], [], saver.Saver.after

@@ -1,13 +1,16 @@
 """The commands that train heads in numbers: a grid of seeds and rates, and folds."""
 
+import gc
 import json
 import sys
 
+import jax
 import pytest
 
 from experiments import cross_validate, sweep
 from tljax.errors import InputError
 from tljax.models import ops
+from tljax.train import devices, sweep_kept, sweep_plan
 
 
 @pytest.fixture
@@ -33,8 +36,50 @@ def test_a_grid_is_seeds_times_values(command, capsys, tmp_path):
     printed = capsys.readouterr().out
     assert "features: 8 members in 1 call" in printed
     assert (tmp_path / "run" / "sweep.png").stat().st_size > 5_000
-    with pytest.raises(InputError, match=r"sweep\.json exists; name another --workdir, or pass --overwrite"):
+    with pytest.raises(InputError, match=r"holds sweep\.json; name another --workdir, or pass --overwrite or --resume"):
         command(sweep, "--lr 1e-3")
+
+
+@pytest.mark.parametrize(
+    ("module", "words", "members"),
+    [
+        pytest.param(sweep, "--seeds 3 --lr 1e-3 1e-2 --most 4", 6, id="sweep"),
+        pytest.param(cross_validate, "--folds 4 --seeds 2", 8, id="cross_validate", marks=pytest.mark.slow),
+    ],
+)
+def test_stopped_and_resumed_it_leaves_the_same_runs(command, capsys, monkeypatch, tmp_path, module, words, members):
+    """Killed after its first call; refused without --resume; then more seeds than before."""
+    monkeypatch.setattr(sweep_plan, "_even", lambda members, *, most, devices: min(members, 4))
+    one = devices.mesh(jax.devices()[:1])
+    monkeypatch.setattr(devices, "mesh", lambda given=None: one)
+    write = sweep_kept.Kept.write
+
+    def killed(self, found):
+        write(self, found)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sweep_kept.Kept, "write", killed)
+        with pytest.raises(KeyboardInterrupt):
+            command(module, words)
+    gc.collect()  # the lock of the first goes with its workdir
+    with pytest.raises(
+        InputError, match=r"holds a run \(calls\); name another --workdir, or pass --overwrite or --resume"
+    ):
+        command(module, words)
+    capsys.readouterr()
+    told = command(module, f"{words} --resume")
+    printed = capsys.readouterr().out
+    assert f"features: {members - 4} members in 1 call" in printed
+    assert f"{members} runs, {members - 4} of them in these" in printed
+    gc.collect()
+    whole = command(module, f"{words} --overwrite")
+    assert f"features: {members} members in 2 calls of 4" in capsys.readouterr().out
+    for name in ("runs", "seeds", "most_often_wrong"):
+        assert told.get(name) == whole.get(name)
+    gc.collect()
+    command(module, f"{words} --resume".replace("--seeds 3", "--seeds 4"))
+    assert capsys.readouterr().out.count("features: 2 members in 1 call") == (module is sweep)
 
 
 @pytest.mark.parametrize(

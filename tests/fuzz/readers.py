@@ -1,6 +1,8 @@
 """Readers of what tljax itself writes: each says what came of a file, and fails where it is not what was written."""
 
+import contextlib
 import html.parser
+import io
 import pathlib
 import zipfile
 
@@ -61,6 +63,29 @@ def run():
     return read
 
 
+def arrays():
+    """The folder of a run: what its rungs said of the photographs, those kept for the page, a sweep's calls."""
+    from tljax import report
+    from tljax.config import TRAIN_ALL, Stage
+    from tljax.report import photographs, predictions
+    from tljax.train.sweep_kept import Kept
+
+    def read(path):
+        report.differences(path)
+        results = report.read_results(path / "results.json")
+        for found in predictions.held_out(path, results)[1].values():
+            assert np.isfinite(found.probabilities).all()
+        Page(convert_charrefs=True).feed("\n".join(photographs.sections(photographs.read(path))))
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            calls = Kept(path / "calls", about={}).read(Stage("tiny", TRAIN_ALL, lr=0.1, epochs=2))
+        for one in calls.values():
+            assert one.train["loss"].shape == (2,)
+        if said.getvalue():  # it was removed, for its members to be trained again
+            raise InputError(said.getvalue().removesuffix("\n"))
+
+    return read
+
+
 def archive():
     """An archive of photographs, as it is taken apart."""
     from tljax.data import cats_vs_dogs
@@ -77,7 +102,7 @@ def archive():
 
 
 _TAGS = """html head meta title link style body h1 h2 h3 p pre code ul li div span table thead tbody tr th td
-details summary dl dt dd img"""
+details summary dl dt dd img figure figcaption b br"""
 _ATTRIBUTES = "lang charset name content rel href class alt src scope data-label"
 TAGS, ATTRIBUTES = frozenset(_TAGS.split()), frozenset(_ATTRIBUTES.split())
 

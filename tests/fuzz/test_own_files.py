@@ -1,7 +1,9 @@
-"""What tljax writes, changed by a stranger: feature files and their parts, checkpoints, runs."""
+"""What tljax writes, changed by a stranger: feature files and their parts, checkpoints, arrays, runs."""
 
 import json
+import math
 import shutil
+import zipfile
 
 import jax
 import numpy as np
@@ -9,11 +11,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tljax.data import ImageSet
 from tljax.data.preprocess import UNIT
 from tljax.models import build, ops
 from tljax.models.build import Network
-from tljax.train import checkpoint, features
+from tljax.report import photographs
+from tljax.train import checkpoint, features, predictions
 from tljax.train.step import State
+from tljax.train.sweep_kept import Found, Kept
 from tljax.weights import Weights, write
 from tljax.weights.safe import json_digest
 
@@ -170,6 +175,69 @@ def cases_of_runs(reading, finished, tmp_path, *, cases):
     assert min(read.counts.values()) > 0
 
 
+@pytest.fixture(scope="module")
+def told(tmp_path_factory):
+    """A run of two rungs, with predictions, photographs for the page, and a sweep's call."""
+    folder, rng = tmp_path_factory.mktemp("told"), np.random.default_rng(0)
+    split = ImageSet(np.zeros((6, 2, 2, 3), np.uint8), np.array([0, 1] * 3, np.int32), tuple("abcdef"))
+    rows = []
+    for name in ("scratch", "frozen"):
+        logits = rng.normal(size=(6, 1)).astype(np.float32)
+        path = folder / "predictions" / f"{name}-seed0.npz"
+        predictions.write(path, logits, split=split, classes=("cat", "dog"), digest="d")
+        scores = predictions.scores(logits, split.labels)
+        rows.append({"name": name, "seed": 0, "epochs": 1, "validation": scores, "trainable_params": 1} | COSTS)
+    (folder / "results.json").write_text(json.dumps({"data": {"digest": "d"}, "rungs": rows}))
+    images, likely = np.zeros((2, 4, 4, 3), np.uint8), np.full((2, 2), 0.5)
+    parts = {"ids": np.array(["a", "b"]), "labels": np.array([0, 1]), "probabilities": likely}
+    both = {f"{part}_{name}": array for part in ("worst", "seen") for name, array in parts.items()}
+    fields = {"rung": "frozen", "seed": 0, "layer": "pool", "images": 6, "classes": np.array(["cat", "dog"])}
+    fields |= {"worst": images, "seen": images, "worst_losses": np.ones(2), "maps": np.ones((2, 2, 3, 3))}
+    photographs.write(photographs.Photographs(**fields, **both), workdir=folder)
+    sums = dict.fromkeys(("loss", "correct", "count", "grad_norm"), np.ones(2))
+    Kept(folder / "calls", about={}).write({"k" * 64: Found(sums, sums, np.zeros((6, 1), np.float32), 0.5)})
+    return folder
+
+
+COSTS = {"total_params": 1, "seconds": 1.0, "images_per_second": 1.0}
+KINDS = st.sampled_from(["<f4", "<f8", "<i4", "<i8", "|u1", "|b1", "<U3", "<U0", "|O", "<c8", "<f2", ">f4"])
+SHAPES = st.lists(st.sampled_from([0, 1, 2, 3, 6, 2**40]), max_size=4)
+
+
+def cases_of_arrays(reading, told, tmp_path, *, cases):
+    """Damaged files, and arrays of another kind and shape whose check sums a stranger has made to fit."""
+    files = sorted(path.relative_to(told) for path in told.rglob("*.npz"))
+    read, folder = reading("arrays"), tmp_path / "case"
+
+    def fresh():
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(told, folder)
+
+    @run(cases // 2, st.sampled_from(files), flips, cuts)
+    def flipped(file, flips, cut):
+        fresh()
+        (folder / file).write_bytes(damaged((told / file).read_bytes(), flips, cut))
+        read(folder)
+
+    @run(cases - cases // 2, st.sampled_from(files), st.integers(0, 40), KINDS, SHAPES, st.binary(max_size=300))
+    def edited(file, which, kind, shape, body):
+        fresh()
+        with zipfile.ZipFile(told / file) as archive:
+            members = {name: archive.read(name) for name in archive.namelist()}
+        name = list(members)[which % len(members)]
+        header = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': ({', '.join(f'{n},' for n in shape)}), }}\n"
+        if math.prod(shape) <= 300 and kind != "|O":
+            body = (body * 5000)[: math.prod(shape) * np.dtype(kind).itemsize]
+        members[name] = b"\x93NUMPY\x01\0" + len(header).to_bytes(2, "little") + header.encode() + body
+        with zipfile.ZipFile(folder / file, "w") as archive:
+            for each, data in members.items():
+                archive.writestr(each, data)
+        read(folder)
+
+    print("arrays", read.counts)
+    assert min(read.counts.values()) > 0
+
+
 def ours() -> Weights:
     """A VGG16 of width 1/64 without its top."""
     from tljax.models.vgg import CONVS, channels
@@ -208,13 +276,18 @@ def test_checkpoints(reading, tmp_path):
     cases_of_checkpoints(reading, tmp_path, cases=100)
 
 
+def test_arrays(reading, told, tmp_path):
+    cases_of_arrays(reading, told, tmp_path, cases=200)
+
+
 def test_runs(reading, finished, tmp_path):
     cases_of_runs(reading, finished, tmp_path, cases=100)
 
 
 @pytest.mark.slow
-def test_many(reading, finished, tmp_path_factory):
+def test_many(reading, finished, told, tmp_path_factory):
     cases_of_features(reading, tmp_path_factory.mktemp("features"), cases=2000)
     cases_of_weights(reading, tmp_path_factory.mktemp("weights"), cases=2000)
     cases_of_checkpoints(reading, tmp_path_factory.mktemp("checkpoints"), cases=2000)
     cases_of_runs(reading, finished, tmp_path_factory.mktemp("runs"), cases=2000)
+    cases_of_arrays(reading, told, tmp_path_factory.mktemp("arrays"), cases=2000)

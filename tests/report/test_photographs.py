@@ -93,7 +93,7 @@ def test_large_photographs_are_made_small():
     [
         ({"worst_labels": np.array([0, 3])}, "worst: expected N images"),
         ({"worst_labels": np.array([0])}, "worst: expected N images"),
-        ({"seen": np.zeros((1, SIDE, SIDE, 3))}, "seen: expected N images"),
+        ({"seen": np.zeros((1, SIDE, SIDE, 3))}, "seen: expected unsigned integers of 4 dimensions, found float64"),
         ({"maps": np.zeros((1, 1, 3, 3))}, "expected two maps a photograph"),
         ({"worst_losses": np.array([1.0])}, "expected two maps a photograph and a loss each"),
     ],

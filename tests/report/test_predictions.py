@@ -56,7 +56,16 @@ def test_the_test_split_is_judged_where_there_is_one(run, write):
     ("fields", "message"),
     [
         ({"logits": None}, r"seed5\.npz: expected an \.npz with logits, labels, ids, classes, digest"),
-        ({"logits": np.zeros(3)}, r"seed5\.npz: expected logits \[N, outputs\], N labels and N ids, found \(3,\)"),
+        ({"logits": np.zeros(3)}, r"seed5\.npz: logits: expected floats of 2 dimensions, found float64 \[3\]"),
+        (
+            {"labels": np.zeros(3, int)},
+            r"seed5\.npz: expected logits \[N, outputs\], N labels and N ids, found \(40, 1\)",
+        ),
+        (
+            {"labels": np.full(40, 2)},
+            r"seed5\.npz: expected an output and labels of each of 2 classes, found 1 outputs",
+        ),
+        ({"logits": np.zeros((40, 3))}, r"seed5\.npz: expected an output .* of 2 classes, found 3 outputs"),
         ({"digest": np.array("other")}, r"seed5\.npz: expected data abc123, found other"),
         ({"ids": np.array(["x"] * 40)}, r"seed5\.npz: expected the photographs and labels of frozen-seed0\.npz"),
         ({"logits": np.zeros((40, 1))}, r"seed5\.npz: expected accuracy .* as in results\.json, found 0\.5"),

@@ -245,13 +245,13 @@ def test_a_plan_is_made_from_the_program_s_own_memory(monkeypatch):
     """With room for half of what grows with them there are more calls, and the same results."""
     one, whole = (sweep(STAGE, **LINES, seeds=range(n), over=ONE) for n in (1, 8))
     limit = (one.plan.bytes + whole.plan.bytes) // 2
-    monkeypatch.setattr("tljax.train.sweep_run.memory", lambda: limit)
+    monkeypatch.setattr("tljax.train.sweep_calls.memory", lambda: limit)
     parts = sweep(STAGE, **LINES, seeds=range(8), over=ONE)
     assert parts.plan.calls > 1
     assert parts.plan.bytes <= limit
     for a, b in zip(whole.runs, parts.runs, strict=True):
         jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, atol=1e-6), a.state.params, b.state.params)
-    monkeypatch.setattr("tljax.train.sweep_run.memory", lambda: 1000)
+    monkeypatch.setattr("tljax.train.sweep_calls.memory", lambda: 1000)
     with pytest.raises(InputError, match=r"sweep: one member needs .* MB; 0 MB may be used"):
         sweep(STAGE, **LINES, seeds=range(8), over=ONE)
     assert sweep_plan.memory() > 1e8

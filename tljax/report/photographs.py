@@ -2,15 +2,14 @@
 
 import base64
 import io
-import zipfile
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tljax import disk
+from tljax import npz
 from tljax.errors import InputError
 from tljax.report import inside_maps
 from tljax.report.sections import small_print
@@ -45,7 +44,23 @@ class Photographs:
     maps: np.ndarray
 
 
-_FIELDS = tuple(each.name for each in fields(Photographs))
+_FIELDS = {
+    "rung": "U0",
+    "seed": "i0",
+    "layer": "U0",
+    "images": "i0",
+    "classes": "U1",
+    "worst": "u4",
+    "worst_ids": "U1",
+    "worst_labels": "i1",
+    "worst_losses": "f1",
+    "worst_probabilities": "f2",
+    "seen": "u4",
+    "seen_ids": "U1",
+    "seen_labels": "i1",
+    "seen_probabilities": "f2",
+    "maps": "f4",
+}
 
 
 def small(images: np.ndarray) -> np.ndarray:
@@ -60,10 +75,7 @@ def small(images: np.ndarray) -> np.ndarray:
 
 def write(kept: Photographs, *, workdir: Path) -> Path:
     """Readable without pickle; whole or not at all."""
-    data = io.BytesIO()
-    parts: dict[str, Any] = {name: np.asarray(getattr(kept, name)) for name in _FIELDS}
-    np.savez_compressed(data, **parts)
-    return disk.write(workdir / "photographs.npz", data.getvalue())
+    return npz.write(workdir / "photographs.npz", {name: np.asarray(getattr(kept, name)) for name in _FIELDS})
 
 
 def read(workdir: Path) -> Photographs | None:
@@ -71,12 +83,8 @@ def read(workdir: Path) -> Photographs | None:
     path = workdir / "photographs.npz"
     if not path.is_file():
         return None
-    try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-            parts = {name: file[name] for name in _FIELDS}
-        plain = {name: parts[name].item() for name in ("rung", "seed", "layer", "images")}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: expected an .npz with {', '.join(_FIELDS)}: {error}") from None
+    parts = npz.read(path, _FIELDS)
+    plain: dict[str, Any] = {name: parts[name].item() for name, kind in _FIELDS.items() if kind.endswith("0")}
     found = Photographs(**parts | plain)
     _check(found, path)
     return found
@@ -150,7 +158,7 @@ def _check(found: Photographs, path: Path) -> None:
     for part in ("worst", "seen"):
         images = getattr(found, part)
         labels, likely = (getattr(found, f"{part}_{name}") for name in ("labels", "probabilities"))
-        fits = images.ndim == 4 and images.dtype == np.uint8 and likely.shape == (len(images), classes)
+        fits = images.dtype == np.uint8 and images.shape[3] == 3 and likely.shape == (len(images), classes)
         fits = fits and labels.shape == (len(images),) == getattr(found, f"{part}_ids").shape
         if not fits or (len(labels) and not 0 <= labels.min() <= labels.max() < classes):
             raise InputError(f"{path}: {part}: expected N images, ids, labels and probabilities of {classes} classes")

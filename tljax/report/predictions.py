@@ -1,16 +1,15 @@
 """predictions/*.npz -> what each rung's classifiers said of the same photographs."""
 
-import io
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from tljax import npz
 from tljax.errors import InputError
 from tljax.report import calibration, table
 
-FIELDS = ("logits", "labels", "ids", "classes", "digest")
+FIELDS = {"logits": "f2", "labels": "i1", "ids": "U1", "classes": "U1", "digest": "U0"}
 SUFFIXES = {"validation": "", "test": ".test"}
 
 
@@ -72,15 +71,14 @@ def held_out(workdir: Path, results: dict) -> tuple[str, dict[str, Predictions],
 
 
 def _read(path: Path, data: dict) -> dict[str, np.ndarray]:
-    try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-            part = {field: file[field] for field in FIELDS}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: expected an .npz with {', '.join(FIELDS)}: {error}") from None
+    part = npz.read(path, FIELDS)
     logits, labels = part["logits"], part["labels"]
-    if logits.ndim != 2 or labels.shape != logits.shape[:1] or part["ids"].shape != labels.shape:
+    if labels.shape != logits.shape[:1] or part["ids"].shape != labels.shape:
         shapes = f"{logits.shape}, {labels.shape}, {part['ids'].shape}"
         raise InputError(f"{path}: expected logits [N, outputs], N labels and N ids, found {shapes}")
+    outputs, classes = logits.shape[1], len(part["classes"])
+    if outputs not in ((1, 2) if classes == 2 else (classes,)) or not np.isin(labels, np.arange(classes)).all():
+        raise InputError(f"{path}: expected an output and labels of each of {classes} classes, found {outputs} outputs")
     if "digest" in data and part["digest"].item() != data["digest"]:
         raise InputError(f"{path}: expected data {data['digest']}, found {part['digest'].item()}")
     return part
@@ -89,7 +87,7 @@ def _read(path: Path, data: dict) -> dict[str, np.ndarray]:
 def _together(parts: list[dict[str, np.ndarray]], paths: list[Path], seeds: list[int]) -> Predictions:
     first = parts[0]
     for part, path in zip(parts, paths, strict=True):
-        if any(not np.array_equal(part[field], first[field]) for field in FIELDS[1:]):
+        if any(not np.array_equal(part[field], first[field]) for field in tuple(FIELDS)[1:]):
             raise InputError(f"{path}: expected the photographs and labels of {paths[0].name}")
     logits = np.stack([part["logits"] for part in parts]).astype(np.float64)
     if logits.shape[-1] == 1:  # a sigmoid of z is a softmax over (0, z)

@@ -10,6 +10,7 @@ from jax.sharding import Mesh
 from tljax.config import Stage
 from tljax.errors import InputError
 from tljax.train.inputs import Inputs
+from tljax.train.sweep_kept import Kept
 from tljax.train.sweep_members import Member
 from tljax.train.sweep_plan import SweepPlan
 from tljax.train.sweep_run import run_members
@@ -55,13 +56,14 @@ def cross_validate(
     seeds: Sequence[int] = (0,),
     over: Mesh | None = None,
     most: int = 256,
+    kept: Kept | None = None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> CrossValidation:
     """Train `k` times a seed, each without one fold of the training set, and ask each run about what it never saw.
 
     `variables(seed)` are the first ones (`sweep_start.starts`). A run is `loop.train_stage` on its part of the training
     set, all with as many steps. The folds depend on the first seed alone, so that seeds can be compared. InputError
-    where training examples are augmented views: what is held out must be the photograph itself.
+    where training examples are augmented views: what is held out must be the photograph itself. `kept` as in a sweep.
     """
     if inputs.train.views != 1 or stage.augment is not None:
         raise InputError(f"folds: stage {stage.name!r}: expected plain features, found augmented ones; take one view")
@@ -75,7 +77,7 @@ def cross_validate(
         stage = replace(stage, images_per_epoch=min(len(train) for train, _ in parts))
     first = {seed: variables(seed) for seed in seeds}
     members = [Member(seed, {}, first[seed], inputs, train, held) for seed in seeds for train, held in parts]
-    runs, plan = run_members(stage, members, module=module, over=over, most=most, tell=tell)
+    runs, plan = run_members(stage, members, module=module, over=over, most=most, kept=kept, tell=tell)
     logits = np.empty((len(seeds), len(labels), runs[0].logits.shape[-1]), np.float32)
     for at, (run, member) in enumerate(zip(runs, members, strict=True)):
         if not run.finite:

@@ -1,6 +1,5 @@
 """What a trained classifier said of each held-out photograph: logits, kept beside the run."""
 
-import io
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import numpy as np
 from jax import Array
 from jax.sharding import Mesh
 
-from tljax import disk
+from tljax import npz
 from tljax.data import ImageSet
 from tljax.models import ops
 from tljax.train import devices
@@ -52,16 +51,14 @@ def two_sided(logits: np.ndarray) -> np.ndarray:
 
 def write(path: Path, logits: np.ndarray, *, split: ImageSet, classes: tuple[str, ...], digest: str) -> Path:
     """One split as .npz, readable without pickle: logits, labels, ids, classes, data digest. Whole or not at all."""
-    data = io.BytesIO()
-    np.savez(
-        data,
-        logits=np.asarray(logits, np.float32),
-        labels=np.asarray(split.labels, np.int32),
-        ids=np.array(split.ids, dtype=np.str_),
-        classes=np.array(classes, dtype=np.str_),
-        digest=np.array(digest, dtype=np.str_),
-    )
-    return disk.write(path, data.getvalue())
+    arrays = {
+        "logits": np.asarray(logits, np.float32),
+        "labels": np.asarray(split.labels, np.int32),
+        "ids": np.array(split.ids, dtype=np.str_),
+        "classes": np.array(classes, dtype=np.str_),
+        "digest": np.array(digest, dtype=np.str_),
+    }
+    return npz.write(path, arrays)
 
 
 def _parts(program: Any, state: State, examples: Examples, size: int, over: Mesh) -> Iterable[np.ndarray]:

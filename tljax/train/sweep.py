@@ -17,6 +17,7 @@ from tljax.train.inputs import Inputs
 from tljax.train.loop import History
 from tljax.train.rung import Ready
 from tljax.train.step import State
+from tljax.train.sweep_kept import Kept
 from tljax.train.sweep_members import Member, stage_at
 from tljax.train.sweep_plan import SweepPlan
 from tljax.train.sweep_run import Run, run_members
@@ -44,6 +45,7 @@ def sweep(
     grid: Mapping[str, Sequence[float | Schedule]] | None = None,
     over: Mesh | None = None,
     most: int = 256,
+    kept: Kept | None = None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> SweepResult:
     """Train the stage with each seed at each point of the grid, which names any of `sweep_members.SWEPT`.
@@ -54,6 +56,9 @@ def sweep(
     was made with, under one seed of their own: a run alone must read the same. `over` are the devices that the members
     are split over, all by default. The plan is told before anything runs; a call has `most` members at most, fewer
     where memory is short. A run that diverges is marked as not finite, and disturbs no other.
+
+    With `kept`, what each call found is kept on disk as it ends, without states, and a sweep that was stopped trains
+    the members that are missing, to the same bits.
     """
     grid = {} if grid is None else grid
     if not seeds or not all(grid.values()):
@@ -64,7 +69,7 @@ def sweep(
     start = variables if callable(variables) else lambda seed: variables
     first = {seed: start(seed) for seed in seeds}
     members = [Member(seed, values, first[seed], inputs) for values in points for seed in seeds]
-    return SweepResult(*run_members(stage, members, module=module, over=over, most=most, tell=tell))
+    return SweepResult(*run_members(stage, members, module=module, over=over, most=most, kept=kept, tell=tell))
 
 
 def fits_sweep(stage: Stage, ready: Ready) -> str | None:
@@ -102,11 +107,14 @@ def train_seeds(
     first = next(iter(readies.values()))
     step_flops = program.flops(stage, first)
     runs, _ = run_members(stage, members, module=first.module, over=over, most=most, tell=tell)
+    trained = []
     for run in runs:
         if not run.finite:
             raise InputError(f"stage {stage.name!r}: the loss of seed {run.seed} is not finite; lower the rate")
+        assert run.state is not None  # nothing was kept on disk
         run.history.step_flops = step_flops
-    return [(run.state, run.history) for run in runs]
+        trained.append((run.state, run.history))
+    return trained
 
 
-__all__ = ["Run", "SweepResult", "fits_sweep", "stage_at", "sweep", "train_seeds"]
+__all__ = ["Kept", "Run", "SweepResult", "fits_sweep", "stage_at", "sweep", "train_seeds"]

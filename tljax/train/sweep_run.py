@@ -1,27 +1,30 @@
-"""Members of a sweep, carried out: stacked, planned, run call by call, and taken apart again."""
+"""Members of a sweep, carried out: planned, run call by call, and taken apart again."""
 
+import contextlib
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding
+from jax.sharding import Mesh
 
 from tljax.config import Stage
 from tljax.errors import InputError
 from tljax.optim import rules as rules_lib
 from tljax.optim.schedules import Schedule
-from tljax.train import devices
+from tljax.train import devices, signals
 from tljax.train.loop import History
 from tljax.train.memory import temporary
 from tljax.train.step import State
+from tljax.train.sweep_calls import Calls
+from tljax.train.sweep_kept import Found, Kept
 from tljax.train.sweep_members import Given, Member, common, stage_at
-from tljax.train.sweep_plan import SweepPlan, memory, planned
-from tljax.train.sweep_program import make_stage, over_members, together
+from tljax.train.sweep_plan import SweepPlan
+from tljax.train.sweep_program import make_stage
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +33,7 @@ class Run:
 
     seed: int
     values: Mapping[str, float | Schedule]
-    state: State
+    state: State | None  # None where calls are kept on disk: that is without states
     history: History
     logits: np.ndarray
     finite: bool  # every training loss, and every logit
@@ -43,84 +46,104 @@ def run_members(
     module: Any,
     over: Mesh | None = None,
     most: int = 256,
+    kept: Kept | None = None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> tuple[list[Run], SweepPlan]:
-    """Train them all in as few calls of one program as fit. Their inputs, starts and subsets have equal shapes."""
+    """Train them all in as few calls of one program as fit. Their inputs, starts and subsets have equal shapes.
+
+    With `kept`, each call is kept as it ends, a signal ends the sweep after the running one, and members found there
+    are not trained again: the plan is that of the others.
+    """
     stages = [stage_at(stage, member.values) for member in members]
     _check(stages)
     over = devices.mesh(jax.devices()[: min(len(members), jax.device_count())]) if over is None else over
-    stage = common(stages)
-    per_epoch = stage.steps_per_epoch(_train_size(members[0]))
-    split = [rules_lib.split(member.variables["params"], stage.rules) for member in members]
-    paths = [*split[0][0], *split[0][1]]
-    tx, program = make_stage(stage, module=module, inputs=members[0].inputs, paths=paths)
+    keys = [kept.key(*pair) for pair in zip(stages, members, strict=True)] if kept else []
+    before = kept.read(stage) if kept else {}
+    found = {i: before[key] for i, key in enumerate(keys) if key in before}
+    wanted = [i for i in range(len(members)) if i not in found]
     started = time.perf_counter()
-    states = [_first(stage, m, trainable, tx) for m, (trainable, _) in zip(members, split, strict=True)]
-    given, rows = Given(stage, per_epoch=per_epoch), max(_held_size(member) for member in members)
-    trees = [given.of(m, frozen=frozen, held_rows=rows) for m, (_, frozen) in zip(members, split, strict=True)]
-    calls = _Calls(states, trees, program, over)
-    limits = {"shared": calls.shared_bytes(), "most": most, "limit": memory()}
-    plan, compiled = planned(calls.compiled, members=len(members), devices=over.size, **limits)
-    compile_seconds, beside = time.perf_counter() - started, temporary(compiled)
-    tell(f"{stage.name}: {plan}")
-    runs: list[Run] = []
-    for first in range(0, len(members), plan.size):
+    ready = _Ready(common(stages), members, module=module, over=over)
+    states: dict[int, State] = {}
+    plan, share = SweepPlan(0, 1, over.size, 0), (0.0, math.nan)
+    if wanted:
+        plan, compiled = ready.calls.planned(len(wanted), most=most, size=kept.size if kept else 0)
+        share = (time.perf_counter() - started) / len(wanted), temporary(compiled)
+        tell(f"{stage.name}: {plan}")
+        with signals.deferred() if kept else contextlib.nullcontext():
+            for now, call, moved in ready.carried_out(compiled, wanted, size=plan.size, states=not kept):
+                if kept:
+                    kept.write({keys[i]: one for i, one in zip(now, call, strict=True)})
+                    signals.stop_if_waiting()
+                found |= zip(now, call, strict=True)
+                states |= zip(now, moved, strict=False)
+                if plan.calls > 1:
+                    tell(f"{stage.name}: {len(found)} of {len(members)} members trained")
+    shares = dict.fromkeys(wanted, share)
+    return [
+        ready.run(i, stages[i], found[i], states.get(i), shares.get(i, (0.0, math.nan))) for i in range(len(members))
+    ], plan
+
+
+class _Ready:
+    """Members with all that their calls need."""
+
+    def __init__(self, stage: Stage, members: list[Member], *, module: Any, over: Mesh) -> None:
+        self._members, self._per_epoch = members, stage.steps_per_epoch(_train_size(members[0]))
+        split = [rules_lib.split(member.variables["params"], stage.rules) for member in members]
+        self._frozen = [frozen for _, frozen in split]
+        paths = [*split[0][0], *split[0][1]]
+        tx, program = make_stage(stage, module=module, inputs=members[0].inputs, paths=paths)
+        states = [_first(stage, m, trainable, tx) for m, (trainable, _) in zip(members, split, strict=True)]
+        given, rows = Given(stage, per_epoch=self._per_epoch), max(_held_size(member) for member in members)
+        trees = [given.of(m, frozen=frozen, held_rows=rows) for m, (_, frozen) in zip(members, split, strict=True)]
+        self._rates = [tree["hyper"]["lr"][:, -1] for tree in trees]
+        self.calls = Calls(states, trees, program, over)
+
+    def carried_out(
+        self, compiled: Any, wanted: list[int], *, size: int, states: bool
+    ) -> Iterator[tuple[list[int], list[Found], list[State]]]:
+        """Call by call: its members, what was found of each, and their states if wanted."""
         began = time.perf_counter()
-        done = jax.device_get(compiled(*calls.arguments(first, plan.size)))
-        now = range(first, min(first + plan.size, len(members)))
-        share = {"seconds": (time.perf_counter() - began) / len(now), "compile": compile_seconds / len(members)}
-        share["temporary"] = beside
-        for place, at in enumerate(now):
-            found = jax.tree.map(lambda leaf, place=place: leaf[place], done)
-            rates = trees[at]["hyper"]["lr"][:, -1]
-            runs.append(_run(members[at], stages[at], split[at][1], found, per_epoch, rates, share))
-    return runs, plan
+        for now, (moved, *sums) in self.calls.run(compiled, wanted, size=size):
+            train, validation, logits = jax.device_get(sums)
+            seconds = (time.perf_counter() - began) / len(now)
+            call = [Found(_at(train, i), _at(validation, i), logits[i], seconds) for i in range(len(now))]
+            moved = jax.device_get(moved) if states else None
+            yield now, call, [_at(moved, i) for i in range(len(now))] if states else []
+            began = time.perf_counter()
 
-
-class _Calls:
-    """All members' trees, and the stacked arguments of any stretch of them."""
-
-    def __init__(self, states: list[State], trees: list[Any], program: Any, over: Mesh) -> None:
-        self._states, self._structure = states, jax.tree.structure(trees[0])
-        self._leaves, axes = together(trees)
-        self._program, self._parts, self._whole = (
-            over_members(program, axes, over),
-            devices.split_batch(over),
-            devices.replicated(over),
+    def run(self, i: int, stage: Stage, found: Found, state: State | None, share: tuple[float, float]) -> Run:
+        """A member as what it found and its state tell."""
+        member, per_epoch = self._members[i], self._per_epoch
+        compile_seconds, temporary_bytes = share
+        images = stage.epochs * per_epoch * stage.batch_size
+        speed = images / max(found.seconds, 1e-9)
+        history = History(
+            seconds=found.seconds + compile_seconds,
+            compile_seconds=compile_seconds,
+            train_seconds=found.seconds,
+            images_per_second=speed,
+            step_flops=math.nan,  # the program is more than a step
+            temporary_bytes=temporary_bytes,
         )
-        self._shared = {
-            i: jax.device_put(np.asarray(leaf), self._whole)
-            for i, leaf in enumerate(self._leaves)
-            if not isinstance(leaf, list)
-        }
-
-    def shared_bytes(self) -> int:
-        return sum(leaf.nbytes for leaf in self._shared.values())
-
-    def compiled(self, size: int) -> Any:
-        """The program for so many members, from shapes alone."""
-        state = jax.tree.map(lambda leaf: self._shape(leaf, size), self._states[0])
-        given = [
-            self._shared[i] if i in self._shared else self._shape(leaf[0], size) for i, leaf in enumerate(self._leaves)
-        ]
-        return self._program.lower(state, jax.tree.unflatten(self._structure, given)).compile()
-
-    def arguments(self, first: int, size: int) -> tuple[Any, Any]:
-        """Of `size` members from `first` on; past the last one, the last again."""
-        wanted = [min(i, len(self._states) - 1) for i in range(first, first + size)]
-        state = jax.tree.map(lambda *leaves: _stacked(leaves, self._parts), *(self._states[i] for i in wanted))
-        given = [
-            self._shared[i] if i in self._shared else _stacked([leaf[j] for j in wanted], self._parts)
-            for i, leaf in enumerate(self._leaves)
-        ]
-        return state, jax.tree.unflatten(self._structure, given)
-
-    def _shape(self, leaf: Any, size: int) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct((size, *np.shape(leaf)), leaf.dtype, sharding=self._parts)
-
-
-def _stacked(leaves: Any, sharding: NamedSharding) -> jax.Array:
-    return jax.device_put(np.stack([np.asarray(leaf) for leaf in leaves]), sharding)
+        for epoch in range(stage.epochs):
+            rate = float(self._rates[i][epoch])
+            record = {
+                "rung": stage.name,
+                "seed": member.seed,
+                "epoch": epoch + 1,
+                "step": (epoch + 1) * per_epoch,
+                "train": _means(found.train, epoch),
+                "validation": {**_means(found.validation, epoch), "n": int(found.validation["count"][epoch])},
+                "rates": {path: times * rate for path, times in rules_lib.multipliers(stage.rules).items()},
+                "grad_norm": float(found.train["grad_norm"][epoch]) / per_epoch,
+                "images_per_second": speed,
+                "seconds": compile_seconds + found.seconds * (epoch + 1) / stage.epochs,
+            }
+            history.epochs.append(record)
+        finite = bool(np.isfinite(found.train["loss"]).all() and np.isfinite(found.logits).all())
+        whole = state and state.replace(params=rules_lib.merge(state.params, self._frozen[i]))
+        return Run(member.seed, member.values, whole, history, found.logits[: _held_size(member)], finite)
 
 
 def _first(stage: Stage, member: Member, trainable: dict[str, Any], tx: Any) -> State:
@@ -131,40 +154,11 @@ def _first(stage: Stage, member: Member, trainable: dict[str, Any], tx: Any) -> 
     return jax.tree.map(np.asarray, state)
 
 
-def _run(
-    member: Member, stage: Stage, frozen: Any, found: Any, per_epoch: int, rates: np.ndarray, share: dict[str, float]
-) -> Run:
-    state, train, validation, logits = found
-    images = stage.epochs * per_epoch * stage.batch_size
-    speed = images / max(share["seconds"], 1e-9)
-    history = History(
-        seconds=share["seconds"] + share["compile"],
-        compile_seconds=share["compile"],
-        train_seconds=share["seconds"],
-        images_per_second=speed,
-        step_flops=math.nan,  # the program is more than a step
-        temporary_bytes=share["temporary"],
-    )
-    for epoch in range(stage.epochs):
-        record = {
-            "rung": stage.name,
-            "seed": member.seed,
-            "epoch": epoch + 1,
-            "step": (epoch + 1) * per_epoch,
-            "train": _means(train, epoch),
-            "validation": {**_means(validation, epoch), "n": int(validation["count"][epoch])},
-            "rates": {p: m * float(rates[epoch]) for p, m in rules_lib.multipliers(stage.rules).items()},
-            "grad_norm": float(train["grad_norm"][epoch]) / per_epoch,
-            "images_per_second": speed,
-            "seconds": share["compile"] + share["seconds"] * (epoch + 1) / stage.epochs,
-        }
-        history.epochs.append(record)
-    finite = bool(np.isfinite(train["loss"]).all() and np.isfinite(logits).all())
-    whole = state.replace(params=rules_lib.merge(state.params, frozen))
-    return Run(member.seed, member.values, whole, history, logits[: _held_size(member)], finite)
+def _at(tree: Any, i: int) -> Any:
+    return jax.tree.map(lambda leaf: leaf[i], tree)
 
 
-def _means(sums: dict[str, np.ndarray], epoch: int) -> dict[str, float]:
+def _means(sums: Mapping[str, np.ndarray], epoch: int) -> dict[str, float]:
     count = float(sums["count"][epoch])
     return {"loss": float(sums["loss"][epoch]) / count, "accuracy": float(sums["correct"][epoch]) / count}
 

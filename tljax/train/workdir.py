@@ -31,7 +31,10 @@ _OF_A_RUN = (
     "lr_find*",
     "range_test_*.png",
     "photographs.npz",
+    "sweep.*",
+    "cross_validate.json",
 )
+CALLS = "calls"  # the folder where a sweep keeps them
 
 
 class Listener(Protocol):
@@ -53,7 +56,7 @@ class Workdir:
         A run that was stopped before its first epoch left nothing to lose, and is none.
         """
         self.path = Path(path).resolve()
-        held = next((name for name in ("metrics.jsonl", "progress") if (self.path / name).exists()), None)
+        held = next((name for name in ("metrics.jsonl", "progress", CALLS) if (self.path / name).exists()), None)
         if held and not (overwrite or resume):
             raise InputError(
                 f"{self.path} holds a run ({held}); name another --workdir, or pass --overwrite or --resume"
@@ -221,7 +224,7 @@ class Workdir:
 
     def _clear(self) -> None:
         # Checkpoints too: the steps in a folder of them must grow, and a new run starts at the first.
-        for folder in ("checkpoints", "predictions", "progress", "tensorboard"):
+        for folder in ("checkpoints", "predictions", "progress", "tensorboard", CALLS):
             shutil.rmtree(self.path / folder, ignore_errors=True)
         for old in [path for pattern in _OF_A_RUN for path in self.path.glob(pattern)]:
             old.unlink()
