@@ -99,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     for name in SWEPT:
         option = f"--{name.replace('_', '-')}"
         add(option, type=float, nargs="+", metavar="VALUE", help=_HELP[name])
-    add("--most", type=cli.positive, default=256, metavar="N", help="runs in one call at most (256)")
+    add("--most", type=cli.positive, metavar="N", help="runs in one call at most (256, on CPU 16)")
     return parser
 
 

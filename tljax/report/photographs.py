@@ -84,8 +84,10 @@ def read(workdir: Path) -> Photographs | None:
     if not path.is_file():
         return None
     parts = npz.read(path, _FIELDS)
-    plain: dict[str, Any] = {name: parts[name].item() for name, kind in _FIELDS.items() if kind.endswith("0")}
-    found = Photographs(**parts | plain)
+    told: dict[str, Any] = {
+        name: parts[name].item() if kind.endswith("0") else parts[name] for name, kind in _FIELDS.items()
+    }
+    found = Photographs(**told)
     _check(found, path)
     return found
 

@@ -55,7 +55,7 @@ def cross_validate(
     k: int,
     seeds: Sequence[int] = (0,),
     over: Mesh | None = None,
-    most: int = 256,
+    most: int | None = None,
     kept: Kept | None = None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> CrossValidation:

@@ -44,7 +44,7 @@ def sweep(
     seeds: Sequence[int],
     grid: Mapping[str, Sequence[float | Schedule]] | None = None,
     over: Mesh | None = None,
-    most: int = 256,
+    most: int | None = None,
     kept: Kept | None = None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> SweepResult:
@@ -54,8 +54,10 @@ def sweep(
     program, whatever they are. `variables` are those to start from, or a function of the seed that gives them
     (`sweep_start.starts`). Frozen leaves and what is read are shared by all, so cached views are those that `inputs`
     was made with, under one seed of their own: a run alone must read the same. `over` are the devices that the members
-    are split over, all by default. The plan is told before anything runs; a call has `most` members at most, fewer
-    where memory is short. A run that diverges is marked as not finite, and disturbs no other.
+    are split over, all by default. A run that diverges is marked as not finite, and disturbs no other.
+
+    The plan is told before anything runs. A call has `most` members at most, fewer where memory is short: by default
+    256, and 16 on CPU, where they follow one another anyway and more calls are more progress to tell and less to lose.
 
     With `kept`, what each call found is kept on disk as it ends, without states, and a sweep that was stopped trains
     the members that are missing, to the same bits.
@@ -95,7 +97,7 @@ def train_seeds(
     readies: Mapping[int, Ready],
     *,
     over: Mesh | None = None,
-    most: int = 256,
+    most: int | None = None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> list[tuple[State, History]]:
     """What `loop.train_stage` gives for each seed with what is ready for it: variables, and views of its own.

@@ -13,6 +13,8 @@ from tljax.train.step import State
 from tljax.train.sweep_plan import SweepPlan, memory, planned
 from tljax.train.sweep_program import over_members, together
 
+MOST, MOST_ON_CPU = 256, 16  # members of a call
+
 
 class Calls:
     """All members' trees, and the stacked arguments of any of them."""
@@ -28,8 +30,9 @@ class Calls:
             if not isinstance(leaf, list)
         }
 
-    def planned(self, members: int, *, most: int, size: int) -> tuple[SweepPlan, Any]:
+    def planned(self, members: int, *, most: int | None, size: int) -> tuple[SweepPlan, Any]:
         """The plan for so many of the members, and its program. Calls as large as fit, `size` each unless that is 0."""
+        most = most or (MOST_ON_CPU if self._over.devices.flat[0].platform == "cpu" else MOST)
         shared = sum(leaf.nbytes for leaf in self._shared.values())
         limits = {"devices": self._over.size, "shared": shared, "limit": memory()}
         if not size:

@@ -45,7 +45,7 @@ def run_members(
     *,
     module: Any,
     over: Mesh | None = None,
-    most: int = 256,
+    most: int | None = None,
     kept: Kept | None = None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> tuple[list[Run], SweepPlan]:
