@@ -44,7 +44,7 @@ def test_the_command_leaves_a_curve_and_its_numbers(command, capsys):
     valleys = [seed["suggestions"]["valley"] for seed in told["seeds"].values()]
     assert told["suggestions"]["valley"] == pytest.approx((valleys[0] * valleys[1]) ** 0.5)
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:5]] == names
-    with pytest.raises(InputError, match="holds lr_find.json; name another"):
+    with pytest.raises(InputError, match=r"holds lr_find\.json; name another"):
         command()
 
 

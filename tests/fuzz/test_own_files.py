@@ -285,9 +285,13 @@ def test_runs(reading, finished, tmp_path):
 
 
 @pytest.mark.slow
-def test_many(reading, finished, told, tmp_path_factory):
+def test_many(reading, finished, tmp_path_factory):
     cases_of_features(reading, tmp_path_factory.mktemp("features"), cases=2000)
     cases_of_weights(reading, tmp_path_factory.mktemp("weights"), cases=2000)
     cases_of_checkpoints(reading, tmp_path_factory.mktemp("checkpoints"), cases=2000)
     cases_of_runs(reading, finished, tmp_path_factory.mktemp("runs"), cases=2000)
-    cases_of_arrays(reading, told, tmp_path_factory.mktemp("arrays"), cases=2000)
+
+
+@pytest.mark.slow
+def test_many_arrays(reading, told, tmp_path):
+    cases_of_arrays(reading, told, tmp_path, cases=2000)
