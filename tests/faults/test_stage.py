@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tljax.errors import InputError
-from tljax.train import checkpoint, loop, signals
+from tljax.train import checkpoint, loop, segments, signals
 from tljax.train.background import Background
 from tljax.train.saver import Saver
 
@@ -77,24 +77,64 @@ def test_the_disk_fills_up_at_a_checkpoint(tmp_path, capfd, undisturbed, step, l
         assert bits(train(saver=Saver(folder / "saves"))[0]) == undisturbed
 
 
-def test_a_loss_that_is_not_finite_names_step_and_leaf_and_keeps_the_last_checkpoint(tmp_path, undisturbed):
-    """A rate that blows up at step 9: the checkpoints on the way there are good, and stay."""
+class Until(Saver):
+    """Saves after every segment, one after another, up to this step."""
 
-    def blows_up(stage, steps):
-        values = hyperparameters(stage, steps=steps)
-        return values | {"lr": lambda step: 1e38 if step == 9 else values["lr"](step)}
+    def __init__(self, folder, *, step):
+        super().__init__(folder, seconds=0.0)
+        self._step = step
 
-    from tljax.train import segments
+    def after(self, place, *, step, ended):
+        if step <= self._step:
+            self._background.wait()
+            super().after(place, step=step, ended=ended)
 
+
+@pytest.fixture
+def blows_up(monkeypatch):
+    """`blows_up(step, rate)`: the rate of this step is that one, until `blows_up(None, None)`."""
     hyperparameters = segments.hyperparameters
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(segments, "hyperparameters", blows_up)
-        with pytest.raises(InputError, match=r"stage 'tiny': the loss of step 10 is not finite; lower the rate; "
-                           r"head/fc1/bias was the first leaf to be so") as caught:  # fmt: skip
-            train(saver=Saver(tmp_path, seconds=0.0))
+
+    def blows_up(at, rate):
+        def changed(stage, steps):
+            values = hyperparameters(stage, steps=steps)
+            return values | {"lr": lambda step: rate if step == at else values["lr"](step)}
+
+        monkeypatch.setattr(segments, "hyperparameters", changed)
+
+    return blows_up
+
+
+@pytest.mark.parametrize(
+    ("rate", "saved", "message"),
+    [
+        (1e38, 8, r"the loss of step 10 is not finite; lower the rate; head/fc1/bias was the first leaf to be so"),
+        (1e38, 10, r"the loss of step 10 is not finite; lower the rate; head/fc1/bias was the first leaf to be so"),
+        (np.inf, 10, r"head/fc1/bias is not finite after 10 steps; lower the rate$"),
+    ],
+)
+def test_what_is_not_finite_names_step_and_leaf_and_keeps_the_last_good_checkpoint(
+    tmp_path, undisturbed, blows_up, rate, saved, message
+):
+    """A rate that blows up at step 9, the last of a segment: what it leaves is huge, or not finite, and not kept."""
+    blows_up(9, rate)
+    with pytest.raises(InputError, match=f"stage 'tiny': {message}") as caught:
+        train(saver=Until(tmp_path, step=saved))
     assert "\n" not in str(caught.value)
-    assert 2 <= max(steps(tmp_path)) <= 8
+    assert max(steps(tmp_path)) == 8
+    blows_up(None, None)
     assert bits(train(saver=Saver(tmp_path))[0]) == undisturbed
+
+
+def test_a_last_step_that_blows_up_is_refused_too(tmp_path, blows_up):
+    """Its own loss was finite, and none comes after it."""
+    blows_up(15, np.inf)
+    for saver in (None, Saver(tmp_path / "saves", seconds=1e9)):
+        with pytest.raises(
+            InputError, match=r"stage 'tiny': head/fc1/bias is not finite after 16 steps; lower the rate$"
+        ):
+            train(saver=saver)
+    assert not (tmp_path / "saves").exists() or steps(tmp_path / "saves") == []
 
 
 def test_a_photograph_of_nan_is_refused_at_its_step(undisturbed):

@@ -4,6 +4,7 @@ import contextlib
 import html.parser
 import io
 import pathlib
+import sys
 import zipfile
 
 import numpy as np
@@ -59,7 +60,7 @@ def run():
         trained = predict.load_run(path)
         assert len(trained.classes) >= 2
 
-    predict.load_run(pathlib.Path(__import__("sys").argv[2]))  # compiled, imported
+    predict.load_run(pathlib.Path(sys.argv[2]))  # compiled, imported
     return read
 
 
@@ -83,6 +84,7 @@ def arrays():
         if said.getvalue():  # it was removed, for its members to be trained again
             raise InputError(said.getvalue().removesuffix("\n"))
 
+    read(pathlib.Path(sys.argv[2]))  # imported
     return read
 
 

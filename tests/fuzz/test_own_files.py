@@ -207,7 +207,7 @@ SHAPES = st.lists(st.sampled_from([0, 1, 2, 3, 6, 2**40]), max_size=4)
 def cases_of_arrays(reading, told, tmp_path, *, cases):
     """Damaged files, and arrays of another kind and shape whose check sums a stranger has made to fit."""
     files = sorted(path.relative_to(told) for path in told.rglob("*.npz"))
-    read, folder = reading("arrays"), tmp_path / "case"
+    read, folder = reading("arrays", told), tmp_path / "case"
 
     def fresh():
         shutil.rmtree(folder, ignore_errors=True)

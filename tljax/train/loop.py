@@ -113,7 +113,10 @@ def train_stage(
             if segment.first_step == first:
                 before = variables if resume is None else frozen.variables(resume)
                 frozen.refuse_moved(stage, before=before, after=state)
-            nonfinite.refuse(done["loss"], state, stage=stage.name, first_step=segment.first_step)
+            if (bad := nonfinite.first_step(done["loss"], of=segment.first_step)) is not None:
+                if saver:
+                    saver.discard(bad)
+                nonfinite.refuse(state, stage=stage.name, step=bad)
             steps_done = segment.first_step + length
             if ended := steps_done % per_epoch == 0:
                 taken = nonfinite.taken(meter.sums, stage=stage.name, steps=per_epoch, epoch=steps_done // per_epoch)
@@ -140,15 +143,22 @@ def train_stage(
                 enough = keeper.enough(history.epochs, state)
             last = enough or steps_done == stage.epochs * per_epoch
             if saver:
-                now = partial(Place, state, history.epochs, meter.sums, keeper.held(), last, history.step_flops)
-                saver.after(now, step=steps_done, ended=last)
+                place = Place(state, history.epochs, meter.sums, keeper.held(), last, history.step_flops)
+                saver.after(partial(_sound, place, stage=stage.name, step=steps_done), step=steps_done, ended=last)
             if enough:
                 break
+    nonfinite.refuse_state(state, stage=stage.name, step=int(state.step))
     if (kept := keeper.chosen()) is not None:
         history.kept, state = kept[0], devices.put(kept[1], devices.replicated(over))
     history.seconds = time.perf_counter() - began
     history.images_per_second = len(history.epochs) * per_epoch * stage.batch_size / max(history.train_seconds, 1e-9)
     return state, history
+
+
+def _sound(place: Place, *, stage: str, step: int) -> Place:
+    """The place, if it is one to go on from: what is saved replaces what was."""
+    nonfinite.refuse_state(place.state, stage=stage, step=step)
+    return place
 
 
 class _Meter:

@@ -9,15 +9,23 @@ from tljax.errors import InputError
 from tljax.train.manifest import leaves
 
 
-def refuse(losses: np.ndarray, state: Any, *, stage: str, first_step: int) -> None:
-    """InputError at the first step of a segment whose loss is not finite; `state` is the one after the segment."""
+def first_step(losses: np.ndarray, *, of: int) -> int | None:
+    """The first step whose loss is not finite, in a segment that begins at step `of`; None if there is none."""
     bad = np.flatnonzero(~np.isfinite(losses))
-    if bad.size:
-        leaf = first_leaf(state.params)
-        where = f"; {leaf} was the first leaf to be so after the segment" if leaf else ""
-        raise InputError(
-            f"stage {stage!r}: the loss of step {first_step + bad[0]} is not finite; lower the rate{where}"
-        )
+    return of + int(bad[0]) if bad.size else None
+
+
+def refuse(state: Any, *, stage: str, step: int) -> None:
+    """InputError for the loss of this step; `state` is the one after its segment."""
+    leaf = first_leaf(state.params)
+    where = f"; {leaf} was the first leaf to be so after the segment" if leaf else ""
+    raise InputError(f"stage {stage!r}: the loss of step {step} is not finite; lower the rate{where}")
+
+
+def refuse_state(state: Any, *, stage: str, step: int) -> None:
+    """InputError where a parameter after `step` steps is not finite: a step with a finite loss may have left it so."""
+    if leaf := first_leaf(state.params):
+        raise InputError(f"stage {stage!r}: {leaf} is not finite after {step} steps; lower the rate")
 
 
 def taken(sums: dict[str, float], *, stage: str, steps: int, epoch: int) -> int:

@@ -113,6 +113,12 @@ class Saver:
             self._last = time.monotonic()
         signals.stop_if_waiting()
 
+    def discard(self, step: int) -> None:
+        """Remove the place after so many steps, from which the loss is not finite, if one before it is there."""
+        self._background.wait()
+        if min(steps := _steps(self._directory), default=step) < step and step in steps:
+            shutil.rmtree(self._directory / f"{step:06d}", ignore_errors=True)
+
 
 def _copied(place: Place) -> Place:
     """In the host's memory: the next segment takes over the buffers of the state."""
