@@ -38,6 +38,12 @@ def damaged(data: bytes, flips: list, cut: float | None) -> bytes:
     return bytes(content if cut is None else content[: int(cut * len(content))])
 
 
+def copied(whole, folder) -> None:
+    """The folder is that one again."""
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(whole, folder)
+
+
 def run(cases, *strategies):
     def decorate(each):
         settings(STRICT, max_examples=cases)(given(*strategies)(each))()
@@ -86,8 +92,7 @@ def cases_of_checkpoints(reading, tmp_path, *, cases):
 
     @run(cases, st.sampled_from(files), st.booleans(), flips, cuts)
     def each(file, deleted, flips, cut):
-        shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(tmp_path / "whole", folder)
+        copied(tmp_path / "whole", folder)
         data = (folder / file).read_bytes()
         (folder / file).unlink()
         if not deleted:
@@ -148,19 +153,15 @@ def cases_of_runs(reading, finished, tmp_path, *, cases):
     path_of_choices = st.lists(st.integers(0, 40), min_size=1, max_size=4)
     edits = st.tuples(path_of_choices, anything | NAMES | st.sampled_from([1e9, 2**30, -1, [2**31], ["x"] * 3]))
 
-    def fresh():
-        shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(finished, folder)
-
     @run(cases // 2, st.sampled_from(files), flips, cuts)
     def flipped(file, flips, cut):
-        fresh()
+        copied(finished, folder)
         (folder / file).write_bytes(damaged((finished / file).read_bytes(), flips, cut))
         read(folder)
 
     @run(cases - cases // 2, edits, st.booleans())
     def edited(edit, result):
-        fresh()
+        copied(finished, folder)
         if result:
             told = json.loads((finished / "results.json").read_text())
             (folder / "results.json").write_text(json.dumps(changed(told, *edit)))
@@ -209,19 +210,15 @@ def cases_of_arrays(reading, told, tmp_path, *, cases):
     files = sorted(path.relative_to(told) for path in told.rglob("*.npz"))
     read, folder = reading("arrays", told), tmp_path / "case"
 
-    def fresh():
-        shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(told, folder)
-
     @run(cases // 2, st.sampled_from(files), flips, cuts)
     def flipped(file, flips, cut):
-        fresh()
+        copied(told, folder)
         (folder / file).write_bytes(damaged((told / file).read_bytes(), flips, cut))
         read(folder)
 
     @run(cases - cases // 2, st.sampled_from(files), st.integers(0, 40), KINDS, SHAPES, st.binary(max_size=300))
     def edited(file, which, kind, shape, body):
-        fresh()
+        copied(told, folder)
         with zipfile.ZipFile(told / file) as archive:
             members = {name: archive.read(name) for name in archive.namelist()}
         name = list(members)[which % len(members)]

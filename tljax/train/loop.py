@@ -147,7 +147,8 @@ def train_stage(
                 saver.after(partial(_sound, place, stage=stage.name, step=steps_done), step=steps_done, ended=last)
             if enough:
                 break
-    nonfinite.refuse_state(state, stage=stage.name, step=int(state.step))
+    if saver is None:  # else its last save has
+        nonfinite.refuse_state(state, stage=stage.name, step=int(state.step))
     if (kept := keeper.chosen()) is not None:
         history.kept, state = kept[0], devices.put(kept[1], devices.replicated(over))
     history.seconds = time.perf_counter() - began

@@ -44,8 +44,8 @@ class Calls:
     def run(self, compiled: Any, wanted: list[int], *, size: int) -> Iterator[tuple[list[int], Any]]:
         """`(members, what the program gives, on the device)` of each call, with `size` of the wanted at a time."""
         for first in range(0, len(wanted), size):
-            now = wanted[first : first + size]
-            yield now, compiled(*self._arguments([*now, *[now[-1]] * (size - len(now))]))
+            these = wanted[first : first + size]
+            yield these, compiled(*self._arguments([*these, *[these[-1]] * (size - len(these))]))
 
     def _compiled(self, size: int) -> Any:
         """The program for so many members, from shapes alone."""

@@ -70,12 +70,12 @@ def run_members(
         share = (time.perf_counter() - started) / len(wanted), temporary(compiled)
         tell(f"{stage.name}: {plan}")
         with signals.deferred() if kept else contextlib.nullcontext():
-            for now, call, moved in ready.carried_out(compiled, wanted, size=plan.size, states=not kept):
+            for these, call, moved in ready.carried_out(compiled, wanted, size=plan.size, states=not kept):
                 if kept:
-                    kept.write({keys[i]: one for i, one in zip(now, call, strict=True)})
+                    kept.write({keys[i]: one for i, one in zip(these, call, strict=True)})
                     signals.stop_if_waiting()
-                found |= zip(now, call, strict=True)
-                states |= zip(now, moved, strict=False)
+                found |= zip(these, call, strict=True)
+                states |= zip(these, moved, strict=False)
                 if plan.calls > 1:
                     tell(f"{stage.name}: {len(found)} of {len(members)} members trained")
     shares = dict.fromkeys(wanted, share)
@@ -104,12 +104,12 @@ class _Ready:
     ) -> Iterator[tuple[list[int], list[Found], list[State]]]:
         """Call by call: its members, what was found of each, and their states if wanted."""
         began = time.perf_counter()
-        for now, (moved, *sums) in self.calls.run(compiled, wanted, size=size):
+        for these, (moved, *sums) in self.calls.run(compiled, wanted, size=size):
             train, validation, logits = jax.device_get(sums)
-            seconds = (time.perf_counter() - began) / len(now)
-            call = [Found(_at(train, i), _at(validation, i), logits[i], seconds) for i in range(len(now))]
+            seconds = (time.perf_counter() - began) / len(these)
+            call = [Found(_at(train, i), _at(validation, i), logits[i], seconds) for i in range(len(these))]
             moved = jax.device_get(moved) if states else None
-            yield now, call, [_at(moved, i) for i in range(len(now))] if states else []
+            yield these, call, [_at(moved, i) for i in range(len(these))] if states else []
             began = time.perf_counter()
 
     def run(self, i: int, stage: Stage, found: Found, state: State | None, share: tuple[float, float]) -> Run:
