@@ -39,3 +39,13 @@ def test_a_line_for_each_of_the_other_values(tmp_path, monkeypatch):
     }
     with Image.open(path) as picture:
         assert picture.size == pytest.approx((1056, 643), rel=0.05)  # the versions of matplotlib differ by some pixels
+
+
+@pytest.mark.parametrize("accuracies", [(0.526, 0.53), (0.02, 0.9), (1.0, 1.0), (NAN, NAN)])
+def test_no_two_ticks_say_the_same(tmp_path, monkeypatch, accuracies):
+    kept, save = [], style.save
+    monkeypatch.setattr(style, "save", lambda figure, path: kept.append(figure) or save(figure, path))
+    points = [Point({"lr": rate}, accuracies) for rate in (1e-3, 1e-2)]
+    write_sweep(points, title="A sweep", path=tmp_path / "sweep.png")
+    labels = [label.get_text() for label in kept[0].axes[0].get_yticklabels()]
+    assert len(set(labels)) == len(labels) >= 3

@@ -47,6 +47,8 @@ def _row(point: Point) -> tuple[str, ...]:
 
 def write_sweep(points: Sequence[Point], *, title: str, path: Path) -> Path:
     """Accuracy against the first name of the grid; a line for each combination of the others, eight at most."""
+    from matplotlib.ticker import MaxNLocator
+
     first, *rest = points[0].values
     figure = style.new_figure(width=6.4, height=3.9)
     ax = figure.add_axes((0.1, 0.15, 0.62 if rest else 0.86, 0.62))
@@ -67,8 +69,8 @@ def write_sweep(points: Sequence[Point], *, title: str, path: Path) -> Path:
         ax.set_xscale("log")
     if rest:
         ax.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False, fontsize=8.5)
-    if shown:
-        ax.set_ylim(min(shown) - 1, max(shown) + 1)
+    ax.set_ylim(style.percent_limits(shown))
+    ax.yaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
     ax.set_xlabel(first, size=9.5, color=style.INK)
     ax.yaxis.set_major_formatter("{x:.0f} %")
     ax.grid(axis="y", color=style.RULE, linewidth=0.7)
