@@ -26,7 +26,7 @@ def main() -> None:
     """The command."""
     parser = runner.parser(__doc__, experiment="batches")
     parser.add_argument("--rung", choices=("features", "frozen"), default="frozen", help="which rung (frozen)")
-    args = parser.parse_args()
+    args = runner.parsed(parser)
     args.batch, args.scale_lr = None, False  # that is what varies
     variants = {_name(line, batch): _variant(args, line=line, batch=batch) for line in LINES for batch in BATCHES}
     workdir, sets, weights, variants = runner.begin(args, variants, experiment="batches")

@@ -45,7 +45,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parser(
-    doc: str | None, *, experiment: str, source: str = "critters", size: int = config.SIZE
+    doc: str | None, *, experiment: str, source: str = "critters", size: int | None = config.SIZE
 ) -> argparse.ArgumentParser:
     """The options of every experiment that trains; `doc` is the module's docstring."""
     global _resumes
@@ -66,7 +66,8 @@ def parser(
         metavar="FRACTION",
         help="of a source without a validation split (0.2)",
     )
-    add("--size", type=positive, default=size, metavar="PIXELS", help=f"side of the square images ({size})")
+    sides = size or f"the base's, or {config.LECTURE_SIZE}; {config.SIZE} for critters"
+    add("--size", type=positive, default=size, metavar="PIXELS", help=f"side of the square images ({sides})")
     add(
         "--skip-corrupt",
         action="store_true",
@@ -81,6 +82,7 @@ def parser(
     )
     add("--resume", action="store_true", help="go on where the run in the workdir stopped, to the same bits")
     add("--resume-anyway", action="store_true", help="the same, even with other data, base, plan or arguments")
+    add("--epochs", type=positive, metavar="N", help="of every stage (the preset's)")
     add(
         "--budget",
         type=fraction,

@@ -29,7 +29,7 @@ _SHOWN = 10  # photographs that are named
 
 def main() -> None:
     """The command."""
-    args = _parser().parse_args()
+    args = runner.parsed(_parser())
     runner.refuse_finished(args, Path("runs/cross_validate"), "cross_validate.json")
     stages = {"features": (runner.network_of("features", args.size), runner.stage_of("features", args))}
     workdir, sets, weights, stages = runner.begin(args, stages, experiment="cross_validate")

@@ -37,7 +37,7 @@ SOURCE_ONLY, CORAL, TUNED = "source only", "CORAL", "fine-tuned"
 
 def main() -> None:
     """The command."""
-    args = _parser().parse_args()
+    args = runner.parsed(_parser())
     if (args.target is None) == (args.corrupt is None):
         raise InputError("expected either --target SOURCE or --corrupt NAMES: the domain to get to")
     stages = stages_of(args)

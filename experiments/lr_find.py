@@ -25,7 +25,7 @@ from tljax.weights import Weights
 
 def main() -> None:
     """The command."""
-    args = _parser().parse_args()
+    args = runner.parsed(_parser())
     sweep = Sweep(args.low, args.high, linear=args.linear)
     runner.refuse_finished(args, Path("runs/lr_find"), "lr_find.json")
     names = [*_rungs_below(args.rung), args.rung]

@@ -131,7 +131,8 @@ def main() -> None:
 
 
 def _stage(args: argparse.Namespace) -> config.Stage:
-    stage = replace(config.PRETRAIN.scaled(budget=args.budget), skip_nonfinite=args.skip_nonfinite)
+    stage = replace(config.PRETRAIN, epochs=args.epochs or config.PRETRAIN.epochs)
+    stage = replace(stage.scaled(budget=args.budget), skip_nonfinite=args.skip_nonfinite)
     if args.batch:
         stage = replace(stage, batch_size=args.batch)
     return replace(stage, lr=config.WarmupCosine(args.lr)) if args.lr else stage

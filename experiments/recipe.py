@@ -11,17 +11,14 @@ from dataclasses import replace
 from itertools import pairwise
 
 from experiments import cli, climbing, runner
-from tljax import recipe
-from tljax.config import HEAD_ONLY, Plan, Stage
-from tljax.data.augment import Augment
+from tljax import config, recipe
+from tljax.config import Plan
 from tljax.models.build import Network
 from tljax.report.planned import read_planned
 from tljax.report.schedules import write_schedules
 from tljax.train import processes
 
-GRADUAL = Stage(
-    "", HEAD_ONLY, 1e-3, epochs=3, optimizer=recipe.ADAM, images_per_epoch=1600, augment=Augment(), views=16
-)
+GRADUAL = replace(config.PRESETS["tuned"]["frozen"], epochs=3)
 PLANS = {
     "full": recipe.full_recipe(),
     "fine_tune": recipe.fine_tuning(epochs=10, freeze_epochs=2),
@@ -33,7 +30,7 @@ def main() -> None:
     """The command."""
     parser = runner.parser(__doc__, experiment="recipe")
     parser.add_argument("--plan", choices=sorted(PLANS), default="full", help="which one (full)")
-    args = parser.parse_args()
+    args = runner.parsed(parser)
     plan = _plan(PLANS[args.plan], args)
     stages = {stage.name: (Network(), stage) for stage in plan.stages}
     workdir, sets, weights, stages = runner.begin(args, stages, experiment="recipe")

@@ -1,9 +1,10 @@
 """Runs rungs of the ladder, one after another and seed after seed, and leaves the files that tell about it."""
 
 import argparse
+import functools
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax.numpy as jnp
 
@@ -19,6 +20,7 @@ from tljax.recipe import scaled_batch
 from tljax.report import planned
 from tljax.train import processes, views
 from tljax.train import rung as rung_lib
+from tljax.train.feature_scale import feature_scale
 from tljax.train.sweep_kept import Kept
 from tljax.train.workdir import CALLS, Workdir
 from tljax.weights import Weights, digest, load, read
@@ -26,7 +28,7 @@ from tljax.weights import Weights, digest, load, read
 
 def main(doc: str | None, *, experiment: str, rungs: tuple[str, ...]) -> None:
     """The command of an experiment: parse, load, train, report."""
-    args = parser(doc, experiment=experiment).parse_args()
+    args = parsed(parser(doc, experiment=experiment))
     stages = {name: (network_of(name, args.size), stage_of(name, args)) for name in rungs}
     workdir, sets, weights, stages = begin(args, stages, experiment=experiment)
     options = climbing_options(args, weights)
@@ -47,7 +49,7 @@ def begin(
 
     The networks come back with the width of the base, and the stages with a number of views.
     """
-    weights = load(args.weights, progress=not args.quiet) if args.weights else None
+    weights = base_of(args)
     workdir = Workdir(args.workdir or Path("runs") / experiment, overwrite=args.overwrite, **resuming(args))
     workdir.listeners += cli.tracked(args, workdir=workdir.path)
     sets = cli.load(args, args.data, size=args.size)
@@ -66,7 +68,22 @@ def begin(
         planned.write_planned(
             (stage for _, stage in stages.values()), images=len(sets.train.labels), workdir=workdir.path
         )
-    return workdir, sets, _pretrained(args, workdir) if baseless else weights, stages
+    weights = _pretrained(args, workdir) if baseless else weights
+    return workdir, sets, weights, _unit_features(stages, weights, sets, dtype=jnp.dtype(args.dtype))
+
+
+def _unit_features(
+    stages: dict[str, tuple[Network, Stage]], weights: Weights | None, sets: ImageSets, *, dtype: Any
+) -> dict[str, tuple[Network, Stage]]:
+    """The networks with the scale of the base's features, measured once, where their stages want it."""
+    wanted = [name for name, (network, stage) in stages.items() if network.base == "vgg16" and stage.unit_features]
+    if not wanted or weights is None:
+        return stages
+    scale = feature_scale(stages[wanted[0]][0], weights, sets, dtype=dtype)
+    if processes.first():
+        print(f"features of the base are divided by {scale:g}, their standard deviation", flush=True)
+    scaled = {name: (replace(stages[name][0], feature_scale=scale), stages[name][1]) for name in wanted}
+    return stages | scaled
 
 
 def _settled(network: Network, stage: Stage, sets: ImageSets, *, width: float, dtype: Any) -> tuple[Network, Stage]:
@@ -112,9 +129,33 @@ def finish(workdir: Workdir, sets: ImageSets) -> None:
     print(f"\n{written[-1]}")
 
 
-def parser(doc: str | None, *, experiment: str) -> argparse.ArgumentParser:
-    """The options of whatever trains from a base."""
-    new = cli.parser(doc, experiment=experiment)
+def parsed(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """Parse the command line; without `--size` images are as large as the base saw them, or as the lecture's."""
+    args = parser.parse_args()
+    if args.size is None:
+        args.size = config.SIZE if args.data in ("critters", "critters:source") else _size_of(args)
+    return args
+
+
+def _size_of(args: argparse.Namespace) -> int:
+    weights = base_of(args)
+    size = weights.provenance.get("size") if weights else None
+    return size if isinstance(size, int) and size > 0 else config.LECTURE_SIZE
+
+
+def base_of(args: argparse.Namespace) -> Weights | None:
+    """Load the base that the options name; None without one."""
+    return _loaded(args.weights, progress=not args.quiet) if args.weights else None
+
+
+@functools.lru_cache(maxsize=1)
+def _loaded(name: str, *, progress: bool) -> Weights:
+    return load(name, progress=progress)
+
+
+def parser(doc: str | None, *, experiment: str, rates: bool = True) -> argparse.ArgumentParser:
+    """The options of whatever trains from a base; `rates` leaves out --lr for a command with its own."""
+    new = cli.parser(doc, experiment=experiment, size=None)
     add = new.add_argument
     add(
         "--weights",
@@ -124,7 +165,16 @@ def parser(doc: str | None, *, experiment: str) -> argparse.ArgumentParser:
     )
     add("--seeds", type=cli.positive, default=1, metavar="N", help="how many seeds to run (1)")
     add("--seed", type=int, default=0, help="the first of them (0)")
-    add("--preset", choices=sorted(config.PRESETS), default="tuned", help="rates and lengths (tuned)")
+    presets = "rates and lengths: tuned for any base, deck-keras2 and deck-keras3 the lecture's, critters (tuned)"
+    add("--preset", choices=sorted(config.PRESETS), default="tuned", help=presets)
+    if rates:
+        add(
+            "--lr",
+            dest="rate",
+            type=_rate,
+            metavar="RATE",
+            help="peak rate of every stage, or find: a range test (the preset's)",
+        )
     cli.log_option(new)
     views = "augmented views of each photograph through the frozen prefix, 0 for fresh ones at each step (the preset's)"
     add("--views", type=int, metavar="K", help=views)
@@ -154,12 +204,26 @@ def as_told(stage: Stage, args: argparse.Namespace) -> Stage:
     """A stage with the length, batch, rates and dtype of features that the options name."""
     if args.scale_lr and not args.batch:
         raise InputError("--scale-lr: expected --batch with it, which it scales the rates by")
+    stage = replace(stage, epochs=args.epochs or stage.epochs)
     stage = replace(stage.scaled(budget=args.budget), skip_nonfinite=args.skip_nonfinite)
+    if rate := getattr(args, "rate", None):
+        stage = at_rate(stage, rate)
     if args.features_dtype and stage.views:
         stage = replace(stage, features_dtype=args.features_dtype)
     if not args.batch:
         return stage
     return scaled_batch(stage, args.batch) if args.scale_lr else replace(stage, batch_size=args.batch)
+
+
+def at_rate(stage: Stage, rate: float | Literal["find"]) -> Stage:
+    """Give the stage another rate: the peak of its schedule where it has one."""
+    schedule: Any = stage.lr
+    peaked = rate != "find" and hasattr(schedule, "peak")
+    return replace(stage, lr=replace(schedule, peak=rate) if peaked else rate)
+
+
+def _rate(text: str) -> float | str:
+    return "find" if text == "find" else cli.fraction(text)
 
 
 def _pretrained(args: argparse.Namespace, workdir: Workdir) -> Weights:

@@ -37,7 +37,7 @@ _HELP = {
 
 def main() -> None:
     """The command."""
-    args = _parser().parse_args()
+    args = runner.parsed(_parser())
     grid = {name: values for name in SWEPT if (values := getattr(args, name))}
     if not grid:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in SWEPT)
@@ -93,7 +93,7 @@ def _write(args: argparse.Namespace, folder: Path, digest: str, found: sweep.Swe
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = runner.parser(__doc__, experiment="sweep")
+    parser = runner.parser(__doc__, experiment="sweep", rates=False)
     add = parser.add_argument
     add("--rung", choices=config.RUNGS, default="features", help="which rung (features)")
     for name in SWEPT:

@@ -22,7 +22,7 @@ RUNGS = ("frozen", "finetune")
 
 def main() -> None:
     """The command."""
-    args = runner.parser(__doc__, experiment="views").parse_args()
+    args = runner.parsed(runner.parser(__doc__, experiment="views"))
     args.views = None  # the preset's are replaced below
     variants = {count: _stages(count, args) for count in COUNTS}
     named = {pair[1].name: pair for stages in variants.values() for pair in stages.values()}

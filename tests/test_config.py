@@ -102,12 +102,26 @@ def test_steps_of_an_epoch_are_rounded_and_at_least_one():
     assert replace(stage, images_per_epoch=64).steps_per_epoch(900) == 2
 
 
+def test_an_epoch_draws_so_many_images_at_least_and_more_photographs_make_it_longer():
+    stage = Stage("s", config.TRAIN_ALL, lr=1.0, epochs=1, batch_size=32, least_images=1600)
+    assert [stage.steps_per_epoch(n) for n in (96, 900, 1600, 3200)] == [50, 50, 50, 100]
+
+
+def test_the_default_has_one_relative_rate_for_whatever_starts_from_a_base():
+    stages = PRESETS["tuned"]
+    based = [stages[name] for name in ("features", "frozen", "finetune", "differential")]
+    assert {(stage.lr.peak, stage.optimizer, stage.unit_features) for stage in based} == {(1e-3, config.LAMB, True)}
+    for preset in ("deck-keras2", "deck-keras3"):  # the lecture's features stay raw, its rates absolute
+        assert not any(stage.unit_features or stage.optimizer.trust_ratio for stage in PRESETS[preset].values())
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
         ("epochs", 0),
         ("batch_size", 0),
         ("images_per_epoch", -1),
+        ("least_images", 0),
         ("views", 0),
         ("dropout", 1.5),
         ("dropout", math.nan),

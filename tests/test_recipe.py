@@ -55,6 +55,11 @@ def test_fine_tuning_is_the_head_then_all_with_a_hundredth_in_the_first_block():
     assert found["base/block1_conv1/kernel"] == pytest.approx(0.01)
 
 
+def test_fine_tuning_of_a_hundred_photographs_has_more_than_three_steps_an_epoch():
+    assert [stage.steps_per_epoch(96) for stage in recipe.fine_tuning(epochs=5).stages] == [25, 25]
+    assert [stage.steps_per_epoch(3200) for stage in recipe.fine_tuning(epochs=5).stages] == [100, 100]
+
+
 def test_gradual_unfreezing_goes_a_group_at_a_time_to_the_input():
     like = Stage("", TRAIN_ALL, 1e-3, 2, views=4)
     plan = recipe.gradual_unfreezing(like)

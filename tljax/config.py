@@ -18,6 +18,8 @@ HEAD_ONLY: Rules = (("head/.*", 1.0), ("base/.*", None))
 
 KERAS3_RMSPROP = Optimizer()
 KERAS2_RMSPROP = Optimizer(eps_in_sqrt=False)
+LAMB = Optimizer("adam", weight_decay=0.1, trust_ratio=True)
+RELATIVE_RATE = 1e-3  # part of its own norm that a leaf moves in a step, at the peak
 
 
 @dataclass(frozen=True)
@@ -25,11 +27,13 @@ class Stage:
     """One stretch of training with one set of rules.
 
     An epoch is `images_per_epoch` draws from the shuffled training set, as often around as that takes; None is once
-    around. `views` None augments afresh at every draw; a number K runs the frozen prefix on K augmented views of each
-    photograph once and trains from those (1 without augmentation: the plain features). View k is what pass k would
-    draw, so with as many views as passes nothing changes but the time, and no more are ever made. "auto" is as many as
-    memory holds, `MOST_VIEWS` at most. Activations are held in `features_dtype`, None for the dtype of the computation.
-    `lr="find"` takes what the range test suggests.
+    around, and `least_images` draws at least. `views` None augments afresh at every draw; a number K runs the frozen
+    prefix on K augmented views of each photograph once and trains from those (1 without augmentation: the plain
+    features). View k is what pass k would draw, so with as many views as passes nothing changes but the time, and no
+    more are ever made. "auto" is as many as memory holds, `MOST_VIEWS` at most. Activations are held in
+    `features_dtype`, None for the dtype of the computation. `lr="find"` takes what the range test suggests. With
+    `unit_features` the head divides the features of a pretrained base by their standard deviation on the training
+    photographs (`train.feature_scale`), which needs no labels.
 
     `patience` N ends the stage when the validation loss has not improved for N epochs (`epochs` at most) and goes back
     to the best one, or `step_back` epochs back from the end: parameters, optimizer state and place in the data.
@@ -44,6 +48,8 @@ class Stage:
     optimizer: Optimizer = KERAS3_RMSPROP
     batch_size: int = 32
     images_per_epoch: int | None = None
+    least_images: int = 1
+    unit_features: bool = False
     augment: Augment | None = None
     views: int | Literal["auto"] | None = None
     features_dtype: Literal["float32", "bfloat16"] | None = None
@@ -60,7 +66,7 @@ class Stage:
             if not right:
                 raise InputError(f"stage {self.name!r}: {name} must be {expected}, found {getattr(self, name)}")
 
-        for name in ("epochs", "batch_size", "images_per_epoch", "views", "patience", "step_back"):
+        for name in ("epochs", "batch_size", "images_per_epoch", "least_images", "views", "patience", "step_back"):
             value = getattr(self, name)
             auto = name == "views" and value == "auto"
             check(value is None or auto or (not isinstance(value, str) and value >= 1), name, "1 or more")
@@ -77,7 +83,8 @@ class Stage:
 
     def steps_per_epoch(self, train_images: int) -> int:
         """Optimizer steps in an epoch over a training set of this size."""
-        return max(1, round((self.images_per_epoch or train_images) / self.batch_size))
+        images = self.images_per_epoch or max(train_images, self.least_images)
+        return max(1, round(images / self.batch_size))
 
     def passes(self, train_images: int) -> int:
         """How often the stage goes around a training set of this size, begun ones counted.
@@ -137,9 +144,28 @@ def _deck(optimizer: Optimizer) -> dict[str, Stage]:
 
 
 def _tuned() -> dict[str, Stage]:
-    """Rates that suit a small base and a short run: warm-up and cosine, fewer images.
+    """The default: one relative rate for every rung that starts from a base, whatever its width and scale of weights.
 
-    Fine-tuning is short and bold: on a hundred photographs gentler rates gain less, and longer ones overfit.
+    Each leaf moves by a thousandth of its own norm a step at the peak. On VGG16's ImageNet weights anything from 1e-4
+    to 1e-2 ends within a point of it and 3e-2 destroys the base; an absolute rate that suits one base ruins another.
+    """
+    deck = _deck(KERAS3_RMSPROP)
+    scratch = replace(deck["scratch"], lr=WarmupCosine(5e-4), epochs=10, images_per_epoch=None, least_images=1600)
+    common = {"lr": WarmupCosine(RELATIVE_RATE), "optimizer": LAMB, "images_per_epoch": None, "unit_features": True}
+    augmented = {**common, "least_images": 1600}
+    return {
+        "scratch": scratch,
+        "features": replace(deck["features"], epochs=30, least_images=400, **common),
+        "frozen": replace(deck["frozen"], epochs=8, views="auto", **augmented),
+        "finetune": replace(deck["finetune"], epochs=10, views="auto", **augmented),
+        "differential": replace(deck["differential"], epochs=5, **augmented),
+    }
+
+
+def _critters() -> dict[str, Stage]:
+    """Short and bold, for a small base on a hundred drawings: gentler rates gain less there, longer ones overfit.
+
+    Absolute rates: on the full VGG16 they end at chance.
     """
     deck = _deck(KERAS3_RMSPROP)
     lengths = {"images_per_epoch": 1600, "batch_size": 32}
@@ -152,12 +178,18 @@ def _tuned() -> dict[str, Stage]:
     }
 
 
-PRESETS = {"deck-keras2": _deck(KERAS2_RMSPROP), "deck-keras3": _deck(KERAS3_RMSPROP), "tuned": _tuned()}
+PRESETS = {
+    "deck-keras2": _deck(KERAS2_RMSPROP),
+    "deck-keras3": _deck(KERAS3_RMSPROP),
+    "tuned": _tuned(),
+    "critters": _critters(),
+}
 
 MOST_VIEWS = 64  # of views="auto"; from 16 on accuracy was that of fresh augmentation (experiments/views.py)
 CHECKPOINT_SECONDS = 30.0  # between two checkpoints of a running stage, at least; its end is always saved
 
-SIZE = 48  # side of the images of the ladder
+SIZE = 48  # side of the critters of the ladder
+LECTURE_SIZE = 150  # and of photographs, where the base does not say what it saw
 PRETRAIN_SIZE = 32  # and of those that a base is pretrained on: four ninths of the work; fine-tuning adapts to the rest
 CNN_VALID_SIZE = 46  # below it the scratch CNN pads its convolutions
 CRITTERS_WIDTH = 0.25  # of the base pretrained on critters:source, for a run of minutes on two cores

@@ -5,7 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
-from tljax.config import BLOCKS, HEAD_ONLY, Plan, Stage
+from tljax.config import BLOCKS, HEAD_ONLY, LAMB, RELATIVE_RATE, Plan, Stage
 from tljax.data import ImageSets
 from tljax.data.augment import Augment
 from tljax.errors import InputError
@@ -13,14 +13,22 @@ from tljax.models import vgg
 from tljax.models.build import Network
 from tljax.optim.rules import Rules, discriminative
 from tljax.optim.schedules import OneCycle, OneCycleMomentum, Scaled
-from tljax.optim.transform import Optimizer
 from tljax.train import lr_finder
 from tljax.train import plan as plan_lib
 from tljax.train.rung import Trained, prepare
 from tljax.weights import Weights
 
-ADAM = Optimizer("adam", weight_decay=1e-2)
 GROUPS = (*BLOCKS, "head/.*")  # from input to output
+_LIKE = Stage(
+    "",
+    HEAD_ONLY,
+    RELATIVE_RATE,
+    epochs=1,
+    optimizer=LAMB,
+    least_images=1600,
+    unit_features=True,
+    augment=Augment(),
+)
 
 
 def freeze(stage: Stage) -> Stage:
@@ -76,12 +84,14 @@ def scaled_batch(stage: Stage, batch_size: int, *, warmup: float = 0.05) -> Stag
 def fine_tuning(
     *, epochs: int, lr: float = 2e-3, freeze_epochs: int = 1, lr_mult: float = 100.0, stage: Stage | None = None
 ) -> Plan:
-    """Head first, then everything, both under 1-cycle: the rates and lengths of fastai's `fine_tune`.
+    """Make the plan of fastai's `fine_tune`: the head first, then everything, both under 1-cycle.
 
-    The second stage has half the rate in the head and `lr_mult` times less in the first block. `stage` is what
-    all else is taken from.
+    The second stage has half the rate in the head and `lr_mult` times less in the first block. Rates are relative to
+    each leaf's norm (`Optimizer.trust_ratio`): fastai's numbers are for networks with batch norm, which VGG16 lacks. An
+    epoch draws 800 images at least: three steps of a hundred photographs are no training. `stage` is what all else is
+    taken from.
     """
-    like = stage or Stage("", HEAD_ONLY, lr, epochs, optimizer=ADAM, augment=Augment())
+    like = stage or replace(_LIKE, least_images=800)
     head = one_cycle(freeze(replace(like, name="head", epochs=freeze_epochs)), lr, pct_start=0.99)
     factor = lr_mult ** (1 / (len(GROUPS) - 1))
     whole = unfreeze(replace(like, name="whole", epochs=epochs, views=None), factor=factor)
@@ -103,12 +113,14 @@ def gradual_unfreezing(stage: Stage, *, factor: float = 2.6, down_to: str = vgg.
     return Plan("gradual", tuple(stages))
 
 
-def full_recipe(*, lr: float = 1e-3, factor: float = 3.0, views: int | Literal["auto"] | None = "auto") -> Plan:
+def full_recipe(
+    *, lr: float = RELATIVE_RATE, factor: float = 3.0, views: int | Literal["auto"] | None = "auto"
+) -> Plan:
     """The lecture's recap: head on the frozen base, then block 5, then everything at differential rates.
 
     Each stage under 1-cycle, the last one with averaged parameters.
     """
-    like = Stage("", HEAD_ONLY, lr, epochs=4, optimizer=ADAM, images_per_epoch=1600, augment=Augment(), views=views)
+    like = replace(_LIKE, epochs=4, views=views)
     head = one_cycle(freeze(replace(like, name="head")), lr)
     late = one_cycle(unfreeze(replace(like, name="late"), start="block5_conv1"), lr)
     whole = replace(like, name="whole", epochs=8, views=None, ema=0.99)

@@ -3,14 +3,18 @@ import pathlib
 import runpy
 import subprocess
 import sys
+from dataclasses import replace
 
 import jax
+import numpy as np
 import pytest
 
 from experiments import cli, runner
 from tljax import config
+from tljax.data.preprocess import TORCH
 from tljax.errors import InputError
 from tljax.optim.schedules import Scaled
+from tljax.weights import Weights, write
 
 FOLDER = pathlib.Path(cli.__file__).parent
 COMMANDS = sorted(path.stem for path in FOLDER.glob("*.py") if "__main__" in path.read_text())
@@ -151,6 +155,35 @@ def test_options_make_the_stage(monkeypatch):
     args.scale_lr, args.views = False, None
     assert runner.stage_of("frozen", args).lr == preset["frozen"].lr
     assert runner.stage_of("frozen", args).views == "auto"
+
+
+def test_epochs_and_rate_are_options_of_every_rung(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["frozen", "--epochs", "20", "--budget", "0.5", "--lr", "3e-4"])
+    args = runner.parser("", experiment="frozen").parse_args()
+    for name, stage in config.PRESETS["tuned"].items():
+        found = runner.stage_of(name, args)
+        assert (found.epochs, found.lr) == (10, replace(stage.lr, peak=3e-4))
+    args.preset = "deck-keras3"
+    assert runner.stage_of("finetune", args).lr == 3e-4
+    args.rate = "find"
+    assert runner.stage_of("finetune", args).lr == "find"
+
+
+@pytest.mark.parametrize(
+    ("words", "size"),
+    [("", 48), ("--data folder:PHOTOS", 150), ("--data folder:PHOTOS --size 96", 96)],
+)
+def test_the_size_follows_the_data(monkeypatch, words, size):
+    monkeypatch.setattr(sys, "argv", ["frozen", *words.split()])
+    assert runner.parsed(runner.parser("", experiment="frozen")).size == size
+
+
+def test_the_size_follows_the_base_where_it_says_what_it_saw(monkeypatch, tmp_path):
+    base = {"block1_conv1": {"kernel": np.zeros((3, 3, 3, 4), np.float32)}}
+    weights = Weights(base, {"name": "vgg16", "width": 0.0625}, TORCH, ("a", "b"), {"size": 32})
+    write(tmp_path / "base.safetensors", weights)
+    monkeypatch.setattr(sys, "argv", ["frozen", "--data", "folder:PHOTOS", "--weights", "base.safetensors"])
+    assert runner.parsed(runner.parser("", experiment="frozen")).size == 32
 
 
 def test_deterministic_is_asked_of_xla_before_it_starts_and_says_what_it_costs(monkeypatch, capsys):

@@ -32,6 +32,15 @@ def test_head_by_formula():
     np.testing.assert_array_equal(logits, out["predictions"])
 
 
+@pytest.mark.parametrize("hidden", [0, 5])
+def test_features_are_divided_by_their_scale_first(hidden):
+    head = Head(outputs=3, hidden=hidden)
+    params = filled(head)
+    scaled = Head(outputs=3, hidden=hidden, feature_scale=15.0)
+    expected, _ = head.apply({"params": params}, FEATURES / 15.0)
+    np.testing.assert_allclose(scaled.apply({"params": params}, FEATURES)[0], expected, atol=1e-6)
+
+
 def test_linear_probe_is_one_layer():
     head = Head(outputs=1, hidden=0)
     params = filled(head)

@@ -108,6 +108,30 @@ def test_weight_decay_is_decoupled_and_on_kernels_only():
     assert_close(run(Optimizer("sgd", momentum=0.0, weight_decay=0.2)), replay(plain, decay=0.2))
 
 
+def lamb(path, g, memory, t):
+    """On scalars the trust ratio leaves the sign of Adam's step with its decay, and the size of the parameter."""
+    at = memory.setdefault("parameter", PARAMS[path])
+    decay = 0.1 * at if path.endswith("kernel") else 0.0
+    step = abs(at) * np.sign(adam(path, g, memory, t) + decay)
+    memory["parameter"] -= LR * t * multiplier(path) * step
+    return step
+
+
+def test_with_a_trust_ratio_the_rate_is_the_part_of_its_norm_that_a_leaf_moves():
+    assert_close(run(Optimizer("adam", weight_decay=0.1, trust_ratio=True)), replay(lamb))
+
+
+def test_relative_steps_are_the_same_for_weights_of_any_scale():
+    """Both leaves of a rule move by the rate times their own norms, whatever these are."""
+    rng = np.random.default_rng(0)
+    params = {name: rng.normal(0, s, (3, 4)).astype(np.float32) for name, s in (("a/kernel", 1e-3), ("b/kernel", 50.0))}
+    grads = {name: rng.normal(0, 1, (3, 4)).astype(np.float32) for name in params}
+    tx = transform.make(Optimizer("adam", trust_ratio=True), [(".*", 1.0)], params)
+    updates, _ = tx.update(grads, tx.init(params), params, lr=jnp.float32(LR))
+    for name, leaf in params.items():
+        assert np.linalg.norm(updates[name]) / np.linalg.norm(leaf) == pytest.approx(LR, rel=1e-5)
+
+
 def test_clipping_is_over_the_leaves_of_one_rule():
     """Norm 5 in the head, 0.5 in the base: the head is clipped to 1, the base is left alone."""
     grads = {"head/kernel": 3.0, "head/bias": -4.0, "base/late/kernel": 0.3, "base/late/bias": 0.4}

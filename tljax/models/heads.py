@@ -14,6 +14,9 @@ from tljax.models.layers import dropout
 class Head(nn.Module):
     """Flatten, dropout, dense with relu, dropout, dense: features `[N, ...]` -> `(logits [N, outputs] f32, out)`.
 
+    Features are divided by `feature_scale` first: those of VGG16's ImageNet weights have a standard deviation of 15,
+    from which a head learns to be certain before it learns to be right.
+
     The lecture has its dropout before the hidden layer in the network from scratch and after it on saved features.
     `outputs` is 1 for two classes (a sigmoid) and the number of classes beyond (a softmax). `hidden=0` is a linear
     probe.
@@ -23,6 +26,7 @@ class Head(nn.Module):
     hidden: int = 256
     dropout_flat: bool = False
     dropout_hidden: bool = False
+    feature_scale: float = 1.0
     dtype: Any = jnp.float32
 
     @nn.compact
@@ -34,6 +38,8 @@ class Head(nn.Module):
         if 0 in x.shape[1:]:
             raise InputError(f"the images are too small for the base: it leaves features of {x.shape[1:]}")
         x = x.reshape(x.shape[0], -1).astype(self.dtype)
+        if self.feature_scale != 1:
+            x = x / self.feature_scale
         if train and self.dropout_flat:
             x = dropout(x, rate=rate, keys=_needed(keys))
         if self.hidden:

@@ -14,7 +14,12 @@ from tljax.optim.schedules import Schedule
 
 @dataclass(frozen=True)
 class Optimizer:
-    """An update rule. `name` is rmsprop, adam or sgd; the rate comes from the stage."""
+    """An update rule. `name` is rmsprop, adam or sgd; the rate comes from the stage.
+
+    With `trust_ratio` the rate is the part of its own norm by which a leaf moves in a step, so that one rate suits
+    networks of any width and any scale of weights (You et al. 2017, arXiv 1708.03888, and 2019, arXiv 1904.00962). A
+    leaf of zeros, such as a fresh bias, moves by the rate times the norm of the rule's own step.
+    """
 
     name: str = "rmsprop"
     decay: float = 0.9  # rho of RMSprop; b2 of Adam is 0.999 as everywhere
@@ -23,6 +28,7 @@ class Optimizer:
     momentum: float | Schedule = 0.9  # of SGD, with Nesterov; b1 of Adam
     weight_decay: float | Schedule = 0.0  # decoupled, on kernels only, times the rate
     clip_norm: float | None = None  # global norm over the leaves of one rule
+    trust_ratio: bool = False  # each leaf's step is the rate times its own norm: LARS, and LAMB with adam
 
     def __post_init__(self) -> None:
         if self.name not in ("rmsprop", "adam", "sgd"):
@@ -75,6 +81,8 @@ def _chain(optimizer: Optimizer, multiplier: float) -> optax.GradientTransformat
         parts.insert(0, optax.clip_by_global_norm(optimizer.clip_norm))
     if optimizer.weight_decay:
         parts.append(_decay(optimizer))
+    if optimizer.trust_ratio:
+        parts.append(optax.scale_by_trust_ratio())
     return optax.chain(*parts, scale_by_rate(multiplier))
 
 

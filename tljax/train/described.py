@@ -28,8 +28,9 @@ def described(meta: dict[str, Any], *, where: Path) -> tuple[Network, dict[str, 
     classes: Any = meta.get("classes")
     size: Any = meta.get("size")
     fields = {field.name: type(field.default) for field in dataclasses.fields(Network)}
-    check(isinstance(told, dict) and told.keys() == fields.keys(), "network", told)
-    for name, expected in fields.items():
+    # What a run of an earlier version left may lack fields that came later; it had their defaults.
+    check(isinstance(told, dict) and {"base", "width"} <= told.keys() <= fields.keys(), "network", told)
+    for name, expected in {name: fields[name] for name in told}.items():
         value = told[name]
         check(type(value) is expected or (expected is float and type(value) is int), f"network.{name}", value)
     network = Network(**told)
@@ -37,6 +38,8 @@ def described(meta: dict[str, Any], *, where: Path) -> tuple[Network, dict[str, 
     check(network.padding in PADDINGS, "network.padding", network.padding)
     check(math.isfinite(network.width) and 0 < network.width <= 64, "network.width", network.width)
     check(0 <= network.hidden <= MAX_UNITS, "network.hidden", network.hidden)
+    scale = network.feature_scale
+    check(math.isfinite(scale) and scale > 0, "network.feature_scale", scale)
     check(isinstance(classes, list) and all(isinstance(name, str) for name in classes), "classes", classes)
     check(2 <= len(classes) <= MAX_UNITS, "classes", classes)
     check(type(size) is int and 1 <= size <= MAX_SIDE, "size", size)

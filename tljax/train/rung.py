@@ -18,6 +18,7 @@ from tljax.models.build import Network
 from tljax.models.heads import Classifier
 from tljax.optim import rules as rules_lib
 from tljax.train import checkpoint, devices, inputs, loop, lr_finder, predictions, views
+from tljax.train.feature_scale import feature_scale
 from tljax.train.program import Program, start
 from tljax.train.saver import Saver
 from tljax.train.step import State, averaged
@@ -69,11 +70,13 @@ def prepare(
     """
     pretrained = weights if network.base == "vgg16" else None
     if before is not None:
-        network = replace(network, width=before.network.width)
+        network = replace(network, width=before.network.width, feature_scale=before.network.feature_scale)
         variables: dict[str, Any] = {"params": averaged(before.state), **before.state.model_state}
         preprocess = before.preprocess
     else:
         network = replace(network, width=width_of(pretrained)) if pretrained else network
+        if pretrained and stage.unit_features and network.feature_scale == 1:
+            network = replace(network, feature_scale=feature_scale(network, pretrained, sets, dtype=dtype))
         variables = build.init(
             build.classifier(network, classes=len(sets.classes), dtype=dtype),
             key=jax.random.key(seed),
