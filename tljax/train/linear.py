@@ -32,15 +32,19 @@ class Solution:
     loss: tuple[float, ...]
     standard_error: tuple[float, ...]
 
+    def held_out(self) -> dict[str, float]:
+        """`{"accuracy", "loss"}` at the strength that was taken: of many the best, so a little flattered."""
+        at = self.strengths.index(self.strength)
+        return {"accuracy": self.accuracy[at], "loss": self.loss[at]}
+
     def to_dict(self) -> dict[str, Any]:
         """`{"strength", "cross_validation"}` of plain numbers, as a run keeps it."""
         told = {name: value for name, value in asdict(self).items() if name != "strength"}
-        return {"strength": self.strength, "cross_validation": told}
+        return {"strength": self.strength, "cross_validation": {"held_out": self.held_out(), **told}}
 
     def said(self) -> str:
         """In one line, for people."""
-        at = self.strengths.index(self.strength)
-        scores = f"{self.accuracy[at]:.1%}, log loss {self.loss[at]:.3f}"
+        scores = "{accuracy:.1%}, log loss {loss:.3f}".format(**self.held_out())
         return f"strength {self.strength:.1e} of {len(self.strengths)} by {self.folds} folds, held out {scores}"
 
 
