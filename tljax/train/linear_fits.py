@@ -15,7 +15,7 @@ from tljax.optim.objective import per_example_loss, predicted
 LARGEST = 4000  # examples, or features, up to which they are factorised: beyond, that takes longer than it saves
 NEGLIGIBLE = 1e-10  # of the largest eigenvalue: below it there is rounding and no direction
 ALIKE = 1e-7  # of their size: features that differ less are the same but for rounding
-OPTIONS: dict[str, Any] = {"ftol": 0.0, "maxiter": 2000, "maxcor": 20}
+OPTIONS: dict[str, Any] = {"maxiter": 2000, "maxcor": 20}
 
 
 class Fits:
@@ -77,8 +77,8 @@ class Fits:
             loss, slopes = _loss_and_slopes(flat.reshape(start.shape), *fixed)
             return float(loss), np.asarray(slopes).reshape(-1)
 
-        first = (start * units).reshape(-1)
-        found = minimize(value, first, jac=True, method="L-BFGS-B", options={**OPTIONS, "gtol": tolerance})
+        first, options = (start * units).reshape(-1), {**OPTIONS, "gtol": tolerance, "ftol": tolerance**2}
+        found = minimize(value, first, jac=True, method="L-BFGS-B", options=options)
         return found.x.reshape(start.shape) / units
 
 
