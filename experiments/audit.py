@@ -23,7 +23,7 @@ def main() -> None:
     """The command."""
     parser = cli.bare_parser(__doc__, experiment="audit")
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--rung", choices=config.RUNGS, help="a rung of the ladder")
+    what.add_argument("--rung", choices=config.STEPPED, help="a rung of the ladder")
     what.add_argument("--plan", choices=sorted(PLANS), help="the stages of a recipe")
     parser.add_argument("--preset", choices=sorted(config.PRESETS), default="tuned", help="of the rung (tuned)")
     parser.add_argument("--size", type=cli.positive, default=150, metavar="PIXELS", help="side of the images (150)")

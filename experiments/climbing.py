@@ -30,7 +30,8 @@ def compile_ahead(
     for name, (network, stage) in stages.items():
         preprocess = weights.preprocess if weights and network.base == "vgg16" else UNIT
         outlines[name] = (stage, rung_lib.outline(stage, network, sets, preprocess=preprocess, dtype=dtype))
-    alone = {name: pair for name, pair in outlines.items() if len(seeds) == 1 or sweep.fits_sweep(*pair) is not None}
+    stepped = {name: pair for name, pair in outlines.items() if pair[0].solver == "steps"}
+    alone = {name: pair for name, pair in stepped.items() if len(seeds) == 1 or sweep.fits_sweep(*pair) is not None}
     programs = ahead(alone)
     _say(plan_table(outlook(outlines, programs)))
     return programs
@@ -87,6 +88,9 @@ class _Run:
         self._shared = {"store": workdir.features, "weights": weights, "dtype": dtype, "progress": progress}
 
     def alone(self, seed: int, before: Trained | None, *, carry: bool, program: Program | None) -> Trained:
+        kept = self.workdir.kept(self.stage.name, seed=seed)
+        if self.stage.solver != "steps" and kept["finished"] is None:
+            self.workdir.forget(self.stage.name, seed=seed)  # a run may have been killed before it was finished
         return rung_lib.run(
             self.stage,
             self.network,
@@ -96,7 +100,7 @@ class _Run:
             carry=carry,
             program=program,
             on_epoch=lambda record, state: self.workdir.log(record),
-            **self.workdir.kept(self.stage.name, seed=seed),
+            **kept,
             **self._shared,
         )
 

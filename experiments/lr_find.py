@@ -88,7 +88,7 @@ def _write(args: argparse.Namespace, sets: ImageSets, findings: dict[int, lr_fin
 def _parser() -> argparse.ArgumentParser:
     parser = runner.parser(__doc__, experiment="lr_find")
     add = parser.add_argument
-    add("--rung", choices=config.RUNGS, default="finetune", help="whose rates are tested (finetune)")
+    add("--rung", choices=config.STEPPED, default="finetune", help="whose rates are tested (finetune)")
     sweep, steps = lr_finder.SWEEP, lr_finder.STEPS
     add("--low", type=cli.fraction, default=sweep.low, metavar="RATE", help=f"the first rate ({sweep.low:g})")
     add("--high", type=cli.fraction, default=sweep.high, metavar="RATE", help=f"the last rate ({sweep.high:g})")

@@ -204,7 +204,8 @@ def as_told(stage: Stage, args: argparse.Namespace) -> Stage:
     """A stage with the length, batch, rates and dtype of features that the options name."""
     if args.scale_lr and not args.batch:
         raise InputError("--scale-lr: expected --batch with it, which it scales the rates by")
-    stage = replace(stage, epochs=args.epochs or stage.epochs)
+    if args.epochs and stage.solver == "steps":
+        stage = replace(stage, epochs=args.epochs)
     stage = replace(stage.scaled(budget=args.budget), skip_nonfinite=args.skip_nonfinite)
     if rate := getattr(args, "rate", None):
         stage = at_rate(stage, rate)
@@ -216,7 +217,9 @@ def as_told(stage: Stage, args: argparse.Namespace) -> Stage:
 
 
 def at_rate(stage: Stage, rate: float | Literal["find"]) -> Stage:
-    """Give the stage another rate: the peak of its schedule where it has one."""
+    """Give a stage of steps another rate: the peak of its schedule where it has one."""
+    if stage.solver != "steps":
+        return stage
     schedule: Any = stage.lr
     peaked = rate != "find" and hasattr(schedule, "peak")
     return replace(stage, lr=replace(schedule, peak=rate) if peaked else rate)

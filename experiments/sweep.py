@@ -95,7 +95,7 @@ def _write(args: argparse.Namespace, folder: Path, digest: str, found: sweep.Swe
 def _parser() -> argparse.ArgumentParser:
     parser = runner.parser(__doc__, experiment="sweep", rates=False)
     add = parser.add_argument
-    add("--rung", choices=config.RUNGS, default="features", help="which rung (features)")
+    add("--rung", choices=config.STEPPED, default="features", help="which rung (features)")
     for name in SWEPT:
         option = f"--{name.replace('_', '-')}"
         add(option, type=float, nargs="+", metavar="VALUE", help=_HELP[name])

@@ -11,6 +11,7 @@ from tljax.data.augment import Augment
 from tljax.errors import InputError
 from tljax.models import build
 from tljax.optim import rules
+from tljax.optim.objective import Objective
 
 DECK = {  # the lecture: rate, epochs, batch, images an epoch (None: once around), dropout
     "scratch": (1e-4, 100, 32, 3200, 0.5),
@@ -23,7 +24,9 @@ DECK = {  # the lecture: rate, epochs, batch, images an epoch (None: once around
 
 @pytest.mark.parametrize(("preset", "in_sqrt"), [("deck-keras2", False), ("deck-keras3", True)])
 def test_the_deck_presets_are_the_lecture(preset, in_sqrt):
-    for name, stage in PRESETS[preset].items():
+    assert PRESETS[preset].keys() - DECK.keys() == {"linear"}  # beside the lecture: it has no rate
+    for name in DECK:
+        stage = PRESETS[preset][name]
         found = (stage.lr, stage.epochs, stage.batch_size, stage.images_per_epoch, stage.dropout)
         assert found == DECK[name]
         assert (stage.name, stage.optimizer.name, stage.optimizer.decay) == (name, "rmsprop", 0.9)
@@ -34,7 +37,7 @@ def test_the_deck_presets_are_the_lecture(preset, in_sqrt):
 
 def test_the_deck_draws_100_batches_an_epoch_and_all_900_features():
     steps = {name: stage.steps_per_epoch(900) for name, stage in PRESETS["deck-keras3"].items()}
-    assert steps == dict.fromkeys(RUNGS, 100) | {"features": 45}
+    assert steps == dict.fromkeys(RUNGS, 100) | {"features": 45, "linear": 45}
 
 
 def test_the_augmentation_is_the_lectures():
@@ -48,7 +51,7 @@ def test_every_preset_has_every_rung_in_order():
     for preset in PRESETS.values():
         assert tuple(preset) == tuple(config.NETWORKS) == RUNGS
         assert [stage.name for stage in preset.values()] == list(RUNGS)
-    assert [RUNGS.index(after) for after in config.STARTS_FROM] == [3, 4]
+    assert [RUNGS.index(after) for after in config.STARTS_FROM] == [4, 5]
     assert all(RUNGS.index(before) + 1 == RUNGS.index(after) for after, before in config.STARTS_FROM.items())
 
 
@@ -70,7 +73,8 @@ def test_parameters_are_as_many_as_in_the_lecture(shapes):
     assert count(rules.flatten(shapes["scratch"])) == 3_453_121
     for name in RUNGS[1:]:
         assert count(rules.flatten(shapes[name]["base"])) == 14_714_688
-        assert count(rules.flatten(shapes[name]["head"])) == 4 * 4 * 512 * 256 + 256 + 257
+        hidden = 4 * 4 * 512 * 256 + 256 + 257
+        assert count(rules.flatten(shapes[name]["head"])) == (4 * 4 * 512 + 1 if name == "linear" else hidden)
 
 
 @pytest.mark.parametrize("preset", list(PRESETS))
@@ -80,6 +84,7 @@ def test_each_rung_trains_what_the_lecture_trains(shapes, preset):
     trained = {name: count(rules.split(shapes[name], stage.rules)[0]) for name, stage in PRESETS[preset].items()}
     assert trained == {
         "scratch": 3_453_121,
+        "linear": 4 * 4 * 512 + 1,
         "features": head,
         "frozen": head,
         "finetune": head + block5,
@@ -135,3 +140,31 @@ def test_a_stage_that_cannot_be_is_refused_by_name(field, value):
     stage = PRESETS["tuned"]["frozen"]
     with pytest.raises(InputError, match=rf"^stage 'frozen': {field} must be .*, found {value}$"):
         replace(stage, **{field: value})
+
+
+def test_linear_is_solved_on_the_features_of_the_rung_after_it():
+    """The same passes of the base: one store serves both."""
+    for preset in PRESETS.values():
+        linear, features = preset["linear"], preset["features"]
+        assert (linear.solver, features.solver) == ("lbfgs", "steps")
+        for field in ("rules", "views", "augment", "batch_size", "features_dtype"):
+            assert getattr(linear, field) == getattr(features, field)
+    assert set(config.STEPPED) == set(RUNGS) - {"linear"}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"solver": "newton"}, "solver must be steps or lbfgs, found newton"),
+        ({"views": None}, "views must be 1 and augment None where the head is solved, found None"),
+        ({"augment": Augment()}, "views must be 1 and augment None where the head is solved, found 1"),
+        ({"rules": config.FINE_TUNE}, "rules must be the head's alone, found .*"),
+        ({"dropout": 0.5}, "dropout must be 0.0 where the head is solved, found 0.5"),
+        ({"ema": 0.9}, "ema must be None where the head is solved, found 0.9"),
+        ({"patience": 2}, "patience must be None where the head is solved, found 2"),
+        ({"objective": Objective(mixup=0.2)}, "objective must be Objective.* where the head is solved, found .*"),
+    ],
+)
+def test_what_cannot_be_solved_is_refused_by_name(change, said):
+    with pytest.raises(InputError, match=f"^stage 'linear': {said}$"):
+        replace(PRESETS["tuned"]["linear"], **change)

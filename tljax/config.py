@@ -8,7 +8,7 @@ from tljax.data.augment import Augment
 from tljax.errors import InputError
 from tljax.models.build import Network
 from tljax.optim.objective import PLAIN, Objective
-from tljax.optim.rules import Rules, discriminative
+from tljax.optim.rules import Rules, discriminative, multipliers
 from tljax.optim.schedules import Schedule, WarmupCosine
 from tljax.optim.transform import Optimizer
 
@@ -38,6 +38,8 @@ class Stage:
     `patience` N ends the stage when the validation loss has not improved for N epochs (`epochs` at most) and goes back
     to the best one, or `step_back` epochs back from the end: parameters, optimizer state and place in the data.
     `ema` is the decay of a moving average of the parameters; evaluation and the result have the average.
+    `solver="lbfgs"` fits a head without hidden layer to plain features by `train.linear`: it has no steps, and takes no
+    notice of rates, lengths and optimizer. The batch size is that of the frozen base's passes and of the evaluation.
     `skip_nonfinite` passes over steps whose loss or gradient is not finite, and counts them; else one ends the run.
     """
 
@@ -60,6 +62,7 @@ class Stage:
     step_back: int | None = None
     ema: float | None = None
     skip_nonfinite: bool = False
+    solver: Literal["steps", "lbfgs"] = "steps"
 
     def __post_init__(self) -> None:
         def check(right: bool, name: str, expected: str) -> None:
@@ -80,6 +83,12 @@ class Stage:
         check(self.views is None or strength == 1.0, "augment_strength", "1 where views are drawn ahead")
         check(self.ema is None or 0 < self.ema < 1, "ema", "between 0 and 1")
         check(self.step_back is None or self.patience is not None, "step_back", "left out where there is no patience")
+        check(self.solver in ("steps", "lbfgs"), "solver", "steps or lbfgs")
+        if self.solver == "lbfgs":
+            check(self.views == 1 and self.augment is None, "views", "1 and augment None where the head is solved")
+            check(all(pattern.startswith("head/") for pattern in multipliers(self.rules)), "rules", "the head's alone")
+            for name, without in (("dropout", 0.0), ("objective", PLAIN), ("patience", None), ("ema", None)):
+                check(getattr(self, name) == without, name, f"{without} where the head is solved")
 
     def steps_per_epoch(self, train_images: int) -> int:
         """Optimizer steps in an epoch over a training set of this size."""
@@ -118,10 +127,12 @@ BLOCKS = tuple(f"base/block{i}_.*" for i in range(1, 6))
 FINE_TUNE: Rules = (("head/.*", 1.0), ("base/block5_.*", 1.0), ("base/.*", None))
 DIFFERENTIAL: Rules = discriminative((*BLOCKS, "head/.*"), factor=3.0)
 
-RUNGS = ("scratch", "features", "frozen", "finetune", "differential")
+RUNGS = ("scratch", "linear", "features", "frozen", "finetune", "differential")
+STEPPED = tuple(rung for rung in RUNGS if rung != "linear")  # with rates, and a step to look into
 STARTS_FROM = {"finetune": "frozen", "differential": "finetune"}
 NETWORKS = {
     "scratch": Network(base="cnn", hidden=512, dropout_flat=True),
+    "linear": Network(hidden=0),
     "features": Network(dropout_hidden=True),
     "frozen": Network(),
     "finetune": Network(),
@@ -132,11 +143,11 @@ NETWORKS = {
 def _deck(optimizer: Optimizer) -> dict[str, Stage]:
     """The lecture's rungs: 3,200 augmented images an epoch, except on saved features."""
     augmented = Stage("", TRAIN_ALL, 1e-4, epochs=100, optimizer=optimizer, images_per_epoch=3200, augment=Augment())
+    features = Stage("features", HEAD_ONLY, 2e-5, epochs=30, optimizer=optimizer, batch_size=20, views=1, dropout=0.5)
     return {
         "scratch": replace(augmented, name="scratch", dropout=0.5),
-        "features": Stage(
-            "features", HEAD_ONLY, 2e-5, epochs=30, optimizer=optimizer, batch_size=20, views=1, dropout=0.5
-        ),
+        "linear": replace(features, name="linear", epochs=1, dropout=0.0, solver="lbfgs"),
+        "features": features,
         "frozen": replace(augmented, name="frozen", rules=HEAD_ONLY, lr=2e-5, epochs=30),
         "finetune": replace(augmented, name="finetune", rules=FINE_TUNE, lr=1e-5),
         "differential": replace(augmented, name="differential", rules=DIFFERENTIAL, lr=1e-5),
@@ -155,6 +166,7 @@ def _tuned() -> dict[str, Stage]:
     augmented = {**common, "least_images": 1600}
     return {
         "scratch": scratch,
+        "linear": deck["linear"],
         "features": replace(deck["features"], epochs=30, least_images=400, **common),
         "frozen": replace(deck["frozen"], epochs=8, views="auto", **augmented),
         "finetune": replace(deck["finetune"], epochs=10, views="auto", **augmented),
@@ -171,6 +183,7 @@ def _critters() -> dict[str, Stage]:
     lengths = {"images_per_epoch": 1600, "batch_size": 32}
     return {
         "scratch": replace(deck["scratch"], lr=WarmupCosine(5e-4), epochs=10, **lengths),
+        "linear": deck["linear"],
         "features": replace(deck["features"], lr=WarmupCosine(1e-3), epochs=30),
         "frozen": replace(deck["frozen"], lr=WarmupCosine(1e-3), epochs=8, views="auto", **lengths),
         "finetune": replace(deck["finetune"], lr=WarmupCosine(2e-3), epochs=4, views="auto", **lengths),

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tljax.errors import InputError
 from tljax.report import costs
 
 ROW = {
@@ -28,6 +29,19 @@ def test_a_run_of_old_says_what_it_does_not_know():
     assert costs.rows({"rungs": [old | {"step_flops": None}]}, {"head": 7}) == [
         ("head", "unknown", "250 (25 %)", "unknown", "unknown", "unknown", "unknown", "12")
     ]
+
+
+def test_a_rung_that_was_solved_says_so_and_how():
+    held = {"accuracy": 0.9137, "loss": 0.2283}
+    row = ROW | {"strength": 3.16e-5, "cross_validation": {"folds": 5, "held_out": held}, "step_flops": None}
+    assert costs.rows({"rungs": [row]}, PLAN) == [
+        ("head", "head, block5_conv1", "250 (25 %)", "solved", "-", "-", "-", "12")
+    ]
+    assert costs.solutions({"rungs": [ROW | {"seed": 1}, row]}) == [
+        "head, seed 0: solved at strength 3.2e-05, chosen by 5 folds of the training images: 91.4 %, loss 0.228."
+    ]
+    with pytest.raises(InputError, match=r"^head, seed 0: 'cross_validation': expected an object, found 7$"):
+        costs.solutions({"rungs": [row | {"cross_validation": 7}]})
 
 
 @pytest.mark.parametrize(("value", "text"), [(0, "0 B"), (999, "999 B"), (1e3, "1 kB"), (2.345e12, "2.35 TB")])

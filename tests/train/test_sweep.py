@@ -5,7 +5,7 @@ import jax
 import numpy as np
 import pytest
 
-from tljax.config import HEAD_ONLY, TRAIN_ALL, Stage
+from tljax.config import HEAD_ONLY, PRESETS, TRAIN_ALL, Stage
 from tljax.data.augment import Augment
 from tljax.data.preprocess import UNIT
 from tljax.data.sources import ImageSet, ImageSets
@@ -208,6 +208,7 @@ def test_why_a_sweep_does_not_fit(features):
     ready = Ready(module, variables, read, build.Network(), UNIT)
     head = replace(STAGE, rules=HEAD_ONLY)
     assert fits_sweep(replace(head, lr="find"), ready) == "each seed finds a rate of its own"
+    assert fits_sweep(PRESETS["tuned"]["linear"], ready) == "it is solved, without steps"
     assert fits_sweep(replace(head, patience=2), ready) == "each seed stops at an epoch of its own"
     assert "block1_conv1/kernel trains" in str(fits_sweep(STAGE, ready))
 

@@ -16,6 +16,7 @@ from tljax.errors import InputError
 from tljax.models.build import Network
 from tljax.optim.schedules import WarmupCosine
 from tljax.train import checkpoint
+from tljax.train.linear import Solution
 from tljax.train.loop import History
 from tljax.train.lr_finder import Finding
 from tljax.train.provenance import environment
@@ -82,6 +83,23 @@ def test_the_range_test_of_a_found_rate_is_kept(tmp_path):
     }
     del workdir
     assert not list(begun(tmp_path / "run", overwrite=True).path.glob("lr_find*"))
+
+
+def test_how_a_rung_was_solved_is_kept_with_its_results(tmp_path):
+    workdir = begun(tmp_path / "run")
+    solution = Solution(1e-3, 965.0, 5, (1.0, 1e-3), (0.75, math.nan), (0.5, 0.25), (0.1, 0.1))
+    workdir.finish("frozen", replace(trained(), solution=solution), seed=3, stage=STAGE, sets=photographs())
+    (row,) = strict((workdir.path / "results.json").read_text())["rungs"]
+    assert row["strength"] == 1e-3
+    assert row["cross_validation"] == {
+        "held_out": {"accuracy": None, "loss": 0.25},
+        "scale": 965.0,
+        "folds": 5,
+        "strengths": [1.0, 1e-3],
+        "accuracy": [0.75, None],
+        "loss": [0.5, 0.25],
+        "standard_error": [0.1, 0.1],
+    }
 
 
 def test_what_a_killed_run_did_not_remove_goes_when_it_is_resumed(tmp_path):

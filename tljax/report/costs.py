@@ -57,15 +57,30 @@ def _texts(runs: Sequence[dict], planned: object) -> tuple[str, ...]:
     groups = trained(planned)
     mean = {name: stats.mean([measured(row, name) for row in runs]) for name in _MEASURES}
     share = runs[0]["trainable_params"] / max(1, runs[0]["total_params"])
+    solved = all("strength" in row for row in runs)  # without steps: the rest says nothing
     return (
         ", ".join(groups) or "unknown",
         f"{runs[0]['trainable_params']:,} ({100 * share:.3g} %)",
-        scaled(mean["step_flops"], ""),
-        scaled(mean["temporary_bytes"], "B"),
-        rounded(mean["images_per_second"]),
-        rounded(mean["compile_seconds"]),
+        "solved" if solved else scaled(mean["step_flops"], ""),
+        "-" if solved else scaled(mean["temporary_bytes"], "B"),
+        "-" if solved else rounded(mean["images_per_second"]),
+        "-" if solved else rounded(mean["compile_seconds"]),
         rounded(mean["seconds"]),
     )
+
+
+def solutions(results: dict) -> list[str]:
+    """A line for each run that was solved without steps: its strength, and what that scored on held-out folds."""
+    return [_solution(row) for runs in table.by_rung(results).values() for row in runs if "strength" in row]
+
+
+def _solution(row: dict) -> str:
+    where = f"{row['name']}, seed {row['seed']}"
+    told = table.typed(row, "cross_validation", dict, where)
+    folds, held = table.typed(told, "folds", int, where), table.typed(told, "held_out", dict, where)
+    scores = f"{table.percent(table.number(held, 'accuracy', where))}, loss {table.number(held, 'loss', where):.3f}"
+    strength = table.number(row, "strength", where)
+    return f"{where}: solved at strength {strength:.1e}, chosen by {folds} folds of the training images: {scores}."
 
 
 _MEASURES = ("step_flops", "temporary_bytes", "images_per_second", "compile_seconds", "seconds")

@@ -19,6 +19,7 @@ COLUMNS = (
     "compiled in",
     "reads",
 )
+_SOLVED = ("solved", "-", "-", "-")  # in place of rates, epochs, steps and images
 _PLACES = {"replicated": "on each device", "sharded": "over the devices", "streamed": "from the host"}
 
 
@@ -29,18 +30,22 @@ def plan_table(outlooks: Sequence[Outlook]) -> str:
 
 def _row(look: Outlook) -> tuple[str, ...]:
     rates = ["find" if rate is None else f"{rate:.1e}" for rate in look.rates.values()]
+    steps = (_list(rates), f"{look.epochs}", f"{look.steps:,}", f"{look.images:,}") if look.steps else _SOLVED
     return (
         look.name,
         _list(list(look.rates)),
         f"{look.trainable_params:,} of {look.total_params:,}",
-        _list(rates),
-        f"{look.epochs}",
-        f"{look.steps:,}",
-        f"{look.images:,}",
+        *steps,
+        *(_costs(look) if look.steps else ("-", "-", "-")),
+        f"{look.data / 1e6:,.3g} MB {_PLACES[look.place]}",
+    )
+
+
+def _costs(look: Outlook) -> tuple[str, ...]:
+    return (
         _known(look.step_flops / 1e9, "G"),
         _known(look.temporary / 1e6, "MB"),
         _known(look.compile_seconds, "s"),
-        f"{look.data / 1e6:,.3g} MB {_PLACES[look.place]}",
     )
 
 

@@ -19,9 +19,10 @@ POINTS = 400  # of a stage at most: a pixel of the picture each
 def write_planned(stages: Iterable[Stage], *, images: int, workdir: Path) -> Path:
     """`schedules.json`: each stage's hyperparameters at steps evenly through it, for so many training images.
 
-    Those that stay at nothing are left out, and the rate of a stage whose range test has yet to find it.
+    Those that stay at nothing are left out, the rate of a stage whose range test has yet to find it, and a stage that
+    is solved without steps.
     """
-    told = [_stage(stage, images) for stage in stages]
+    told = [_stage(stage, images) for stage in stages if stage.solver == "steps"]
     return disk.write_json(workdir / "schedules.json", {"stages": told})
 
 

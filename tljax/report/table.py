@@ -146,14 +146,15 @@ def percent(fraction: float) -> str:
 def _cells(name: str, rows: Sequence[dict]) -> tuple[str, ...]:
     average, interval = accuracy(rows)
     seconds = stats.mean([row["seconds"] for row in rows])
+    solved = all("strength" in row for row in rows)
     return (
         name,
         f"{_span(rows, 'trainable_params')} of {_span(rows, 'total_params')}",
-        _span(rows, "epochs"),
+        "solved" if solved else _span(rows, "epochs"),
         percent(average),
         interval_text(interval) if interval else f"undefined, n = {len(rows)}",
         _number(stats.mean([row["validation"]["loss"] for row in rows]), digits=3),
-        _number(stats.mean([row["images_per_second"] for row in rows]), digits=0),
+        "-" if solved else _number(stats.mean([row["images_per_second"] for row in rows]), digits=0),
         _number(seconds, digits=0 if seconds >= 10 else 1),
     )
 

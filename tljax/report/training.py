@@ -21,6 +21,7 @@ def costs_section(results: dict, config: dict) -> list[str]:
         "<h2>What each rung trained, and what it cost</h2>",
         html_table(costs.COLUMNS, rows),
         small_print(costs.NOTE),
+        *map(small_print, costs.solutions(results)),
     ]
 
 

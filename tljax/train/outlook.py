@@ -16,7 +16,8 @@ from tljax.train.segments import hyperparameters
 class Outlook:
     """What a stage will do. `rates` are the highest of each rule that trains; None where a range test decides.
 
-    What the compiler alone can say is NaN where the stage has not been compiled.
+    One that is solved has no steps, images or rates. What the compiler alone can say is NaN where the stage has not
+    been compiled.
     """
 
     name: str
@@ -41,7 +42,8 @@ def outlook(stages: Mapping[str, tuple[Stage, Ready]], programs: Mapping[str, Pr
 def _outlook(stage: Stage, ready: Ready, program: Program | None) -> Outlook:
     trainable, still = rules_lib.split(ready.variables["params"], stage.rules)
     train = ready.inputs.train
-    steps = stage.epochs * stage.steps_per_epoch(len(train))
+    solved = stage.solver != "steps"
+    steps = 0 if solved else stage.epochs * stage.steps_per_epoch(len(train))
     return Outlook(
         name=stage.name,
         rates=_rates(stage, steps),
@@ -50,7 +52,7 @@ def _outlook(stage: Stage, ready: Ready, program: Program | None) -> Outlook:
         epochs=stage.epochs,
         steps=steps,
         images=steps * stage.batch_size,
-        step_flops=program.step_flops if program else flops(stage, ready),
+        step_flops=program.step_flops if program else math.nan if solved else flops(stage, ready),
         temporary=program.temporary if program else math.nan,
         compile_seconds=program.seconds if program else math.nan,
         data=train.inputs.nbytes,
@@ -60,7 +62,7 @@ def _outlook(stage: Stage, ready: Ready, program: Program | None) -> Outlook:
 
 def _rates(stage: Stage, steps: int) -> dict[str, float | None]:
     multipliers = rules_lib.multipliers(stage.rules)
-    if stage.lr == "find":
+    if stage.lr == "find" or not steps:
         return dict.fromkeys(multipliers)
     rate = hyperparameters(stage, steps=steps)["lr"]
     peak = max(rate(at) for at in range(steps))

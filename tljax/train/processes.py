@@ -74,6 +74,15 @@ def agree(name: str, digest: str) -> None:
         raise InputError(f"{name}: process {other[0]} has another than process 0")
 
 
+def from_first(arrays: Any) -> Any:
+    """A tree of arrays as the first process has it, on every one: machines of two kinds may round otherwise."""
+    if jax.process_count() == 1:
+        return arrays
+    from jax.experimental import multihost_utils
+
+    return jax.tree.map(np.asarray, multihost_utils.broadcast_one_to_all(arrays))
+
+
 @contextmanager
 def first_then_others(name: str) -> Iterator[None]:
     """The first process does it, then the others: they find what it has left on a disk they share."""

@@ -17,8 +17,9 @@ from tljax.models import build
 from tljax.models.build import Network
 from tljax.models.heads import Classifier
 from tljax.optim import rules as rules_lib
-from tljax.train import checkpoint, devices, inputs, loop, lr_finder, predictions, views
+from tljax.train import checkpoint, devices, inputs, loop, lr_finder, predictions, solver, views
 from tljax.train.feature_scale import feature_scale
+from tljax.train.linear import Solution
 from tljax.train.program import Program, start
 from tljax.train.saver import Saver
 from tljax.train.step import State, averaged
@@ -38,6 +39,7 @@ class Trained:
     logits: dict[str, np.ndarray] = field(default_factory=dict)  # held-out split -> `[N, outputs]` float32
     restored: bool = False  # from its checkpoint, not trained just now: without a history
     finding: lr_finder.Finding | None = None  # the range test that gave the rate, with `lr="find"`
+    solution: Solution | None = None  # of a stage that was solved
 
 
 @dataclass(frozen=True)
@@ -147,6 +149,9 @@ def run(
             return _restored(stage, ready, finished)
         except InputError as error:
             print(f"{error}; trained again", flush=True)
+    if stage.solver == "lbfgs":
+        state, history, solution = solver.solve_stage(stage, **settings, on_epoch=on_epoch, progress=progress)
+        return replace(trained(stage, ready, state, history), solution=solution)
     finding = lr_finder.find(stage, **settings) if stage.lr == "find" else None
     if finding:
         stage = replace(stage, lr=lr_finder.valley(stage, finding))

@@ -80,6 +80,8 @@ def fits_sweep(stage: Stage, ready: Ready) -> str | None:
     Convolutions with a kernel for each seed become grouped ones: eight seeds of the network from scratch took 3.2 times
     as long so on CPU. Heads gain the overhead of a run: see `seeds` in `experiments.benchmark`.
     """
+    if stage.solver != "steps":
+        return "it is solved, without steps"
     if jax.process_count() > 1:
         return "several processes train together"
     if stage.lr == "find":

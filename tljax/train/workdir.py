@@ -191,6 +191,7 @@ class Workdir:
                 "images_per_second": history.images_per_second,
                 "step_flops": history.step_flops,
                 "temporary_bytes": history.temporary_bytes,
+                **(trained.solution.to_dict() if trained.solution else {}),
             }
         )
         self._results["rungs"] = rungs
