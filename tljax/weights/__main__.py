@@ -1,6 +1,6 @@
 """Look at a weights file, or write it in another layout.
 
-    python -m tljax.weights verify FILE [--image PICTURE]
+    python -m tljax.weights verify FILE [--image PICTURE] [--image-folder DIR]
     python -m tljax.weights convert FILE OUT --to safetensors|keras-h5|torchvision
 
 FILE is a path to Keras's, torch's or tljax's weights of a VGG16, or one of the known names, which are downloaded.
@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     args = _parser().parse_args(arguments)
     try:
         if args.command == "verify":
-            verify(args.file, args.image)
+            verify(args.file, args.image, args.image_folder)
         else:
             convert(args.file, args.out, to=args.to, overwrite=args.overwrite)
     except InputError as error:
@@ -36,8 +36,11 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def verify(name: str, image: Path | None) -> None:
-    """Print the table and the picture's classes; InputError, after the table, for a file that is not a whole VGG16."""
+def verify(name: str, image: Path | None, folder: Path | None) -> None:
+    """Print the table, the picture's classes, and how a folder's photographs suit the preprocessing.
+
+    InputError, after the table, for a file that is not a whole VGG16.
+    """
     from tljax.weights import formats, known, vgg16
     from tljax.weights import verify as lib
 
@@ -49,6 +52,8 @@ def verify(name: str, image: Path | None) -> None:
         print(f"\n{image}")
         for line in lib.top_classes(weights, image):
             print(line)
+    for line in lib.suits(weights, folder):
+        print(line)
 
 
 def convert(name: str, out: Path, *, to: str, overwrite: bool) -> None:
@@ -75,6 +80,8 @@ def _parser() -> argparse.ArgumentParser:
     look = commands.add_parser("verify", help="what the file holds, layer by layer")
     look.add_argument("file", metavar="FILE")
     look.add_argument("--image", type=Path, metavar="PICTURE", help="print its likeliest classes: needs a top")
+    seen = "say whether the preprocessing suits the weights, by the features of some photographs in it"
+    look.add_argument("--image-folder", type=Path, metavar="DIR", help=seen)
     change = commands.add_parser("convert", help="the same weights in another layout")
     change.add_argument("file", metavar="FILE")
     change.add_argument("out", type=Path, metavar="OUT")
