@@ -21,7 +21,7 @@ from tljax.train import processes, views
 from tljax.train import rung as rung_lib
 from tljax.train.sweep_kept import Kept
 from tljax.train.workdir import CALLS, Workdir
-from tljax.weights import Weights, digest, load, read
+from tljax.weights import Weights, check_preprocess, digest, load, read
 
 
 def main(doc: str | None, *, experiment: str, rungs: tuple[str, ...]) -> None:
@@ -66,7 +66,19 @@ def begin(
         planned.write_planned(
             (stage for _, stage in stages.values()), images=len(sets.train.labels), workdir=workdir.path
         )
-    return workdir, sets, _pretrained(args, workdir) if baseless else weights, stages
+    weights = _pretrained(args, workdir) if baseless else weights
+    if weights and any(network.base == "vgg16" for network, _ in stages.values()):
+        _look_at_preprocessing(workdir, sets, weights)
+    return workdir, sets, weights, stages
+
+
+def _look_at_preprocessing(workdir: Workdir, sets: ImageSets, weights: Weights) -> None:
+    """Name the preprocessing, warn where it does not suit the base, and keep both for the page."""
+    if not processes.first():
+        return
+    found = check_preprocess(weights, sets.train.images)
+    print(f"WARNING: {found.alarm}" if found.alarm else f"preprocessing: {found.told()}", flush=True)
+    workdir.note("preprocessing", found.to_dict())
 
 
 def _settled(network: Network, stage: Stage, sets: ImageSets, *, width: float, dtype: Any) -> tuple[Network, Stage]:
@@ -109,6 +121,8 @@ def finish(workdir: Workdir, sets: ImageSets) -> None:
     written = report.write_report(workdir.path)
     results = report.read_results(workdir.path / "results.json")
     print("\n" + report.text_table(results, differences=report.differences(workdir.path)))
+    for line in report.few_photographs(workdir.path):
+        print(line)
     print(f"\n{written[-1]}")
 
 

@@ -11,7 +11,7 @@ from tljax.models.vgg import CONVS, channels
 from tljax.weights import Weights, check_preprocess, load
 from tljax.weights.preprocessing import differences, ordinary, published
 
-SWAPPED = Preprocess(mean=CAFFE.mean[::-1])
+SWAPPED = Preprocess(mean=(123.68, 116.779, 103.939))
 
 
 def made_for(weights: Weights, preprocess: Preprocess) -> Weights:
@@ -54,10 +54,10 @@ def test_the_wrong_order_of_size_is_noticed_and_the_right_one_is_not(synthetic, 
     if used is right:
         assert found.alarm == ""
     elif right is CAFFE:
-        assert "look made for BGR, ImageNet mean" in found.alarm
+        assert "look made for inputs like BGR, ImageNet mean" in found.alarm
         assert "hardly differ" in found.alarm
     elif used is CAFFE:
-        assert "look made for RGB / 255, ImageNet mean" in found.alarm
+        assert "look made for inputs like RGB / 255, ImageNet mean" in found.alarm
         assert "biases have no part" in found.alarm
     assert "\n" not in found.alarm + found.told()
 
@@ -70,6 +70,18 @@ def test_dark_pale_and_flat_photographs_are_no_reason(synthetic, drawn, change):
     assert "hardly differ" in check_preprocess(wrong, change(drawn)).alarm
 
 
+def test_much_the_same_photograph_is_no_reason(synthetic, drawn):
+    """They differ little with any preprocessing, and by chance less with the right one."""
+    same = np.stack([np.roll(drawn[0], shift, axis=1) for shift in range(8)])
+    found = check_preprocess(made_for(synthetic, TORCH), same)
+    assert found.photographs == 8
+    assert found.alarm == ""
+    few = dataclasses.replace(found, differs=0.1, differs_with_other=0.18)
+    assert few.alarm == ""
+    assert "hardly differ" in dataclasses.replace(few, differs=0.02).alarm
+    assert "hardly differ" in dataclasses.replace(few, differs=0.2, differs_with_other=0.4).alarm
+
+
 def test_without_photographs_or_biases_nothing_is_claimed(synthetic, drawn):
     wrong = dataclasses.replace(synthetic, preprocess=UNIT)
     for few in (drawn[:0], drawn[:1], np.zeros_like(drawn)):
@@ -77,6 +89,11 @@ def test_without_photographs_or_biases_nothing_is_claimed(synthetic, drawn):
         assert (found.photographs, found.alarm, found.told()) == (0, "", "RGB / 255 alone (the lecture's)")
     bare = {name: leaves | {"bias": 0 * leaves["bias"]} for name, leaves in wrong.params.items()}
     assert check_preprocess(dataclasses.replace(wrong, params=bare), drawn).alarm == ""
+
+
+def test_another_network_is_refused(synthetic, drawn, vgg):
+    other = dataclasses.replace(synthetic, architecture={"name": "residual"}, source="r.safetensors")
+    assert vgg.refusal(check_preprocess, other, drawn).startswith("r.safetensors: expected those of a vgg16")
 
 
 def test_photographs_are_few_small_and_ordinary():
