@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tljax.data.preprocess import CAFFE, TORCH, UNIT, words
+from tljax.data.preprocess import BY_NAME, CAFFE, TORCH, UNIT, words
 from tljax.weights import Weights, __main__, digest, read, write
 from tljax.weights.vgg16 import TOP
 
@@ -139,6 +139,17 @@ def test_convert_to_each_layout_and_back(capsys, path, weights, tmp_path, layout
         weights.preprocess,
         weights.architecture,
     )
+
+
+@pytest.mark.parametrize("name", __main__.PREPROCESSES)
+def test_convert_notes_another_preprocessing(capsys, path, weights, tmp_path, name):
+    assert sorted(__main__.PREPROCESSES) == sorted(BY_NAME)
+    status, lines, _ = run(capsys, "convert", path, tmp_path / "w.h5", "--to", "keras-h5", "--preprocess", name)
+    assert status == 0
+    assert lines == [f"{tmp_path / 'w.h5'}: keras-h5, preprocessing {name}: {words(BY_NAME[name])}"]
+    back = read(tmp_path / "w.h5")
+    assert back.preprocess == BY_NAME[name]
+    assert digest(back.params) == digest(weights.params)
 
 
 def test_convert_replaces_only_what_it_is_told_to(capsys, path):
