@@ -20,10 +20,9 @@ from tljax.recipe import scaled_batch
 from tljax.report import planned
 from tljax.train import processes, views
 from tljax.train import rung as rung_lib
-from tljax.train.feature_scale import feature_scale
 from tljax.train.sweep_kept import Kept
 from tljax.train.workdir import CALLS, Workdir
-from tljax.weights import Weights, digest, load, read
+from tljax.weights import Weights, check_preprocess, digest, load, read
 
 
 def main(doc: str | None, *, experiment: str, rungs: tuple[str, ...]) -> None:
@@ -69,21 +68,18 @@ def begin(
             (stage for _, stage in stages.values()), images=len(sets.train.labels), workdir=workdir.path
         )
     weights = _pretrained(args, workdir) if baseless else weights
-    return workdir, sets, weights, _unit_features(stages, weights, sets, dtype=jnp.dtype(args.dtype))
+    if weights and any(network.base == "vgg16" for network, _ in stages.values()):
+        _look_at_preprocessing(workdir, sets, weights)
+    return workdir, sets, weights, stages
 
 
-def _unit_features(
-    stages: dict[str, tuple[Network, Stage]], weights: Weights | None, sets: ImageSets, *, dtype: Any
-) -> dict[str, tuple[Network, Stage]]:
-    """The networks with the scale of the base's features, measured once, where their stages want it."""
-    wanted = [name for name, (network, stage) in stages.items() if network.base == "vgg16" and stage.unit_features]
-    if not wanted or weights is None:
-        return stages
-    scale = feature_scale(stages[wanted[0]][0], weights, sets, dtype=dtype)
-    if processes.first():
-        print(f"features of the base are divided by {scale:g}, their standard deviation", flush=True)
-    scaled = {name: (replace(stages[name][0], feature_scale=scale), stages[name][1]) for name in wanted}
-    return stages | scaled
+def _look_at_preprocessing(workdir: Workdir, sets: ImageSets, weights: Weights) -> None:
+    """Name the preprocessing, warn where it does not suit the base, and keep both for the page."""
+    if not processes.first():
+        return
+    found = check_preprocess(weights, sets.train.images)
+    print(f"WARNING: {found.alarm}" if found.alarm else f"preprocessing: {found.told()}", flush=True)
+    workdir.note("preprocessing", found.to_dict())
 
 
 def _settled(network: Network, stage: Stage, sets: ImageSets, *, width: float, dtype: Any) -> tuple[Network, Stage]:
@@ -126,6 +122,8 @@ def finish(workdir: Workdir, sets: ImageSets) -> None:
     written = report.write_report(workdir.path)
     results = report.read_results(workdir.path / "results.json")
     print("\n" + report.text_table(results, differences=report.differences(workdir.path)))
+    for line in report.few_photographs(workdir.path):
+        print(line)
     print(f"\n{written[-1]}")
 
 

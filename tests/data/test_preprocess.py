@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from keras.applications.imagenet_utils import preprocess_input
 
-from tljax.data.preprocess import BY_NAME, CAFFE, TORCH, UNIT, Preprocess
+from tljax.data.preprocess import BY_NAME, CAFFE, TORCH, UNIT, Preprocess, words
 from tljax.errors import InputError
 
 
@@ -75,3 +75,27 @@ def test_missing_key_is_named(key):
 def test_not_a_dictionary():
     with pytest.raises(InputError, match="list"):
         Preprocess.from_dict([1.0])
+
+
+@pytest.mark.parametrize(
+    ("preprocess", "said"),
+    [
+        (CAFFE, "BGR, ImageNet mean (103.9, 116.8, 123.7) subtracted, not scaled (Caffe's and Keras's)"),
+        (
+            TORCH,
+            "RGB / 255, ImageNet mean (0.485, 0.456, 0.406) subtracted, divided by deviation (0.229, 0.224, 0.225) "
+            "(torchvision's)",
+        ),
+        (UNIT, "RGB / 255 alone (the lecture's)"),
+        (Preprocess(), "RGB, not scaled"),
+        (Preprocess(mean=CAFFE.mean[::-1]), "RGB, ImageNet mean (123.7, 116.8, 103.9) subtracted, not scaled"),
+        (Preprocess("BGR", 1 / 127.5, mean=(1.0, 1.0, 1.0)), "BGR / 127.5, mean (1, 1, 1) subtracted"),
+        (Preprocess(scale=0.5), "RGB * 0.5 alone"),
+    ],
+)
+def test_words_that_a_person_can_check(preprocess, said):
+    assert words(preprocess) == said
+
+
+def test_every_known_preprocessing_has_words_of_its_own():
+    assert len({words(preprocess) for preprocess in BY_NAME.values()}) == len(BY_NAME)

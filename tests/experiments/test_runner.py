@@ -1,3 +1,4 @@
+import html
 import json
 import shutil
 import sys
@@ -9,7 +10,7 @@ import pytest
 
 from experiments import cli, compare, report, runner
 from tljax import config, disk
-from tljax.data import load
+from tljax.data import load, preprocess
 from tljax.models import ops
 from tljax.report import photographs as kept_photographs
 from tljax.train import checkpoint
@@ -102,6 +103,17 @@ def test_rungs_build_on_one_another(climbed, base):
     assert 0 < fresh < 2e-2
     assert meta["network"]["width"] == 0.0625
     assert meta["classes"] == ["cat", "dog"]
+
+
+def test_the_base_s_preprocessing_is_named_and_few_photographs_are_said(climbed, base):
+    results = json.loads((climbed / "results.json").read_text())
+    found, words = results["preprocessing"], preprocess.words(preprocess.TORCH)
+    assert found["used"] == preprocess.TORCH.to_dict()
+    assert found["told"].startswith(words)
+    page = (climbed / "report.html").read_text()
+    assert f"<p>Preprocessing: {html.escape(words)}" in page
+    assert "Validation accuracy rests on 6 photographs: " in page
+    assert f"--size 32 --weights {base} --preset tuned" in page
 
 
 def test_listeners_hear_what_the_files_have(climbed):

@@ -113,6 +113,18 @@ def test_what_a_killed_run_did_not_remove_goes_when_it_is_resumed(tmp_path):
     assert (tmp_path / "run" / "results.json").read_bytes() == results
 
 
+def test_a_note_on_the_run_stays_in_the_results(tmp_path):
+    workdir = begun(tmp_path / "run")
+    workdir.note("preprocessing", {"told": "BGR", "differs": math.nan})
+    workdir.log(RECORD)
+    workdir.finish("frozen", trained(), seed=3, stage=STAGE, sets=photographs())
+    results = strict((tmp_path / "run" / "results.json").read_text())
+    assert results["preprocessing"] == {"told": "BGR", "differs": None}
+    assert [row["name"] for row in results["rungs"]] == ["frozen"]
+    del workdir
+    assert "preprocessing" not in begun(tmp_path / "run", overwrite=True)._results
+
+
 def test_listeners_are_told_each_record_as_it_is(tmp_path):
     told = []
     workdir = begun(tmp_path / "run")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tljax.data.preprocess import CAFFE, TORCH
+from tljax.data.preprocess import BY_NAME, CAFFE, TORCH, UNIT, words
 from tljax.weights import Weights, __main__, digest, read, write
 from tljax.weights.vgg16 import TOP
 
@@ -47,9 +47,7 @@ def test_verify_prints_a_row_for_each_leaf(capsys, path, weights):
     expected = [kernel.mean(), kernel.std(), kernel.min(), kernel.max()]
     np.testing.assert_allclose([float(cell) for cell in row[9:]], expected, rtol=1e-3)
     assert lines[-2] == "tljax's safetensors: VGG16 of width 0.03125 with its top"
-    assert lines[-1] == (
-        "preprocessing torch: RGB * 0.00392157, minus (0.485, 0.456, 0.406), over (0.229, 0.224, 0.225)"
-    )
+    assert lines[-1] == f"preprocessing torch: {words(TORCH)}"
 
 
 def test_verify_shows_what_is_missing_and_fails(capsys, vgg, tmp_path):
@@ -68,7 +66,7 @@ def test_verify_shows_what_is_missing_and_fails(capsys, vgg, tmp_path):
     assert rows["block4_conv1/kernel"].startswith("16 x 8 x 3 x 3 expected 3 x 3 x 8 x 16 ")
     assert rows["block4_conv1/bias"] == "16 found nan nan nan nan"
     assert rows["dense/kernel"] == "2 x 2 extra 1 0 1 1"
-    assert lines[-1].startswith("preprocessing caffe: BGR * 1, minus (103.939, 116.779, 123.68)")
+    assert lines[-1].startswith("preprocessing caffe: BGR, ImageNet mean (103.9, 116.8, 123.7) subtracted")
     assert status == 2
     assert err.startswith(f"error: {tmp_path / 'w'}: not a whole VGG16 of width 0.03125")
     assert err.count("\n") == 1
@@ -105,6 +103,29 @@ def test_verify_names_the_classes_of_a_picture(capsys, path, weights, tmp_path):
         assert err.startswith(f"error: {bad}: ")
 
 
+def test_verify_says_how_much_photographs_differ_with_each_preprocessing(capsys, path, tmp_path):
+    folder = tmp_path / "photos"
+    (folder / "deep").mkdir(parents=True)
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 40, 40, 3)).astype(np.uint8)
+    for i, name in enumerate(("a.png", "deep/b.jpg", "deep/c.PNG")):
+        Image.fromarray(pixels[i]).save(folder / name)
+    (folder / "notes.txt").write_text("no photograph")
+    status, lines, err = run(capsys, "verify", path, "--image-folder", folder)
+    assert (status, err) == (0, "")
+    at = lines.index(f"3 photographs of {folder} at 150 x 150: how much their features differ, with")
+    assert [line.split("  ")[-1] for line in lines[at + 1 : at + 4]] == [words(each) for each in (TORCH, UNIT, CAFFE)]
+    assert all(0 <= float(line.split()[0]) <= 1 for line in lines[at + 1 : at + 4])
+    for empty in (tmp_path / "none", path.parent / "photos" / "notes.txt"):
+        status, _, err = run(capsys, "verify", path, "--image-folder", empty)
+        assert status == 2
+        assert err == f"error: {empty}: expected a folder with photographs in it or below it, found none\n"
+    (folder / "a.png").write_bytes(b"no picture")
+    status, _, err = run(capsys, "verify", path, "--image-folder", folder)
+    assert status == 2
+    assert err.startswith(f"error: {folder / 'a.png'}: ")
+    assert err.count("\n") == 1
+
+
 @pytest.mark.parametrize("layout", __main__.LAYOUTS)
 def test_convert_to_each_layout_and_back(capsys, path, weights, tmp_path, layout):
     status, lines, _ = run(capsys, "convert", path, tmp_path / "deep" / "out", "--to", layout)
@@ -118,6 +139,17 @@ def test_convert_to_each_layout_and_back(capsys, path, weights, tmp_path, layout
         weights.preprocess,
         weights.architecture,
     )
+
+
+@pytest.mark.parametrize("name", __main__.PREPROCESSES)
+def test_convert_notes_another_preprocessing(capsys, path, weights, tmp_path, name):
+    assert sorted(__main__.PREPROCESSES) == sorted(BY_NAME)
+    status, lines, _ = run(capsys, "convert", path, tmp_path / "w.h5", "--to", "keras-h5", "--preprocess", name)
+    assert status == 0
+    assert lines == [f"{tmp_path / 'w.h5'}: keras-h5, preprocessing {name}: {words(BY_NAME[name])}"]
+    back = read(tmp_path / "w.h5")
+    assert back.preprocess == BY_NAME[name]
+    assert digest(back.params) == digest(weights.params)
 
 
 def test_convert_replaces_only_what_it_is_told_to(capsys, path):

@@ -77,3 +77,32 @@ CAFFE = Preprocess(channels="BGR", mean=(103.939, 116.779, 123.68))
 TORCH = Preprocess(scale=1 / 255, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 
 BY_NAME = {"unit": UNIT, "caffe": CAFFE, "torch": TORCH}
+
+
+def words(preprocess: Preprocess) -> str:
+    """Say what is done to a photograph, for people to check: "BGR, ImageNet mean (103.9, 116.8, 123.7) subtracted, not
+    scaled". The one place where a preprocessing is put into words.
+    """
+    scale, mean, std = preprocess.scale, preprocess.mean, preprocess.std
+    parts = [preprocess.channels if scale == 1 else f"{preprocess.channels} {_factor(scale)}"]
+    if any(mean):
+        whose = "ImageNet mean" if mean in _IMAGENET_MEANS else "mean"
+        parts.append(f"{whose} ({_numbers(mean)}) subtracted")
+    if std != (1.0, 1.0, 1.0):
+        parts.append(f"divided by deviation ({_numbers(std)})")
+    elif scale == 1:
+        parts.append("not scaled")
+    said = ", ".join(parts) + (" alone" if len(parts) == 1 else "")
+    return f"{said} ({_MAKERS[preprocess]})" if preprocess in _MAKERS else said
+
+
+_IMAGENET_MEANS = (CAFFE.mean, CAFFE.mean[::-1], TORCH.mean, TORCH.mean[::-1])
+_MAKERS = {UNIT: "the lecture's", CAFFE: "Caffe's and Keras's", TORCH: "torchvision's"}
+
+
+def _factor(scale: float) -> str:
+    return f"/ {1 / scale:g}" if abs(scale) < 0.1 else f"* {scale:g}"
+
+
+def _numbers(values: tuple[float, float, float]) -> str:
+    return ", ".join(f"{value:.1f}" if abs(value) >= 10 else f"{value:g}" for value in values)

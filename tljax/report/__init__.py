@@ -5,6 +5,7 @@ from pathlib import Path
 from tljax.report import (
     confusion,
     curves,
+    few,
     ladder,
     page,
     paired,
@@ -20,7 +21,7 @@ from tljax.report import (
 )
 from tljax.report.table import markdown_table, read_results, text_table
 
-__all__ = ["differences", "markdown_table", "read_results", "text_table", "write_report"]
+__all__ = ["differences", "few_photographs", "markdown_table", "read_results", "text_table", "write_report"]
 
 
 def differences(workdir: Path) -> list[str]:
@@ -28,6 +29,12 @@ def differences(workdir: Path) -> list[str]:
     results = table.read_results(Path(workdir) / "results.json")
     split, judged, _ = predictions.held_out(Path(workdir), results)
     return sections.difference_lines(results, judged, split=split)
+
+
+def few_photographs(workdir: Path) -> list[str]:
+    """What a run's figures rest on and how to get steadier ones; nothing where validation has photographs enough."""
+    folder = Path(workdir)
+    return few.lines(table.read_results(folder / "results.json"), table.read_json(folder / "config.json"))
 
 
 def write_report(workdir: Path) -> list[Path]:

@@ -4,7 +4,7 @@ import json
 import shlex
 from pathlib import Path
 
-from tljax.report import document, photographs, range_tests, records, sections, table, training
+from tljax.report import document, few, photographs, preprocessing, range_tests, records, sections, table, training
 from tljax.report.predictions import held_out
 from tljax.report.text import escape
 
@@ -23,9 +23,11 @@ def write_page(workdir: Path) -> Path:
         f"<h1>{escape(title)}</h1>",
         f"<pre><code>{escape(command_line(config))}</code></pre>",
         f"<p>{escape(data_line(results['data']))}</p>",
+        *preprocessing.section(results),
         "<h2>The ladder</h2>",
         html_table(results),
         f'<p class="note">{escape(table.interval_note(results))}</p>',
+        *few.section(results, config),
         sections.picture(workdir / "ladder.png", alt=_ladder_alt(results)),
         *sections.differences_section(results, predictions, split=split),
         *training.costs_section(results, config),

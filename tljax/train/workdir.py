@@ -123,6 +123,11 @@ class Workdir:
         for tell in self.listeners:
             tell(record)
 
+    def note(self, name: str, told: dict[str, Any]) -> None:
+        """Keep something about the whole run in results.json."""
+        self._results[name] = disk.finite(told)
+        self._write("results.json", self._results)
+
     def kept(self, rung: str, *, seed: int) -> dict[str, Any]:
         """`saver` and `finished` for `rung.run`: the rung's checkpoints on its way, and at its end if it got there."""
         name = f"{rung}-seed{seed}"

@@ -3,7 +3,8 @@
 from tljax.weights.contents import Weights
 from tljax.weights.formats import read
 from tljax.weights.known import load
+from tljax.weights.preprocessing import PreprocessCheck, check_preprocess
 from tljax.weights.safe import write
 from tljax.weights.tree import digest, merge
 
-__all__ = ["Weights", "digest", "load", "merge", "read", "write"]
+__all__ = ["PreprocessCheck", "Weights", "check_preprocess", "digest", "load", "merge", "read", "write"]

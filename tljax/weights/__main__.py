@@ -1,19 +1,21 @@
 """Look at a weights file, or write it in another layout.
 
-    python -m tljax.weights verify FILE [--image PICTURE]
-    python -m tljax.weights convert FILE OUT --to safetensors|keras-h5|torchvision
+    python -m tljax.weights verify FILE [--image PICTURE] [--image-folder DIR]
+    python -m tljax.weights convert FILE OUT --to safetensors|keras-h5|torchvision [--preprocess caffe|torch|unit]
 
 FILE is a path to Keras's, torch's or tljax's weights of a VGG16, or one of the known names, which are downloaded.
 """
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
 from tljax.errors import InputError
 
 LAYOUTS = ("safetensors", "keras-h5", "torchvision")
+PREPROCESSES = ("caffe", "torch", "unit")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -27,17 +29,20 @@ def main(arguments: list[str] | None = None) -> int:
     args = _parser().parse_args(arguments)
     try:
         if args.command == "verify":
-            verify(args.file, args.image)
+            verify(args.file, args.image, args.image_folder)
         else:
-            convert(args.file, args.out, to=args.to, overwrite=args.overwrite)
+            convert(args.file, args.out, to=args.to, preprocess=args.preprocess, overwrite=args.overwrite)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
 
 
-def verify(name: str, image: Path | None) -> None:
-    """Print the table and the picture's classes; InputError, after the table, for a file that is not a whole VGG16."""
+def verify(name: str, image: Path | None, folder: Path | None) -> None:
+    """Print the table, the picture's classes, and how a folder's photographs suit the preprocessing.
+
+    InputError, after the table, for a file that is not a whole VGG16.
+    """
     from tljax.weights import formats, known, vgg16
     from tljax.weights import verify as lib
 
@@ -49,16 +54,22 @@ def verify(name: str, image: Path | None) -> None:
         print(f"\n{image}")
         for line in lib.top_classes(weights, image):
             print(line)
+    for line in lib.suits(weights, folder):
+        print(line)
 
 
-def convert(name: str, out: Path, *, to: str, overwrite: bool) -> None:
-    """Write the weights in another layout; the parameters and the preprocessing that they need stay what they are."""
+def convert(name: str, out: Path, *, to: str, preprocess: str | None, overwrite: bool) -> None:
+    """Write the weights in another layout; the parameters stay what they are, and the preprocessing noted for them does
+    unless `preprocess` names the one that they need."""
+    from tljax.data.preprocess import BY_NAME
     from tljax.weights import keras_write, known, safe, torch_safe
     from tljax.weights.verify import name_of
 
     if out.exists() and not overwrite:
         raise InputError(f"{out} exists; name another, or pass --overwrite")
     weights = known.load(name)
+    if preprocess is not None:
+        weights = replace(weights, preprocess=BY_NAME[preprocess])
     write = {"safetensors": safe.write, "keras-h5": keras_write.write, "torchvision": torch_safe.write}[to]
     try:
         write(out, weights)
@@ -75,10 +86,14 @@ def _parser() -> argparse.ArgumentParser:
     look = commands.add_parser("verify", help="what the file holds, layer by layer")
     look.add_argument("file", metavar="FILE")
     look.add_argument("--image", type=Path, metavar="PICTURE", help="print its likeliest classes: needs a top")
+    seen = "say whether the preprocessing suits the weights, by the features of some photographs in it"
+    look.add_argument("--image-folder", type=Path, metavar="DIR", help=seen)
     change = commands.add_parser("convert", help="the same weights in another layout")
     change.add_argument("file", metavar="FILE")
     change.add_argument("out", type=Path, metavar="OUT")
     change.add_argument("--to", choices=LAYOUTS, required=True, help="the layout of OUT")
+    needed = "note that the weights need this preprocessing, where their layout says otherwise (the file's)"
+    change.add_argument("--preprocess", choices=PREPROCESSES, help=needed)
     change.add_argument("--overwrite", action="store_true", help="replace OUT")
     return parser
 

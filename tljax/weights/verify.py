@@ -4,11 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
-from tljax.data.preprocess import BY_NAME, Preprocess
+from tljax.data.preprocess import BY_NAME, Preprocess, words
 from tljax.errors import InputError
 from tljax.weights import safe
 from tljax.weights.contents import Contents, Leaf, Weights
 from tljax.weights.formats import opened
+from tljax.weights.preprocessing import PHOTOGRAPHS, check_preprocess, differences, ordinary
 from tljax.weights.tree import flatten
 from tljax.weights.vgg16 import DTYPES, expected, width_of
 
@@ -28,8 +29,7 @@ def table(path: Path) -> str:
 def name_of(preprocess: Preprocess) -> str:
     """In words, with its name where it has one."""
     name = next((f"{name}: " for name, known in BY_NAME.items() if known == preprocess), "")
-    mean, std = (", ".join(f"{value:g}" for value in values) for values in (preprocess.mean, preprocess.std))
-    return f"{name}{preprocess.channels} * {preprocess.scale:g}, minus ({mean}), over ({std})"
+    return f"{name}{words(preprocess)}"
 
 
 def top_classes(weights: Weights, picture: Path, *, count: int = 5) -> list[str]:
@@ -56,6 +56,35 @@ def top_classes(weights: Weights, picture: Path, *, count: int = 5) -> list[str]
     names = weights.classes if len(weights.classes) == classes else [""] * classes
     best = np.argsort(-chances, kind="stable")[:count]
     return [f"{chances[i]:7.2%}  class {i}{f'  {names[i]}' if names[i] else ''}" for i in best]
+
+
+def suits(weights: Weights, folder: Path | None, *, size: int = 150) -> list[str]:
+    """Whether the file's preprocessing suits it, and how much features differ with each known one, by photographs in
+    a folder or below it; by the first kernel alone without one. InputError for a folder without photographs."""
+    images = _photographs(folder, size) if folder else np.zeros((0, size, size, 3), np.uint8)
+    found = check_preprocess(weights, images)
+    lines = [f"WARNING: {found.alarm}"] if found.alarm else []
+    if found.published is not None:
+        lines.append(f"first kernel: that of the published ImageNet weights, for {words(found.published)}")
+    if folder is None or found.photographs < 2:
+        return lines
+    known = tuple(dict.fromkeys((weights.preprocess, *BY_NAME.values())))
+    each = differences(weights, ordinary(images), known)
+    heading = f"{found.photographs} photographs of {folder} at {size} x {size}: how much their features differ, with"
+    rows = [f"  {value:5.3f}  {words(one)}" for one, value in zip(known, each, strict=True)]
+    return ["", heading, *rows, *(lines or ["nothing speaks against the preprocessing"])]
+
+
+def _photographs(folder: Path, size: int) -> np.ndarray:
+    """Some of the photographs below a folder, `[n, size, size, 3] uint8`."""
+    from tljax.data import photos
+    from tljax.data.folder import EXTENSIONS, read_file
+
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS and path.is_file())
+    if not paths:
+        raise InputError(f"{folder}: expected a folder with photographs in it or below it, found none")
+    rows = np.unique(np.linspace(0, len(paths) - 1, PHOTOGRAPHS).round().astype(int))
+    return np.stack([photos.decode(read_file(paths[i]), size=size, name=str(paths[i])) for i in rows])
 
 
 def _ours(weights: Weights) -> Contents:

@@ -1,0 +1,14 @@
+"""The preprocessing of a run's base, as results.json tells of it: a line for the page."""
+
+from tljax.report import table
+from tljax.report.text import escape
+
+
+def section(results: dict) -> list[str]:
+    """In words, with what was measured, and the alarm before it where there is one; nothing of a run without a base."""
+    if "preprocessing" not in results:
+        return []
+    found = table.typed(results, "preprocessing", dict, "results.json")
+    told, alarm = (table.typed(found, name, str, "results.json: preprocessing") for name in ("told", "alarm"))
+    warning = [f"<p><strong>Warning: {escape(alarm)}</strong></p>"] if alarm else []
+    return [*warning, f"<p>Preprocessing: {escape(told)}</p>"]
