@@ -44,7 +44,7 @@ def main() -> None:
 def _variant(args: argparse.Namespace, *, line: str, batch: int) -> tuple[Network, Stage]:
     stage = runner.stage_of(args.rung, args)
     stage = scaled_batch(stage, batch) if line == "linear rule" else replace(stage, batch_size=batch)
-    return runner.network_of(args.rung, args.size), replace(stage, name=_name(line, batch))
+    return runner.network_of(args.rung, args), replace(stage, name=_name(line, batch))
 
 
 def _name(line: str, batch: int) -> str:

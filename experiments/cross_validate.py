@@ -31,7 +31,7 @@ def main() -> None:
     """The command."""
     args = runner.parsed(_parser())
     runner.refuse_finished(args, Path("runs/cross_validate"), "cross_validate.json")
-    stages = {"features": (runner.network_of("features", args.size), runner.stage_of("features", args))}
+    stages = {"features": (runner.network_of("features", args), runner.stage_of("features", args))}
     workdir, sets, weights, stages = runner.begin(args, stages, experiment="cross_validate")
     network, stage = stages["features"]
     options = {"weights": weights, "dtype": jnp.dtype(args.dtype), "progress": not args.quiet}

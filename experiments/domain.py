@@ -19,7 +19,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from experiments import cli, climbing, runner
-from tljax import disk, report
+from tljax import config, disk, report
 from tljax.config import Stage
 from tljax.data import ImageSets, corrupt
 from tljax.errors import InputError
@@ -97,8 +97,8 @@ def reach(
 
 def stages_of(args: argparse.Namespace) -> dict[str, tuple[Network, Stage]]:
     """All ways train everything at differential rates, in as many steps; the target's images are drawn as often."""
-    stage = runner.stage_of("differential", args)
-    return {way: (Network(), replace(stage, name=way)) for way in (SOURCE_ONLY, CORAL, TUNED)}
+    stage, network = runner.stage_of("differential", args), config.network_of("differential", args.preset)
+    return {way: (network, replace(stage, name=way)) for way in (SOURCE_ONLY, CORAL, TUNED)}
 
 
 def targets_of(args: argparse.Namespace) -> dict[str, ImageSets]:

@@ -29,7 +29,7 @@ def main() -> None:
     sweep = Sweep(args.low, args.high, linear=args.linear)
     runner.refuse_finished(args, Path("runs/lr_find"), "lr_find.json")
     names = [*_rungs_below(args.rung), args.rung]
-    stages = {name: (runner.network_of(name, args.size), runner.stage_of(name, args)) for name in names}
+    stages = {name: (runner.network_of(name, args), runner.stage_of(name, args)) for name in names}
     workdir, sets, weights, stages = runner.begin(args, stages, experiment="lr_find")
     findings = {
         seed: find(args, stages, sets, weights, seed=seed, sweep=sweep, workdir=workdir)

@@ -13,7 +13,6 @@ from itertools import pairwise
 from experiments import cli, climbing, runner
 from tljax import config, recipe
 from tljax.config import Plan
-from tljax.models.build import Network
 from tljax.report.planned import read_planned
 from tljax.report.schedules import write_schedules
 from tljax.train import processes
@@ -32,7 +31,7 @@ def main() -> None:
     parser.add_argument("--plan", choices=sorted(PLANS), default="full", help="which one (full)")
     args = runner.parsed(parser)
     plan = _plan(PLANS[args.plan], args)
-    stages = {stage.name: (Network(), stage) for stage in plan.stages}
+    stages = {stage.name: (recipe.NETWORK, stage) for stage in plan.stages}
     workdir, sets, weights, stages = runner.begin(args, stages, experiment="recipe")
     options = runner.climbing_options(args, weights)
     programs = climbing.compile_ahead(stages, sets, **options)

@@ -28,7 +28,7 @@ from tljax.weights import Weights, check_preprocess, digest, load, read
 def main(doc: str | None, *, experiment: str, rungs: tuple[str, ...]) -> None:
     """The command of an experiment: parse, load, train, report."""
     args = parsed(parser(doc, experiment=experiment))
-    stages = {name: (network_of(name, args.size), stage_of(name, args)) for name in rungs}
+    stages = {name: (network_of(name, args), stage_of(name, args)) for name in rungs}
     workdir, sets, weights, stages = begin(args, stages, experiment=experiment)
     options = climbing_options(args, weights)
     programs = compile_ahead(stages, sets, **options)
@@ -184,10 +184,10 @@ def parser(doc: str | None, *, experiment: str, rates: bool = True) -> argparse.
     return new
 
 
-def network_of(name: str, size: int) -> Network:
-    """The network of a rung, for images of this size."""
-    network = config.NETWORKS[name]
-    return replace(network, padding="SAME") if size < config.CNN_VALID_SIZE else network
+def network_of(name: str, args: argparse.Namespace) -> Network:
+    """The network of a rung, for the preset and the size of the images that the options name."""
+    network = config.network_of(name, args.preset)
+    return replace(network, padding="SAME") if args.size < config.CNN_VALID_SIZE else network
 
 
 def stage_of(name: str, args: argparse.Namespace) -> Stage:

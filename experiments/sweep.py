@@ -42,7 +42,7 @@ def main() -> None:
     if not grid:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in SWEPT)
         raise InputError(f"sweep: expected values of one or more of {names}")
-    stages = {args.rung: (runner.network_of(args.rung, args.size), runner.stage_of(args.rung, args))}
+    stages = {args.rung: (runner.network_of(args.rung, args), runner.stage_of(args.rung, args))}
     runner.refuse_finished(args, Path("runs/sweep"), "sweep.json")
     workdir, sets, weights, stages = runner.begin(args, stages, experiment="sweep")
     network, stage = stages[args.rung]

@@ -44,7 +44,7 @@ def _stages(count: int | None, args: argparse.Namespace) -> dict[str, tuple[Netw
     found = {}
     for rung in RUNGS:
         stage = replace(runner.stage_of(rung, args), name=_name(rung, count), views=count)
-        found[rung] = (runner.network_of(rung, args.size), stage)
+        found[rung] = (runner.network_of(rung, args), stage)
     return found
 
 

@@ -115,9 +115,11 @@ def test_an_epoch_draws_so_many_images_at_least_and_more_photographs_make_it_lon
 def test_the_default_has_one_relative_rate_for_whatever_starts_from_a_base():
     stages = PRESETS["tuned"]
     based = [stages[name] for name in ("features", "frozen", "finetune", "differential")]
-    assert {(stage.lr.peak, stage.optimizer, stage.unit_features) for stage in based} == {(1e-3, config.LAMB, True)}
+    assert {(stage.lr.peak, stage.optimizer) for stage in based} == {(1e-3, config.LAMB)}
     for preset in ("deck-keras2", "deck-keras3"):  # the lecture's features stay raw, its rates absolute
-        assert not any(stage.unit_features or stage.optimizer.trust_ratio for stage in PRESETS[preset].values())
+        assert not any(stage.optimizer.trust_ratio for stage in PRESETS[preset].values())
+        assert not any(config.network_of(rung, preset).feature_norm for rung in RUNGS)
+    assert [config.network_of(rung, "tuned").feature_norm for rung in RUNGS] == [False, *[True] * 5]
 
 
 @pytest.mark.parametrize(

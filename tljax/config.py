@@ -31,9 +31,7 @@ class Stage:
     prefix on K augmented views of each photograph once and trains from those (1 without augmentation: the plain
     features). View k is what pass k would draw, so with as many views as passes nothing changes but the time, and no
     more are ever made. "auto" is as many as memory holds, `MOST_VIEWS` at most. Activations are held in
-    `features_dtype`, None for the dtype of the computation. `lr="find"` takes what the range test suggests. With
-    `unit_features` the head divides the features of a pretrained base by their standard deviation on the training
-    photographs (`train.feature_scale`), which needs no labels.
+    `features_dtype`, None for the dtype of the computation. `lr="find"` takes what the range test suggests.
 
     `patience` N ends the stage when the validation loss has not improved for N epochs (`epochs` at most) and goes back
     to the best one, or `step_back` epochs back from the end: parameters, optimizer state and place in the data.
@@ -51,7 +49,6 @@ class Stage:
     batch_size: int = 32
     images_per_epoch: int | None = None
     least_images: int = 1
-    unit_features: bool = False
     augment: Augment | None = None
     views: int | Literal["auto"] | None = None
     features_dtype: Literal["float32", "bfloat16"] | None = None
@@ -130,7 +127,7 @@ DIFFERENTIAL: Rules = discriminative((*BLOCKS, "head/.*"), factor=3.0)
 RUNGS = ("scratch", "linear", "features", "frozen", "finetune", "differential")
 STEPPED = tuple(rung for rung in RUNGS if rung != "linear")  # with rates, and a step to look into
 STARTS_FROM = {"finetune": "frozen", "differential": "finetune"}
-NETWORKS = {
+NETWORKS = {  # the lecture's: their heads meet features as they are
     "scratch": Network(base="cnn", hidden=512, dropout_flat=True),
     "linear": Network(hidden=0),
     "features": Network(dropout_hidden=True),
@@ -162,7 +159,7 @@ def _tuned() -> dict[str, Stage]:
     """
     deck = _deck(KERAS3_RMSPROP)
     scratch = replace(deck["scratch"], lr=WarmupCosine(5e-4), epochs=10, images_per_epoch=None, least_images=1600)
-    common = {"lr": WarmupCosine(RELATIVE_RATE), "optimizer": LAMB, "images_per_epoch": None, "unit_features": True}
+    common = {"lr": WarmupCosine(RELATIVE_RATE), "optimizer": LAMB, "images_per_epoch": None}
     augmented = {**common, "least_images": 1600}
     return {
         "scratch": scratch,
@@ -189,6 +186,11 @@ def _critters() -> dict[str, Stage]:
         "finetune": replace(deck["finetune"], lr=WarmupCosine(2e-3), epochs=4, views="auto", **lengths),
         "differential": replace(deck["differential"], lr=WarmupCosine(1e-3), epochs=5, **lengths),
     }
+
+
+def network_of(rung: str, preset: str) -> Network:
+    """The network of a rung: on a pretrained base the default normalises the features, the others leave them raw."""
+    return replace(NETWORKS[rung], feature_norm=preset == "tuned" and rung != "scratch")
 
 
 PRESETS = {

@@ -19,6 +19,7 @@ from tljax.train.rung import Trained, prepare
 from tljax.weights import Weights
 
 GROUPS = (*BLOCKS, "head/.*")  # from input to output
+NETWORK = Network(feature_norm=True)
 _LIKE = Stage(
     "",
     HEAD_ONLY,
@@ -26,7 +27,6 @@ _LIKE = Stage(
     epochs=1,
     optimizer=LAMB,
     least_images=1600,
-    unit_features=True,
     augment=Augment(),
 )
 
@@ -142,7 +142,7 @@ def fine_tune(
     with TemporaryDirectory() as folder:
         store = Path(folder) / "features.h5"
         settings = {"weights": weights, "seed": seed, "store": store, "progress": progress}
-        return plan_lib.train_plan(plan, network or Network(), sets, **settings)[-1]
+        return plan_lib.train_plan(plan, network or NETWORK, sets, **settings)[-1]
 
 
 def lr_find(
@@ -157,6 +157,6 @@ def lr_find(
     """The range test of a stage on photographs; nothing given is changed."""
     with TemporaryDirectory() as folder:
         settings = {"weights": weights, "seed": seed, "store": Path(folder) / "features.h5", "progress": progress}
-        ready = prepare(stage, network or Network(), sets, **settings)
+        ready = prepare(stage, network or NETWORK, sets, **settings)
     read = {"module": ready.module, "variables": ready.variables, "inputs": ready.inputs}
     return lr_finder.find(stage, **read, seed=seed, progress=progress)

@@ -5,7 +5,7 @@ import pytest
 
 from tljax.errors import InputError
 from tljax.models.build import Network, classifier
-from tljax.models.heads import Head, Top, outputs_for
+from tljax.models.heads import Head, Top, outputs_for, rms_norm
 
 RNG = np.random.default_rng(0)
 FEATURES = jnp.asarray(RNG.normal(size=(6, 2, 2, 3)), jnp.float32)
@@ -33,12 +33,17 @@ def test_head_by_formula():
 
 
 @pytest.mark.parametrize("hidden", [0, 5])
-def test_features_are_divided_by_their_scale_first(hidden):
-    head = Head(outputs=3, hidden=hidden)
-    params = filled(head)
-    scaled = Head(outputs=3, hidden=hidden, feature_scale=15.0)
-    expected, _ = head.apply({"params": params}, FEATURES / 15.0)
-    np.testing.assert_allclose(scaled.apply({"params": params}, FEATURES)[0], expected, atol=1e-6)
+def test_normalised_features_have_a_root_mean_square_of_one(hidden):
+    """Each example by its own, so that a base with features of any scale gives the same logits."""
+    params, normed = filled(Head(outputs=3, hidden=hidden)), Head(outputs=3, hidden=hidden, norm=True)
+    root = np.sqrt((np.asarray(FEATURES) ** 2).mean(axis=(1, 2, 3), keepdims=True))
+    expected, _ = Head(outputs=3, hidden=hidden).apply({"params": params}, FEATURES / root)
+    for scale in (1.0, 15.0):
+        np.testing.assert_allclose(normed.apply({"params": params}, scale * FEATURES)[0], expected, atol=1e-5)
+
+
+def test_features_of_an_example_that_are_all_zero_stay_zero():
+    np.testing.assert_array_equal(rms_norm(jnp.zeros((2, 3))), 0.0)
 
 
 def test_linear_probe_is_one_layer():

@@ -15,7 +15,7 @@ def test_what_a_run_writes_is_read():
 
 
 def test_a_run_of_an_earlier_version_lacks_later_fields():
-    told = {name: value for name, value in META["network"].items() if name != "feature_scale"}
+    told = {name: value for name, value in META["network"].items() if name != "feature_norm"}
     assert described(META | {"network": told}, where=Path("run"))[0] == Network()
     with pytest.raises(InputError, match="run: meta: network: expected what a run writes"):
         described(META | {"network": told | {"other": 1}}, where=Path("run"))
@@ -29,7 +29,7 @@ def test_a_run_of_an_earlier_version_lacks_later_fields():
         ("width", 0.0),
         ("hidden", -1),
         ("norm", 1),
-        ("feature_scale", 0.0),
+        ("feature_norm", 0),
     ],
 )
 def test_another_network_is_named_with_its_folder(name, value):

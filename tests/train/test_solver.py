@@ -12,7 +12,7 @@ from tljax.data.preprocess import UNIT
 from tljax.errors import InputError
 from tljax.models import build, ops
 from tljax.models.build import Network
-from tljax.models.heads import Classifier, Head
+from tljax.models.heads import Classifier, Head, rms_norm
 from tljax.train import checkpoint, predictions, rung, solver
 from tljax.train.feed import Examples
 from tljax.train.inputs import Inputs
@@ -71,6 +71,17 @@ def test_the_head_is_the_regression_and_the_base_is_as_it_was(solved):
     np.testing.assert_array_equal(state.params["head"]["predictions"]["bias"], bias)
     for name, leaf in variables["params"]["base"]["conv"].items():
         np.testing.assert_array_equal(state.params["base"]["conv"][name], leaf)
+
+
+def test_a_head_that_normalises_is_fitted_to_normalised_features(solved):
+    _, variables, read, *_ = solved
+    classes = int(read.train.labels.max()) + 1
+    outputs = 1 if classes == 2 else classes
+    network = Classifier(base=Base(), head=Head(outputs=outputs, hidden=0, norm=True))
+    state, *_ = solver.solve_stage(STAGE, module=network, variables=variables, inputs=read, seed=4, progress=False)
+    rows = np.asarray(rms_norm(read.train.inputs.reshape(len(read.train), -1)))
+    kernel, _, _ = fit_logistic(rows, read.train.labels, classes=classes, seed=4)
+    np.testing.assert_allclose(state.params["head"]["predictions"]["kernel"], kernel, rtol=1e-5, atol=1e-6)
 
 
 def test_the_start_and_the_end_are_recorded_as_of_two_epochs(solved):

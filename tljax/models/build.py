@@ -26,7 +26,7 @@ class Network:
     hidden: int = 256  # units of the head's hidden layer; 0 is a linear probe
     dropout_flat: bool = False  # dropout before the hidden layer
     dropout_hidden: bool = False  # dropout after the hidden layer
-    feature_scale: float = 1.0  # the head divides the base's features by it
+    feature_norm: bool = False  # each example's features are divided by their root mean square
 
 
 def classifier(
@@ -51,7 +51,7 @@ def classifier(
         hidden=network.hidden,
         dropout_flat=network.dropout_flat,
         dropout_hidden=network.dropout_hidden,
-        feature_scale=network.feature_scale,
+        norm=network.feature_norm,
         dtype=dtype,
     )
     return Classifier(base=base, head=head)

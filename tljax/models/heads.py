@@ -14,8 +14,9 @@ from tljax.models.layers import dropout
 class Head(nn.Module):
     """Flatten, dropout, dense with relu, dropout, dense: features `[N, ...]` -> `(logits [N, outputs] f32, out)`.
 
-    Features are divided by `feature_scale` first: those of VGG16's ImageNet weights have a standard deviation of 15,
-    from which a head learns to be certain before it learns to be right.
+    With `norm` the features of each example are divided by their root mean square first (`rms_norm`): those of
+    VGG16's ImageNet weights have a standard deviation of 15, from which a head learns to be certain before it learns
+    to be right.
 
     The lecture has its dropout before the hidden layer in the network from scratch and after it on saved features.
     `outputs` is 1 for two classes (a sigmoid) and the number of classes beyond (a softmax). `hidden=0` is a linear
@@ -26,7 +27,7 @@ class Head(nn.Module):
     hidden: int = 256
     dropout_flat: bool = False
     dropout_hidden: bool = False
-    feature_scale: float = 1.0
+    norm: bool = False
     dtype: Any = jnp.float32
 
     @nn.compact
@@ -38,8 +39,8 @@ class Head(nn.Module):
         if 0 in x.shape[1:]:
             raise InputError(f"the images are too small for the base: it leaves features of {x.shape[1:]}")
         x = x.reshape(x.shape[0], -1).astype(self.dtype)
-        if self.feature_scale != 1:
-            x = x / self.feature_scale
+        if self.norm:
+            x = rms_norm(x)
         if train and self.dropout_flat:
             x = dropout(x, rate=rate, keys=_needed(keys))
         if self.hidden:
@@ -50,6 +51,12 @@ class Head(nn.Module):
         logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
         out["predictions"] = logits
         return logits, out
+
+
+def rms_norm(x: Array) -> Array:
+    """Divide each row by its root mean square: `[N, D]` (Zhang and Sennrich 2019, arXiv 1910.07467, without gains)."""
+    rows = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    return (rows * jax.lax.rsqrt(jnp.square(rows).mean(axis=-1, keepdims=True) + 1e-6)).astype(x.dtype)
 
 
 class Top(nn.Module):

@@ -38,8 +38,6 @@ def described(meta: dict[str, Any], *, where: Path) -> tuple[Network, dict[str, 
     check(network.padding in PADDINGS, "network.padding", network.padding)
     check(math.isfinite(network.width) and 0 < network.width <= 64, "network.width", network.width)
     check(0 <= network.hidden <= MAX_UNITS, "network.hidden", network.hidden)
-    scale = network.feature_scale
-    check(math.isfinite(scale) and scale > 0, "network.feature_scale", scale)
     check(isinstance(classes, list) and all(isinstance(name, str) for name in classes), "classes", classes)
     check(2 <= len(classes) <= MAX_UNITS, "classes", classes)
     check(type(size) is int and 1 <= size <= MAX_SIDE, "size", size)

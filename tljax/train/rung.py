@@ -18,7 +18,6 @@ from tljax.models.build import Network
 from tljax.models.heads import Classifier
 from tljax.optim import rules as rules_lib
 from tljax.train import checkpoint, devices, inputs, loop, lr_finder, predictions, solver, views
-from tljax.train.feature_scale import feature_scale
 from tljax.train.linear import Solution
 from tljax.train.program import Program, start
 from tljax.train.saver import Saver
@@ -72,13 +71,11 @@ def prepare(
     """
     pretrained = weights if network.base == "vgg16" else None
     if before is not None:
-        network = replace(network, width=before.network.width, feature_scale=before.network.feature_scale)
+        network = replace(network, width=before.network.width, feature_norm=before.network.feature_norm)
         variables: dict[str, Any] = {"params": averaged(before.state), **before.state.model_state}
         preprocess = before.preprocess
     else:
         network = replace(network, width=width_of(pretrained)) if pretrained else network
-        if pretrained and stage.unit_features and network.feature_scale == 1:
-            network = replace(network, feature_scale=feature_scale(network, pretrained, sets, dtype=dtype))
         variables = build.init(
             build.classifier(network, classes=len(sets.classes), dtype=dtype),
             key=jax.random.key(seed),

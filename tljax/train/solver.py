@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 
 from tljax.config import Stage
 from tljax.errors import InputError
-from tljax.models.heads import Head
+from tljax.models.heads import Head, rms_norm
 from tljax.train import devices, processes
 from tljax.train.evaluate import make_evaluate
 from tljax.train.inputs import Inputs
@@ -62,10 +62,11 @@ def solve_stage(
 
 
 def _solved(state: State, inputs: Inputs, *, head: Head, seed: int, over: Mesh) -> tuple[State, Solution]:
-    features = np.asarray(inputs.plain(jnp.asarray(inputs.train.inputs)))
+    rows = inputs.plain(jnp.asarray(inputs.train.inputs)).reshape(len(inputs.train.inputs), -1)
+    features = np.asarray(rms_norm(rows) if head.norm else rows)
     kernel, bias, solution = fit_logistic(features, inputs.train.labels, classes=max(2, head.outputs), seed=seed)
-    layer = {"kernel": kernel * np.float32(head.feature_scale), "bias": bias}  # the head divides what it is given
-    step, fitted = devices.put((np.int32(1), processes.from_first(layer)), devices.replicated(over))
+    layer = processes.from_first({"kernel": kernel, "bias": bias})
+    step, fitted = devices.put((np.int32(1), layer), devices.replicated(over))
     return state.replace(step=step, params={**state.params, "head": {"predictions": fitted}}), solution
 
 
