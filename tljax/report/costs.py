@@ -12,12 +12,17 @@ COLUMNS = (
     "FLOPs a step",
     "temporary memory",
     "images/s",
+    "features, s",
     "compiling, s",
+    "training, s",
+    "the rest, s",
     "seconds",
 )
 NOTE = (
     "FLOPs and temporary memory by the compiler's count, of one step and of its program on one device. "
-    "Seconds: the whole rung, compiling and evaluation included; images/s: training alone. Means over seeds."
+    "Seconds: the whole rung. Features: activations of the frozen base, made, or read where they were kept, with those "
+    "that later rungs want; the rest: first parameters, a range test, evaluation. images/s: training alone. Means over "
+    "seeds."
 )
 _SCALES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
@@ -63,12 +68,14 @@ def _texts(runs: Sequence[dict], planned: object) -> tuple[str, ...]:
         scaled(mean["step_flops"], ""),
         scaled(mean["temporary_bytes"], "B"),
         rounded(mean["images_per_second"]),
-        rounded(mean["compile_seconds"]),
+        *[rounded(mean[name]) for name in _PARTS],
+        rounded(max(mean["seconds"] - sum(mean[name] for name in _PARTS), 0.0)),
         rounded(mean["seconds"]),
     )
 
 
-_MEASURES = ("step_flops", "temporary_bytes", "images_per_second", "compile_seconds", "seconds")
+_PARTS = ("features_seconds", "compile_seconds", "train_seconds")  # of a rung's seconds
+_MEASURES = ("step_flops", "temporary_bytes", "images_per_second", *_PARTS, "seconds")
 
 
 def measured(row: dict, name: str) -> float:

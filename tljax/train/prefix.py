@@ -63,7 +63,7 @@ class Prefix:
         """Photographs in one pass. Of held-out ones as many as are fastest: on CPU what stays near its caches."""
         if split == "train":
             return self.batch
-        return 8 if jax.default_backend() == "cpu" else 64
+        return 4 if jax.default_backend() == "cpu" else 64
 
     def exact_at(self, layer: str) -> bool:
         """Whether the prefix may go on from what is kept at a layer before `stop`, to the bits of one run."""
