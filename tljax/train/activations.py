@@ -45,6 +45,11 @@ class Activations:
         self.files: list[Path] = []  # of what was asked for
         self.made: set[tuple[str, int, str]] = set()  # split, view, layer: with all that was made on the way
 
+    def __str__(self) -> str:
+        """How many views of splits were made, at any layer, how many are kept and where."""
+        where = f"{len(self.files)} kept in {self.files[0].parent}" if self.files else "none kept"
+        return f"{len(self.made)} made, {where}"
+
     def split(self, name: str) -> np.ndarray:
         """`[views * N, h, w, c]`, row `view * N + example`; one view of what is held out."""
         views, count = self._prefix.views if name == "train" else 1, len(self._images(name).labels)

@@ -69,8 +69,11 @@ def from_prefix(
         train = Examples(made.split("train"), sets.train.labels, views=prefix.views)
         validation = Examples(made.split("validation"), sets.validation.labels)
         test = Examples(made.split("test"), sets.test.labels) if sets.test else None
+    seconds = time.perf_counter() - began
+    if progress:
+        print(f"activations of {prefix.stop}: {made} in {seconds:,.0f} s", flush=True)
     entered = Inputs(train, validation, _as_float, _as_float, start=vgg.following(prefix.stop), test=test)
-    return replace(entered, files=tuple(made.files), made=len(made.made), seconds=time.perf_counter() - began)
+    return replace(entered, files=tuple(made.files), made=len(made.made), seconds=seconds)
 
 
 def promised(sets: ImageSets, prefix: Prefix) -> Inputs:

@@ -112,5 +112,5 @@ def _code() -> str:
     """The digest of the code that decides activations: a changed file must not find those of the one before."""
     from tljax.data import augment
 
-    sources = [Path(str(module.__file__)).read_bytes() for module in (augment, draws, preprocess, layers, ops, vgg)]
-    return hashlib.sha256(b"".join(sources)).hexdigest()[:16]
+    files = [__file__, *(str(module.__file__) for module in (augment, draws, preprocess, layers, ops, vgg))]
+    return hashlib.sha256(b"".join(Path(file).read_bytes() for file in files)).hexdigest()[:16]
