@@ -1,6 +1,7 @@
 """Rungs trained in order, each with all seeds: in one program where that is the faster way, else one after another."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import jax.numpy as jnp
@@ -59,7 +60,9 @@ def climb(
     for name, (network, stage) in stages.items():
         below = starts_from.get(name, "")
         carried = carry and below in stages and stages[below][1].optimizer.name == stage.optimizer.name
-        run = _Run(stage, network, sets, weights, workdir, dtype, progress)
+        names = list(stages)
+        ahead = [stages[later][1] for later in names[names.index(name) + 1 :]]
+        run = _Run(stage, network, sets, weights, workdir, dtype, ahead, progress)
         before = {seed: done[seed].get(below) for seed in seeds}
         new = {seed: before[seed] for seed in seeds if not run.begun(seed)}
         trained = _together(run, new, carried=carried) if len(seeds) > 1 and new else {}
@@ -82,10 +85,12 @@ class _Run:
         weights: Weights | None,
         workdir: Workdir,
         dtype: Any,
+        ahead: Sequence[Stage],
         progress: bool,
     ) -> None:
         self.stage, self.network, self.sets, self.workdir = stage, network, sets, workdir
-        self._shared = {"store": workdir.features, "weights": weights, "dtype": dtype, "progress": progress}
+        self._shared: dict[str, Any] = {"store": workdir.features, "weights": weights, "dtype": dtype}
+        self._shared |= {"ahead": ahead, "progress": progress}
 
     def alone(self, seed: int, before: Trained | None, *, carry: bool, program: Program | None) -> Trained:
         kept = self.workdir.kept(self.stage.name, seed=seed)
@@ -123,7 +128,9 @@ def _together(run: _Run, before: Mapping[int, Trained | None], *, carried: bool)
         if len(seeds) > 1:
             _say(f"{stage.name}: {len(seeds)} seeds one after another: {why}")
         return {}
-    readies = {seed: run.ready(seed, before[seed]) for seed in seeds}
+    readies: dict[int, Ready] = {}
+    for seed in seeds:
+        readies[seed] = _sharing(run.ready(seed, before[seed]), readies.get(seeds[0]))
     found = sweep.train_seeds(stage, readies, tell=_say)
     trained = {}
     for seed, (state, history) in zip(seeds, found, strict=True):
@@ -132,6 +139,13 @@ def _together(run: _Run, before: Mapping[int, Trained | None], *, carried: bool)
             run.workdir.log(record)
         trained[seed] = rung_lib.trained(stage, readies[seed], state, history)
     return trained
+
+
+def _sharing(ready: Ready, first: Ready | None) -> Ready:
+    """With the activations of the first seed where they are the same: held once."""
+    if first is None or not ready.inputs.files or ready.inputs.files != first.inputs.files:
+        return ready
+    return replace(ready, inputs=replace(first.inputs, made=ready.inputs.made, seconds=ready.inputs.seconds))
 
 
 def _say(line: str) -> None:

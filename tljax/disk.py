@@ -12,15 +12,19 @@ from typing import Any
 from tljax.errors import InputError
 
 
+class Unwritable(InputError):
+    """A disk that is full, or a place that cannot be written."""
+
+
 @contextlib.contextmanager
 def refusal(path: Path) -> Iterator[None]:
-    """Inside, whatever is written replaces something whole: an OSError becomes an InputError that says so."""
+    """Inside, whatever is written replaces something whole: an OSError becomes an Unwritable that says so."""
     try:
         yield
         return
     except OSError as error:
         reason = error.strerror or " ".join(str(error).split())[:200]
-    raise InputError(f"{path}: cannot be written: {reason}; what was saved before is whole")
+    raise Unwritable(f"{path}: cannot be written: {reason}; what was saved before is whole")
 
 
 @contextlib.contextmanager

@@ -1,8 +1,6 @@
 """The verbs of transfer learning: values that make plans of stages, and the calls that carry them out."""
 
 from dataclasses import replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from tljax.config import BLOCKS, HEAD_ONLY, LAMB, RELATIVE_RATE, Plan, Stage
@@ -13,7 +11,7 @@ from tljax.models import vgg
 from tljax.models.build import Network
 from tljax.optim.rules import Rules, discriminative
 from tljax.optim.schedules import OneCycle, OneCycleMomentum, Scaled
-from tljax.train import lr_finder
+from tljax.train import activations, lr_finder
 from tljax.train import plan as plan_lib
 from tljax.train.rung import Trained, prepare
 from tljax.weights import Weights
@@ -139,10 +137,8 @@ def fine_tune(
 ) -> Trained:
     """Carry out `fine_tuning(epochs=epochs, **options)` on photographs, from a pretrained base."""
     plan = fine_tuning(epochs=epochs, **options)
-    with TemporaryDirectory() as folder:
-        store = Path(folder) / "features.h5"
-        settings = {"weights": weights, "seed": seed, "store": store, "progress": progress}
-        return plan_lib.train_plan(plan, network or NETWORK, sets, **settings)[-1]
+    settings = {"weights": weights, "seed": seed, "store": activations.default_folder(), "progress": progress}
+    return plan_lib.train_plan(plan, network or NETWORK, sets, **settings)[-1]
 
 
 def lr_find(
@@ -155,8 +151,7 @@ def lr_find(
     progress: bool = True,
 ) -> lr_finder.Finding:
     """The range test of a stage on photographs; nothing given is changed."""
-    with TemporaryDirectory() as folder:
-        settings = {"weights": weights, "seed": seed, "store": Path(folder) / "features.h5", "progress": progress}
-        ready = prepare(stage, network or NETWORK, sets, **settings)
+    settings = {"weights": weights, "seed": seed, "store": activations.default_folder(), "progress": progress}
+    ready = prepare(stage, network or NETWORK, sets, **settings)
     read = {"module": ready.module, "variables": ready.variables, "inputs": ready.inputs}
     return lr_finder.find(stage, **read, seed=seed, progress=progress)

@@ -2,7 +2,7 @@ import jax
 import numpy as np
 import pytest
 
-from tljax.data.draws import draws, example_keys
+from tljax.data.draws import augment_keys, draws, dropout_keys
 
 
 def test_each_pass_goes_through_all_examples_once():
@@ -36,16 +36,31 @@ def test_far_into_the_stream_nothing_overflows():
     assert ((example >= 0) & (example < 2**10)).all()
 
 
-@pytest.fixture(scope="module")
-def keys():
-    """Key data `[2 kinds, 3 passes * 4 examples, 2]` of one call."""
-    passes, example = np.divmod(np.arange(12, dtype=np.int32), 4)
-    return np.stack([jax.random.key_data(k) for k in example_keys(jax.random.key(7), passes, example)])
+def data(passes, example, *, seed, stream=None):
+    """Key data `[2 kinds, draws, 2]`."""
+    found = augment_keys(passes, example, stream=stream), dropout_keys(jax.random.key(seed), passes, example)
+    return np.stack([jax.random.key_data(k) for k in found])
 
 
-def test_keys_are_the_seed_with_pass_and_example_folded_in(keys):
-    folded = jax.random.fold_in(jax.random.fold_in(jax.random.key(7), 2), 1)
-    np.testing.assert_array_equal(keys[:, 2 * 4 + 1], jax.random.key_data(jax.random.split(folded)))
+PASSES, EXAMPLE = np.divmod(np.arange(12, dtype=np.int32), 4)
+
+
+@pytest.fixture(scope="module", params=[0, 7])
+def keys(request):
+    """Of one call for 3 passes over 4 examples, for a seed."""
+    return data(PASSES, EXAMPLE, seed=request.param)
+
+
+def test_keys_have_pass_and_example_folded_in_and_dropout_alone_the_seed():
+    found = data(PASSES, EXAMPLE, seed=7)[:, 2 * 4 + 1]
+    for key, root, half in zip(found, (0, 7), (0, 1), strict=True):
+        folded = jax.random.fold_in(jax.random.fold_in(jax.random.key(root), 2), 1)
+        np.testing.assert_array_equal(key, jax.random.key_data(jax.random.split(folded))[half])
+
+
+def test_a_second_set_is_augmented_otherwise():
+    both = [data(PASSES, EXAMPLE, seed=7, stream=stream)[0] for stream in (None, 1, 2)]
+    assert len({tuple(k) for k in np.concatenate(both)}) == 36
 
 
 def test_no_two_draws_share_a_key(keys):
@@ -55,5 +70,5 @@ def test_no_two_draws_share_a_key(keys):
 
 def test_keys_do_not_depend_on_the_rest_of_the_batch(keys):
     passes, example = np.array([2, 0], np.int32), np.array([3, 1], np.int32)
-    found = example_keys(jax.random.key(7), passes, example)
-    np.testing.assert_array_equal(np.stack([jax.random.key_data(k) for k in found]), keys[:, [11, 1]])
+    alike = [data(passes, example, seed=seed) for seed in (0, 7)]
+    assert any(np.array_equal(found, keys[:, [11, 1]]) for found in alike)

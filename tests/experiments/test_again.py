@@ -30,7 +30,7 @@ DOCUMENTS = {
     "transferability": "scores",
 }  # how these are resumed: test_sweep
 FAST = ("scratch", "pretrain")
-TIMES = ("seconds", "images_per_second", "compile_seconds", "step_flops")
+TIMES = ("seconds", "images_per_second", "features_seconds", "compile_seconds", "train_seconds", "step_flops")
 MORE = {
     "pretrain": "--width 0.0625",
     "lr_find": "--steps 4 --rung finetune",

@@ -61,7 +61,7 @@ def parameters(climbed, rung):
 
 def test_a_ladder_leaves_all_its_files(climbed):
     pictures = [*[f"curves_{rung}.png" for rung in config.RUNGS], "reliability.png", "confusion.png", "rates.png"]
-    kept = ["features.h5", "photographs.npz", "schedules.json", "schedules.png"]
+    kept = ["features.json", "photographs.npz", "schedules.json", "schedules.png"]
     files = ["config.json", "metrics.jsonl", "results.json", "ladder.png", "report.html", *kept, *pictures]
     assert sorted(path.name for path in climbed.iterdir() if path.is_file() and path.name[0] != ".") == sorted(files)
     folders = sorted(path.name for path in (climbed / "checkpoints").iterdir())

@@ -11,7 +11,9 @@ ROW = {
     "trainable_params": 250,
     "total_params": 1000,
     "seconds": 12.25,
+    "features_seconds": 4.0,
     "compile_seconds": 1.24,
+    "train_seconds": 6.5,
     "images_per_second": 1500.0,
     "step_flops": 4.62e9,
     "temporary_bytes": 3.2e6,
@@ -19,15 +21,18 @@ ROW = {
 PLAN = {"head": {"stage": {"rules": [["head/.*", 1.0], ["base/block5_conv1/.*", 0.1], ["base/.*", None]]}}}
 
 
+SECONDS = ("4.0", "1.2", "6.5", "1.3", "13")  # features, compiling, training, the rest, all
+
+
 def test_means_over_seeds_and_what_trains():
     rows = costs.rows({"rungs": [ROW, ROW | {"seed": 1, "seconds": 13.75, "images_per_second": 500.0}]}, PLAN)
-    assert rows == [("head", "head, block5_conv1", "250 (25 %)", "4.62 G", "3.2 MB", "1,000", "1.2", "13")]
+    assert rows == [("head", "head, block5_conv1", "250 (25 %)", "4.62 G", "3.2 MB", "1,000", *SECONDS)]
 
 
 def test_a_run_of_old_says_what_it_does_not_know():
     old = {name: ROW[name] for name in ("name", "seed", "trainable_params", "total_params", "seconds")}
     assert costs.rows({"rungs": [old | {"step_flops": None}]}, {"head": 7}) == [
-        ("head", "unknown", "250 (25 %)", "unknown", "unknown", "unknown", "unknown", "12")
+        ("head", "unknown", "250 (25 %)", *["unknown"] * 7, "12")
     ]
 
 

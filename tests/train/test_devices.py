@@ -6,7 +6,7 @@ import pytest
 
 from tljax.config import TRAIN_ALL
 from tljax.data.augment import Augment, augment_batch
-from tljax.data.draws import example_keys
+from tljax.data.draws import augment_keys, dropout_keys
 from tljax.errors import InputError
 from tljax.models import ops
 from tljax.models.heads import Classifier, Head
@@ -56,7 +56,8 @@ def start():
 def batches(count=3):
     rng = np.random.default_rng(0)
     for p in range(count):
-        augment, dropout = example_keys(jax.random.key(1), np.full(BATCH, p), np.arange(BATCH))
+        drawn = np.full(BATCH, p), np.arange(BATCH)
+        augment, dropout = augment_keys(*drawn), dropout_keys(jax.random.key(1), *drawn)
         image, label = rng.integers(0, 256, (BATCH, 6, 6, 3), np.uint8), rng.integers(0, 2, BATCH, np.int32)
         yield {"image": image, "label": label, "augment": augment, "dropout": dropout}
 

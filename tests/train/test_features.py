@@ -3,6 +3,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import h5py
 import jax
@@ -58,7 +60,7 @@ def test_blocks_are_computed_once_in_order_and_read_back(path):
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found, rows(0, COUNT))
     np.testing.assert_array_equal(get(path), rows(0, COUNT))
-    assert sorted(os.listdir(path.parent)) == [".features.h5.lock", "features.h5"]
+    assert os.listdir(path.parent) == ["features.h5"]
 
 
 def test_the_file_says_what_it_holds_and_is_chunked_by_rows(path):
@@ -245,14 +247,25 @@ def test_a_pass_killed_again_and_again_gives_what_an_uninterrupted_one_gives(pat
     np.testing.assert_array_equal(get(path, identity={"data": "d"}), rows(0, COUNT))
 
 
-def test_another_process_that_writes_the_file_is_not_joined(path):
+def test_a_second_writer_waits_says_so_and_reads_what_the_first_has_made(path, capsys):
+    """Locks are of open files: another thread is kept out as another process is."""
+    began, go_on = threading.Event(), threading.Event()
+
     def compute(start, stop):
-        with pytest.raises(InputError, match=r"features.h5: another process is writing it"):
-            get(path, compute=rows, name="validation")
+        began.set()
+        assert go_on.wait(30)
         return rows(start, stop)
 
-    get(path, compute=compute)
-    get(path, compute=rows, name="validation")
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(get, path, compute=compute)
+        assert began.wait(30)
+        second = pool.submit(get, path)
+        while not (said := capsys.readouterr().out):
+            assert not second.done()
+        assert said == f"{path}: waiting for another process that writes there\n"
+        go_on.set()
+        np.testing.assert_array_equal(first.result(30), rows(0, COUNT))
+        np.testing.assert_array_equal(second.result(30), rows(0, COUNT))
 
 
 def test_what_another_process_finished_meanwhile_is_read(path, monkeypatch):
@@ -303,7 +316,7 @@ def refused(path, *, found: str, name="train"):
     assert str(caught.value).endswith("; delete the file to compute it again")
     assert "\n" not in str(caught.value)
     assert path.read_bytes() == before
-    assert set(os.listdir(path.parent)) <= {"features.h5", ".features.h5.lock", "elsewhere.h5"}
+    assert set(os.listdir(path.parent)) <= {"features.h5", "elsewhere.h5"}
 
 
 def test_what_is_not_hdf5_or_cut_short_is_refused(path):

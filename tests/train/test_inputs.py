@@ -1,18 +1,18 @@
 from dataclasses import replace
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from tljax.data.augment import Augment
-from tljax.data.draws import example_keys
+from tljax.data.draws import augment_keys
 from tljax.data.preprocess import CAFFE, TORCH, UNIT
 from tljax.data.sources import ImageSet, ImageSets
 from tljax.models import ops
 from tljax.models.vgg import VGG16
-from tljax.train import inputs
-from tljax.train.inputs import Prefix, from_images, from_prefix
+from tljax.train import activations as kept
+from tljax.train.inputs import from_images, from_prefix
+from tljax.train.prefix import Prefix
 
 N, SIZE = 5, 8
 
@@ -41,7 +41,7 @@ def split(count, seed):
 
 
 SETS = ImageSets("test", ("cat", "dog"), split(N, 0), split(3, 1), "0" * 64)
-PREFIX = Prefix(VGG16(width=0.0625), kernels(), "block1_pool", CAFFE, Augment(), views=2, seed=7)
+PREFIX = Prefix(VGG16(width=0.0625), kernels(), "block1_pool", CAFFE, Augment(), views=2, batch=4)
 PLAIN = replace(PREFIX, augment=None, views=1)
 
 
@@ -53,7 +53,7 @@ def activations(images):
 
 def test_photographs_are_augmented_in_training_only():
     read = from_images(SETS, augment=Augment(), preprocess=TORCH)
-    keys, _ = example_keys(jax.random.key(0), np.zeros(N, np.int32), np.arange(N))
+    keys = augment_keys(np.zeros(N, np.int32), np.arange(N))
     batch = read.train.inputs
     assert np.abs(ops.jit(read.augmented)(batch, keys) - TORCH(batch)).max() > 0.1
     np.testing.assert_array_equal(read.plain(batch), TORCH(batch))
@@ -64,7 +64,7 @@ def test_photographs_are_augmented_in_training_only():
 
 
 def test_cached_activations_are_those_of_the_prefix(tmp_path):
-    read = from_prefix(SETS, PLAIN, store=tmp_path / "features.h5", progress=False)
+    read = from_prefix(SETS, PLAIN, store=tmp_path, progress=False)
     assert read.train.inputs.shape == (N, 4, 4, 4)
     for examples, images in ((read.train, SETS.train.images), (read.validation, SETS.validation.images)):
         np.testing.assert_allclose(examples.inputs, activations(images), rtol=1e-5, atol=1e-4)  # values near 100
@@ -74,21 +74,19 @@ def test_cached_activations_are_those_of_the_prefix(tmp_path):
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    return tmp_path_factory.mktemp("store") / "features.h5"
+    return tmp_path_factory.mktemp("store")
 
 
 @pytest.fixture(scope="module")
 def viewed(store):
-    """Two augmented views; blocks of 4, so that a block has rows of both views and the last is padded."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(inputs, "_BLOCK", 4)
-        return from_prefix(SETS, PREFIX, store=store, progress=False)
+    """Two augmented views, in blocks of 4: the last of each is padded."""
+    return from_prefix(SETS, PREFIX, store=store, progress=False)
 
 
 @pytest.mark.parametrize("view", [0, 1])
 def test_view_k_is_what_pass_k_of_fresh_augmentation_draws(viewed, view):
     passes, example = np.full(N, view, np.int32), np.array([3, 0, 4, 1, 2], np.int32)
-    keys, _ = example_keys(jax.random.key(7), passes, example)
+    keys = augment_keys(passes, example)
     augmented = ops.jit(from_images(SETS, augment=Augment(), preprocess=UNIT).augmented)
     fresh = augmented(SETS.train.images[example], keys) * 255
     found = viewed.train.inputs[viewed.train.rows(passes, example)]
@@ -104,7 +102,7 @@ def test_views_differ_and_validation_is_never_augmented(viewed):
 
 def test_a_second_run_computes_nothing(monkeypatch, store, viewed):
     """Nor does one with other kernels behind the prefix."""
-    monkeypatch.setattr(inputs.ops, "jit", lambda program: lambda *_: pytest.fail("computed again"))
+    monkeypatch.setattr(kept.ops, "jit", lambda program: lambda *_: pytest.fail("computed again"))
     behind = {**PREFIX.params, "block2_conv1": kernels(seed=1)["block2_conv1"]}
     again = from_prefix(SETS, replace(PREFIX, params=behind), store=store, progress=False)
     np.testing.assert_array_equal(again.train.inputs, viewed.train.inputs)
@@ -118,8 +116,7 @@ OTHERS = {
     "preprocess": (SETS, replace(PREFIX, preprocess=TORCH)),
     "augment": (SETS, replace(PREFIX, augment=Augment(zoom=0.1))),
     "plain": (SETS, replace(PREFIX, augment=None)),
-    "views": (SETS, replace(PREFIX, views=3)),
-    "seed": (SETS, replace(PREFIX, seed=8)),
+    "batch": (SETS, replace(PREFIX, batch=5)),
     "dtype": (SETS, replace(PREFIX, base=VGG16(width=0.0625, dtype=jnp.bfloat16))),
 }
 
@@ -131,4 +128,4 @@ def test_whatever_decides_the_activations_is_in_their_identity(other):
     same = {
         name: PREFIX.identity(SETS, split=name) == prefix.identity(sets, split=name) for name in ("train", "validation")
     }
-    assert same == {"train": False, "validation": other in ("augment", "plain", "views", "seed")}
+    assert same == {"train": False, "validation": other in ("augment", "plain", "batch")}

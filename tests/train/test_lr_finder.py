@@ -185,7 +185,7 @@ def test_a_cached_prefix_finds_what_photographs_find(tmp_path):
     module = build.classifier(build.Network(width=0.0625, hidden=0), classes=2)
     sets = ImageSets("test", ("cat", "dog"), images(20, size=32), images(4, size=32, seed=1), "0" * 64)
     variables = build.init(module, key=jax.random.key(9), size=32)
-    prefix = inputs.Prefix(module.base, variables["params"]["base"], vgg.LAYERS[-1], TORCH, None, views=1, seed=0)
+    prefix = inputs.Prefix(module.base, variables["params"]["base"], vgg.LAYERS[-1], TORCH, None, views=1)
     cached = inputs.from_prefix(sets, prefix, store=tmp_path / "features.h5", progress=False)
     fresh = inputs.from_images(sets, augment=None, preprocess=TORCH)
     stage = replace(STAGE, rules=HEAD_ONLY)

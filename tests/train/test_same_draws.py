@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tljax.data.augment import Augment, draw
-from tljax.data.draws import example_keys
+from tljax.data.draws import augment_keys, dropout_keys
 from tljax.train import devices
 
 COUNT = 16
@@ -15,8 +15,8 @@ PASSES, EXAMPLES = np.arange(COUNT, dtype=np.int32) // 8, np.arange(COUNT, dtype
 
 def drawn(passes, example):
     """`[N, ...]`: the augmentation's numbers and the key of the dropout of each draw."""
-    augment, dropout = example_keys(jax.random.key(5), passes, example)
-    found = draw(augment, height=24, width=24, ranges=Augment())
+    dropout = dropout_keys(jax.random.key(5), passes, example)
+    found = draw(augment_keys(passes, example), height=24, width=24, ranges=Augment())
     numbers = [jnp.asarray(value, jnp.float32).reshape(len(example), -1) for value in found]
     return jnp.concatenate(numbers, axis=1), jax.random.key_data(dropout)
 

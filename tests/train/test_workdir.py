@@ -46,7 +46,8 @@ def photographs():
 def trained():
     params = {"base": {"kernel": jnp.arange(3.0)}, "head": {"kernel": jnp.float32([[1.5, -2.0]])}}
     state = State(jnp.int32(10), params, {}, {"count": jnp.int32(10)})
-    history = History([RECORD], seconds=9.5, compile_seconds=2.5, images_per_second=80.0, step_flops=math.nan)
+    cost = {"seconds": 9.5, "features_seconds": 4.0, "compile_seconds": 2.5, "train_seconds": 1.5}
+    history = History([RECORD], **cost, images_per_second=80.0, step_flops=math.nan)
     return Trained(state, history, NETWORK, CAFFE, trainable_params=2, total_params=5)
 
 
@@ -100,6 +101,27 @@ def test_how_a_rung_was_solved_is_kept_with_its_results(tmp_path):
         "loss": [0.5, 0.25],
         "standard_error": [0.1, 0.1],
     }
+
+
+def test_the_files_of_features_are_named_for_each_rung_and_not_those_of_a_run_before(tmp_path):
+    workdir = begun(tmp_path / "run")
+    workdir.log(RECORD)
+    for seed, files in ((3, (Path("/a/b.h5"), Path("/a/c.h5"))), (4, (Path("/a/b.h5"),))):
+        workdir.finish("frozen", replace(trained(), files=files), seed=seed, stage=STAGE, sets=photographs())
+    assert strict((workdir.path / "features.json").read_text()) == {
+        "frozen-seed3": ["/a/b.h5", "/a/c.h5"],
+        "frozen-seed4": ["/a/b.h5"],
+    }
+    del workdir
+    assert not (begun(tmp_path / "run", overwrite=True).path / "features.json").exists()
+
+
+def test_features_are_shared_by_runs_and_the_workdir_is_the_second_choice(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    here = tmp_path / "run" / "features"
+    assert Workdir(tmp_path / "run").features == [tmp_path / "cache" / "tljax" / "features", here]
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    assert Workdir(tmp_path / "run").features == [here]  # a disk that all processes see
 
 
 def test_what_a_killed_run_did_not_remove_goes_when_it_is_resumed(tmp_path):
@@ -190,7 +212,9 @@ def test_the_results_have_the_fields_that_others_read(run):
             "trainable_params": 2,
             "total_params": 5,
             "seconds": 9.5,
+            "features_seconds": 4.0,
             "compile_seconds": 2.5,
+            "train_seconds": 1.5,
             "images_per_second": 80.0,
             "step_flops": None,  # NaN
             "temporary_bytes": None,

@@ -1,4 +1,4 @@
-"""Two stages on one device, from one view of each photograph and from the photographs; see test_views.py.
+"""Stages on one device, from views of each photograph and from the photographs; see test_views.py.
 
 Prints the parameters that differ in any bit, a line each, and at last how many were compared.
 """
@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from tljax.config import FINE_TUNE, HEAD_ONLY, Stage
+from tljax.data.augment import Augment
 from tljax.data.preprocess import TORCH
 from tljax.data.sources import ImageSet, ImageSets
 from tljax.models import build
@@ -33,14 +34,13 @@ def main():
     params = build.init(build.classifier(NETWORK, classes=2), key=jax.random.key(5), size=32)["params"]["base"]
     weights = Weights(jax.device_get(params), {"name": "vgg16", "width": 0.0625}, TORCH, ("a", "b"), {})
     compared = 0
-    for rules in (HEAD_ONLY, FINE_TUNE):
+    augmented = replace(STAGE, augment=Augment(), views=2)  # as many as it has passes
+    for stage, seed in ((STAGE, 1), (replace(STAGE, rules=FINE_TUNE), 1), (augmented, 1), (augmented, 5)):
         with TemporaryDirectory() as folder:
-            given = {"seed": 1, "store": Path(folder) / "features.h5", "weights": weights, "progress": False}
+            given = {"seed": seed, "store": Path(folder), "weights": weights, "progress": False}
             cached, fresh = (
-                rules_lib.flatten(
-                    rung.run(replace(STAGE, rules=rules, views=views), NETWORK, sets, **given).state.params
-                )
-                for views in (1, None)
+                rules_lib.flatten(rung.run(replace(stage, views=views), NETWORK, sets, **given).state.params)
+                for views in (stage.views, None)
             )
         for path, leaf in fresh.items():
             compared += 1

@@ -127,7 +127,7 @@ def warp(images, A, b):
 def augment_batch(images, *, keys, ranges: Augment, strength: jax.Array | float = 1.0) -> jax.Array:
     """Warp [B, H, W, 3] (uint8, or float in 0..255) at random: float32 [B, H, W, 3] in 0..255.
 
-    `keys` [B] are typed keys, one a picture (`draws.example_keys`), so a picture does not depend on the batch it is
+    `keys` [B] are typed keys, one a picture (`draws.augment_keys`), so a picture does not depend on the batch it is
     drawn in.
     """
     _, height, width, _ = images.shape

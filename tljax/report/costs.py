@@ -12,12 +12,17 @@ COLUMNS = (
     "FLOPs a step",
     "temporary memory",
     "images/s",
+    "features, s",
     "compiling, s",
+    "training, s",
+    "the rest, s",
     "seconds",
 )
 NOTE = (
     "FLOPs and temporary memory by the compiler's count, of one step and of its program on one device. "
-    "Seconds: the whole rung, compiling and evaluation included; images/s: training alone. Means over seeds."
+    "Seconds: the whole rung. Features: activations of the frozen base, made, or read where they were kept, with those "
+    "that later rungs want; the rest: first parameters, a range test, evaluation. images/s: training alone. Means over "
+    "seeds."
 )
 _SCALES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
@@ -64,7 +69,9 @@ def _texts(runs: Sequence[dict], planned: object) -> tuple[str, ...]:
         "solved" if solved else scaled(mean["step_flops"], ""),
         "-" if solved else scaled(mean["temporary_bytes"], "B"),
         "-" if solved else rounded(mean["images_per_second"]),
-        "-" if solved else rounded(mean["compile_seconds"]),
+        rounded(mean["features_seconds"]),
+        *["-" if solved else rounded(mean[name]) for name in ("compile_seconds", "train_seconds")],
+        rounded(max(mean["seconds"] - sum(mean[name] for name in _PARTS), 0.0)),
         rounded(mean["seconds"]),
     )
 
@@ -83,7 +90,8 @@ def _solution(row: dict) -> str:
     return f"{where}: solved at strength {strength:.1e}, chosen by {folds} folds of the training images: {scores}."
 
 
-_MEASURES = ("step_flops", "temporary_bytes", "images_per_second", "compile_seconds", "seconds")
+_PARTS = ("features_seconds", "compile_seconds", "train_seconds")  # of a rung's seconds
+_MEASURES = ("step_flops", "temporary_bytes", "images_per_second", *_PARTS, "seconds")
 
 
 def measured(row: dict, name: str) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 
 from tljax.data import ImageSet
 from tljax.data.augment import Augment, augment_batch
-from tljax.data.draws import example_keys
+from tljax.data.draws import augment_keys
 from tljax.inside import attribution, layers, similar
 from tljax.inside.net import Net, in_batches
 from tljax.report import inside_maps as maps
@@ -101,10 +101,9 @@ def neighbours(net: Net, photos: Photos, train: ImageSet, *, count: int = 7, lay
 
 def augmented(net: Net, photos: Photos, ranges: Augment, *, count: int = 7) -> "Figure":
     """For each photograph what the first passes over it would draw."""
-    root = jax.random.key(net.seed)
     rows = []
     for example, image in enumerate(photos.images):
-        keys, _ = example_keys(root, jnp.arange(count), jnp.full(count, example))
+        keys = augment_keys(jnp.arange(count), jnp.full(count, example))
         drawn = np.asarray(augment_batch(np.repeat(image[None], count, 0), keys=keys, ranges=ranges))
         warped = [Tile(np.clip(np.round(x), 0, 255).astype(np.uint8)) for x in drawn]
         rows.append(Row([Tile(image, short(photos.names[example], 16)), *warped]))

@@ -40,8 +40,9 @@ def stored(
     `name` says which set ("train"), `identity` all that the rows depend on, as plain JSON: digests of data
     and weights, preprocessing, layer, views, seed. Another value of any of them, of `count`, `shape` or
     `dtype` (float32, float16, bfloat16) is another set. A pass that was stopped, even killed, continues after
-    its last whole block. InputError for a file that is damaged or not HDF5, for activations that are not
-    finite, and where another process is writing the same file. The disk holds a set twice while it is added.
+    its last whole block; another process that writes in the folder is waited for. InputError for a file that is
+    damaged or not HDF5, and for activations that are not finite; `disk.Unwritable` where they cannot be kept. The disk
+    holds a set twice while it is added.
     """
     if count < 1 or block < 1:
         raise InputError(f"{name}: expected at least 1 for count and block, found {count} and {block}")
@@ -56,6 +57,32 @@ def stored(
                     _add(wanted, rows)
     with contextlib.suppress(OSError):  # left by a kill after the last block; the folder may be read-only
         wanted.part.unlink()
+    return rows
+
+
+def found(
+    path: Path, *, name: str, identity: Mapping[str, Any], count: int, shape: tuple[int, ...], dtype: Any = "float32"
+) -> np.ndarray | None:
+    """The rows that `stored` left there, verified; None where there are none."""
+    return _read(_wanted(path, name, identity, shape=(count, *shape), dtype=dtype))
+
+
+def computed(
+    *,
+    name: str,
+    identity: Mapping[str, Any],
+    count: int,
+    shape: tuple[int, ...],
+    dtype: Any = "float32",
+    compute: Compute,
+    block: int,
+    progress: bool = True,
+) -> np.ndarray:
+    """The rows in memory alone, where no disk takes them."""
+    wanted = _wanted(Path(name), name, identity, shape=(count, *shape), dtype=dtype)
+    rows = np.empty(wanted.shape, wanted.dtype)
+    for _ in staging.in_blocks(wanted, compute, rows, done=0, block=block, progress=progress):
+        pass
     return rows
 
 

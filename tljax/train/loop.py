@@ -32,7 +32,8 @@ class History:
 
     epochs: list[dict[str, Any]] = field(default_factory=list)
     kept: int | None = None  # the epoch whose state was returned, if the stage stepped back from the last
-    seconds: float = 0.0
+    seconds: float = 0.0  # of `train_stage`; once the rung is done (`rung.trained`), of all of it
+    features_seconds: float = 0.0  # in which activations of the frozen prefix were made or read
     compile_seconds: float = 0.0
     train_seconds: float = 0.0  # in compiled steps alone
     images_per_second: float = 0.0  # of training alone

@@ -1,7 +1,6 @@
 """A plan carried out, stage after stage."""
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
@@ -10,6 +9,7 @@ from tljax.config import Plan, Stage
 from tljax.data import ImageSets
 from tljax.models.build import Network
 from tljax.train import rung, step
+from tljax.train.activations import Store
 from tljax.train.program import Program
 from tljax.weights import Weights
 
@@ -20,7 +20,7 @@ def train_plan(
     sets: ImageSets,
     *,
     seed: int,
-    store: Path,
+    store: Store,
     weights: Weights | None = None,
     before: rung.Trained | None = None,
     dtype: Any = jnp.float32,
@@ -50,6 +50,7 @@ def train_plan(
             before=done[-1] if done else before,
             carry=carry,
             dtype=dtype,
+            ahead=plan.stages[at + 1 :],
             on_epoch=on_epoch,
             program=programs.get(stage.name) if programs else None,
             **kept(stage),

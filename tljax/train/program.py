@@ -76,9 +76,11 @@ def ahead(
 ) -> dict[str, Program]:
     """The programs of stages with what `rung.outline` makes of them, before anything is computed.
 
-    Tracing is Python's; compiling is not: it goes on side by side. Processes that train together compile in the same
-    order, as they may wait for one another. `tell(name, how many are done)` after each.
+    Tracing is Python's; compiling is not: it goes on side by side, and `seconds` are each one's share of the time that
+    all took together. Processes that train together compile in the same order, as they may wait for one another.
+    `tell(name, how many are done)` after each.
     """
+    began = time.perf_counter()
     workers = 1 if jax.process_count() > 1 else max(1, min(len(stages), _cores()))
     with ThreadPoolExecutor(workers) as pool:
         pending: dict[str, Future[Program]] = {}
@@ -88,7 +90,8 @@ def ahead(
         for name, program in pending.items():
             done[name] = program.result()
             tell(name, len(done))
-    return done
+    share = (time.perf_counter() - began) / max(1e-9, sum(program.seconds for program in done.values()))
+    return {name: replace(program, seconds=share * program.seconds) for name, program in done.items()}
 
 
 def flops(stage: Stage, ready: Any) -> float:

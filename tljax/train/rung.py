@@ -1,6 +1,7 @@
 """One rung of the ladder: a stage and a network, on photographs, from a base or from the rung before."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from tljax.models.build import Network
 from tljax.models.heads import Classifier
 from tljax.optim import rules as rules_lib
 from tljax.train import checkpoint, devices, inputs, loop, lr_finder, predictions, solver, views
+from tljax.train.activations import Store
 from tljax.train.linear import Solution
 from tljax.train.program import Program, start
 from tljax.train.saver import Saver
@@ -39,6 +41,7 @@ class Trained:
     restored: bool = False  # from its checkpoint, not trained just now: without a history
     finding: lr_finder.Finding | None = None  # the range test that gave the rate, with `lr="find"`
     solution: Solution | None = None  # of a stage that was solved
+    files: tuple[Path, ...] = ()  # of the activations that it was trained from
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class Ready:
     inputs: inputs.Inputs
     network: Network
     preprocess: Preprocess
+    seconds: float = 0.0  # in which it was made, activations included
 
 
 def prepare(
@@ -58,17 +62,19 @@ def prepare(
     sets: ImageSets,
     *,
     seed: int,
-    store: Path,
+    store: Store,
     weights: Weights | None = None,
     before: Trained | None = None,
     dtype: Any = jnp.float32,
+    ahead: Sequence[Stage] = (),
     progress: bool = True,
 ) -> Ready:
     """Module, parameters and inputs of a stage.
 
-    The base is `before`'s if given (with its head), else that of `weights`, else random. `store` is the HDF5 file
-    for the activations of a frozen prefix, used where the stage has `views`.
+    The base is `before`'s if given (with its head), else that of `weights`, else random. `store` is the folder (or
+    folders) for the activations of a frozen prefix, used where the stage has `views`; `ahead` are the stages to come.
     """
+    began = time.perf_counter()
     pretrained = weights if network.base == "vgg16" else None
     if before is not None:
         network = replace(network, width=before.network.width, feature_norm=before.network.feature_norm)
@@ -90,9 +96,10 @@ def prepare(
     stage, said = views.settled(stage, network, sets, dtype=dtype)
     if said and progress:
         print(said, flush=True)
-    options = {"preprocess": preprocess, "seed": seed, "store": store, "progress": progress}
+    ahead = [views.settled(later, network, sets, dtype=dtype)[0] for later in ahead]
+    options = {"preprocess": preprocess, "store": store, "ahead": ahead, "progress": progress}
     read = views.reading(stage, module, variables["params"], sets, **options)
-    return Ready(module, variables, read, network, preprocess)
+    return Ready(module, variables, read, network, preprocess, time.perf_counter() - began)
 
 
 def outline(
@@ -121,11 +128,12 @@ def run(
     sets: ImageSets,
     *,
     seed: int,
-    store: Path,
+    store: Store,
     weights: Weights | None = None,
     before: Trained | None = None,
     carry: bool = False,
     dtype: Any = jnp.float32,
+    ahead: Sequence[Stage] = (),
     on_epoch: Callable[[dict[str, Any], State], None] = lambda record, state: None,
     saver: Saver | None = None,
     finished: Path | None = None,
@@ -139,7 +147,7 @@ def run(
     `program` is the stage's where it was compiled ahead.
     """
     options = {"seed": seed, "store": store, "weights": weights, "before": before, "dtype": dtype, "progress": progress}
-    ready = prepare(stage, network, sets, **options)
+    ready = prepare(stage, network, sets, ahead=ahead, **options)
     settings = {"module": ready.module, "variables": ready.variables, "inputs": ready.inputs, "seed": seed}
     if finished is not None:
         try:
@@ -149,7 +157,9 @@ def run(
     if stage.solver == "lbfgs":
         state, history, solution = solver.solve_stage(stage, **settings, on_epoch=on_epoch, progress=progress)
         return replace(trained(stage, ready, state, history), solution=solution)
+    began = time.perf_counter()
     finding = lr_finder.find(stage, **settings) if stage.lr == "find" else None
+    spent = time.perf_counter() - began + (program.seconds if program else 0.0)
     if finding:
         stage = replace(stage, lr=lr_finder.valley(stage, finding))
     state, history = loop.train_stage(
@@ -161,6 +171,7 @@ def run(
         program=program,
         progress=progress,
     )
+    history.seconds += spent
     return replace(trained(stage, ready, state, history), finding=finding)
 
 
@@ -175,11 +186,17 @@ def _restored(stage: Stage, ready: Ready, directory: Path) -> Trained:
 
 
 def trained(stage: Stage, ready: Ready, state: State, history: loop.History) -> Trained:
-    """What a rung leaves, from its last state; computes its logits on what was held out."""
+    """What a rung leaves, from its last state; computes its logits on what was held out.
+
+    The seconds of its history become those of the whole rung: with what made it ready and with the logits.
+    """
+    began = time.perf_counter()
     trainable, frozen = rules_lib.split(state.params, stage.rules)
     moved, total = _count(trainable), _count(trainable) + _count(frozen)
     said = predictions.held_out(state, module=ready.module, inputs=ready.inputs, batch_size=stage.batch_size)
-    return Trained(state, history, ready.network, ready.preprocess, moved, total, said)
+    history.features_seconds = ready.inputs.seconds
+    history.seconds += ready.seconds + time.perf_counter() - began
+    return Trained(state, history, ready.network, ready.preprocess, moved, total, said, files=ready.inputs.files)
 
 
 def width_of(weights: Weights) -> float:

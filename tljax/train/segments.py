@@ -11,7 +11,7 @@ from jax import Array
 from jax.sharding import Mesh
 
 from tljax.config import Stage
-from tljax.data.draws import draws, example_keys
+from tljax.data.draws import augment_keys, draws, dropout_keys
 from tljax.models import ops
 from tljax.optim import schedules
 from tljax.train import devices
@@ -133,7 +133,7 @@ def make_program(train_step: Callable[..., Any], inputs: Inputs, over: Mesh, bes
                 return train_step(state, _made(inputs, pool, root, drawn, now["augment"]), now)
             batch = _made(inputs, pool[0], root, drawn, now["augment"])
             other_root = jax.random.fold_in(root, _BESIDE)
-            other = _made(beside.inputs, pool[1], other_root, drawn["beside"], now["augment"])
+            other = _made(beside.inputs, pool[1], other_root, drawn["beside"], now["augment"], stream=_BESIDE)
             return train_step(state, {**batch, "beside": other}, now)
 
         return jax.lax.scan(body, state, (batches, hyper))
@@ -141,8 +141,15 @@ def make_program(train_step: Callable[..., Any], inputs: Inputs, over: Mesh, bes
     return ops.jit(program, donate_argnums=0, out_shardings=devices.replicated(over))
 
 
-def _made(inputs: Inputs, pool: Array, root: Array, drawn: dict[str, Array], strength: Array) -> dict[str, Array]:
+def _made(
+    inputs: Inputs,
+    pool: Array,
+    root: Array,
+    drawn: dict[str, Array],
+    strength: Array,
+    stream: int | None = None,
+) -> dict[str, Array]:
     """A step's batch of what was drawn for it."""
-    augment_keys, dropout_keys = example_keys(root, drawn["pass"], drawn["example"])
-    image = inputs.augmented(pool[drawn["row"]], augment_keys, strength)
-    return {"image": image, "label": drawn["label"], "key": dropout_keys}
+    keys = augment_keys(drawn["pass"], drawn["example"], stream=stream)
+    image = inputs.augmented(pool[drawn["row"]], keys, strength)
+    return {"image": image, "label": drawn["label"], "key": dropout_keys(root, drawn["pass"], drawn["example"])}

@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import hashlib
 import io
+import os
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -63,39 +64,55 @@ class RowSet:
 
 @contextlib.contextmanager
 def alone(path: Path) -> Iterator[None]:
-    """Two writers would lose each other's sets. The lock goes with the process, however that ends."""
+    """The only writer in the file's folder; waits for another process, and says so.
+
+    Two writers would lose each other's sets, and the second most likely wants what the first is making. The lock is on
+    the folder itself: it leaves no file, and goes with the process, however that ends.
+    """
     import fcntl
 
-    with contextlib.ExitStack() as stack:
-        with disk.refusal(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            file = stack.enter_context(path.with_name(f".{path.name}.lock").open("w"))
+    with disk.refusal(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path.parent, os.O_RDONLY)
+    try:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise InputError(f"{path}: another process is writing it; wait, or take another folder") from None
+            print(f"{path}: waiting for another process that writes there", flush=True)
+            fcntl.flock(handle, fcntl.LOCK_EX)
         except OSError:
             pass  # a file system without locks
         yield
+    finally:
+        os.close(handle)
 
 
 def computed(wanted: RowSet, compute: Compute, *, block: int, progress: bool) -> np.ndarray:
     """All rows: what the part holds, then the rest, added to the part block by block."""
-    rows, count = np.empty(wanted.shape, wanted.dtype), wanted.shape[0]
+    rows = np.empty(wanted.shape, wanted.dtype)
     with disk.refusal(wanted.part):
         with wanted.part.open("a+b") as part:
             done = _continued(wanted, part, rows)
         file = wanted.part.open("ab", buffering=0)  # what a full disk refuses is not tried again when it is closed
-    with file, tqdm(total=count, initial=done, desc=wanted.name, unit="row", disable=not progress) as bar:
-        for start in range(done, count, block):
-            stop = min(start + block, count)
+    with file:
+        for start, found in in_blocks(wanted, compute, rows, done=done, block=block, progress=progress):
+            with disk.refusal(wanted.part):
+                _append(file, SEAL.pack(len(found), wanted.digest(found, start=start)))
+                _append(file, _bytes(found))
+    return rows
+
+
+def in_blocks(
+    wanted: RowSet, compute: Compute, rows: np.ndarray, *, done: int, block: int, progress: bool
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Fill `rows` from `done` on; `(start, rows of the block)` as each is there."""
+    with tqdm(total=len(rows), initial=done, desc=wanted.name, unit="row", disable=not progress) as bar:
+        for start in range(done, len(rows), block):
+            stop = min(start + block, len(rows))
             found = rows[start:stop]
             found[...] = _checked(wanted, np.asarray(compute(start, stop)), start, stop)
-            with disk.refusal(wanted.part):
-                _append(file, SEAL.pack(stop - start, wanted.digest(found, start=start)))
-                _append(file, _bytes(found))
+            yield start, found
             bar.update(stop - start)
-    return rows
 
 
 def _append(file: io.FileIO, data: bytes | memoryview) -> None:

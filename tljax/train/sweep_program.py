@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
 from tljax.config import Stage
-from tljax.data.draws import example_keys
+from tljax.data.draws import augment_keys, dropout_keys
 from tljax.models import ops
 from tljax.optim import rules as rules_lib
 from tljax.optim import transform
@@ -47,9 +47,11 @@ def make_stage(
 
         def one_step(state: State, xs: tuple[dict[str, Array], dict[str, Array]]) -> Any:
             draw, now = xs
-            augment_keys, dropout_keys = example_keys(root, draw["pass"], draw["example"])
-            image = inputs.augmented(given["pool"][draw["row"]], augment_keys, now["augment"])
-            batch = {"image": image, "label": draw["label"], "key": dropout_keys}
+            image = inputs.augmented(
+                given["pool"][draw["row"]], augment_keys(draw["pass"], draw["example"]), now["augment"]
+            )
+            keys = dropout_keys(root, draw["pass"], draw["example"])
+            batch = {"image": image, "label": draw["label"], "key": keys}
             moved, metrics = train_step(whole(state), batch, now)
             leaves = rules_lib.flatten(moved.params)
             return moved.replace(params={path: leaves[path] for path in state.params}), metrics

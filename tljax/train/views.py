@@ -1,8 +1,8 @@
 """What a stage trains from: photographs, or the activations of its frozen prefix on so many views of each of them."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -17,6 +17,7 @@ from tljax.models import build, vgg
 from tljax.models.build import Network
 from tljax.optim import rules as rules_lib
 from tljax.train import feed, inputs
+from tljax.train.activations import Store
 from tljax.train.features import longest_frozen_prefix
 
 
@@ -31,8 +32,7 @@ def prefix_stop(stage: Stage, module: Any, params: dict[str, Any]) -> str | None
         raise InputError(
             f"stage {stage.name!r}: views need a VGG16 base; the network from scratch has no frozen prefix"
         )
-    frozen = {path.removeprefix("base/") for path in rules_lib.frozen_layers(params, stage.rules)}
-    stop = longest_frozen_prefix(vgg.LAYERS, frozen & set(vgg.CONVS))
+    stop = longest_frozen_prefix(vgg.LAYERS, _frozen(stage, params))
     if stop is None:
         raise InputError(f"stage {stage.name!r}: views need a frozen first layer; its rules train {vgg.LAYERS[0]}")
     return stop
@@ -52,7 +52,7 @@ def settled(stage: Stage, network: Network, sets: ImageSets, *, dtype: Any = jnp
     prefix = _prefix(stage, build.classifier(network, classes=classes, dtype=dtype), params)
     if prefix is None:  # cannot be: the stage wants views
         return stage, None
-    row, count = inputs.row_of(prefix, sets), len(sets.train.labels)
+    row, count = prefix.row(sets), len(sets.train.labels)
     view = count * row.size * row.dtype.itemsize
     wanted = min(config.MOST_VIEWS, stage.passes(count))
     views = min(wanted, room() // view)
@@ -78,15 +78,35 @@ def reading(
     sets: ImageSets,
     *,
     preprocess: Preprocess,
-    seed: int,
-    store: Path,
+    store: Store,
+    ahead: Sequence[Stage] = (),
     progress: bool = True,
 ) -> inputs.Inputs:
-    """Photographs, or activations of the longest frozen prefix where the stage has views, kept in the file `store`."""
-    prefix = _prefix(stage, module, params, preprocess=preprocess, seed=seed, images=len(sets.train.labels))
+    """Photographs, or activations of the longest frozen prefix where the stage has views, kept in `store`.
+
+    `ahead` are the stages to come: what they want of the layers before is kept on the way.
+    """
+    images = len(sets.train.labels)
+    prefix = _prefix(stage, module, params, preprocess=preprocess, images=images)
     if prefix is None:
         return inputs.from_images(sets, augment=stage.augment, preprocess=preprocess)
-    return inputs.from_prefix(sets, prefix, store=store, progress=progress)
+    passing = _passing(stage, ahead, prefix.stop, params, images=images)
+    return inputs.from_prefix(sets, prefix, store=store, passing=passing, progress=progress)
+
+
+def _passing(
+    stage: Stage, ahead: Sequence[Stage], stop: str, params: dict[str, Any], *, images: int
+) -> list[tuple[str, int]]:
+    """`(layer, views)` that stages to come read before `stop`, as long as no stage trains what comes before that."""
+    found, reach = [], vgg.LAYERS.index(stop)
+    for later in ahead:
+        layer = longest_frozen_prefix(vgg.LAYERS, _frozen(later, params))
+        at = -1 if layer is None else vgg.LAYERS.index(layer)
+        like = replace(later, augment=stage.augment, batch_size=stage.batch_size, features_dtype=stage.features_dtype)
+        if later.views is not None and later == like and 0 <= at <= reach and layer != stop:
+            found.append((str(layer), _count(later, images)))
+        reach = min(reach, at)
+    return found
 
 
 def promised(
@@ -106,11 +126,19 @@ def _prefix(
     *,
     images: int = 1,
     preprocess: Preprocess = UNIT,
-    seed: int = 0,
 ) -> inputs.Prefix | None:
     stop = prefix_stop(stage, module, params)
     if stop is None:
         return None
-    views = 1 if stage.views == "auto" else min(stage.views or 1, stage.passes(images))
-    options = {"views": views, "seed": seed, "kept": stage.features_dtype, "batch": stage.batch_size}
+    options = {"views": _count(stage, images), "kept": stage.features_dtype, "batch": stage.batch_size}
     return inputs.Prefix(module.base, params["base"], stop, preprocess, stage.augment, **options)
+
+
+def _count(stage: Stage, images: int) -> int:
+    return 1 if not isinstance(stage.views, int) else min(stage.views, stage.passes(images))
+
+
+def _frozen(stage: Stage, params: dict[str, Any]) -> set[str]:
+    """The base's frozen convolutions."""
+    frozen = {path.removeprefix("base/") for path in rules_lib.frozen_layers(params, stage.rules)}
+    return frozen & set(vgg.CONVS)

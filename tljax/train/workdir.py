@@ -2,16 +2,19 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
+
+import jax
 
 from tljax import disk
 from tljax.config import Stage
 from tljax.data import ImageSets
 from tljax.errors import InputError
 from tljax.models.build import Network
-from tljax.train import checkpoint, continued, lock, predictions, processes
+from tljax.train import activations, checkpoint, continued, lock, predictions, processes
 from tljax.train.provenance import command, environment
 from tljax.train.rung import Trained
 from tljax.train.saver import Saver
@@ -31,6 +34,7 @@ _OF_A_RUN = (
     "lr_find*",
     "range_test_*.png",
     "photographs.npz",
+    "features.json",
     "sweep.*",
     "cross_validate.json",
 )
@@ -66,9 +70,13 @@ class Workdir:
         self.listeners: list[Listener] = []
 
     @property
-    def features(self) -> Path:
-        """The HDF5 file of frozen prefixes' activations."""
-        return self.path / "features.h5"
+    def features(self) -> list[Path]:
+        """Where activations of frozen prefixes are looked for and kept: shared by all runs, here if that is refused.
+
+        Here alone where several processes train together: this folder lies on a disk that all of them see.
+        """
+        here = self.path / "features"
+        return [here] if jax.process_count() > 1 else [activations.default_folder(), here]
 
     def begin(
         self,
@@ -179,6 +187,8 @@ class Workdir:
         )
         if trained.finding:
             self._write(f"lr_find_{name}.json", {"rung": rung, "seeds": {str(seed): trained.finding.to_dict()}})
+        if trained.files:
+            self._name_features(name, trained.files)
         history = trained.history
         rungs = [told for told in self._results["rungs"] if (told["name"], told["seed"]) != (rung, seed)]
         rungs.append(
@@ -192,7 +202,9 @@ class Workdir:
                 "trainable_params": trained.trainable_params,
                 "total_params": trained.total_params,
                 "seconds": history.seconds,
+                "features_seconds": history.features_seconds,
                 "compile_seconds": history.compile_seconds,
+                "train_seconds": history.train_seconds,
                 "images_per_second": history.images_per_second,
                 "step_flops": history.step_flops,
                 "temporary_bytes": history.temporary_bytes,
@@ -202,6 +214,12 @@ class Workdir:
         self._results["rungs"] = rungs
         self._write("results.json", self._results)
         self._leave(name)
+
+    def _name_features(self, name: str, files: Sequence[Path]) -> None:
+        """Say in features.json where the activations lie that a rung was trained from."""
+        path = self.path / "features.json"
+        told = self._read("features.json") if path.exists() else {}
+        self._write("features.json", {**told, name: [str(file) for file in files]})
 
     def _leave(self, name: str) -> None:
         """Without the checkpoints on the way to what is finished."""
