@@ -154,7 +154,7 @@ def as_told(stage: Stage, args: argparse.Namespace) -> Stage:
     """A stage with the length, batch, rates and dtype of features that the options name."""
     if args.scale_lr and not args.batch:
         raise InputError("--scale-lr: expected --batch with it, which it scales the rates by")
-    stage = replace(stage.scaled(budget=args.budget), skip_nonfinite=args.skip_nonfinite)
+    stage = replace(stage.scaled(budget=args.budget), skip_nonfinite=args.skip_nonfinite, keep_going=args.keep_going)
     if args.features_dtype and stage.views:
         stage = replace(stage, features_dtype=args.features_dtype)
     if not args.batch:
@@ -168,6 +168,7 @@ def _pretrained(args: argparse.Namespace, workdir: Workdir) -> Weights:
         return read(out)
     source = cli.load(args, "critters:source", size=min(args.size, config.PRETRAIN_SIZE))
     stage = replace(config.PRETRAIN.scaled(budget=args.budget), skip_nonfinite=args.skip_nonfinite)
+    stage = replace(stage, keep_going=args.keep_going)
     dtype, width = jnp.dtype(args.dtype), config.CRITTERS_WIDTH
     options = {"saves": progress, "dtype": dtype, "listeners": workdir.listeners, "progress": not args.quiet}
     if not workdir.resumed:

@@ -35,6 +35,7 @@ class Stage:
     to the best one, or `step_back` epochs back from the end: parameters, optimizer state and place in the data.
     `ema` is the decay of a moving average of the parameters; evaluation and the result have the average.
     `skip_nonfinite` passes over steps whose loss or gradient is not finite, and counts them; else one ends the run.
+    `keep_going` trains a stage that collapses to its end, and keeps what is left; else it goes back to its best epoch.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Stage:
     step_back: int | None = None
     ema: float | None = None
     skip_nonfinite: bool = False
+    keep_going: bool = False
 
     def __post_init__(self) -> None:
         def check(right: bool, name: str, expected: str) -> None:

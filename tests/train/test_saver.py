@@ -92,7 +92,8 @@ def stopped(directory, step, *, stage=STAGE, over=1):
 
 
 def told(history):
-    return [{k: v for k, v in r.items() if k not in ("seconds", "images_per_second")} for r in history.epochs]
+    """As text, in which NaN is NaN."""
+    return [repr({k: v for k, v in r.items() if k not in ("seconds", "images_per_second")}) for r in history.epochs]
 
 
 def bits(state):

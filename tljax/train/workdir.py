@@ -12,6 +12,7 @@ from tljax.data import ImageSets
 from tljax.errors import InputError
 from tljax.models.build import Network
 from tljax.train import checkpoint, continued, lock, predictions, processes
+from tljax.train.collapse import told
 from tljax.train.provenance import command, environment
 from tljax.train.rung import Trained
 from tljax.train.saver import Saver
@@ -191,6 +192,7 @@ class Workdir:
                 "images_per_second": history.images_per_second,
                 "step_flops": history.step_flops,
                 "temporary_bytes": history.temporary_bytes,
+                **({"collapsed": told(history.collapsed, stage=stage.name, seed=seed)} if history.collapsed else {}),
             }
         )
         self._results["rungs"] = rungs
