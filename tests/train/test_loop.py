@@ -212,7 +212,7 @@ def test_frozen_layers_keep_their_bits_and_the_others_move():
     variables = jax.tree.map(lambda leaf: leaf * 1.5 if leaf.ndim == 4 else leaf, variables)
     for trained, prefixes in ((HEAD_ONLY, ("head/",)), (FINE_TUNE, ("head/", "base/block5_"))):
         before = rules.flatten(jax.device_get(variables["params"]))
-        stage = Stage("vgg", trained, lr=1e-2, epochs=1, batch_size=8)
+        stage = Stage("vgg", trained, lr=1e-2, epochs=1, batch_size=8, keep_going=True)
         state, _ = train(stage, module=module, variables=variables, sets=sets)
         after = rules.flatten(jax.device_get(state.params))
         moved = {path for path in after if after[path].tobytes() != before[path].tobytes()}
@@ -222,7 +222,7 @@ def test_frozen_layers_keep_their_bits_and_the_others_move():
 
 def test_a_stage_goes_on_where_it_stopped():
     """Four epochs straight, and two of them continued from the state after two: the same bits, step and records."""
-    stage = replace(AUGMENTED, epochs=4, optimizer=Optimizer("adam"), lr=WarmupCosine(0.01))
+    stage = replace(AUGMENTED, epochs=4, optimizer=Optimizer("adam"), lr=WarmupCosine(0.01), keep_going=True)
     states = []
     whole, history = train(stage, module=DROPPED, on_epoch=lambda record, state: states.append(jax.device_get(state)))
     again, rest = train(stage, module=DROPPED, resume=states[2])
@@ -253,7 +253,7 @@ def test_it_trains_until_it_overfits_and_steps_back():
 
 
 def test_averages_follow_the_parameters_and_are_what_is_evaluated():
-    stage = replace(STAGE, ema=0.5, epochs=1)
+    stage = replace(STAGE, ema=0.5, epochs=1, keep_going=True)
     seen = []
     state, history = train(stage, module=LINEAR, on_epoch=lambda record, state: seen.append(state))
     # Two steps: the decay of a young average is 1/10, then 2/11.

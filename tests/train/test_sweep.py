@@ -77,12 +77,12 @@ def assert_same(run, state, history):
     assert int(run.state.step) == int(state.step)
     assert len(run.history.epochs) == len(history.epochs)
     for found, expected in zip(run.history.epochs, history.epochs, strict=True):
-        assert {**found, "images_per_second": 0, "seconds": 0}.keys() == expected.keys()
+        assert found.keys() == expected.keys()
         for name in ("epoch", "step", "rung", "seed"):
             assert found[name] == expected[name]
         for name in ("train", "validation", "rates"):
-            assert found[name] == pytest.approx(expected[name], abs=1e-5)
-        assert found["grad_norm"] == pytest.approx(expected["grad_norm"], rel=1e-4, abs=1e-5)
+            assert found[name] == pytest.approx(expected[name], abs=1e-5, nan_ok=True)
+        assert found.get("grad_norm") == pytest.approx(expected.get("grad_norm"), rel=1e-4, abs=1e-5)
 
 
 def test_two_steps_are_gradient_descent_by_hand_for_every_rate():

@@ -34,7 +34,7 @@ class Collapse:
     """What went wrong: `learnt_nothing` of a stage that began at chance, else it lost what it began with.
 
     `constant`: from `epoch` on the training loss was that of a constant prediction; else validation had fallen there.
-    `back_to` is the epoch whose state was returned, None where the last was kept all the same.
+    It ended with `last`; `back_to` is the epoch whose state was returned, None where the last was kept all the same.
     """
 
     learnt_nothing: bool
@@ -45,6 +45,7 @@ class Collapse:
     accuracy: float
     start_accuracy: float
     peak_rate: float
+    last: int
     back_to: int | None
 
     def line(self, *, stage: str, seed: int) -> str:
@@ -56,11 +57,15 @@ class Collapse:
             why = f"{since} is that of a constant prediction"
             if self.training_loss > self.constant_loss / NEAR:
                 why = f"{since} is above that of a constant prediction, {self.constant_loss:.3f}"
-        done, otherwise = f"went back to epoch {self.back_to}", "; --keep-going keeps it"
-        if self.back_to is None:
-            done, otherwise = "kept as it is (--keep-going)", ""
         advice = "train longer, or at another --lr" if self.learnt_nothing else "lower --lr, or warm up longer"
-        return f"{stage}, seed {seed}: {what}: {why} (peak rate {self.peak_rate:.0e}); {done}: {advice}{otherwise}"
+        return f"{stage}, seed {seed}: {what}: {why} (peak rate {self.peak_rate:.0e}); {self._done()}; {advice}"
+
+    def _done(self) -> str:
+        if self.back_to is None:
+            return f"kept epoch {self.last} all the same, as --keep-going says"
+        if self.back_to == self.last:
+            return f"kept epoch {self.last}, its best"
+        return f"went back to epoch {self.back_to} (--keep-going keeps the last)"
 
 
 def chance(stage: Stage, inputs: Inputs) -> Chance:
@@ -112,6 +117,7 @@ def judged(
         accuracy=end["validation"]["accuracy"],
         start_accuracy=start["validation"]["accuracy"],
         peak_rate=_peak(stage, steps=end["step"], per_epoch=end["step"] // end["epoch"]),
+        last=end["epoch"],
         back_to=back_to,
     )
 
