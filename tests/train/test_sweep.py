@@ -42,6 +42,7 @@ class Flat(nn.Module):
 LINEAR = Classifier(base=Flat(), head=Head(outputs=1, hidden=0))
 # 20 images, batches of 8: 2 steps an epoch, in and out of step with the passes.
 STAGE = Stage("tiny", TRAIN_ALL, lr=0.5, epochs=3, optimizer=Optimizer("sgd", momentum=0.0), batch_size=8)
+STAGE = replace(STAGE, keep_going=True)  # a sweep goes back to no epoch
 ONE = devices.mesh(jax.devices()[:1])
 
 

@@ -54,7 +54,8 @@ def sweep(
     program, whatever they are. `variables` are those to start from, or a function of the seed that gives them
     (`sweep_start.starts`). Frozen leaves and what is read are shared by all, so cached views are those that `inputs`
     was made with, under one seed of their own: a run alone must read the same. `over` are the devices that the members
-    are split over, all by default. A run that diverges is marked as not finite, and disturbs no other.
+    are split over, all by default. A run that diverges is marked as not finite, and disturbs no other; one that
+    collapses is left as it ends, for what a rate does is what was asked.
 
     The plan is told before anything runs. A call has `most` members at most, fewer where memory is short: by default
     256, and 16 on CPU, where they follow one another anyway and more calls are more progress to tell and less to lose.
