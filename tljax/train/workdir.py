@@ -54,7 +54,7 @@ class Workdir:
 
         Nothing is written before `begin`. `anyway` resumes with other settings too.
 
-        A run that was stopped before its first epoch left nothing to lose, and is none.
+        A run that was stopped before it had evaluated its first start left nothing to lose, and is none.
         """
         self.path = Path(path).resolve()
         held = next((name for name in ("metrics.jsonl", "progress", CALLS) if (self.path / name).exists()), None)
