@@ -60,7 +60,8 @@ class Keeper:
 
     def _note(self, record: dict[str, Any], copy: Callable[[], Any]) -> bool:
         self._records.append(record)
-        if self._chance and not self._stage.keep_going and collapse.better(record, self._highest and self._highest[0]):
+        best = self._highest and self._highest[0]
+        if self._chance and not self._stage.keep_going and collapse.better(record, best, self._chance):
             self._highest = record, copy()
         overfits = record["epoch"] > 0 and self._patience is not None and self._overfits(record, copy)
         return overfits or self._hopeless()
