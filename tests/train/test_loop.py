@@ -257,7 +257,7 @@ def test_averages_follow_the_parameters_and_are_what_is_evaluated():
     seen = []
     state, history = train(stage, module=LINEAR, on_epoch=lambda record, state: seen.append(state))
     # Two steps: the decay of a young average is 1/10, then 2/11.
-    first = train(replace(STAGE, epochs=1, images_per_epoch=8), module=LINEAR)[0]
+    first = train(replace(STAGE, epochs=1, images_per_epoch=8, keep_going=True), module=LINEAR)[0]
     start = build.init(LINEAR, key=jax.random.key(9), size=4)["params"]["head"]["predictions"]["kernel"]
     one, two = (s.params["head"]["predictions"]["kernel"] for s in (first, state))
     expected = 2 / 11 * (0.1 * start + 0.9 * one) + 9 / 11 * two
