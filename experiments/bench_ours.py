@@ -166,7 +166,7 @@ def _evaluation(settings: Settings) -> Contender:
 
 def _seeds(settings: Settings) -> tuple[Stage, dict[int, Ready]]:
     """Rung 2 on random features, with everything that each seed needs before its first step."""
-    stage = replace(_STAGES["features"], epochs=settings.seeds_epochs)
+    stage = replace(_STAGES["features"], epochs=settings.seeds_epochs, keep_going=True)
     network = replace(config.NETWORKS["features"], width=settings.seeds_width)
     module = build.classifier(network, classes=2)
     rng = np.random.default_rng(0)

@@ -95,6 +95,8 @@ def parser(
         action="store_true",
         help="pass over steps whose loss or gradient is NaN or infinite, and count them (the first one ends the run)",
     )
+    keeps = "train a stage that collapses to its end and keep what is left (it goes back to its best epoch)"
+    add("--keep-going", action="store_true", help=keeps)
     add("--dtype", choices=("float32", "bfloat16"), default="float32", help="what is computed in (float32)")
     add("--deterministic", action="store_true", help="on a GPU, the same bits each time, at the cost of speed")
     add("--coordinator", metavar="ADDR", help="host:port of process 0, where several train together")

@@ -57,6 +57,12 @@ def pretrain(
     variables = build.init(module, key=jax.random.key(seed), size=size)
     saved: list[Weights] = []
 
+    def told(record: dict[str, Any], state: State) -> None:
+        for tell in listeners if processes.first() else ():
+            tell(record)
+        if record["epoch"] > 0:
+            save(record, state)
+
     def save(record: dict[str, Any], state: State) -> None:
         base = vgg.fold_norm(state.params["base"], state.model_state["batch_stats"]["base"])
         provenance = {
@@ -71,18 +77,16 @@ def pretrain(
         saved[:] = [Weights(jax.device_get(base), architecture, TORCH, sets.classes, provenance)]
         if not processes.first():
             return
-        for tell in listeners:
-            tell(record)
         out.parent.mkdir(parents=True, exist_ok=True)
         write(out, saved[0])
 
     read = inputs.from_images(sets, augment=stage.augment, preprocess=TORCH)
     identity = {"stage": asdict(stage), "data": sets.digest, "size": size, "width": width, "seed": seed}
     saver = Saver(saves, identity={**identity, "dtype": jnp.dtype(dtype).name})
-    options = {"seed": seed, "on_epoch": save, "saver": saver, "progress": progress}
+    options = {"seed": seed, "on_epoch": told, "saver": saver, "progress": progress}
     state, history = loop.train_stage(stage, module=module, variables=variables, inputs=read, **options)
-    if not saved:  # nothing was left to train
-        save(history.epochs[-1], state)
+    if not saved or history.collapsed:  # nothing was left to train, or another epoch's than the last
+        save(history.result(), state)
     shutil.rmtree(saves, ignore_errors=True)
     return saved[0]
 
@@ -132,7 +136,7 @@ def main() -> None:
 
 def _stage(args: argparse.Namespace) -> config.Stage:
     stage = replace(config.PRETRAIN, epochs=args.epochs or config.PRETRAIN.epochs)
-    stage = replace(stage.scaled(budget=args.budget), skip_nonfinite=args.skip_nonfinite)
+    stage = replace(stage.scaled(budget=args.budget), skip_nonfinite=args.skip_nonfinite, keep_going=args.keep_going)
     if args.batch:
         stage = replace(stage, batch_size=args.batch)
     return replace(stage, lr=config.WarmupCosine(args.lr)) if args.lr else stage

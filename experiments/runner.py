@@ -204,7 +204,7 @@ def as_told(stage: Stage, args: argparse.Namespace) -> Stage:
         raise InputError("--scale-lr: expected --batch with it, which it scales the rates by")
     if args.epochs and stage.solver == "steps":
         stage = replace(stage, epochs=args.epochs)
-    stage = replace(stage.scaled(budget=args.budget), skip_nonfinite=args.skip_nonfinite)
+    stage = replace(stage.scaled(budget=args.budget), skip_nonfinite=args.skip_nonfinite, keep_going=args.keep_going)
     if rate := getattr(args, "rate", None):
         stage = at_rate(stage, rate)
     if args.features_dtype and stage.views:
@@ -233,6 +233,7 @@ def _pretrained(args: argparse.Namespace, workdir: Workdir) -> Weights:
         return read(out)
     source = cli.load(args, "critters:source", size=min(args.size, config.PRETRAIN_SIZE))
     stage = replace(config.PRETRAIN.scaled(budget=args.budget), skip_nonfinite=args.skip_nonfinite)
+    stage = replace(stage, keep_going=args.keep_going)
     dtype, width = jnp.dtype(args.dtype), config.CRITTERS_WIDTH
     options = {"saves": progress, "dtype": dtype, "listeners": workdir.listeners, "progress": not args.quiet}
     if not workdir.resumed:

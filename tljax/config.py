@@ -39,6 +39,7 @@ class Stage:
     `solver="lbfgs"` fits a head without hidden layer to plain features by `train.linear`: it has no steps, and takes no
     notice of rates, lengths and optimizer. The batch size is that of the frozen base's passes and of the evaluation.
     `skip_nonfinite` passes over steps whose loss or gradient is not finite, and counts them; else one ends the run.
+    `keep_going` trains a stage that collapses to its end, and keeps what is left; else it goes back to its best epoch.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Stage:
     ema: float | None = None
     skip_nonfinite: bool = False
     solver: Literal["steps", "lbfgs"] = "steps"
+    keep_going: bool = False
 
     def __post_init__(self) -> None:
         def check(right: bool, name: str, expected: str) -> None:

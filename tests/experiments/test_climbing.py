@@ -15,7 +15,7 @@ from tljax.optim import rules
 from tljax.train.workdir import Workdir
 from tljax.weights import load
 
-SHORT = {"epochs": 2, "images_per_epoch": 6, "batch_size": 3, "views": 2}
+SHORT = {"epochs": 2, "images_per_epoch": 6, "batch_size": 3, "views": 2, "keep_going": True}
 STAGES = {
     name: (Network(width=0.0625), replace(config.PRESETS["tuned"][name], **SHORT)) for name in ("frozen", "finetune")
 }
@@ -69,7 +69,9 @@ def test_every_seed_is_in_all_documents(climbed):
     results = json.loads((path / "results.json").read_text())
     assert [(rung["name"], rung["seed"]) for rung in results["rungs"]] == wanted
     lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
-    assert [(line["rung"], line["seed"], line["epoch"]) for line in lines] == [(*w, e) for w in wanted for e in (1, 2)]
+    assert [(line["rung"], line["seed"], line["epoch"]) for line in lines] == [
+        (*w, e) for w in wanted for e in (0, 1, 2)
+    ]
     for folder in ("checkpoints", "predictions"):
         found = sorted(entry.name.removesuffix(".npz") for entry in (path / folder).iterdir())
         assert found == sorted(f"{name}-seed{seed}" for name, seed in wanted)

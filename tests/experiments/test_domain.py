@@ -14,7 +14,7 @@ from tljax.errors import InputError
 from tljax.models import ops
 from tljax.train import devices
 
-WORDS = "domain --data {data} --size 32 --weights {base} --quiet --workdir {workdir}"
+WORDS = "domain --data {data} --size 32 --weights {base} --quiet --keep-going --workdir {workdir}"
 WAYS = ["source only", "CORAL", "fine-tuned"]
 
 

@@ -76,9 +76,10 @@ def main(words, folder):
     """`interrupt` sends SIGINT while the second checkpoint is written, and once more."""
     import os
     import signal
+    import time
 
     from experiments import cli
-    from tljax.train import manifest
+    from tljax.train import manifest, signals
 
     hurry(setattr)
     make, calls = manifest.make, []
@@ -87,8 +88,11 @@ def main(words, folder):
         calls.append(1)
         if words == "interrupt" and len(calls) == 2:
             os.kill(os.getpid(), signal.SIGINT)
+            while not signals.waiting():  # this may be the thread of a save; the main one takes signals
+                time.sleep(0.01)
             print("first", flush=True)
             os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(30)  # the process ends before
         return make(*arguments, **options)
 
     manifest.make = interrupted

@@ -21,7 +21,7 @@ def test_a_killed_ladder_is_resumed_to_the_same_bits(ladder, undisturbed, tmp_pa
     """Killed when the second rung has begun to tell of its epochs."""
     workdir = tmp_path / "run"
     told, process = workdir / "metrics.jsonl", ladder.start(workdir)
-    while process.poll() is None and not (told.exists() and told.read_text().count("\n") >= 3):
+    while process.poll() is None and not (told.exists() and told.read_text().count("\n") >= 4):
         time.sleep(0.01)
     assert process.poll() is None
     process.kill()

@@ -244,7 +244,7 @@ def test_what_is_saved_beside_the_training_is_the_state_of_its_step(tmp_path, mo
             super().after(place, step=step, ended=ended)
 
     monkeypatch.setattr(saver, "_write", late)
-    state, _ = train(replace(STAGE, epochs=2), saver=Watches(tmp_path, seconds=0.0))
+    state, _ = train(replace(STAGE, epochs=2, keep_going=True), saver=Watches(tmp_path, seconds=0.0))
     assert steps(tmp_path) == [2, 8]
     found, _ = checkpoint.restore(tmp_path, 2, state)
     assert bits(found) == expected

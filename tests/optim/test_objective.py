@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tljax.errors import InputError
-from tljax.optim.objective import Objective, balanced, mixed, neighbours, per_example_loss
+from tljax.optim.objective import Objective, balanced, constant_loss, mixed, neighbours, per_example_loss
 
 LOGITS = np.array([[2.0, -1.0, 0.5], [0.0, 3.0, 1.0]])
 LABELS = np.array([0, 2])
@@ -72,3 +72,33 @@ def test_mixing_is_with_the_neighbour_and_mostly_oneself():
 def test_what_cannot_be_meant_is_refused(wrong, message):
     with pytest.raises(InputError, match=message):
         Objective(**wrong)
+
+
+@pytest.mark.parametrize("outputs", [1, 2, 3])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"label_smoothing": 0.2},
+        {"class_weights": "balanced"},
+        {"class_weights": (3.0, 1.0, 0.5), "label_smoothing": 0.1},
+    ],
+    ids=str,
+)
+def test_no_constant_prediction_has_a_lower_loss(outputs, options):
+    """Found by descent over the one row of logits that all examples share."""
+    import scipy.optimize
+
+    classes = max(outputs, 2)
+    labels = np.repeat(np.arange(classes), [9, 4, 2][:classes])
+    if isinstance(weights := options.get("class_weights"), tuple):
+        options = {**options, "class_weights": weights[:classes]}
+    told = Objective(**options)
+    applied = told if weights != "balanced" else Objective(class_weights=balanced(labels, classes=classes))
+
+    def loss(row):
+        logits = jnp.broadcast_to(jnp.asarray(row, jnp.float32), (len(labels), outputs))
+        return per_example_loss(logits, jnp.asarray(labels), applied).mean()
+
+    descended = scipy.optimize.minimize(loss, np.zeros(outputs), jac=jax.grad(loss), method="BFGS", tol=1e-4)
+    assert constant_loss(labels, told, classes=classes) == pytest.approx(descended.fun, rel=1e-4)

@@ -90,3 +90,12 @@ def test_labels_of_lines_that_end_together_do_not_overlap(read, drawn):
 def test_dollars_in_a_name_are_no_formula(read, drawn):
     _, path, _ = drawn(read(line("$x_{$", 0, 1, 0.5))["$x_{$"], rung="$x_{$")
     assert path.is_file()
+
+
+def test_the_start_is_drawn_in_validation_and_missing_in_training_without_a_remark(read, drawn):
+    start = json.loads(line("a", 0, 0, 2.0)) | {"train": {"loss": None, "accuracy": None}, "rates": {}, "step": 0}
+    (loss, _), _, caption = drawn(read(json.dumps(start), line("a", 0, 1, 1.0), line("a", 0, 2, 0.5))["a"])
+    shown = {ln.get_color(): ln.get_ydata().tolist() for ln in loss.lines}
+    assert shown[style.COLOURS["validation"]] == [2.0, 1.0, 0.5]
+    np.testing.assert_array_equal(shown[style.COLOURS["train"]], [np.nan, 0.25, 0.25])
+    assert caption == "One run, seed 0."

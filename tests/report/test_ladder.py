@@ -30,3 +30,15 @@ def test_the_ladder_shows_each_seed_the_mean_and_the_interval(tmp_path, monkeypa
     assert path.name == "ladder.png"
     with Image.open(path) as picture:
         assert picture.size == pytest.approx((759, 452), rel=0.05)  # the versions of matplotlib differ by some pixels
+
+
+def test_a_rung_that_collapsed_has_an_orange_name_and_the_caption_says_what_that_is(tmp_path, monkeypatch):
+    kept = []
+    monkeypatch.setattr(style, "save", lambda figure, path: kept.append(figure) or path)
+    rows = [{"name": n, "seed": 0, "validation": {"loss": 0.5, "n": 263, "accuracy": 0.9}} for n in ("a", "b")]
+    ladder.write_ladder({"rungs": [rows[0], rows[1] | {"collapsed": {"said": "b: collapsed"}}]}, workdir=tmp_path)
+    colours = {text.get_text(): text.get_color() for text in kept[0].axes[0].texts}
+    assert (colours["a"], colours["b"]) == (style.INK, style.COLOURS["validation"])
+    assert "Orange name: it collapsed." in kept[0].texts[1].get_text()
+    ladder.write_ladder({"rungs": rows}, workdir=tmp_path)
+    assert "Orange name" not in kept[1].texts[1].get_text()

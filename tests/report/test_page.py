@@ -1,6 +1,7 @@
 """The page as a browser's parser sees it, and the door that writes everything."""
 
 import base64
+import html
 import json
 from html.parser import HTMLParser
 
@@ -157,3 +158,19 @@ def test_a_missing_or_garbled_file_is_named_before_anything_is_written(tmp_path,
     with pytest.raises(InputError, match=f"{name}: expected a readable file"):
         report.write_report(tmp_path)
     assert not list(tmp_path.glob("*.png")) + list(tmp_path.glob("*.html"))
+
+
+def test_a_collapse_is_told_in_red_and_what_was_done(tmp_path):
+    write_run(tmp_path)
+    healthy = report.write_report(tmp_path)[-1].read_text()
+    results = json.loads((tmp_path / "results.json").read_text())
+    said = "scratch, seed 5: collapsed: went back to epoch 0 <b>"
+    results["rungs"][1]["collapsed"] = {"learnt_nothing": False, "said": said}
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    text = report.write_report(tmp_path)[-1].read_text()
+    assert f'<p class="wrong"><b>{html.escape(said)}</b></p>' in text
+    assert "scratch (collapsed in 1 of 2 seeds)" in text
+    assert ".wrong b { color: var(--wrong); }" in text
+    done = "of one that went back, those of the epoch it went back to"
+    assert done in text
+    assert done not in healthy

@@ -113,3 +113,24 @@ def test_garbled_results_are_named_in_one_line(tmp_path, text, message):
 def test_missing_results_are_named(tmp_path):
     with pytest.raises(InputError, match=r"results\.json: expected a readable file: No such file"):
         table.read_results(tmp_path / "results.json")
+
+
+SAID = "finetune, seed 1: collapsed: training loss 0.693 from epoch 1 on is that of a constant prediction"
+
+
+def test_what_collapsed_is_marked_and_told(read):
+    ruined = {"learnt_nothing": False, "said": SAID}
+    rows = [
+        row("scratch", 0, 0.5, collapsed={"learnt_nothing": True, "said": "scratch, seed 0: learnt | nothing"}),
+        row("frozen", 0, 0.9),
+        row("finetune", 0, 0.9),
+        row("finetune", 1, 0.9, collapsed=ruined),
+    ]
+    results = read(rows)
+    names = [cells[0] for cells in table.cells(results)]
+    assert names == ["scratch (learnt nothing)", "frozen", "finetune (collapsed in 1 of 2 seeds)"]
+    assert table.alarms(results) == ["scratch, seed 0: learnt | nothing", SAID]
+    lines = table.text_table(results).splitlines()
+    assert lines[5:7] == table.alarms(results)
+    assert "**scratch, seed 0: learnt \\| nothing**" in table.markdown_table(results).splitlines()
+    assert table.alarms(read([row("scratch", 0, 0.5, collapsed="yes")])) == []  # of a stranger

@@ -41,6 +41,13 @@ def test_a_record_is_scalars():
     assert tracking.scalars(RECORD) == SCALARS
 
 
+def test_of_the_start_only_validation_is_told():
+    nothing = {"loss": float("nan"), "accuracy": float("nan")}
+    start = {**RECORD, "epoch": 0, "step": 0, "train": nothing, "rates": {}}
+    del start["grad_norm"], start["images_per_second"]
+    assert tracking.scalars(start) == {"loss/validation": 0.625, "accuracy/validation": 0.25}
+
+
 def test_tensorboard_reads_what_was_logged(tmp_path):
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     tell = tracking.TensorBoard(tmp_path)

@@ -16,6 +16,7 @@ from tljax.train.feed import Examples
 from tljax.train.inputs import Inputs
 
 STAGE = Stage("tiny", TRAIN_ALL, lr=0.5, epochs=3, optimizer=Optimizer("sgd", momentum=0.0), batch_size=4)
+STAGE = replace(STAGE, keep_going=True)  # folds go back to no epoch
 ONE = devices.mesh(jax.devices()[:1])
 
 

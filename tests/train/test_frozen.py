@@ -145,5 +145,5 @@ def test_a_stage_is_traced_once_over_its_epochs():
     variables = build.init(module, key=jax.random.key(0), size=4)
     traces.clear()
     _, history = train(module, replace(STAGE, epochs=4), variables=variables)
-    assert len(history.epochs) == 4
+    assert len(history.epochs) == 5
     assert sorted(traces) == [False, True]

@@ -92,7 +92,8 @@ def stopped(directory, step, *, stage=STAGE, over=1):
 
 
 def told(history):
-    return [{k: v for k, v in r.items() if k not in ("seconds", "images_per_second")} for r in history.epochs]
+    """As text, in which NaN is NaN."""
+    return [repr({k: v for k, v in r.items() if k not in ("seconds", "images_per_second")}) for r in history.epochs]
 
 
 def bits(state):
@@ -142,7 +143,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_taken(tmp_path, cap
     assert told(rest) == told(history)
     said = capsys.readouterr().out
     assert str(newest) in said
-    assert said.count("\n") == 1
+    assert len([line for line in said.splitlines() if "learnt nothing" not in line]) == 1
 
 
 def test_another_identity_is_not_continued(tmp_path):

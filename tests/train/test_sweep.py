@@ -42,6 +42,7 @@ class Flat(nn.Module):
 LINEAR = Classifier(base=Flat(), head=Head(outputs=1, hidden=0))
 # 20 images, batches of 8: 2 steps an epoch, in and out of step with the passes.
 STAGE = Stage("tiny", TRAIN_ALL, lr=0.5, epochs=3, optimizer=Optimizer("sgd", momentum=0.0), batch_size=8)
+STAGE = replace(STAGE, keep_going=True)  # a sweep goes back to no epoch
 ONE = devices.mesh(jax.devices()[:1])
 
 
@@ -77,12 +78,12 @@ def assert_same(run, state, history):
     assert int(run.state.step) == int(state.step)
     assert len(run.history.epochs) == len(history.epochs)
     for found, expected in zip(run.history.epochs, history.epochs, strict=True):
-        assert {**found, "images_per_second": 0, "seconds": 0}.keys() == expected.keys()
+        assert found.keys() == expected.keys()
         for name in ("epoch", "step", "rung", "seed"):
             assert found[name] == expected[name]
         for name in ("train", "validation", "rates"):
-            assert found[name] == pytest.approx(expected[name], abs=1e-5)
-        assert found["grad_norm"] == pytest.approx(expected["grad_norm"], rel=1e-4, abs=1e-5)
+            assert found[name] == pytest.approx(expected[name], abs=1e-5, nan_ok=True)
+        assert found.get("grad_norm", 0) == pytest.approx(expected.get("grad_norm", 0), rel=1e-4, abs=1e-5)
 
 
 def test_two_steps_are_gradient_descent_by_hand_for_every_rate():

@@ -16,6 +16,7 @@ from tljax.errors import InputError
 from tljax.models.build import Network
 from tljax.optim.schedules import WarmupCosine
 from tljax.train import checkpoint
+from tljax.train.collapse import Collapse
 from tljax.train.linear import Solution
 from tljax.train.loop import History
 from tljax.train.lr_finder import Finding
@@ -220,6 +221,16 @@ def test_the_results_have_the_fields_that_others_read(run):
             "temporary_bytes": None,
         }
     ]
+
+
+def test_a_collapse_is_kept_with_the_line_that_was_said(tmp_path):
+    found = Collapse(False, True, 1, math.inf, 0.693, 0.5, 0.96, 2e-3, 2, 0)
+    ruined = trained()
+    ruined.history.collapsed = found
+    begun(tmp_path / "run").finish("frozen", ruined, seed=3, stage=STAGE, sets=photographs())
+    told = strict((tmp_path / "run" / "results.json").read_text())["rungs"][0]["collapsed"]
+    assert told["said"] == found.line(stage="frozen", seed=3)
+    assert (told["learnt_nothing"], told["epoch"], told["training_loss"], told["back_to"]) == (False, 1, None, 0)
 
 
 def test_a_line_an_epoch_with_null_for_what_is_not_finite(run):

@@ -53,6 +53,24 @@ def balanced(labels: np.ndarray, *, classes: int) -> tuple[float, ...]:
     return tuple((len(labels) / (classes * counts)).tolist())
 
 
+def constant_loss(labels: np.ndarray, objective: Objective = PLAIN, *, classes: int) -> float:
+    """The least mean loss over `labels` `[N]` of a prediction that is the same for every example.
+
+    Plain, that is the entropy of the classes' frequencies. Smoothing and weights turn each label into a target of
+    some weight, and the loss is least at the mean of the targets (Gibbs' inequality), which mixing leaves as it is.
+    """
+    weights = objective.class_weights
+    if weights == "balanced":
+        weights = balanced(labels, classes=int(labels.max()) + 1)
+    weighted = np.bincount(labels, minlength=classes) / len(labels)
+    if weights is not None:
+        weighted[: len(weights)] *= weights
+    smooth = objective.label_smoothing
+    target = (1 - smooth) * weighted + smooth * weighted.sum() / classes
+    some = target[target > 0]
+    return float(-(some * np.log(some / some.sum())).sum())
+
+
 def per_example_loss(logits: Array, labels: Array, objective: Objective = PLAIN) -> Array:
     """Cross entropy `[N]`: of a sigmoid where `logits` is `[N, 1]`, else of a softmax over `[N, C]`."""
     if logits.shape[-1] == 1:

@@ -49,14 +49,18 @@ def _remarks(seeds: Mapping[int, Series]) -> list[str]:
     last = max(series["epoch"][-1] for series in seeds.values())
     remarks = [f"seed {s} ends at epoch {x['epoch'][-1]}" for s, x in seeds.items() if x["epoch"][-1] < last]
     for seed, series in seeds.items():
-        gaps = series["epoch"][
-            ~np.isfinite([series[name] for name in series if name.split("/")[0] in SPLITS]).all(axis=0)
-        ]
+        known = [_known(series, name) for name in series if name.split("/")[0] in SPLITS]
+        gaps = series["epoch"][~np.all(known, axis=0)]
         if len(gaps):
             others = f" and {len(gaps) - 1} more" if len(gaps) > 1 else ""
             remarks.append(f"seed {seed} not finite at epoch {gaps[0]}{others}")
     shown = remarks if len(remarks) <= 2 else [remarks[0], f"{len(remarks) - 1} more remarks on seeds"]
     return ["; ".join(shown)] if remarks else []
+
+
+def _known(series: Series, name: str) -> np.ndarray:
+    """Where a value is finite, or there is none: at the start nothing has been trained."""
+    return np.isfinite(series[name]) | (name.startswith("train/") & (series["epoch"] == 0))
 
 
 def _panel(ax: "Axes", seeds: Mapping[int, Series], metric: str) -> None:

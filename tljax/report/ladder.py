@@ -11,7 +11,8 @@ from tljax.report import style, table
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-CAPTION = "Dot: one seed. Tick: mean.\nBar: 95 % interval, blue over seeds, orange over images."
+CAPTION = "Dot: one seed. Tick: mean.{}\nBar: 95 % interval, blue over seeds, orange over images."
+COLLAPSED = " Orange name: it collapsed."
 
 
 def write_ladder(results: dict, *, workdir: Path) -> Path:
@@ -20,7 +21,7 @@ def write_ladder(results: dict, *, workdir: Path) -> Path:
     figure = style.new_figure(width=4.6, height=1.5 + 0.62 * len(rungs))
     height = figure.get_figheight()
     ax = figure.add_axes((0.04, 0.52 / height, 0.92, 1 - (0.52 + 0.87) / height))
-    style.title(figure, "Validation accuracy", CAPTION)
+    style.title(figure, "Validation accuracy", CAPTION.format(COLLAPSED if table.alarms(results) else ""))
     shown = []
     for place, (rung, rows) in enumerate(rungs.items()):
         shown += _rung(ax, rung, rows, place)
@@ -49,7 +50,8 @@ def _rung(ax: "Axes", rung: str, rows: Sequence[dict], place: int) -> list[float
     ax.plot(seeds, place + spread, "o", markersize=4.2, color=style.INK, alpha=0.65, markeredgewidth=0, zorder=5)
     put = {"transform": ax.get_yaxis_transform(), "va": "bottom", "parse_math": False}
     put["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
-    ax.text(0, place - 0.26, style.short(rung, 20), size=9.5, weight="bold", color=style.INK, **put)
+    colour = style.INK if table.marked(rung, rows) == rung else style.COLOURS["validation"]
+    ax.text(0, place - 0.26, style.short(rung, 20), size=9.5, weight="bold", color=colour, **put)
     note = f"{table.percent(average)}   {table.interval_text(interval)}"
     ax.text(1, place - 0.26, note, size=8.5, color=style.FAINT, ha="right", **put)
     return seeds + ends

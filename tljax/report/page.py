@@ -26,6 +26,7 @@ def write_page(workdir: Path) -> Path:
         *preprocessing.section(results),
         "<h2>The ladder</h2>",
         html_table(results),
+        *alarms_section(results),
         f'<p class="note">{escape(table.interval_note(results))}</p>',
         *few.section(results, config),
         sections.picture(workdir / "ladder.png", alt=_ladder_alt(results)),
@@ -66,6 +67,13 @@ def html_table(results: dict) -> str:
     if not results["rungs"]:
         return "<p>No rung has finished yet.</p>"
     return sections.html_table(table.columns(results), table.cells(results))
+
+
+def alarms_section(results: dict) -> list[str]:
+    """A sentence on each stage that collapsed, and which epoch's figures are shown; nothing where all went well."""
+    lines = [f'<p class="wrong"><b>{escape(line)}</b></p>' for line in table.alarms(results)]
+    note = "Figures are those of a stage's last epoch; of one that went back, those of the epoch it went back to."
+    return [*lines, sections.small_print(note)] if lines else []
 
 
 def _ladder_alt(results: dict) -> str:

@@ -49,7 +49,7 @@ def _row(rung: str, run: Run, split: str) -> tuple[str, ...]:
     average, interval = table.accuracy(rows, split=split)
     means = {name: stats.mean([row[name] for row in rows]) for name in ("images_per_second", "seconds")}
     return (
-        rung,
+        table.marked(rung, rows),
         run.name,
         f"{len(rows)}",
         table.percent(average),

@@ -118,7 +118,8 @@ def markdown_table(results: dict, *, differences: Sequence[str] = ()) -> str:
     rows = [tuple(_markdown(cell) for cell in row) for row in cells(results)]
     rule = [":--"] + ["--:"] * (len(columns(results)) - 1)
     lines = ["| " + " | ".join(row) + " |" for row in (columns(results), rule, *rows)]
-    text = "\n".join([*lines, "", interval_note(results)]).rstrip() + "\n"
+    said = [f"\n**{_markdown(line)}**" for line in alarms(results)]
+    text = "\n".join([*lines, *said, "", interval_note(results)]).rstrip() + "\n"
     return text + "".join(
         ["\n**Differences**\n\n", *[f"- {_markdown(line)}\n" for line in differences]] if differences else []
     )
@@ -127,7 +128,7 @@ def markdown_table(results: dict, *, differences: Sequence[str] = ()) -> str:
 def text_table(results: dict, *, differences: Sequence[str] = ()) -> str:
     """The ladder aligned for a terminal, names to the left, numbers to the right; below it sentences on differences."""
     head = [column.replace(" parameters", "").replace("validation ", "val. ") for column in columns(results)]
-    text = "\n".join([aligned(head, cells(results)), interval_note(results)]).rstrip() + "\n"
+    text = "\n".join([aligned(head, cells(results)), *alarms(results), interval_note(results)]).rstrip() + "\n"
     return text + "".join(["\nDifferences\n", *[f"  {line}\n" for line in differences]] if differences else [])
 
 
@@ -139,6 +140,23 @@ def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("  ".join(line).rstrip() for line in lines)
 
 
+def marked(name: str, rows: Sequence[dict]) -> str:
+    """A rung's name with what befell it: 'finetune (collapsed)', 'scratch (learnt nothing in 2 of 3 seeds)'."""
+    if not (found := _collapsed(rows)):
+        return name
+    what = "learnt nothing" if all(each.get("learnt_nothing") for each in found) else "collapsed"
+    return f"{name} ({what})" if len(rows) == 1 else f"{name} ({what} in {len(found)} of {len(rows)} seeds)"
+
+
+def alarms(results: dict) -> list[str]:
+    """What was said of each rung and seed that collapsed: where, why, what was done and what to do."""
+    return [str(each.get("said")) for rows in by_rung(results).values() for each in _collapsed(rows)]
+
+
+def _collapsed(rows: Sequence[dict]) -> list[dict]:
+    return [row["collapsed"] for row in rows if isinstance(row.get("collapsed"), dict)]
+
+
 def percent(fraction: float) -> str:
     return "NaN" if math.isnan(fraction) else f"{100 * fraction:.1f} %"
 
@@ -148,7 +166,7 @@ def _cells(name: str, rows: Sequence[dict]) -> tuple[str, ...]:
     seconds = stats.mean([row["seconds"] for row in rows])
     solved = all("strength" in row for row in rows)
     return (
-        name,
+        marked(name, rows),
         f"{_span(rows, 'trainable_params')} of {_span(rows, 'total_params')}",
         "solved" if solved else _span(rows, "epochs"),
         percent(average),

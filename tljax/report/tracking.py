@@ -15,7 +15,8 @@ Record = dict[str, Any]  # what the loop says of an epoch, as in metrics.jsonl
 
 def scalars(record: Record) -> dict[str, float]:
     """'loss/train', 'accuracy/validation', 'rate/head/.*', ...: names that group in both trackers."""
-    found = {f"{name}/{split}": record[split][name] for name in ("loss", "accuracy") for split in SPLITS}
+    splits = [split for split in SPLITS if split != "train" or record["epoch"] > 0]  # nothing is trained at the start
+    found = {f"{name}/{split}": record[split][name] for name in ("loss", "accuracy") for split in splits}
     found |= {RATE + pattern: rate for pattern, rate in record.get("rates", {}).items()}
     return found | {name: record[name] for name in ("grad_norm", "images_per_second") if name in record}
 

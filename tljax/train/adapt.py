@@ -44,7 +44,7 @@ def moved(
     said = predictions.held_out(trained.state, module=module, inputs=read, batch_size=32)
     record = {**record, "validation": predictions.scores(said["validation"], target.validation.labels)}
     cost = {name: record[name] for name in ("seconds", "images_per_second")}
-    history = replace(trained.history, epochs=[record], **cost)
+    history = replace(trained.history, epochs=[record], kept=None, collapsed=None, **cost)
     return replace(trained, history=history, logits=said, restored=False)
 
 

@@ -16,11 +16,10 @@ from tljax.config import Stage
 from tljax.errors import InputError
 from tljax.optim import rules as rules_lib
 from tljax.optim import transform
-from tljax.train import devices, frozen, memory, nonfinite, step
+from tljax.train import collapse, devices, frozen, keeper, memory, nonfinite, step
 from tljax.train.beside import Beside
 from tljax.train.evaluate import make_evaluate
 from tljax.train.inputs import Inputs
-from tljax.train.keeper import Keeper
 from tljax.train.program import Program, compiled, start
 from tljax.train.saver import Place, Saver
 from tljax.train.segments import make_program, segment_steps, segments
@@ -28,10 +27,11 @@ from tljax.train.segments import make_program, segment_steps, segments
 
 @dataclass
 class History:
-    """What happened in a stage: a record per epoch, and what it cost."""
+    """What happened in a stage: a record per epoch, from the start's as epoch 0 on, and what it cost."""
 
     epochs: list[dict[str, Any]] = field(default_factory=list)
     kept: int | None = None  # the epoch whose state was returned, if the stage stepped back from the last
+    collapsed: collapse.Collapse | None = None
     seconds: float = 0.0  # of `train_stage`; once the rung is done (`rung.trained`), of all of it
     features_seconds: float = 0.0  # in which activations of the frozen prefix were made or read
     compile_seconds: float = 0.0
@@ -63,6 +63,9 @@ def train_stage(
 ) -> tuple[step.State, History]:
     """Train `variables` (`{"params", "batch_stats"?}`) by the stage's rules; a record per epoch goes to `on_epoch`.
 
+    The first record is that of epoch 0: what `variables` are worth, nothing trained. A stage that collapses says so in
+    one line, and goes back to its best state (`tljax.train.collapse`).
+
     Each epoch is a few compiled programs, each a scan over steps: gather, augment, step. The result depends on `seed`
     and the data, not on where the programs are cut. `carried` is the optimizer state of a stage before, for the leaves
     that go on training. `resume` continues a state of this very stage, at its place in the data, in place of
@@ -82,7 +85,7 @@ def train_stage(
         )
     if resume is not None:
         state = devices.put(resume, devices.replicated(over))
-    place = (saver.restore(state) if saver else None) or Place(state)
+    place = (saver.restore(state, held=keeper.trainable(state, stage.rules)) if saver else None) or Place(state)
     state = devices.put(place.state, devices.replicated(over)) if place.state is not state else state
     jitted = make_program(train_step, inputs, over, beside)
     batch_size = max(stage.batch_size, 32 * over.size)
@@ -92,12 +95,20 @@ def train_stage(
     per_epoch = stage.steps_per_epoch(len(inputs.train))
     length = segment_steps(per_epoch)
     first = stage.epochs * per_epoch if place.ended else _first_step(stage, state, per_epoch, bool(place.sums))
-    history, meter, keeper = History(list(place.epochs)), _Meter(place.sums), Keeper(stage)
+    history, meter = History(list(place.epochs)), _Meter(place.sums)
+    keeping = keeper.Keeper(stage, collapse.chance(stage, inputs))
     history.step_flops = place.step_flops
-    history.train_seconds = sum(per_epoch * stage.batch_size / r["images_per_second"] for r in place.epochs)
+    speeds = [record["images_per_second"] for record in _trained(place.epochs)]
+    history.train_seconds = sum(per_epoch * stage.batch_size / speed for speed in speeds)
     enough = False
-    keeper.replay(place.epochs, place.held)
+    keeping.replay(place.epochs, place.held)
     began -= place.epochs[-1]["seconds"] if place.epochs else 0.0
+    if first == 0 and not place.epochs:
+        validation = evaluate(state)
+        seconds = time.perf_counter() - began
+        history.epochs.append(start_of(stage.name, seed=seed, validation=validation, seconds=seconds))
+        on_epoch(history.epochs[0], state)
+        keeping.enough(history.epochs, state)
     bar = tqdm(total=stage.epochs * per_epoch, initial=first, desc=stage.name, unit="step", disable=not progress)
     options: dict[str, Any] = {"seed": seed, "over": over, "first_step": first, "beside": beside}
     with saver or nullcontext(), bar:
@@ -141,20 +152,37 @@ def train_stage(
             if ended:
                 history.train_seconds += meter.sums["seconds"]
                 meter = _Meter()
-                enough = keeper.enough(history.epochs, state)
+                enough = keeping.enough(history.epochs, state)
             last = enough or steps_done == stage.epochs * per_epoch
             if saver:
-                place = Place(state, history.epochs, meter.sums, keeper.held(), last, history.step_flops)
+                place = Place(state, history.epochs, meter.sums, keeping.held(ended=last), last, history.step_flops)
                 saver.after(partial(_sound, place, stage=stage.name, step=steps_done), step=steps_done, ended=last)
             if enough:
                 break
     if saver is None:  # else its last save has
         nonfinite.refuse_state(state, stage=stage.name, step=int(state.step))
-    if (kept := keeper.chosen()) is not None:
-        history.kept, state = kept[0], devices.put(kept[1], devices.replicated(over))
+    if (kept := keeping.chosen()) is not None:
+        back = keeper.whole(kept[1], state, stage.rules)
+        history.kept, state = kept[0], devices.put(back, devices.replicated(over))
+    if (found := keeping.collapsed()) is not None:
+        history.collapsed = found
+        collapse.say(found, stage=stage.name, seed=seed)
     history.seconds = time.perf_counter() - began
-    history.images_per_second = len(history.epochs) * per_epoch * stage.batch_size / max(history.train_seconds, 1e-9)
+    images = len(_trained(history.epochs)) * per_epoch * stage.batch_size
+    history.images_per_second = images / max(history.train_seconds, 1e-9)
     return state, history
+
+
+def start_of(rung: str, *, seed: int, validation: dict[str, float], seconds: float) -> dict[str, Any]:
+    """The record of epoch 0: nothing was trained, at no rate."""
+    nothing = {"loss": math.nan, "accuracy": math.nan}
+    told = {"rung": rung, "seed": seed, "epoch": 0, "step": 0, "train": nothing, "validation": validation}
+    return {**told, "rates": {}, "seconds": seconds}
+
+
+def _trained(epochs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without the start's."""
+    return [record for record in epochs if record["epoch"] > 0]
 
 
 def _sound(place: Place, *, stage: str, step: int) -> Place:

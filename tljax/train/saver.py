@@ -77,8 +77,11 @@ class Saver:
         """Whether something is there to go on with."""
         return bool(_steps(self._directory))
 
-    def restore(self, target: State) -> Place | None:
-        """The newest place that is whole, or None; newer ones that are not are named and removed."""
+    def restore(self, target: State, *, held: State) -> Place | None:
+        """The newest place that is whole, or None; newer ones that are not are named and removed.
+
+        `held` is in shape what states to return to are.
+        """
         place = None
         for step, reason in checkpoint.damaged(self._directory).items():
             print(f"{reason}; going on without this checkpoint", flush=True)
@@ -86,7 +89,8 @@ class Saver:
         for step in sorted(_steps(self._directory), reverse=True):
             try:
                 meta = checkpoint.read_meta(self._directory, step)
-                place = _read(self._directory, step, target, meta) if meta["identity"] == self._identity else None
+                same = meta["identity"] == self._identity
+                place = _read(self._directory, step, target, meta, held=held) if same else None
                 break
             except InputError as error:
                 print(f"{error}; going back to the checkpoint before", flush=True)
@@ -133,7 +137,8 @@ def _steps(directory: Path) -> list[int]:
 
 
 def _write(directory: Path, step: int, place: Place, identity: dict[str, Any]) -> None:
-    accuracy = place.epochs[-1]["validation"]["accuracy"] if place.epochs else float("nan")
+    trained = place.epochs and place.epochs[-1]["epoch"] > 0  # the start's accuracy would be the best of many a stage
+    accuracy = place.epochs[-1]["validation"]["accuracy"] if trained else float("nan")
     meta = {"epochs": place.epochs, "sums": place.sums, "held": sorted(place.held), "ended": place.ended}
     meta |= {"step_flops": place.step_flops, "identity": identity}
     held = {f"held{epoch}": checkpoint.items(state) for epoch, state in place.held.items()}
@@ -142,8 +147,9 @@ def _write(directory: Path, step: int, place: Place, identity: dict[str, Any]) -
     )
 
 
-def _read(directory: Path, step: int, target: State, meta: dict[str, Any]) -> Place:
-    wanted = {f"held{epoch}": checkpoint.items(target) for epoch in meta["held"]}
+def _read(directory: Path, step: int, target: State, meta: dict[str, Any], *, held: State) -> Place:
+    wanted = {f"held{epoch}": checkpoint.items(held) for epoch in meta["held"]}
     state, others = checkpoint.restore_with(directory, step, target, others=wanted)
-    held = {epoch: checkpoint.from_items(target, others[f"held{epoch}"]) for epoch in meta["held"]}
-    return Place(state, meta["epochs"], meta["sums"], held, meta["ended"], meta["step_flops"])
+    others = jax.device_get(others)
+    back = {epoch: checkpoint.from_items(held, others[f"held{epoch}"]) for epoch in meta["held"]}
+    return Place(state, meta["epochs"], meta["sums"], back, meta["ended"], meta["step_flops"])

@@ -16,7 +16,7 @@ from tljax.train import devices, processes
 from tljax.train.evaluate import make_evaluate
 from tljax.train.inputs import Inputs
 from tljax.train.linear import Solution, fit_logistic
-from tljax.train.loop import History
+from tljax.train.loop import History, start_of
 from tljax.train.program import start
 from tljax.train.step import State
 
@@ -46,14 +46,14 @@ def solve_stage(
     sets["batch_size"] = max(stage.batch_size, 32 * over.size)
     evaluate = make_evaluate(examples=inputs.validation, **sets)
 
-    def record(epoch: int, train: dict[str, float], validation: dict[str, float]) -> dict[str, Any]:
-        told = {"rung": stage.name, "seed": seed, "epoch": epoch, "step": epoch, "train": train}
-        return {**told, "validation": validation, "rates": {}, "seconds": time.perf_counter() - began}
+    def record(validation: dict[str, float]) -> dict[str, Any]:
+        return start_of(stage.name, seed=seed, validation=validation, seconds=time.perf_counter() - began)
 
-    epochs = [record(0, {"loss": math.nan, "accuracy": math.nan}, evaluate(state))]
+    epochs = [record(evaluate(state))]
     on_epoch(epochs[0], state)
     state, solution = _solved(state, inputs, head=module.head, seed=seed, over=over)
-    epochs.append(record(1, make_evaluate(examples=inputs.train, **sets)(state), evaluate(state)))
+    train = make_evaluate(examples=inputs.train, **sets)(state)
+    epochs.append({**record(evaluate(state)), "epoch": 1, "step": 1, "train": train})
     on_epoch(epochs[1], state)
     if progress and processes.first():
         print(f"{stage.name}: {solution.said()}", flush=True)

@@ -12,9 +12,9 @@ from tljax.config import Stage
 from tljax.errors import InputError
 from tljax.optim import rules as rules_lib
 from tljax.optim.schedules import Schedule
-from tljax.train import program
+from tljax.train import collapse, program
 from tljax.train.inputs import Inputs
-from tljax.train.loop import History
+from tljax.train.loop import History, train_stage
 from tljax.train.rung import Ready
 from tljax.train.step import State
 from tljax.train.sweep_kept import Kept
@@ -54,7 +54,8 @@ def sweep(
     program, whatever they are. `variables` are those to start from, or a function of the seed that gives them
     (`sweep_start.starts`). Frozen leaves and what is read are shared by all, so cached views are those that `inputs`
     was made with, under one seed of their own: a run alone must read the same. `over` are the devices that the members
-    are split over, all by default. A run that diverges is marked as not finite, and disturbs no other.
+    are split over, all by default. A run that diverges is marked as not finite, and disturbs no other; one that
+    collapses is left as it ends, for what a rate does is what was asked.
 
     The plan is told before anything runs. A call has `most` members at most, fewer where memory is short: by default
     256, and 16 on CPU, where they follow one another anyway and more calls are more progress to tell and less to lose.
@@ -105,7 +106,8 @@ def train_seeds(
     """What `loop.train_stage` gives for each seed with what is ready for it: variables, and views of its own.
 
     What all have alike, the frozen leaves and unaugmented features, is held once. InputError names a seed whose loss
-    is not finite, as the loop does.
+    is not finite, as the loop does. One that collapses is trained again by the loop, which goes back to its best state:
+    so the program holds no state of any epoch but the last.
     """
     members = [Member(seed, {}, ready.variables, ready.inputs) for seed, ready in readies.items()]
     first = next(iter(readies.values()))
@@ -117,8 +119,20 @@ def train_seeds(
             raise InputError(f"stage {stage.name!r}: the loss of seed {run.seed} is not finite; lower the rate")
         assert run.state is not None  # nothing was kept on disk
         run.history.step_flops = step_flops
-        trained.append((run.state, run.history))
+        trained.append(_judged(stage, readies[run.seed], run.seed, run.state, run.history))
     return trained
+
+
+def _judged(stage: Stage, ready: Ready, seed: int, state: State, history: History) -> tuple[State, History]:
+    told, chance = history.epochs, collapse.chance(stage, ready.inputs)
+    found = collapse.judged(told, told[-1], chance, stage=stage, back_to=None)
+    if found and stage.keep_going:
+        history.collapsed = found
+        collapse.say(found, stage=stage.name, seed=seed)
+    elif found or any(collapse.hopeless(told[:ended], chance) for ended in range(1, len(told))):
+        given = {"module": ready.module, "variables": ready.variables, "inputs": ready.inputs}
+        return train_stage(stage, **given, seed=seed, progress=False)
+    return state, history
 
 
 __all__ = ["Kept", "Run", "SweepResult", "fits_sweep", "stage_at", "sweep", "train_seeds"]

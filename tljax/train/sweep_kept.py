@@ -20,7 +20,8 @@ _SUMS += [("validation", name) for name in ("loss", "correct", "count")]
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """Of one member: sums over the examples of each epoch, `[epochs]`, and logits `[N, outputs]`."""
+    """Of one member: sums over the examples of each epoch, in validation of the start before them; logits
+    `[N, outputs]`."""
 
     train: Mapping[str, np.ndarray]
     validation: Mapping[str, np.ndarray]
@@ -73,7 +74,8 @@ def _read(path: Path, *, epochs: int) -> dict[str, Found]:
     columns = npz.read(path, {"key": "U1", "seconds": "f1", "logits": "f3"} | {f"{k}/{n}": "f2" for k, n in _SUMS})
     keys = columns.pop("key")
     for name, column in columns.items():
-        if len(column) != len(keys) or ("/" in name and column.shape[1] != epochs):
+        length = {"train": epochs, "validation": 1 + epochs}.get(name.split("/")[0])
+        if len(column) != len(keys) or (length and column.shape[1] != length):
             raise InputError(f"{path}: {name}: expected {len(keys)} members of {epochs} epochs, found {column.shape}")
     found = {}
     for i, key in enumerate(keys):

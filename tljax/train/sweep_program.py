@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.sharding import Mesh
@@ -25,7 +26,9 @@ from tljax.train.step import State, averaged
 def make_stage(
     stage: Stage, *, module: Any, inputs: Inputs, paths: list[str]
 ) -> tuple[Any, Callable[..., tuple[State, Any, Any, Array]]]:
-    """`(tx, program)`; `program(state, given) -> (state, train sums [epochs], validation sums [epochs], logits)`.
+    """`(tx, program)`; `program(state, given) -> (state, train sums [epochs], validation sums [1 + epochs], logits)`.
+
+    The first validation is the start's.
 
     The state's `params` are the trainable leaves alone, flat; `given["frozen"]` has the others. `given` is a tree of
     `sweep_members`: what the member reads, in which order, at which values. `paths` are those of all parameters.
@@ -76,7 +79,9 @@ def make_stage(
             found = jax.lax.scan(one_batch, None, given["held"])[1]
             return found.reshape(-1, found.shape[-1])
 
+        start = evaluated(whole(state))
         state, (train, validation) = jax.lax.scan(one_epoch, state, (given["draws"], given["hyper"]))
+        validation = jax.tree.map(lambda first, later: jnp.concatenate([first[None], later]), start, validation)
         return state, train, validation, logits(whole(state))
 
     return tx, program

@@ -17,7 +17,7 @@ from tljax.errors import InputError
 from tljax.optim import rules as rules_lib
 from tljax.optim.schedules import Schedule
 from tljax.train import devices, signals
-from tljax.train.loop import History
+from tljax.train.loop import History, start_of
 from tljax.train.memory import temporary
 from tljax.train.step import State
 from tljax.train.sweep_calls import Calls
@@ -126,15 +126,16 @@ class _Ready:
             step_flops=math.nan,  # the program is more than a step
             temporary_bytes=temporary_bytes,
         )
+        told = {"rung": stage.name, "seed": member.seed}
+        history.epochs.append(start_of(**told, validation=_scores(found.validation, 0), seconds=compile_seconds))
         for epoch in range(stage.epochs):
             rate = float(self._rates[i][epoch])
             record = {
-                "rung": stage.name,
-                "seed": member.seed,
+                **told,
                 "epoch": epoch + 1,
                 "step": (epoch + 1) * per_epoch,
                 "train": _means(found.train, epoch),
-                "validation": {**_means(found.validation, epoch), "n": int(found.validation["count"][epoch])},
+                "validation": _scores(found.validation, epoch + 1),
                 "rates": {path: times * rate for path, times in rules_lib.multipliers(stage.rules).items()},
                 "grad_norm": float(found.train["grad_norm"][epoch]) / per_epoch,
                 "images_per_second": speed,
@@ -161,6 +162,10 @@ def _at(tree: Any, i: int) -> Any:
 def _means(sums: Mapping[str, np.ndarray], epoch: int) -> dict[str, float]:
     count = float(sums["count"][epoch])
     return {"loss": float(sums["loss"][epoch]) / count, "accuracy": float(sums["correct"][epoch]) / count}
+
+
+def _scores(sums: Mapping[str, np.ndarray], at: int) -> dict[str, float]:
+    return {**_means(sums, at), "n": int(sums["count"][at])}
 
 
 def _train_size(member: Member) -> int:

@@ -15,6 +15,7 @@ from tljax.data import ImageSets
 from tljax.errors import InputError
 from tljax.models.build import Network
 from tljax.train import activations, checkpoint, continued, lock, predictions, processes
+from tljax.train.collapse import told
 from tljax.train.provenance import command, environment
 from tljax.train.rung import Trained
 from tljax.train.saver import Saver
@@ -57,7 +58,7 @@ class Workdir:
 
         Nothing is written before `begin`. `anyway` resumes with other settings too.
 
-        A run that was stopped before its first epoch left nothing to lose, and is none.
+        A run that was stopped before it had evaluated its first start left nothing to lose, and is none.
         """
         self.path = Path(path).resolve()
         held = next((name for name in ("metrics.jsonl", "progress", CALLS) if (self.path / name).exists()), None)
@@ -209,6 +210,7 @@ class Workdir:
                 "step_flops": history.step_flops,
                 "temporary_bytes": history.temporary_bytes,
                 **(trained.solution.to_dict() if trained.solution else {}),
+                **({"collapsed": told(history.collapsed, stage=stage.name, seed=seed)} if history.collapsed else {}),
             }
         )
         self._results["rungs"] = rungs

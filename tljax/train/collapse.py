@@ -1,0 +1,183 @@
+"""A stage that went to ruin: told from its records alone, so that a resumed one tells the same."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from tljax.config import Stage
+from tljax.optim import schedules
+from tljax.optim.objective import constant_loss
+from tljax.train import processes
+from tljax.train.inputs import Inputs
+
+Record = dict[str, Any]
+
+CLEAR = 1e-3  # the p below which a stage began better than chance, or fell
+LIKELY = 0.05  # and that from which an accuracy may be chance
+NEAR = 0.99  # of the constant's loss: an epoch draws the classes a little more or less often
+EPOCHS = 2  # as good as constant for so many, a stage that began better is ended
+
+
+@dataclass(frozen=True)
+class Chance:
+    """What a constant prediction reaches: its training loss under the stage's objective, its share of validation."""
+
+    loss: float
+    share: float
+
+
+@dataclass(frozen=True)
+class Collapse:
+    """What went wrong: `learnt_nothing` of a stage that began at chance, else it lost what it began with.
+
+    `constant`: from `epoch` on the training loss was that of a constant prediction; else validation had fallen there.
+    It ended with `last`; `back_to` is the epoch whose state was returned, None where the last was kept all the same.
+    """
+
+    learnt_nothing: bool
+    constant: bool
+    epoch: int
+    training_loss: float
+    constant_loss: float
+    accuracy: float
+    start_accuracy: float
+    peak_rate: float
+    last: int
+    back_to: int | None
+
+    def line(self, *, stage: str, seed: int) -> str:
+        """Which stage, seed, epoch and rate, what became of it, and what to do."""
+        what = "learnt nothing" if self.learnt_nothing else "collapsed"
+        why = f"validation fell from {self.start_accuracy:.1%} to {self.accuracy:.1%} at epoch {self.epoch}"
+        if self.constant:
+            since = f"training loss {self.training_loss:.3f} from epoch {self.epoch} on"
+            why = f"{since} is that of a constant prediction"
+            if self.training_loss > self.constant_loss / NEAR:
+                why = f"{since} is above that of a constant prediction, {self.constant_loss:.3f}"
+        advice = "train longer, or at another --lr" if self.learnt_nothing else "lower --lr, or warm up longer"
+        return f"{stage}, seed {seed}: {what}: {why} (peak rate {self.peak_rate:.0e}); {self._done()}; {advice}"
+
+    def _done(self) -> str:
+        if self.back_to is None:
+            return f"kept epoch {self.last} all the same, as --keep-going says"
+        return f"went back to epoch {self.back_to} (--keep-going keeps the last)"
+
+
+def chance(stage: Stage, inputs: Inputs) -> Chance:
+    """Of the labels that the stage reads."""
+    train, held = inputs.train.labels, inputs.validation.labels
+    weights = stage.objective.class_weights
+    classes = max(int(train.max()) + 1, int(held.max()) + 1, 2, len(weights) if isinstance(weights, tuple) else 0)
+    share = float(np.bincount(held).max() / len(held))
+    return Chance(constant_loss(train, stage.objective, classes=classes), share)
+
+
+def better(record: Record, than: Record | None, chance: Chance) -> bool:
+    """Whether an epoch is the better one to go back to: by validation accuracy, of equal ones by loss.
+
+    None that is as good as constant: a dead network scores like a fresh head, and hardly learns any more. After a
+    frozen rung at 3,000 times its rate fine-tuning came to 62 % from there, to 76 from the start (critters, 2 seeds).
+    """
+    return than is None or (_score(record) > _score(than) and not _constant(record, chance))
+
+
+def hopeless(records: Sequence[Record], chance: Chance) -> bool:
+    """Whether to end a stage that is running: it began clearly better than chance, and has been as good as constant
+    for two whole epochs. One that began at chance is judged at its end: it may take its time."""
+    trained = [record for record in records if record["epoch"] > 0]
+    if len(trained) == len(records) or len(trained) < EPOCHS:  # without its start, nothing is known
+        return False
+    return _above(records[0], chance) and all(_constant(record, chance) for record in trained[-EPOCHS:])
+
+
+def judged(
+    records: Sequence[Record], end: Record, chance: Chance, *, stage: Stage, back_to: int | None
+) -> Collapse | None:
+    """What became of a stage that ends with the epoch `end`, whose records from epoch 0 on these are; None if healthy.
+
+    Ruined is an end as good as constant, or, for a stage that began clearly better than chance, one whose validation
+    accuracy is clearly below the start's.
+    """
+    start, trained = records[0], [record for record in records if 0 < record["epoch"] <= end["epoch"]]
+    if start["epoch"] != 0 or not trained:
+        return None
+    began, constant = _above(start, chance), _constant(end, chance)
+    if not (constant or (began and fell(start, end))):
+        return None
+    since = end["epoch"]
+    while constant and since > 1 and _constant(trained[since - 2], chance):
+        since -= 1
+    return Collapse(
+        learnt_nothing=not began,
+        constant=constant,
+        epoch=since,
+        training_loss=end["train"]["loss"],
+        constant_loss=chance.loss,
+        accuracy=end["validation"]["accuracy"],
+        start_accuracy=start["validation"]["accuracy"],
+        peak_rate=_peak(stage, steps=end["step"], per_epoch=end["step"] // end["epoch"]),
+        last=end["epoch"],
+        back_to=back_to,
+    )
+
+
+def fell(start: Record, end: Record) -> bool:
+    """Whether fewer are right at the end than chance explains: Fisher's exact test, one-sided, at 0.1 %.
+
+    (Fisher 1922, J. R. Stat. Soc. 85:87-94.) It takes the two evaluations for draws of different images; on the same
+    ones they vary together, so it errs towards no fall. McNemar's test would be sharper, but needs every image's
+    outcome at the start, where this needs the records alone.
+    """
+    import scipy.stats
+
+    (before, n), (after, _) = _right(start), _right(end)
+    return after < before and float(scipy.stats.hypergeom.cdf(after, 2 * n, before + after, n)) < CLEAR
+
+
+def say(found: Collapse, *, stage: str, seed: int) -> None:
+    """Print the line, in the first process."""
+    if processes.first():
+        print(found.line(stage=stage, seed=seed), flush=True)
+
+
+def told(found: Collapse, *, stage: str, seed: int) -> dict[str, Any]:
+    """As results.json has it: the numbers, and the line as `said`."""
+    return {**asdict(found), "said": found.line(stage=stage, seed=seed)}
+
+
+def _constant(record: Record, chance: Chance) -> bool:
+    """Whether an epoch is as good as a constant prediction. By loss alone a sure and mostly right network is too.
+
+    Nothing is where all validation images are of one class: there the constant is always right.
+    """
+    lost = record["train"]["loss"] >= NEAR * chance.loss and chance.share < 1
+    return lost and not _above(record, chance, level=LIKELY)
+
+
+def _above(record: Record, chance: Chance, *, level: float = CLEAR) -> bool:
+    """Whether validation is better than always the most frequent class: the binomial tail, one-sided."""
+    import scipy.stats
+
+    right, n = _right(record)
+    return float(scipy.stats.binom.sf(right - 1, n, chance.share)) < level
+
+
+def _right(record: Record) -> tuple[int, int]:
+    scores = record["validation"]
+    return round(scores["accuracy"] * scores["n"]), scores["n"]
+
+
+def _score(record: Record) -> tuple[float, float]:
+    accuracy, loss = record["validation"]["accuracy"], record["validation"]["loss"]
+    return accuracy, -loss if math.isfinite(loss) else -math.inf
+
+
+def _peak(stage: Stage, *, steps: int, per_epoch: int) -> float:
+    """The highest rate of the first steps of a stage."""
+    if stage.lr == "find":
+        return math.nan
+    rate = schedules.resolve(stage.lr, steps=stage.epochs * per_epoch)
+    return max(rate(step) for step in range(steps))
