@@ -76,12 +76,14 @@ def ahead(
 ) -> dict[str, Program]:
     """The programs of stages with what `rung.outline` makes of them, before anything is computed.
 
-    Tracing is Python's; compiling is not: it goes on side by side, and `seconds` are each one's share of the time that
-    all took together. Processes that train together compile in the same order, as they may wait for one another.
+    Tracing is Python's; compiling is not: on CPU it goes on side by side, and `seconds` are each one's share of the
+    time that all took together. An accelerator's compiler times kernels to choose among them, which other compilations
+    disturb: there it is one after another, as in processes that train together, which may wait for one another.
     `tell(name, how many are done)` after each.
     """
     began = time.perf_counter()
-    workers = 1 if jax.process_count() > 1 else max(1, min(len(stages), _cores()))
+    alone = jax.process_count() > 1 or jax.default_backend() != "cpu"
+    workers = 1 if alone else max(1, min(len(stages), _cores()))
     with ThreadPoolExecutor(workers) as pool:
         pending: dict[str, Future[Program]] = {}
         for name, (stage, ready) in stages.items():
