@@ -6,11 +6,14 @@ import os
 import numpy as np
 import pytest
 
-from tljax.data import cache
+from tljax.data import ImageSet, ImageSets, cache
+from tljax.data.augment import Augment
 from tljax.data.preprocess import TORCH
 from tljax.errors import InputError
-from tljax.models.vgg import CONVS, channels
+from tljax.models.vgg import CONVS, VGG16, channels
 from tljax.train import features
+from tljax.train.inputs import from_prefix
+from tljax.train.prefix import Prefix
 from tljax.weights import Weights, keras_write, safe, torch_safe
 
 from . import disks
@@ -70,6 +73,30 @@ def test_features(full, left):
     assert sorted({*first, *rest}) == list(range(0, 40, 5))
     assert len(first) + len(rest) in (8, 9)
     assert os.listdir(full.folder) == ["features.h5"]
+
+
+@pytest.mark.parametrize("left", [0, 20_000])
+def test_a_full_cache_of_features_stops_no_run(full, left, tmp_path, capsys):
+    """A view is 40 kB. Told once; the run's own folder takes what the cache does not, and later runs find it there.
+
+    By the limit both are full: held in memory.
+    """
+    images = ROWS.view(np.uint8)[:, :16, :48].reshape(40, 16, 16, 3)
+    photographs = ImageSet(images, np.arange(40, dtype=np.int32) % 2, tuple(map(str, range(40))))
+    sets = ImageSets("test", ("cat", "dog"), photographs, photographs, "0" * 64)
+    prefix = Prefix(VGG16(width=1 / 16), layers(), "block1_pool", TORCH, Augment(), views=2)
+    store = [full.folder / "features", tmp_path / "run" / "features"]
+    with full(left):
+        found = from_prefix(sets, prefix, store=store, progress=False)
+    refusing = store[:1] if os.path.ismount(full.folder) else store
+    for folder, said in zip(refusing, capsys.readouterr().out.splitlines(), strict=True):
+        assert said.startswith(str(folder))
+        assert said.endswith("what was saved before is whole; features go elsewhere")
+    assert len(found.files) == (3 if len(refusing) == 1 else 0)
+    assert all(file.is_relative_to(store[1]) for file in found.files)
+    again = from_prefix(sets, prefix, store=store, progress=False)
+    assert again.made == 3 - len(found.files)
+    np.testing.assert_array_equal(again.train.inputs, found.train.inputs)
 
 
 @pytest.mark.parametrize("left", [0, 4096, 60_000])

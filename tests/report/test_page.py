@@ -87,7 +87,7 @@ def test_report_of_a_run_that_is_not_finished(tmp_path):
         "critters; 2 classes (cat, dog); 150 x 150 pixels; 900 training images; 1,000 validation images; sha256 abc123"
     )
     ladder = "7 of 9275.0 %75.0 to 75.0 % over 2 seeds0.5001004.0"
-    assert page.text["span"] == f"{ladder}unknown7 (77.8 %)unknownunknown100unknown4.0"
+    assert page.text["span"] == f"{ladder}unknown7 (77.8 %)unknownunknown100unknownunknownunknownunknown4.0"
     assert page.text["dt"] == "deviceseedsjax"
     assert page.text["dd"] == "cpu0, 50.10.2"
     assert '"more": [' in page.text["pre"]
