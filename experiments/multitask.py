@@ -64,6 +64,7 @@ def stages_of(args: argparse.Namespace, *, from_weights: bool) -> dict[str, tupl
         adapt = replace(config.PRESETS["tuned"]["differential"], epochs=learn.epochs, images_per_epoch=TARGET_IMAGES)
         both = replace(adapt, rules=SHARED)
     later = Network() if from_weights else network
+    learn, adapt, both = (replace(stage, keep_going=args.keep_going) for stage in (learn, adapt, both))
     return {
         "alone": (network, replace(learn, name="alone")),
         "sequential": (later, replace(adapt, name="sequential")),

@@ -53,6 +53,7 @@ def pretrain(
     `saves` holds checkpoints until it is done: what lies there is continued.
     """
     size = sets.train.images.shape[1]
+    stage = replace(stage, keep_going=True)  # it begins at random, where there is nothing to go back to
     module = build.classifier(build.Network(width=width, norm=True, hidden=0), classes=len(sets.classes), dtype=dtype)
     variables = build.init(module, key=jax.random.key(seed), size=size)
     saved: list[Weights] = []
@@ -85,8 +86,8 @@ def pretrain(
     saver = Saver(saves, identity={**identity, "dtype": jnp.dtype(dtype).name})
     options = {"seed": seed, "on_epoch": told, "saver": saver, "progress": progress}
     state, history = loop.train_stage(stage, module=module, variables=variables, inputs=read, **options)
-    if not saved or history.collapsed:  # nothing was left to train, or another epoch's than the last
-        save(history.result(), state)
+    if not saved:  # nothing was left to train
+        save(history.epochs[-1], state)
     shutil.rmtree(saves, ignore_errors=True)
     return saved[0]
 
@@ -136,7 +137,7 @@ def main() -> None:
 
 def _stage(args: argparse.Namespace) -> config.Stage:
     stage = replace(config.PRETRAIN, epochs=args.epochs or config.PRETRAIN.epochs)
-    stage = replace(stage.scaled(budget=args.budget), skip_nonfinite=args.skip_nonfinite, keep_going=args.keep_going)
+    stage = replace(stage.scaled(budget=args.budget), skip_nonfinite=args.skip_nonfinite)
     if args.batch:
         stage = replace(stage, batch_size=args.batch)
     return replace(stage, lr=config.WarmupCosine(args.lr)) if args.lr else stage

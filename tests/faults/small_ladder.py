@@ -9,7 +9,9 @@ config.CHECKPOINT_SECONDS = 0.0  # before the saver is imported, which takes it 
 ops.compiler_options = lambda: {"xla_backend_optimization_level": 0}
 SHORT = {"epochs": 2, "images_per_epoch": 6, "batch_size": 3}
 config.PRESETS["tuned"] = {
-    name: replace(stage, **SHORT, views=2 if stage.views else None) for name, stage in config.PRESETS["tuned"].items()
+    name: replace(stage, **SHORT, views=2 if stage.views else None)
+    for name, stage in config.PRESETS["tuned"].items()
+    if stage.solver == "steps"
 }
 
 if __name__ == "__main__":

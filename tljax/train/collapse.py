@@ -62,7 +62,7 @@ class Collapse:
 
     def _done(self) -> str:
         if self.back_to is None:
-            return f"kept epoch {self.last} all the same, as --keep-going says"
+            return f"kept epoch {self.last} all the same"
         return f"went back to epoch {self.back_to} (--keep-going keeps the last)"
 
 
