@@ -1,8 +1,10 @@
 """tljax's own contenders: the steps of the rungs, set up as the loop sets them up, and what goes around them."""
 
 import os
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -187,7 +189,12 @@ def _seeds(settings: Settings) -> tuple[Stage, dict[int, Ready]]:
 
 def _seeds_together(settings: Settings) -> Contender:
     stage, readies = _seeds(settings)
-    return Contender(lambda: sweep.train_seeds(stage, readies), {"images": _drawn(stage, settings)})
+
+    def call() -> None:
+        with redirect_stdout(sys.stderr):  # nothing is learnt of random labels, and each seed says so
+            sweep.train_seeds(stage, readies)
+
+    return Contender(call, {"images": _drawn(stage, settings)})
 
 
 def _seeds_in_turn(settings: Settings) -> Contender:
@@ -198,7 +205,8 @@ def _seeds_in_turn(settings: Settings) -> Contender:
         compiled = program.ahead({"": (stage, readies[0])})[""]
         for seed, ready in readies.items():
             given = {"module": ready.module, "variables": ready.variables, "inputs": ready.inputs}
-            loop.train_stage(stage, **given, seed=seed, program=compiled, progress=False)
+            with redirect_stdout(sys.stderr):
+                loop.train_stage(stage, **given, seed=seed, program=compiled, progress=False)
 
     return Contender(call, {"images": _drawn(stage, settings)})
 

@@ -61,7 +61,7 @@ def stages_of(args: argparse.Namespace, *, from_weights: bool) -> dict[str, tupl
     learn = replace(config.PRETRAIN, epochs=EPOCHS, batch_size=BATCH, images_per_epoch=TARGET_IMAGES).scaled(**of)
     adapt, both = replace(learn, rules=config.DIFFERENTIAL), learn
     if from_weights:
-        adapt = replace(config.PRESETS["tuned"]["differential"], epochs=learn.epochs, images_per_epoch=TARGET_IMAGES)
+        adapt = replace(config.PRESETS["critters"]["differential"], epochs=learn.epochs, images_per_epoch=TARGET_IMAGES)
         both = replace(adapt, rules=SHARED)
     later = Network() if from_weights else network
     learn, adapt, both = (replace(stage, keep_going=args.keep_going) for stage in (learn, adapt, both))

@@ -196,7 +196,8 @@ def told(tmp_path_factory):
     fields |= {"worst": images, "seen": images, "worst_losses": np.ones(2), "maps": np.ones((2, 2, 3, 3))}
     photographs.write(photographs.Photographs(**fields, **both), workdir=folder)
     sums = dict.fromkeys(("loss", "correct", "count", "grad_norm"), np.ones(2))
-    Kept(folder / "calls", about={}).write({"k" * 64: Found(sums, sums, np.zeros((6, 1), np.float32), 0.5)})
+    held = {name: np.ones(3) for name in sums}  # the start's too
+    Kept(folder / "calls", about={}).write({"k" * 64: Found(sums, held, np.zeros((6, 1), np.float32), 0.5)})
     return folder
 
 

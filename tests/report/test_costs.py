@@ -40,7 +40,7 @@ def test_a_rung_that_was_solved_says_so_and_how():
     held = {"accuracy": 0.9137, "loss": 0.2283}
     row = ROW | {"strength": 3.16e-5, "cross_validation": {"folds": 5, "held_out": held}, "step_flops": None}
     assert costs.rows({"rungs": [row]}, PLAN) == [
-        ("head", "head, block5_conv1", "250 (25 %)", "solved", "-", "-", "-", "12")
+        ("head", "head, block5_conv1", "250 (25 %)", "solved", "-", "-", "4.0", "-", "-", "0.5", "12")
     ]
     assert costs.solutions({"rungs": [ROW | {"seed": 1}, row]}) == [
         "head, seed 0: solved at strength 3.2e-05, chosen by 5 folds of the training images: 91.4 %, loss 0.228."

@@ -80,4 +80,4 @@ def test_the_page_and_the_terminal_say_it(tmp_path, write):
     assert len(lines) == 1
     assert lines[0].startswith("Validation accuracy rests on 40 photographs: scratch ")
     text = report.write_report(tmp_path)[-1].read_text()
-    assert "<strong>Validation accuracy rests on 40 photographs: scratch " in text
+    assert "<b>Validation accuracy rests on 40 photographs: scratch " in text

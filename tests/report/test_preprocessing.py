@@ -23,7 +23,7 @@ def test_the_page_names_it_and_warns(tmp_path, write):
     assert "<p>Preprocessing: BGR, not &lt;scaled&gt;</p>" in text
     assert "Warning" not in text
     text = told(tmp_path, write, preprocessing=found | {"alarm": "it <is> wrong"})
-    assert "<strong>Warning: it &lt;is&gt; wrong</strong>" in text
+    assert "<b>Warning: it &lt;is&gt; wrong</b>" in text
 
 
 @pytest.mark.parametrize("found", [3, {"told": "x"}, {"told": None, "alarm": ""}])

@@ -42,7 +42,7 @@ DROPPED = Classifier(base=Flat(), head=Head(outputs=1, hidden=4, dropout_hidden=
 SGD = Optimizer("sgd", momentum=0.0)
 # 20 images, batches of 8: 2 steps an epoch, in and out of step with the passes.
 STAGE = Stage("tiny", TRAIN_ALL, lr=0.5, epochs=3, optimizer=SGD, batch_size=8)
-AUGMENTED = replace(STAGE, augment=Augment(), dropout=0.5, images_per_epoch=32, epochs=2)
+AUGMENTED = replace(STAGE, augment=Augment(), dropout=0.5, images_per_epoch=32, epochs=2, keep_going=True)
 
 
 def images(count, *, size=4, seed=0, name="train"):

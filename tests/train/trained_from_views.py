@@ -21,7 +21,7 @@ from tljax.train import frozen, rung
 from tljax.weights import Weights
 
 NETWORK = Network(width=0.0625, hidden=4)
-STAGE = Stage("s", HEAD_ONLY, lr=1e-3, epochs=2, batch_size=4, views=1, dropout=0.5)
+STAGE = Stage("s", HEAD_ONLY, lr=1e-3, epochs=2, batch_size=4, views=1, dropout=0.5, keep_going=True)
 
 
 def split(count, seed):

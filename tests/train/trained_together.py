@@ -30,6 +30,7 @@ STAGE = Stage(
     batch_size=8,
     augment=Augment(),
     dropout=0.5,
+    keep_going=True,
 )
 
 

@@ -62,7 +62,7 @@ def section(results: dict, config: dict) -> list[str]:
     """The same as HTML lines for the page."""
     said, steadier = note(results), command(results, config)
     told = [f"<p>{escape(STEADIER)}</p>", f"<pre><code>{escape(steadier)}</code></pre>"] if steadier else []
-    return [f"<p><strong>{escape(said)}</strong></p>", *told] if said else []
+    return [f"<p><b>{escape(said)}</b></p>", *told] if said else []
 
 
 def _interval(name: str, rows: list[dict]) -> str:

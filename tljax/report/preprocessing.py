@@ -10,5 +10,5 @@ def section(results: dict) -> list[str]:
         return []
     found = table.typed(results, "preprocessing", dict, "results.json")
     told, alarm = (table.typed(found, name, str, "results.json: preprocessing") for name in ("told", "alarm"))
-    warning = [f"<p><strong>Warning: {escape(alarm)}</strong></p>"] if alarm else []
+    warning = [f'<p class="wrong"><b>Warning: {escape(alarm)}</b></p>'] if alarm else []
     return [*warning, f"<p>Preprocessing: {escape(told)}</p>"]
