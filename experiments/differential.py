@@ -2,7 +2,7 @@
 
     python -m experiments.differential --weights base.safetensors --seeds 5
 
-85.9 % of critters (84.6 to 87.1 % over 5 seeds); a minute and ten seconds a seed on one core.
+97.6 % of the lecture's cats and dogs (97.0 to 98.1 % over 3 seeds), VGG16's ImageNet weights at 150 x 150.
 """
 
 from experiments import cli, runner

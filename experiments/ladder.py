@@ -2,8 +2,8 @@
 
     python -m experiments.ladder --seeds 5
 
-Critters: scratch 58.8, features 77.7, frozen 78.5, finetune 81.3, differential 85.9 % (means of 5 seeds); 9 minutes
-on two cores, 2 to 3 of them pretraining the base.
+The lecture's cats and dogs, VGG16's ImageNet weights, 150 x 150, means of 3 seeds: scratch 66.1, linear 96.1, features
+96.0, frozen 96.7, finetune 97.4, differential 97.6 %; 2 min 42 s on one H200 for the three.
 """
 
 from experiments import cli, runner
