@@ -87,7 +87,7 @@ def test_stopped_and_resumed_it_leaves_the_same_runs(command, capsys, monkeypatc
     [
         ("", "sweep: expected values of one or more of --lr, --dropout, --augment-strength, --momentum"),
         ("--rung scratch --lr 1e-3", "sweep: rung scratch: base/conv1/kernel trains: convolutions with a kernel"),
-        ("--momentum 0.9", "sweep: rmsprop has no momentum to vary"),
+        ("--preset critters --momentum 0.9", "sweep: rmsprop has no momentum to vary"),
     ],
 )
 def test_what_cannot_be_swept_is_refused(command, words, message):

@@ -95,7 +95,8 @@ def test_as_many_views_as_passes_give_the_bits_of_running_the_prefix_at_each_ste
     clean = {**os.environ, "XLA_FLAGS": "", "PYTHONPATH": str(script.parents[2])}
     said = subprocess.run([sys.executable, str(script)], env=clean, capture_output=True, text=True, check=True).stdout
     leaves = 4 * 2 * (13 + 2)  # kernels and biases of all layers, of four runs
-    assert said.split() == [str(leaves)]
+    # Besides them each run says that a stage of so few photographs has learnt nothing.
+    assert [line for line in said.splitlines() if line.startswith(("differs", "compared"))] == [f"compared: {leaves}"]
 
 
 def test_activations_in_bfloat16_are_those_in_float32_rounded(weights, tmp_path):

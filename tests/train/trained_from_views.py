@@ -45,8 +45,8 @@ def main():
         for path, leaf in fresh.items():
             compared += 1
             if not frozen.same_bits(leaf, cached[path]):
-                print(path)
-    print(compared)
+                print(f"differs: {path}")
+    print(f"compared: {compared}")
 
 
 if __name__ == "__main__":
