@@ -32,7 +32,7 @@ def differences(workdir: Path) -> list[str]:
 
 
 def few_photographs(workdir: Path) -> list[str]:
-    """What a run's figures rest on and how to get steadier ones; nothing where validation has photographs enough."""
+    """Say what a run's figures rest on and how to get steadier ones; nothing where there are photographs enough."""
     folder = Path(workdir)
     return few.lines(table.read_results(folder / "results.json"), table.read_json(folder / "config.json"))
 

@@ -16,7 +16,7 @@ _FLAGS = ("skip_corrupt", "allow_duplicates")
 
 
 def note(results: dict) -> str:
-    """What the figures rest on, where that is little: each rung's interval over so many photographs; else nothing."""
+    """Say what the figures rest on, where that is little: each rung's interval over its photographs; else nothing."""
     rungs = table.by_rung(results)
     counts = {rows[0]["validation"]["n"] for rows in rungs.values()}
     if not counts or min(counts) >= FEW:

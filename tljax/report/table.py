@@ -149,7 +149,7 @@ def marked(name: str, rows: Sequence[dict]) -> str:
 
 
 def alarms(results: dict) -> list[str]:
-    """What was said of each rung and seed that collapsed: where, why, what was done and what to do."""
+    """Collect what was said of each rung and seed that collapsed: where, why, what was done and what to do."""
     return [str(each.get("said")) for rows in by_rung(results).values() for each in _collapsed(rows)]
 
 

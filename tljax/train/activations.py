@@ -96,7 +96,7 @@ class Activations:
         return compute
 
     def _before(self, split: str, view: int, stop: str) -> tuple[str | None, np.ndarray]:
-        """What the unit is made from: the last layer before that is wanted or kept, else the images."""
+        """Find what the unit is made from: the last layer before that is wanted or kept, else the images."""
         wanted = {layer for layer, views in self._passing if split != "train" or view < views}
         for layer in reversed(vgg.LAYERS[: vgg.LAYERS.index(stop)]):
             if not self._prefix.exact_at(layer):

@@ -67,7 +67,7 @@ class Collapse:
 
 
 def chance(stage: Stage, inputs: Inputs) -> Chance:
-    """Of the labels that the stage reads."""
+    """Compute what a constant prediction reaches on the labels that the stage reads."""
     train, held = inputs.train.labels, inputs.validation.labels
     weights = stage.objective.class_weights
     classes = max(int(train.max()) + 1, int(held.max()) + 1, 2, len(weights) if isinstance(weights, tuple) else 0)
@@ -76,7 +76,7 @@ def chance(stage: Stage, inputs: Inputs) -> Chance:
 
 
 def better(record: Record, than: Record | None, chance: Chance) -> bool:
-    """Whether an epoch is the better one to go back to: by validation accuracy, of equal ones by loss.
+    """Tell whether an epoch is the better one to go back to: by validation accuracy, of equal ones by loss.
 
     None that is as good as constant: a dead network scores like a fresh head, and hardly learns any more. After a
     frozen rung at 3,000 times its rate fine-tuning came to 62 % from there, to 76 from the start (critters, 2 seeds).
