@@ -39,6 +39,6 @@ def test_a_rung_that_collapsed_has_an_orange_name_and_the_caption_says_what_that
     ladder.write_ladder({"rungs": [rows[0], rows[1] | {"collapsed": {"said": "b: collapsed"}}]}, workdir=tmp_path)
     colours = {text.get_text(): text.get_color() for text in kept[0].axes[0].texts}
     assert (colours["a"], colours["b"]) == (style.INK, style.COLOURS["validation"])
-    assert "Orange name: it collapsed." in kept[0].texts[1].get_text()
+    assert "Orange name: see the alarms." in kept[0].texts[1].get_text()
     ladder.write_ladder({"rungs": rows}, workdir=tmp_path)
     assert "Orange name" not in kept[1].texts[1].get_text()

@@ -134,3 +134,17 @@ def test_what_collapsed_is_marked_and_told(read):
     assert lines[5:7] == table.alarms(results)
     assert "**scratch, seed 0: learnt \\| nothing**" in table.markdown_table(results).splitlines()
     assert table.alarms(read([row("scratch", 0, 0.5, collapsed="yes")])) == []  # of a stranger
+
+
+def test_alarms_stand_beside_collapses(read):
+    chance, sure = ({"kind": kind, "said": f"said {kind}"} for kind in ("at chance", "overconfident"))
+    ruined = {"learnt_nothing": False, "said": "fell"}
+    rows = [
+        row("a", 0, 0.5, alarm=chance),
+        row("b", 0, 0.9, alarm=sure),
+        row("b", 1, 0.9, collapsed=ruined, alarm=sure),
+    ]
+    results = read([*rows, row("c", 0, 0.9)])
+    names = [cells[0] for cells in table.cells(results)]
+    assert names == ["a (at chance)", "b (overconfident in 2 of 2 seeds, collapsed in 1 of 2 seeds)", "c"]
+    assert table.alarms(results) == ["said at chance", "said overconfident", "fell", "said overconfident"]

@@ -231,3 +231,10 @@ def test_a_constants_loss_is_that_of_the_labels_under_the_objective():
     assert collapse.chance(STAGE, start.inputs) == collapse.Chance(pytest.approx(math.log(5)), 0.2)
     smoothed = replace(STAGE, objective=Objective(label_smoothing=0.1))
     assert collapse.chance(smoothed, start.inputs).loss == pytest.approx(math.log(5))
+
+
+def test_a_stage_that_came_from_chance_and_was_good_for_an_epoch_collapsed():
+    """Seen on the real base: 88 % after an epoch at 100 times the rate, then constant."""
+    _, found = became((math.nan, 0.5), (5.0, 0.88), (0.693, 0.5))
+    assert not found.learnt_nothing
+    assert "collapsed" in found.line(stage="s", seed=0)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 CAPTION = "Dot: one seed. Tick: mean.{}\nBar: 95 % interval, blue over seeds, orange over images."
-COLLAPSED = " Orange name: it collapsed."
+ALARM = " Orange name: see the alarms."
 
 
 def write_ladder(results: dict, *, workdir: Path) -> Path:
@@ -21,7 +21,7 @@ def write_ladder(results: dict, *, workdir: Path) -> Path:
     figure = style.new_figure(width=4.6, height=1.5 + 0.62 * len(rungs))
     height = figure.get_figheight()
     ax = figure.add_axes((0.04, 0.52 / height, 0.92, 1 - (0.52 + 0.87) / height))
-    style.title(figure, "Validation accuracy", CAPTION.format(COLLAPSED if table.alarms(results) else ""))
+    style.title(figure, "Validation accuracy", CAPTION.format(ALARM if table.alarms(results) else ""))
     shown = []
     for place, (rung, rows) in enumerate(rungs.items()):
         shown += _rung(ax, rung, rows, place)

@@ -70,7 +70,7 @@ def html_table(results: dict) -> str:
 
 
 def alarms_section(results: dict) -> list[str]:
-    """A sentence on each stage that collapsed, and which epoch's figures are shown; nothing where all went well."""
+    """Say of each stage what is wrong with it, and which epoch's figures are shown; nothing where all went well."""
     lines = [f'<p class="wrong"><b>{escape(line)}</b></p>' for line in table.alarms(results)]
     note = "Figures are those of a stage's last epoch; of one that went back, those of the epoch it went back to."
     return [*lines, sections.small_print(note)] if lines else []

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ COLUMNS = (
     "images/s",
     "seconds",
 )
+_ALARMS = ("collapsed", "alarm")
 KINDS = {
     str: "a text",
     int: "a whole number",
@@ -141,20 +143,27 @@ def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def marked(name: str, rows: Sequence[dict]) -> str:
-    """A rung's name with what befell it: 'finetune (collapsed)', 'scratch (learnt nothing in 2 of 3 seeds)'."""
-    if not (found := _collapsed(rows)):
-        return name
-    what = "learnt nothing" if all(each.get("learnt_nothing") for each in found) else "collapsed"
-    return f"{name} ({what})" if len(rows) == 1 else f"{name} ({what} in {len(found)} of {len(rows)} seeds)"
+    """Name a rung with what is wrong: 'finetune (collapsed)', 'scratch (at chance in 2 of 3 seeds)'."""
+    counts = Counter(mark for row in rows for mark in _marks(row))
+    seeds = f" of {len(rows)} seeds"
+    marks = [mark if len(rows) == 1 else f"{mark} in {count}{seeds}" for mark, count in counts.items()]
+    return f"{name} ({', '.join(marks)})" if marks else name
 
 
 def alarms(results: dict) -> list[str]:
-    """Collect what was said of each rung and seed that collapsed: where, why, what was done and what to do."""
-    return [str(each.get("said")) for rows in by_rung(results).values() for each in _collapsed(rows)]
+    """Collect what was said of each rung and seed: where, what is wrong, what was done and what to do."""
+    rows = [row for rung in by_rung(results).values() for row in rung]
+    return [str(row[field].get("said")) for row in rows for field in _ALARMS if isinstance(row.get(field), dict)]
 
 
-def _collapsed(rows: Sequence[dict]) -> list[dict]:
-    return [row["collapsed"] for row in rows if isinstance(row.get("collapsed"), dict)]
+def _marks(row: dict) -> list[str]:
+    found = {field: row[field] for field in _ALARMS if isinstance(row.get(field), dict)}
+    marks = []
+    if "collapsed" in found:
+        marks.append("learnt nothing" if found["collapsed"].get("learnt_nothing") else "collapsed")
+    if "alarm" in found:
+        marks.append(str(found["alarm"].get("kind")))
+    return marks
 
 
 def percent(fraction: float) -> str:

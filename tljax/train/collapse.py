@@ -31,7 +31,7 @@ class Chance:
 
 @dataclass(frozen=True)
 class Collapse:
-    """What went wrong: `learnt_nothing` of a stage that began at chance, else it lost what it began with.
+    """What went wrong: `learnt_nothing` where no epoch was clearly better than chance, else it lost what it had.
 
     `constant`: from `epoch` on the training loss was that of a constant prediction; else validation had fallen there.
     It ended with `last`; `back_to` is the epoch whose state was returned, None where the last was kept all the same.
@@ -111,7 +111,7 @@ def judged(
     while constant and since > 1 and _constant(trained[since - 2], chance):
         since -= 1
     return Collapse(
-        learnt_nothing=not began,
+        learnt_nothing=not began and not any(_above(record, chance) for record in trained),
         constant=constant,
         epoch=since,
         training_loss=end["train"]["loss"],

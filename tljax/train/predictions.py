@@ -37,11 +37,19 @@ def held_out(state: State, *, module: Any, inputs: Inputs, batch_size: int) -> d
 
 def scores(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     """{"accuracy", "loss", "n"} of stored logits, as an evaluation has them; in float64."""
+    right = predicted_classes(logits) == labels
+    return {"accuracy": float(right.mean()), "loss": float(image_losses(logits, labels).mean()), "n": len(labels)}
+
+
+def image_losses(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Compute the cross entropy `[N]` float64 of stored logits `[N, outputs]`, in nats."""
     both = two_sided(logits).astype(np.float64)
-    log_sum = np.logaddexp.reduce(both, axis=1)
-    losses = log_sum - both[np.arange(len(labels)), labels]
-    right = both.argmax(1) == labels
-    return {"accuracy": float(right.mean()), "loss": float(losses.mean()), "n": len(labels)}
+    return np.logaddexp.reduce(both, axis=1) - both[np.arange(len(labels)), labels]
+
+
+def predicted_classes(logits: np.ndarray) -> np.ndarray:
+    """Pick the class index `[N]` of stored logits `[N, outputs]`."""
+    return two_sided(logits).argmax(1)
 
 
 def two_sided(logits: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from tljax.models import build
 from tljax.models.build import Network
 from tljax.models.heads import Classifier
 from tljax.optim import rules as rules_lib
-from tljax.train import checkpoint, devices, inputs, loop, lr_finder, predictions, solver, views
+from tljax.train import alarms, checkpoint, devices, inputs, loop, lr_finder, predictions, solver, views
 from tljax.train.activations import Store
 from tljax.train.linear import Solution
 from tljax.train.program import Program, start
@@ -42,6 +42,7 @@ class Trained:
     finding: lr_finder.Finding | None = None  # the range test that gave the rate, with `lr="find"`
     solution: Solution | None = None  # of a stage that was solved
     files: tuple[Path, ...] = ()  # of the activations that it was trained from
+    alarm: alarms.Alarm | None = None  # what is wrong with it on the validation images
 
 
 @dataclass(frozen=True)
@@ -195,8 +196,24 @@ def trained(stage: Stage, ready: Ready, state: State, history: loop.History) -> 
     moved, total = _count(trainable), _count(trainable) + _count(frozen)
     said = predictions.held_out(state, module=ready.module, inputs=ready.inputs, batch_size=stage.batch_size)
     history.features_seconds = ready.inputs.seconds
+    alarm = _alarm(stage, history, said["validation"], ready.inputs.validation.labels)
     history.seconds += ready.seconds + time.perf_counter() - began
-    return Trained(state, history, ready.network, ready.preprocess, moved, total, said, files=ready.inputs.files)
+    return Trained(
+        state, history, ready.network, ready.preprocess, moved, total, said, files=ready.inputs.files, alarm=alarm
+    )
+
+
+def _alarm(stage: Stage, history: loop.History, logits: np.ndarray, labels: np.ndarray) -> alarms.Alarm | None:
+    """Say what is wrong with a stage that was just trained; of one that learnt nothing, chance has been said."""
+    if not history.epochs:
+        return None
+    end = history.result()
+    found = alarms.alarm(logits, labels, training_loss=end["train"]["loss"])
+    if found and found.kind == "at chance" and history.collapsed and history.collapsed.learnt_nothing:
+        return None
+    if found:
+        alarms.say(found, stage=stage.name, seed=end["seed"])
+    return found
 
 
 def width_of(weights: Weights) -> float:

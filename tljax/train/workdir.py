@@ -211,6 +211,7 @@ class Workdir:
                 "temporary_bytes": history.temporary_bytes,
                 **(trained.solution.to_dict() if trained.solution else {}),
                 **({"collapsed": told(history.collapsed, stage=stage.name, seed=seed)} if history.collapsed else {}),
+                **({"alarm": trained.alarm.to_dict(stage=stage.name, seed=seed)} if trained.alarm else {}),
             }
         )
         self._results["rungs"] = rungs
