@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 import tljax
-from tljax.data import critter_team, critters
+from tljax.data import critters
+from tljax.data.critters import team
 
 FEW = {
     "per_class": 60,
@@ -26,8 +27,8 @@ FEW = {
 @pytest.fixture
 def children(monkeypatch):
     """Every process that a test starts."""
-    started, enter = [], critter_team.Child.__enter__
-    monkeypatch.setattr(critter_team.Child, "__enter__", lambda c: started.append(c) or enter(c))
+    started, enter = [], team.Child.__enter__
+    monkeypatch.setattr(team.Child, "__enter__", lambda c: started.append(c) or enter(c))
     return started
 
 
@@ -46,7 +47,7 @@ def test_a_failing_child_is_an_error_and_ends_the_others(children):
     out = np.empty((80, 16, 16, 3), np.uint8)
     jobs = [("cat", i) for i in range(79)] + [("unicorn", 0)]
     with pytest.raises(ChildProcessError, match=r"status 1: tljax\.errors\.InputError: .*unicorn") as caught:
-        list(critter_team.draw_all(jobs, out, seed=0, size=16, workers=2))
+        list(team.draw_all(jobs, out, seed=0, size=16, workers=2))
     assert "\n" not in str(caught.value)
     assert len(children) == 2
     assert all(child.process.returncode is not None for child in children)
@@ -54,7 +55,7 @@ def test_a_failing_child_is_an_error_and_ends_the_others(children):
 
 def test_one_process_unless_there_is_enough_to_draw(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
-    sizes = [critter_team.size_for(n) for n in (1, 400, 401, 600, 1600, 100_000)]
+    sizes = [team.size_for(n) for n in (1, 400, 401, 600, 1600, 100_000)]
     assert sizes == [1, 1, 2, 3, 8, 8]
 
 
@@ -63,13 +64,14 @@ SCRIPT = """
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are born deaf to it
     warnings.simplefilter("error")
     sys.path.insert(0, sys.argv[1])
-    from tljax.data import critter_team, critters
-    enter = critter_team.Child.__enter__
+    from tljax.data import critters
+    from tljax.data.critters import team
+    enter = team.Child.__enter__
     def announce(child):
         enter(child)
         print(child.process.pid, flush=True)
         return child
-    critter_team.Child.__enter__ = announce
+    team.Child.__enter__ = announce
     critters.make(["dog"], per_class=int(sys.argv[2]), seed=0, size=16, split="train", workers=2)
     print("drawn", "jax" in sys.modules)
 """

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tljax.data import critter_pen, critters
+from tljax.data import critters
+from tljax.data.critters import __main__ as sheet
+from tljax.data.critters import pen as critter_pen
 from tljax.errors import InputError
 
 
@@ -168,10 +170,10 @@ def test_contact_sheet_command(tmp_path, monkeypatch, capsys):
     out = tmp_path / "sheet.png"
     command = ["critters", "--size", "24", "--each", "3", "--out", str(out), "--animals", "cat"]
     monkeypatch.setattr(sys, "argv", [*command, "owl"])
-    critters.main()
+    sheet.main()
     assert np.asarray(Image.open(out)).shape == (2 * 24, 3 * 24, 3)
     monkeypatch.setattr(sys, "argv", [*command, "yeti"])
     with pytest.raises(SystemExit) as caught:
-        critters.main()
+        sheet.main()
     assert caught.value.code == 2
     assert "yeti" in capsys.readouterr().err.splitlines()[-1]

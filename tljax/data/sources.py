@@ -144,7 +144,7 @@ def _drawn(
 
     from tljax.data import critters
 
-    code = sorted(pathlib.Path(critters.__file__).parent.glob("critter*.py"))
+    code = sorted(pathlib.Path(critters.__file__).parent.glob("*.py"))
     made_from = [[photos.sha256(path.read_bytes()) for path in code], PIL.__version__, np.__version__]
     options = {"per_class": per_class, "seed": seed, "size": size, "split": split}
     images, _ = decoded_cache.stored(

@@ -7,7 +7,7 @@ animals and within a kind: no single part decides, and a network trained on the 
 import dataclasses
 import random
 
-from tljax.data import critter_ears as ears
+from tljax.data.critters import ears
 
 
 @dataclasses.dataclass(frozen=True)

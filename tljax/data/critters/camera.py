@@ -7,7 +7,7 @@ import random
 import numpy as np
 from PIL import Image, ImageFilter
 
-from tljax.data.critter_pen import Colour, Frame
+from tljax.data.critters.pen import Colour, Frame
 
 FIELD = 1024  # side of a texture in its own pixels
 

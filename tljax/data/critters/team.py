@@ -21,10 +21,12 @@ from typing import cast
 
 import numpy as np
 
+from tljax.data.critters.draw import draw
+
 ALONE = 400  # up to this many images, one process is done before another has started
 CHUNK = 50  # images a request: small enough that a slow core does not hold up the others
 # The parent's path, for a package found by way of it; -c alone would look in the working folder first.
-CHILD = "import sys; sys.path[:] = sys.argv[1:]; from tljax.data import critter_team; critter_team.work()"
+CHILD = "import sys; sys.path[:] = sys.argv[1:]; from tljax.data.critters import team; team.work()"
 
 
 def size_for(images: int) -> int:
@@ -37,8 +39,6 @@ def size_for(images: int) -> int:
 
 def work() -> None:
     """What a child does, until its standard input ends."""
-    from tljax.data.critters import draw  # here, because that module imports this one
-
     for line in sys.stdin:
         request = json.loads(line)
         for animal, index in request["jobs"]:

@@ -6,7 +6,7 @@ Lengths are in head radii, y points down, the middle of the head is (0, 0).
 import dataclasses
 import random
 
-from tljax.data.critter_pen import HARD, PLAIN, Colour, Pen, tone
+from tljax.data.critters.pen import HARD, PLAIN, Colour, Pen, tone
 
 
 @dataclasses.dataclass(frozen=True)

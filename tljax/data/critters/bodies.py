@@ -2,10 +2,10 @@
 
 import random
 
-from tljax.data.critter_heads import head
-from tljax.data.critter_kinds import Kind, pick
-from tljax.data.critter_parts import Coat
-from tljax.data.critter_pen import BODY, LEG, PLAIN, Colour, Pen, tone
+from tljax.data.critters.heads import head
+from tljax.data.critters.kinds import Kind, pick
+from tljax.data.critters.parts import Coat
+from tljax.data.critters.pen import BODY, LEG, PLAIN, Colour, Pen, tone
 
 POSES = {"sit": 4, "lie": 2, "stand": 2, "peek": 1.5, "portrait": 2}
 

@@ -2,7 +2,7 @@
 
 import random
 
-from tljax.data.critter_pen import Colour, Pen, tone
+from tljax.data.critters.pen import Colour, Pen, tone
 
 # fmt: off
 PALETTE = ((92, 128, 62), (70, 98, 54), (128, 148, 84), (150, 188, 214), (196, 214, 224), (120, 150, 190),

@@ -2,11 +2,10 @@
 
 import random
 
-from tljax.data import critter_ears as ears
-from tljax.data import critter_parts as parts
-from tljax.data.critter_kinds import Kind, pick
-from tljax.data.critter_parts import Coat
-from tljax.data.critter_pen import BODY, HARD, HEAD, PLAIN, Pen, tone
+from tljax.data.critters import ears, parts
+from tljax.data.critters.kinds import Kind, pick
+from tljax.data.critters.parts import Coat
+from tljax.data.critters.pen import BODY, HARD, HEAD, PLAIN, Pen, tone
 
 
 def head(pen: Pen, rng: random.Random, kind: Kind, c: Coat, *, yaw: float, pitch: float) -> None:

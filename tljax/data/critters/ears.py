@@ -5,8 +5,8 @@ Each is a right ear, drawn about its root and pointing up (-y), or down if it ha
 
 import math
 
-from tljax.data.critter_parts import Coat
-from tljax.data.critter_pen import EAR, Pen, tone
+from tljax.data.critters.parts import Coat
+from tljax.data.critters.pen import EAR, Pen, tone
 
 
 def pointed(pen: Pen, c: Coat) -> None:

@@ -1,0 +1,55 @@
+"""Many critters: the images and labels of a split, drawn by several processes where that pays."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from tqdm import tqdm
+
+from tljax.data.critters import team
+from tljax.data.critters.draw import check, draw
+from tljax.data.critters.kinds import KINDS
+from tljax.errors import InputError
+
+TARGET_SIZES = {"train": 48, "validation": 250}  # images a class
+SOURCE_SIZES = {"train": 480, "validation": 25}
+FIRST_INDEX = {"train": 0, "validation": 10_000_000, "test": 20_000_000}  # splits never share an index
+
+TARGET_CLASSES = ("cat", "dog")
+SOURCE_CLASSES = tuple(sorted(set(KINDS) - set(TARGET_CLASSES)))
+
+
+def make(
+    animals: Sequence[str],
+    *,
+    per_class: int,
+    seed: int,
+    size: int,
+    split: str,
+    progress: bool = True,
+    workers: int | None = None,
+) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Images uint8 [N, size, size, 3], labels int32 [N] into `animals`, ids like "train/cat/0007", by class.
+
+    Number i of a split is `draw(..., index=FIRST_INDEX[split] + i)`: a longer split starts as a shorter one.
+    `workers` processes draw, for many images one a core unless given; the pictures do not depend on it.
+    """
+    check(animals, size)
+    if split not in FIRST_INDEX:
+        raise InputError(f"critters: no split {split!r}; expected one of {', '.join(FIRST_INDEX)}")
+    if not 0 < per_class <= FIRST_INDEX["validation"]:
+        raise InputError(f"critters: per_class {per_class}; expected 1 to {FIRST_INDEX['validation']}")
+    if workers is not None and workers < 1:
+        raise InputError(f"critters: workers {workers}; expected at least 1")
+    jobs = [(animal, FIRST_INDEX[split] + i) for animal in animals for i in range(per_class)]
+    images = np.empty((len(jobs), size, size, 3), np.uint8)
+    workers = workers or team.size_for(len(jobs))
+    with tqdm(total=len(jobs), desc=f"drawing {split}", unit="image", disable=not progress) as bar:
+        if workers > 1:
+            for done in team.draw_all(jobs, images, seed=seed, size=size, workers=workers):
+                bar.update(done)
+        else:
+            for n, (animal, index) in enumerate(jobs):
+                images[n] = draw(animal, seed=seed, index=index, size=size)
+                bar.update()
+    labels = np.repeat(np.arange(len(animals), dtype=np.int32), per_class)
+    return images, labels, tuple(f"{split}/{animal}/{i:04d}" for animal in animals for i in range(per_class))
