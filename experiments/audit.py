@@ -1,48 +1,6 @@
-"""What a stage's compiled step costs and trains, against the least that it could.
+"""Audit what a stage trains and costs: `tljax audit` from a checkout."""
 
-    python -m experiments.audit --rung finetune --size 150 --batch 4
-    python -m experiments.audit --plan full --width 0.25 --size 48
-
-From shapes and random numbers: no data, no weights. Views are left out: the step runs from photographs. It ends with
-status 1 where a step moves what its rules freeze, or leaves alone what they train.
-"""
-
-from dataclasses import replace
-
-from experiments import cli
-from experiments.recipe import PLANS
-from tljax import config
-from tljax.models.build import Network
-from tljax.report.audit import audit_table
-from tljax.train import devices
-from tljax.train.audit import audit
-from tljax.train.dry import planned
-
-
-def main() -> None:
-    """The command."""
-    parser = cli.bare_parser(__doc__, experiment="audit")
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--rung", choices=config.STEPPED, help="a rung of the ladder")
-    what.add_argument("--plan", choices=sorted(PLANS), help="the stages of a recipe")
-    parser.add_argument("--preset", choices=sorted(config.PRESETS), default="tuned", help="of the rung (tuned)")
-    parser.add_argument("--size", type=cli.positive, default=150, metavar="PIXELS", help="side of the images (150)")
-    parser.add_argument("--batch", type=cli.positive, default=4, metavar="N", help="images in a step (4)")
-    parser.add_argument("--width", type=cli.fraction, default=1.0, metavar="W", help="of the VGG16 (1.0)")
-    args = parser.parse_args()
-    network = replace(config.NETWORKS[args.rung], width=args.width) if args.rung else Network(width=args.width)
-    if args.size < config.CNN_VALID_SIZE:
-        network = replace(network, padding="SAME")
-    stages = [config.PRESETS[args.preset][args.rung]] if args.rung else PLANS[args.plan].stages
-    over, sound = devices.mesh_for(args.batch), True
-    for stage in stages:
-        dry = planned(replace(stage, batch_size=args.batch, views=None), network, classes=2, size=args.size)
-        found, same = audit(dry, over), dry.keeps_bits(over)
-        print(audit_table(found, same_bits=same) + "\n", flush=True)
-        sound = sound and same and not found.moved and not found.idle
-    if not sound:
-        raise SystemExit(1)
-
+from tljax.commands import audit, cli
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(audit.main)

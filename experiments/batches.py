@@ -10,7 +10,7 @@ batches.png: validation accuracy against the batch.
 import argparse
 from dataclasses import replace
 
-from experiments import cli, climbing, runner
+from tljax.commands import cli, climbing, runner
 from tljax.config import Stage
 from tljax.models.build import Network
 from tljax.recipe import scaled_batch

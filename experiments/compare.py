@@ -1,25 +1,6 @@
-"""Compare runs on the same photographs, on one page: rungs, paired differences, curves, and what was set otherwise.
+"""Compare runs on one page: `tljax compare` from a checkout."""
 
-    python -m experiments.compare --out compare.html RUN_DIR RUN_DIR ...
-
-Differences are of each run against the first. Runs on other photographs are refused.
-"""
-
-from pathlib import Path
-
-from experiments import cli
-from tljax.report.runs_page import write_comparison
-
-
-def main() -> None:
-    """The command."""
-    parser = cli.bare_parser(__doc__, experiment="compare")
-    add = parser.add_argument
-    add("runs", nargs="+", type=Path, metavar="RUN_DIR", help="the workdirs of two runs or more")
-    add("--out", type=Path, default=Path("runs/compare.html"), metavar="FILE", help="the page (runs/compare.html)")
-    args = parser.parse_args()
-    print(write_comparison(args.runs, out=args.out))
-
+from tljax.commands import cli, compare
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(compare.main)

@@ -5,7 +5,7 @@
 97.6 % of the lecture's cats and dogs (97.0 to 98.1 % over 3 seeds), VGG16's ImageNet weights at 150 x 150.
 """
 
-from experiments import cli, runner
+from tljax.commands import cli, runner
 
 if __name__ == "__main__":
     cli.run(lambda: runner.main(__doc__, experiment="differential", rungs=("frozen", "finetune", "differential")))

@@ -18,8 +18,8 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from experiments import cli, climbing, runner
 from tljax import config, disk, report
+from tljax.commands import cli, climbing, runner
 from tljax.config import Stage
 from tljax.data import ImageSets, corrupt
 from tljax.errors import InputError

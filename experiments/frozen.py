@@ -5,7 +5,7 @@
 96.7 % of the lecture's cats and dogs (95.8 to 97.6 % over 3 seeds), VGG16's ImageNet weights at 150 x 150.
 """
 
-from experiments import cli, runner
+from tljax.commands import cli, runner
 
 if __name__ == "__main__":
     cli.run(lambda: runner.main(__doc__, experiment="frozen", rungs=("frozen",)))

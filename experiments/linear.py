@@ -13,7 +13,7 @@ temperature, 96.3 %, 0.091 and 93.5 %, 0.162. Of raw ones the largest strength w
 95.9 %, 0.107 and 92.8 %, 0.203.
 """
 
-from experiments import cli, runner
+from tljax.commands import cli, runner
 
 if __name__ == "__main__":
     cli.run(lambda: runner.main(__doc__, experiment="linear", rungs=("linear",)))

@@ -19,8 +19,8 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from experiments import cli, runner
 from tljax import config
+from tljax.commands import cli, runner
 from tljax.config import Stage
 from tljax.data import ImageSets
 from tljax.models.build import Network

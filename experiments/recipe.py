@@ -1,55 +1,6 @@
-"""A plan of several stages: its table and its schedules first, then its training.
+"""Train a plan of several stages: `tljax recipe` from a checkout."""
 
-    python -m experiments.recipe --plan full --weights base.safetensors --seeds 3
-
-Plans: full (head, block 5, everything at differential rates, each under 1-cycle), fine_tune (fastai's lengths, rates
-relative to each leaf's norm), gradual (one block more in each stage). With VGG16's ImageNet weights full ends at 97.7 %
-of the lecture's cats and dogs (96.4 to 98.9 % over 3 seeds).
-"""
-
-import argparse
-from dataclasses import replace
-from itertools import pairwise
-
-from experiments import cli, climbing, runner
-from tljax import config, recipe
-from tljax.config import Plan
-from tljax.report.planned import read_planned
-from tljax.report.schedules import write_schedules
-from tljax.train import processes
-
-GRADUAL = replace(config.PRESETS["tuned"]["frozen"], epochs=3)
-PLANS = {
-    "full": recipe.full_recipe(),
-    "fine_tune": recipe.fine_tuning(epochs=10, freeze_epochs=2),
-    "gradual": recipe.gradual_unfreezing(GRADUAL),
-}
-
-
-def main() -> None:
-    """The command."""
-    parser = runner.parser(__doc__, experiment="recipe")
-    parser.add_argument("--plan", choices=sorted(PLANS), default="full", help="which one (full)")
-    args = runner.parsed(parser)
-    plan = _plan(PLANS[args.plan], args)
-    stages = {stage.name: (recipe.NETWORK, stage) for stage in plan.stages}
-    workdir, sets, weights, stages = runner.begin(args, stages, experiment="recipe")
-    options = runner.climbing_options(args, weights)
-    programs = climbing.compile_ahead(stages, sets, **options)
-    if processes.first():
-        print(write_schedules(read_planned(workdir.path), workdir=workdir.path), flush=True)
-    names = list(stages)
-    options |= {"starts_from": dict(pairwise(reversed(names))), "carry": True, "progress": not args.quiet}
-    climbing.climb(stages, sets, workdir=workdir, programs=programs, **options)
-    runner.finish(workdir, sets)
-
-
-def _plan(plan: Plan, args: argparse.Namespace) -> Plan:
-    stages = [runner.as_told(stage, args) for stage in plan.stages]
-    if args.views is not None:
-        stages = [replace(stage, views=args.views or None) if stage.views else stage for stage in stages]
-    return replace(plan, stages=tuple(stages))
-
+from tljax.commands import cli, recipe
 
 if __name__ == "__main__":
-    cli.run(main)
+    cli.run(recipe.main)

@@ -12,8 +12,8 @@ from dataclasses import replace
 
 import jax
 
-from experiments import cli
 from tljax import config
+from tljax.commands import cli
 from tljax.models.build import Network
 from tljax.report.scaling import Scale, scaling_table
 from tljax.train import devices

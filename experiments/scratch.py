@@ -9,7 +9,7 @@
 77.8 % of the lecture's photographs (one seed); 53 minutes.
 """
 
-from experiments import cli, runner
+from tljax.commands import cli, runner
 
 if __name__ == "__main__":
     cli.run(lambda: runner.main(__doc__, experiment="scratch", rungs=("scratch",)))

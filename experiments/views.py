@@ -9,7 +9,7 @@ the same figures as with fresh augmentation (67.7 and 68.3 %, means of 3 seeds);
 import argparse
 from dataclasses import replace
 
-from experiments import cli, climbing, runner
+from tljax.commands import cli, climbing, runner
 from tljax.config import Stage
 from tljax.models.build import Network
 from tljax.report.series import write_series

@@ -20,3 +20,9 @@ def real_images() -> pathlib.Path:
     if not REAL_IMAGES.is_dir():
         pytest.skip(f"no real photographs at {REAL_IMAGES}")
     return REAL_IMAGES
+
+
+@pytest.fixture(scope="session")
+def in_a_hurry():
+    """Compiler options: compiling takes most of the time here, and a ladder is a dozen programs."""
+    return lambda: {"xla_backend_optimization_level": 0}

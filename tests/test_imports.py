@@ -30,7 +30,7 @@ import tljax, experiments
 names = []
 for package in (tljax, experiments):
     names += [found.name for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")]
-skipped = ("tljax.data.cats_vs_dogs", "experiments.bench_keras", "experiments.bench_torch")
+skipped = ("tljax.data.cats_vs_dogs", "tljax.benchmark.keras_side", "tljax.benchmark.torch_side")
 names = [name for name in names if not name.endswith("__main__") and name not in skipped]
 sys.dont_write_bytecode = True
 for name in [name for name in list(sys.modules) if name.partition(".")[0] in ("tljax", "experiments")]:

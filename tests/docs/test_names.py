@@ -9,6 +9,7 @@ import re
 import pytest
 
 import tljax
+from tljax.commands.door import COMMANDS
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "docs" / "ladder.ipynb"]
@@ -16,6 +17,7 @@ TEXTS = {page: page.read_text(encoding="utf-8") for page in PAGES}
 NAME = re.compile(r"(?<![\w/.])(?:tljax|experiments)(?:\.[A-Za-z_]\w*)+(?![\w/])")
 CALL = re.compile(r"`(tljax(?:\.\w+)+\([^`]*\))`")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
+DOOR = re.compile(r"(?:^|`|/bin/)tljax ([a-z-]+)", re.MULTILINE)
 COMMAND = re.compile(r"python -m (experiments\.\w+|tljax\.weights)\b")
 
 
@@ -67,14 +69,17 @@ def test_the_peers_tables_have_two_columns_and_name_our_functions():
 
 
 def test_commands_and_their_options_are_there():
-    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "experiments").glob("*.py"))
-    sources += (ROOT / "tljax" / "weights" / "__main__.py").read_text(encoding="utf-8")
-    known = set(re.findall(r'"(--[a-z-]+)"', sources)) | {"--help"}
+    files = [*(ROOT / "experiments").glob("*.py"), *(ROOT / "tljax" / "commands").glob("*.py")]
+    files.append(ROOT / "tljax" / "weights" / "__main__.py")
+    sources = "".join(path.read_text(encoding="utf-8") for path in files)
+    known = set(re.findall(r'"(--[a-z-]+)"', sources)) | {"--help", "--version"}
     for page, text in TEXTS.items():
         ours = "\n".join(_ours(line, page) for line in text.splitlines() if "pip install" not in line)
         assert set(OPTION.findall(ours)) - known <= {"--xla"}, page
         for module in COMMAND.findall(text):
             assert importlib.util.find_spec(module) is not None, module
+        for name in DOOR.findall(text):
+            assert name.replace("-", "_") in COMMANDS, (page, name)
 
 
 def _ours(line, page):
@@ -86,7 +91,11 @@ def test_the_api_pages_have_every_name_that_people_import():
     shown = "".join(text for page, text in TEXTS.items() if page.parent.name == "api")
     modules = set(re.findall(r"automodule:: ([\w.]+)", shown))
     rooms = [tljax, *(importlib.import_module(f"tljax.{name}") for name in _rooms())]
-    homes = {getattr(resolve(f"{room.__name__}.{name}"), "__module__", None) for room in rooms for name in room.__all__}
+    homes = {
+        getattr(resolve(f"{room.__name__}.{name}"), "__module__", None)
+        for room in rooms
+        for name in getattr(room, "__all__", ())
+    }
     homes -= {None, "typing"}
     assert {home for home in homes if home.startswith("tljax.")} <= modules
 

@@ -15,6 +15,6 @@ config.PRESETS["tuned"] = {
 }
 
 if __name__ == "__main__":
-    from experiments import cli, runner
+    from tljax.commands import cli, runner
 
     cli.run(lambda: runner.main("The ladder.", experiment="ladder", rungs=("features", "frozen", "finetune")))

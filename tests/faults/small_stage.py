@@ -78,7 +78,7 @@ def main(words, folder):
     import signal
     import time
 
-    from experiments import cli
+    from tljax.commands import cli
     from tljax.train import manifest, signals
 
     hurry(setattr)

@@ -4,8 +4,8 @@ import shlex
 
 import pytest
 
-from experiments import cross_validate
 from tljax import report
+from tljax.commands import cross_validate
 from tljax.report import few
 
 ARGUMENTS = {
@@ -53,7 +53,7 @@ def test_a_diverged_rung_has_no_interval():
 def test_the_command_is_the_run_s_own_and_can_be_pasted():
     command = few.command(results(24, images=24), {"arguments": ARGUMENTS})
     words = shlex.split(command)
-    assert words[:3] == ["python", "-m", "experiments.cross_validate"]
+    assert words[:3] == ["python", "-m", "tljax.commands.cross_validate"]
     args = cross_validate._parser().parse_args(words[3:])
     # The size is what the run had: its option may have been left to the weights.
     assert (args.data, args.size, args.weights) == ("folder:my photos", 150, "base.safetensors")

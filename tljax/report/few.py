@@ -41,7 +41,7 @@ def command(results: dict, config: dict) -> str:
         return ""
     if arguments.get("weights") is None and arguments["data"] != "critters":
         return ""
-    words = ["python", "-m", "experiments.cross_validate", "--data", arguments["data"], "--size", f"{size}"]
+    words = ["python", "-m", "tljax.commands.cross_validate", "--data", arguments["data"], "--size", f"{size}"]
     for name, default in _VALUES.items():
         if arguments.get(name) not in (None, default):
             words += [f"--{name.replace('_', '-')}", f"{arguments[name]}"]

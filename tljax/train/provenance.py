@@ -22,6 +22,8 @@ def environment() -> dict[str, Any]:
 
 
 def command() -> list[str]:
-    """What was typed, as `python -m` has it."""
+    """What was typed: `tljax NAME ...`, or as `python -m` has it."""
+    if sys.argv[0].startswith("tljax "):
+        return [*sys.argv[0].split(), *sys.argv[1:]]
     main = sys.modules["__main__"].__spec__
     return ["python", *(["-m", main.name] if main else sys.argv[:1]), *sys.argv[1:]]

@@ -79,7 +79,7 @@ def fits_sweep(stage: Stage, ready: Ready) -> str | None:
     """Why seeds of this stage are better run one after another; None where one program is the faster way.
 
     Convolutions with a kernel for each seed become grouped ones: eight seeds of the network from scratch took 3.2 times
-    as long so on CPU. Heads gain the overhead of a run: see `seeds` in `experiments.benchmark`.
+    as long so on CPU. Heads gain the overhead of a run: see `seeds` in `tljax.commands.benchmark`.
     """
     if stage.solver != "steps":
         return "it is solved, without steps"

@@ -79,9 +79,7 @@ def convert(name: str, out: Path, *, to: str, preprocess: str | None, overwrite:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="python -m tljax.weights", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = _Parser(prog="tljax weights", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     look = commands.add_parser("verify", help="what the file holds, layer by layer")
     look.add_argument("file", metavar="FILE")

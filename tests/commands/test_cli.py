@@ -9,14 +9,14 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import cli, runner
 from tljax import config
+from tljax.commands import cli, door, runner
 from tljax.data.preprocess import TORCH
 from tljax.errors import InputError
 from tljax.optim.schedules import Scaled
 from tljax.weights import Weights, write
 
-FOLDER = pathlib.Path(cli.__file__).parent
+FOLDER = pathlib.Path(cli.__file__).parents[2] / "experiments"
 COMMANDS = sorted(path.stem for path in FOLDER.glob("*.py") if "__main__" in path.read_text())
 HEAVY = ("tensorflow_datasets", "orbax.checkpoint", "matplotlib", "h5py", "keras", "tensorflow")
 
@@ -45,8 +45,40 @@ def command(monkeypatch, name, *words):
 def test_help_answers(monkeypatch, capsys, name):
     assert command(monkeypatch, name, "--help") == 0
     out = capsys.readouterr().out
-    assert out.startswith(f"usage: python -m experiments.{name} ")
-    assert f"python -m experiments.{name}\n" in out or f"python -m experiments.{name} --" in out
+    called = door.called(name)
+    assert out.startswith(f"usage: {called} ")
+    if name not in door.RUNGS:
+        assert f"    {called} " in out.replace("\n", " ") or f"{called}\n" in out
+
+
+def test_the_door_lists_every_command_and_knows_no_other(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["tljax", "--help"])
+    door.main()
+    listed = capsys.readouterr().out
+    assert all(f"  {name.replace('_', '-')} " in listed for group in door.GROUPS.values() for name in group)
+    monkeypatch.setattr(sys, "argv", ["tljax", "finetun"])
+    with pytest.raises(SystemExit) as exit:
+        door.main()
+    assert exit.value.code == 2
+    assert capsys.readouterr().err == "error: tljax has no command 'finetun'; tljax --help lists them\n"
+
+
+@pytest.mark.parametrize("name", [name for group in door.GROUPS.values() for name in group])
+def test_every_command_of_the_door_answers_for_help(monkeypatch, capsys, name):
+    spelt = name.replace("_", "-")
+    monkeypatch.setattr(sys, "argv", ["tljax", spelt, "--help"])
+    with pytest.raises(SystemExit) as exit:
+        door.main()
+    assert exit.value.code == 0
+    assert capsys.readouterr().out.startswith(f"usage: tljax {spelt} ")
+
+
+def test_the_doors_help_imports_nothing_heavy():
+    words = [sys.executable, "-X", "importtime", "-m", "tljax", "--help"]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=FOLDER.parent, timeout=300)
+    assert done.stdout.startswith("usage: tljax COMMAND")
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert imported.isdisjoint({"jax", "numpy", *HEAVY})
 
 
 def test_help_is_quick():
@@ -54,7 +86,7 @@ def test_help_is_quick():
     words = [sys.executable, "-X", "importtime", "-m", "experiments.ladder", "--help"]
     done = subprocess.run(words, capture_output=True, text=True, cwd=FOLDER.parent, timeout=300)
     assert done.returncode == 0
-    assert done.stdout.startswith("usage: python -m experiments.ladder")
+    assert done.stdout.startswith("usage: tljax ladder")
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "jax" in imported
     assert imported.isdisjoint(HEAVY)

@@ -13,10 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from experiments import bench_photos
-from experiments.bench_rows import Settings
-from experiments.bench_timing import Contender
 from tljax import config
+from tljax.benchmark import photos as bench_photos
+from tljax.benchmark.rows import Settings
+from tljax.benchmark.timing import Contender
 from tljax.config import Stage
 from tljax.data import ImageSet, ImageSets, photos
 from tljax.data.draws import augment_keys

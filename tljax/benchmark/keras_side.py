@@ -8,9 +8,9 @@ from typing import Any
 import keras  # pyright: ignore[reportMissingImports]
 import numpy as np
 
-from experiments import bench_photos
-from experiments.bench_rows import Settings
-from experiments.bench_timing import Contender
+from tljax.benchmark import photos
+from tljax.benchmark.rows import Settings
+from tljax.benchmark.timing import Contender
 
 
 def _scratch(settings: Settings) -> Any:
@@ -28,7 +28,7 @@ def _scratch(settings: Settings) -> Any:
 
 
 def _examples(settings: Settings, count: int) -> tuple[np.ndarray, np.ndarray]:
-    images, labels = bench_photos.images(count, settings.size)
+    images, labels = photos.images(count, settings.size)
     return images.astype(np.float32) / 255, labels[:, None].astype(np.float32)
 
 
@@ -60,7 +60,7 @@ def _augmentation(settings: Settings) -> Contender:
         horizontal_flip=True,
         fill_mode="nearest",
     )
-    batches = generator.flow(bench_photos.images(settings.batch, settings.size)[0], batch_size=settings.batch)
+    batches = generator.flow(photos.images(settings.batch, settings.size)[0], batch_size=settings.batch)
     return Contender(lambda: next(batches), {"images": settings.batch})
 
 
@@ -68,7 +68,7 @@ def _decode(settings: Settings) -> Contender:
     """`load_img` from files, one after another: it has no threads."""
     folder = tempfile.TemporaryDirectory()
     paths = [Path(folder.name) / f"{i}.jpg" for i in range(settings.photographs)]
-    for path, data in zip(paths, bench_photos.jpegs(len(paths)), strict=True):
+    for path, data in zip(paths, photos.jpegs(len(paths)), strict=True):
         path.write_bytes(data)
 
     def call() -> None:

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from experiments import cli, runner
 from tljax import config
+from tljax.commands import cli, runner
 
 SHORT = {"epochs": 2, "images_per_epoch": 16, "batch_size": 8}
 

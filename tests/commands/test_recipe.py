@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from experiments import recipe, runner
+from tljax.commands import recipe, runner
 from tljax.config import Plan
 from tljax.models import ops
 

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import jax
 
 from tljax import config, data
+from tljax.commands import door
 from tljax.data import ImageSets
 from tljax.data.cache import default_folder
 from tljax.errors import InputError
@@ -119,7 +120,7 @@ def tracked(args: argparse.Namespace, *, workdir: Path) -> list[Listener]:
 def bare_parser(doc: str | None, *, experiment: str) -> argparse.ArgumentParser:
     """A parser without options; `doc` is the module's docstring."""
     return _Parser(
-        prog=f"python -m experiments.{experiment}",
+        prog=door.called(experiment),
         description=doc,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

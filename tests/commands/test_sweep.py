@@ -7,7 +7,7 @@ import sys
 import jax
 import pytest
 
-from experiments import cross_validate, sweep
+from tljax.commands import cross_validate, sweep
 from tljax.errors import InputError
 from tljax.models import ops
 from tljax.train import devices, sweep_kept, sweep_plan

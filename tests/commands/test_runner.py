@@ -8,8 +8,8 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from experiments import cli, compare, report, runner
 from tljax import config, disk
+from tljax.commands import cli, compare, report, runner
 from tljax.data import load, preprocess
 from tljax.models import ops
 from tljax.report import photographs as kept_photographs

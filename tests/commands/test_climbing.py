@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from experiments import climbing
 from tljax import config, data
+from tljax.commands import climbing
 from tljax.models import ops
 from tljax.models.build import Network
 from tljax.optim import rules

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import pretrain
+from tljax.commands import pretrain
 from tljax.models import ops
 
 WIDTH = 0.0625
@@ -24,12 +24,6 @@ def photographs(tmp_path_factory):
                 pixels = rng.integers(0, 200, (32, 32, 3)) + 50 * number
                 Image.fromarray(pixels.astype(np.uint8)).save(root / split / animal / f"{animal}.{i}.png")
     return f"folder:{root}"
-
-
-@pytest.fixture(scope="session")
-def in_a_hurry():
-    """Compiler options: compiling takes most of the time here, and a ladder is a dozen programs."""
-    return lambda: {"xla_backend_optimization_level": 0}
 
 
 @pytest.fixture(scope="session")

@@ -7,10 +7,10 @@ from dataclasses import asdict
 from statistics import median
 from typing import Any
 
-from experiments.bench_child import PeerError
-from experiments.bench_field import Field
-from experiments.bench_rows import Against, Row, Settings
-from experiments.bench_timing import Entrant, Load, race, ratio
+from tljax.benchmark.child import PeerError
+from tljax.benchmark.field import Field
+from tljax.benchmark.rows import Against, Row, Settings
+from tljax.benchmark.timing import Entrant, Load, race, ratio
 
 FRESH_ROUNDS = 3  # a process a round is slow
 # Cores used by others above which no goal is judged: PyTorch's barriers wait for a thread that has no core, and its

@@ -8,11 +8,11 @@ import tempfile
 import time
 from dataclasses import asdict
 
-from experiments.bench_child import Child, PeerError
-from experiments.bench_rows import Settings
-from experiments.bench_timing import Entrant, timed
+from tljax.benchmark.child import Child, PeerError
+from tljax.benchmark.rows import Settings
+from tljax.benchmark.timing import Entrant, timed
 
-_MODULES = {"torch": "bench_torch", "keras": "bench_keras", "ours": "bench_ours", "uncached": "bench_ours"}
+_MODULES = {"torch": "torch_side", "keras": "keras_side", "ours": "tljax_side", "uncached": "tljax_side"}
 # A GPU is shared with this process, which has its memory already.
 _CHILD = {"KERAS_BACKEND": "jax", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 
@@ -70,9 +70,9 @@ class Field:
         self._folder.cleanup()
 
     def _here(self, who: str, contender: str) -> Entrant:
-        from experiments import bench_bounds, bench_ours
+        from tljax.benchmark import bounds, tljax_side
 
-        made = (bench_ours if who == "ours" else bench_bounds).MAKERS[contender](self._settings)
+        made = (tljax_side if who == "ours" else bounds).MAKERS[contender](self._settings)
         return Entrant(functools.partial(timed, made.call), made.work)
 
     def _child(self, who: str) -> Child:

@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from experiments import batches, multitask, recipe, runner, views
+from experiments import batches, multitask, views
 from tljax import config
+from tljax.commands import recipe, runner
 from tljax.config import Plan
 from tljax.models import ops
 from tljax.train import loop, program, saver, signals

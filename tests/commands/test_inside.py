@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from experiments import inside, runner, transferability
 from tljax import config
+from tljax.commands import inside, runner, transferability
 from tljax.errors import InputError
 from tljax.models import ops
 from tljax.report import style

@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from experiments import audit
+from tljax.commands import audit
 from tljax.models import ops
 from tljax.train.dry import Dry
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from experiments.bench_rows import Settings
-from experiments.bench_timing import Contender
+from tljax.benchmark.rows import Settings
+from tljax.benchmark.timing import Contender
 
 _COPIED = 1 << 26  # values: more than any cache holds
 

@@ -12,15 +12,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from experiments.bench_rows import Settings
-from experiments.bench_timing import Contender, timed
+from tljax.benchmark.rows import Settings
+from tljax.benchmark.timing import Contender, timed
 
 Makers = dict[str, Callable[[Settings], Contender]]
-_ROOT = Path(__file__).resolve().parents[1]
+_ROOT = Path(__file__).resolve().parents[2]
 # Appended, not put first: where this package lies among others, the child's own versions of them win.
 _CODE = """import sys; sys.path.append(sys.argv[1])
-from experiments import bench_child, {module}
-bench_child.serve({module}.MAKERS)"""
+from tljax.benchmark import child, {module}
+child.serve({module}.MAKERS)"""
 
 
 class PeerError(Exception):

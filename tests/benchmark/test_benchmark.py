@@ -7,11 +7,13 @@ from dataclasses import replace
 
 import pytest
 
-from experiments import bench_race, bench_timing, benchmark
-from experiments.bench_child import Child, PeerError
-from experiments.bench_field import Field
-from experiments.bench_rows import CPU, GPU, ROWS, WHO, Against, Row
-from experiments.bench_timing import Entrant
+from tljax.benchmark import race as bench_race
+from tljax.benchmark import timing as bench_timing
+from tljax.benchmark.child import Child, PeerError
+from tljax.benchmark.field import Field
+from tljax.benchmark.rows import CPU, GPU, ROWS, WHO, Against, Row
+from tljax.benchmark.timing import Entrant
+from tljax.commands import benchmark
 from tljax.errors import InputError
 from tljax.models import ops
 from tljax.report.benchmark import benchmark_table
@@ -121,7 +123,7 @@ def test_peers_that_cannot_run_say_why(monkeypatch, tmp_path):
 
 
 def test_a_child_that_ends_or_fails_says_so_in_a_line():
-    gone, failing = Child(sys.executable, "bench_nothing"), Child(sys.executable, "bench_bounds")
+    gone, failing = Child(sys.executable, "nothing"), Child(sys.executable, "bounds")
     with pytest.raises(PeerError, match="ended with status 1"):
         gone.ask(make="copy", settings={})
     with pytest.raises(PeerError, match="KeyError: 'no such'"):
@@ -131,11 +133,12 @@ def test_a_child_that_ends_or_fails_says_so_in_a_line():
 
 
 def test_every_row_names_contenders_that_exist():
-    from experiments import bench_bounds, bench_keras, bench_ours
+    from tljax.benchmark import bounds as bench_bounds
+    from tljax.benchmark import keras_side, tljax_side
 
-    makers = {"ours": bench_ours, "uncached": bench_ours, "bound": bench_bounds, "keras": bench_keras}
+    makers = {"ours": tljax_side, "uncached": tljax_side, "bound": bench_bounds, "keras": keras_side}
     for row in ROWS:
-        assert row.ours in bench_ours.MAKERS
+        assert row.ours in tljax_side.MAKERS
         for each in row.against:
             assert each.who in WHO
             assert each.who == "torch" or each.contender in makers[each.who].MAKERS

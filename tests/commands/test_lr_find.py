@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from experiments import lr_find
 from tljax import config
+from tljax.commands import lr_find
 from tljax.errors import InputError
 from tljax.models import ops
 

@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 import jax.numpy as jnp
 
-from experiments import cli, photographs
-from experiments.climbing import climb, compile_ahead
-from experiments.pretrain import pretrain
 from tljax import config, report
+from tljax.commands import cli, photographs
+from tljax.commands.climbing import climb, compile_ahead
+from tljax.commands.pretrain import pretrain
 from tljax.config import Stage
 from tljax.data import ImageSets
 from tljax.errors import InputError
@@ -55,7 +55,7 @@ def begin(
     baseless = weights is None and any(network.base == "vgg16" for network, _ in stages.values())
     if baseless and args.data != "critters":
         raise InputError(
-            f"--weights: {args.data} needs a pretrained base; make one with python -m experiments.pretrain"
+            f"--weights: {args.data} needs a pretrained base; make one with tljax pretrain"
         )
     if processes.first():
         print(about(sets), flush=True)

@@ -10,9 +10,9 @@ import torch  # pyright: ignore[reportMissingImports]
 from torch import nn  # pyright: ignore[reportMissingImports]
 from torch.nn.functional import binary_cross_entropy_with_logits  # pyright: ignore[reportMissingImports]
 
-from experiments import bench_photos
-from experiments.bench_rows import Settings
-from experiments.bench_timing import Contender
+from tljax.benchmark import photos
+from tljax.benchmark.rows import Settings
+from tljax.benchmark.timing import Contender
 
 _VGG16 = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
 
@@ -69,7 +69,7 @@ def _cast(settings: Settings) -> Any:
 
 
 def _batch(settings: Settings, count: int) -> tuple[Any, Any]:
-    pixels, labels = bench_photos.images(count, settings.size)
+    pixels, labels = photos.images(count, settings.size)
     images = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(_device(settings), torch.float32) / 255
     return images.contiguous(memory_format=torch.channels_last), torch.from_numpy(labels)[:, None].float().to(
         images.device

@@ -3,8 +3,8 @@ import sys
 import jax
 import pytest
 
-from experiments import cli, pretrain
 from tljax import config
+from tljax.commands import cli, pretrain
 from tljax.data.preprocess import TORCH
 from tljax.models import vgg
 from tljax.optim.schedules import WarmupCosine

@@ -1,0 +1,1 @@
+"""The benchmark: tljax beside PyTorch and Keras on the same work."""

@@ -1,0 +1,125 @@
+"""Speed, as ratios: each row against a peer or a bound in the same run, in turns, medians of rounds.
+
+    tljax benchmark --torch-python PATH
+
+Keras 3 races where it is installed, PyTorch where it is or where PATH, a Python that has it, is given. About six
+minutes on two cores.
+
+    tljax benchmark gpu
+
+The same rows at batch 256 and in bfloat16, for an accelerator. Rows that time runs out for are named in the table.
+"""
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+from tljax.benchmark.field import Field
+from tljax.benchmark.race import measure
+from tljax.benchmark.rows import CPU, GPU, ROWS, Row, Settings
+from tljax.commands import cli
+from tljax.errors import InputError
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line, as in every other command."""
+        self.exit(2, f"error: {message}\n")
+
+
+def main() -> None:
+    """Parse, measure, write benchmark.json and benchmark.png, print."""
+    args = _parser().parse_args()
+    deadline = time.monotonic() + 60 * args.minutes
+    settings, rows = _settings(args), _rows(args.rows)
+    # Before JAX starts its devices: PyTorch's process needs memory on the same GPU.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", "0.5")
+    args.out.mkdir(parents=True, exist_ok=True)
+    field = Field(settings, torch_python=args.torch_python)
+    try:
+        results = _about(args.mode, settings, field)
+        print(results["about"], file=sys.stderr)
+        options = {"rounds": args.rounds, "deadline": deadline, "on_row": None if args.quiet else _said}
+        results["rows"] = measure(rows, settings, field, **options)
+    finally:
+        field.close()
+    _leave(results, args.out, as_json=args.json)
+
+
+def _parser() -> argparse.ArgumentParser:
+    new = _Parser(
+        prog="tljax benchmark",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = new.add_argument
+    add("mode", nargs="?", choices=("cpu", "gpu"), default="cpu", help="sizes and dtype of the rows (cpu)")
+    add("--json", action="store_true", help="print JSON in place of the table")
+    add("--torch-python", metavar="PATH", help="a Python with torch, for its peers (this one, if it has it)")
+    add("--rows", metavar="A,B", help=f"only these of: {', '.join(row.name for row in ROWS)}")
+    add("--rounds", type=cli.positive, default=5, metavar="N", help="rounds of each contender (5)")
+    add("--minutes", type=cli.fraction, default=8.0, metavar="M", help="no round begins later than this (8)")
+    add("--set", nargs="+", default=[], metavar="NAME=VALUE", help=f"sizes: {', '.join(asdict(CPU))}")
+    add("--out", type=Path, default=Path("runs/benchmark"), metavar="DIR", help="for the files (runs/benchmark)")
+    add("--quiet", action="store_true", help="no line as a row ends")
+    return new
+
+
+def _settings(args: argparse.Namespace) -> Settings:
+    settings = {"cpu": CPU, "gpu": GPU}[args.mode]
+    for word in args.set:
+        name, _, text = word.partition("=")
+        kind = type(getattr(settings, name, None))
+        if kind not in (int, float):
+            raise InputError(f"--set: expected NAME=VALUE with a name that has a number, found {word!r}")
+        try:
+            value = (cli.positive if kind is int else cli.fraction)(text)
+        except (ValueError, argparse.ArgumentTypeError):
+            raise InputError(f"--set: expected a positive number, found {word!r}") from None
+        settings = replace(settings, **{name: value})
+    return settings
+
+
+def _rows(names: str | None) -> tuple[Row, ...]:
+    known = {row.name: row for row in ROWS}
+    wanted = list(known) if names is None else names.split(",")
+    if unknown := [name for name in wanted if name not in known]:
+        raise InputError(f"--rows: expected some of {', '.join(known)}; found {unknown[0]!r}")
+    return tuple(known[name] for name in wanted)
+
+
+def _about(mode: str, settings: Settings, field: Field) -> dict[str, Any]:
+    """What the numbers depend on."""
+    import jax
+
+    device = jax.devices()[0]
+    versions = {"python": platform.python_version(), "jax": jax.__version__, **field.versions()}
+    told = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return {
+        "about": f"{device.device_kind}, {os.cpu_count()} cores, {settings.dtype}; {told}",
+        "mode": mode,
+        "settings": asdict(settings),
+        "versions": versions,
+        "device": {"kind": device.device_kind, "count": jax.device_count(), "cores": os.cpu_count()},
+        "load_average": os.getloadavg(),
+    }
+
+
+def _said(row: dict[str, Any]) -> None:
+    found = [f"{each['ratio']['value']:.2f}" if "ratio" in each else each["missing"] for each in row["against"]]
+    print(f"{row['name']}: {', '.join(found)}", file=sys.stderr, flush=True)
+
+
+def _leave(results: dict[str, Any], folder: Path, *, as_json: bool) -> None:
+    from tljax import disk
+    from tljax.report.benchmark import benchmark_table, write_benchmark
+
+    disk.write_json(folder / "benchmark.json", results)
+    picture = write_benchmark(results, folder / "benchmark.png")
+    print(json.dumps(results, indent=1) if as_json else f"{benchmark_table(results)}\n\n{picture}")

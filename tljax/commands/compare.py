@@ -1,0 +1,21 @@
+"""Compare runs on the same photographs, on one page: rungs, paired differences, curves, and what was set otherwise.
+
+    tljax compare --out compare.html RUN_DIR RUN_DIR ...
+
+Differences are of each run against the first. Runs on other photographs are refused.
+"""
+
+from pathlib import Path
+
+from tljax.commands import cli
+from tljax.report.runs_page import write_comparison
+
+
+def main() -> None:
+    """The command."""
+    parser = cli.bare_parser(__doc__, experiment="compare")
+    add = parser.add_argument
+    add("runs", nargs="+", type=Path, metavar="RUN_DIR", help="the workdirs of two runs or more")
+    add("--out", type=Path, default=Path("runs/compare.html"), metavar="FILE", help="the page (runs/compare.html)")
+    args = parser.parse_args()
+    print(write_comparison(args.runs, out=args.out))

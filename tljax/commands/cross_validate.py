@@ -1,0 +1,96 @@
+"""K-fold cross-validation of a head on saved features, all folds and seeds in one program; K = all leaves one out.
+
+    tljax cross-validate --data folder:PHOTOS --size 32 --weights base.safetensors --folds 10 --seeds 3
+
+Uses the training photographs alone, each judged by the run that never saw it: with a few hundred of them a steadier
+figure than one validation set. Leaves cross_validate.json, with the logits' scores a seed, and the names of the
+photographs that most runs get wrong. --resume goes on with the runs that a stopped one had not trained yet.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+
+from tljax import disk
+from tljax.commands import cli, runner
+from tljax.data import ImageSets
+from tljax.errors import InputError
+from tljax.report import stats
+from tljax.report.table import aligned
+from tljax.train import folds, predictions, processes, rung, sweep, sweep_start
+from tljax.train.provenance import environment
+from tljax.train.step import predicted
+
+_SHOWN = 10  # photographs that are named
+
+
+def main() -> None:
+    """The command."""
+    args = runner.parsed(_parser())
+    runner.refuse_finished(args, Path("runs/cross_validate"), "cross_validate.json")
+    stages = {"features": (runner.network_of("features", args), runner.stage_of("features", args))}
+    workdir, sets, weights, stages = runner.begin(args, stages, experiment="cross_validate")
+    network, stage = stages["features"]
+    options = {"weights": weights, "dtype": jnp.dtype(args.dtype), "progress": not args.quiet}
+    ready = rung.prepare(stage, network, sets, seed=args.seed, store=workdir.features, **options)
+    if why := sweep.fits_sweep(stage, ready):
+        raise InputError(f"cross_validate: {why}")
+    seeds = range(args.seed, args.seed + args.seeds)
+    started = time.perf_counter()
+    found = folds.cross_validate(
+        stage,
+        module=ready.module,
+        variables=sweep_start.starts(ready.module, ready.variables, seeds=seeds, size=args.size),
+        inputs=ready.inputs,
+        k=len(sets.train.labels) if args.folds == "all" else args.folds,
+        seeds=seeds,
+        kept=runner.kept_calls(workdir, args, network, sets, weights),
+        tell=lambda line: print(line, flush=True),
+    )
+    if processes.first():
+        _write(args, workdir.path, sets, found, time.perf_counter() - started)
+
+
+def _write(
+    args: argparse.Namespace, folder: Path, sets: ImageSets, found: folds.CrossValidation, seconds: float
+) -> None:
+    rows = {
+        seed: predictions.scores(logits, found.labels) for seed, logits in zip(found.seeds, found.logits, strict=True)
+    }
+    wrong = np.mean([np.asarray(predicted(logits)) != found.labels for logits in found.logits], axis=0)
+    hard = [(sets.train.ids[i], float(wrong[i])) for i in np.argsort(-wrong, kind="stable")[:_SHOWN] if wrong[i] > 0]
+    document = {
+        "arguments": {name: str(value) if isinstance(value, Path) else value for name, value in vars(args).items()},
+        "data": {"source": sets.name, "digest": sets.digest},
+        "environment": environment(),
+        "seconds": seconds,
+        "seeds": rows,
+        "most_often_wrong": hard,
+    }
+    disk.write_json(folder / "cross_validate.json", document)
+    accuracies = [row["accuracy"] for row in rows.values()]
+    print("\n" + aligned(("seed", "accuracy", "95 % interval over images"), [_row(*pair) for pair in rows.items()]))
+    if interval := stats.t_interval(accuracies):
+        print(f"mean {stats.mean(accuracies):.1%}, 95 % interval over seeds {interval.low:.1%} to {interval.high:.1%}")
+    runs = len(found.seeds) * (int(found.fold.max()) + 1)
+    print(f"{runs} runs, {found.plan.members} of them in these {seconds:.1f} s")
+    print("most often wrong: " + (", ".join(name for name, _ in hard) or "none"))
+
+
+def _row(seed: int, row: dict[str, float]) -> tuple[str, ...]:
+    interval = stats.wilson_interval(row["accuracy"], images=int(row["n"]))
+    between = f"{interval.low:.1%} to {interval.high:.1%}" if interval else ""
+    return f"{seed}", f"{row['accuracy']:.1%}", between
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = runner.parser(__doc__, experiment="cross_validate")
+    parser.add_argument("--folds", type=_folds, default=10, metavar="K", help="how many, or all: leave one out (10)")
+    return parser
+
+
+def _folds(text: str) -> int | str:
+    return text if text == "all" else cli.positive(text)

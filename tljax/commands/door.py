@@ -1,0 +1,91 @@
+"""`tljax NAME`: every command, grouped by what a person wants."""
+
+import sys
+from collections.abc import Callable
+from importlib import import_module
+
+RUNGS = {
+    "ladder": "all rungs in order, each from the one it builds on",
+    "scratch": "a small network from random numbers, the baseline",
+    "linear": "a logistic regression on saved features, solved",
+    "features": "a small network on saved features",
+    "frozen": "a new head on the frozen base, with augmentation",
+    "finetune": "the head and the base's last block",
+    "differential": "everything, earlier blocks at smaller rates",
+}
+# Module of the command under tljax.commands -> what it does; `_` is written `-`.
+GROUPS = {
+    "Train a rung of the ladder": RUNGS,
+    "Train with a plan, or many at once": {
+        "recipe": "a plan of stages: fastai's, gradual unfreezing, or the full recipe",
+        "lr_find": "the learning-rate range test of a rung, with its curve",
+        "sweep": "many seeds and hyperparameters of a head, in one program",
+        "cross_validate": "k folds of the training photographs, in one program",
+        "pretrain": "a base on a source task, saved as a weights file",
+    },
+    "Use and look at a run": {
+        "predict": "classify photographs",
+        "report": "write the page of a run again",
+        "compare": "several runs on one page, with paired differences",
+        "inside": "pictures of filters, activations, reasons and mistakes",
+    },
+    "Check before training": {
+        "weights": "verify a weights file, or convert it",
+        "transferability": "after which block the features fit best",
+        "audit": "what a stage trains and costs, from its program",
+        "benchmark": "speed beside PyTorch and Keras, in turns",
+    },
+}
+
+
+COMMANDS = {name: line for group in GROUPS.values() for name, line in group.items()}
+
+
+def called(name: str) -> str:
+    """Spell a command as it is typed: `tljax lr-find`, or `python -m experiments.views` for one of a checkout alone."""
+    return f"tljax {_spelt(name)}" if name in COMMANDS else f"python -m experiments.{name}"
+
+
+def main() -> None:
+    """Run the command that the first argument names; without one, print the commands."""
+    if len(sys.argv) < 2 or sys.argv[1] in ("-h", "--help"):
+        print(_help())
+        return
+    if sys.argv[1] == "--version":
+        print(f"tljax {_version()}")
+        return
+    name = sys.argv[1].replace("-", "_")
+    if name not in COMMANDS:
+        print(f"error: tljax has no command {sys.argv[1]!r}; tljax --help lists them", file=sys.stderr)
+        raise SystemExit(2)
+    sys.argv[:2] = [f"tljax {_spelt(name)}"]
+    _command(name)()
+
+
+def _command(name: str) -> Callable[[], None]:
+    """Import a command when it is called: --help needs no JAX."""
+    if name == "weights":
+        from tljax.weights.__main__ import main as weights
+
+        return lambda: sys.exit(weights())
+    from tljax.commands import cli, rungs
+
+    entry = getattr(rungs, name) if name in RUNGS else import_module(f"tljax.commands.{name}").main
+    return lambda: cli.run(entry)
+
+
+def _help() -> str:
+    lines = ["usage: tljax COMMAND [options]", "       tljax COMMAND --help", "       tljax --version"]
+    for title, commands in GROUPS.items():
+        lines += ["", title, *(f"  {_spelt(name):<16} {line}" for name, line in commands.items())]
+    return "\n".join(lines)
+
+
+def _spelt(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _version() -> str:
+    import tljax
+
+    return tljax.__version__

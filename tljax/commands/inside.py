@@ -1,0 +1,95 @@
+"""Look inside what a run has trained: pictures of its filters, activations, reasons and mistakes.
+
+    tljax inside --run runs/ladder --rung finetune IMAGE ...
+
+Leaves PNG files in RUN/inside/RUNG-seedSEED. Without photographs, some of validation are explained.
+"""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from tljax import data
+from tljax.commands import cli
+from tljax.data import ImageSets
+from tljax.data.augment import Augment
+from tljax.errors import InputError
+from tljax.inside.net import Net
+from tljax.predict import load_net, read_photos
+from tljax.report import inside, inside_sheet, inside_units, table
+from tljax.report.inside import Photos
+
+EXPLAINED = 6  # photographs, where none are given
+
+
+def main() -> None:
+    """The command."""
+    args = _parser().parse_args()
+    config = table.read_json(args.run / "config.json")
+    net = load_net(args.run, rung=args.rung, seed=args.seed)
+    given = Photos(read_photos(args.images, size=net.size), tuple(p.name for p in args.images)) if args.images else None
+    sets = data_of(config, size=net.size, where=args.run / "config.json", progress=not args.quiet)
+    photos = given or some_of(sets)
+    folder = args.run / "inside" / f"{net.rung}-seed{net.seed}"
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    bar = tqdm(pictures(net, sets, photos, augment_of(config, net)).items(), unit="picture", disable=args.quiet)
+    for name, draw in bar:
+        bar.set_description(name)
+        written.append(inside_sheet.write(draw(), folder / f"{name}.png"))
+    print("\n".join(map(str, written)))
+
+
+def pictures(net: Net, sets: ImageSets, photos: Photos, augment: Augment | None) -> dict[str, Callable[[], Any]]:
+    """Name -> what draws it."""
+    chosen = inside_units.chosen_units(net, sets.train.images)
+    drawn: dict[str, Callable[[], Any]] = {
+        "filters": lambda: inside_units.filters(net),
+        "activations": lambda: inside_units.activations(net, photos.images[0], photos.names[0]),
+        "patches": lambda: inside_units.patches(net, sets.train.images, chosen),
+        "maximised": lambda: inside_units.maximised(net, chosen),
+        "gradcam": lambda: inside.grad_cam(net, photos),
+        "top_losses": lambda: inside.top_losses(net, sets.validation),
+        "neighbours": lambda: inside.neighbours(net, photos, sets.train),
+    }
+    # A rung on saved features sees its photographs as they are: there is nothing to draw.
+    return drawn | ({"augmented": lambda: inside.augmented(net, photos, augment)} if augment else {})
+
+
+def data_of(config: dict[str, Any], *, size: int, where: Path, progress: bool) -> ImageSets:
+    """The photographs that a run was trained on; InputError where they are no longer the same."""
+    arguments, known = (table.typed(config, name, dict, str(where)) for name in ("arguments", "data"))
+    names = ("data_dir", "validation_fraction", "skip_corrupt", "allow_duplicates")
+    options = {name: arguments[name] for name in names if arguments.get(name) is not None}
+    sets = data.load(table.typed(known, "source", str, str(where)), size=size, progress=progress, **options)
+    if sets.digest != known.get("digest"):
+        raise InputError(f"{where}: expected the photographs of the run, found that {sets.name} has changed since")
+    return sets
+
+
+def augment_of(config: dict[str, Any], net: Net) -> Augment | None:
+    """As the rung's stage has it."""
+    ranges = config.get("plan", {}).get(net.rung, {}).get("stage", {}).get("augment")
+    return Augment(**ranges) if ranges else None
+
+
+def some_of(sets: ImageSets, *, count: int = EXPLAINED) -> Photos:
+    """Photographs of validation, evenly through it: sources list them class by class."""
+    places = np.linspace(0, len(sets.validation.labels) - 1, count).round().astype(int)
+    names = [sets.classes[label] for label in sets.validation.labels[places]]
+    return Photos(sets.validation.images[places], tuple(f"a {name}" for name in names))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = cli.bare_parser(__doc__, experiment="inside")
+    add = parser.add_argument
+    add("images", nargs="*", type=Path, metavar="IMAGE", help="photographs to explain (some of validation)")
+    add("--run", type=Path, required=True, metavar="DIR", help="the workdir of a run")
+    add("--rung", help="which of its rungs (the best in validation)")
+    add("--seed", type=int, help="which of its seeds (the best in validation)")
+    add("--quiet", action="store_true", help="no progress bars")
+    return parser

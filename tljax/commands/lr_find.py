@@ -1,0 +1,97 @@
+"""The learning-rate range test on a rung of the ladder: its curve, with the rates it suggests.
+
+    tljax lr-find --rung finetune --weights base.safetensors --seeds 3
+
+The rungs it builds on are trained first. Leaves lr_find.png and lr_find.json; "valley" is what lr="find" would take.
+"""
+
+import argparse
+from pathlib import Path
+
+import jax.numpy as jnp
+
+from tljax import config, disk, report
+from tljax.commands import cli, climbing, runner
+from tljax.data import ImageSets
+from tljax.models.build import Network
+from tljax.optim.schedules import Sweep
+from tljax.report.lr_curve import across, mean_rate, write_lr_curve
+from tljax.train import lr_finder, processes
+from tljax.train import rung as rung_lib
+from tljax.train.provenance import environment
+from tljax.train.workdir import Workdir
+from tljax.weights import Weights
+
+
+def main() -> None:
+    """The command."""
+    args = runner.parsed(_parser())
+    sweep = Sweep(args.low, args.high, linear=args.linear)
+    runner.refuse_finished(args, Path("runs/lr_find"), "lr_find.json")
+    names = [*_rungs_below(args.rung), args.rung]
+    stages = {name: (runner.network_of(name, args), runner.stage_of(name, args)) for name in names}
+    workdir, sets, weights, stages = runner.begin(args, stages, experiment="lr_find")
+    findings = {
+        seed: find(args, stages, sets, weights, seed=seed, sweep=sweep, workdir=workdir)
+        for seed in range(args.seed, args.seed + args.seeds)
+    }
+    for listener in workdir.listeners:
+        listener.close()
+    if processes.first():
+        _write(args, sets, findings, workdir.path)
+        print(report.write_report(workdir.path)[-1])
+
+
+def find(
+    args: argparse.Namespace,
+    stages: dict[str, tuple[Network, config.Stage]],
+    sets: ImageSets,
+    weights: Weights | None,
+    *,
+    seed: int,
+    sweep: Sweep,
+    workdir: Workdir,
+) -> lr_finder.Finding:
+    """Train all but the last of these rungs, and test the rates of the last."""
+    *below, (name, (network, stage)) = stages.items()
+    options = {"weights": weights, "seed": seed, "dtype": jnp.dtype(args.dtype), "progress": not args.quiet}
+    shared = {key: value for key, value in options.items() if key != "seed"}
+    done = climbing.climb(dict(below), sets, workdir=workdir, seeds=[seed], **shared)[seed]
+    before = done.get(config.STARTS_FROM.get(name, ""))
+    ready = rung_lib.prepare(stage, network, sets, store=workdir.features, before=before, **options)
+    given = {"module": ready.module, "variables": ready.variables, "inputs": ready.inputs, "seed": seed}
+    return lr_finder.find(stage, **given, sweep=sweep, steps=args.steps, progress=not args.quiet)
+
+
+def _rungs_below(rung: str) -> list[str]:
+    below = config.STARTS_FROM.get(rung)
+    return [*_rungs_below(below), below] if below else []
+
+
+def _write(args: argparse.Namespace, sets: ImageSets, findings: dict[int, lr_finder.Finding], workdir: Path) -> None:
+    suggested = {name: mean_rate(rates) for name, rates in across(findings).items()}
+    document = {
+        "rung": args.rung,
+        "arguments": {name: str(value) if isinstance(value, Path) else value for name, value in vars(args).items()},
+        "data": {"source": sets.name, "digest": sets.digest},
+        "environment": environment(),
+        "suggestions": suggested,
+        "seeds": {seed: finding.to_dict() for seed, finding in findings.items()},
+    }
+    disk.write_json(workdir / "lr_find.json", document)
+    picture = write_lr_curve(args.rung, findings, workdir=workdir, linear=args.linear)
+    for name, rate in suggested.items():
+        print(f"{name:<12}{rate:.2e}")
+    print(f"\n{picture}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = runner.parser(__doc__, experiment="lr_find")
+    add = parser.add_argument
+    add("--rung", choices=config.STEPPED, default="finetune", help="whose rates are tested (finetune)")
+    sweep, steps = lr_finder.SWEEP, lr_finder.STEPS
+    add("--low", type=cli.fraction, default=sweep.low, metavar="RATE", help=f"the first rate ({sweep.low:g})")
+    add("--high", type=cli.fraction, default=sweep.high, metavar="RATE", help=f"the last rate ({sweep.high:g})")
+    add("--linear", action="store_true", help="equal differences between rates, not equal factors")
+    add("--steps", type=cli.positive, default=steps, metavar="N", help=f"from the first to the last ({steps})")
+    return parser

@@ -1,0 +1,27 @@
+"""Write a run's report again, from what lies in its folder.
+
+    tljax report --run runs/ladder
+
+Photographs that a run of old did not keep are fetched from its source, and refused if that has changed since.
+"""
+
+from pathlib import Path
+
+from tljax import report
+from tljax.commands import cli, inside, photographs
+from tljax.report import table
+
+
+def main() -> None:
+    """The command."""
+    parser = cli.bare_parser(__doc__, experiment="report")
+    parser.add_argument("--run", type=Path, required=True, metavar="DIR", help="the workdir of a run")
+    parser.add_argument("--quiet", action="store_true", help="no progress bars")
+    args = parser.parse_args()
+    config = table.read_json(args.run / "config.json")
+    results = table.read_results(args.run / "results.json")
+    if results["rungs"] and not (args.run / "photographs.npz").exists():
+        size = table.typed(results["data"], "size", int, str(args.run / "results.json"))
+        sets = inside.data_of(config, size=size, where=args.run / "config.json", progress=not args.quiet)
+        photographs.keep(args.run, sets)
+    print(report.write_report(args.run)[-1])

@@ -1,0 +1,103 @@
+"""A head on cached features with many seeds and many values of its hyperparameters, in one program.
+
+    tljax sweep --rung features --data folder:PHOTOS --size 32 --weights base.safetensors --seeds 32 \\
+        --lr 3e-5 1e-4 3e-4 1e-3 3e-3 1e-2 3e-2 1e-1
+
+Leaves sweep.json (every run) and sweep.png. What a call of at most --most runs found is kept as it ends: --resume
+trains the runs that are missing, because the sweep was stopped or because --seeds is larger now.
+
+What is best of many on the validation set looks better there than it is: train it again with other seeds, or report it
+on a test split.
+"""
+
+import argparse
+import json
+import math
+import time
+from pathlib import Path
+
+import jax.numpy as jnp
+
+from tljax import config, disk
+from tljax.commands import cli, runner
+from tljax.errors import InputError
+from tljax.report.sweep import Point, sweep_table, write_sweep
+from tljax.train import processes, rung, sweep, sweep_start
+from tljax.train.provenance import environment
+from tljax.train.sweep_members import SWEPT
+
+_HELP = {
+    "lr": "rates",
+    "dropout": "dropout rates",
+    "augment_strength": "times the ranges of augmentation, on a rung without views",
+    "momentum": "of an optimizer that has it",
+    "weight_decay": "of the trained weights",
+}
+
+
+def main() -> None:
+    """The command."""
+    args = runner.parsed(_parser())
+    grid = {name: values for name in SWEPT if (values := getattr(args, name))}
+    if not grid:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in SWEPT)
+        raise InputError(f"sweep: expected values of one or more of {names}")
+    stages = {args.rung: (runner.network_of(args.rung, args), runner.stage_of(args.rung, args))}
+    runner.refuse_finished(args, Path("runs/sweep"), "sweep.json")
+    workdir, sets, weights, stages = runner.begin(args, stages, experiment="sweep")
+    network, stage = stages[args.rung]
+    options = {"weights": weights, "dtype": jnp.dtype(args.dtype), "progress": not args.quiet}
+    ready = rung.prepare(stage, network, sets, seed=args.seed, store=workdir.features, **options)
+    if why := sweep.fits_sweep(stage, ready):
+        raise InputError(f"sweep: rung {args.rung}: {why}")
+    seeds = range(args.seed, args.seed + args.seeds)
+    started = time.perf_counter()
+    found = sweep.sweep(
+        stage,
+        module=ready.module,
+        variables=sweep_start.starts(ready.module, ready.variables, seeds=seeds, size=args.size),
+        inputs=ready.inputs,
+        seeds=seeds,
+        grid=grid,
+        most=args.most,
+        kept=runner.kept_calls(workdir, args, network, sets, weights),
+        tell=lambda line: print(line, flush=True),
+    )
+    seconds = time.perf_counter() - started
+    if processes.first():
+        _write(args, workdir.path, sets.digest, found, seconds)
+
+
+def _write(args: argparse.Namespace, folder: Path, digest: str, found: sweep.SweepResult, seconds: float) -> None:
+    runs = [
+        {
+            "seed": run.seed,
+            "values": dict(run.values),
+            "finite": run.finite,
+            "validation": run.history.result()["validation"],
+        }
+        for run in found.runs
+    ]
+    told = {name: str(value) if isinstance(value, Path) else value for name, value in vars(args).items()}
+    document = {"arguments": told, "data": digest, "environment": environment(), "seconds": seconds, "runs": runs}
+    disk.write_json(folder / "sweep.json", document)
+    points: dict[str, Point] = {}
+    for run in runs:
+        accuracy = run["validation"]["accuracy"] if run["finite"] else math.nan
+        key = json.dumps(run["values"])
+        before = points[key].accuracies if key in points else ()
+        points[key] = Point(run["values"], (*before, accuracy))
+    print("\n" + sweep_table(list(points.values())))
+    print(f"\n{len(runs)} runs, {found.plan.members} of them in these {seconds:.1f} s")
+    print(write_sweep(list(points.values()), title=f"A sweep of rung {args.rung}", path=folder / "sweep.png"))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = runner.parser(__doc__, experiment="sweep", rates=False)
+    add = parser.add_argument
+    add("--rung", choices=config.STEPPED, default="features", help="which rung (features)")
+    for name in SWEPT:
+        option = f"--{name.replace('_', '-')}"
+        add(option, type=float, nargs="+", metavar="VALUE", help=_HELP[name])
+    add("--most", type=cli.positive, metavar="N", help="runs in one call at most (256, on CPU 16)")
+    return parser
