@@ -12,11 +12,11 @@ from dataclasses import replace
 
 from tljax.commands import cli, climbing, runner
 from tljax.config import Stage
+from tljax.machine import processes
 from tljax.models.build import Network
 from tljax.recipe import scaled_batch
-from tljax.report.series import write_series
-from tljax.report.table import read_results
-from tljax.train import processes
+from tljax.report.pictures.series import write_series
+from tljax.runs.results import read_results
 
 BATCHES = (32, 64, 128, 256, 512, 1024)
 LINES = ("rate as it is", "linear rule")

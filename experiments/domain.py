@@ -18,18 +18,21 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from tljax import config, disk, report
+from tljax import config, report
 from tljax.commands import cli, climbing, runner
 from tljax.config import Stage
 from tljax.data import ImageSets, corrupt
 from tljax.errors import InputError
+from tljax.files import disk
+from tljax.machine import processes
+from tljax.machine.provenance import environment
+from tljax.methods import domain
 from tljax.models.build import Network
-from tljax.report import domain as picture
-from tljax.report import table
-from tljax.train import adapt, processes
+from tljax.report.pictures import domain as picture
+from tljax.report.tables import table
+from tljax.runs.results import read_results
+from tljax.runs.workdir import Workdir
 from tljax.train import rung as rung_lib
-from tljax.train.provenance import environment
-from tljax.train.workdir import Workdir
 from tljax.weights import Weights, digest
 
 SOURCE_ONLY, CORAL, TUNED = "source only", "CORAL", "fine-tuned"
@@ -49,7 +52,7 @@ def main() -> None:
     first = {SOURCE_ONLY: stages[SOURCE_ONLY]}
     home, source, weights, first = runner.begin(at_home, first, experiment="domain")
     for name, target in targets.items():
-        adapt.check(source, target)
+        domain.check(source, target)
         base = digest(weights.params) if weights else None
         workdirs[name].begin(arguments=vars(args), stages=stages, sets=target, base=base)
         if processes.first():
@@ -83,12 +86,12 @@ def reach(
             continue
         options: dict[str, Any] = {"seed": seed, "on_epoch": lambda record, state: workdir.log(record), **_how(args)}
         if way == SOURCE_ONLY:
-            done = adapt.moved(start, target, record=_last_epoch(home, seed), dtype=options["dtype"])
+            done = domain.moved(start, target, record=_last_epoch(home, seed), dtype=options["dtype"])
             workdir.forget(way, seed=seed)
             workdir.log(done.history.result())
         elif way == CORAL:
             given = {"weights": weights, "weight": args.coral_weight, "saver": kept["saver"]}
-            done = adapt.by_coral(stage, network, source, target, **given, **options)
+            done = domain.by_coral(stage, network, source, target, **given, **options)
         else:
             given = {"before": start, "store": workdir.features, "saver": kept["saver"]}
             done = rung_lib.run(stage, network, target, **given, **options)
@@ -127,7 +130,7 @@ def _write(args: argparse.Namespace, folder: Path, workdirs: list[Workdir]) -> N
     """Each folder's report, then the table, the picture and results.json of all."""
     for each in workdirs:
         report.write_report(each.path)
-    source, *others = (table.read_results(each.path / "results.json") for each in workdirs)
+    source, *others = (read_results(each.path / "results.json") for each in workdirs)
     targets = {each.path.name: results for each, results in zip(workdirs[1:], others, strict=True)}
     said = {each.path.name: report.differences(each.path) for each in workdirs[1:]}
     document = {
@@ -154,7 +157,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--corrupt", nargs="+", choices=[*corrupt.CORRUPTIONS, "all"], metavar="NAME", help=names)
     add("--severity", type=int, default=5, choices=corrupt.SEVERITIES, help="of the corruptions, 1 to 5 (5)")
     weighs = "of the distance in CORAL's loss (%(default)s)"
-    add("--coral-weight", type=cli.fraction, default=adapt.CORAL_WEIGHT, metavar="LAMBDA", help=weighs)
+    add("--coral-weight", type=cli.fraction, default=domain.CORAL_WEIGHT, metavar="LAMBDA", help=weighs)
     return parser
 
 

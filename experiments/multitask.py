@@ -23,12 +23,13 @@ from tljax import config
 from tljax.commands import cli, runner
 from tljax.config import Stage
 from tljax.data import ImageSets
+from tljax.machine import processes
+from tljax.methods import multitask
 from tljax.models.build import Network
 from tljax.optim.rules import Rules, discriminative
-from tljax.train import multitask, processes
+from tljax.runs.workdir import Workdir
 from tljax.train import rung as rung_lib
-from tljax.train.saver import Saver
-from tljax.train.workdir import Workdir
+from tljax.train.resume import Saver
 from tljax.weights import Weights, digest, load
 
 EPOCHS, TARGET_IMAGES, BATCH = 20, 480, 32  # images of the target an epoch; examples a step, of both together

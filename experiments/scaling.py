@@ -13,12 +13,12 @@ from dataclasses import replace
 import jax
 
 from tljax import config
+from tljax.audit.abstract_step import planned
+from tljax.audit.cost import audit
 from tljax.commands import cli
+from tljax.machine import devices
 from tljax.models.build import Network
-from tljax.report.scaling import Scale, scaling_table
-from tljax.train import devices
-from tljax.train.audit import audit
-from tljax.train.dry import planned
+from tljax.report.tables.scaling import Scale, scaling_table
 
 MOST = 64
 

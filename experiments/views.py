@@ -11,10 +11,10 @@ from dataclasses import replace
 
 from tljax.commands import cli, climbing, runner
 from tljax.config import Stage
+from tljax.machine import processes
 from tljax.models.build import Network
-from tljax.report.series import write_series
-from tljax.report.table import read_results
-from tljax.train import processes
+from tljax.report.pictures.series import write_series
+from tljax.runs.results import read_results
 
 COUNTS = (1, 2, 4, 8, 16, 32, 64, None)  # None: augmented afresh at every step
 RUNGS = ("frozen", "finetune")

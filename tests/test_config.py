@@ -12,6 +12,7 @@ from tljax.errors import InputError
 from tljax.models import build
 from tljax.optim import rules
 from tljax.optim.objective import Objective
+from tljax.tree import flatten
 
 DECK = {  # the lecture: rate, epochs, batch, images an epoch (None: once around), dropout
     "scratch": (1e-4, 100, 32, 3200, 0.5),
@@ -70,11 +71,11 @@ def count(leaves):
 
 
 def test_parameters_are_as_many_as_in_the_lecture(shapes):
-    assert count(rules.flatten(shapes["scratch"])) == 3_453_121
+    assert count(flatten(shapes["scratch"])) == 3_453_121
     for name in RUNGS[1:]:
-        assert count(rules.flatten(shapes[name]["base"])) == 14_714_688
+        assert count(flatten(shapes[name]["base"])) == 14_714_688
         hidden = 4 * 4 * 512 * 256 + 256 + 257
-        assert count(rules.flatten(shapes[name]["head"])) == (4 * 4 * 512 + 1 if name == "linear" else hidden)
+        assert count(flatten(shapes[name]["head"])) == (4 * 4 * 512 + 1 if name == "linear" else hidden)
 
 
 @pytest.mark.parametrize("preset", list(PRESETS))
@@ -94,7 +95,7 @@ def test_each_rung_trains_what_the_lecture_trains(shapes, preset):
 
 def test_differential_rates_fall_by_three_from_the_head_to_the_first_block(shapes):
     stage = PRESETS["deck-keras3"]["differential"]
-    decided = rules.labels(rules.flatten(shapes["differential"]), stage.rules)
+    decided = rules.labels(flatten(shapes["differential"]), stage.rules)
     rates = {path: rules.multipliers(stage.rules)[label] for path, label in decided.items()}
     assert rates["head/fc1/kernel"] == 1.0
     for block in range(1, 6):

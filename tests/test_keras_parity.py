@@ -14,6 +14,7 @@ from tljax.models import build, ops
 from tljax.optim import rules as rules_lib
 from tljax.optim import transform
 from tljax.train import step
+from tljax.tree import flatten
 
 STEPS = 20
 LR = 1e-4
@@ -48,7 +49,7 @@ def batches(size, batch_size, steps=STEPS):
 
 
 def starting(params, optimizer, module=MODULE):
-    tx = transform.make(optimizer, config.TRAIN_ALL, rules_lib.flatten(params))
+    tx = transform.make(optimizer, config.TRAIN_ALL, flatten(params))
     state = step.init_state(params, model_state={}, tx=tx, rules=config.TRAIN_ALL)
     return step.make_train_step(apply=module.apply, tx=tx, rules=config.TRAIN_ALL), state
 
@@ -62,7 +63,7 @@ HYPER = {"lr": jnp.float32(LR), "dropout": jnp.float32(0)}
 
 def distance(found, expected, first):
     """Norm of the difference over norm of the change, over all leaves."""
-    found, expected, first = (rules_lib.flatten(tree) for tree in (found, expected, first))
+    found, expected, first = (flatten(tree) for tree in (found, expected, first))
 
     def norm(a, b):
         return np.sqrt(sum(((np.float64(a[path]) - np.float64(b[path])) ** 2).sum() for path in first))
@@ -148,11 +149,11 @@ def test_scratch_cnn_trains_by_the_formula_of_keras_2():
     def both(state, batch):
         return train_step(state, batch, HYPER)[0], jax.grad(loss)(state.params, batch["image"], batch["label"])
 
-    weights = {path: np.float64(leaf) for path, leaf in rules_lib.flatten(params).items()}
+    weights = {path: np.float64(leaf) for path, leaf in flatten(params).items()}
     squares = {path: np.zeros_like(leaf) for path, leaf in weights.items()}
     for images, labels in batches(46, 4, STEPS):
         state, gradients = both(state, batch_of(images, labels))
-        for path, gradient in rules_lib.flatten(gradients).items():
+        for path, gradient in flatten(gradients).items():
             g = np.float64(gradient)
             squares[path] = 0.9 * squares[path] + 0.1 * g**2
             weights[path] = weights[path] - LR * g / (np.sqrt(squares[path]) + 1e-7)

@@ -12,7 +12,7 @@ _HOMES = {
     "tljax.data.preprocess": ("Preprocess",),
     "tljax.errors": ("InputError",),
     "tljax.models": ("classifier", "init"),
-    "tljax.predict": ("load_run",),
+    "tljax.runs.predict": ("load_run",),
     "tljax.optim": (
         "Cyclic",
         "OneCycle",

@@ -7,11 +7,12 @@ from tljax.config import BLOCKS, HEAD_ONLY, LAMB, RELATIVE_RATE, Plan, Stage
 from tljax.data import ImageSets
 from tljax.data.augment import Augment
 from tljax.errors import InputError
+from tljax.inputs import activations
 from tljax.models import vgg
 from tljax.models.build import Network
 from tljax.optim.rules import Rules, discriminative
 from tljax.optim.schedules import OneCycle, OneCycleMomentum, Scaled
-from tljax.train import activations, lr_finder
+from tljax.train import lr_finder
 from tljax.train import plan as plan_lib
 from tljax.train.rung import Trained, prepare
 from tljax.weights import Weights

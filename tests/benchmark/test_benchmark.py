@@ -16,7 +16,7 @@ from tljax.benchmark.timing import Entrant
 from tljax.commands import benchmark
 from tljax.errors import InputError
 from tljax.models import ops
-from tljax.report.benchmark import benchmark_table
+from tljax.report.pictures.benchmark import benchmark_table
 
 TINY = (
     "size=48 batch=2 vgg_batch=2 width=0.0625 matrix=64 photographs=2 evaluated=3 epoch_steps=2 seconds=0.001 "

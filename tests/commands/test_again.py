@@ -12,8 +12,9 @@ from experiments import batches, multitask, views
 from tljax import config
 from tljax.commands import recipe, runner
 from tljax.config import Plan
+from tljax.machine import signals
 from tljax.models import ops
-from tljax.train import loop, program, saver, signals
+from tljax.train import loop, program, resume
 from tljax.weights import digest, read
 
 LADDER = {
@@ -120,7 +121,7 @@ def test_the_same_seed_gives_the_same_bits(command, tmp_path, name):
 @pytest.mark.parametrize("name", marked((*(name for name in LADDER if name in config.STEPPED), *OTHERS)))
 def test_stopped_and_resumed_it_gives_the_same_bits(command, tmp_path, monkeypatch, name):
     """At its second segment, in the middle of the first stage; and at its last but one, in the last stage."""
-    calls, stops, after = [], [], saver.Saver.after
+    calls, stops, after = [], [], resume.Saver.after
 
     def counted(self, place, *, step, ended):
         calls.append(step)
@@ -128,7 +129,7 @@ def test_stopped_and_resumed_it_gives_the_same_bits(command, tmp_path, monkeypat
             monkeypatch.setattr(signals, "_waiting", 15)
         after(self, place, step=step, ended=ended)
 
-    monkeypatch.setattr(saver.Saver, "after", counted)
+    monkeypatch.setattr(resume.Saver, "after", counted)
     whole = command(name, tmp_path / "whole")
     segments = len(calls)
     assert segments >= 2

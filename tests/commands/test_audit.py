@@ -2,9 +2,9 @@ import sys
 
 import pytest
 
+from tljax.audit.abstract_step import Dry
 from tljax.commands import audit
 from tljax.models import ops
-from tljax.train.dry import Dry
 
 
 def test_a_rung_is_audited_without_data(in_a_hurry, monkeypatch, capsys):

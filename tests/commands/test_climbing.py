@@ -11,8 +11,8 @@ from tljax import config, data
 from tljax.commands import climbing
 from tljax.models import ops
 from tljax.models.build import Network
-from tljax.optim import rules
-from tljax.train.workdir import Workdir
+from tljax.runs.workdir import Workdir
+from tljax.tree import flatten
 from tljax.weights import load
 
 SHORT = {"epochs": 2, "images_per_epoch": 6, "batch_size": 3, "views": 2, "keep_going": True}
@@ -56,10 +56,10 @@ def test_it_is_said_which_seeds_train_together(climbed):
 def test_a_seed_is_what_it_is_alone(climbed):
     (_, both), (_, one), _ = climbed
     for name in STAGES:
-        alone = rules.flatten(one[4][name].state.params)
-        for path, leaf in rules.flatten(both[4][name].state.params).items():
+        alone = flatten(one[4][name].state.params)
+        for path, leaf in flatten(both[4][name].state.params).items():
             np.testing.assert_allclose(leaf, alone[path], atol=1e-5, err_msg=f"{name} {path}")
-        other = rules.flatten(both[3][name].state.params)["head/fc1/kernel"]
+        other = flatten(both[3][name].state.params)["head/fc1/kernel"]
         assert np.abs(np.asarray(other) - np.asarray(alone["head/fc1/kernel"])).max() > 1e-2
 
 
@@ -95,8 +95,8 @@ def again(photographs, base, in_a_hurry, monkeypatch):
 
 
 def assert_same_bits(done, expected):
-    for name, leaf in rules.flatten(expected["frozen"].state.params).items():
-        np.testing.assert_array_equal(rules.flatten(done["frozen"].state.params)[name], leaf)
+    for name, leaf in flatten(expected["frozen"].state.params).items():
+        np.testing.assert_array_equal(flatten(done["frozen"].state.params)[name], leaf)
 
 
 def test_what_is_finished_is_taken_as_it_is(climbed, again):

@@ -11,8 +11,8 @@ import pytest
 from experiments import domain
 from tljax import config
 from tljax.errors import InputError
+from tljax.machine import devices
 from tljax.models import ops
-from tljax.train import devices
 
 WORDS = "domain --data {data} --size 32 --weights {base} --quiet --keep-going --workdir {workdir}"
 WAYS = ["source only", "CORAL", "fine-tuned"]

@@ -10,7 +10,7 @@ from tljax import config
 from tljax.commands import inside, runner, transferability
 from tljax.errors import InputError
 from tljax.models import ops
-from tljax.report import style
+from tljax.report.pictures import style
 
 PICTURES = ("filters", "activations", "patches", "maximised", "gradcam", "top_losses", "neighbours", "augmented")
 

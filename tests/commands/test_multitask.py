@@ -9,8 +9,8 @@ import pytest
 from experiments import multitask
 from tljax import config
 from tljax.errors import InputError
+from tljax.machine import devices
 from tljax.models import ops
-from tljax.train import devices
 
 WORDS = "multitask --data {data} --source {data} --size 32 --width 0.0625 --budget 0.05 --quiet --workdir {workdir}"
 

@@ -8,13 +8,13 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from tljax import config, disk
+from tljax import config
 from tljax.commands import cli, compare, report, runner
 from tljax.data import load, preprocess
+from tljax.files import disk, orbax_store
 from tljax.models import ops
-from tljax.report import photographs as kept_photographs
-from tljax.train import checkpoint
-from tljax.train.predictions import scores
+from tljax.report.pages import photographs as kept_photographs
+from tljax.train.logits import scores
 from tljax.weights import read
 
 SHORT = {"epochs": 1, "images_per_epoch": 6, "batch_size": 3}
@@ -56,7 +56,7 @@ def climbed(photographs, base, in_a_hurry, tmp_path_factory):
 
 
 def parameters(climbed, rung):
-    return checkpoint.restore_params(climbed / "checkpoints" / f"{rung}-seed5", 2)
+    return orbax_store.restore_params(climbed / "checkpoints" / f"{rung}-seed5", 2)
 
 
 def test_a_ladder_leaves_all_its_files(climbed):

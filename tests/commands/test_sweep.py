@@ -9,8 +9,9 @@ import pytest
 
 from tljax.commands import cross_validate, sweep
 from tljax.errors import InputError
+from tljax.machine import devices
 from tljax.models import ops
-from tljax.train import devices, sweep_kept, sweep_plan
+from tljax.sweep import finished_calls, memory_plan
 
 
 @pytest.fixture
@@ -49,17 +50,17 @@ def test_a_grid_is_seeds_times_values(command, capsys, tmp_path):
 )
 def test_stopped_and_resumed_it_leaves_the_same_runs(command, capsys, monkeypatch, tmp_path, module, words, members):
     """Killed after its first call; refused without --resume; then more seeds than before."""
-    monkeypatch.setattr(sweep_plan, "_even", lambda members, *, most, devices: min(members, 4))
+    monkeypatch.setattr(memory_plan, "_even", lambda members, *, most, devices: min(members, 4))
     one = devices.mesh(jax.devices()[:1])
     monkeypatch.setattr(devices, "mesh", lambda given=None: one)
-    write = sweep_kept.Kept.write
+    write = finished_calls.Kept.write
 
     def killed(self, found):
         write(self, found)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(sweep_kept.Kept, "write", killed)
+        patch.setattr(finished_calls.Kept, "write", killed)
         with pytest.raises(KeyboardInterrupt):
             command(module, words)
     gc.collect()  # the lock of the first goes with its workdir

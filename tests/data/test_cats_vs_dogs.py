@@ -17,8 +17,8 @@ from PIL import Image
 
 from tljax.data import cats_vs_dogs, load
 from tljax.data.cats_vs_dogs import Counts
-from tljax.data.download import Download
 from tljax.errors import InputError
+from tljax.files.download import Download
 
 
 def jpeg(level: int) -> bytes:

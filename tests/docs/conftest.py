@@ -12,8 +12,8 @@ from PIL import Image
 from tljax import config, data, weights
 from tljax.data.preprocess import TORCH
 from tljax.models import ops, vgg
+from tljax.runs.workdir import Workdir
 from tljax.train import rung
-from tljax.train.workdir import Workdir
 
 WIDTH = 0.0625
 

@@ -13,11 +13,13 @@ import numpy as np
 from tljax.config import TRAIN_ALL, Stage
 from tljax.data.preprocess import UNIT
 from tljax.data.sources import ImageSet, ImageSets
+from tljax.inputs import images as inputs
+from tljax.machine import devices
 from tljax.models import build, ops
 from tljax.models.heads import Classifier, Head
 from tljax.optim.transform import Optimizer
-from tljax.train import devices, inputs, loop
-from tljax.train.saver import Saver
+from tljax.train import loop
+from tljax.train.resume import Saver
 
 QUICK = {"xla_backend_optimization_level": 0}
 
@@ -79,7 +81,8 @@ def main(words, folder):
     import time
 
     from tljax.commands import cli
-    from tljax.train import manifest, signals
+    from tljax.files import manifest
+    from tljax.machine import signals
 
     hurry(setattr)
     make, calls = manifest.make, []

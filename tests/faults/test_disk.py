@@ -10,11 +10,13 @@ from tljax.data import ImageSet, ImageSets, cache
 from tljax.data.augment import Augment
 from tljax.data.preprocess import TORCH
 from tljax.errors import InputError
+from tljax.inputs import feature_store
+from tljax.inputs.images import from_prefix
+from tljax.inputs.prefix import Prefix
 from tljax.models.vgg import CONVS, VGG16, channels
-from tljax.train import features
-from tljax.train.inputs import from_prefix
-from tljax.train.prefix import Prefix
-from tljax.weights import Weights, keras_write, safe, torch_safe
+from tljax.weights import Weights, safe
+from tljax.weights.keras import write as keras_write
+from tljax.weights.torch import safetensors as torch_safe
 
 from . import disks
 
@@ -54,7 +56,7 @@ def stored(folder, *, count=40, name="train", starts=None):
         return ROWS[start:stop]
 
     options = {"name": name, "identity": {}, "shape": ROWS.shape[1:], "block": 5, "progress": False}
-    return features.stored(folder / "features.h5", count=count, compute=compute, **options)
+    return feature_store.stored(folder / "features.h5", count=count, compute=compute, **options)
 
 
 @pytest.mark.parametrize("left", [0, 4096, 120_000, 340_000, 420_000, 600_000])

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from tljax.train import lock
+from tljax.files import lock
 
 from . import disks
 

@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 
 from tljax.errors import InputError
-from tljax.train import checkpoint, loop, segments, signals
-from tljax.train.background import Background
-from tljax.train.saver import Saver
+from tljax.files import orbax_store
+from tljax.files.background import Background
+from tljax.machine import signals
+from tljax.train import loop, segments
+from tljax.train.resume import Saver
 
 from . import disks, small_stage
 from .small_stage import STAGE, bits, train
@@ -73,7 +75,7 @@ def test_the_disk_fills_up_at_a_checkpoint(tmp_path, capfd, undisturbed, step, l
         assert "\n" not in str(caught.value)
         assert said == ("", "")
         assert max(steps(folder / "saves")) < step
-        assert checkpoint.latest_step(folder / "saves") == max(steps(folder / "saves"))
+        assert orbax_store.latest_step(folder / "saves") == max(steps(folder / "saves"))
         assert bits(train(saver=Saver(folder / "saves"))[0]) == undisturbed
 
 
@@ -226,9 +228,9 @@ def test_what_is_saved_beside_the_training_is_the_state_of_its_step(tmp_path, mo
     """Held up until the stage has trained on over the same buffers: still the bits of step 2."""
     import threading
 
-    from tljax.train import saver
+    from tljax.train import resume
 
-    write, trained, expected = saver._write, threading.Event(), []
+    write, trained, expected = resume._write, threading.Event(), []
 
     def late(directory, step, place, identity):
         if step == 2:
@@ -243,8 +245,8 @@ def test_what_is_saved_beside_the_training_is_the_state_of_its_step(tmp_path, mo
                 trained.set()
             super().after(place, step=step, ended=ended)
 
-    monkeypatch.setattr(saver, "_write", late)
+    monkeypatch.setattr(resume, "_write", late)
     state, _ = train(replace(STAGE, epochs=2, keep_going=True), saver=Watches(tmp_path, seconds=0.0))
     assert steps(tmp_path) == [2, 8]
-    found, _ = checkpoint.restore(tmp_path, 2, state)
+    found, _ = orbax_store.restore(tmp_path, 2, state)
     assert bits(found) == expected

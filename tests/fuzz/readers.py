@@ -10,6 +10,7 @@ import zipfile
 import numpy as np
 
 from tljax.errors import InputError
+from tljax.runs.results import by_rung, read_results
 
 ROWS = np.random.default_rng(0).random((6, 2, 3)).astype(np.float32)
 
@@ -18,11 +19,13 @@ def features():
     """The file `features.h5`; its part lies beside it. What is read or computed is the same."""
     import h5py  # noqa: F401  # its own import starts `uname`: no case's doing
 
-    from tljax.train import features
+    from tljax.inputs import feature_store
 
     def read(path):
         options = {"identity": {"data": "d"}, "count": 6, "shape": (2, 3), "block": 2, "progress": False}
-        found = features.stored(path.parent / "features.h5", name="train", compute=lambda a, b: ROWS[a:b], **options)
+        found = feature_store.stored(
+            path.parent / "features.h5", name="train", compute=lambda a, b: ROWS[a:b], **options
+        )
         np.testing.assert_array_equal(found, ROWS)
 
     return read
@@ -33,12 +36,12 @@ def checkpoint():
     import jax
     import orbax.checkpoint  # noqa: F401
 
-    from tljax.train import checkpoint
+    from tljax.files import orbax_store
     from tljax.train.step import State
 
     def read(path):
         target = State(*jax.eval_shape(lambda: (np.int32(0), {"a": {"k": np.zeros((4, 4), np.float32)}}, {}, {})))
-        state, meta = checkpoint.restore(path.parent, int(path.name), target)
+        state, meta = orbax_store.restore(path.parent, int(path.name), target)
         assert int(state.step) == 7
         np.testing.assert_array_equal(state.params["a"]["k"], np.arange(16).reshape(4, 4))
         assert meta == {"note": "mine"}
@@ -51,8 +54,8 @@ def run():
     import jax  # noqa: F401
     import orbax.checkpoint  # noqa: F401
 
-    from tljax import predict
     from tljax.models import ops
+    from tljax.runs import predict
 
     ops.compiler_options = lambda: {"xla_backend_optimization_level": 0}
 
@@ -68,8 +71,9 @@ def arrays():
     """The folder of a run: what its rungs said of the photographs, those kept for the page, a sweep's calls."""
     from tljax import report
     from tljax.config import TRAIN_ALL, Stage
-    from tljax.report import photographs, predictions
-    from tljax.train.sweep_kept import Kept
+    from tljax.report.pages import photographs
+    from tljax.runs import predictions
+    from tljax.sweep.finished_calls import Kept
 
     def read(path):
         report.differences(path)
@@ -125,18 +129,19 @@ class Page(html.parser.HTMLParser):
 def page():
     """The folder of a run whose names are a stranger's: its page, table and Markdown."""
     from tljax import report
-    from tljax.report import page, table
+    from tljax.report.pages import page
+    from tljax.report.tables import table
 
     def read(path):
         text = page.write_page(path).read_text()
         Page(convert_charrefs=True).feed(text)
         for hidden in "\u202e\u202d\u2066\u200f\u200b\x1b\x00\u2028":
             assert hidden not in text, hex(ord(hidden))
-        results = table.read_results(path / "results.json")
+        results = read_results(path / "results.json")
         markdown = table.markdown_table(results)
         assert "<img" not in markdown
         rows = [line for line in markdown.splitlines() if line.startswith("|")]
-        assert len(rows) == 2 + len(table.by_rung(results))
+        assert len(rows) == 2 + len(by_rung(results))
         report.text_table(results)
 
     return read

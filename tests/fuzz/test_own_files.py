@@ -13,14 +13,16 @@ from hypothesis import strategies as st
 
 from tljax.data import ImageSet
 from tljax.data.preprocess import UNIT
+from tljax.files import orbax_store
+from tljax.inputs import feature_store
 from tljax.models import build, ops
 from tljax.models.build import Network
-from tljax.report import photographs
-from tljax.train import checkpoint, features, predictions
+from tljax.report.pages import photographs
+from tljax.sweep.finished_calls import Found, Kept
+from tljax.train import logits as predictions
 from tljax.train.step import State
-from tljax.train.sweep_kept import Found, Kept
+from tljax.tree import json_digest
 from tljax.weights import Weights, write
-from tljax.weights.safe import json_digest
 
 STRICT = settings(deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 ROWS = np.random.default_rng(0).random((6, 2, 3)).astype(np.float32)
@@ -61,10 +63,10 @@ def feature_files(folder) -> tuple[bytes, bytes, str]:
 
     options = {"name": "train", "identity": {"data": "d"}, "count": 6, "shape": (2, 3), "progress": False, "block": 2}
     with pytest.raises(KeyboardInterrupt):
-        features.stored(folder / "features.h5", compute=stops, **options)
+        feature_store.stored(folder / "features.h5", compute=stops, **options)
     [part] = folder.glob("*.part")
     content = part.read_bytes()
-    features.stored(folder / "features.h5", compute=lambda a, b: ROWS[a:b], **options)
+    feature_store.stored(folder / "features.h5", compute=lambda a, b: ROWS[a:b], **options)
     return (folder / "features.h5").read_bytes(), content, part.name
 
 
@@ -86,7 +88,7 @@ def cases_of_features(reading, tmp_path, *, cases):
 
 def cases_of_checkpoints(reading, tmp_path, *, cases):
     state = State(np.int32(7), {"a": {"k": np.arange(16, dtype=np.float32).reshape(4, 4)}}, {}, {})
-    checkpoint.save(tmp_path / "whole", 7, state=state, meta={"note": "mine"}, metrics={"accuracy": 0.5})
+    orbax_store.save(tmp_path / "whole", 7, state=state, meta={"note": "mine"}, metrics={"accuracy": 0.5})
     files = sorted(p.relative_to(tmp_path / "whole") for p in (tmp_path / "whole").rglob("*") if p.is_file())
     read, folder = reading("checkpoint"), tmp_path / "case"
 
@@ -122,7 +124,7 @@ def finished(tmp_path_factory):
         "data": "0" * 64,
     }
     state = State(np.int32(3), params, {}, {})
-    checkpoint.save(folder / "checkpoints" / "frozen-seed0", 3, state=state, meta=meta, metrics={"accuracy": 0.5})
+    orbax_store.save(folder / "checkpoints" / "frozen-seed0", 3, state=state, meta=meta, metrics={"accuracy": 0.5})
     counts = {"epochs": 1, "trainable_params": 1, "total_params": 1, "seconds": 1.0, "images_per_second": 1.0}
     row = {"name": "frozen", "seed": 0, "validation": {"accuracy": 0.5, "loss": 1.0, "n": 4}} | counts
     (folder / "results.json").write_text(json.dumps({"data": {}, "rungs": [row]}))

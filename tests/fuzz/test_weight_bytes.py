@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save as to_safetensors
 
 from tljax.models.vgg import CONVS, channels
-from tljax.weights.torch_names import from_keras
+from tljax.weights.torch.names import from_keras
 
 STRICT = settings(deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 WIDTH = 1 / 64

@@ -12,6 +12,8 @@ import time
 
 import numpy.testing  # noqa: F401  # its own import may start `lscpu`: no case's doing
 
+from tljax.runs.results import read_json, read_results
+
 sys.dont_write_bytecode = True  # of modules that a case is the first to import
 HARM = ("os.system", "os.exec", "os.posix_spawn", "os.fork", "subprocess.Popen", "socket.connect", "ctypes.dlopen")
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -71,9 +73,9 @@ def reader(kind: str):
 
         return weights.read
     if kind in ("results", "metrics", "config"):
-        from tljax.report import records, table
+        from tljax.runs import metrics
 
-        return {"results": table.read_results, "metrics": records.read_metrics, "config": table.read_json}[kind]
+        return {"results": read_results, "metrics": metrics.read_metrics, "config": read_json}[kind]
     import readers
 
     return getattr(readers, kind)()

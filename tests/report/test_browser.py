@@ -9,8 +9,9 @@ from PIL import Image
 
 from tljax import report
 from tljax.config import HEAD_ONLY, Stage
-from tljax.report import document, photographs, planned, runs_page
-from tljax.report.photographs import Photographs
+from tljax.report.pages import document, photographs, runs_page
+from tljax.report.pages.photographs import Photographs
+from tljax.runs import planned
 
 from . import browser as browsers
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from tljax.report import calibration
+from tljax.report.stats import calibration
+from tljax.runs.predictions import softmax
 
 # Two classes: confidence 0.6 twice, once right; 0.9 twice, both right.
 HAND = np.array([[0.6, 0.4], [0.4, 0.6], [0.9, 0.1], [0.1, 0.9]])
@@ -41,7 +42,7 @@ def test_brier_by_hand():
 
 def test_nll_is_scikit_learns_log_loss(probabilities, labels):
     assert calibration.nll(np.log(probabilities), labels) == pytest.approx(0.7584966120243729)
-    np.testing.assert_allclose(calibration.softmax(np.log(probabilities) + 800), probabilities)
+    np.testing.assert_allclose(softmax(np.log(probabilities) + 800), probabilities)
 
 
 def test_temperature_has_a_closed_form_where_all_logits_are_equal():

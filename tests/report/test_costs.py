@@ -3,7 +3,7 @@
 import pytest
 
 from tljax.errors import InputError
-from tljax.report import costs
+from tljax.report.tables import costs
 
 ROW = {
     "name": "head",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tljax.report import curves, style
+from tljax.report.pictures import curves, style
 
 
 def line(rung: str, seed: int, epoch: int, loss: float | None, accuracy: float | None = 0.75) -> str:

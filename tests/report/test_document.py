@@ -2,7 +2,7 @@
 
 import pytest
 
-from tljax.report import document
+from tljax.report.pages import document
 
 
 def luminance(colour: str) -> float:

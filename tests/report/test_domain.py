@@ -4,8 +4,8 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
-from tljax.report import domain, style
-from tljax.report.table import read_results
+from tljax.report.pictures import domain, style
+from tljax.runs.results import read_results
 
 
 @pytest.fixture

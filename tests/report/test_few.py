@@ -6,7 +6,7 @@ import pytest
 
 from tljax import report
 from tljax.commands import cross_validate
-from tljax.report import few
+from tljax.report.tables import few
 
 ARGUMENTS = {
     "data": "folder:my photos",

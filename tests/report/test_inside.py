@@ -13,9 +13,10 @@ from tljax.data.preprocess import UNIT
 from tljax.inside.net import Net
 from tljax.models import build, ops
 from tljax.models.build import Network
-from tljax.report import inside, inside_maps, inside_sheet, inside_units
-from tljax.report.inside import Photos
-from tljax.report.inside_sheet import WRONG, Row, Tile
+from tljax.report.inside import layout, sheets, units
+from tljax.report.inside import maps as inside_maps
+from tljax.report.inside.layout import WRONG, Row, Tile
+from tljax.report.inside.sheets import Photos
 
 SIZE = 32
 
@@ -51,7 +52,7 @@ def texts(figure):
 
 
 def test_the_worst_photograph_comes_first_and_is_told_as_wrong(net, photographs):
-    figure = inside.top_losses(net, photographs, count=3)
+    figure = sheets.top_losses(net, photographs, count=3)
     wrong = figure.texts[2]
     assert wrong.get_text() == "blue 62%\nis red, loss 0.95"  # softplus(0.5 - 4 * 2 / 255)
     assert wrong.get_color() == WRONG
@@ -60,13 +61,13 @@ def test_the_worst_photograph_comes_first_and_is_told_as_wrong(net, photographs)
 
 def test_probabilities_are_those_of_a_sigmoid(net, photographs):
     red = 1 / (1 + np.exp(-0.5))
-    np.testing.assert_allclose(inside.probabilities(net, photographs.images[3:4]), [[1 - red, red]], rtol=1e-5)
+    np.testing.assert_allclose(sheets.probabilities(net, photographs.images[3:4]), [[1 - red, red]], rtol=1e-5)
 
 
 def test_grad_cam_lies_over_the_red_square(net, photographs):
     """The logit of red is the mean of what is red: the map is high there, and nowhere for the other class."""
     photos = Photos(photographs.images[3:5], ("three", "four"))
-    figure = inside.grad_cam(net, photos, layer="conv2")
+    figure = sheets.grad_cam(net, photos, layer="conv2")
     original, red, blue, pixels = (axes.images[0].get_array() for axes in figure.axes[:4])
     np.testing.assert_array_equal(original, photos.images[0])
     bright = red.astype(int).sum(-1)
@@ -78,27 +79,27 @@ def test_grad_cam_lies_over_the_red_square(net, photographs):
 
 def test_neighbours_and_warps_stand_right_of_their_photograph(net, photographs):
     photos = Photos(photographs.images[4:5], ("four",))
-    figure = inside.neighbours(net, photos, photographs, count=3)
+    figure = sheets.neighbours(net, photos, photographs, count=3)
     assert len(figure.axes) == 4
     np.testing.assert_array_equal(figure.axes[1].images[0].get_array(), photographs.images[3])  # its equal
     assert texts(figure)[2:4] == ["four\nsays red 62%", "red\n1.00"]
-    still = inside.augmented(net, photos, Augment(0, 0, 0, 0, 0, horizontal_flip=False), count=2)
+    still = sheets.augmented(net, photos, Augment(0, 0, 0, 0, 0, horizontal_flip=False), count=2)
     for axes in still.axes:
         np.testing.assert_array_equal(axes.images[0].get_array(), photos.images[0])
 
 
 def test_units_are_shown_by_their_layers(net, photographs):
-    assert inside_units.shown_layers(net) == ["conv1", "conv2", "conv3", "conv4"]
-    chosen = inside_units.chosen_units(net, photographs.images, units=1)
+    assert units.shown_layers(net) == ["conv1", "conv2", "conv3", "conv4"]
+    chosen = units.chosen_units(net, photographs.images, units=1)
     assert chosen == {"conv2": [0], "conv3": [0]}  # conv4 sees 38 pixels, more than the photograph has
-    figure = inside_units.patches(net, photographs.images, chosen)
+    figure = units.patches(net, photographs.images, chosen)
     assert "conv3, unit 0: sees 18 x 18 pixels" in texts(figure)
     assert figure.axes[0].images[0].get_array().shape == (8, 8, 3)
-    assert len(inside_units.filters(net).axes) == 32
-    maps = inside_units.activations(net, photographs.images[3], "three")
+    assert len(units.filters(net).axes) == 32
+    maps = units.activations(net, photographs.images[3], "three")
     assert texts(maps)[2] == "conv1: 32 x 32, 32 channels"
     assert len(maps.axes) == 4 * 8
-    made = inside_units.maximised(net, {"conv1": [0]}).axes[0].images[0].get_array()
+    made = units.maximised(net, {"conv1": [0]}).axes[0].images[0].get_array()
     assert made[..., 0].mean() > 250
 
 
@@ -117,14 +118,14 @@ def test_colours_of_numbers():
 def test_a_sheet_has_no_overlaps_and_is_a_small_png(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (48, 48, 3)).astype(np.uint8)
     rows = [Row([Tile(noise, "one\ntwo")] * 8, "a label", split=4), Row([Tile(None, "gap"), Tile(noise)])]
-    figure = inside_sheet.sheet("A $title", "two\nlines", rows)
+    figure = layout.sheet("A $title", "two\nlines", rows)
     boxes = [axes.get_position() for axes in figure.axes]
     assert boxes[4].x0 - boxes[3].x1 > 3 * (boxes[3].x0 - boxes[2].x1)  # the wider gap
     for i, box in enumerate(boxes):
         assert 0 <= box.x0 < box.x1 <= 1
         assert 0 <= box.y0 < box.y1 <= 1
         assert not any(box.overlaps(other) for other in boxes[:i])
-    with Image.open(io.BytesIO(inside_sheet.png(figure))) as picture:
+    with Image.open(io.BytesIO(layout.png(figure))) as picture:
         assert picture.width == pytest.approx(902, rel=0.05)
-    path = inside_sheet.write(figure, tmp_path / "sheet.png")
+    path = layout.write(figure, tmp_path / "sheet.png")
     assert path.stat().st_size < 200_000

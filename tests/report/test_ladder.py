@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tljax.report import ladder, style
+from tljax.report.pictures import ladder, style
 
 
 def test_the_ladder_shows_each_seed_the_mean_and_the_interval(tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tljax.report import lr_curve, style
+from tljax.report.pictures import lr_curve, style
 
 RATES = np.geomspace(1e-4, 1.0, 5)
 

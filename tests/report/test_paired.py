@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tljax.report import paired
-from tljax.report.stats import Interval
+from tljax.report.stats.intervals import Interval
+from tljax.report.tables import paired
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 from tljax.errors import InputError
-from tljax.report import inside_maps, photographs
-from tljax.report.photographs import Photographs
+from tljax.report.inside import maps
+from tljax.report.pages import photographs
+from tljax.report.pages.photographs import Photographs
 
 SIDE = 8
 EVIL = "<script>"
@@ -70,7 +71,7 @@ def test_a_photograph_beside_its_two_maps(kept):
         for data in re.findall(r'src="data:image/jpeg;base64,(.*?)"', text)
     ]
     largest = float(kept.maps[0].max())
-    overlays = [inside_maps.overlay(kept.seen[0], each, largest=largest) for each in kept.maps[0]]
+    overlays = [maps.overlay(kept.seen[0], each, largest=largest) for each in kept.maps[0]]
     expected = [*kept.worst, kept.seen[0], *overlays]
     assert len(shown) == 5
     for found, wanted in zip(shown, expected, strict=True):

@@ -1,5 +1,5 @@
-from tljax.report.plan import plan_table
-from tljax.train.outlook import Outlook
+from tljax.audit.forecast import Outlook
+from tljax.report.tables.plan import plan_table
 
 NAN = float("nan")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tljax.errors import InputError
-from tljax.report import range_tests
+from tljax.report.pictures import range_tests
 from tljax.train.lr_finder import Finding
 
 FOUND = Finding(np.geomspace(1e-4, 1, 5), np.ones(5), np.array([1, 0.9, 0.5, 0.6, 2.0]), {"valley": 1e-3})

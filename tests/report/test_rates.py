@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from tljax.report import rates, style
+from tljax.report.pictures import rates, style
 
 PLAN = {
     "all": {"stage": {"rules": [["head/.*", 1.0], ["base/block5_.*", 0.5], ["base/block4_.*", 0.5], [".*", None]]}},

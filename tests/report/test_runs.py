@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from tljax.errors import InputError
-from tljax.report import runs, runs_page, style
-from tljax.report.runs import Run
+from tljax.report.pages import runs, runs_page
+from tljax.report.pages.runs import Run
+from tljax.report.pictures import style
 
 
 def edit(path, **more):

@@ -1,4 +1,4 @@
-from tljax.report.scaling import Scale, scaling_table
+from tljax.report.tables.scaling import Scale, scaling_table
 
 
 def cells(line):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tljax.report import schedules, style
+from tljax.report.pictures import schedules, style
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tljax.report import scores
+from tljax.report.stats import scores
 
 
 def test_scores_are_scikit_learns(probabilities, labels):

@@ -8,8 +8,9 @@ import pytest
 from PIL import Image
 
 from tljax import report
-from tljax.report import style, trust
-from tljax.report.predictions import Predictions
+from tljax.report.pictures import style
+from tljax.report.tables import trust
+from tljax.runs.predictions import Predictions
 
 PICTURES = ["ladder.png", "reliability.png", "confusion.png", "report.html"]
 

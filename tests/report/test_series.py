@@ -1,7 +1,7 @@
 import pytest
 from PIL import Image
 
-from tljax.report import series, style
+from tljax.report.pictures import series, style
 
 
 def test_a_line_a_rung_with_the_seeds_range_and_fresh_last(tmp_path, monkeypatch):

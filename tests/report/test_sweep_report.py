@@ -1,8 +1,8 @@
 import pytest
 from PIL import Image
 
-from tljax.report import style
-from tljax.report.sweep import Point, sweep_table, write_sweep
+from tljax.report.pictures import style
+from tljax.report.pictures.sweep import Point, sweep_table, write_sweep
 
 NAN = float("nan")
 POINTS = [

@@ -6,7 +6,8 @@ import math
 import pytest
 
 from tljax.errors import InputError
-from tljax.report import table
+from tljax.report.tables import table
+from tljax.runs.results import by_rung, read_results
 
 
 def row(name: str, seed: int, accuracy: float | None, **changes) -> dict:
@@ -21,7 +22,7 @@ def read(tmp_path):
     def read(rows) -> dict:
         path = tmp_path / "results.json"
         path.write_text(json.dumps({"data": {"source": "critters"}, "rungs": rows}))
-        return table.read_results(path)
+        return read_results(path)
 
     return read
 
@@ -76,7 +77,7 @@ def test_null_is_nan_and_a_diverged_seed_leaves_the_interval_undefined(read):
 
 def test_rungs_keep_file_order_and_the_last_row_of_a_seed_counts(read):
     results = read([row("b", 1, 0.1), row("a", 0, 0.2), row("b", 0, 0.3), row("b", 1, 0.4)])
-    accuracies = {n: [r["validation"]["accuracy"] for r in rows] for n, rows in table.by_rung(results).items()}
+    accuracies = {n: [r["validation"]["accuracy"] for r in rows] for n, rows in by_rung(results).items()}
     assert accuracies == {"b": [0.3, 0.4], "a": [0.2]}
     assert list(accuracies) == ["b", "a"]
 
@@ -106,13 +107,13 @@ def test_garbled_results_are_named_in_one_line(tmp_path, text, message):
     path = tmp_path / "results.json"
     path.write_bytes(text.encode("latin-1"))
     with pytest.raises(InputError, match=message) as caught:
-        table.read_results(path)
+        read_results(path)
     assert "\n" not in str(caught.value)
 
 
 def test_missing_results_are_named(tmp_path):
     with pytest.raises(InputError, match=r"results\.json: expected a readable file: No such file"):
-        table.read_results(tmp_path / "results.json")
+        read_results(tmp_path / "results.json")
 
 
 SAID = "finetune, seed 1: collapsed: training loss 0.693 from epoch 1 on is that of a constant prediction"

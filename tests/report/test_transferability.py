@@ -1,7 +1,7 @@
 import pytest
 from PIL import Image
 
-from tljax.report.transferability import suggestion, write_transferability
+from tljax.report.pictures.transferability import suggestion, write_transferability
 
 
 def scores(logme, h_score):

@@ -11,13 +11,16 @@ import pytest
 from tljax.config import TRAIN_ALL, Stage
 from tljax.data.preprocess import UNIT
 from tljax.data.sources import ImageSet, ImageSets
+from tljax.inputs import images as inputs
+from tljax.machine import devices, signals
 from tljax.models import build, ops
 from tljax.models.heads import Classifier, Head
 from tljax.optim.objective import Objective
 from tljax.optim.transform import Optimizer
-from tljax.train import collapse, devices, inputs, loop, signals, sweep
+from tljax.sweep import sweep
+from tljax.train import collapse, loop
+from tljax.train.resume import Saver
 from tljax.train.rung import Ready
-from tljax.train.saver import Saver
 
 STAGE = Stage("tiny", TRAIN_ALL, lr=5e-3, epochs=4, optimizer=Optimizer("adam"), batch_size=8)
 TOO_HIGH = replace(STAGE, lr=100 * 5e-3)

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from tljax.errors import InputError
-from tljax.train import devices, evaluate
-from tljax.train.feed import Examples
+from tljax.inputs.feed import Examples
+from tljax.machine import devices
+from tljax.train import evaluate
 from tljax.train.step import State
 
 

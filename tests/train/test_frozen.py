@@ -13,9 +13,11 @@ from tljax.config import HEAD_ONLY, Stage
 from tljax.data.preprocess import UNIT
 from tljax.data.sources import ImageSet, ImageSets
 from tljax.errors import InputError
+from tljax.inputs import images as inputs
+from tljax.machine import devices
 from tljax.models import build, ops
 from tljax.models.heads import Classifier, Head
-from tljax.train import devices, frozen, inputs, loop
+from tljax.train import frozen, loop
 
 STAGE = Stage("late", HEAD_ONLY, lr=1e-2, epochs=2, batch_size=4)
 

@@ -12,13 +12,15 @@ from tljax.data.draws import draws
 from tljax.data.preprocess import UNIT
 from tljax.data.sources import ImageSet, ImageSets
 from tljax.errors import InputError
+from tljax.inputs import images as inputs
+from tljax.machine import devices
 from tljax.models import build, ops
 from tljax.models.heads import Classifier, Head
-from tljax.optim import rules
 from tljax.optim.objective import Objective
 from tljax.optim.schedules import WarmupCosine
 from tljax.optim.transform import Optimizer
-from tljax.train import devices, inputs, loop
+from tljax.train import loop
+from tljax.tree import flatten
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -211,10 +213,10 @@ def test_frozen_layers_keep_their_bits_and_the_others_move():
     # Thirteen layers halve a signal thirteen times from these initial kernels; it is to reach the head.
     variables = jax.tree.map(lambda leaf: leaf * 1.5 if leaf.ndim == 4 else leaf, variables)
     for trained, prefixes in ((HEAD_ONLY, ("head/",)), (FINE_TUNE, ("head/", "base/block5_"))):
-        before = rules.flatten(jax.device_get(variables["params"]))
+        before = flatten(jax.device_get(variables["params"]))
         stage = Stage("vgg", trained, lr=1e-2, epochs=1, batch_size=8, keep_going=True)
         state, _ = train(stage, module=module, variables=variables, sets=sets)
-        after = rules.flatten(jax.device_get(state.params))
+        after = flatten(jax.device_get(state.params))
         moved = {path for path in after if after[path].tobytes() != before[path].tobytes()}
         assert moved == {path for path in after if path.startswith(prefixes)}
         variables = {"params": state.params}

@@ -13,11 +13,13 @@ from tljax.data.augment import Augment
 from tljax.data.draws import draws
 from tljax.data.preprocess import TORCH, UNIT
 from tljax.errors import InputError
+from tljax.inputs import images as inputs
+from tljax.machine import devices
 from tljax.models import build, ops, vgg
 from tljax.models.heads import Classifier, Head
 from tljax.optim.schedules import OneCycle, Sweep
 from tljax.optim.transform import Optimizer
-from tljax.train import devices, inputs, loop, lr_finder
+from tljax.train import loop, lr_finder
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -14,13 +14,16 @@ from tljax.data.draws import draws
 from tljax.data.preprocess import UNIT
 from tljax.data.sources import ImageSet, ImageSets
 from tljax.errors import InputError
+from tljax.inputs import images as inputs
+from tljax.machine import devices
 from tljax.models import build, ops
 from tljax.models.build import Network
 from tljax.models.heads import Classifier, Head
 from tljax.optim import rules as rules_lib
 from tljax.optim import transform
 from tljax.optim.transform import Optimizer
-from tljax.train import devices, frozen, inputs, loop, lr_finder, step
+from tljax.train import frozen, loop, lr_finder, step
+from tljax.tree import flatten
 
 QUICK = {"xla_backend_optimization_level": 0}
 
@@ -72,7 +75,7 @@ def compiled(*, skip):
     rng = np.random.default_rng(0)
     params = {"base": {"kernel": jnp.asarray(rng.normal(size=(3072, 3)), jnp.float32)}}
     params["head"] = {"kernel": jnp.asarray(rng.normal(size=(3, 1)), jnp.float32)}
-    tx = transform.make(Optimizer("adam"), TRAIN_ALL, rules_lib.flatten(params))
+    tx = transform.make(Optimizer("adam"), TRAIN_ALL, flatten(params))
     options = {"tx": tx, "rules": TRAIN_ALL, "ema": 0.9}
     state = step.init_state(params, model_state={"batch_stats": {"mean": jnp.zeros(3)}}, **options)
     return jax.jit(step.make_train_step(apply=linear, skip_nonfinite=skip, **options)), state
@@ -86,7 +89,7 @@ def small(*, skip):
     layers = rules_lib.frozen_layers(shapes["params"], rules)
     module = build.classifier(network, classes=2, frozen=layers)
     variables = jax.tree.map(lambda leaf: jnp.full(leaf.shape, 0.1), shapes)
-    tx = transform.make(Optimizer("adam"), rules, rules_lib.flatten(variables["params"]))
+    tx = transform.make(Optimizer("adam"), rules, flatten(variables["params"]))
     options = {"tx": tx, "rules": rules}
     state = step.init_state(variables["params"], model_state={"batch_stats": variables["batch_stats"]}, **options)
     return step.make_train_step(apply=module.apply, skip_nonfinite=skip, **options), state

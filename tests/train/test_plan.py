@@ -5,18 +5,18 @@ import numpy as np
 import pytest
 
 from tljax import recipe
+from tljax.audit.forecast import outlook
 from tljax.config import HEAD_ONLY, Plan, Stage
 from tljax.data.preprocess import UNIT
 from tljax.data.sources import ImageSet, ImageSets
 from tljax.models import build, ops, vgg
 from tljax.models.build import Network
-from tljax.optim import rules as rules_lib
 from tljax.optim.schedules import OneCycle
 from tljax.optim.transform import Optimizer
 from tljax.train import lr_finder, rung
 from tljax.train import plan as plan_lib
-from tljax.train.outlook import outlook
 from tljax.train.program import ahead
+from tljax.tree import flatten
 from tljax.weights import Weights
 
 NETWORK = Network(width=0.0625, hidden=4)
@@ -108,7 +108,7 @@ def test_a_whole_step_costs_what_its_convolutions_do():
     shapes = jax.eval_shape(
         build.classifier(NETWORK, classes=2).init, jax.random.key(0), jax.ShapeDtypeStruct((1, 32, 32, 3), np.float32)
     )
-    kernels = {p: leaf.shape for p, leaf in rules_lib.flatten(shapes["params"]["base"]).items() if p.endswith("kernel")}
+    kernels = {p: leaf.shape for p, leaf in flatten(shapes["params"]["base"]).items() if p.endswith("kernel")}
     sides = {1: 32, 2: 16, 3: 8, 4: 4, 5: 2}
     macs = {path: sides[int(path[5])] ** 2 * np.prod(shape) for path, shape in kernels.items()}
     expected = 2 * 5 * (3 * sum(macs.values()) - macs["block1_conv1/kernel"])

@@ -7,18 +7,20 @@ import jax
 import numpy as np
 import pytest
 
+from tljax.audit.forecast import outlook
 from tljax.config import FINE_TUNE, TRAIN_ALL, Stage
 from tljax.data.augment import Augment
 from tljax.data.preprocess import TORCH
 from tljax.data.sources import ImageSet, ImageSets
 from tljax.errors import InputError
+from tljax.inputs import feed
+from tljax.machine import devices
 from tljax.models import build, ops
 from tljax.models.build import Network
-from tljax.optim import rules as rules_lib
 from tljax.optim.transform import Optimizer
-from tljax.report.plan import plan_table
-from tljax.train import devices, feed, frozen, loop, program, rung
-from tljax.train.outlook import outlook
+from tljax.report.tables.plan import plan_table
+from tljax.train import frozen, loop, program, rung
+from tljax.tree import flatten
 from tljax.weights import Weights
 
 NETWORK = Network(width=0.0625, hidden=4)
@@ -61,7 +63,7 @@ def test_what_is_lowered_ahead_is_what_the_loop_lowers(stage, place, weights, tm
     """To the letter: persistent cache and compiled calls can be shared."""
     if place != "replicated" and stage is not VIEWS:
         pytest.skip("places differ in the pool alone")
-    for module in ("tljax.train.segments", "tljax.train.feed"):
+    for module in ("tljax.train.segments", "tljax.inputs.feed"):
         monkeypatch.setattr(f"{module}.place", lambda array, over: place)
     _, ahead, _ = program._outlined(*outlined(stage))
     texts = []
@@ -81,8 +83,8 @@ def test_a_stage_trains_the_same_bits_with_the_program_compiled_ahead(weights, t
     alone = trained(VIEWS, weights, tmp_path)
     monkeypatch.setattr(loop, "compiled", lambda *_: pytest.fail("compiled once more"))
     found = trained(VIEWS, weights, tmp_path, program=programs["late"])
-    for path, leaf in rules_lib.flatten(alone.state.params).items():
-        assert frozen.same_bits(leaf, rules_lib.flatten(found.state.params)[path])
+    for path, leaf in flatten(alone.state.params).items():
+        assert frozen.same_bits(leaf, flatten(found.state.params)[path])
     assert found.history.step_flops == alone.history.step_flops == programs["late"].step_flops
     assert found.history.compile_seconds == programs["late"].seconds
 

@@ -7,7 +7,7 @@ import pytest
 
 from tljax.data.augment import Augment, draw
 from tljax.data.draws import augment_keys, dropout_keys
-from tljax.train import devices
+from tljax.machine import devices
 
 COUNT = 16
 PASSES, EXAMPLES = np.arange(COUNT, dtype=np.int32) // 8, np.arange(COUNT, dtype=np.int32) * 7 % 11

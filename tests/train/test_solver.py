@@ -10,13 +10,15 @@ import pytest
 from tljax.config import PRESETS
 from tljax.data.preprocess import UNIT
 from tljax.errors import InputError
+from tljax.files import orbax_store
+from tljax.inputs.feed import Examples
+from tljax.inputs.images import Inputs
+from tljax.linear.logistic import fit_logistic
 from tljax.models import build, ops
 from tljax.models.build import Network
 from tljax.models.heads import Classifier, Head, rms_norm
-from tljax.train import checkpoint, predictions, rung, solver
-from tljax.train.feed import Examples
-from tljax.train.inputs import Inputs
-from tljax.train.linear import fit_logistic
+from tljax.train import logits as predictions
+from tljax.train import rung, solver
 
 STAGE = PRESETS["tuned"]["linear"]
 RNG = np.random.default_rng(0)
@@ -104,7 +106,7 @@ def test_the_start_and_the_end_are_recorded_as_of_two_epochs(solved):
 
 def test_a_finished_one_is_restored_from_its_checkpoint(solved, tmp_path):
     network, variables, read, _, (state, history, _) = solved
-    checkpoint.save(tmp_path, history.result()["step"], state=state, meta={}, metrics={"accuracy": 1.0})
+    orbax_store.save(tmp_path, history.result()["step"], state=state, meta={}, metrics={"accuracy": 1.0})
     ready = rung.Ready(network, variables, read, Network(hidden=0), UNIT)
     again = rung._restored(STAGE, ready, tmp_path)
     for name, leaf in state.params["head"]["predictions"].items():

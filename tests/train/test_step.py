@@ -11,6 +11,7 @@ from tljax.optim import objective, transform
 from tljax.optim import rules as rules_lib
 from tljax.optim.transform import Optimizer
 from tljax.train import step
+from tljax.tree import flatten
 
 # Programs run once: XLA need not optimise them.
 quick = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
@@ -24,7 +25,7 @@ def hyper(lr=LR, dropout=0.0):
 
 
 def start(params, rules, *, optimizer=SGD, model_state=None):
-    tx = transform.make(optimizer, rules, rules_lib.flatten(params))
+    tx = transform.make(optimizer, rules, flatten(params))
     return tx, step.init_state(params, model_state=model_state or {}, tx=tx, rules=rules)
 
 
@@ -184,7 +185,7 @@ def fill(path, leaf):
 
 def test_frozen_leaves_keep_their_bits_and_all_others_move(fine_tuned):
     _, before, after, _ = fine_tuned
-    old, new = rules_lib.flatten(before.params), rules_lib.flatten(after.params)
+    old, new = flatten(before.params), flatten(after.params)
     assert old.keys() == new.keys()
     for path in old:
         frozen = path.startswith("base/") and "block5" not in path
@@ -197,7 +198,7 @@ def test_frozen_leaves_keep_their_bits_and_all_others_move(fine_tuned):
 
 def test_statistics_of_frozen_layers_keep_their_bits_and_all_others_move(fine_tuned):
     _, before, after, _ = fine_tuned
-    old, new = (rules_lib.flatten(state.model_state["batch_stats"]) for state in (before, after))
+    old, new = (flatten(state.model_state["batch_stats"]) for state in (before, after))
     assert len(old) == 2 * 13
     assert old.keys() == new.keys()
     for path in old:
@@ -228,7 +229,7 @@ def test_a_head_only_step_costs_a_forward_pass_and_three_heads():
     rules = (("head/.*", 1.0), ("base/.*", None))
     size, n = 32, 4
     params = jax.eval_shape(module.init, jax.random.key(0), jnp.zeros((1, size, size, 3)))["params"]
-    tx = transform.make(Optimizer(), rules, rules_lib.flatten(params))
+    tx = transform.make(Optimizer(), rules, flatten(params))
     state = jax.eval_shape(lambda p: step.init_state(p, model_state={}, tx=tx, rules=rules), params)
     batch = jax.eval_shape(lambda: batch_of(np.zeros((n, size, size, 3)), np.zeros(n)))
     forward = flops(lambda p, x: module.apply({"params": p}, x)[0], params, batch["image"])

@@ -16,8 +16,8 @@ from tljax.data.preprocess import TORCH
 from tljax.data.sources import ImageSet, ImageSets
 from tljax.models import build
 from tljax.models.build import Network
-from tljax.optim import rules as rules_lib
 from tljax.train import frozen, rung
+from tljax.tree import flatten
 from tljax.weights import Weights
 
 NETWORK = Network(width=0.0625, hidden=4)
@@ -39,7 +39,7 @@ def main():
         with TemporaryDirectory() as folder:
             given = {"seed": seed, "store": Path(folder), "weights": weights, "progress": False}
             cached, fresh = (
-                rules_lib.flatten(rung.run(replace(stage, views=views), NETWORK, sets, **given).state.params)
+                flatten(rung.run(replace(stage, views=views), NETWORK, sets, **given).state.params)
                 for views in (stage.views, None)
             )
         for path, leaf in fresh.items():

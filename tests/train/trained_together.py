@@ -15,11 +15,14 @@ from tljax.data.augment import Augment
 from tljax.data.preprocess import UNIT
 from tljax.data.sources import ImageSet, ImageSets
 from tljax.errors import InputError
+from tljax.files import orbax_store
+from tljax.inputs import images as inputs
+from tljax.machine import devices, processes
 from tljax.models import build
 from tljax.models.build import Network
-from tljax.optim import rules
 from tljax.optim.transform import Optimizer
-from tljax.train import checkpoint, devices, inputs, loop, processes
+from tljax.train import loop
+from tljax.tree import flatten
 
 STAGE = Stage(
     "together",
@@ -65,8 +68,8 @@ def main():
         print(error, file=sys.stderr, flush=True)
         os._exit(2)
     state, metrics = trained(devices.mesh_for(STAGE.batch_size))
-    checkpoint.save(Path(out) / "checkpoints", int(state.step), state=state, meta={}, metrics=metrics)
-    flat = {path: np.asarray(leaf) for path, leaf in rules.flatten(state.params).items()}
+    orbax_store.save(Path(out) / "checkpoints", int(state.step), state=state, meta={}, metrics=metrics)
+    flat = {path: np.asarray(leaf) for path, leaf in flatten(state.params).items()}
     np.savez(Path(out) / f"process{index}.npz", accuracy=metrics["accuracy"], loss=metrics["loss"], **flat)
 
 

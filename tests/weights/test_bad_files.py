@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from tljax.weights import hdf5_heap, read
-from tljax.weights.torch_names import from_keras
+from tljax.weights import read
+from tljax.weights.keras import heap as hdf5_heap
+from tljax.weights.torch.names import from_keras
 
 PLACES = ("h5", "safetensors")
 

@@ -8,7 +8,9 @@ import pytest
 from tljax.data.preprocess import CAFFE, TORCH, UNIT
 from tljax.models.heads import Classifier, Top
 from tljax.models.vgg import CONVS, LAYERS, VGG16
-from tljax.weights import Weights, digest, keras_write, read, torch_safe
+from tljax.weights import Weights, digest, read
+from tljax.weights.keras import write as keras_write
+from tljax.weights.torch import safetensors as torch_safe
 from tljax.weights.vgg16 import TOP
 
 # Keras 3.15 writes its variables through a NumPy protocol that NumPy 2 warns about.

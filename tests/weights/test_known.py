@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
-from tljax.data.download import Download
 from tljax.data.preprocess import TORCH
+from tljax.files.download import Download
 from tljax.weights import known, load, write
 from tljax.weights.contents import Weights
 

@@ -11,9 +11,8 @@ from safetensors.numpy import save_file
 
 from tljax.data.preprocess import CAFFE
 from tljax.errors import InputError
+from tljax.tree import json_digest, leaf_digest
 from tljax.weights import Weights, digest, merge, read, write
-from tljax.weights.safe import json_digest
-from tljax.weights.tree import leaf_digest
 
 BEFORE = "b614abb4b877218bfa43d81a166249d6d608fea2c5626ff6c01bb76099f0c169"  # sha256 of `small` in a file without a top
 

@@ -22,9 +22,10 @@ from safetensors.numpy import load_file, save_file
 from tljax.data.preprocess import TORCH
 from tljax.models.heads import Classifier, Top
 from tljax.models.vgg import VGG16
-from tljax.weights import digest, read, torch_safe
-from tljax.weights.torch_names import TORCHVISION
-from tljax.weights.torch_pth import LEGACY, MAGIC
+from tljax.weights import digest, read
+from tljax.weights.torch import safetensors as torch_safe
+from tljax.weights.torch.names import TORCHVISION
+from tljax.weights.torch.pth import LEGACY, MAGIC
 
 HERE = pathlib.Path(__file__).parent
 CONTAINERS = [HERE / "torch_zip.pth", HERE / "torch_legacy.pth"]

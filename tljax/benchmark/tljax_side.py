@@ -21,11 +21,14 @@ from tljax.config import Stage
 from tljax.data import ImageSet, ImageSets, photos
 from tljax.data.draws import augment_keys
 from tljax.data.preprocess import UNIT
+from tljax.inputs import images as inputs
+from tljax.inputs.feed import Examples
+from tljax.inputs.images import Inputs
+from tljax.machine import devices
 from tljax.models import build, ops, vgg
-from tljax.train import devices, inputs, loop, program, segments, sweep, sweep_start
+from tljax.sweep import heads_of_seeds, sweep
+from tljax.train import loop, program, segments
 from tljax.train.evaluate import make_evaluate
-from tljax.train.feed import Examples
-from tljax.train.inputs import Inputs
 from tljax.train.rung import Ready
 
 _STAGES = config.PRESETS["deck-keras3"]
@@ -183,7 +186,7 @@ def _seeds(settings: Settings) -> tuple[Stage, dict[int, Ready]]:
 
     train, held = examples(settings.photographs_seen), examples(settings.evaluated)
     read = Inputs(train, held, lambda x, keys, strength: x, lambda x: x, start=vgg.following(vgg.LAYERS[-1]))
-    start = sweep_start.starts(module, variables, seeds=range(settings.seeds), size=settings.seeds_size)
+    start = heads_of_seeds.starts(module, variables, seeds=range(settings.seeds), size=settings.seeds_size)
     return stage, {seed: Ready(module, start(seed), read, network, UNIT) for seed in range(settings.seeds)}
 
 

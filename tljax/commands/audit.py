@@ -10,13 +10,13 @@ status 1 where a step moves what its rules freeze, or leaves alone what they tra
 from dataclasses import replace
 
 from tljax import config
+from tljax.audit.abstract_step import planned
+from tljax.audit.cost import audit
 from tljax.commands import cli
 from tljax.commands.recipe import PLANS
+from tljax.machine import devices
 from tljax.models.build import Network
-from tljax.report.audit import audit_table
-from tljax.train import devices
-from tljax.train.audit import audit
-from tljax.train.dry import planned
+from tljax.report.tables.audit import audit_table
 
 
 def main() -> None:

@@ -117,8 +117,8 @@ def _said(row: dict[str, Any]) -> None:
 
 
 def _leave(results: dict[str, Any], folder: Path, *, as_json: bool) -> None:
-    from tljax import disk
-    from tljax.report.benchmark import benchmark_table, write_benchmark
+    from tljax.files import disk
+    from tljax.report.pictures.benchmark import benchmark_table, write_benchmark
 
     disk.write_json(folder / "benchmark.json", results)
     picture = write_benchmark(results, folder / "benchmark.png")

@@ -15,10 +15,10 @@ from tljax.commands import door
 from tljax.data import ImageSets
 from tljax.data.cache import default_folder
 from tljax.errors import InputError
-from tljax.report.tracking import TRACKERS
-from tljax.train import processes, signals
-from tljax.train.provenance import command
-from tljax.train.workdir import Listener
+from tljax.machine import processes, signals
+from tljax.machine.provenance import command
+from tljax.runs.tracking import TRACKERS
+from tljax.runs.workdir import Listener
 
 DETERMINISTIC = "--xla_gpu_deterministic_ops=true"  # read when the first device is asked for
 _resumes = False  # whether the command has --resume

@@ -7,17 +7,18 @@ from typing import Any
 import jax.numpy as jnp
 
 from tljax import config
+from tljax.audit.forecast import outlook
 from tljax.config import Stage
 from tljax.data import ImageSets
 from tljax.data.preprocess import UNIT
+from tljax.machine import processes
 from tljax.models.build import Network
-from tljax.report.plan import plan_table
-from tljax.train import processes, sweep
+from tljax.report.tables.plan import plan_table
+from tljax.runs.workdir import Workdir
+from tljax.sweep import sweep
 from tljax.train import rung as rung_lib
-from tljax.train.outlook import outlook
 from tljax.train.program import Program, ahead
 from tljax.train.rung import Ready, Trained
-from tljax.train.workdir import Workdir
 from tljax.weights import Weights
 
 Stages = Mapping[str, tuple[Network, Stage]]

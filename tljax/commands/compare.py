@@ -8,7 +8,7 @@ Differences are of each run against the first. Runs on other photographs are ref
 from pathlib import Path
 
 from tljax.commands import cli
-from tljax.report.runs_page import write_comparison
+from tljax.report.pages.runs_page import write_comparison
 
 
 def main() -> None:

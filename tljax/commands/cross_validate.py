@@ -14,14 +14,17 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
-from tljax import disk
 from tljax.commands import cli, runner
 from tljax.data import ImageSets
 from tljax.errors import InputError
-from tljax.report import stats
-from tljax.report.table import aligned
-from tljax.train import folds, predictions, processes, rung, sweep, sweep_start
-from tljax.train.provenance import environment
+from tljax.files import disk
+from tljax.machine import processes
+from tljax.machine.provenance import environment
+from tljax.report.stats import intervals
+from tljax.report.tables.table import aligned
+from tljax.sweep import folds, heads_of_seeds, sweep
+from tljax.train import logits as predictions
+from tljax.train import rung
 from tljax.train.step import predicted
 
 _SHOWN = 10  # photographs that are named
@@ -43,7 +46,7 @@ def main() -> None:
     found = folds.cross_validate(
         stage,
         module=ready.module,
-        variables=sweep_start.starts(ready.module, ready.variables, seeds=seeds, size=args.size),
+        variables=heads_of_seeds.starts(ready.module, ready.variables, seeds=seeds, size=args.size),
         inputs=ready.inputs,
         k=len(sets.train.labels) if args.folds == "all" else args.folds,
         seeds=seeds,
@@ -73,15 +76,17 @@ def _write(
     disk.write_json(folder / "cross_validate.json", document)
     accuracies = [row["accuracy"] for row in rows.values()]
     print("\n" + aligned(("seed", "accuracy", "95 % interval over images"), [_row(*pair) for pair in rows.items()]))
-    if interval := stats.t_interval(accuracies):
-        print(f"mean {stats.mean(accuracies):.1%}, 95 % interval over seeds {interval.low:.1%} to {interval.high:.1%}")
+    if interval := intervals.t_interval(accuracies):
+        print(
+            f"mean {intervals.mean(accuracies):.1%}, 95 % interval over seeds {interval.low:.1%} to {interval.high:.1%}"
+        )
     runs = len(found.seeds) * (int(found.fold.max()) + 1)
     print(f"{runs} runs, {found.plan.members} of them in these {seconds:.1f} s")
     print("most often wrong: " + (", ".join(name for name, _ in hard) or "none"))
 
 
 def _row(seed: int, row: dict[str, float]) -> tuple[str, ...]:
-    interval = stats.wilson_interval(row["accuracy"], images=int(row["n"]))
+    interval = intervals.wilson_interval(row["accuracy"], images=int(row["n"]))
     between = f"{interval.low:.1%} to {interval.high:.1%}" if interval else ""
     return f"{seed}", f"{row['accuracy']:.1%}", between
 

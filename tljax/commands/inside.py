@@ -19,9 +19,10 @@ from tljax.data import ImageSets
 from tljax.data.augment import Augment
 from tljax.errors import InputError
 from tljax.inside.net import Net
-from tljax.predict import load_net, read_photos
-from tljax.report import inside, inside_sheet, inside_units, table
-from tljax.report.inside import Photos
+from tljax.report.inside import layout, sheets, units
+from tljax.report.inside.sheets import Photos
+from tljax.runs.predict import load_net, read_photos
+from tljax.runs.results import read_json, typed
 
 EXPLAINED = 6  # photographs, where none are given
 
@@ -29,7 +30,7 @@ EXPLAINED = 6  # photographs, where none are given
 def main() -> None:
     """The command."""
     args = _parser().parse_args()
-    config = table.read_json(args.run / "config.json")
+    config = read_json(args.run / "config.json")
     net = load_net(args.run, rung=args.rung, seed=args.seed)
     given = Photos(read_photos(args.images, size=net.size), tuple(p.name for p in args.images)) if args.images else None
     sets = data_of(config, size=net.size, where=args.run / "config.json", progress=not args.quiet)
@@ -40,32 +41,32 @@ def main() -> None:
     bar = tqdm(pictures(net, sets, photos, augment_of(config, net)).items(), unit="picture", disable=args.quiet)
     for name, draw in bar:
         bar.set_description(name)
-        written.append(inside_sheet.write(draw(), folder / f"{name}.png"))
+        written.append(layout.write(draw(), folder / f"{name}.png"))
     print("\n".join(map(str, written)))
 
 
 def pictures(net: Net, sets: ImageSets, photos: Photos, augment: Augment | None) -> dict[str, Callable[[], Any]]:
     """Name -> what draws it."""
-    chosen = inside_units.chosen_units(net, sets.train.images)
+    chosen = units.chosen_units(net, sets.train.images)
     drawn: dict[str, Callable[[], Any]] = {
-        "filters": lambda: inside_units.filters(net),
-        "activations": lambda: inside_units.activations(net, photos.images[0], photos.names[0]),
-        "patches": lambda: inside_units.patches(net, sets.train.images, chosen),
-        "maximised": lambda: inside_units.maximised(net, chosen),
-        "gradcam": lambda: inside.grad_cam(net, photos),
-        "top_losses": lambda: inside.top_losses(net, sets.validation),
-        "neighbours": lambda: inside.neighbours(net, photos, sets.train),
+        "filters": lambda: units.filters(net),
+        "activations": lambda: units.activations(net, photos.images[0], photos.names[0]),
+        "patches": lambda: units.patches(net, sets.train.images, chosen),
+        "maximised": lambda: units.maximised(net, chosen),
+        "gradcam": lambda: sheets.grad_cam(net, photos),
+        "top_losses": lambda: sheets.top_losses(net, sets.validation),
+        "neighbours": lambda: sheets.neighbours(net, photos, sets.train),
     }
     # A rung on saved features sees its photographs as they are: there is nothing to draw.
-    return drawn | ({"augmented": lambda: inside.augmented(net, photos, augment)} if augment else {})
+    return drawn | ({"augmented": lambda: sheets.augmented(net, photos, augment)} if augment else {})
 
 
 def data_of(config: dict[str, Any], *, size: int, where: Path, progress: bool) -> ImageSets:
     """The photographs that a run was trained on; InputError where they are no longer the same."""
-    arguments, known = (table.typed(config, name, dict, str(where)) for name in ("arguments", "data"))
+    arguments, known = (typed(config, name, dict, str(where)) for name in ("arguments", "data"))
     names = ("data_dir", "validation_fraction", "skip_corrupt", "allow_duplicates")
     options = {name: arguments[name] for name in names if arguments.get(name) is not None}
-    sets = data.load(table.typed(known, "source", str, str(where)), size=size, progress=progress, **options)
+    sets = data.load(typed(known, "source", str, str(where)), size=size, progress=progress, **options)
     if sets.digest != known.get("digest"):
         raise InputError(f"{where}: expected the photographs of the run, found that {sets.name} has changed since")
     return sets

@@ -10,16 +10,18 @@ from pathlib import Path
 
 import jax.numpy as jnp
 
-from tljax import config, disk, report
+from tljax import config, report
 from tljax.commands import cli, climbing, runner
 from tljax.data import ImageSets
+from tljax.files import disk
+from tljax.machine import processes
+from tljax.machine.provenance import environment
 from tljax.models.build import Network
 from tljax.optim.schedules import Sweep
-from tljax.report.lr_curve import across, mean_rate, write_lr_curve
-from tljax.train import lr_finder, processes
+from tljax.report.pictures.lr_curve import across, mean_rate, write_lr_curve
+from tljax.runs.workdir import Workdir
+from tljax.train import lr_finder
 from tljax.train import rung as rung_lib
-from tljax.train.provenance import environment
-from tljax.train.workdir import Workdir
 from tljax.weights import Weights
 
 

@@ -7,9 +7,13 @@ import numpy as np
 
 from tljax.data import ImageSets
 from tljax.inside import attribution
-from tljax.predict import load_net
-from tljax.report import calibration, inside, paired, photographs, predictions, table
-from tljax.report.predictions import Predictions
+from tljax.report.inside import sheets
+from tljax.report.pages import photographs
+from tljax.report.tables import paired
+from tljax.runs import predictions
+from tljax.runs.predict import load_net
+from tljax.runs.predictions import Predictions, softmax
+from tljax.runs.results import read_results
 
 WORST, SEEN = 18, 6
 
@@ -19,7 +23,7 @@ def keep(workdir: Path, sets: ImageSets) -> Path | None:
 
     One process of several cannot run the network alone: they keep none.
     """
-    results = table.read_results(workdir / "results.json")
+    results = read_results(workdir / "results.json")
     said = predictions.read(workdir, results)
     if not said or jax.process_count() > 1:
         return None
@@ -28,7 +32,7 @@ def keep(workdir: Path, sets: ImageSets) -> Path | None:
     losses = np.logaddexp.reduce(logits, axis=-1) - logits[np.arange(len(logits)), split.labels]
     worst = np.argsort(-losses, kind="stable")[:WORST]
     seen = np.unique(np.linspace(0, len(split.labels) - 1, SEEN).round().astype(int))
-    layer = inside.cam_layer(net)
+    layer = sheets.cam_layer(net)
     order = np.argsort(-likely[seen], axis=1, kind="stable")[:, :2]
     maps = [attribution.grad_cam(net, split.images[seen], order[:, i], layer=layer) for i in range(order.shape[1])]
     ids = np.array(split.ids, dtype=np.str_)
@@ -55,4 +59,4 @@ def keep(workdir: Path, sets: ImageSets) -> Path | None:
 def _of_run(said: Predictions, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """(logits, probabilities) `[N, classes]` of one seed."""
     logits = said.logits[said.seeds.index(seed)]
-    return logits, calibration.softmax(logits)
+    return logits, softmax(logits)

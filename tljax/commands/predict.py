@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 
 from tljax.commands import cli
-from tljax.predict import Trained, load_run
+from tljax.runs.predict import Trained, load_run
 
 
 def main() -> None:

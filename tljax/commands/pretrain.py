@@ -27,12 +27,14 @@ from tljax.commands import cli
 from tljax.data import ImageSets
 from tljax.data.preprocess import TORCH
 from tljax.errors import InputError
+from tljax.inputs import images as inputs
+from tljax.machine import processes
+from tljax.machine.provenance import environment
 from tljax.models import build, vgg
-from tljax.train import inputs, loop, processes
-from tljax.train.provenance import environment
-from tljax.train.saver import Saver
+from tljax.runs.workdir import Listener
+from tljax.train import loop
+from tljax.train.resume import Saver
 from tljax.train.step import State
-from tljax.train.workdir import Listener
 from tljax.weights import Weights, write
 
 

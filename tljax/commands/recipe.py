@@ -14,9 +14,9 @@ from itertools import pairwise
 from tljax import config, recipe
 from tljax.commands import climbing, runner
 from tljax.config import Plan
-from tljax.report.planned import read_planned
-from tljax.report.schedules import write_schedules
-from tljax.train import processes
+from tljax.machine import processes
+from tljax.report.pictures.schedules import write_schedules
+from tljax.runs.planned import read_planned
 
 GRADUAL = replace(config.PRESETS["tuned"]["frozen"], epochs=3)
 PLANS = {

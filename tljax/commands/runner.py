@@ -15,13 +15,14 @@ from tljax.commands.pretrain import pretrain
 from tljax.config import Stage
 from tljax.data import ImageSets
 from tljax.errors import InputError
+from tljax.inputs import views
+from tljax.machine import processes
 from tljax.models.build import Network
 from tljax.recipe import scaled_batch
-from tljax.report import planned
-from tljax.train import processes, views
+from tljax.runs import planned
+from tljax.runs.workdir import CALLS, Workdir
+from tljax.sweep.finished_calls import Kept
 from tljax.train import rung as rung_lib
-from tljax.train.sweep_kept import Kept
-from tljax.train.workdir import CALLS, Workdir
 from tljax.weights import Weights, check_preprocess, digest, load, read
 
 
@@ -54,9 +55,7 @@ def begin(
     sets = cli.load(args, args.data, size=args.size)
     baseless = weights is None and any(network.base == "vgg16" for network, _ in stages.values())
     if baseless and args.data != "critters":
-        raise InputError(
-            f"--weights: {args.data} needs a pretrained base; make one with tljax pretrain"
-        )
+        raise InputError(f"--weights: {args.data} needs a pretrained base; make one with tljax pretrain")
     if processes.first():
         print(about(sets), flush=True)
     width = rung_lib.width_of(weights) if weights else config.CRITTERS_WIDTH

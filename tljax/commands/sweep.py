@@ -18,13 +18,16 @@ from pathlib import Path
 
 import jax.numpy as jnp
 
-from tljax import config, disk
+from tljax import config
 from tljax.commands import cli, runner
 from tljax.errors import InputError
-from tljax.report.sweep import Point, sweep_table, write_sweep
-from tljax.train import processes, rung, sweep, sweep_start
-from tljax.train.provenance import environment
-from tljax.train.sweep_members import SWEPT
+from tljax.files import disk
+from tljax.machine import processes
+from tljax.machine.provenance import environment
+from tljax.report.pictures.sweep import Point, sweep_table, write_sweep
+from tljax.sweep import heads_of_seeds, sweep
+from tljax.sweep.members import SWEPT
+from tljax.train import rung
 
 _HELP = {
     "lr": "rates",
@@ -55,7 +58,7 @@ def main() -> None:
     found = sweep.sweep(
         stage,
         module=ready.module,
-        variables=sweep_start.starts(ready.module, ready.variables, seeds=seeds, size=args.size),
+        variables=heads_of_seeds.starts(ready.module, ready.variables, seeds=seeds, size=args.size),
         inputs=ready.inputs,
         seeds=seeds,
         grid=grid,

@@ -12,17 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from tljax import disk
 from tljax.commands import cli, runner
 from tljax.data import ImageSets
 from tljax.data.preprocess import Preprocess
 from tljax.errors import InputError
+from tljax.files import disk
 from tljax.inside.net import in_batches
+from tljax.methods import transferability
 from tljax.models import vgg
-from tljax.predict import load_net
-from tljax.report.table import aligned
-from tljax.report.transferability import suggestion, write_transferability
-from tljax.train import transferability
+from tljax.report.pictures.transferability import suggestion, write_transferability
+from tljax.report.tables.table import aligned
+from tljax.runs.predict import load_net
 from tljax.train.rung import width_of
 from tljax.weights import load
 

@@ -18,8 +18,8 @@ import tensorflow_datasets as tfds
 from tqdm import tqdm
 
 from tljax.data import photos
-from tljax.data.download import Download, fetch
 from tljax.errors import InputError
+from tljax.files.download import Download, fetch
 
 NAME = "cats_vs_dogs"
 PUBLISHED = Download(

@@ -9,9 +9,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from flax.traverse_util import flatten_dict, unflatten_dict
+from flax.traverse_util import unflatten_dict
 
 from tljax.errors import InputError
+from tljax.tree import flatten
 
 Rules = tuple[tuple[str, float | None], ...]
 
@@ -51,11 +52,6 @@ def split(params: Mapping[str, Any], rules: Rules) -> tuple[dict[str, Any], dict
 def merge(trainable: Mapping[str, Any], frozen: Mapping[str, Any]) -> dict[str, Any]:
     """The inverse of `split`: two flat trees -> one nested tree."""
     return unflatten_dict({**frozen, **trainable}, sep="/")
-
-
-def flatten(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested tree -> slash path -> leaf."""
-    return flatten_dict(tree, sep="/")
 
 
 def frozen_layers(params: Mapping[str, Any], rules: Rules) -> frozenset[str]:

@@ -2,31 +2,20 @@
 
 from pathlib import Path
 
-from tljax.report import (
-    confusion,
-    curves,
-    few,
-    ladder,
-    page,
-    paired,
-    planned,
-    predictions,
-    range_tests,
-    rates,
-    records,
-    reliability,
-    schedules,
-    sections,
-    table,
-)
-from tljax.report.table import markdown_table, read_results, text_table
+from tljax.report.pages import page, sections
+from tljax.report.pictures import confusion, curves, ladder, range_tests, rates, reliability, schedules
+from tljax.report.tables import few, paired
+from tljax.report.tables.table import markdown_table, text_table
+from tljax.runs import metrics as records
+from tljax.runs import planned, predictions
+from tljax.runs.results import read_json, read_results
 
 __all__ = ["differences", "few_photographs", "markdown_table", "read_results", "text_table", "write_report"]
 
 
 def differences(workdir: Path) -> list[str]:
     """A sentence on each pair of rungs worth comparing, for the tables; none where a run kept no predictions."""
-    results = table.read_results(Path(workdir) / "results.json")
+    results = read_results(Path(workdir) / "results.json")
     split, judged, _ = predictions.held_out(Path(workdir), results)
     return sections.difference_lines(results, judged, split=split)
 
@@ -34,7 +23,7 @@ def differences(workdir: Path) -> list[str]:
 def few_photographs(workdir: Path) -> list[str]:
     """Say what a run's figures rest on and how to get steadier ones; nothing where there are photographs enough."""
     folder = Path(workdir)
-    return few.lines(table.read_results(folder / "results.json"), table.read_json(folder / "config.json"))
+    return few.lines(read_results(folder / "results.json"), read_json(folder / "config.json"))
 
 
 def write_report(workdir: Path) -> list[Path]:
@@ -47,9 +36,9 @@ def write_report(workdir: Path) -> list[Path]:
     names the file and line that is missing or garbled. A run that is not finished reports what it has.
     """
     workdir = Path(workdir)
-    plan = table.read_json(workdir / "config.json").get("plan")
+    plan = read_json(workdir / "config.json").get("plan")
     plan = plan if isinstance(plan, dict) else {}
-    results = table.read_results(workdir / "results.json")
+    results = read_results(workdir / "results.json")
     metrics = records.read_begun(workdir / "metrics.jsonl", results)
     stages, tests = planned.read_planned(workdir), range_tests.read_range_tests(workdir)
     split, judged, fitted_on = predictions.held_out(workdir, results)

@@ -5,8 +5,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tljax.train import processes
-from tljax.train.predictions import image_losses, predicted_classes
+from tljax.machine import processes
+from tljax.train.logits import image_losses, predicted_classes
 
 LIKELY = 0.05  # the p from which an accuracy may be chance
 SURE = 1.645  # standard errors by which a loss is above the constant's: one-sided, at the same 5 %

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from tljax.config import Stage
+from tljax.inputs.images import Inputs
+from tljax.machine import processes
 from tljax.optim import schedules
 from tljax.optim.objective import constant_loss
-from tljax.train import processes
-from tljax.train.inputs import Inputs
 
 Record = dict[str, Any]
 

@@ -9,9 +9,9 @@ import numpy as np
 from jax import Array
 from jax.sharding import Mesh
 
+from tljax.inputs.feed import Examples, feed, place
+from tljax.machine import devices
 from tljax.models import ops
-from tljax.train import devices
-from tljax.train.feed import Examples, feed, place
 from tljax.train.step import State, make_eval_step
 
 _CHUNK = 32  # batches a compiled call

@@ -10,6 +10,7 @@ from tljax.config import Stage
 from tljax.errors import InputError
 from tljax.optim import rules as rules_lib
 from tljax.train.step import State
+from tljax.tree import flatten
 
 
 def held(variables: Mapping[str, Any], rules: rules_lib.Rules) -> dict[str, Any]:
@@ -22,7 +23,7 @@ def held(variables: Mapping[str, Any], rules: rules_lib.Rules) -> dict[str, Any]
     still = rules_lib.frozen_layers(variables["params"], rules)
     for kind, tree in variables.items():
         if kind != "params":
-            leaves = rules_lib.flatten(tree)
+            leaves = flatten(tree)
             found |= {f"{kind}/{path}": leaf for path, leaf in leaves.items() if path.rpartition("/")[0] in still}
     return found
 

@@ -14,14 +14,15 @@ from tqdm import tqdm
 
 from tljax.config import Stage
 from tljax.errors import InputError
+from tljax.inputs.images import Inputs
+from tljax.machine import devices, memory
 from tljax.optim import rules as rules_lib
 from tljax.optim import transform
-from tljax.train import collapse, devices, frozen, keeper, memory, nonfinite, step
-from tljax.train.beside import Beside
+from tljax.train import collapse, early_stopping, frozen, nonfinite, step
 from tljax.train.evaluate import make_evaluate
-from tljax.train.inputs import Inputs
 from tljax.train.program import Program, compiled, start
-from tljax.train.saver import Place, Saver
+from tljax.train.resume import Place, Saver
+from tljax.train.second_batch import Beside
 from tljax.train.segments import make_program, segment_steps, segments
 
 
@@ -85,7 +86,7 @@ def train_stage(
         )
     if resume is not None:
         state = devices.put(resume, devices.replicated(over))
-    place = (saver.restore(state, held=keeper.trainable(state, stage.rules)) if saver else None) or Place(state)
+    place = (saver.restore(state, held=early_stopping.trainable(state, stage.rules)) if saver else None) or Place(state)
     state = devices.put(place.state, devices.replicated(over)) if place.state is not state else state
     jitted = make_program(train_step, inputs, over, beside)
     batch_size = max(stage.batch_size, 32 * over.size)
@@ -96,7 +97,7 @@ def train_stage(
     length = segment_steps(per_epoch)
     first = stage.epochs * per_epoch if place.ended else _first_step(stage, state, per_epoch, bool(place.sums))
     history, meter = History(list(place.epochs)), _Meter(place.sums)
-    keeping = keeper.Keeper(stage, collapse.chance(stage, inputs))
+    keeping = early_stopping.Keeper(stage, collapse.chance(stage, inputs))
     history.step_flops = place.step_flops
     speeds = [record["images_per_second"] for record in _trained(place.epochs)]
     history.train_seconds = sum(per_epoch * stage.batch_size / speed for speed in speeds)
@@ -162,7 +163,7 @@ def train_stage(
     if saver is None:  # else its last save has
         nonfinite.refuse_state(state, stage=stage.name, step=int(state.step))
     if (kept := keeping.chosen()) is not None:
-        back = keeper.whole(kept[1], state, stage.rules)
+        back = early_stopping.whole(kept[1], state, stage.rules)
         history.kept, state = kept[0], devices.put(back, devices.replicated(over))
     if (found := keeping.collapsed()) is not None:
         history.collapsed = found

@@ -11,9 +11,9 @@ from tqdm import tqdm
 
 from tljax.config import Stage
 from tljax.errors import InputError
+from tljax.inputs.images import Inputs
+from tljax.machine import devices
 from tljax.optim.schedules import Sweep
-from tljax.train import devices
-from tljax.train.inputs import Inputs
 from tljax.train.lr_suggestions import suggestions
 from tljax.train.program import start
 from tljax.train.segments import make_program, segment_steps, segments

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from tljax.errors import InputError
-from tljax.train.manifest import leaves
+from tljax.tree import leaves
 
 
 def first_step(losses: np.ndarray, *, of: int) -> int | None:

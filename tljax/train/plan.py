@@ -7,9 +7,9 @@ import jax.numpy as jnp
 
 from tljax.config import Plan, Stage
 from tljax.data import ImageSets
+from tljax.inputs.activations import Store
 from tljax.models.build import Network
 from tljax.train import rung, step
-from tljax.train.activations import Store
 from tljax.train.program import Program
 from tljax.weights import Weights
 

@@ -13,13 +13,14 @@ from jax import Array
 from jax.sharding import Mesh
 
 from tljax.config import Stage
-from tljax.optim import rules as rules_lib
+from tljax.inputs.images import Inputs
+from tljax.machine import devices, memory
 from tljax.optim import transform
 from tljax.optim.objective import Objective, balanced
-from tljax.train import devices, frozen, memory, step
-from tljax.train.beside import Beside
-from tljax.train.inputs import Inputs
+from tljax.train import frozen, step
+from tljax.train.second_batch import Beside
 from tljax.train.segments import make_program, segment_steps, shapes
+from tljax.tree import flatten
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +42,7 @@ def pieces(
 ) -> tuple[Callable[[dict[str, Any]], step.State], Callable[..., Any], Callable[..., Any]]:
     """`(first state of variables, train step, apply)` of a stage; `variables` may be shapes."""
     apply = _apply(module, inputs.start)
-    tx = transform.make(stage.optimizer, stage.rules, rules_lib.flatten(variables["params"]))
+    tx = transform.make(stage.optimizer, stage.rules, flatten(variables["params"]))
     weighted = _weighted(stage.objective, inputs)
     options: dict[str, Any] = {"tx": tx, "rules": stage.rules, "ema": stage.ema}
     options["skip_nonfinite"] = stage.skip_nonfinite

@@ -14,15 +14,20 @@ from tljax.config import Stage
 from tljax.data import ImageSets
 from tljax.data.preprocess import UNIT, Preprocess
 from tljax.errors import InputError
+from tljax.files import orbax_store
+from tljax.inputs import images as inputs
+from tljax.inputs import views
+from tljax.inputs.activations import Store
+from tljax.linear.logistic import Solution
+from tljax.machine import devices
 from tljax.models import build
 from tljax.models.build import Network
 from tljax.models.heads import Classifier
 from tljax.optim import rules as rules_lib
-from tljax.train import alarms, checkpoint, devices, inputs, loop, lr_finder, predictions, solver, views
-from tljax.train.activations import Store
-from tljax.train.linear import Solution
+from tljax.train import alarms, loop, lr_finder, solver
+from tljax.train import logits as predictions
 from tljax.train.program import Program, start
-from tljax.train.saver import Saver
+from tljax.train.resume import Saver
 from tljax.train.step import State, averaged
 from tljax.weights import Weights, merge
 
@@ -179,10 +184,10 @@ def run(
 def _restored(stage: Stage, ready: Ready, directory: Path) -> Trained:
     settings = {"module": ready.module, "variables": ready.variables, "inputs": ready.inputs}
     target, *_ = start(stage, **settings, over=devices.mesh_for(stage.batch_size))
-    step = checkpoint.latest_step(directory)
+    step = orbax_store.latest_step(directory)
     if step is None:
         raise InputError(f"{directory}: expected the checkpoint of a finished rung, found none")
-    state, _ = checkpoint.restore(directory, step, target)
+    state, _ = orbax_store.restore(directory, step, target)
     return replace(trained(stage, ready, state, loop.History()), restored=True)
 
 

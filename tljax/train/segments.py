@@ -12,12 +12,12 @@ from jax.sharding import Mesh
 
 from tljax.config import Stage
 from tljax.data.draws import augment_keys, draws, dropout_keys
+from tljax.inputs.feed import Examples, feed, place, pool_shape
+from tljax.inputs.images import Inputs
+from tljax.machine import devices
 from tljax.models import ops
 from tljax.optim import schedules
-from tljax.train import devices
-from tljax.train.beside import Beside
-from tljax.train.feed import Examples, feed, place, pool_shape
-from tljax.train.inputs import Inputs
+from tljax.train.second_batch import Beside
 from tljax.train.step import State
 
 _BESIDE = 1 << 31  # keeps the draws of a second set apart from the first's

@@ -11,11 +11,11 @@ from jax.sharding import Mesh
 
 from tljax.config import Stage
 from tljax.errors import InputError
+from tljax.inputs.images import Inputs
+from tljax.linear.logistic import Solution, fit_logistic
+from tljax.machine import devices, processes
 from tljax.models.heads import Head, rms_norm
-from tljax.train import devices, processes
 from tljax.train.evaluate import make_evaluate
-from tljax.train.inputs import Inputs
-from tljax.train.linear import Solution, fit_logistic
 from tljax.train.loop import History, start_of
 from tljax.train.program import start
 from tljax.train.step import State

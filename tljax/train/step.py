@@ -11,6 +11,7 @@ from jax import Array
 
 from tljax.optim import rules as rules_lib
 from tljax.optim.objective import PLAIN, Objective, mixed, neighbours, per_example_loss, predicted
+from tljax.tree import flatten
 
 Metrics = dict[str, Array]
 Batch = dict[str, Any]
@@ -137,7 +138,7 @@ def averaged(state: State) -> dict[str, Any]:
     """The parameters, with their moving averages where the state has them."""
     if not state.ema:
         return state.params
-    return rules_lib.merge(state.ema, {p: x for p, x in rules_lib.flatten(state.params).items() if p not in state.ema})
+    return rules_lib.merge(state.ema, {p: x for p, x in flatten(state.params).items() if p not in state.ema})
 
 
 def init_state(

@@ -1,10 +1,10 @@
 """Files <-> params: one family of formats each, every one verified before it is used."""
 
+from tljax.tree import digest, merge
 from tljax.weights.contents import Weights
 from tljax.weights.formats import read
 from tljax.weights.known import load
 from tljax.weights.preprocessing import PreprocessCheck, check_preprocess
 from tljax.weights.safe import write
-from tljax.weights.tree import digest, merge
 
 __all__ = ["PreprocessCheck", "Weights", "check_preprocess", "digest", "load", "merge", "read", "write"]

@@ -62,7 +62,9 @@ def convert(name: str, out: Path, *, to: str, preprocess: str | None, overwrite:
     """Write the weights in another layout; the parameters stay what they are, and the preprocessing noted for them does
     unless `preprocess` names the one that they need."""
     from tljax.data.preprocess import BY_NAME
-    from tljax.weights import keras_write, known, safe, torch_safe
+    from tljax.weights import known, safe
+    from tljax.weights.keras import write as keras_write
+    from tljax.weights.torch import safetensors as torch_safe
     from tljax.weights.verify import name_of
 
     if out.exists() and not overwrite:

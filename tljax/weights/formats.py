@@ -5,8 +5,11 @@ import zipfile
 from pathlib import Path
 
 from tljax.errors import InputError
-from tljax.weights import keras_h5, safe, torch_pth, torch_safe
+from tljax.weights import safe
 from tljax.weights.contents import Contents, Weights
+from tljax.weights.keras import h5 as keras_h5
+from tljax.weights.torch import pth as torch_pth
+from tljax.weights.torch import safetensors as torch_safe
 from tljax.weights.vgg16 import assemble
 
 KINDS = "Keras HDF5 or .keras, torch .pth, or safetensors"

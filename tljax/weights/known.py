@@ -4,8 +4,8 @@ import dataclasses
 from pathlib import Path
 
 from tljax.data.cache import default_folder
-from tljax.data.download import Download, fetch, matches
 from tljax.errors import InputError
+from tljax.files.download import Download, fetch, matches
 from tljax.weights.contents import Weights
 from tljax.weights.formats import read
 

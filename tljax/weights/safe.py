@@ -7,11 +7,11 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
-from tljax import disk
 from tljax.errors import InputError
+from tljax.files import disk
+from tljax.tree import compare, digest, flatten, json_digest, leaf_digest, merge, nest
 from tljax.weights import tensors
 from tljax.weights.contents import Weights, check_fields, read_preprocess
-from tljax.weights.tree import compare, digest, flatten, leaf_digest, merge, nest
 
 __all__ = ["Weights", "digest", "merge", "read", "write"]
 
@@ -81,12 +81,6 @@ def is_ours(path: Path) -> bool:
             return KEY in (file.metadata() or {})
     except safetensors.SafetensorError:
         return True  # `read` says what is wrong with it
-
-
-def json_digest(document: dict) -> str:
-    """sha256 of a plain JSON document, all but its own field `digest`."""
-    rest = {field: value for field, value in document.items() if field != "digest"}
-    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def _checked(flat: dict, *, where: Path) -> dict[str, np.ndarray]:

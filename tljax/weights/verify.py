@@ -6,11 +6,11 @@ import numpy as np
 
 from tljax.data.preprocess import BY_NAME, Preprocess, words
 from tljax.errors import InputError
+from tljax.tree import flatten
 from tljax.weights import safe
 from tljax.weights.contents import Contents, Leaf, Weights
 from tljax.weights.formats import opened
 from tljax.weights.preprocessing import PHOTOGRAPHS, check_preprocess, differences, ordinary
-from tljax.weights.tree import flatten
 from tljax.weights.vgg16 import DTYPES, expected, width_of
 
 HEADINGS = ("leaf", "shape", "", "mean", "std", "min", "max")

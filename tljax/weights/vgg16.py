@@ -9,8 +9,8 @@ import numpy as np
 
 from tljax.errors import InputError
 from tljax.models.vgg import CONVS, channels
+from tljax.tree import compare, flatten, nest
 from tljax.weights.contents import Contents, Leaf, Weights, read_preprocess
-from tljax.weights.tree import compare, flatten, nest
 
 TOP = ("fc1", "fc2", "predictions")
 LAST = CONVS[-1]

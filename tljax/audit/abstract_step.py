@@ -1,0 +1,95 @@
+"""A stage's step from shapes alone: what there is to know of it before anything is computed."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from tljax.config import Stage
+from tljax.inputs import views
+from tljax.machine import devices
+from tljax.models import build, vgg
+from tljax.models.build import Network
+from tljax.optim import rules as rules_lib
+from tljax.optim import transform
+from tljax.train import frozen, step
+from tljax.tree import flatten
+
+_HYPER = ("lr", "dropout", "momentum", "weight_decay")
+
+
+@dataclass(frozen=True)
+class Dry:
+    """A stage, its module and the shapes it works on: `variables`, and a batch `x` that enters at the layer `start`.
+
+    Augmentation, and a prefix that has run before, are no part of it.
+    """
+
+    stage: Stage
+    module: Any
+    variables: dict[str, Any]
+    x: jax.ShapeDtypeStruct
+    start: str | None = None
+
+    def apply(self, variables: Any, x: Any, **options: Any) -> Any:
+        """As the module's, from the layer where the stage starts."""
+        return self.module.apply(variables, x, **options, **({} if self.start is None else {"start": self.start}))
+
+    def state(self) -> step.State:
+        """The shapes of the state before the first step."""
+        model_state = {name: tree for name, tree in self.variables.items() if name != "params"}
+        options = {"tx": self._tx(), "rules": self.stage.rules, "ema": self.stage.ema}
+        first = lambda params, rest: step.init_state(params, model_state=rest, **options)  # noqa: E731
+        return jax.eval_shape(first, self.variables["params"], model_state)
+
+    def trace(self, over: Mesh) -> Any:
+        """The step over these devices, traced: `.jaxpr`, and `.lower().compile()`."""
+        n = self.x.shape[0]
+        keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), n))
+        batch = {"image": self.x, "label": jax.ShapeDtypeStruct((n,), jnp.int32), "key": keys}
+        hyper = {name: jax.ShapeDtypeStruct((), jnp.float32) for name in _HYPER}
+        return self._step(over).trace(self.state(), batch, hyper)
+
+    def keeps_bits(self, over: Mesh) -> bool:
+        """Whether what the rules freeze has the same bits after a step, from small random numbers everywhere."""
+        variables, x = _random((self.variables, self.x))
+        model_state = {name: tree for name, tree in variables.items() if name != "params"}
+        options = {"tx": self._tx(), "rules": self.stage.rules, "ema": self.stage.ema}
+        state = step.init_state(variables["params"], model_state=model_state, **options)
+        n = len(x)
+        keys = jax.random.split(jax.random.key(0), n)
+        batch = {"image": x, "label": np.arange(n, dtype=np.int32) % 2, "key": keys}
+        hyper = {name: np.float32(0.01) for name in _HYPER}
+        before = frozen.held(variables, self.stage.rules)
+        state, _ = self._step(over)(devices.put(state, devices.replicated(over)), batch, hyper)
+        after = frozen.held(frozen.variables(state), self.stage.rules)
+        return all(frozen.same_bits(leaf, after[path]) for path, leaf in before.items())
+
+    def _step(self, over: Mesh) -> Any:
+        # Balanced class weights are counted from the labels, which are not known here; they cost nothing.
+        options = {"tx": self._tx(), "rules": self.stage.rules, "ema": self.stage.ema}
+        return devices.jit_step(step.make_train_step(apply=self.apply, **options), over)
+
+    def _tx(self) -> Any:
+        return transform.make(self.stage.optimizer, self.stage.rules, flatten(self.variables["params"]))
+
+
+def planned(stage: Stage, network: Network, *, classes: int, size: int) -> Dry:
+    """The stage on `size` x `size` photographs as shapes, from the layer it starts at; a frozen prefix has run."""
+    images = jax.ShapeDtypeStruct((stage.batch_size, size, size, 3), jnp.float32)
+    variables = jax.eval_shape(build.classifier(network, classes=classes).init, jax.random.key(0), images)
+    frozen = rules_lib.frozen_layers(variables["params"], stage.rules)
+    module = build.classifier(network, classes=classes, frozen=frozen)
+    if (stop := views.prefix_stop(stage, module, variables["params"])) is None:
+        return Dry(stage, module, variables, images)
+    base = {"params": variables["params"]["base"]}
+    x = jax.eval_shape(lambda tree, x: module.base.apply(tree, x, stop=stop)[0], base, images)
+    return Dry(stage, module, variables, x, start=vgg.following(stop))
+
+
+def _random(shapes: Any) -> Any:
+    rng = np.random.default_rng(0)
+    return jax.tree.map(lambda leaf: (0.1 * rng.random(leaf.shape, np.float32)).astype(leaf.dtype), shapes)

@@ -1,0 +1,107 @@
+"""What the compiled step really trains and costs, against the least that what it trains can cost."""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+from jax.extend.core import Literal
+from jax.sharding import Mesh
+
+from tljax.audit import hlo, lower_bound
+from tljax.audit.abstract_step import Dry
+from tljax.optim import rules as rules_lib
+from tljax.train import frozen
+from tljax.train.step import State
+
+_METRICS = 8  # bytes of what a step reduces besides gradients: the loss and the number correct
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What was found in the compiled step, and the least it could be. NaN: the compiler does not say."""
+
+    found: float
+    least: float
+
+    @property
+    def ratio(self) -> float:
+        """1 where nothing is wasted; also where nothing is needed and nothing was found."""
+        return 1.0 if self.found == self.least else self.found / self.least if self.least else math.inf
+
+
+@dataclass(frozen=True)
+class Audit:
+    """A stage's step on one of its devices.
+
+    `flops` by the compiler's `cost_analysis`, everything elementwise included; `products` those of the `convolution`
+    and `dot` instructions in the optimised program, counted here. Both against the same formula over layers, which has
+    products alone. On CPU an image smaller than the kernel is convolved as a matrix product that multiplies its padding
+    too; that is above the least. Below it: rows that pooling drops may be left out. `temporary` from `memory_analysis`;
+    `reduced` the results of all-reduces, and `exchanged` those of any other collective, from the program's text;
+    `optimizer` from the state.
+
+    `held` names what the rules freeze, `moved` what of it the step does not hand through as it is; `trainable` what
+    they train, `idle` what of it the images have no influence on (clipping by a common norm gives them some).
+    """
+
+    stage: str
+    devices: int
+    flops: Cost
+    products: Cost
+    temporary: Cost
+    reduced: Cost
+    exchanged: Cost
+    optimizer: Cost
+    held: tuple[str, ...]
+    trainable: tuple[str, ...]
+    moved: tuple[str, ...]
+    idle: tuple[str, ...]
+
+
+def audit(dry: Dry, over: Mesh) -> Audit:
+    """Trace and compile the step once, from shapes; nothing is computed."""
+    traced, state, rules = dry.trace(over), dry.state(), dry.stage.rules
+    # Fewer optimisations of machine code alone: the program that is read is the same to the last instruction.
+    quick = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
+    compiled = traced.lower().compile(quick)
+    text, memory = compiled.as_text(), compiled.memory_analysis()
+    trainable, _ = rules_lib.split(state.params, rules)
+    run = lower_bound.layers(replace(dry, x=_part(dry.x, over)))
+    work = lower_bound.flops(run, tuple(trainable))
+    sent = hlo.collective_bytes(text)
+    gradients = _nbytes(trainable) + _METRICS if over.size > 1 else 0
+    return Audit(
+        stage=dry.stage.name,
+        devices=over.size,
+        flops=Cost(float((compiled.cost_analysis() or {}).get("flops", math.nan)), work),
+        products=Cost(hlo.product_flops(text), work),
+        temporary=Cost(memory.temp_size_in_bytes if memory else math.nan, lower_bound.temporary_bytes(run, trainable)),
+        reduced=Cost(sent.pop("all-reduce", 0), gradients),
+        exchanged=Cost(sum(sent.values()), 0),
+        optimizer=Cost(_nbytes(state.opt_state), lower_bound.optimizer_bytes(dry.stage.optimizer, trainable)),
+        held=tuple(frozen.held(frozen.variables(state), rules)),
+        trainable=tuple(trainable),
+        moved=tuple(frozen.moving(traced, state, rules)),
+        idle=_idle(traced, state, rules),
+    )
+
+
+def _idle(traced: Any, state: State, rules: rules_lib.Rules) -> tuple[str, ...]:
+    """Trainable leaves that no path through the program connects with the images, the first input after the state."""
+    program = traced.jaxpr.jaxpr
+    reached = {program.invars[jax.tree.structure(state).num_leaves]}
+    for equation in program.eqns:
+        if any(not isinstance(v, Literal) and v in reached for v in equation.invars):
+            reached.update(equation.outvars)
+    _, left = frozen.ends(traced, state)
+    trainable, _ = rules_lib.split(left.params, rules)
+    return tuple(path for path, v in trainable.items() if isinstance(v, Literal) or v not in reached)
+
+
+def _part(x: jax.ShapeDtypeStruct, over: Mesh) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct((x.shape[0] // over.size, *x.shape[1:]), x.dtype)
+
+
+def _nbytes(tree: Any) -> int:
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))

@@ -1,0 +1,70 @@
+"""What stages will do and cost, told before they run and without computing anything."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tljax.config import Stage
+from tljax.inputs import feed
+from tljax.machine import devices
+from tljax.optim import rules as rules_lib
+from tljax.train.program import Program, flops
+from tljax.train.rung import Ready
+from tljax.train.segments import hyperparameters
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What a stage will do. `rates` are the highest of each rule that trains; None where a range test decides.
+
+    One that is solved has no steps, images or rates. What the compiler alone can say is NaN where the stage has not
+    been compiled.
+    """
+
+    name: str
+    rates: dict[str, float | None]
+    trainable_params: int
+    total_params: int
+    epochs: int
+    steps: int
+    images: int  # drawn in all
+    step_flops: float  # of one step, by the compiler's count
+    temporary: float  # bytes on a device while a step runs, beside state and data
+    compile_seconds: float
+    data: int  # bytes of what it trains from
+    place: feed.Place
+
+
+def outlook(stages: Mapping[str, tuple[Stage, Ready]], programs: Mapping[str, Program]) -> list[Outlook]:
+    """What each stage will do, from what `rung.outline` makes of it and `program.ahead` of that, by its name."""
+    return [_outlook(stage, ready, programs.get(name)) for name, (stage, ready) in stages.items()]
+
+
+def _outlook(stage: Stage, ready: Ready, program: Program | None) -> Outlook:
+    trainable, still = rules_lib.split(ready.variables["params"], stage.rules)
+    train = ready.inputs.train
+    solved = stage.solver != "steps"
+    steps = 0 if solved else stage.epochs * stage.steps_per_epoch(len(train))
+    return Outlook(
+        name=stage.name,
+        rates=_rates(stage, steps),
+        trainable_params=sum(leaf.size for leaf in trainable.values()),
+        total_params=sum(leaf.size for leaf in [*trainable.values(), *still.values()]),
+        epochs=stage.epochs,
+        steps=steps,
+        images=steps * stage.batch_size,
+        step_flops=program.step_flops if program else math.nan if solved else flops(stage, ready),
+        temporary=program.temporary if program else math.nan,
+        compile_seconds=program.seconds if program else math.nan,
+        data=train.inputs.nbytes,
+        place=feed.place(train.inputs, devices.mesh_for(stage.batch_size)),
+    )
+
+
+def _rates(stage: Stage, steps: int) -> dict[str, float | None]:
+    multipliers = rules_lib.multipliers(stage.rules)
+    if stage.lr == "find" or not steps:
+        return dict.fromkeys(multipliers)
+    rate = hyperparameters(stage, steps=steps)["lr"]
+    peak = max(rate(at) for at in range(steps))
+    return {pattern: multiplier * peak for pattern, multiplier in multipliers.items()}

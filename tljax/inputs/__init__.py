@@ -1,0 +1,1 @@
+"""What a stage reads: photographs, or activations of a frozen prefix."""

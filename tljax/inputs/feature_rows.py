@@ -1,0 +1,154 @@
+"""Rows on their way into the feature file: blocks in a file of their own, each sealed with its digest.
+
+HDF5 has no journal, and a writer killed at the wrong moment can take the whole file with it. What a kill leaves of a
+part has a prefix that can be trusted.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import hashlib
+import io
+import os
+import struct
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+from tqdm import tqdm
+
+from tljax.errors import InputError
+from tljax.files import disk
+
+SEAL = struct.Struct("<Q32s")  # before each block of a part: how many rows follow, and their digest
+DTYPES = {np.dtype(kind).name: np.dtype(kind) for kind in (np.float32, np.float16, ml_dtypes.bfloat16)}
+
+Compute = Callable[[int, int], np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class RowSet:
+    """What is wanted, and where it lies."""
+
+    path: Path
+    name: str
+    key: str  # canonical JSON of all that tells one set from another
+    attributes: dict[str, Any]  # the identity, for people
+    shape: tuple[int, ...]  # [count, ...]
+    dtype: np.dtype
+
+    @functools.cached_property
+    def group(self) -> str:
+        return f"{self.name}-{hashlib.sha256(self.key.encode()).hexdigest()[:16]}"
+
+    @property
+    def part(self) -> Path:
+        return self.path.with_name(f"{self.path.name}.{self.group}.part")
+
+    @property
+    def on_disk(self) -> np.dtype:
+        return np.dtype(np.uint16) if self.dtype.name == "bfloat16" else self.dtype  # new in HDF5 2.0
+
+    def digest(self, rows: np.ndarray, *, start: int = 0) -> bytes:
+        """sha256 of the rows, of their place and of the set they belong to."""
+        digest = hashlib.sha256(f"{self.key}\0{start}\0".encode())
+        digest.update(_bytes(rows))
+        return digest.digest()
+
+    def sealed(self, rows: np.ndarray) -> dict[str, Any]:
+        """The attributes of the finished rows."""
+        return {"dtype": np.bytes_(self.dtype.name), "sha256": np.bytes_(self.digest(rows).hex())}
+
+
+@contextlib.contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """The only writer in the file's folder; waits for another process, and says so.
+
+    Two writers would lose each other's sets, and the second most likely wants what the first is making. The lock is on
+    the folder itself: it leaves no file, and goes with the process, however that ends.
+    """
+    import fcntl
+
+    with disk.refusal(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path.parent, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"{path}: waiting for another process that writes there", flush=True)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        except OSError:
+            pass  # a file system without locks
+        yield
+    finally:
+        os.close(handle)
+
+
+def computed(wanted: RowSet, compute: Compute, *, block: int, progress: bool) -> np.ndarray:
+    """All rows: what the part holds, then the rest, added to the part block by block."""
+    rows = np.empty(wanted.shape, wanted.dtype)
+    with disk.refusal(wanted.part):
+        with wanted.part.open("a+b") as part:
+            done = _continued(wanted, part, rows)
+        file = wanted.part.open("ab", buffering=0)  # what a full disk refuses is not tried again when it is closed
+    with file:
+        for start, found in in_blocks(wanted, compute, rows, done=done, block=block, progress=progress):
+            with disk.refusal(wanted.part):
+                _append(file, SEAL.pack(len(found), wanted.digest(found, start=start)))
+                _append(file, _bytes(found))
+    return rows
+
+
+def in_blocks(
+    wanted: RowSet, compute: Compute, rows: np.ndarray, *, done: int, block: int, progress: bool
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Fill `rows` from `done` on; `(start, rows of the block)` as each is there."""
+    with tqdm(total=len(rows), initial=done, desc=wanted.name, unit="row", disable=not progress) as bar:
+        for start in range(done, len(rows), block):
+            stop = min(start + block, len(rows))
+            found = rows[start:stop]
+            found[...] = _checked(wanted, np.asarray(compute(start, stop)), start, stop)
+            yield start, found
+            bar.update(stop - start)
+
+
+def _append(file: io.FileIO, data: bytes | memoryview) -> None:
+    """All of it: the system writes as much as fits, and says how much that was."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) :]
+
+
+def _continued(wanted: RowSet, part: io.BufferedRandom, rows: np.ndarray) -> int:
+    """Fill `rows` from the part, cut off at its first block that is not whole; how many rows that gives."""
+    part.seek(0)
+    done = end = 0
+    while len(head := part.read(SEAL.size)) == SEAL.size:
+        size, digest = SEAL.unpack(head)
+        found = rows[done : done + size]
+        if not 0 < size == len(found) or part.readinto(_bytes(found)) != found.nbytes:
+            break
+        if wanted.digest(found, start=done) != digest:
+            break
+        done, end = done + size, part.tell()
+    part.truncate(end)
+    return done
+
+
+def _checked(wanted: RowSet, found: np.ndarray, start: int, stop: int) -> np.ndarray:
+    expected = (stop - start, *wanted.shape[1:])
+    if found.shape != expected or found.dtype != wanted.dtype:
+        kinds = f"expected {wanted.dtype}{list(expected)}, found {found.dtype}{list(found.shape)}"
+        raise ValueError(f"compute({start}, {stop}): {kinds}")
+    finite = np.isfinite(found).reshape(len(found), -1).all(1)
+    if not finite.all():
+        row = f"{wanted.name}: row {start + int(finite.argmin())}"
+        raise InputError(f"{wanted.path}: {row}: expected finite activations, found NaN or infinite")
+    return found
+
+
+def _bytes(rows: np.ndarray) -> memoryview:
+    return rows.reshape(-1).view(np.uint8).data  # bfloat16 has no buffer of its own

@@ -1,0 +1,197 @@
+"""The frozen prefix of a network run once over a set of images, its activations kept in HDF5.
+
+The HDF5 file holds finished sets only, a group each; a set under way is a part beside it (`staging.py`).
+"""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tljax.errors import InputError
+from tljax.files import disk
+from tljax.files.hdf5_draft import Draft
+from tljax.inputs import feature_rows
+from tljax.inputs.feature_rows import DTYPES, Compute, RowSet
+
+CHUNK_BYTES = 1 << 20
+
+
+def stored(
+    path: Path,
+    *,
+    name: str,
+    identity: Mapping[str, Any],
+    count: int,
+    shape: tuple[int, ...],
+    dtype: Any = "float32",
+    compute: Compute,
+    block: int,
+    progress: bool = True,
+) -> np.ndarray:
+    """Rows `[count, *shape]`, in memory; `compute(start, stop)` gives those not on disk, `block` at a time.
+
+    `name` says which set ("train"), `identity` all that the rows depend on, as plain JSON: digests of data
+    and weights, preprocessing, layer, views, seed. Another value of any of them, of `count`, `shape` or
+    `dtype` (float32, float16, bfloat16) is another set. A pass that was stopped, even killed, continues after
+    its last whole block; another process that writes in the folder is waited for. InputError for a file that is
+    damaged or not HDF5, and for activations that are not finite; `disk.Unwritable` where they cannot be kept. The disk
+    holds a set twice while it is added.
+    """
+    if count < 1 or block < 1:
+        raise InputError(f"{name}: expected at least 1 for count and block, found {count} and {block}")
+    wanted = _wanted(Path(path), name, identity, shape=(count, *map(int, shape)), dtype=dtype)
+    rows = _read(wanted)
+    if rows is None:
+        with feature_rows.alone(wanted.path):
+            rows = _read(wanted)  # another process may just have finished it
+            if rows is None:
+                rows = feature_rows.computed(wanted, compute, block=block, progress=progress)
+                with disk.refusal(wanted.path):
+                    _add(wanted, rows)
+    with contextlib.suppress(OSError):  # left by a kill after the last block; the folder may be read-only
+        wanted.part.unlink()
+    return rows
+
+
+def found(
+    path: Path, *, name: str, identity: Mapping[str, Any], count: int, shape: tuple[int, ...], dtype: Any = "float32"
+) -> np.ndarray | None:
+    """The rows that `stored` left there, verified; None where there are none."""
+    return _read(_wanted(path, name, identity, shape=(count, *shape), dtype=dtype))
+
+
+def computed(
+    *,
+    name: str,
+    identity: Mapping[str, Any],
+    count: int,
+    shape: tuple[int, ...],
+    dtype: Any = "float32",
+    compute: Compute,
+    block: int,
+    progress: bool = True,
+) -> np.ndarray:
+    """The rows in memory alone, where no disk takes them."""
+    wanted = _wanted(Path(name), name, identity, shape=(count, *shape), dtype=dtype)
+    rows = np.empty(wanted.shape, wanted.dtype)
+    for _ in feature_rows.in_blocks(wanted, compute, rows, done=0, block=block, progress=progress):
+        pass
+    return rows
+
+
+def longest_frozen_prefix(layers: Sequence[str], frozen: Collection[str]) -> str | None:
+    """The last layer before the first that trains, counted from the input; None if the first layer trains.
+
+    `frozen` names the frozen layers that have parameters; layers whose names end in "pool" have none.
+    """
+    if unknown := sorted(set(frozen) - set(layers)):
+        raise InputError(f"frozen: expected layers among {', '.join(layers)}; found {', '.join(unknown)}")
+    last = None
+    for layer in layers:
+        if layer not in frozen and not layer.endswith("pool"):
+            break
+        last = layer
+    return last
+
+
+def _wanted(path: Path, name: str, identity: Mapping[str, Any], *, shape: tuple[int, ...], dtype: Any) -> RowSet:
+    dtype_name = dtype if isinstance(dtype, str) else np.dtype(dtype).name
+    if dtype_name not in DTYPES:
+        raise InputError(f"{name}: dtype: expected {', '.join(DTYPES)}, found {dtype_name}")
+    for word in (name, *identity):
+        if not isinstance(word, str) or not re.fullmatch(r"\w+", word, re.ASCII):
+            raise InputError(f"{path}: name and identity: expected letters, digits and _, found {word!r}")
+    try:
+        key = {"name": name, "identity": dict(identity), "shape": list(shape), "dtype": dtype_name}
+        key = json.dumps(key, sort_keys=True, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name}: identity: expected plain JSON: {error}") from None
+    attributes = {word: _attribute(value) for word, value in identity.items()}
+    return RowSet(path, name, key, attributes, shape, DTYPES[dtype_name])
+
+
+def _attribute(value: Any) -> Any:
+    """As HDF5 can hold it: numbers and plain text as they are, all else as JSON.
+
+    Text of fixed length: it lies under HDF5's checksums, and variable length text, damaged, hangs the reader.
+    """
+    if isinstance(value, float) or (isinstance(value, int) and abs(value) < 2**63):
+        return value
+    plain = isinstance(value, str) and value.isascii() and value.isprintable() and value
+    return np.bytes_(value if plain else json.dumps(value, sort_keys=True))
+
+
+def _add(wanted: RowSet, rows: np.ndarray) -> None:
+    """Add the finished set to a copy of the file, which then takes its place."""
+    import h5py
+
+    draft = wanted.path.with_name(f".{wanted.path.name}.draft")
+    draft.unlink(missing_ok=True)
+    try:
+        if wanted.path.exists():
+            shutil.copyfile(wanted.path, draft)
+        # The format of HDF5 1.10 has checksums: without them a flipped bit can crash or hang the reader.
+        with Draft(draft) as content, h5py.File(content, "a", libver=("v110", "v110")) as file:
+            group = file.create_group(wanted.group)
+            group.attrs.update(wanted.attributes)
+            chunks = (min(len(rows), max(1, CHUNK_BYTES // rows[0].nbytes)), *rows.shape[1:])
+            data = group.create_dataset("activations", data=rows.view(wanted.on_disk), chunks=chunks)
+            data.attrs.update(wanted.sealed(rows))
+        with draft.open("rb+") as file:
+            os.fsync(file.fileno())  # a power cut must not leave the name without the bytes
+        os.replace(draft, wanted.path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _read(wanted: RowSet) -> np.ndarray | None:
+    """The verified rows, or None where the file or its group is not there."""
+    import h5py
+
+    if not wanted.path.exists():
+        return None
+    try:
+        # Finished files are replaced, never written to: HDF5's lock would only fail where there are none.
+        with h5py.File(wanted.path, "r", locking=False) as file:
+            if not file.id.links.exists(wanted.group.encode()):
+                return None
+            return _verified(wanted, _child(file, wanted.group, h5py.Group))
+    except Exception as error:  # damage surfaces from h5py as almost any type
+        known = isinstance(error, InputError)
+        problem = error if known else f"expected whole HDF5, found {f'{error!r}'[:200]}"
+    where = f"{wanted.path}: group {wanted.group}"
+    raise InputError(f"{where}: {problem}; delete the file to compute it again")
+
+
+def _verified(wanted: RowSet, group: Any) -> np.ndarray:
+    import h5py
+
+    data = _child(group, "activations", h5py.Dataset)
+    rows = np.empty(wanted.shape, wanted.on_disk)
+    if data.external or data.is_virtual:
+        raise InputError("expected the data itself, found rows that lie in another file")
+    if data.shape != rows.shape or data.dtype != rows.dtype:
+        raise InputError(f"expected {rows.dtype}{list(rows.shape)}, found {data.dtype}{list(data.shape)}")
+    data.read_direct(rows)
+    rows = rows.view(wanted.dtype)
+    if dict(group.attrs) != wanted.attributes or dict(data.attrs) != wanted.sealed(rows):
+        raise InputError("expected what was written, found other attributes or activations (sha256)")
+    return rows
+
+
+def _child(parent: Any, name: str, kind: type) -> Any:
+    """What lies in this very file under `name`: a link to elsewhere is refused before it is followed."""
+    import h5py.h5l
+
+    if parent.id.links.get_info(name.encode()).type != h5py.h5l.TYPE_HARD:
+        raise InputError(f"{name}: expected the data itself, found a soft or external link")
+    if not isinstance(child := parent[name], kind):
+        raise InputError(f"{name}: expected a {kind.__name__}, found a {type(child).__name__}")
+    return child

@@ -1,0 +1,112 @@
+"""A set of examples as the compiled programs read it: whole on each device, divided over them, or streamed ahead."""
+
+import math
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import jax
+import numpy as np
+from jax import Array
+from jax.sharding import Mesh
+
+from tljax.machine import devices
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Inputs of a network and their labels.
+
+    `inputs` `[views * N, ...]`: images uint8, or cached activations; row `view * N + example`. `labels` `[N]` int32.
+    """
+
+    inputs: np.ndarray
+    labels: np.ndarray
+    views: int = 1
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def rows(self, passes: np.ndarray, example: np.ndarray) -> np.ndarray:
+        """Where the draw of an example in a pass lies: each pass has the next view."""
+        return (passes % self.views * len(self) + example).astype(np.int32)
+
+
+Place = Literal["replicated", "sharded", "streamed"]
+
+
+def place(inputs: np.ndarray, over: Mesh) -> Place:
+    """Where the set lives: on each device if it fits there, else divided over them if that fits, else on the host."""
+    if fits(inputs.nbytes):
+        return "replicated"
+    return "sharded" if over.size > 1 and fits(math.ceil(inputs.nbytes / over.size)) else "streamed"
+
+
+def fits(nbytes: int) -> bool:
+    """Whether so much may live on each device."""
+    return nbytes <= room()
+
+
+def room() -> int:
+    """Bytes of each device that a set may take: half of its memory. Devices that are parts of one CPU share it."""
+    local = jax.local_devices()
+    stats = local[0].memory_stats()
+    memory = stats["bytes_limit"] if stats else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // len(local)
+    return memory // 2
+
+
+def feed(
+    inputs: np.ndarray, rows: Iterable[np.ndarray], *, over: Mesh, place: Place
+) -> Iterator[tuple[Array, np.ndarray]]:
+    """For each array of row numbers (any shape): `(pool on the devices, row numbers into the pool)`.
+
+    Replicated or sharded: the pool is always the whole set, a sharded one with zeros at the end so that the parts are
+    equal. Streamed: it is just these rows, copied while the program before runs.
+    """
+    whole = devices.replicated(over)
+    if place != "streamed":
+        pool = devices.put(inputs, whole, copy=False) if place == "replicated" else _sharded(inputs, over)
+        yield from ((pool, wanted) for wanted in rows)
+        return
+
+    def gather(wanted: np.ndarray) -> tuple[Array, np.ndarray]:
+        pool = devices.put(inputs[wanted.reshape(-1)], whole, copy=False)
+        return pool, np.arange(wanted.size, dtype=np.int32).reshape(wanted.shape)
+
+    with ThreadPoolExecutor(max_workers=1) as ahead:
+        pending = None
+        for wanted in rows:
+            following = ahead.submit(gather, wanted)
+            if pending is not None:
+                yield pending.result()
+            pending = following
+        if pending is not None:
+            yield pending.result()
+
+
+def pool_shape(inputs: np.ndarray, wanted: int, *, over: Mesh) -> jax.ShapeDtypeStruct:
+    """Shape and place of the pool that `feed` gives for so many rows at a time."""
+    where = place(inputs, over)
+    parts = devices.split_batch(over) if where == "sharded" else devices.replicated(over)
+    rows = {
+        "replicated": len(inputs),
+        "sharded": math.ceil(len(inputs) / over.size) * over.size,
+        "streamed": wanted,
+    }
+    return jax.ShapeDtypeStruct((rows[where], *inputs.shape[1:]), inputs.dtype, sharding=parts)
+
+
+def _sharded(inputs: np.ndarray, over: Mesh) -> Array:
+    """Equal parts, one a device; only those of this process are read."""
+    rows = math.ceil(len(inputs) / over.size) * over.size
+
+    def part(index: Any) -> np.ndarray:
+        first, last, _ = index[0].indices(rows)
+        found = np.zeros((last - first, *inputs.shape[1:]), inputs.dtype)
+        have = inputs[first:last]
+        found[: len(have)] = have
+        return found
+
+    return jax.make_array_from_callback((rows, *inputs.shape[1:]), devices.split_batch(over), part)

@@ -1,0 +1,94 @@
+"""What a stage reads: photographs, or the activations of a frozen prefix, run once."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from tljax.data import ImageSet, ImageSets
+from tljax.data.augment import Augment, augment_batch
+from tljax.data.preprocess import Preprocess
+from tljax.inputs.activations import Activations, Store
+from tljax.inputs.feed import Examples
+from tljax.inputs.prefix import Prefix
+from tljax.machine import processes
+from tljax.models import vgg
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a stage reads, and how a batch of it becomes the network's input.
+
+    `augmented(batch, keys, strength)` is for training, `plain(batch)` for validation; `start` is the layer they enter
+    at, None for images.
+    """
+
+    train: Examples
+    validation: Examples
+    augmented: Callable[..., Array]
+    plain: Callable[[Array], Array]
+    start: str | None = None
+    test: Examples | None = None  # nothing is chosen on it
+    files: tuple[Path, ...] = ()  # where activations are kept, each view of each split
+    made: int = 0  # of views of splits, the rest were found
+    seconds: float = 0.0  # in which they were made and found
+
+
+def from_images(sets: ImageSets, *, augment: Augment | None, preprocess: Preprocess) -> Inputs:
+    """Photographs, augmented afresh at every draw (validation never is), then preprocessed."""
+
+    def augmented(images: Array, keys: Array, strength: Array | float = 1.0) -> Array:
+        if augment is None:
+            return preprocess(images)
+        return preprocess(augment_batch(images, keys=keys, ranges=augment, strength=strength))
+
+    train, validation = (Examples(split.images, split.labels) for split in (sets.train, sets.validation))
+    test = Examples(sets.test.images, sets.test.labels) if sets.test else None
+    return Inputs(train, validation, augmented, preprocess, test=test)
+
+
+def from_prefix(
+    sets: ImageSets,
+    prefix: Prefix,
+    *,
+    store: Store,
+    passing: Sequence[tuple[str, int]] = (),
+    progress: bool = True,
+) -> Inputs:
+    """Activations of the prefix, kept in `store`, where a later run finds them.
+
+    `passing` are earlier layers, each with a number of views, that are to be kept on the way.
+    """
+    began = time.perf_counter()
+    made = Activations(sets, prefix, store, passing=passing, progress=progress)
+    with processes.first_then_others("features"):
+        train = Examples(made.split("train"), sets.train.labels, views=prefix.views)
+        validation = Examples(made.split("validation"), sets.validation.labels)
+        test = Examples(made.split("test"), sets.test.labels) if sets.test else None
+    seconds = time.perf_counter() - began
+    if progress:
+        print(f"activations of {prefix.stop}: {made} in {seconds:,.0f} s", flush=True)
+    entered = Inputs(train, validation, _as_float, _as_float, start=vgg.following(prefix.stop), test=test)
+    return replace(entered, files=tuple(made.files), made=len(made.made), seconds=seconds)
+
+
+def promised(sets: ImageSets, prefix: Prefix) -> Inputs:
+    """The same in shape, from shapes of the parameters: activations are zeros that take no memory."""
+    row = prefix.row(sets)
+
+    def zeros(split: ImageSet, views: int) -> Examples:
+        count = views * len(split.labels)
+        return Examples(np.broadcast_to(np.zeros((), row.dtype), (count, *row.shape)), split.labels, views=views)
+
+    test = zeros(sets.test, 1) if sets.test else None
+    train, validation = zeros(sets.train, prefix.views), zeros(sets.validation, 1)
+    return Inputs(train, validation, _as_float, _as_float, start=vgg.following(prefix.stop), test=test)
+
+
+def _as_float(batch: Array, keys: Array | None = None, strength: Array | float = 1.0) -> Array:
+    del keys, strength  # the views were drawn when the prefix ran
+    return batch.astype(jnp.float32)

@@ -1,0 +1,145 @@
+"""What a stage trains from: photographs, or the activations of its frozen prefix on so many views of each of them."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from tljax import config
+from tljax.config import Stage
+from tljax.data import ImageSets
+from tljax.data.preprocess import UNIT, Preprocess
+from tljax.errors import InputError
+from tljax.inputs import feed
+from tljax.inputs import images as inputs
+from tljax.inputs.activations import Store
+from tljax.inputs.feature_store import longest_frozen_prefix
+from tljax.models import build, vgg
+from tljax.models.build import Network
+from tljax.optim import rules as rules_lib
+
+
+def prefix_stop(stage: Stage, module: Any, params: dict[str, Any]) -> str | None:
+    """The last layer of the prefix that runs once for the stage's views; None where it starts from photographs.
+
+    InputError where the stage has views and its first layer trains. `params` may be shapes.
+    """
+    if stage.views is None:
+        return None
+    if not isinstance(module.base, vgg.VGG16):
+        raise InputError(
+            f"stage {stage.name!r}: views need a VGG16 base; the network from scratch has no frozen prefix"
+        )
+    stop = longest_frozen_prefix(vgg.LAYERS, _frozen(stage, params))
+    if stop is None:
+        raise InputError(f"stage {stage.name!r}: views need a frozen first layer; its rules train {vgg.LAYERS[0]}")
+    return stop
+
+
+def settled(stage: Stage, network: Network, sets: ImageSets, *, dtype: Any = jnp.float32) -> tuple[Stage, str | None]:
+    """The stage with a number in place of `views="auto"`, and a line that says which and why; None if it had one.
+
+    As many as the stage has passes, as `config.MOST_VIEWS` or as memory holds, whichever is least; where not even one
+    fits, None: photographs, augmented afresh. `network` has its width.
+    """
+    if stage.views != "auto":
+        return stage, None
+    classes, side = len(sets.classes), sets.train.images.shape[1]
+    images = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
+    params = jax.eval_shape(build.classifier(network, classes=classes).init, jax.random.key(0), images)["params"]
+    prefix = _prefix(stage, build.classifier(network, classes=classes, dtype=dtype), params)
+    if prefix is None:  # cannot be: the stage wants views
+        return stage, None
+    row, count = prefix.row(sets), len(sets.train.labels)
+    view = count * row.size * row.dtype.itemsize
+    wanted = min(config.MOST_VIEWS, stage.passes(count))
+    views = min(wanted, room() // view)
+    held = f"{views * view / 1e6:,.0f} MB" if views else f"one takes {view / 1e6:,.0f} MB"
+    if views == wanted:
+        why = "as many as passes" if wanted < config.MOST_VIEWS else "the most that are worth it"
+    else:
+        why = f"all that fit into {room() / 1e6:,.0f} MB"
+    said = f"{views} augmented views of each photograph through {prefix.stop}" if views else "no views, fresh ones"
+    return replace(stage, views=views or None), f"{stage.name}: {said}: {why}, {held}"
+
+
+def room() -> int:
+    """Bytes that activations may take: what fits on each device, and a quarter of the host's memory."""
+    host = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min(feed.room(), host // 4)
+
+
+def reading(
+    stage: Stage,
+    module: Any,
+    params: dict[str, Any],
+    sets: ImageSets,
+    *,
+    preprocess: Preprocess,
+    store: Store,
+    ahead: Sequence[Stage] = (),
+    progress: bool = True,
+) -> inputs.Inputs:
+    """Photographs, or activations of the longest frozen prefix where the stage has views, kept in `store`.
+
+    `ahead` are the stages to come: what they want of the layers before is kept on the way.
+    """
+    images = len(sets.train.labels)
+    prefix = _prefix(stage, module, params, preprocess=preprocess, images=images)
+    if prefix is None:
+        return inputs.from_images(sets, augment=stage.augment, preprocess=preprocess)
+    passing = _passing(stage, ahead, prefix.stop, params, images=images)
+    return inputs.from_prefix(sets, prefix, store=store, passing=passing, progress=progress)
+
+
+def _passing(
+    stage: Stage, ahead: Sequence[Stage], stop: str, params: dict[str, Any], *, images: int
+) -> list[tuple[str, int]]:
+    """`(layer, views)` that stages to come read before `stop`, as long as no stage trains what comes before that."""
+    found, reach = [], vgg.LAYERS.index(stop)
+    for later in ahead:
+        layer = longest_frozen_prefix(vgg.LAYERS, _frozen(later, params))
+        at = -1 if layer is None else vgg.LAYERS.index(layer)
+        like = replace(later, augment=stage.augment, batch_size=stage.batch_size, features_dtype=stage.features_dtype)
+        if later.views is not None and later == like and 0 <= at <= reach and layer != stop:
+            found.append((str(layer), _count(later, images)))
+        reach = min(reach, at)
+    return found
+
+
+def promised(
+    stage: Stage, module: Any, params: dict[str, Any], sets: ImageSets, *, preprocess: Preprocess
+) -> inputs.Inputs:
+    """The same with nothing computed: `params` are shapes, and activations zeros that take no memory."""
+    prefix = _prefix(stage, module, params, preprocess=preprocess, images=len(sets.train.labels))
+    if prefix is None:
+        return inputs.from_images(sets, augment=stage.augment, preprocess=preprocess)
+    return inputs.promised(sets, prefix)
+
+
+def _prefix(
+    stage: Stage,
+    module: Any,
+    params: dict[str, Any],
+    *,
+    images: int = 1,
+    preprocess: Preprocess = UNIT,
+) -> inputs.Prefix | None:
+    stop = prefix_stop(stage, module, params)
+    if stop is None:
+        return None
+    options = {"views": _count(stage, images), "kept": stage.features_dtype, "batch": stage.batch_size}
+    return inputs.Prefix(module.base, params["base"], stop, preprocess, stage.augment, **options)
+
+
+def _count(stage: Stage, images: int) -> int:
+    return 1 if not isinstance(stage.views, int) else min(stage.views, stage.passes(images))
+
+
+def _frozen(stage: Stage, params: dict[str, Any]) -> set[str]:
+    """The base's frozen convolutions."""
+    frozen = {path.removeprefix("base/") for path in rules_lib.frozen_layers(params, stage.rules)}
+    return frozen & set(vgg.CONVS)

@@ -1,0 +1,96 @@
+"""Logistic regression on features, solved rather than trained: its strength by cross-validation, all folds at once."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from tljax.data.folds import stratified
+from tljax.errors import InputError
+from tljax.linear.fits import Fits
+
+STRENGTHS = tuple(10.0 ** (-power / 2) for power in range(13))  # 1 to 1e-6, half a decade apart
+FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Which strength was taken, and what each scored on held-out folds: accuracy, log loss, that one's standard error.
+
+    Strengths are in units of the features: of the mean squared distance of an example from their mean, `scale` ** 2.
+    Scores are NaN where nothing could be held out.
+    """
+
+    strength: float
+    scale: float
+    folds: int
+    strengths: tuple[float, ...]
+    accuracy: tuple[float, ...]
+    loss: tuple[float, ...]
+    standard_error: tuple[float, ...]
+
+    def held_out(self) -> dict[str, float]:
+        """`{"accuracy", "loss"}` at the strength that was taken: of many the best, so a little flattered."""
+        at = self.strengths.index(self.strength)
+        return {"accuracy": self.accuracy[at], "loss": self.loss[at]}
+
+    def to_dict(self) -> dict[str, Any]:
+        """`{"strength", "cross_validation"}` of plain numbers, as a run keeps it."""
+        told = {name: value for name, value in asdict(self).items() if name != "strength"}
+        return {"strength": self.strength, "cross_validation": {"held_out": self.held_out(), **told}}
+
+    def said(self) -> str:
+        """In one line, for people."""
+        scores = "{accuracy:.1%}, log loss {loss:.3f}".format(**self.held_out())
+        return f"strength {self.strength:.1e} of {len(self.strengths)} by {self.folds} folds, held out {scores}"
+
+
+def fit_logistic(
+    features: np.ndarray,
+    labels: np.ndarray,
+    *,
+    classes: int,
+    strengths: Sequence[float] = STRENGTHS,
+    folds: int = FOLDS,
+    seed: int = 0,
+) -> tuple[np.ndarray, np.ndarray, Solution]:
+    """Fit `features [N, ...]` to `labels [N]`: `(kernel [D, outputs], bias [outputs])` float32, and how it was chosen.
+
+    They minimise the mean log loss + strength / 2 * scale ** 2 * |kernel| ** 2, the bias left free; `outputs` as in
+    `heads.outputs_for`. The strength is that of the least log loss on `folds` stratified folds, which are all that
+    `seed` decides. A class of one example is never held out. InputError for a class without an example, features that
+    are not finite, and several strengths where no class has a second example.
+    """
+    rows, labels = np.asarray(features).reshape(len(labels), -1), np.asarray(labels, np.int32)
+    ordered = tuple(sorted(map(float, strengths), reverse=True))
+    _check(rows, labels, classes, ordered)
+    fold = _folds(labels, folds=min(folds, len(labels)), seed=seed)
+    if len(ordered) > 1 and not (fold >= 0).any():
+        raise InputError("linear: no class has two examples, so none can be held out to choose among strengths")
+    with jax.enable_x64(True):
+        fits = Fits(rows, labels, classes=classes, fold=fold)
+        found = list(fits.path(ordered))
+        accuracy, loss, error = zip(*[fits.held_out(solution) for solution in found], strict=True)
+        best = int(np.argmin(loss))  # of NaN the first: there is but one
+        kernel, bias = fits.polished(ordered[best], found[best])
+    return kernel, bias, Solution(ordered[best], fits.scale, int(fold.max()) + 1, ordered, accuracy, loss, error)
+
+
+def _check(rows: np.ndarray, labels: np.ndarray, classes: int, strengths: tuple[float, ...]) -> None:
+    if (outside := (labels < 0) | (labels >= classes)).any():
+        raise InputError(f"linear: expected labels from 0 to {classes - 1}, found {labels[outside][0]}")
+    if lacking := np.flatnonzero(np.bincount(labels, minlength=classes) == 0).tolist():
+        raise InputError(f"linear: expected an example or more of each of {classes} classes, none is of {lacking[0]}")
+    if not strengths or not all(0 < strength < math.inf for strength in strengths):
+        raise InputError(f"linear: expected positive strengths, found {list(strengths)}")
+    if not np.isfinite(rows).all():
+        raise InputError("linear: expected finite features, found NaN or infinity")
+
+
+def _folds(labels: np.ndarray, *, folds: int, seed: int) -> np.ndarray:
+    """The fold that holds out each example; -1 where none may, as its class would then be unknown."""
+    alone = np.bincount(labels)[labels] == 1
+    return np.where(alone, -1, stratified(labels, k=folds, seed=seed))

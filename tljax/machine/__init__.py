@@ -1,0 +1,1 @@
+"""What we run on: devices, processes, memory, signals, provenance."""

@@ -1,0 +1,1 @@
+"""Beside the ladder: multitask, domain adaptation, transferability."""

@@ -1,0 +1,89 @@
+"""The units of a network, as sheets: first-layer filters, activations, and what excites them."""
+
+import itertools
+from typing import TYPE_CHECKING
+
+import jax
+import numpy as np
+
+from tljax.inside import excite, layers
+from tljax.inside.net import Net, in_batches
+from tljax.report.inside import maps
+from tljax.report.inside.layout import Row, Tile, sheet
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COLUMNS = 8
+Chosen = dict[str, list[int]]  # layer -> units
+
+
+def shown_layers(net: Net) -> list[str]:
+    """The last convolution before each pooling."""
+    names = layers.layers_of(net.module.base)
+    return [before for before, after in itertools.pairwise(names) if "pool" in after]
+
+
+def chosen_units(net: Net, images: np.ndarray, *, units: int = 4, deepest: int = 2) -> Chosen:
+    """Units that differ most between these photographs, of the deepest layers that see less than a whole one."""
+    base = net.module.base
+    local = [name for name in shown_layers(net) if layers.receptive_field(base, name).size <= net.size]
+    return {
+        name: excite.strongest_units(net, images, layer=name, count=units)
+        for name in (local or shown_layers(net)[:1])[-deepest:]
+    }
+
+
+def filters(net: Net) -> "Figure":
+    """The kernels of the first layer; one of three colours is a picture itself."""
+    first = layers.layers_of(net.module.base)[0]
+    kernels = np.asarray(net.params["base"][first]["kernel"], np.float32)
+    tiles = [Tile(maps.kernel(kernels[..., i], bgr=net.preprocess.channels == "BGR")) for i in range(kernels.shape[-1])]
+    caption = f"{first}: {len(tiles)} kernels of 3 x 3, each scaled by its largest weight; grey is 0."
+    rows = [Row(tiles[i : i + COLUMNS]) for i in range(0, len(tiles), COLUMNS)]
+    return sheet(f"{net.rung}: first-layer filters", caption, rows, columns=COLUMNS)
+
+
+def activations(net: Net, image: np.ndarray, name: str) -> "Figure":
+    """The strongest channels of a layer of each block, for one photograph."""
+    wanted = shown_layers(net)
+
+    def program(params, batch):
+        out = net.run(batch, params)[1]
+        return {layer: out[f"base/{layer}"] for layer in wanted}
+
+    rows = []
+    for layer, values in in_batches(program, net.params, image[None]).items():
+        channels = np.argsort(-values[0].max((0, 1)), kind="stable")[: COLUMNS - 1]
+        tiles = [Tile(maps.heat(values[0, ..., c]), f"channel {c}") for c in channels]
+        height, width, depth = values.shape[1:]
+        rows.append(Row([Tile(image, ""), *tiles], f"{layer}: {height} x {width}, {depth} channels"))
+    caption = f"{name}, left, and the channels of highest maximum, strongest first; each scaled to its own maximum."
+    return sheet(f"{net.rung}: activations", caption, rows, columns=COLUMNS)
+
+
+def patches(net: Net, images: np.ndarray, chosen: Chosen) -> "Figure":
+    """For each unit the parts of the photographs that excite it most."""
+    rows = []
+    for layer, units in chosen.items():
+        crops, strength = excite.top_patches(net, images, layer=layer, units=units, count=COLUMNS)
+        size = layers.receptive_field(net.module.base, layer).size
+        for unit, found, values in zip(units, crops, strength, strict=True):
+            tiles = [Tile(crop, f"{value:.2f}") for crop, value in zip(found, values, strict=True)]
+            rows.append(Row(tiles, f"{layer}, unit {unit}: sees {size} x {size} pixels"))
+    caption = f"Of {len(images)} training photographs, one patch each, strongest first; below it the activation."
+    return sheet(f"{net.rung}: patches that excite a unit", caption, rows, columns=COLUMNS)
+
+
+def maximised(net: Net, chosen: Chosen) -> "Figure":
+    """For the same units the pictures that gradient ascent makes for them."""
+    rows = []
+    for layer, units in chosen.items():
+        pictures, (before, after) = excite.maximise(net, layer=layer, units=units, key=jax.random.key(0))
+        tiles = [
+            Tile(np.round(picture).astype(np.uint8), f"unit {unit}\n{low:.2f} to {high:.2f}")
+            for picture, unit, low, high in zip(pictures, units, before, after, strict=True)
+        ]
+        rows.append(Row(tiles, layer))
+    caption = "Gradient ascent on the mean of a channel, from grey noise; below it, that mean before and after."
+    return sheet(f"{net.rung}: pictures made for a unit", caption, rows, columns=max(map(len, chosen.values())))

@@ -1,0 +1,97 @@
+"""The frame of an HTML page that stands alone: no script, no request, readable on a phone and in the dark."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from tljax.files import disk
+from tljax.report.pages.text import escape
+
+# Text against paper and box at 4.5 to 1 or more (WCAG 2.2, 1.4.3), light and dark; tests/report/test_document.py.
+LIGHT = {
+    "ink": "#222222",
+    "faint": "#5d5d5d",
+    "wrong": "#b34700",
+    "rule": "#d8d8d8",
+    "paper": "#ffffff",
+    "box": "#f4f4f2",
+}
+DARK = {
+    "ink": "#e6e6e3",
+    "faint": "#a5a5a0",
+    "wrong": "#ff9a5c",
+    "rule": "#3d3d3d",
+    "paper": "#181818",
+    "box": "#242424",
+}
+
+_LAYOUT = """
+* { box-sizing: border-box; }
+body { margin: 0 auto; max-width: 76rem; padding: 1.5rem 1rem 3rem; overflow-wrap: break-word;
+  background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; -webkit-text-size-adjust: 100%; }
+h1 { font-size: 1.6rem; line-height: 1.25; margin: 0 0 .75rem; }
+h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; }
+p { margin: .5rem 0; }
+ul { margin: .5rem 0; padding-left: 1.25rem; }
+.note { color: var(--faint); font-size: .875rem; white-space: pre-line; margin-bottom: 1rem; }
+pre { background: var(--box); padding: .75rem; border-radius: .4rem; margin: .5rem 0; font-size: .85rem;
+  white-space: pre-wrap; overflow-wrap: anywhere; }
+table { border-collapse: collapse; width: 100%; font-size: .9rem; font-variant-numeric: tabular-nums; }
+th, td { text-align: right; padding: .4rem .5rem; border-bottom: 1px solid var(--rule);
+  vertical-align: baseline; }
+thead th { color: var(--faint); font-weight: 600; }
+th:first-child { text-align: left; min-width: 8rem; overflow-wrap: anywhere; }
+.texts td, .texts th { text-align: left; overflow-wrap: anywhere; white-space: normal; }
+.pictures { display: grid; gap: 1rem; align-items: start;
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 28rem), 1fr)); }
+img { display: block; width: 100%; max-width: 36rem; height: auto; border-radius: .4rem;
+  border: 1px solid var(--rule); }
+figure { margin: 0; } figcaption { font-size: .875rem; line-height: 1.35; padding-top: .3rem; }
+.wrong b { color: var(--wrong); }
+.photos { display: grid; gap: 1rem .75rem; grid-template-columns: repeat(auto-fill, minmax(8.5rem, 1fr)); }
+.seen { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); }
+.seen figure > div { display: grid; grid-template-columns: repeat(3, 1fr); gap: .4rem; }
+summary { cursor: pointer; font-weight: 600; margin-top: 2rem; }
+dl { display: grid; gap: .15rem 1rem; margin: .75rem 0;
+  grid-template-columns: minmax(4rem, max-content) minmax(0, 1fr); }
+dt { color: var(--faint); } dd { margin: 0; overflow-wrap: anywhere; }
+@media (max-width: 48rem) {
+  thead { display: none; }
+  table, tbody, tr, th, td { display: block; }
+  tr { border-bottom: 1px solid var(--rule); padding: .6rem 0; }
+  th, td { border: 0; padding: .1rem 0; text-align: left; }
+  td { display: grid; grid-template-columns: 9.5rem minmax(0, 1fr); gap: .75rem; }
+  td::before { content: attr(data-label); color: var(--faint); }
+}
+/* Charts are drawn on white: turned over in the dark, hues kept. Photographs stay as they are. */
+@media (prefers-color-scheme: dark) {
+  img { filter: invert(.906) hue-rotate(180deg); border-color: #d8d8d8; }
+  figure img { filter: none; border-color: var(--rule); }
+}
+"""
+
+
+def document(title: str, body: Iterable[str]) -> str:
+    """A whole page; `title` is text, `body` lines of HTML, of which empty ones are left out."""
+    head = [
+        '<meta charset="utf-8">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f"<title>{escape(title)}</title>",
+        # Without an icon of its own the page would make a browser ask the server for one.
+        '<link rel="icon" href="data:,">',
+        f"<style>{_colours()}{_LAYOUT}</style>",
+    ]
+    lines = ["<!DOCTYPE html>", '<html lang="en"><head>', *head, "</head><body>", *body, "</body></html>"]
+    return "\n".join(line for line in lines if line) + "\n"
+
+
+def write(path: Path, title: str, body: Iterable[str]) -> Path:
+    """The page as a file."""
+    # A folder's name may hold bytes that are no UTF-8; they arrive as lone surrogates.
+    return disk.write(path, document(title, body).encode(errors="replace"))
+
+
+def _colours() -> str:
+    light, dark = (" ".join(f"--{name}: {value};" for name, value in of.items()) for of in (LIGHT, DARK))
+    return (
+        f"\n:root {{ color-scheme: light dark; {light} }}\n@media (prefers-color-scheme: dark) {{ :root {{ {dark} }} }}"
+    )

@@ -1,0 +1,168 @@
+"""photographs.npz: the photographs that the page shows, with what the network said of them and where it looked."""
+
+import base64
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tljax.errors import InputError
+from tljax.files import npz
+from tljax.report.inside import maps as inside_maps
+from tljax.report.pages.sections import small_print
+from tljax.report.pages.text import escape
+
+SIDE = 160  # pixels at most: a page of them stays below a third of a megabyte
+QUALITY = 85
+
+
+@dataclass(frozen=True)
+class Photographs:
+    """Of validation, by one rung and seed: those of the highest losses, and some explained by Grad-CAM.
+
+    Images uint8 `[N, S, S, 3]`; labels int `[N]`; probabilities float `[N, classes]`; maps float `[N, 2, h, w]`, for
+    the two likeliest classes, likeliest first.
+    """
+
+    rung: str
+    seed: int
+    layer: str  # of the maps
+    images: int  # in validation
+    classes: np.ndarray  # names
+    worst: np.ndarray
+    worst_ids: np.ndarray
+    worst_labels: np.ndarray
+    worst_losses: np.ndarray
+    worst_probabilities: np.ndarray
+    seen: np.ndarray
+    seen_ids: np.ndarray
+    seen_labels: np.ndarray
+    seen_probabilities: np.ndarray
+    maps: np.ndarray
+
+
+_FIELDS = {
+    "rung": "U0",
+    "seed": "i0",
+    "layer": "U0",
+    "images": "i0",
+    "classes": "U1",
+    "worst": "u4",
+    "worst_ids": "U1",
+    "worst_labels": "i1",
+    "worst_losses": "f1",
+    "worst_probabilities": "f2",
+    "seen": "u4",
+    "seen_ids": "U1",
+    "seen_labels": "i1",
+    "seen_probabilities": "f2",
+    "maps": "f4",
+}
+
+
+def small(images: np.ndarray) -> np.ndarray:
+    """uint8 `[N, S, S, 3]` at most SIDE pixels wide."""
+    from PIL import Image
+
+    if images.shape[1] <= SIDE:
+        return images
+    resized = [Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.LANCZOS) for image in images]
+    return np.stack([np.asarray(image) for image in resized])
+
+
+def write(kept: Photographs, *, workdir: Path) -> Path:
+    """Readable without pickle; whole or not at all."""
+    return npz.write(workdir / "photographs.npz", {name: np.asarray(getattr(kept, name)) for name in _FIELDS})
+
+
+def read(workdir: Path) -> Photographs | None:
+    """None for a run that kept none; InputError names a damaged file."""
+    path = workdir / "photographs.npz"
+    if not path.is_file():
+        return None
+    parts = npz.read(path, _FIELDS)
+    told: dict[str, Any] = {
+        name: parts[name].item() if kind.endswith("0") else parts[name] for name, kind in _FIELDS.items()
+    }
+    found = Photographs(**told)
+    _check(found, path)
+    return found
+
+
+def sections(kept: Photographs | None) -> list[str]:
+    """HTML lines; nothing where there are no photographs."""
+    return [*_worst(kept), *_seen(kept)] if kept else []
+
+
+def _worst(kept: Photographs) -> list[str]:
+    figures = []
+    for at, image in enumerate(kept.worst):
+        truth, likely = int(kept.worst_labels[at]), kept.worst_probabilities[at]
+        text = [_said(kept, likely), f"is {escape(kept.classes[truth])}", f"loss {kept.worst_losses[at]:.2f}"]
+        right = truth == int(likely.argmax())
+        figures.append(_figure([(image, str(kept.worst_ids[at]))], "<br>".join(text), mark="" if right else "wrong"))
+    note = f"Of {kept.images:,} validation images, worst first, by {kept.rung}, seed {kept.seed}."
+    return [
+        "<h2>Highest losses</h2>",
+        small_print(note),
+        '<div class="photos">',
+        *figures,
+        "</div>",
+    ]
+
+
+def _seen(kept: Photographs) -> list[str]:
+    figures = []
+    for at, image in enumerate(kept.seen):
+        likely, largest = kept.seen_probabilities[at], float(kept.maps[at].max())
+        order = np.argsort(-likely, kind="stable")[:2]
+        tiles = [(image, str(kept.seen_ids[at]))]
+        for place, chosen in enumerate(order):
+            alt = f"where {kept.rung} sees {kept.classes[chosen]}"
+            tiles.append((inside_maps.overlay(image, kept.maps[at, place], largest=largest), alt))
+        second = f"{escape(str(kept.classes[order[1]]))} {100 * likely[order[1]]:.0f} %"
+        truth = int(kept.seen_labels[at])
+        text = f"{_said(kept, likely)}, right: {second}; is {escape(kept.classes[truth])}"
+        figures.append(_figure(tiles, text, mark="" if truth == order[0] else "wrong"))
+    note = (
+        f"Grad-CAM of {kept.layer}, {kept.rung}, seed {kept.seed}: the photograph, then what speaks for the class it "
+        "says and, right, for the next likely one, both on one scale. Photographs evenly through validation."
+    )
+    return ["<h2>Where it looks</h2>", small_print(note), '<div class="seen">', *figures, "</div>"]
+
+
+def _said(kept: Photographs, likely: np.ndarray) -> str:
+    said = int(likely.argmax())
+    return f"<b>{escape(kept.classes[said])} {100 * likely[said]:.0f} %</b>"
+
+
+def _figure(tiles: Iterable[tuple[np.ndarray, str]], caption: str, *, mark: str) -> str:
+    """Pictures side by side over one caption, which is HTML."""
+    shown = "".join(f'<img src="data:image/jpeg;base64,{_jpeg(image)}" alt="{escape(alt)}">' for image, alt in tiles)
+    kind = f' class="{mark}"' if mark else ""
+    return f"<figure{kind}><div>{shown}</div><figcaption>{caption}</figcaption></figure>"
+
+
+def _jpeg(image: np.ndarray) -> str:
+    from PIL import Image
+
+    data = io.BytesIO()
+    Image.fromarray(image).save(data, "jpeg", quality=QUALITY, subsampling=0)
+    return base64.b64encode(data.getvalue()).decode()
+
+
+def _check(found: Photographs, path: Path) -> None:
+    """That the parts belong together: what indexes what."""
+    classes = len(found.classes)
+    for part in ("worst", "seen"):
+        images = getattr(found, part)
+        labels, likely = (getattr(found, f"{part}_{name}") for name in ("labels", "probabilities"))
+        fits = images.dtype == np.uint8 and images.shape[3] == 3 and likely.shape == (len(images), classes)
+        fits = fits and labels.shape == (len(images),) == getattr(found, f"{part}_ids").shape
+        if not fits or (len(labels) and not 0 <= labels.min() <= labels.max() < classes):
+            raise InputError(f"{path}: {part}: expected N images, ids, labels and probabilities of {classes} classes")
+    if found.maps.shape[:2] != (len(found.seen), min(2, classes)) or found.worst_losses.shape != found.worst_ids.shape:
+        raise InputError(f"{path}: expected two maps a photograph and a loss each, found {found.maps.shape[:2]}")

@@ -1,0 +1,139 @@
+"""Several runs on the same photographs, read together and refused where the photographs differ."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tljax.errors import InputError
+from tljax.report.tables import paired
+from tljax.runs import metrics as records
+from tljax.runs import predictions
+from tljax.runs.metrics import Series
+from tljax.runs.predictions import Predictions
+from tljax.runs.results import by_rung, read_json, read_results
+
+# Shown as it was typed, and what of it decides nothing.
+NO_SETTINGS = ("command", *(f"arguments.{name}" for name in ("workdir", "quiet", "log", "overwrite", "resume")))
+MOST = 6  # runs: as many colours are told apart
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run's files, under a short name of its own."""
+
+    name: str
+    config: dict
+    results: dict
+    metrics: dict[str, dict[int, Series]]
+    said: dict[str, Predictions]  # rung -> its predictions, of the rungs that kept them
+
+
+def read_runs(workdirs: Sequence[Path]) -> tuple[str, list[Run]]:
+    """(split that is judged, runs in this order): the test split where every rung was tested on one, else validation.
+
+    InputError, in one line, for other than 2 to 6 runs, a run twice, a damaged file, or runs on other photographs.
+    """
+    folders = [Path(path).resolve() for path in workdirs]
+    if not 2 <= len(folders) <= MOST or len(set(folders)) < len(folders):
+        raise InputError(f"expected 2 to {MOST} runs, each once, found {', '.join(map(str, workdirs)) or 'none'}")
+    results = [read_results(folder / "results.json") for folder in folders]
+    _same_data(folders, results)
+    pairs = list(zip(folders, results, strict=True))
+    rows = [row for each in results for row in each["rungs"]]
+    split = "test" if rows and all("test" in row for row in rows) else "validation"
+    runs = [_run(n, *pair, split=split) for n, pair in zip(_names(folders), pairs, strict=True)]
+    _same_images(runs)
+    return split, runs
+
+
+def rungs(runs: Sequence[Run]) -> list[str]:
+    """Of all runs, in order of first appearance."""
+    return list(dict.fromkeys(rung for run in runs for rung in by_rung(run.results)))
+
+
+def difference_lines(runs: Sequence[Run]) -> list[str]:
+    """A sentence on each rung that two runs have: each run against the first that has it; then their best rungs."""
+    lines = []
+    for rung in rungs(runs):
+        having = [run for run in runs if rung in run.said]
+        lines += [f"{rung}: {_sentence(run, having[0], rung, rung)}" for run in having[1:]]
+    judged = [(run, paired.best_rung(run.results, run.said)) for run in runs if run.said]
+    for run, best in judged[1:]:
+        first, best_of_first = judged[0]
+        if best != best_of_first:
+            lines.append(f"best rungs: {_sentence(run, first, best, best_of_first, told=True)}")
+    return lines
+
+
+def unequal(documents: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """(path, value in each document) of what differs between JSON documents; "absent" where one has no such value.
+
+    Where a whole part is absent from one, the part is one row.
+    """
+    return [row for row in _unequal(list(documents.values()), "") if row[0] not in NO_SETTINGS]
+
+
+def _unequal(values: Sequence[Any], path: str) -> list[tuple[str, ...]]:
+    if all(value == values[0] for value in values):
+        return []
+    if not all(isinstance(value, dict) for value in values):
+        return [(path, *map(_text, values))]
+    names = dict.fromkeys(name for value in values for name in value)
+    below = ((f"{path}.{name}" if path else name, [value.get(name, _ABSENT) for value in values]) for name in names)
+    return [row for where, each in below for row in _unequal(each, where)]
+
+
+_ABSENT = object()
+
+
+def _text(value: Any) -> str:
+    if value is _ABSENT:
+        return "absent"
+    if isinstance(value, dict):
+        return "present"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _sentence(one: Run, other: Run, rung: str, against: str, *, told: bool = False) -> str:
+    name, name_of_other = (
+        f"{run.name} ({each})" if told else run.name for run, each in ((one, rung), (other, against))
+    )
+    found = paired.compare(name, name_of_other, one.said[rung], other.said[against])
+    return paired.sentence(found) if found else f"{name} and {name_of_other} share no seed"
+
+
+def _run(name: str, folder: Path, results: dict, *, split: str) -> Run:
+    metrics = records.read_begun(folder / "metrics.jsonl", results)
+    said = predictions.read(folder, results, split=split)
+    return Run(name, read_json(folder / "config.json"), results, metrics, said)
+
+
+def _same_data(folders: Sequence[Path], results: Sequence[dict]) -> None:
+    digests = [str(each["data"].get("digest")) for each in results]
+    for folder, digest in zip(folders, digests, strict=True):
+        if digest != digests[0]:
+            raise InputError(
+                f"{folder}: expected the photographs of {folders[0].name} (sha256 {digests[0][:12]}), "
+                f"found others ({digest[:12]}): only runs on the same ones can be compared"
+            )
+
+
+def _same_images(runs: Sequence[Run]) -> None:
+    judged = [(run.name, next(iter(run.said.values()))) for run in runs if run.said]  # a run's rungs agree already
+    for name, one in judged[1:]:
+        first, other = judged[0]
+        if one.ids != other.ids or not np.array_equal(one.labels, other.labels) or one.classes != other.classes:
+            raise InputError(f"{name}: expected predictions on the photographs and classes of {first}")
+
+
+def _names(folders: Sequence[Path]) -> list[str]:
+    """As few of the last parts of each path as tell them apart."""
+    for count in range(1, max(len(folder.parts) for folder in folders) + 1):
+        names = ["/".join(folder.parts[-count:]) for folder in folders]
+        if len(set(names)) == len(names):
+            return names
+    return list(map(str, folders))

@@ -1,0 +1,57 @@
+"""Parts of the page on how a run was trained: cost, curves, rates, range tests. Each a list of HTML lines."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from tljax.report.pages.sections import html_table, picture, small_print
+from tljax.report.pictures import curves, range_tests
+from tljax.report.pictures.range_tests import Found
+from tljax.report.tables import costs
+from tljax.runs.metrics import Series
+
+Metrics = Mapping[str, Mapping[int, Series]]
+
+
+def costs_section(results: dict, config: dict) -> list[str]:
+    """A row a rung; nothing where none has finished."""
+    if not results["rungs"]:
+        return []
+    plan = config.get("plan")
+    rows = costs.rows(results, plan if isinstance(plan, dict) else {})
+    return [
+        "<h2>What each rung trained, and what it cost</h2>",
+        html_table(costs.COLUMNS, rows),
+        small_print(costs.NOTE),
+        *map(small_print, costs.solutions(results)),
+    ]
+
+
+def curves_section(metrics: Metrics, *, workdir: Path) -> list[str]:
+    """A picture a rung."""
+    shown = [picture(workdir / curves.curves_name(rung), alt=_curves_alt(rung, metrics[rung])) for rung in metrics]
+    return ["<h2>Loss and accuracy against epoch</h2>", '<div class="pictures">', *shown, "</div>"]
+
+
+def rates_section(tests: Mapping[str, tuple[Found, bool]], *, workdir: Path) -> list[str]:
+    """Rates as they were, hyperparameters as planned, and the range tests; nothing where none was kept."""
+    shown = [
+        picture(workdir / "rates.png", alt="Learning rate of each layer group at the end of each epoch, by rung"),
+        picture(workdir / "schedules.png", alt="Every hyperparameter against the step, over all stages, as planned"),
+        *[
+            picture(workdir / range_tests.picture_name(rung), alt=_test_alt(rung, found))
+            for rung, (found, _) in tests.items()
+        ],
+    ]
+    if not any(shown):
+        return []
+    return ["<h2>Rates and schedules</h2>", '<div class="pictures">', *shown, "</div>"]
+
+
+def _curves_alt(rung: str, seeds: Mapping[int, Series]) -> str:
+    last = max(series["epoch"][-1] for series in seeds.values())
+    return f"{rung}: training and validation loss and accuracy up to epoch {last}, {len(seeds)} seeds"
+
+
+def _test_alt(rung: str, found: Found) -> str:
+    valleys = [f"{finding.suggestions['valley']:.1e}" for finding in found.values() if "valley" in finding.suggestions]
+    return f"{rung}: loss against learning rate, valley at {', '.join(valleys) or 'no rate'}"

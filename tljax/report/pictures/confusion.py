@@ -1,0 +1,86 @@
+"""What a rung takes for what: the confusion matrix, or, of many classes, the pairs confused most."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tljax.report.pictures import style
+from tljax.report.stats import scores
+from tljax.runs.predictions import Predictions
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MATRIX = 12  # classes at most in a matrix one can read
+PAIRS = 20
+
+
+def write_confusion(rung: str, predictions: Predictions, *, split: str, workdir: Path) -> Path:
+    """`confusion.png`: shares of each class's images, the mean over the rung's runs."""
+    classes, runs = len(predictions.classes), len(predictions.seeds)
+    matrices = [scores.confusion(predictions.labels, p, classes=classes) for p in predictions.predicted]
+    mean = np.mean(matrices, axis=0)
+    about = f"{len(predictions.labels):,} {split} images, {f'mean of {runs} runs' if runs > 1 else 'one run'}."
+    if classes <= MATRIX:
+        return _matrix(rung, mean, predictions.classes, about, workdir)
+    return _pairs(rung, mean, predictions.classes, about, workdir)
+
+
+def _shares(matrix: np.ndarray) -> np.ndarray:
+    """Rows in percent; a class without images is NaN."""
+    total = matrix.sum(1, keepdims=True)
+    return np.divide(100 * matrix, total, out=np.full(matrix.shape, np.nan), where=total > 0)
+
+
+def _matrix(rung: str, mean: np.ndarray, classes: tuple[str, ...], about: str, workdir: Path) -> Path:
+    slanted = len(classes) > 3
+    side = (0.62 if slanted else 1.1) * len(classes)
+    width, height = max(4.6, side + 1.8), side + (1.75 if slanted else 1.3)
+    figure = style.new_figure(width=width, height=height)
+    ax = figure.add_axes((1.45 / width, (0.85 if slanted else 0.4) / height, side / width, side / height))
+    style.title(figure, f"{rung}: confusion", f"{about}\nRow: the class; column: what it was taken for.")
+    shares = _shares(mean)
+    ax.imshow(np.nan_to_num(shares), cmap="Blues", vmin=0, vmax=100)
+    for i, j in np.ndindex(*shares.shape):
+        _cell(ax, i, j, float(shares[i, j]), float(mean[i, j]), small=slanted)
+    names = [style.short(name, 14) for name in classes]
+    put = {"size": 9, "parse_math": False}
+    ax.set_yticks(range(len(names)), names, **put)
+    turn = {"rotation": 45, "ha": "right"} if slanted else {}
+    ax.set_xticks(range(len(names)), names, **turn, **put)
+    ax.spines[:].set_visible(False)
+    ax.tick_params(length=0, colors=style.INK)
+    return style.save(figure, workdir / "confusion.png")
+
+
+def _cell(ax: "Axes", i: int, j: int, share: float, count: float, *, small: bool) -> None:
+    if np.isnan(share):
+        return
+    colour = "white" if share > 60 else style.INK
+    text = f"{share:.0f}" if small else f"{share:.1f} %\n{count:.4g}"
+    ax.text(j, i, text, size=8.5 if small else 10, color=colour, ha="center", va="center")
+
+
+def _pairs(rung: str, mean: np.ndarray, classes: tuple[str, ...], about: str, workdir: Path) -> Path:
+    pairs = scores.most_confused(mean, pairs=PAIRS)
+    figure = style.new_figure(width=6.0, height=1.6 + 0.24 * max(1, len(pairs)))
+    height = figure.get_figheight()
+    ax = figure.add_axes((0.52, 0.6 / height, 0.4, 1 - (0.6 + 0.85) / height))
+    style.title(
+        figure,
+        f"{rung}: confused most",
+        f"{about}\nOf the {len(classes)} classes: a class, what it was taken for, how often.",
+    )
+    put = {"va": "center", "size": 8.5, "color": style.INK, "parse_math": False}
+    for place, (i, j) in enumerate(pairs):
+        names = " → ".join(style.short(classes[k], 19) for k in (i, j))
+        ax.barh(place, mean[i, j], height=0.62, color=style.COLOURS["train"], alpha=0.75)
+        ax.text(-0.03, place, names, ha="right", transform=ax.get_yaxis_transform(), **put)
+        ax.text(mean[i, j], place, f" {mean[i, j]:.4g} of {mean[i].sum():.0f}", **put)
+    ax.set_xlim(0, 1.3 * max([mean[pair] for pair in pairs], default=1.0))
+    ax.set_ylim(max(1, len(pairs)) - 0.4, -0.6)
+    ax.yaxis.set_visible(False)
+    ax.set_xlabel("images", size=9.5, color=style.INK)
+    style.strip(ax)
+    return style.save(figure, workdir / "confusion.png")

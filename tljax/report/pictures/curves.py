@@ -1,0 +1,132 @@
+"""Loss and accuracy against epoch: a picture for each rung."""
+
+import hashlib
+import urllib.parse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tljax.report.pictures import style
+from tljax.report.stats import intervals
+from tljax.runs.metrics import SPLITS, Series
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+LONGEST = 200  # characters of a file name, which file systems hold 255 bytes of
+LABEL_GAP = 0.18  # of a panel's height: two lines of text
+
+
+def curves_name(rung: str) -> str:
+    """File name of a rung's picture; whatever no file name should hold is percent-encoded, a long name cut."""
+    quoted = urllib.parse.quote(rung, safe=" +=,@", errors="surrogatepass")
+    if len(quoted) > LONGEST:
+        quoted = f"{quoted[:100]}~{hashlib.sha256(quoted.encode()).hexdigest()[:16]}"
+    return f"curves_{quoted}.png"
+
+
+def write_curves(rung: str, seeds: Mapping[int, Series], *, workdir: Path) -> Path:
+    """Loss above accuracy against epoch: a thin line per seed, their mean, a band from lowest to highest."""
+    figure = style.new_figure(width=4.4, height=4.9)
+    axes = figure.subplots(2, 1, sharex=True, gridspec_kw={"hspace": 0.2})
+    figure.subplots_adjust(left=0.125, right=0.785, top=0.8, bottom=0.095)
+    style.title(figure, rung, _curves_caption(seeds))
+    for ax, metric in zip(axes, ("loss", "accuracy"), strict=True):
+        _panel(ax, seeds, metric)
+    axes[1].set_xlabel("epoch", size=9.5, color=style.INK)
+    _epoch_axis(axes[1], np.concatenate([series["epoch"] for series in seeds.values()]))
+    return style.save(figure, workdir / curves_name(rung))
+
+
+def _curves_caption(seeds: Mapping[int, Series]) -> str:
+    many = f"{len(seeds)} seeds. Thick: their mean; thin: each seed; band: lowest to highest."
+    return "\n".join([many if len(seeds) > 1 else f"One run, seed {next(iter(seeds))}.", *_remarks(seeds)])
+
+
+def _remarks(seeds: Mapping[int, Series]) -> list[str]:
+    """One line on what the picture cannot show: seeds that stopped early, and values that are not finite."""
+    last = max(series["epoch"][-1] for series in seeds.values())
+    remarks = [f"seed {s} ends at epoch {x['epoch'][-1]}" for s, x in seeds.items() if x["epoch"][-1] < last]
+    for seed, series in seeds.items():
+        known = [_known(series, name) for name in series if name.split("/")[0] in SPLITS]
+        gaps = series["epoch"][~np.all(known, axis=0)]
+        if len(gaps):
+            others = f" and {len(gaps) - 1} more" if len(gaps) > 1 else ""
+            remarks.append(f"seed {seed} not finite at epoch {gaps[0]}{others}")
+    shown = remarks if len(remarks) <= 2 else [remarks[0], f"{len(remarks) - 1} more remarks on seeds"]
+    return ["; ".join(shown)] if remarks else []
+
+
+def _known(series: Series, name: str) -> np.ndarray:
+    """Where a value is finite, or there is none: at the start nothing has been trained."""
+    return np.isfinite(series[name]) | (name.startswith("train/") & (series["epoch"] == 0))
+
+
+def _panel(ax: "Axes", seeds: Mapping[int, Series], metric: str) -> None:
+    labels, shown = [], []
+    for split, colour in style.COLOURS.items():
+        epochs, values = intervals.together(seeds, f"{split}/{metric}")
+        values = values * (100 if metric == "accuracy" else 1)
+        shown.append(values[np.isfinite(values)])
+        # The mean of the seeds that are left would jump where one stops or diverges: all of them or no mean.
+        average = values.mean(axis=0)
+        marker = "o" if len(epochs) <= 12 else None
+        ax.plot(epochs, average, color=colour, marker=marker, markersize=3.2, linewidth=2, zorder=3)
+        if len(seeds) > 1:
+            ax.plot(epochs, values.T, color=colour, marker=marker, markersize=1.8, linewidth=0.7, alpha=0.45)
+            band = values.min(axis=0), values.max(axis=0)
+            ax.fill_between(epochs, *band, color=colour, alpha=0.12, linewidth=0)
+        labels.append((split, average, values))
+    if metric == "accuracy":
+        ax.set_ylim(style.percent_limits(np.concatenate(shown)))
+        ax.yaxis.set_major_formatter("{x:.0f} %")
+    else:
+        _loss_axis(ax, np.concatenate(shown))
+    ax.set_title(metric, loc="left", size=9.5, color=style.INK, pad=7)
+    ax.grid(axis="y", color=style.RULE, linewidth=0.7)
+    style.strip(ax)
+    _end_labels(ax, labels, unit=" %" if metric == "accuracy" else "")
+
+
+def _end_labels(ax: "Axes", lines: Sequence[tuple[str, np.ndarray, np.ndarray]], *, unit: str) -> None:
+    """Each split's name and last mean beside the end of its line, moved apart where they would overlap."""
+    low, high = ax.get_ylim()
+    ends = []
+    for split, average, values in lines:
+        finite = values.T[np.isfinite(values.T)]
+        if len(finite):
+            value = f"\n{average[-1]:.{1 if unit else 3}f}{unit}" if np.isfinite(average[-1]) else ""
+            height = (average[-1] if value else finite[-1]) - low
+            ends.append([min(max(height / (high - low), 0.0), 1.0), SPLITS[split] + value, style.COLOURS[split]])
+    ends.sort()
+    if len(ends) == 2 and ends[1][0] - ends[0][0] < LABEL_GAP:
+        middle = min(max((ends[0][0] + ends[1][0]) / 2, LABEL_GAP / 2), 1 - LABEL_GAP / 2)
+        ends[0][0], ends[1][0] = middle - LABEL_GAP / 2, middle + LABEL_GAP / 2
+    for height, text, colour in ends:
+        ax.text(1.02, height, text, color=colour, size=9, va="center", transform=ax.transAxes)
+    if not ends:
+        ax.text(0.5, 0.5, "no finite values", color=style.FAINT, ha="center", transform=ax.transAxes)
+
+
+def _loss_axis(ax: "Axes", values: np.ndarray) -> None:
+    """From 0 to the highest loss, or, where a few values dwarf the rest, below them and saying so."""
+    top = values.max(initial=0.0) or 1.0
+    usual = 3 * float(np.percentile(values, 90)) if len(values) else 1.0
+    if top > usual > 0:
+        put = {"color": style.FAINT, "size": 8, "ha": "right", "va": "top", "backgroundcolor": "white"}
+        ax.text(0.99, 0.97, f"off the scale: up to {top:.3g}", transform=ax.transAxes, **put)
+        top = usual
+    ax.set_ylim(0, 1.05 * top)
+
+
+def _epoch_axis(ax: "Axes", epochs: np.ndarray) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    low, high = epochs.min(), epochs.max()
+    margin = 0.02 * (high - low) or 0.5
+    ax.set_xlim(low - margin, high + margin)
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10], integer=True))
+    if low == high:
+        ax.set_xticks([low])

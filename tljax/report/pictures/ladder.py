@@ -1,0 +1,59 @@
+"""The whole ladder in one picture: validation accuracy of every rung."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tljax.report.pictures import style
+from tljax.report.tables import table
+from tljax.runs.results import by_rung
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+CAPTION = "Dot: one seed. Tick: mean.{}\nBar: 95 % interval, blue over seeds, orange over images."
+ALARM = " Orange name: see the alarms."
+
+
+def write_ladder(results: dict, *, workdir: Path) -> Path:
+    """Validation accuracy of every rung: a dot per seed, a tick at the mean, a bar over the 95 % interval."""
+    rungs = by_rung(results)
+    figure = style.new_figure(width=4.6, height=1.5 + 0.62 * len(rungs))
+    height = figure.get_figheight()
+    ax = figure.add_axes((0.04, 0.52 / height, 0.92, 1 - (0.52 + 0.87) / height))
+    style.title(figure, "Validation accuracy", CAPTION.format(ALARM if table.alarms(results) else ""))
+    shown = []
+    for place, (rung, rows) in enumerate(rungs.items()):
+        shown += _rung(ax, rung, rows, place)
+    ax.set_xlim(style.percent_limits(shown))
+    ax.locator_params(axis="x", nbins=6, integer=True)  # 42.5 would be labelled 42
+    ax.xaxis.set_major_formatter("{x:.0f} %")
+    ax.set_ylim(len(rungs) - 0.6, -0.75)
+    ax.yaxis.set_visible(False)
+    ax.grid(axis="x", color=style.RULE, linewidth=0.7)
+    style.strip(ax)
+    return style.save(figure, workdir / "ladder.png")
+
+
+def _rung(ax: "Axes", rung: str, rows: Sequence[dict], place: int) -> list[float]:
+    """Draws one rung at height `place`; returns what it has drawn, in percent, for the axis."""
+    average, interval = table.accuracy(rows)
+    percents = [100 * row["validation"]["accuracy"] for row in rows]
+    seeds = [percent for percent in percents if np.isfinite(percent)]
+    ends = [100 * interval.low, 100 * interval.high] if interval else []
+    if interval:
+        colour = style.COLOURS["train" if interval.over == "seeds" else "validation"]
+        ax.plot(ends, [place, place], color=colour, linewidth=9, alpha=0.25, solid_capstyle="butt")
+    if np.isfinite(average):
+        ax.plot([100 * average] * 2, [place - 0.17, place + 0.17], color=style.INK, linewidth=1.6, zorder=4)
+    spread = np.linspace(-0.06, 0.06, len(seeds)) if len(seeds) > 1 else np.zeros(len(seeds))
+    ax.plot(seeds, place + spread, "o", markersize=4.2, color=style.INK, alpha=0.65, markeredgewidth=0, zorder=5)
+    put = {"transform": ax.get_yaxis_transform(), "va": "bottom", "parse_math": False}
+    put["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
+    colour = style.INK if table.marked(rung, rows) == rung else style.COLOURS["validation"]
+    ax.text(0, place - 0.26, style.short(rung, 20), size=9.5, weight="bold", color=colour, **put)
+    note = f"{table.percent(average)}   {table.interval_text(interval)}"
+    ax.text(1, place - 0.26, note, size=8.5, color=style.FAINT, ha="right", **put)
+    return seeds + ends

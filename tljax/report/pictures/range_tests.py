@@ -1,0 +1,58 @@
+"""The learning-rate range tests that lie in a run's folder: of `lr="find"`, and of the command `lr_find`."""
+
+import urllib.parse
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from tljax.errors import InputError
+from tljax.report.pictures import lr_curve
+from tljax.runs.results import read_json
+from tljax.train.lr_finder import Finding
+
+FIELDS = ("rates", "losses", "smoothed")
+Found = dict[int, Finding]  # seed -> its test
+
+
+def read_range_tests(workdir: Path) -> dict[str, tuple[Found, bool]]:
+    """Rung -> (its findings, whether the sweep was linear). InputError names a garbled file."""
+    found: dict[str, tuple[Found, bool]] = {}
+    for path in [*sorted(workdir.glob("lr_find_*.json")), workdir / "lr_find.json"]:
+        if path.is_file():
+            rung, seeds, linear = _read(path)
+            found.setdefault(rung, ({}, linear))[0].update(seeds)
+    return found
+
+
+def write_range_tests(tests: Mapping[str, tuple[Found, bool]], *, workdir: Path) -> list[Path]:
+    """A picture a rung: `range_test_RUNG.png`."""
+    return [
+        lr_curve.write_lr_curve(rung, found, workdir=workdir, linear=linear, name=picture_name(rung))
+        for rung, (found, linear) in tests.items()
+    ]
+
+
+def picture_name(rung: str) -> str:
+    """File name of a rung's picture; whatever no file name should hold is percent-encoded."""
+    return f"range_test_{urllib.parse.quote(rung, safe=' +=,@')}.png"
+
+
+def _read(path: Path) -> tuple[str, Found, bool]:
+    told = read_json(path)
+    arguments = told.get("arguments", {})
+    rung = told.get("rung", arguments.get("rung") if isinstance(arguments, dict) else None)
+    try:
+        seeds = {int(seed): _finding(each) for seed, each in told["seeds"].items()}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"{path}: expected the range test of each seed, found {error!r}") from None
+    if not isinstance(rung, str) or not seeds:
+        raise InputError(f"{path}: expected a rung and its seeds, found {rung!r} and {len(seeds)} seeds")
+    return rung, seeds, bool(isinstance(arguments, dict) and arguments.get("linear"))
+
+
+def _finding(told: dict) -> Finding:
+    rates, losses, smoothed = (np.array(told[name], float) for name in FIELDS)
+    if not rates.ndim == losses.ndim == smoothed.ndim == 1 or not len(rates) == len(losses) == len(smoothed):
+        raise ValueError("lists of different lengths")
+    return Finding(rates, losses, smoothed, {str(name): float(rate) for name, rate in told["suggestions"].items()})

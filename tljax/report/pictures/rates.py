@@ -1,0 +1,129 @@
+"""The learning rate of each layer group against the step: as planned, and as the run had it. A panel for each rung."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tljax.report.pictures import style
+from tljax.report.tables import costs
+from tljax.runs.metrics import RATE, Series
+from tljax.runs.planned import Stages
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+PANEL = 1.35  # inches
+GAP = 0.16  # between two names at the ends of lines, of a panel's height
+DEPTH = 30.0  # of the axis below the lowest group's peak: a cosine's end would take many decades more
+
+Rates = dict[str, np.ndarray]  # group -> its rate at each step, or at the end of each epoch
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One rung: its first seed's rates at the end of each epoch, after so many steps, and where known the plan."""
+
+    rung: str
+    seed: int
+    steps: np.ndarray
+    recorded: Rates
+    planned: Rates
+
+
+def write_rates(
+    metrics: Mapping[str, Mapping[int, Series]], stages: Stages, *, plan: Mapping, workdir: Path
+) -> Path | None:
+    """`rates.png`; None where no record has rates. `plan` is that of config.json, with each group's multiplier.
+
+    Seeds differ only where a range test found the rate of each; then nothing was planned, and the first is shown.
+    """
+    shown = [panel for rung, seeds in metrics.items() if (panel := _panel(rung, seeds, dict(stages), plan))]
+    if not shown:
+        return None
+    figure = style.new_figure(width=4.4, height=1.3 + PANEL * len(shown))
+    height = figure.get_figheight()
+    axes = figure.subplots(len(shown), 1, squeeze=False, gridspec_kw={"hspace": 0.65})[:, 0]
+    figure.subplots_adjust(left=0.145, right=0.775, top=1 - 1.05 / height, bottom=0.48 / height)
+    caption = "Line: as planned; dots: as the run had it\nat the end of each epoch. Logarithmic."
+    style.title(figure, "Learning rate of each layer group", caption)
+    for ax, panel in zip(axes, shown, strict=True):
+        _draw(ax, panel)
+    axes[-1].set_xlabel("step", size=9.5, color=style.INK)
+    return style.save(figure, workdir / "rates.png")
+
+
+def _panel(rung: str, seeds: Mapping[int, Series], stages: Mapping[str, Mapping], plan: Mapping) -> Panel | None:
+    seed, series = next(iter(seeds.items()))
+    recorded = {name.removeprefix(RATE): values for name, values in series.items() if RATE in name}
+    if not recorded or "step" not in series:
+        return None
+    lr, multipliers = stages.get(rung, {}).get("lr"), costs.multipliers(plan.get(rung))
+    planned = {name: lr * multipliers[name] for name in recorded if lr is not None and name in multipliers}
+    return Panel(rung, seed, series["step"], _merged(recorded), _merged(planned))
+
+
+def _merged(rates: Rates) -> Rates:
+    """Groups by the names people read; those of equal rates are one line."""
+    merged: dict[bytes, list[str]] = {}
+    for name, values in rates.items():
+        merged.setdefault(values.tobytes(), []).append(costs.readable(name))
+    lines = {values.tobytes(): values for values in rates.values()}
+    return {", ".join(names): lines[key] for key, names in merged.items()}
+
+
+def _draw(ax: "Axes", panel: Panel) -> None:
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+
+    peaks = {name: _peak(panel, name) for name in {**panel.planned, **panel.recorded}}
+    order = sorted((name for name in peaks if peaks[name] > 0), key=lambda name: -peaks[name])
+    for name, colour in zip(order, _colours(len(order)), strict=True):
+        if name in panel.planned:
+            line = panel.planned[name]
+            ax.plot(np.arange(1, len(line) + 1), _positive(line), color=colour, linewidth=1.6)
+        if name in panel.recorded:
+            ax.plot(panel.steps, _positive(panel.recorded[name]), "o", color=colour, markersize=3)
+    ax.set_yscale("log")
+    if order:
+        ax.set_ylim(peaks[order[-1]] / DEPTH, peaks[order[0]] * 2)
+    ax.yaxis.set_major_locator(LogLocator(numticks=5))
+    ax.yaxis.set_minor_formatter(NullFormatter())
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10], integer=True))
+    ax.set_xlim(0, 1.02 * max(panel.steps[-1], *map(len, panel.planned.values()), 1))
+    said = f"{style.short(panel.rung, 30)}, seed {panel.seed}"
+    ax.set_title(said, loc="left", size=9.5, color=style.INK, pad=5, parse_math=False)
+    ax.grid(axis="y", color=style.RULE, linewidth=0.7)
+    style.strip(ax)
+    ax.tick_params(axis="both", which="both", labelsize=8, length=0)
+    _names(ax, order, [peaks[name] for name in order])
+
+
+def _names(ax: "Axes", names: Sequence[str], peaks: Sequence[float]) -> None:
+    """Each group's name beside the panel at the height of its peak, moved down where two would overlap."""
+    low, high = ax.get_ylim()
+    above = 1.0 + GAP
+    for place, (name, peak, colour) in enumerate(zip(names, peaks, _colours(len(names)), strict=True)):
+        height = max(min(float(np.log(peak / low) / np.log(high / low)), above - GAP), GAP * (len(names) - 1 - place))
+        above = height
+        put = {"transform": ax.transAxes, "va": "center", "size": 8, "parse_math": False}
+        ax.text(1.02, height, style.short(name, 16), color=colour, **put)
+
+
+def _peak(panel: Panel, name: str) -> float:
+    values = [_positive(each[name]) for each in (panel.planned, panel.recorded) if name in each]
+    return float(np.nan_to_num(np.concatenate(values)).max(initial=0.0))
+
+
+def _positive(values: np.ndarray) -> np.ndarray:
+    """A logarithmic axis has no place for the others."""
+    return np.where(np.isfinite(values) & (values > 0), values, np.nan)
+
+
+def _colours(count: int) -> list[str]:
+    """From vermilion, the fastest, to blue."""
+    from matplotlib.colors import LinearSegmentedColormap, to_hex
+
+    scale = LinearSegmentedColormap.from_list("rates", [style.COLOURS["validation"], "#7a5c80", style.COLOURS["train"]])
+    return [to_hex(scale(place)) for place in np.linspace(0, 1, count)]

@@ -1,0 +1,71 @@
+"""A rung's reliability diagram: accuracy against confidence, and how many images have which confidence."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tljax.report.pictures import style
+from tljax.report.stats import calibration
+from tljax.report.tables import trust
+from tljax.runs.predictions import Predictions, softmax
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def write_reliability(
+    rung: str, predictions: Predictions, *, fitted_on: Predictions | None, split: str, workdir: Path
+) -> Path:
+    """`reliability.png`, all runs of the rung together, as trained and with a temperature."""
+    labels = np.tile(predictions.labels, len(predictions.seeds))
+    after = [trust.tempered(run, predictions, fitted_on=fitted_on)[0] for run in range(len(predictions.seeds))]
+    shown = {
+        "as trained": (np.concatenate(predictions.logits), style.COLOURS["train"]),
+        "with a temperature": (np.concatenate(after), style.COLOURS["validation"]),
+    }
+    figure = style.new_figure(width=4.4, height=5.2)
+    axes = figure.subplots(2, 1, sharex=True, gridspec_kw={"hspace": 0.22, "height_ratios": (3, 1)})
+    figure.subplots_adjust(left=0.145, right=0.96, top=0.81, bottom=0.09)
+    runs = len(predictions.seeds)
+    many = f"{len(predictions.labels):,} {split} images, {runs} run{'s' if runs > 1 else ''}; 15 bins of equal width."
+    style.title(figure, f"{rung}: reliability", f"{many}\nDashed: a confidence of p is right in p of the cases.")
+    lowest = 100 / len(predictions.classes)
+    axes[0].plot([lowest, 100], [lowest, 100], color=style.FAINT, linewidth=1, linestyle="--")
+    for i, (name, (logits, colour)) in enumerate(shown.items()):
+        found = calibration.reliability(softmax(logits), labels)
+        _line(axes[0], found, f"{name}: ECE {_ece(found):.3f}", colour, place=i)
+        _histogram(axes[1], found, colour, filled=i == 0)
+    _axes(axes, lowest)
+    return style.save(figure, workdir / "reliability.png")
+
+
+def _ece(found: calibration.Bins) -> float:
+    return float((found.count * np.abs(found.accuracy - found.confidence)).sum() / found.count.sum())
+
+
+def _line(ax: "Axes", found: calibration.Bins, label: str, colour: str, *, place: int) -> None:
+    """Dots grow with the number of images, so that a bin of three is not taken for one of three hundred."""
+    sizes = 12 + 90 * found.count / found.count.max()
+    ax.plot(100 * found.confidence, 100 * found.accuracy, color=colour, linewidth=1.4, zorder=3)
+    ax.scatter(100 * found.confidence, 100 * found.accuracy, s=sizes, color=colour, alpha=0.75, linewidths=0, zorder=4)
+    ax.text(0.98, 0.13 - 0.075 * place, label, size=9, color=colour, ha="right", transform=ax.transAxes)
+
+
+def _histogram(ax: "Axes", found: calibration.Bins, colour: str, *, filled: bool) -> None:
+    percents = 100 * found.count / found.count.sum()
+    look = {"color": colour, "alpha": 0.35} if filled else {"fill": False, "edgecolor": colour, "linewidth": 1.4}
+    ax.bar(100 * found.low, percents, width=100 * (found.high - found.low), align="edge", **look)
+
+
+def _axes(axes: "np.ndarray", lowest: float) -> None:
+    for ax, label in zip(axes, ("accuracy", "of the images"), strict=True):
+        ax.set_xlim(min(lowest, 50) - 2, 102)
+        ax.xaxis.set_major_formatter("{x:.0f} %")
+        ax.yaxis.set_major_formatter("{x:.0f} %")
+        ax.set_title(label, loc="left", size=9.5, color=style.INK, pad=7)
+        ax.grid(axis="y", color=style.RULE, linewidth=0.7)
+        ax.set_axisbelow(True)
+        style.strip(ax)
+    axes[0].set_ylim(-2, 102)
+    axes[1].set_xlabel("confidence", size=9.5, color=style.INK)

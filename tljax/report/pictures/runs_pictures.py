@@ -1,0 +1,114 @@
+"""Pictures of several runs over each other: accuracies with their intervals, and curves."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tljax.report.pages.runs import Run, rungs
+from tljax.report.pictures import style
+from tljax.report.stats import intervals
+from tljax.report.tables import table
+from tljax.runs.results import by_rung
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Okabe and Ito (2008), the dark ones first; more runs than colours are refused before.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#a0568c", "#b07d00", "#555555")
+ROW, HEAD = 0.27, 0.42  # inches: a run's row, and the name of a rung above its rows
+
+
+def accuracies(runs: Sequence[Run], *, split: str) -> bytes:
+    """PNG: for each rung a row a run, with a dot a seed, a tick at the mean and a bar over the 95 % interval."""
+    shown = [(rung, [run for run in runs if rung in by_rung(run.results)]) for rung in rungs(runs)]
+    length = sum(HEAD + ROW * len(having) for _, having in shown)
+    figure = style.new_figure(width=4.6, height=1.45 + length)
+    height = figure.get_figheight()
+    ax = figure.add_axes((0.04, 0.42 / height, 0.92, length / height))
+    style.title(
+        figure, f"Accuracy in {split}", "Dot: one seed. Tick: mean. Bar: 95 % interval,\nover seeds, else over images."
+    )
+    values, at = [], 0.0
+    for rung, having in shown:
+        put = {"transform": ax.get_yaxis_transform(), "va": "center", "parse_math": False}
+        ax.text(0, at + HEAD - 0.1, style.short(rung, 30), size=9.5, weight="bold", color=style.INK, **put)
+        at += HEAD
+        for run in having:
+            values += _row(ax, run, COLOURS[runs.index(run)], by_rung(run.results)[rung], at + ROW / 2, split)
+            at += ROW
+    low, high = style.percent_limits(values)
+    # The left third is the runs' names.
+    ax.set_xlim(low - 0.55 * (high - low), high)
+    ax.set_xticks([tick for tick in ax.get_xticks() if low <= tick <= high])
+    ax.xaxis.set_major_formatter("{x:.0f} %")
+    ax.set_ylim(at, 0)
+    ax.yaxis.set_visible(False)
+    ax.grid(axis="x", color=style.RULE, linewidth=0.7)
+    style.strip(ax)
+    return style.png(figure)
+
+
+def curves(rung: str, runs: Sequence[Run]) -> bytes:
+    """PNG: loss above accuracy in validation against epoch, a line a run: its mean over seeds, each seed thin."""
+    figure = style.new_figure(width=4.4, height=4.9)
+    axes = figure.subplots(2, 1, sharex=True, gridspec_kw={"hspace": 0.2})
+    figure.subplots_adjust(left=0.15, right=0.76, top=0.8, bottom=0.095)
+    style.title(figure, rung, "In validation. Thick: mean over seeds; thin: each seed.")
+    for ax, metric in zip(axes, ("loss", "accuracy"), strict=True):
+        ends = [_line(ax, run, COLOURS[at], rung, metric) for at, run in enumerate(runs) if rung in run.metrics]
+        ax.set_title(metric, loc="left", size=9.5, color=style.INK, pad=7)
+        ax.grid(axis="y", color=style.RULE, linewidth=0.7)
+        if metric == "accuracy":
+            ax.set_ylim(style.percent_limits([value for line in ax.lines for value in _finite(line.get_ydata())]))
+            ax.yaxis.set_major_formatter("{x:.0f} %")
+        style.strip(ax)
+        _names(ax, ends)
+    axes[1].set_xlabel("epoch", size=9.5, color=style.INK)
+    axes[1].xaxis.get_major_locator().set_params(integer=True)
+    return style.png(figure)
+
+
+def _row(ax: "Axes", run: Run, colour: str, rows: Sequence[dict], at: float, split: str) -> list[float]:
+    average, interval = table.accuracy(rows, split=split)
+    seeds = [100 * row[split]["accuracy"] for row in rows if np.isfinite(row[split]["accuracy"])]
+    ends = [100 * interval.low, 100 * interval.high] if interval else []
+    ax.plot(ends, [at] * len(ends), color=colour, linewidth=8, alpha=0.3, solid_capstyle="butt")
+    if np.isfinite(average):
+        ax.plot([100 * average] * 2, [at - 0.09, at + 0.09], color=colour, linewidth=1.8, zorder=4)
+    ax.plot(seeds, [at] * len(seeds), "o", color=colour, markersize=3.8, alpha=0.7, markeredgewidth=0, zorder=5)
+    put = {"transform": ax.get_yaxis_transform(), "va": "center", "size": 8.5, "parse_math": False}
+    ax.text(0, at, f"{style.short(run.name, 17)}  {table.percent(average)}", color=colour, **put)
+    return seeds + ends
+
+
+def _line(ax: "Axes", run: Run, colour: str, rung: str, metric: str) -> tuple[float, str, str]:
+    """Draws one run; (where its line ends, what to call it there, colour)."""
+    epochs, values = intervals.together(run.metrics[rung], f"validation/{metric}")
+    values = values * (100 if metric == "accuracy" else 1)
+    average = values.mean(axis=0)
+    marker = "o" if len(epochs) <= 12 else None
+    ax.plot(epochs, average, color=colour, marker=marker, markersize=3.2, linewidth=2, zorder=3)
+    if len(values) > 1:
+        ax.plot(epochs, values.T, color=colour, linewidth=0.7, alpha=0.45)
+    finite = _finite(average)
+    last = float(finite[-1]) if len(finite) else np.nan
+    said = f"{last:.1f} %" if metric == "accuracy" else f"{last:.3f}"
+    return last, f"{style.short(run.name, 15)}\n{said if len(finite) else 'not finite'}", colour
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    return values[np.isfinite(values)]
+
+
+def _names(ax: "Axes", ends: Sequence[tuple[float, str, str]]) -> None:
+    """Beside the ends of the lines, from the highest down, moved apart where two would overlap."""
+    low, high = ax.get_ylim()
+    heights = [min(max((value - low) / (high - low), 0), 1) if np.isfinite(value) else 0 for value, *_ in ends]
+    step, above = min(0.19, 1 / max(1, len(ends) - 1)), 1.05 + 0.19
+    for place, at in enumerate(order := np.argsort(-np.array(heights), kind="stable")):
+        room = step * (len(order) - 1 - place)  # for those below
+        above = max(min(heights[at], above - step), room - 0.05)
+        _, text, colour = ends[at]
+        put = {"size": 8, "va": "center", "transform": ax.transAxes, "parse_math": False}
+        ax.text(1.02, above, text, color=colour, **put)

@@ -1,0 +1,75 @@
+"""What a plan will do with its hyperparameters: each against the step, over all stages, drawn before training."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tljax.report.pictures import style
+from tljax.runs.planned import Stages
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+FAR_APART = 20.0  # between the peaks of two stages: beyond it the smaller one would lie flat on a linear axis
+DEPTH = 100.0  # of a logarithmic axis below the smallest peak; a one-cycle's end would take five decades more
+PANEL = 1.15  # inches
+
+
+def write_schedules(stages: Stages, *, workdir: Path) -> Path:
+    """`schedules.png`: a panel for each hyperparameter, in order of first appearance; stages side by side."""
+    names = list(dict.fromkeys(name for _, values in stages for name in values))
+    edges = np.cumsum([0, *(max(len(v) for v in values.values()) for _, values in stages)])
+    figure = style.new_figure(width=4.4, height=1.45 + PANEL * len(names))
+    height = figure.get_figheight()
+    axes = figure.subplots(len(names), 1, sharex=True, squeeze=False, gridspec_kw={"hspace": 0.42})[:, 0]
+    figure.subplots_adjust(left=0.16, right=0.955, top=1 - 0.92 / height, bottom=0.45 / height)
+    count = f"{len(stages)} stages" if len(stages) > 1 else "one stage"
+    style.title(figure, "The plan's schedules", f"{edges[-1]:,} steps in {count}.")
+    for ax, name in zip(axes, names, strict=True):
+        _panel(ax, name, [values.get(name, np.array([])) for _, values in stages], edges)
+    _stage_names(axes[0], [name for name, _ in stages], edges)
+    axes[-1].set_xlabel("step", size=9.5, color=style.INK)
+    axes[-1].set_xlim(-0.01 * edges[-1], 1.01 * edges[-1])
+    return style.save(figure, workdir / "schedules.png")
+
+
+def _panel(ax: "Axes", name: str, parts: Sequence[np.ndarray], edges: np.ndarray) -> None:
+    for first, values in zip(edges, parts, strict=False):
+        # A value holds for its whole step: without the repeated last one a stage of one step would not be seen.
+        held = [*values, *values[-1:]]
+        ax.step(first + np.arange(len(held)), held, where="post", color=style.COLOURS["train"], linewidth=1.6)
+    for edge in edges[1:-1]:
+        ax.axvline(edge, color=style.RULE, linewidth=0.9, zorder=0)
+    _value_axis(ax, [values for values in parts if len(values)])
+    ax.set_title(name, loc="left", size=9.5, color=style.INK, pad=5, parse_math=False)
+    ax.grid(axis="y", color=style.RULE, linewidth=0.7)
+    style.strip(ax)
+    ax.tick_params(labelsize=8)
+
+
+def _value_axis(ax: "Axes", parts: Sequence[np.ndarray]) -> None:
+    """Linear from 0 where the stages' peaks are near one another; logarithmic where they are far apart."""
+    peaks = [float(np.max(values)) for values in parts]
+    lowest = min(float(np.min(values)) for values in parts)
+    if min(peaks) > 0 and max(peaks) > FAR_APART * min(peaks):
+        ax.set_yscale("log")
+        ax.set_ylim(max(lowest, min(peaks) / DEPTH) / 1.5, max(peaks) * 1.5)
+        return
+    # Momenta move between 0.85 and 0.95: from 0 on they would be one flat line.
+    start = 0.0 if lowest < 0.5 * max(peaks) or lowest == max(peaks) else lowest
+    margin = 0.06 * (max(peaks) - start) or 0.5
+    ax.set_ylim(start - margin, max(peaks) + margin)
+    ax.locator_params(axis="y", nbins=4)
+
+
+def _stage_names(ax: "Axes", names: Sequence[str], edges: np.ndarray) -> None:
+    """Above the first panel, each as short as its share of the width asks."""
+    put = {"size": 8.5, "color": style.FAINT, "ha": "center", "va": "bottom", "parse_math": False}
+    for name, first, last in zip(names, edges, edges[1:], strict=False):
+        room = int(46 * (last - first) / edges[-1])
+        if room >= 2:
+            at = ((first + last) / 2, 1.16)
+            ax.text(*at, style.short(name, room), transform=ax.get_xaxis_transform(), **put)

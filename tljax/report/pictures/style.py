@@ -1,0 +1,68 @@
+"""What the pictures of a run share: paper, ink, titles, axes, and how they are saved."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tljax.files import disk
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DPI = 110
+SHARP = 165  # of the page's charts: a phone has two or three pixels to a CSS pixel
+INK, FAINT, RULE = "#222222", "#666666", "#dddddd"
+# Blue and vermilion of Okabe and Ito (2008): told apart under every common colour blindness, and in grey.
+COLOURS = {"train": "#0072b2", "validation": "#d55e00"}
+
+
+def new_figure(*, width: float, height: float) -> "Figure":
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def title(figure: "Figure", text: str, caption: str) -> None:
+    # Names are the user's: without parse_math=False a "$" in one would be read as TeX.
+    put = {"va": "top", "parse_math": False}
+    height = figure.get_figheight()
+    figure.text(0.04, 1 - 0.13 / height, short(text, 48), size=12, weight="bold", color=INK, **put)
+    figure.text(0.04, 1 - 0.39 / height, caption, size=8.5, color=FAINT, linespacing=1.4, **put)
+
+
+def short(name: str, length: int) -> str:
+    return name if len(name) <= length else name[: length - 1] + "…"
+
+
+def strip(ax: "Axes") -> None:
+    ax.spines[["top", "right", "left"]].set_visible(False)
+    ax.spines["bottom"].set_color(FAINT)
+    ax.tick_params(colors=INK, labelsize=9, length=0, pad=5)
+
+
+def percent_limits(percents: Sequence[float] | np.ndarray) -> tuple[float, float]:
+    """Whole tens around the values, at least 20 points apart, within 0 to 100 % and a hair more."""
+    low, high = (min(percents), max(percents)) if len(percents) else (0.0, 100.0)
+    low, high = max(0.0, 10 * ((low - 1) // 10)), min(100.0, 10 * ((high + 1) // 10 + 1))
+    low, high = (low, high) if high - low >= 20 else (max(0.0, high - 20), max(20.0, high))
+    # Without the hair, a line along 0 or 100 % would be cut in half by the frame.
+    margin = 0.02 * (high - low)
+    return low - margin, high + margin
+
+
+def save(figure: "Figure", path: Path) -> Path:
+    return disk.write(path, png(figure))
+
+
+def png(figure: "Figure") -> bytes:
+    """As a file's bytes."""
+    data = io.BytesIO()
+    figure.savefig(data, format="png", dpi=SHARP)
+    return data.getvalue()

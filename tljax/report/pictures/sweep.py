@@ -1,0 +1,84 @@
+"""A sweep as people read it: a line for each point of its grid, and a picture of accuracy against the first value."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tljax.report.pictures import style
+from tljax.report.stats import intervals
+from tljax.report.tables.table import aligned
+
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#f0e442")
+CAPTION = "Validation accuracy, mean over {} seeds; bar: 95 % interval. The best of many looks better than it is."
+
+
+@dataclass(frozen=True)
+class Point:
+    """A point of the grid: its values by name, and the validation accuracy of each seed; NaN where one diverged."""
+
+    values: Mapping[str, float]
+    accuracies: Sequence[float]
+
+    @property
+    def mean(self) -> float:
+        """Over the seeds; NaN where any diverged."""
+        return intervals.mean(self.accuracies)
+
+
+def sweep_table(points: Sequence[Point]) -> str:
+    """Aligned text, the best mean first, points at which a seed diverged last."""
+    names = list(points[0].values)
+    ordered = sorted(points, key=lambda point: -point.mean if math.isfinite(point.mean) else math.inf)
+    columns = (*names, "seeds", "val. accuracy", "95 % interval", "diverged")
+    return aligned(columns, [_row(point) for point in ordered])
+
+
+def _row(point: Point) -> tuple[str, ...]:
+    interval = intervals.t_interval(point.accuracies)
+    lost = sum(not math.isfinite(accuracy) for accuracy in point.accuracies)
+    return (
+        *(f"{value:g}" for value in point.values.values()),
+        f"{len(point.accuracies)}",
+        f"{point.mean:.1%}" if math.isfinite(point.mean) else "",
+        f"{interval.low:.1%} to {interval.high:.1%}" if interval else "",
+        f"{lost}" if lost else "",
+    )
+
+
+def write_sweep(points: Sequence[Point], *, title: str, path: Path) -> Path:
+    """Accuracy against the first name of the grid; a line for each combination of the others, eight at most."""
+    from matplotlib.ticker import MaxNLocator
+
+    first, *rest = points[0].values
+    figure = style.new_figure(width=6.4, height=3.9)
+    ax = figure.add_axes((0.1, 0.15, 0.62 if rest else 0.86, 0.62))
+    style.title(figure, title, CAPTION.format(len(points[0].accuracies)))
+    lines: dict[tuple[float, ...], list[Point]] = {}
+    for point in points:
+        lines.setdefault(tuple(point.values[name] for name in rest), []).append(point)
+    shown = []
+    for colour, (others, line) in zip(_COLOURS, lines.items(), strict=False):
+        kept = [point for point in sorted(line, key=lambda p: p.values[first]) if math.isfinite(point.mean)]
+        x, y = [point.values[first] for point in kept], [100 * point.mean for point in kept]
+        half = [100 * _half(point) for point in kept]
+        name = ", ".join(f"{name} {value:g}" for name, value in zip(rest, others, strict=True))
+        ax.errorbar(x, y, half, color=colour, linewidth=1.6, elinewidth=0.9, marker="o", markersize=3.5, label=name)
+        shown += [*(a - b for a, b in zip(y, half, strict=True)), *(a + b for a, b in zip(y, half, strict=True))]
+    values = {point.values[first] for point in points}
+    if min(values) > 0 and max(values) / min(values) >= 8:
+        ax.set_xscale("log")
+    if rest:
+        ax.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False, fontsize=8.5)
+    ax.set_ylim(style.percent_limits(shown))
+    ax.yaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
+    ax.set_xlabel(first, size=9.5, color=style.INK)
+    ax.yaxis.set_major_formatter("{x:.0f} %")
+    ax.grid(axis="y", color=style.RULE, linewidth=0.7)
+    style.strip(ax)
+    return style.save(figure, path)
+
+
+def _half(point: Point) -> float:
+    interval = intervals.t_interval(point.accuracies)
+    return (interval.high - interval.low) / 2 if interval else 0.0

@@ -1,0 +1,1 @@
+"""Intervals, calibration and scores: numpy and scipy alone."""

@@ -1,0 +1,51 @@
+"""An audit as people read it: what was found in the compiled step, the least it could be, and the ratio."""
+
+import math
+
+from tljax.audit.cost import Audit, Cost
+from tljax.report.tables.table import aligned
+
+COLUMNS = ("", "found", "least", "ratio")
+_SCALES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1, ""))
+
+
+def audit_table(found: Audit, *, same_bits: bool) -> str:
+    """Aligned text; `same_bits`: whether what is frozen kept its bits through a real step."""
+    rows = [
+        _row("FLOPs", found.flops),
+        _row("FLOPs of products", found.products),
+        _row("temporary bytes", found.temporary),
+        _row("all-reduce bytes", found.reduced),
+        _row("other collectives' bytes", found.exchanged),
+        _row("optimizer bytes", found.optimizer),
+    ]
+    plural = "" if found.devices == 1 else "s"
+    return "\n".join(
+        [
+            f"{found.stage}: a step on each of {found.devices} device{plural}",
+            aligned(COLUMNS, rows),
+            f"trained: {len(found.trainable)} leaves; not reached by the images: {_names(found.idle)}",
+            f"frozen: {len(found.held)} leaves; moved by the step: {_names(found.moved)}",
+            f"after a step on random images their bits are {'the same' if same_bits else 'NOT the same'}",
+        ]
+    )
+
+
+def _row(name: str, cost: Cost) -> tuple[str, ...]:
+    return (
+        name,
+        _number(cost.found),
+        _number(cost.least),
+        "unknown" if math.isnan(cost.ratio) else f"{cost.ratio:.4f}",
+    )
+
+
+def _number(value: float) -> str:
+    if math.isnan(value):
+        return "unknown"
+    scale, unit = next((pair for pair in _SCALES if value >= pair[0]), (1, ""))
+    return f"{value / scale:,.4g} {unit}".rstrip()
+
+
+def _names(paths: tuple[str, ...]) -> str:
+    return ", ".join(paths) or "none"

@@ -1,0 +1,111 @@
+"""Two rungs on the same photographs: is one better, by how much, and how sure is that?"""
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tljax.report.stats.intervals import Interval
+from tljax.report.tables import table
+from tljax.runs.results import by_rung
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from tljax.runs.predictions import Predictions
+
+DRAWS = 10_000
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Accuracy of `rung` less that of `against`, as fractions, with its 95 % interval."""
+
+    rung: str
+    against: str
+    value: float
+    interval: Interval
+    seeds: int
+    p: float | None  # of McNemar's exact test; None over several seeds
+
+    @property
+    def shown(self) -> bool:
+        """Whether the interval excludes 0."""
+        return self.interval.low > 0 or self.interval.high < 0
+
+
+def sentence(difference: Difference) -> str:
+    """'finetune beats frozen by 1.8 points [0.9, 2.7]', or that no difference is shown."""
+    low, high, value = (100 * x for x in (difference.interval.low, difference.interval.high, difference.value))
+    test = "" if difference.p is None else f", McNemar p {_p(difference.p)}"
+    if not difference.shown:
+        between = f"{difference.rung} against {difference.against}"
+        return f"{between}: no difference shown: {value:+.1f} points [{low:.1f}, {high:.1f}]{test}"
+    names, ends = (difference.rung, difference.against), (low, high)
+    if value < 0:
+        names, ends = names[::-1], (-high, -low)
+    return f"{names[0]} beats {names[1]} by {abs(value):.1f} points [{ends[0]:.1f}, {ends[1]:.1f}]{test}"
+
+
+def differences(results: dict, predictions: "Mapping[str, Predictions]") -> list[Difference]:
+    """Each rung against the one before it, then the best in validation against scratch; only where both are kept."""
+    names = [name for name in by_rung(results) if name in predictions]
+    pairs = list(zip(names[1:], names, strict=False))
+    if "scratch" in names:
+        best = best_rung(results, names)
+        if best != "scratch" and (best, "scratch") not in pairs:
+            pairs.append((best, "scratch"))
+    found = (compare(a, b, predictions[a], predictions[b]) for a, b in pairs)
+    return [difference for difference in found if difference is not None]
+
+
+def best_rung(results: dict, names: "Collection[str]") -> str:
+    """Of these rungs the one with the highest mean accuracy in validation; of equal ones the first."""
+    means = {name: table.accuracy(rows)[0] for name, rows in by_rung(results).items() if name in names}
+    return max(means, key=lambda name: means[name] if math.isfinite(means[name]) else -1.0)
+
+
+def compare(rung: str, against: str, one: "Predictions", other: "Predictions") -> Difference | None:
+    """One rung against another over the seeds that both have; None where they share none."""
+    seeds = [seed for seed in one.seeds if seed in other.seeds]
+    if not seeds:
+        return None
+    right, wrong = (each.right[[each.seeds.index(seed) for seed in seeds]] for each in (one, other))
+    interval = paired_bootstrap(right, wrong)
+    p = mcnemar(right[0], wrong[0]) if len(seeds) == 1 else None
+    return Difference(rung, against, float(right.mean() - wrong.mean()), interval, len(seeds), p)
+
+
+def mcnemar(one: np.ndarray, other: np.ndarray) -> float:
+    """Exact two-sided p that two classifiers err equally often; `[N]` bool, right or wrong on the same images.
+
+    McNemar 1947, Psychometrika 12:153-157: of the images that only one has right, either is as likely. 1 where none is.
+    """
+    import scipy.stats
+
+    first, second = int((one & ~other).sum()), int((other & ~one).sum())
+    return float(scipy.stats.binomtest(first, first + second).pvalue) if first + second else 1.0
+
+
+def paired_bootstrap(one: np.ndarray, other: np.ndarray, *, draws: int = DRAWS, seed: int = 0) -> Interval:
+    """Percentile interval (95 %) for the mean of `one - other`, both `[S, N]` bool, over seeds and images at once.
+
+    Seeds and images are drawn apart and crossed, each pair of outcomes staying together: the pigeonhole bootstrap of
+    Owen 2007, Annals of Applied Statistics 1:386-411, which errs on the wide side. Of S seeds S - 1 are drawn, for
+    S draws would have (S - 1) / S of the variance (McCarthy and Snowden 1985); of one seed, that one. Images with the
+    same outcomes are drawn as one group, by a multinomial: the same distribution, at the cost of the groups.
+    """
+    rng = np.random.default_rng(seed)
+    difference = one.astype(np.int8) - other.astype(np.int8)
+    groups, counts = np.unique(difference, axis=1, return_counts=True)
+    runs, images = difference.shape
+    images_drawn = rng.multinomial(images, counts / images, size=draws)
+    seeds_drawn = rng.multinomial(max(1, runs - 1), np.full(runs, 1 / runs), size=draws)
+    means = ((seeds_drawn @ groups) * images_drawn).sum(1) / (max(1, runs - 1) * images)
+    low, high = np.quantile(means, (0.025, 0.975))
+    return Interval(float(low), float(high), "seeds and images" if runs > 1 else "images", images)
+
+
+def _p(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"

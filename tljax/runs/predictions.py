@@ -1,0 +1,107 @@
+"""predictions/*.npz -> what each rung's classifiers said of the same photographs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tljax.errors import InputError
+from tljax.files import npz
+from tljax.runs.results import by_rung
+
+FIELDS = {"logits": "f2", "labels": "i1", "ids": "U1", "classes": "U1", "digest": "U0"}
+SUFFIXES = {"validation": "", "test": ".test"}
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """One rung's logits on one split, a run a seed."""
+
+    seeds: tuple[int, ...]
+    logits: np.ndarray  # [S, N, classes] float64
+    labels: np.ndarray  # [N] int32
+    ids: tuple[str, ...]
+    classes: tuple[str, ...]
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """`[S, N, classes]`."""
+        return softmax(self.logits)
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """Class of the highest logit `[S, N]`; of equal ones the first, as in training."""
+        return self.logits.argmax(-1)
+
+    @property
+    def right(self) -> np.ndarray:
+        """Whether each image is classified correctly, `[S, N]` bool."""
+        return self.predicted == self.labels
+
+
+def read(workdir: Path, results: dict, *, split: str = "validation") -> dict[str, Predictions]:
+    """Rung name -> predictions, of the rungs that have them for all their seeds; runs of old have none.
+
+    A rung with a diverged seed has no probabilities to speak of, and is left out; the table has its NaN.
+
+    InputError names a damaged file, one of other photographs, or one whose accuracy is not that of results.json.
+    """
+    found = {}
+    for name, rows in by_rung(results).items():
+        paths = [workdir / "predictions" / f"{name}-seed{row['seed']}{SUFFIXES[split]}.npz" for row in rows]
+        if all(path.is_file() for path in paths):
+            parts = [_read(path, results["data"]) for path in paths]
+            if all(np.isfinite(part["logits"]).all() for part in parts):
+                found[name] = _together(parts, paths, [row["seed"] for row in rows])
+                _check(found[name], rows, paths, split)
+    for name, each in found.items():
+        first = next(iter(found.values()))
+        if each.ids != first.ids or not np.array_equal(each.labels, first.labels):
+            raise InputError(f"{workdir / 'predictions'}: {name}: expected the photographs of the other rungs")
+    return found
+
+
+def held_out(workdir: Path, results: dict) -> tuple[str, dict[str, Predictions], dict[str, Predictions]]:
+    """(split that is judged, its predictions, those that a temperature is fitted on).
+
+    The test split, fitted on validation, where the run has one; else validation, and nothing to fit on beside it.
+    """
+    validation, test = (read(workdir, results, split=split) for split in SUFFIXES)
+    return ("test", test, validation) if test else ("validation", validation, {})
+
+
+def _read(path: Path, data: dict) -> dict[str, np.ndarray]:
+    part = npz.read(path, FIELDS)
+    logits, labels = part["logits"], part["labels"]
+    if labels.shape != logits.shape[:1] or part["ids"].shape != labels.shape:
+        shapes = f"{logits.shape}, {labels.shape}, {part['ids'].shape}"
+        raise InputError(f"{path}: expected logits [N, outputs], N labels and N ids, found {shapes}")
+    outputs, classes = logits.shape[1], len(part["classes"])
+    if outputs not in ((1, 2) if classes == 2 else (classes,)) or not np.isin(labels, np.arange(classes)).all():
+        raise InputError(f"{path}: expected an output and labels of each of {classes} classes, found {outputs} outputs")
+    if "digest" in data and part["digest"].item() != data["digest"]:
+        raise InputError(f"{path}: expected data {data['digest']}, found {part['digest'].item()}")
+    return part
+
+
+def _together(parts: list[dict[str, np.ndarray]], paths: list[Path], seeds: list[int]) -> Predictions:
+    first = parts[0]
+    for part, path in zip(parts, paths, strict=True):
+        if any(not np.array_equal(part[field], first[field]) for field in tuple(FIELDS)[1:]):
+            raise InputError(f"{path}: expected the photographs and labels of {paths[0].name}")
+    logits = np.stack([part["logits"] for part in parts]).astype(np.float64)
+    if logits.shape[-1] == 1:  # a sigmoid of z is a softmax over (0, z)
+        logits = np.concatenate([np.zeros_like(logits), logits], axis=-1)
+    ids, classes = (tuple(map(str, first[field])) for field in ("ids", "classes"))
+    return Predictions(tuple(seeds), logits, first["labels"], ids, classes)
+
+
+def _check(found: Predictions, rows: list[dict], paths: list[Path], split: str) -> None:
+    for row, right, path in zip(rows, found.right, paths, strict=True):
+        told = row.get(split, {}).get("accuracy")
+        if told is not None and np.isfinite(told) and abs(right.mean() - told) > 1e-9:
+            raise InputError(f"{path}: expected accuracy {told} as in results.json, found {right.mean()}")
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    return np.exp(logits - np.logaddexp.reduce(logits, axis=-1, keepdims=True))

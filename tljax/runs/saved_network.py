@@ -1,0 +1,60 @@
+"""What a finished checkpoint says of its network, checked: it may come from a stranger."""
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from tljax.errors import InputError
+from tljax.models.build import BASES, PADDINGS, Network
+from tljax.models.heads import Classifier
+from tljax.tree import compare, flatten, kind
+
+MAX_SIDE = 4096  # pixels of the square images: a batch of 32 takes 6 GB at most as float32
+MAX_UNITS = 1 << 20
+
+
+def described(meta: dict[str, Any], *, where: Path) -> tuple[Network, dict[str, Any]]:
+    """The network, and `{"classes", "size"}`; InputError for what no run has written."""
+
+    def check(right: bool, name: str, found: Any) -> None:
+        if not right:
+            raise InputError(f"{where}: meta: {name}: expected what a run writes, found {str(found)[:60]!r}")
+
+    told: Any = meta.get("network")
+    classes: Any = meta.get("classes")
+    size: Any = meta.get("size")
+    fields = {field.name: type(field.default) for field in dataclasses.fields(Network)}
+    # What a run of an earlier version left may lack fields that came later; it had their defaults.
+    check(isinstance(told, dict) and {"base", "width"} <= told.keys() <= fields.keys(), "network", told)
+    for name, expected in {name: fields[name] for name in told}.items():
+        value = told[name]
+        check(type(value) is expected or (expected is float and type(value) is int), f"network.{name}", value)
+    network = Network(**told)
+    check(network.base in BASES, "network.base", network.base)
+    check(network.padding in PADDINGS, "network.padding", network.padding)
+    check(math.isfinite(network.width) and 0 < network.width <= 64, "network.width", network.width)
+    check(0 <= network.hidden <= MAX_UNITS, "network.hidden", network.hidden)
+    check(isinstance(classes, list) and all(isinstance(name, str) for name in classes), "classes", classes)
+    check(2 <= len(classes) <= MAX_UNITS, "classes", classes)
+    check(type(size) is int and 1 <= size <= MAX_SIDE, "size", size)
+    check("preprocess" in meta, "preprocess", None)
+    if network.norm:
+        raise InputError(f"{where}: networks with batch normalisation are folded before they are used")
+    return network, {"classes": tuple(classes), "size": size}
+
+
+def refuse_other(params: dict[str, Any], module: Classifier, *, size: int, where: Path) -> None:
+    """InputError listing what the parameters lack (-) or have besides (+) or otherwise (!) than the module takes."""
+    image = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
+    expected = flatten(jax.eval_shape(module.init, jax.random.key(0), image)["params"])
+    found = flatten(params)
+    unequal = [
+        f"! {name} expected {kind(expected[name])}, found {kind(found[name])}"
+        for name in sorted(found.keys() & expected.keys())
+        if found[name].shape != expected[name].shape
+    ]
+    compare(f"{where} does not fit its network", found=found, expected=expected, unequal=unequal)

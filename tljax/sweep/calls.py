@@ -1,0 +1,71 @@
+"""The arguments and the program of a sweep's calls: what all members share once, the rest stacked."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
+
+from tljax.machine import devices
+from tljax.sweep.memory_plan import SweepPlan, memory, planned
+from tljax.sweep.program import over_members, together
+from tljax.train.step import State
+
+MOST, MOST_ON_CPU = 256, 16  # members of a call
+
+
+class Calls:
+    """All members' trees, and the stacked arguments of any of them."""
+
+    def __init__(self, states: list[State], trees: list[Any], program: Any, over: Mesh) -> None:
+        self._states, self._structure = states, jax.tree.structure(trees[0])
+        self._leaves, axes = together(trees)
+        self._program, self._over = over_members(program, axes, over), over
+        self._parts, self._whole = devices.split_batch(over), devices.replicated(over)
+        self._shared = {
+            i: jax.device_put(np.asarray(leaf), self._whole)
+            for i, leaf in enumerate(self._leaves)
+            if not isinstance(leaf, list)
+        }
+
+    def planned(self, members: int, *, most: int | None, size: int) -> tuple[SweepPlan, Any]:
+        """The plan for so many of the members, and its program. Calls as large as fit, `size` each unless that is 0."""
+        most = most or (MOST_ON_CPU if self._over.devices.flat[0].platform == "cpu" else MOST)
+        shared = sum(leaf.nbytes for leaf in self._shared.values())
+        limits = {"devices": self._over.size, "shared": shared, "limit": memory()}
+        if not size:
+            return planned(self._compiled, members=members, most=most, **limits)
+        whole_calls = -(-members // size) * size  # so that all are of that size
+        plan, compiled = planned(self._compiled, members=whole_calls, most=size, **limits)
+        return replace(plan, members=members), compiled
+
+    def run(self, compiled: Any, wanted: list[int], *, size: int) -> Iterator[tuple[list[int], Any]]:
+        """`(members, what the program gives, on the device)` of each call, with `size` of the wanted at a time."""
+        for first in range(0, len(wanted), size):
+            these = wanted[first : first + size]
+            yield these, compiled(*self._arguments([*these, *[these[-1]] * (size - len(these))]))
+
+    def _compiled(self, size: int) -> Any:
+        """The program for so many members, from shapes alone."""
+        state = jax.tree.map(lambda leaf: self._shape(leaf, size), self._states[0])
+        given = [
+            self._shared[i] if i in self._shared else self._shape(leaf[0], size) for i, leaf in enumerate(self._leaves)
+        ]
+        return self._program.lower(state, jax.tree.unflatten(self._structure, given)).compile()
+
+    def _arguments(self, members: list[int]) -> tuple[Any, Any]:
+        state = jax.tree.map(lambda *leaves: _stacked(leaves, self._parts), *(self._states[i] for i in members))
+        given = [
+            self._shared[i] if i in self._shared else _stacked([leaf[j] for j in members], self._parts)
+            for i, leaf in enumerate(self._leaves)
+        ]
+        return state, jax.tree.unflatten(self._structure, given)
+
+    def _shape(self, leaf: Any, size: int) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct((size, *np.shape(leaf)), leaf.dtype, sharding=self._parts)
+
+
+def _stacked(leaves: Any, sharding: NamedSharding) -> jax.Array:
+    return jax.device_put(np.stack([np.asarray(leaf) for leaf in leaves]), sharding)

@@ -1,0 +1,86 @@
+"""What the finished calls of a sweep found, kept on disk: one that was stopped trains the members that are missing."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tljax.config import Stage
+from tljax.errors import InputError
+from tljax.files import npz
+from tljax.sweep.members import Member
+
+_SUMS = [("train", name) for name in ("loss", "correct", "count", "grad_norm")]
+_SUMS += [("validation", name) for name in ("loss", "correct", "count")]
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """Of one member: sums over the examples of each epoch, in validation of the start before them; logits
+    `[N, outputs]`."""
+
+    train: Mapping[str, np.ndarray]
+    validation: Mapping[str, np.ndarray]
+    logits: np.ndarray
+    seconds: float  # its share of the call
+
+
+class Kept:
+    """A folder with a file for each call. Members are known by the stage at their values, seed, examples and `about`.
+
+    `about` is plain JSON that says what all read and start from: the digests of data and base. A file that is damaged
+    is named and removed, and its members are trained again.
+    """
+
+    def __init__(self, folder: Path, *, about: Mapping[str, Any]) -> None:
+        self._folder, self._about = folder, json.dumps(about, sort_keys=True)
+        self.size = 0  # members of the largest call that was read
+
+    def key(self, stage: Stage, member: Member) -> str:
+        """The member's name here; `stage` is the one at its values."""
+        text = f"{self._about}\n{stage!r}\n{member.seed}"
+        parts = [b"" if rows is None else np.ascontiguousarray(rows).tobytes() for rows in (member.train, member.held)]
+        return hashlib.sha256(b"\n".join([text.encode(), *parts])).hexdigest()
+
+    def read(self, stage: Stage) -> dict[str, Found]:
+        """All that is here of the stage, at whatever values, by the member's key."""
+        found: dict[str, Found] = {}
+        for path in sorted(self._folder.glob("*.npz")):
+            try:
+                call = _read(path, epochs=stage.epochs)
+            except InputError as error:
+                print(f"{error}; its members are trained again", flush=True)
+                path.unlink()
+                continue
+            self.size = max(self.size, len(call))
+            found |= call
+        return found
+
+    def write(self, found: Mapping[str, Found]) -> None:
+        """A call's, whole or not at all."""
+        rows = list(found.values())
+        sums = {f"{kind}/{name}": [getattr(row, kind)[name] for row in rows] for kind, name in _SUMS}
+        columns = {name: np.stack(column).astype(np.float64) for name, column in sums.items()}
+        columns |= {"key": np.array(list(found)), "logits": np.stack([row.logits for row in rows])}
+        columns["seconds"] = np.array([row.seconds for row in rows])
+        npz.write(self._folder / f"{next(iter(found))[:16]}.npz", columns)
+
+
+def _read(path: Path, *, epochs: int) -> dict[str, Found]:
+    columns = npz.read(path, {"key": "U1", "seconds": "f1", "logits": "f3"} | {f"{k}/{n}": "f2" for k, n in _SUMS})
+    keys = columns.pop("key")
+    for name, column in columns.items():
+        length = {"train": epochs, "validation": 1 + epochs}.get(name.split("/")[0])
+        if len(column) != len(keys) or (length and column.shape[1] != length):
+            raise InputError(f"{path}: {name}: expected {len(keys)} members of {epochs} epochs, found {column.shape}")
+    found = {}
+    for i, key in enumerate(keys):
+        sums: dict[str, dict[str, np.ndarray]] = {"train": {}, "validation": {}}
+        for kind, name in _SUMS:
+            sums[kind][name] = columns[f"{kind}/{name}"][i]
+        found[str(key)] = Found(**sums, logits=columns["logits"][i], seconds=float(columns["seconds"][i]))
+    return found

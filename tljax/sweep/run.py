@@ -1,0 +1,186 @@
+"""Members of a sweep, carried out: planned, run call by call, and taken apart again."""
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from tljax.config import Stage
+from tljax.errors import InputError
+from tljax.machine import devices, signals
+from tljax.machine.memory import temporary
+from tljax.optim import rules as rules_lib
+from tljax.optim.schedules import Schedule
+from tljax.sweep.calls import Calls
+from tljax.sweep.finished_calls import Found, Kept
+from tljax.sweep.members import Given, Member, common, stage_at
+from tljax.sweep.memory_plan import SweepPlan
+from tljax.sweep.program import make_stage
+from tljax.train.loop import History, start_of
+from tljax.train.step import State
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What a member left. `logits` `[N, outputs]` of its validation examples, in their order; times are its share."""
+
+    seed: int
+    values: Mapping[str, float | Schedule]
+    state: State | None  # None where calls are kept on disk: that is without states
+    history: History
+    logits: np.ndarray
+    finite: bool  # every training loss, and every logit
+
+
+def run_members(
+    stage: Stage,
+    members: list[Member],
+    *,
+    module: Any,
+    over: Mesh | None = None,
+    most: int | None = None,
+    kept: Kept | None = None,
+    tell: Callable[[str], None] = lambda line: None,
+) -> tuple[list[Run], SweepPlan]:
+    """Train them all in as few calls of one program as fit. Their inputs, starts and subsets have equal shapes.
+
+    With `kept`, each call is kept as it ends, a signal ends the sweep after the running one, and members found there
+    are not trained again: the plan is that of the others.
+    """
+    stages = [stage_at(stage, member.values) for member in members]
+    _check(stages)
+    over = devices.mesh(jax.devices()[: min(len(members), jax.device_count())]) if over is None else over
+    keys = [kept.key(*pair) for pair in zip(stages, members, strict=True)] if kept else []
+    before = kept.read(stage) if kept else {}
+    found = {i: before[key] for i, key in enumerate(keys) if key in before}
+    wanted = [i for i in range(len(members)) if i not in found]
+    started = time.perf_counter()
+    ready = _Ready(common(stages), members, module=module, over=over)
+    states: dict[int, State] = {}
+    plan, share = SweepPlan(0, 1, over.size, 0), (0.0, math.nan)
+    if wanted:
+        plan, compiled = ready.calls.planned(len(wanted), most=most, size=kept.size if kept else 0)
+        share = (time.perf_counter() - started) / len(wanted), temporary(compiled)
+        tell(f"{stage.name}: {plan}")
+        with signals.deferred() if kept else contextlib.nullcontext():
+            for these, call, moved in ready.carried_out(compiled, wanted, size=plan.size, states=not kept):
+                if kept:
+                    kept.write({keys[i]: one for i, one in zip(these, call, strict=True)})
+                    signals.stop_if_waiting()
+                found |= zip(these, call, strict=True)
+                states |= zip(these, moved, strict=False)
+                if plan.calls > 1:
+                    tell(f"{stage.name}: {len(found)} of {len(members)} members trained")
+    shares = dict.fromkeys(wanted, share)
+    return [
+        ready.run(i, stages[i], found[i], states.get(i), shares.get(i, (0.0, math.nan))) for i in range(len(members))
+    ], plan
+
+
+class _Ready:
+    """Members with all that their calls need."""
+
+    def __init__(self, stage: Stage, members: list[Member], *, module: Any, over: Mesh) -> None:
+        self._members, self._per_epoch = members, stage.steps_per_epoch(_train_size(members[0]))
+        split = [rules_lib.split(member.variables["params"], stage.rules) for member in members]
+        self._frozen = [frozen for _, frozen in split]
+        paths = [*split[0][0], *split[0][1]]
+        tx, program = make_stage(stage, module=module, inputs=members[0].inputs, paths=paths)
+        states = [_first(stage, m, trainable, tx) for m, (trainable, _) in zip(members, split, strict=True)]
+        given, rows = Given(stage, per_epoch=self._per_epoch), max(_held_size(member) for member in members)
+        trees = [given.of(m, frozen=frozen, held_rows=rows) for m, (_, frozen) in zip(members, split, strict=True)]
+        self._rates = [tree["hyper"]["lr"][:, -1] for tree in trees]
+        self.calls = Calls(states, trees, program, over)
+
+    def carried_out(
+        self, compiled: Any, wanted: list[int], *, size: int, states: bool
+    ) -> Iterator[tuple[list[int], list[Found], list[State]]]:
+        """Call by call: its members, what was found of each, and their states if wanted."""
+        began = time.perf_counter()
+        for these, (moved, *sums) in self.calls.run(compiled, wanted, size=size):
+            train, validation, logits = jax.device_get(sums)
+            seconds = (time.perf_counter() - began) / len(these)
+            call = [Found(_at(train, i), _at(validation, i), logits[i], seconds) for i in range(len(these))]
+            moved = jax.device_get(moved) if states else None
+            yield these, call, [_at(moved, i) for i in range(len(these))] if states else []
+            began = time.perf_counter()
+
+    def run(self, i: int, stage: Stage, found: Found, state: State | None, share: tuple[float, float]) -> Run:
+        """A member as what it found and its state tell."""
+        member, per_epoch = self._members[i], self._per_epoch
+        compile_seconds, temporary_bytes = share
+        images = stage.epochs * per_epoch * stage.batch_size
+        speed = images / max(found.seconds, 1e-9)
+        history = History(
+            seconds=found.seconds + compile_seconds,
+            compile_seconds=compile_seconds,
+            train_seconds=found.seconds,
+            images_per_second=speed,
+            step_flops=math.nan,  # the program is more than a step
+            temporary_bytes=temporary_bytes,
+        )
+        told = {"rung": stage.name, "seed": member.seed}
+        history.epochs.append(start_of(**told, validation=_scores(found.validation, 0), seconds=compile_seconds))
+        for epoch in range(stage.epochs):
+            rate = float(self._rates[i][epoch])
+            record = {
+                **told,
+                "epoch": epoch + 1,
+                "step": (epoch + 1) * per_epoch,
+                "train": _means(found.train, epoch),
+                "validation": _scores(found.validation, epoch + 1),
+                "rates": {path: times * rate for path, times in rules_lib.multipliers(stage.rules).items()},
+                "grad_norm": float(found.train["grad_norm"][epoch]) / per_epoch,
+                "images_per_second": speed,
+                "seconds": compile_seconds + found.seconds * (epoch + 1) / stage.epochs,
+            }
+            history.epochs.append(record)
+        finite = bool(np.isfinite(found.train["loss"]).all() and np.isfinite(found.logits).all())
+        whole = state and state.replace(params=rules_lib.merge(state.params, self._frozen[i]))
+        return Run(member.seed, member.values, whole, history, found.logits[: _held_size(member)], finite)
+
+
+def _first(stage: Stage, member: Member, trainable: dict[str, Any], tx: Any) -> State:
+    """Before the first step, in the host's memory; `params` are the trainable leaves, flat."""
+    model_state = {name: tree for name, tree in member.variables.items() if name != "params"}
+    averages = {} if stage.ema is None else dict(trainable)
+    state = State(jnp.int32(0), dict(trainable), model_state, tx.init(trainable), averages)
+    return jax.tree.map(np.asarray, state)
+
+
+def _at(tree: Any, i: int) -> Any:
+    return jax.tree.map(lambda leaf: leaf[i], tree)
+
+
+def _means(sums: Mapping[str, np.ndarray], epoch: int) -> dict[str, float]:
+    count = float(sums["count"][epoch])
+    return {"loss": float(sums["loss"][epoch]) / count, "accuracy": float(sums["correct"][epoch]) / count}
+
+
+def _scores(sums: Mapping[str, np.ndarray], at: int) -> dict[str, float]:
+    return {**_means(sums, at), "n": int(sums["count"][at])}
+
+
+def _train_size(member: Member) -> int:
+    return len(member.inputs.train) if member.train is None else len(member.train)
+
+
+def _held_size(member: Member) -> int:
+    return len(member.inputs.validation) if member.held is None else len(member.held)
+
+
+def _check(stages: list[Stage]) -> None:
+    for stage in stages:
+        if stage.lr == "find":
+            raise InputError(f'stage {stage.name!r}: lr="find" finds a rate a run: give the sweep numbers or schedules')
+        if stage.patience is not None:
+            raise InputError(f"stage {stage.name!r}: patience ends each run at an epoch of its own: no sweep has it")
+        if stage.skip_nonfinite:
+            raise InputError(f"stage {stage.name!r}: skip_nonfinite: a sweep says of each run whether it stayed finite")

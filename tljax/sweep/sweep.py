@@ -1,0 +1,138 @@
+"""Many runs of a stage in one compiled program: seeds, and values of its hyperparameters."""
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+from jax.sharding import Mesh
+
+from tljax.config import Stage
+from tljax.errors import InputError
+from tljax.inputs.images import Inputs
+from tljax.optim import rules as rules_lib
+from tljax.optim.schedules import Schedule
+from tljax.sweep.finished_calls import Kept
+from tljax.sweep.members import Member, stage_at
+from tljax.sweep.memory_plan import SweepPlan
+from tljax.sweep.run import Run, run_members
+from tljax.train import collapse, program
+from tljax.train.loop import History, train_stage
+from tljax.train.rung import Ready
+from tljax.train.step import State
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """The runs, value after value and within each seed after seed, and how they were divided into calls."""
+
+    runs: list[Run]
+    plan: SweepPlan
+
+    def at(self, values: Mapping[str, float | Schedule]) -> list[Run]:
+        """Those with these hyperparameters."""
+        return [run for run in self.runs if dict(run.values) == dict(values)]
+
+
+def sweep(
+    stage: Stage,
+    *,
+    module: Any,
+    variables: dict[str, Any] | Callable[[int], dict[str, Any]],
+    inputs: Inputs,
+    seeds: Sequence[int],
+    grid: Mapping[str, Sequence[float | Schedule]] | None = None,
+    over: Mesh | None = None,
+    most: int | None = None,
+    kept: Kept | None = None,
+    tell: Callable[[str], None] = lambda line: None,
+) -> SweepResult:
+    """Train the stage with each seed at each point of the grid, which names any of `sweep_members.SWEPT`.
+
+    Each run equals `loop.train_stage` alone with that seed and `stage_at(stage, values)`. Values are traced: one
+    program, whatever they are. `variables` are those to start from, or a function of the seed that gives them
+    (`sweep_start.starts`). Frozen leaves and what is read are shared by all, so cached views are those that `inputs`
+    was made with, under one seed of their own: a run alone must read the same. `over` are the devices that the members
+    are split over, all by default. A run that diverges is marked as not finite, and disturbs no other; one that
+    collapses is left as it ends, for what a rate does is what was asked.
+
+    The plan is told before anything runs. A call has `most` members at most, fewer where memory is short: by default
+    256, and 16 on CPU, where they follow one another anyway and more calls are more progress to tell and less to lose.
+
+    With `kept`, what each call found is kept on disk as it ends, without states, and a sweep that was stopped trains
+    the members that are missing, to the same bits.
+    """
+    grid = {} if grid is None else grid
+    if not seeds or not all(grid.values()):
+        raise InputError("sweep: expected a seed or more, and a value or more for each name of the grid")
+    points = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+    if "augment_strength" in grid and inputs.start is not None:
+        raise InputError("sweep: the strength of augmentation cannot vary where views are drawn ahead")
+    start = variables if callable(variables) else lambda seed: variables
+    first = {seed: start(seed) for seed in seeds}
+    members = [Member(seed, values, first[seed], inputs) for values in points for seed in seeds]
+    return SweepResult(*run_members(stage, members, module=module, over=over, most=most, kept=kept, tell=tell))
+
+
+def fits_sweep(stage: Stage, ready: Ready) -> str | None:
+    """Why seeds of this stage are better run one after another; None where one program is the faster way.
+
+    Convolutions with a kernel for each seed become grouped ones: eight seeds of the network from scratch took 3.2 times
+    as long so on CPU. Heads gain the overhead of a run: see `seeds` in `tljax.commands.benchmark`.
+    """
+    if stage.solver != "steps":
+        return "it is solved, without steps"
+    if jax.process_count() > 1:
+        return "several processes train together"
+    if stage.lr == "find":
+        return "each seed finds a rate of its own"
+    if stage.patience is not None:
+        return "each seed stops at an epoch of its own"
+    trainable, _ = rules_lib.split(ready.variables["params"], stage.rules)
+    if kernels := [path for path, leaf in trainable.items() if leaf.ndim == 4]:
+        return f"{kernels[0]} trains: convolutions with a kernel for each seed are slow"
+    return None
+
+
+def train_seeds(
+    stage: Stage,
+    readies: Mapping[int, Ready],
+    *,
+    over: Mesh | None = None,
+    most: int | None = None,
+    tell: Callable[[str], None] = lambda line: None,
+) -> list[tuple[State, History]]:
+    """What `loop.train_stage` gives for each seed with what is ready for it: variables, and views of its own.
+
+    What all have alike, the frozen leaves and unaugmented features, is held once. InputError names a seed whose loss
+    is not finite, as the loop does. One that collapses is trained again by the loop, which goes back to its best state:
+    so the program holds no state of any epoch but the last.
+    """
+    members = [Member(seed, {}, ready.variables, ready.inputs) for seed, ready in readies.items()]
+    first = next(iter(readies.values()))
+    step_flops = program.flops(stage, first)
+    runs, _ = run_members(stage, members, module=first.module, over=over, most=most, tell=tell)
+    trained = []
+    for run in runs:
+        if not run.finite:
+            raise InputError(f"stage {stage.name!r}: the loss of seed {run.seed} is not finite; lower the rate")
+        assert run.state is not None  # nothing was kept on disk
+        run.history.step_flops = step_flops
+        trained.append(_judged(stage, readies[run.seed], run.seed, run.state, run.history))
+    return trained
+
+
+def _judged(stage: Stage, ready: Ready, seed: int, state: State, history: History) -> tuple[State, History]:
+    told, chance = history.epochs, collapse.chance(stage, ready.inputs)
+    found = collapse.judged(told, told[-1], chance, stage=stage, back_to=None)
+    if found and stage.keep_going:
+        history.collapsed = found
+        collapse.say(found, stage=stage.name, seed=seed)
+    elif found or any(collapse.hopeless(told[:ended], chance) for ended in range(1, len(told))):
+        given = {"module": ready.module, "variables": ready.variables, "inputs": ready.inputs}
+        return train_stage(stage, **given, seed=seed, progress=False)
+    return state, history
+
+
+__all__ = ["Kept", "Run", "SweepResult", "fits_sweep", "stage_at", "sweep", "train_seeds"]

@@ -1,0 +1,122 @@
+"""Which epoch's state a stage ends with: the last one's, or one it steps back to where it overfits or collapses."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from tljax.config import Stage
+from tljax.optim import rules as rules_lib
+from tljax.train import collapse
+from tljax.train.collapse import Chance, Collapse
+from tljax.train.step import State
+from tljax.tree import flatten
+
+Kept = tuple[int, State]
+
+
+class Keeper:
+    """Watches a stage, and holds the states it may have to return to: in the host's memory, without what is frozen.
+
+    With `patience` it watches the validation loss. Given what `chance` reaches, it watches for a collapse from the
+    record of epoch 0 on, which is no epoch of patience: a fresh head starts high. What is held of a state is its
+    optimizer state and step as well, so that what is returned to can be continued.
+    """
+
+    def __init__(self, stage: Stage, chance: Chance | None = None) -> None:
+        self._stage, self._chance = stage, chance
+        self._patience, self._back = stage.patience, stage.step_back
+        self._best: Kept | None = None
+        self._least, self._since = math.inf, 0
+        self._recent: list[Kept] = []  # the last step_back + 1
+        self._records: list[dict[str, Any]] = []
+        self._highest: tuple[dict[str, Any], State] | None = None  # to return to from a collapse
+
+    def enough(self, epochs: list[dict[str, Any]], state: State) -> bool:
+        """Take note of the epoch that just ended, or of the start.
+
+        True when the loss has not improved for `patience` epochs, or the stage has collapsed.
+        """
+        copies: list[State] = []
+
+        def copy() -> State:
+            copies[:] = copies or [held(state, self._stage.rules)]
+            return copies[0]
+
+        return self._note(epochs[-1], copy)
+
+    def held(self, *, ended: bool = False) -> dict[int, State]:
+        """The states that may have to be returned to, by epoch; of a stage that has ended, the one that is."""
+        kept = [self._best, *self._recent, self._highest and (self._highest[0]["epoch"], self._highest[1])]
+        if ended:
+            kept = [self.chosen()]
+        return dict(filter(None, kept))
+
+    def replay(self, epochs: list[dict[str, Any]], held: dict[int, Any]) -> None:
+        """Take note of epochs again, with what `held` gave after the last of them."""
+        for record in epochs:
+            self._note(record, lambda record=record: held.get(record["epoch"]))
+
+    def _note(self, record: dict[str, Any], copy: Callable[[], Any]) -> bool:
+        self._records.append(record)
+        best = self._highest and self._highest[0]
+        if self._chance and not self._stage.keep_going and collapse.better(record, best, self._chance):
+            self._highest = record, copy()
+        overfits = record["epoch"] > 0 and self._patience is not None and self._overfits(record, copy)
+        return overfits or self._hopeless()
+
+    def _overfits(self, record: dict[str, Any], copy: Callable[[], Any]) -> bool:
+        now = (record["epoch"], copy())
+        loss = record["validation"]["loss"]
+        self._since += 1
+        if loss < self._least:
+            self._least, self._since = loss, 0
+            self._best = now
+        if self._back is not None:
+            self._recent = [*self._recent[-self._back :], now]
+        return self._patience is not None and self._since >= self._patience
+
+    def _hopeless(self) -> bool:
+        watched = self._chance if not self._stage.keep_going else None
+        return watched is not None and collapse.hopeless(self._records, watched)
+
+    def chosen(self) -> Kept | None:
+        """`(epoch, state)` to end with, or None for the last one as it is.
+
+        The best epoch; with `step_back` the one that lies so many before the last, or the first there is. After a
+        collapse the one of the highest validation accuracy, the start's among them.
+        """
+        if (found := self.collapsed()) and found.back_to is not None and self._highest:
+            return found.back_to, self._highest[1]
+        return self._stepped_back()
+
+    def collapsed(self) -> Collapse | None:
+        """What went wrong, if anything did."""
+        if self._chance is None or not self._records:
+            return None
+        kept = self._stepped_back()
+        ends = [record for record in self._records if kept is None or record["epoch"] == kept[0]]
+        back_to = self._highest[0]["epoch"] if self._highest else None
+        return collapse.judged(self._records, ends[-1], self._chance, stage=self._stage, back_to=back_to)
+
+    def _stepped_back(self) -> Kept | None:
+        return self._best if self._back is None or not self._recent else self._recent[0]
+
+
+def held(state: State, rules: rules_lib.Rules) -> State:
+    """A copy in the host's memory, whose `params` are the trainable leaves alone."""
+    # Copied: the next segment takes over the buffers of the state.
+    return jax.tree.map(np.array, trainable(state, rules))
+
+
+def trainable(state: State, rules: rules_lib.Rules) -> State:
+    """The state with its trainable leaves alone for `params`."""
+    return state.replace(params=rules_lib.merge(rules_lib.split(state.params, rules)[0], {}))
+
+
+def whole(held: State, frozen_of: State, rules: rules_lib.Rules) -> State:
+    """A state that was held, with the frozen leaves of another state of its stage."""
+    _, frozen = rules_lib.split(frozen_of.params, rules)
+    return held.replace(params=rules_lib.merge(flatten(held.params), frozen))

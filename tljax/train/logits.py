@@ -1,0 +1,90 @@
+"""What a trained classifier said of each held-out photograph: logits, kept beside the run."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax import Array
+from jax.sharding import Mesh
+
+from tljax.data import ImageSet
+from tljax.files import npz
+from tljax.inputs.feed import Examples, feed, place
+from tljax.inputs.images import Inputs
+from tljax.machine import devices
+from tljax.models import ops
+from tljax.train.evaluate import batches_of
+from tljax.train.step import State, averaged
+
+
+def held_out(state: State, *, module: Any, inputs: Inputs, batch_size: int) -> dict[str, np.ndarray]:
+    """{"validation", and "test" where there is one: logits `[N, outputs]` float32}, in the order of the examples.
+
+    Where the state has averages, theirs. `batch_size` is the stage's: the batches are those of the evaluation.
+    """
+    over = devices.mesh_for(batch_size)
+    size = max(batch_size, 32 * over.size)
+    splits = {"validation": inputs.validation} | ({"test": inputs.test} if inputs.test else {})
+    program = ops.jit(_program(module, inputs), out_shardings=devices.replicated(over))
+    state = devices.put(state.replace(opt_state=None), devices.replicated(over))
+    return {
+        split: np.concatenate(list(_parts(program, state, examples, size, over)))[: len(examples)]
+        for split, examples in splits.items()
+    }
+
+
+def scores(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """{"accuracy", "loss", "n"} of stored logits, as an evaluation has them; in float64."""
+    right = predicted_classes(logits) == labels
+    return {"accuracy": float(right.mean()), "loss": float(image_losses(logits, labels).mean()), "n": len(labels)}
+
+
+def image_losses(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Compute the cross entropy `[N]` float64 of stored logits `[N, outputs]`, in nats."""
+    both = two_sided(logits).astype(np.float64)
+    return np.logaddexp.reduce(both, axis=1) - both[np.arange(len(labels)), labels]
+
+
+def predicted_classes(logits: np.ndarray) -> np.ndarray:
+    """Pick the class index `[N]` of stored logits `[N, outputs]`."""
+    return two_sided(logits).argmax(1)
+
+
+def two_sided(logits: np.ndarray) -> np.ndarray:
+    """`[..., classes]`: a single output z, of a sigmoid, is a softmax over (0, z)."""
+    return logits if logits.shape[-1] > 1 else np.concatenate([np.zeros_like(logits), logits], axis=-1)
+
+
+def write(path: Path, logits: np.ndarray, *, split: ImageSet, classes: tuple[str, ...], digest: str) -> Path:
+    """One split as .npz, readable without pickle: logits, labels, ids, classes, data digest. Whole or not at all."""
+    arrays = {
+        "logits": np.asarray(logits, np.float32),
+        "labels": np.asarray(split.labels, np.int32),
+        "ids": np.array(split.ids, dtype=np.str_),
+        "classes": np.array(classes, dtype=np.str_),
+        "digest": np.array(digest, dtype=np.str_),
+    }
+    return npz.write(path, arrays)
+
+
+def _parts(program: Any, state: State, examples: Examples, size: int, over: Mesh) -> Iterable[np.ndarray]:
+    """Logits `[rows, outputs]` of each compiled call, the last one with its padding."""
+    rows = (chunk for chunk, _ in batches_of(len(examples), size))
+    split = devices.split_batch(over, axis=1)
+    for pool, wanted in feed(examples.inputs, rows, over=over, place=place(examples.inputs, over)):
+        logits = np.asarray(program(state, pool, devices.put(wanted, split)), np.float32)
+        yield logits.reshape(-1, logits.shape[-1])
+
+
+def _program(module: Any, inputs: Inputs) -> Any:
+    def program(state: State, pool: Array, rows: Array) -> Array:
+        variables = {"params": averaged(state), **state.model_state}
+
+        def body(_: None, wanted: Array) -> tuple[None, Array]:
+            return None, module.apply(variables, inputs.plain(pool[wanted]), start=inputs.start, train=False)[0]
+
+        return jax.lax.scan(body, None, rows)[1]
+
+    return program

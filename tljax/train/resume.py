@@ -1,0 +1,156 @@
+"""Where a stage stands, saved while it trains, so that it can be continued with the same bits."""
+
+import dataclasses
+import json
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+
+import jax
+import numpy as np
+
+from tljax import config
+from tljax.errors import InputError
+from tljax.files import orbax_store
+from tljax.files.background import Background
+from tljax.files.json_diff import differences
+from tljax.machine import signals
+from tljax.train.step import State
+
+
+@dataclass(frozen=True)
+class Place:
+    """The state after a compiled segment, and what the loop has noted down so far.
+
+    `sums` are those of the running epoch, empty between epochs; `held` the states that may have to be returned to,
+    by epoch; `ended` says that nothing is left to train.
+    """
+
+    state: State
+    epochs: list[dict[str, Any]] = field(default_factory=list)
+    sums: dict[str, float] = field(default_factory=dict)
+    held: dict[int, State] = field(default_factory=dict)
+    ended: bool = False
+    step_flops: float = 0.0
+
+
+class Saver:
+    """Saves a stage to `directory`: at its end, when a signal came, and else at most every `seconds`.
+
+    A context while the stage trains: signals wait for the end of a segment, and it ends when the last save has. Those
+    on the way are written from a copy in the host's memory, beside the training; an error there ends it at the next
+    segment. Several processes wait for one another's writes, so they write between two segments.
+
+    What decides the stage may be given as `identity`, plain JSON: with another one it is not continued.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        identity: dict[str, Any] | None = None,
+        seconds: float = config.CHECKPOINT_SECONDS,
+        on_restore: Callable[[list[dict[str, Any]]], None] = lambda epochs: None,
+    ) -> None:
+        self._directory, self._seconds, self._on_restore = directory, seconds, on_restore
+        self._identity = json.loads(json.dumps(identity or {}))  # as it is read: tuples are lists
+        self._last = time.monotonic()
+        self._background, self._until_the_end = Background(), ExitStack()
+
+    def __enter__(self) -> Self:
+        self._until_the_end.enter_context(signals.deferred())
+        return self
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        with self._until_the_end:
+            try:
+                self._background.wait()
+            except InputError:
+                if error is None:  # else that one is told
+                    raise
+
+    def begun(self) -> bool:
+        """Whether something is there to go on with."""
+        return bool(_steps(self._directory))
+
+    def restore(self, target: State, *, held: State) -> Place | None:
+        """The newest place that is whole, or None; newer ones that are not are named and removed.
+
+        `held` is in shape what states to return to are.
+        """
+        place = None
+        for step, reason in orbax_store.damaged(self._directory).items():
+            print(f"{reason}; going on without this checkpoint", flush=True)
+            shutil.rmtree(self._directory / f"{step:06d}")
+        for step in sorted(_steps(self._directory), reverse=True):
+            try:
+                meta = orbax_store.read_meta(self._directory, step)
+                same = meta["identity"] == self._identity
+                place = _read(self._directory, step, target, meta, held=held) if same else None
+                break
+            except InputError as error:
+                print(f"{error}; going back to the checkpoint before", flush=True)
+                shutil.rmtree(self._directory / f"{step:06d}")
+        else:
+            meta = {"identity": self._identity}
+        if meta["identity"] != self._identity:
+            what = ", ".join(differences(meta["identity"], self._identity))
+            raise InputError(f"{self._directory}: begun with other settings: {what}; --overwrite starts anew")
+        self._on_restore(place.epochs if place else [])
+        return place
+
+    def after(self, place: Callable[[], Place], *, step: int, ended: bool) -> None:
+        """Called after each segment: saves if it is time; raises `signals.Interrupted` where a signal waits."""
+        self._background.check()
+        if ended or signals.waiting():
+            self._background.wait()
+            _write(self._directory, step, place(), self._identity)
+        elif time.monotonic() - self._last >= self._seconds and not self._background.busy():
+            if jax.process_count() > 1:
+                _write(self._directory, step, place(), self._identity)
+            else:
+                self._background.start(partial(_write, self._directory, step, _copied(place()), self._identity))
+            self._last = time.monotonic()
+        signals.stop_if_waiting()
+
+    def discard(self, step: int) -> None:
+        """Remove the place after so many steps, from which the loss is not finite, if one before it is there."""
+        self._background.wait()
+        if min(steps := _steps(self._directory), default=step) < step and step in steps:
+            shutil.rmtree(self._directory / f"{step:06d}", ignore_errors=True)
+
+
+def _copied(place: Place) -> Place:
+    """In the host's memory: the next segment takes over the buffers of the state."""
+    state = jax.tree.map(np.array, place.state)
+    return dataclasses.replace(place, state=state, epochs=list(place.epochs), sums=dict(place.sums))
+
+
+def _steps(directory: Path) -> list[int]:
+    if not directory.is_dir():
+        return []
+    return [int(path.name) for path in directory.iterdir() if path.name.isdecimal() and path.is_dir()]
+
+
+def _write(directory: Path, step: int, place: Place, identity: dict[str, Any]) -> None:
+    trained = place.epochs and place.epochs[-1]["epoch"] > 0  # the start's accuracy would be the best of many a stage
+    accuracy = place.epochs[-1]["validation"]["accuracy"] if trained else float("nan")
+    meta = {"epochs": place.epochs, "sums": place.sums, "held": sorted(place.held), "ended": place.ended}
+    meta |= {"step_flops": place.step_flops, "identity": identity}
+    held = {f"held{epoch}": orbax_store.items(state) for epoch, state in place.held.items()}
+    orbax_store.save(
+        directory, step, state=place.state, meta=meta, metrics={"accuracy": accuracy}, others=held, latest=2
+    )
+
+
+def _read(directory: Path, step: int, target: State, meta: dict[str, Any], *, held: State) -> Place:
+    wanted = {f"held{epoch}": orbax_store.items(held) for epoch in meta["held"]}
+    state, others = orbax_store.restore_with(directory, step, target, others=wanted)
+    others = jax.device_get(others)
+    back = {epoch: orbax_store.from_items(held, others[f"held{epoch}"]) for epoch in meta["held"]}
+    return Place(state, meta["epochs"], meta["sums"], back, meta["ended"], meta["step_flops"])

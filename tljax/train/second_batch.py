@@ -1,0 +1,22 @@
+"""A second set of examples that each step reads beside its own: those of another task, or of another domain."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tljax.inputs.images import Inputs
+from tljax.optim.objective import Objective
+from tljax.train.step import Apply, Loss
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What a step reads beside its own batch, and the loss of both.
+
+    The step's batch has another under `beside`: `image`, `label` and `key` of `batch_size` examples of
+    `inputs.train`, augmented as `inputs` does, in an order of their own. `loss(apply, objective)` makes the loss of
+    the two. Only the stage's own examples are evaluated.
+    """
+
+    inputs: Inputs
+    batch_size: int
+    loss: Callable[[Apply, Objective], Loss]

@@ -1,0 +1,104 @@
+"""torch's `.pth` in both containers, without torch: the zip of today and the run of pickles before it.
+
+A state dict by torchvision's or timm's names. Arrays are views into the mapped file until they are read.
+"""
+
+import contextlib
+import io
+import mmap
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from tljax.data.preprocess import TORCH
+from tljax.errors import InputError
+from tljax.weights.contents import Contents, Leaf
+from tljax.weights.torch import pickle as torch_pickle
+from tljax.weights.torch.names import to_keras
+from tljax.weights.torch.pickle import Storage, Tensor
+
+MAGIC = 0x1950A86A20F9469CFC6C
+LEGACY = b"\x80\x02\x8a\x0a" + MAGIC.to_bytes(10, "little") + b"."  # how the older container begins
+PROTOCOL = 1001
+Numbers = Callable[[Storage], np.ndarray]
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[Contents]:
+    """The leaves of a state dict; InputError where the file is damaged or asks for more than tensors."""
+    with path.open("rb") as file, contextlib.ExitStack() as stack:
+        content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        if content[: len(LEGACY)] == LEGACY:
+            tensors, numbers = _legacy(path, content)
+        else:
+            try:
+                archive = stack.enter_context(zipfile.ZipFile(file))
+            except zipfile.BadZipFile as error:
+                raise InputError(f"{path}: expected a whole torch archive: {error}") from None
+            tensors, numbers = _zipped(path, archive)
+        leaves = {name: _leaf(name, tensor, numbers) for name, tensor in tensors.items()}
+        yield Contents(to_keras(leaves), TORCH, "torch state dict")
+
+
+def _leaf(name: str, tensor: Tensor, numbers: Numbers) -> Leaf:
+    def read() -> np.ndarray:
+        return torch_pickle.view(tensor, numbers(tensor.storage)).copy()  # the mapped file is closed afterwards
+
+    return Leaf(name, tensor.shape, tensor.storage.dtype.name, read)
+
+
+def _zipped(path: Path, archive: zipfile.ZipFile) -> tuple[dict[str, Tensor], Numbers]:
+    """`ROOT/data.pkl` is the state dict, `ROOT/data/KEY` a storage."""
+    sizes = {info.filename: info.file_size for info in archive.infolist()}
+    pickled = next((name for name in sizes if name.endswith("/data.pkl")), "/data.pkl")
+    root = pickled.removesuffix("/data.pkl")
+
+    def member(name: str, size: int) -> bytes:
+        """Its CRC checked. What would unpack to more than the file's own size is refused unread."""
+        if sizes.get(name, -1) != size or size > path.stat().st_size:
+            raise InputError(f"{path}: {name[:80]}: expected {size} bytes, found {sizes.get(name, 'none')}")
+        try:
+            return archive.read(name)
+        except Exception as error:  # zipfile raises half a dozen kinds for damage
+            raise InputError(f"{path}: {name[:80]}: expected whole data: {error}") from None
+
+    if f"{root}/byteorder" in sizes and member(f"{root}/byteorder", 6) != b"little":
+        raise InputError(f"{path}: expected little-endian tensors")
+    state, _ = torch_pickle.load(path, io.BytesIO(member(pickled, sizes.get(pickled, 0))))
+
+    def numbers(storage: Storage) -> np.ndarray:
+        name = f"{root}/data/{storage.key}"
+        return np.frombuffer(member(name, storage.count * storage.dtype.itemsize), storage.dtype)
+
+    return torch_pickle.tensors(path, state), numbers
+
+
+def _legacy(path: Path, content: mmap.mmap) -> tuple[dict[str, Tensor], Numbers]:
+    """Five pickles (magic, protocol, system, state dict, keys), then for each key a count and its numbers."""
+    objects = [torch_pickle.load(path, content) for _ in range(5)]
+    _magic, protocol, system, state, keys = (thing for thing, _ in objects)
+    storages = objects[3][1]
+    little = isinstance(system, dict) and system.get("little_endian") is True
+    if protocol != PROTOCOL or not little or not isinstance(keys, list):
+        raise InputError(f"{path}: expected protocol {PROTOCOL} and little-endian tensors, found {protocol!r:.20}")
+    tensors = torch_pickle.tensors(path, state)
+    starts, position = {}, content.tell()
+    for key in keys:
+        if key not in storages:
+            raise InputError(f"{path}: storage {key!r:.40}: expected one of the tensors', found another")
+        size = storages[key].count * storages[key].dtype.itemsize
+        count = int.from_bytes(content[position : position + 8], "little")
+        if count != storages[key].count or position + 8 + size > len(content):
+            found = f"{count} with {len(content) - position - 8} bytes left"
+            raise InputError(f"{path}: storage {key!r:.40}: expected {storages[key].count} numbers, found {found}")
+        starts[key] = position + 8
+        position += 8 + size
+
+    def numbers(storage: Storage) -> np.ndarray:
+        if storage.key not in starts:
+            raise InputError(f"{path}: storage {storage.key[:40]!r}: expected its numbers, found none")
+        return np.frombuffer(content, storage.dtype, storage.count, starts[storage.key])
+
+    return tensors, numbers
