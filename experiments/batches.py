@@ -1,16 +1,18 @@
-"""Where a larger batch stops fitting the recipe: a rung at 32, 64, ... images a step, the same number drawn in all.
+"""Find where a larger batch stops fitting the recipe: a rung at 32, 64, ... images a step.
 
-    python -m experiments.batches --data folder:PHOTOS --size 32 --weights base.safetensors --seeds 3
+    python -m experiments.batches --data folder:PHOTOS --size 32 --weights FILE --seeds 3
 
-Each batch with the rung's rates as they are, and by the linear rule with a warm-up (`recipe.scaled_batch`). A step's
-result does not depend on the number of devices, so this is what N devices with 32 images each would reach. Leaves
-batches.png: validation accuracy against the batch.
+All draw the same number of images in total. Each batch runs with the rung's rates as they are, and
+by the linear rule with a warm-up (`recipe.scaled_batch`). A step's result does not depend on the
+number of devices, so this is what N devices with 32 images each would reach. Writes batches.png:
+validation accuracy against the batch.
 """
 
 import argparse
 from dataclasses import replace
 
-from tljax.commands import cli, climbing, runner
+from tljax.climb import ladder
+from tljax.commands import cli, runner
 from tljax.config import Stage
 from tljax.machine import processes
 from tljax.models.build import Network
@@ -23,22 +25,21 @@ LINES = ("rate as it is", "linear rule")
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     parser = runner.parser(__doc__, experiment="batches")
     parser.add_argument("--rung", choices=("features", "frozen"), default="frozen", help="which rung (frozen)")
     args = runner.parsed(parser)
-    args.batch, args.scale_lr = None, False  # that is what varies
+    args.batch, args.scale_lr = None, False  # these vary
     variants = {_name(line, batch): _variant(args, line=line, batch=batch) for line in LINES for batch in BATCHES}
-    workdir, sets, weights, variants = runner.begin(args, variants, experiment="batches")
-    options = runner.climbing_options(args, weights)
-    climbing.climb(variants, sets, workdir=workdir, progress=not args.quiet, **options)
-    runner.finish(workdir, sets)
+    workdir, source, variants = runner.begin(args, variants, experiment="batches")
+    ladder(variants, source, seeds=runner.seeds_of(args), workdir=workdir)
+    runner.finish(workdir, source.sets)
     if not processes.first():
         return
     results = read_results(workdir.path / "results.json")
     lines = {line: {str(batch): _name(line, batch) for batch in BATCHES} for line in LINES}
-    told = {"title": f"The batch, on rung {args.rung}", "setting": "images a step, as many drawn in all"}
-    print(write_series(results, lines, **told, path=workdir.path / "batches.png"))
+    title, setting = f"The batch, on rung {args.rung}", "images a step, as many drawn in all"
+    print(write_series(results, lines, title=title, setting=setting, path=workdir.path / "batches.png"))
 
 
 def _variant(args: argparse.Namespace, *, line: str, batch: int) -> tuple[Network, Stage]:

@@ -1,8 +1,9 @@
-"""Rung 4, then everything, each earlier block at a rate 3 times smaller: rung 5.
+"""Rung 4, then all layers, each earlier block at a rate 3 times smaller: rung 5.
 
     python -m experiments.differential --weights base.safetensors --seeds 5
 
-97.6 % of the lecture's cats and dogs (97.0 to 98.1 % over 3 seeds), VGG16's ImageNet weights at 150 x 150.
+97.6 % of the lecture's cats and dogs (97.0 to 98.1 % over 3 seeds), VGG16's ImageNet weights at
+150 x 150.
 """
 
 from tljax.commands import cli, runner

@@ -3,11 +3,12 @@
     python -m experiments.domain --target folder:PHOTOS --size 32
     python -m experiments.domain --data folder:PHOTOS --corrupt all --size 32 --weights base.safetensors --seeds 3
 
-"source only" trains on the source and is evaluated on the target; "CORAL" trains on the same images while it aligns
-the covariance of its features with that of target images, without their labels (Sun and Saenko 2016); "fine-tuned"
-goes on from "source only" with labelled images of the target.
+"source only" trains on the source and is evaluated on the target; "CORAL" trains on the same images
+while it aligns the covariance of its features with that of target images, without their labels (Sun
+and Saenko 2016); "fine-tuned" continues from "source only" with labelled images of the target.
 
-Critters to photographs of cats and dogs, means of 3 seeds: 53.3, 54.0 and 62.6 %. README has the corrupted ones.
+Critters to photographs of cats and dogs, means of 3 seeds: 53.3, 54.0 and 62.6 %. docs/methods.md has
+the corrupted ones.
 """
 
 import argparse
@@ -16,10 +17,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
-
 from tljax import config, report
-from tljax.commands import cli, climbing, runner
+from tljax.climb import ladder
+from tljax.commands import cli, runner
 from tljax.config import Stage
 from tljax.data import ImageSets, corrupt
 from tljax.errors import InputError
@@ -32,37 +32,36 @@ from tljax.report.pictures import domain as picture
 from tljax.report.tables import table
 from tljax.runs.results import read_results
 from tljax.runs.workdir import Workdir
-from tljax.train import rung as rung_lib
-from tljax.weights import Weights, digest
+from tljax.train import rung, setup
+from tljax.train.history import OnEpoch
+from tljax.train.source import Source
+from tljax.weights import digest
 
 SOURCE_ONLY, CORAL, TUNED = "source only", "CORAL", "fine-tuned"
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     args = runner.parsed(_parser())
     if (args.target is None) == (args.corrupt is None):
         raise InputError("expected either --target SOURCE or --corrupt NAMES: the domain to get to")
     stages = stages_of(args)
     folder = args.workdir or Path("runs/domain")
     targets = targets_of(args)
-    again: dict[str, Any] = {"overwrite": args.overwrite, **runner.resuming(args)}
-    workdirs = {name: Workdir(folder / name, **again) for name in targets}
+    workdirs = {name: runner.workdir_of(args, folder / name) for name in targets}
     at_home = argparse.Namespace(**{**vars(args), "workdir": folder / "source"})
     first = {SOURCE_ONLY: stages[SOURCE_ONLY]}
-    home, source, weights, first = runner.begin(at_home, first, experiment="domain")
+    home, source, first = runner.begin(at_home, first, experiment="domain")
     for name, target in targets.items():
-        domain.check(source, target)
-        base = digest(weights.params) if weights else None
+        domain.check(source.sets, target)
+        base = digest(source.weights.params) if source.weights else None
         workdirs[name].begin(arguments=vars(args), stages=stages, sets=target, base=base)
         if processes.first():
             print(runner.about(target), flush=True)
-    for seed in range(args.seed, args.seed + args.seeds):
-        given: dict[str, Any] = {"weights": weights, "seed": seed}
-        climbed = climbing.climb(first, source, workdir=home, seeds=[seed], weights=weights, **_how(args))
-        start = climbed[seed][SOURCE_ONLY]
+    for seed in runner.seeds_of(args):
+        start = ladder(first, source, workdir=home, seeds=[seed])[seed][SOURCE_ONLY]
         for name, target in targets.items():
-            reach(args, stages, source, target, start, home=home, workdir=workdirs[name], **given)
+            reach(args, stages, source, target, start, seed=seed, home=home, workdir=workdirs[name])
     if processes.first():
         _write(args, folder, [home, *workdirs.values()])
 
@@ -70,42 +69,51 @@ def main() -> None:
 def reach(
     args: argparse.Namespace,
     stages: dict[str, tuple[Network, Stage]],
-    source: ImageSets,
+    source: Source,
     target: ImageSets,
-    start: rung_lib.Trained,
+    start: rung.Trained,
     *,
-    weights: Weights | None,
     seed: int,
     home: Workdir,
     workdir: Workdir,
 ) -> None:
-    """All ways to one target with one seed; `start` is what the source alone has taught, in the folder `home`."""
+    """Train every way to one target with one seed.
+
+    `start` is what was trained on the source alone, in the folder `home`.
+    """
     for way, (network, stage) in stages.items():
-        kept = workdir.kept(way, seed=seed)
-        if kept["finished"] is not None:
+        slot = workdir.slot(way, seed=seed)
+        if slot.finished is not None:
             continue
-        options: dict[str, Any] = {"seed": seed, "on_epoch": lambda record, state: workdir.log(record), **_how(args)}
+        log: OnEpoch = lambda record, state: workdir.log(record)  # noqa: E731
         if way == SOURCE_ONLY:
-            done = domain.moved(start, target, record=_last_epoch(home, seed), dtype=options["dtype"])
+            done = domain.moved(start, target, record=_last_epoch(home, seed), dtype=source.dtype)
             workdir.forget(way, seed=seed)
             workdir.log(done.history.result())
         elif way == CORAL:
-            given = {"weights": weights, "weight": args.coral_weight, "saver": kept["saver"]}
-            done = domain.by_coral(stage, network, source, target, **given, **options)
+            weight = args.coral_weight
+            done = domain.by_coral(
+                stage, network, source, target, weight=weight, seed=seed, on_epoch=log, saver=slot.saver
+            )
         else:
-            given = {"before": start, "store": workdir.features, "saver": kept["saver"]}
-            done = rung_lib.run(stage, network, target, **given, **options)
+            there = replace(source, sets=target, store=workdir.features)
+            ready = setup.prepare(stage, network, there, seed=seed, before=start)
+            done = rung.run(stage, ready, seed=seed, slot=slot, on_epoch=log, progress=source.progress)
         workdir.finish(way, done, seed=seed, stage=stage, sets=target)
 
 
 def stages_of(args: argparse.Namespace) -> dict[str, tuple[Network, Stage]]:
-    """All ways train everything at differential rates, in as many steps; the target's images are drawn as often."""
+    """Return each way's network and stage.
+
+    All train everything at differential rates, in as many steps; the target's images are drawn as
+    often.
+    """
     stage, network = runner.stage_of("differential", args), config.network_of("differential", args.preset)
     return {way: (network, replace(stage, name=way)) for way in (SOURCE_ONLY, CORAL, TUNED)}
 
 
 def targets_of(args: argparse.Namespace) -> dict[str, ImageSets]:
-    """Name -> the task in that domain."""
+    """Load the task in each target domain, by name."""
     if args.target is not None:
         return {"target": cli.load(args, args.target, size=args.size)}
     names = list(corrupt.CORRUPTIONS) if "all" in args.corrupt else args.corrupt
@@ -118,16 +126,12 @@ def _last_epoch(home: Workdir, seed: int) -> dict[str, Any]:
     return [record for record in records if record["seed"] == seed][-1]
 
 
-def _how(args: argparse.Namespace) -> dict[str, Any]:
-    return {"dtype": jnp.dtype(args.dtype), "progress": not args.quiet}
-
-
 def _arguments(args: argparse.Namespace) -> dict[str, Any]:
     return {name: str(value) if isinstance(value, Path) else value for name, value in vars(args).items()}
 
 
 def _write(args: argparse.Namespace, folder: Path, workdirs: list[Workdir]) -> None:
-    """Each folder's report, then the table, the picture and results.json of all."""
+    """Write each folder's report, then the table, the picture and results.json of all."""
     for each in workdirs:
         report.write_report(each.path)
     source, *others = (read_results(each.path / "results.json") for each in workdirs)

@@ -2,7 +2,8 @@
 
     python -m experiments.features --weights base.safetensors --seeds 5
 
-96.0 % of the lecture's cats and dogs (95.4 to 96.7 % over 3 seeds), VGG16's ImageNet weights at 150 x 150.
+96.0 % of the lecture's cats and dogs (95.4 to 96.7 % over 3 seeds), VGG16's ImageNet weights at
+150 x 150.
 """
 
 from tljax.commands import cli, runner

@@ -1,8 +1,9 @@
-"""Rung 3, then its head and `block5_conv1` onward together: rung 4.
+"""Rung 3, then its head together with `block5_conv1` and later layers: rung 4.
 
     python -m experiments.finetune --weights base.safetensors --seeds 5
 
-97.4 % of the lecture's cats and dogs (97.0 to 97.7 % over 3 seeds), VGG16's ImageNet weights at 150 x 150.
+97.4 % of the lecture's cats and dogs (97.0 to 97.7 % over 3 seeds), VGG16's ImageNet weights at
+150 x 150.
 """
 
 from tljax.commands import cli, runner

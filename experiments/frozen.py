@@ -2,7 +2,8 @@
 
     python -m experiments.frozen --weights base.safetensors --seeds 5
 
-96.7 % of the lecture's cats and dogs (95.8 to 97.6 % over 3 seeds), VGG16's ImageNet weights at 150 x 150.
+96.7 % of the lecture's cats and dogs (95.8 to 97.6 % over 3 seeds), VGG16's ImageNet weights at
+150 x 150.
 """
 
 from tljax.commands import cli, runner

@@ -1,12 +1,13 @@
-"""Two tasks at once against one after the other: do a source and a target task share a base better in turn or together?
+"""A source and a target task on one base: trained one after the other, or both at once.
 
     python -m experiments.multitask
     python -m experiments.multitask --data folder:TARGET --source folder:SOURCE --seeds 3
 
-"alone" trains on the target from nothing; "sequential" trains the base on the source, then on the target under a new
-head, each earlier block at a rate 3 times smaller; "multitask" trains two heads on one base from nothing, 24 images of
-the source and 8 of the target at each step. All draw as many images of the target, the last two as many of the source,
-in batches of 32, with one network and one optimizer.
+"alone" trains on the target from scratch; "sequential" trains the base on the source, then on the
+target under a new head, each earlier block at a rate 3 times smaller; "multitask" trains two heads
+on one base from scratch, 24 images of the source and 8 of the target at each step. All draw equally
+many images of the target, the last two equally many of the source, in batches of 32, with one
+network and one optimizer.
 
 Critters, means of 3 seeds: alone 69.5, sequential 80.7, multitask 84.3 %; 20 minutes on one core.
 """
@@ -15,9 +16,6 @@ import argparse
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import jax.numpy as jnp
 
 from tljax import config
 from tljax.commands import cli, runner
@@ -28,9 +26,11 @@ from tljax.methods import multitask
 from tljax.models.build import Network
 from tljax.optim.rules import Rules, discriminative
 from tljax.runs.workdir import Workdir
-from tljax.train import rung as rung_lib
+from tljax.train import rung, setup
+from tljax.train.history import OnEpoch
 from tljax.train.resume import Saver
-from tljax.weights import Weights, digest, load
+from tljax.train.source import Source
+from tljax.weights import digest, load
 
 EPOCHS, TARGET_IMAGES, BATCH = 20, 480, 32  # images of the target an epoch; examples a step, of both together
 SOURCE_BATCH = 24  # of those 32
@@ -39,27 +39,31 @@ SHARED: Rules = discriminative((*config.BLOCKS, ("head/.*", "other/.*")), factor
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     args = _parser().parse_args()
     weights = load(args.weights, progress=not args.quiet) if args.weights else None
-    workdir = Workdir(args.workdir or Path("runs/multitask"), overwrite=args.overwrite, **runner.resuming(args))
-    target, source = (cli.load(args, name, size=args.size) for name in (args.data, args.source))
+    workdir = runner.workdir_of(args, args.workdir or Path("runs/multitask"))
+    target, other = (cli.load(args, name, size=args.size) for name in (args.data, args.source))
+    source = runner.source_of(args, workdir, target, weights)
     stages = stages_of(args, from_weights=weights is not None)
-    arguments = {**vars(args), "source_digest": source.digest}
+    arguments = {**vars(args), "source_digest": other.digest}
     workdir.begin(arguments=arguments, stages=stages, sets=target, base=digest(weights.params) if weights else None)
     if processes.first():
-        print(f"{runner.about(target)}\n{runner.about(source)}", flush=True)
-    for seed in range(args.seed, args.seed + args.seeds):
+        print(f"{runner.about(target)}\n{runner.about(other)}", flush=True)
+    for seed in runner.seeds_of(args):
         for way in stages:
-            _one(way, args, stages[way], target, source, weights=weights, seed=seed, workdir=workdir)
+            _one(way, args, stages[way], source, other, seed=seed, workdir=workdir)
     runner.finish(workdir, target)
 
 
 def stages_of(args: argparse.Namespace, *, from_weights: bool) -> dict[str, tuple[Network, Stage]]:
-    """Way -> what it trains and how. The images of the target are as many in each, in as many epochs."""
+    """Return each way's network and stage.
+
+    Each way draws as many images of the target, in as many epochs.
+    """
     network = Network(width=args.width, norm=True)
-    of = {"budget": args.budget}
-    learn = replace(config.PRETRAIN, epochs=EPOCHS, batch_size=BATCH, images_per_epoch=TARGET_IMAGES).scaled(**of)
+    learn = replace(config.PRETRAIN, epochs=EPOCHS, batch_size=BATCH, images_per_epoch=TARGET_IMAGES)
+    learn = learn.scaled(budget=args.budget)
     adapt, both = replace(learn, rules=config.DIFFERENTIAL), learn
     if from_weights:
         adapt = replace(config.PRESETS["critters"]["differential"], epochs=learn.epochs, images_per_epoch=TARGET_IMAGES)
@@ -77,35 +81,41 @@ def _one(
     way: str,
     args: argparse.Namespace,
     how: tuple[Network, Stage],
-    target: ImageSets,
-    source: ImageSets,
+    source: Source,
+    other: ImageSets,
     *,
-    weights: Weights | None,
     seed: int,
     workdir: Workdir,
 ) -> None:
     """Train one way with one seed, unless that has been done."""
     network, stage = how
-    kept = workdir.kept(way, seed=seed)
-    if kept["finished"] is not None:
+    slot = workdir.slot(way, seed=seed)
+    if slot.finished is not None:
         return
-    log = {"on_epoch": lambda record, state: workdir.log(record), "progress": not args.quiet}
-    options: dict[str, Any] = {"seed": seed, "dtype": jnp.dtype(args.dtype), **log}
-    if way == "sequential" and weights:
-        given = {"weights": weights, "store": workdir.features, "saver": kept["saver"]}
-        trained = rung_lib.run(stage, network, target, **given, **options)
+    log: OnEpoch = lambda record, state: workdir.log(record)  # noqa: E731
+    if way == "sequential" and source.weights:
+        ready = setup.prepare(stage, network, source, seed=seed)
+        trained = rung.run(stage, ready, seed=seed, slot=slot, on_epoch=log, progress=source.progress)
     elif way == "sequential":
         first = replace(stage, name="source", rules=config.TRAIN_ALL, images_per_epoch=SOURCE_IMAGES)
         saves = workdir.path / "progress" / f"source-seed{seed}"
-        given = {"other": source, "savers": (Saver(saves), kept["saver"])}
-        trained = multitask.in_turn(first, stage, network, target, **given, **options)
+        savers = (Saver(saves), slot.saver)
+        trained = multitask.in_turn(first, stage, network, source, other=other, seed=seed, on_epoch=log, savers=savers)
         shutil.rmtree(saves, ignore_errors=True)
     else:
         own_weight, weight = args.task_weight[::-1]
-        other = multitask.Other(source, SOURCE_BATCH, config.PRETRAIN.augment, own_weight, weight)
-        given = {"other": other, "weights": weights} if way == "multitask" else {"other": None}
-        trained = multitask.run(stage, network, target, saver=kept["saver"], **given, **options)
-    workdir.finish(way, trained, seed=seed, stage=stage, sets=target)
+        task = multitask.Other(other, SOURCE_BATCH, config.PRETRAIN.augment, own_weight, weight)
+        both = way == "multitask"
+        trained = multitask.run(
+            stage,
+            network,
+            source if both else replace(source, weights=None),
+            other=task if both else None,
+            seed=seed,
+            on_epoch=log,
+            saver=slot.saver,
+        )
+    workdir.finish(way, trained, seed=seed, stage=stage, sets=source.sets)
 
 
 def _parser() -> argparse.ArgumentParser:

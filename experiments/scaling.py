@@ -1,10 +1,11 @@
-"""Bytes that a step sends between 1 to 64 simulated devices, predicted and counted, and what becomes of the batch.
+"""Predict and count the bytes that a step sends among up to 64 simulated devices.
 
     python -m experiments.scaling --images 900
 
-From shapes, without data: each rung's step is compiled for so many devices with --batch images on each, and the
-collectives in the compiled program are counted. Predicted are 4 bytes for each parameter that trains, and 8 for the
-loss and the number correct. Ends with status 1 where the two differ.
+From shapes, without data: each rung's step is compiled for each number of devices with --batch
+images on each, and the collectives in the compiled program are counted. The prediction is 4 bytes
+for each parameter that trains, and 8 for the loss and the number correct. The table also shows what
+becomes of the batch. Ends with status 1 where the two counts differ.
 """
 
 import argparse
@@ -24,13 +25,13 @@ MOST = 64
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     args = _parser().parse_args()
     jax.config.update("jax_platforms", "cpu")
     jax.config.update("jax_num_cpu_devices", MOST)
-    found = [_counted(rung, count, args) for rung in args.rungs for count in _counts()]
-    print(scaling_table(found, images=args.images))
-    if any(scale.counted != scale.predicted or scale.others for scale in found):
+    scales = [_counted(rung, count, args) for rung in args.rungs for count in _counts()]
+    print(scaling_table(scales, images=args.images))
+    if any(scale.counted != scale.predicted or scale.others for scale in scales):
         raise SystemExit(1)
 
 
@@ -56,15 +57,15 @@ def _counted(rung: str, count: int, args: argparse.Namespace) -> Scale:
         network = replace(network, padding="SAME")
     stage = replace(config.PRESETS["deck-keras3"][rung], batch_size=args.batch * count, views=None)
     over = devices.mesh(jax.devices()[:count])
-    found = audit(planned(stage, network, classes=2, size=args.size), over)
+    costs = audit(planned(stage, network, classes=2, size=args.size), over)
     return Scale(
         rung=rung,
         devices=count,
         batch=stage.batch_size,
-        counted=int(found.reduced.found),
-        predicted=int(found.reduced.least),
-        others=int(found.exchanged.found),
-        flops=found.flops.found,
+        counted=int(costs.reduced.found),
+        predicted=int(costs.reduced.least),
+        others=int(costs.exchanged.found),
+        flops=costs.flops.found,
     )
 
 

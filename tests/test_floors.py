@@ -7,7 +7,7 @@ import tljax
 
 ROOT = Path(tljax.__file__).parent
 FLOORS = (
-    ("errors",),
+    ("errors", "version"),
     ("tree",),
     ("models", "files", "optim"),
     ("data",),
@@ -16,10 +16,12 @@ FLOORS = (
     ("inputs",),
     ("train",),
     ("sweep", "audit", "methods", "runs", "recipe"),
-    ("report", "benchmark"),
+    ("climb", "report", "benchmark"),
     ("commands",),
     ("__main__", "__init__"),
 )
+# The one arrow upward: a classifier draws its own history, and imports the picture when it is asked to.
+UPWARD = {("train/outcome/trained.py", "report"), ("train/outcome/trained.py", "runs")}
 FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
 
 
@@ -41,8 +43,9 @@ def test_imports_run_down():
         room = path.relative_to(ROOT).parts[0].removesuffix(".py")
         assert room in FLOOR, f"{room}: a room without a floor"
         for other in imported(path) - {room, "__version__"}:
-            if FLOOR[other] >= FLOOR[room]:
-                wrong.append(f"{path.relative_to(ROOT)}: {room} imports {other}")
+            where = str(path.relative_to(ROOT))
+            if FLOOR[other] >= FLOOR[room] and (where, other) not in UPWARD:
+                wrong.append(f"{where}: {room} imports {other}")
     assert wrong == []
 
 

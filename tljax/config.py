@@ -1,4 +1,4 @@
-"""A run as data: frozen dataclasses, every default of training in this file. A variant is a new value."""
+"""A run as data: frozen dataclasses with every default of training. A variant is a new value."""
 
 import math
 from dataclasses import dataclass, replace
@@ -19,27 +19,31 @@ HEAD_ONLY: Rules = (("head/.*", 1.0), ("base/.*", None))
 KERAS3_RMSPROP = Optimizer()
 KERAS2_RMSPROP = Optimizer(eps_in_sqrt=False)
 LAMB = Optimizer("adam", weight_decay=0.1, trust_ratio=True)
-RELATIVE_RATE = 1e-3  # part of its own norm that a leaf moves in a step, at the peak
+RELATIVE_RATE = 1e-3  # fraction of its own norm by which a leaf moves per step, at the peak
 
 
 @dataclass(frozen=True)
 class Stage:
     """One stretch of training with one set of rules.
 
-    An epoch is `images_per_epoch` draws from the shuffled training set, as often around as that takes; None is once
-    around, and `least_images` draws at least. `views` None augments afresh at every draw; a number K runs the frozen
-    prefix on K augmented views of each photograph once and trains from those (1 without augmentation: the plain
-    features). View k is what pass k would draw, whatever the seed, so with as many views as passes nothing changes
-    but the time, and no more are ever made. "auto" is as many as memory holds, `MOST_VIEWS` at most. Activations are
-    held in `features_dtype`, None for the dtype of the computation. `lr="find"` takes what the range test suggests.
+    An epoch draws `images_per_epoch` images, cycling through the shuffled training set as often as
+    needed; None means one full pass, and at least `least_images`. `views=None` augments again at
+    every draw. A number K runs the frozen prefix once on K augmented views of each photograph and
+    trains from those (1 without augmentation: the plain features). View k is the augmentation that
+    pass k would have drawn, for every seed: with as many views as passes the result equals fresh
+    augmentation, only faster, and more are never computed. "auto" takes as many as memory holds,
+    `MOST_VIEWS` at most. Activations are stored in `features_dtype`, by default the dtype of the
+    computation. `lr="find"` takes the rate that the range test suggests.
 
-    `patience` N ends the stage when the validation loss has not improved for N epochs (`epochs` at most) and goes back
-    to the best one, or `step_back` epochs back from the end: parameters, optimizer state and place in the data.
-    `ema` is the decay of a moving average of the parameters; evaluation and the result have the average.
-    `solver="lbfgs"` fits a head without hidden layer to plain features by `train.linear`: it has no steps, and takes no
-    notice of rates, lengths and optimizer. The batch size is that of the frozen base's passes and of the evaluation.
-    `skip_nonfinite` passes over steps whose loss or gradient is not finite, and counts them; else one ends the run.
-    `keep_going` trains a stage that collapses to its end, and keeps what is left; else it goes back to its best epoch.
+    `patience` N ends the stage when the validation loss has not improved for N epochs (after
+    `epochs` at the latest) and restores the best epoch, or the one `step_back` epochs before the
+    end: parameters, optimizer state and position in the data. `ema` is the decay of a moving
+    average of the parameters, which evaluation and the result use. `solver="lbfgs"` fits a head
+    without a hidden layer to plain features with `train.linear`. It takes no steps and ignores
+    rates, lengths and optimizer; the batch size is then that of the frozen base's passes and of the
+    evaluation. `skip_nonfinite` skips and counts steps whose loss or gradient is not finite; by
+    default the first such step ends the run. `keep_going` trains a stage that collapses to its end
+    and keeps the result; by default it is restored to its best epoch.
     """
 
     name: str
@@ -90,12 +94,12 @@ class Stage:
                 check(getattr(self, name) == without, name, f"{without} where the head is solved")
 
     def steps_per_epoch(self, train_images: int) -> int:
-        """Optimizer steps in an epoch over a training set of this size."""
+        """Return the number of optimizer steps in an epoch over a training set of this size."""
         images = self.images_per_epoch or max(train_images, self.least_images)
         return max(1, round(images / self.batch_size))
 
     def passes(self, train_images: int) -> int:
-        """How often the stage goes around a training set of this size, begun ones counted.
+        """Count the passes over a training set of this size, including one that is only begun.
 
         >>> Stage("s", TRAIN_ALL, lr=1e-3, epochs=2, images_per_epoch=320).passes(96)
         7
@@ -103,13 +107,16 @@ class Stage:
         return math.ceil(self.epochs * self.steps_per_epoch(train_images) * self.batch_size / train_images)
 
     def scaled(self, *, budget: float) -> "Stage":
-        """The stage with this fraction of its epochs, at least one."""
+        """Return the stage with this fraction of its epochs, at least one."""
         return replace(self, epochs=max(1, round(self.epochs * budget)))
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Stages one after another, each on the parameters of the one before; what trained already keeps its momentum."""
+    """Stages one after another, each starting from the parameters of the one before.
+
+    Parameters that trained in an earlier stage keep their optimizer state, momentum included.
+    """
 
     name: str
     stages: tuple[Stage, ...]
@@ -127,9 +134,9 @@ FINE_TUNE: Rules = (("head/.*", 1.0), ("base/block5_.*", 1.0), ("base/.*", None)
 DIFFERENTIAL: Rules = discriminative((*BLOCKS, "head/.*"), factor=3.0)
 
 RUNGS = ("scratch", "linear", "features", "frozen", "finetune", "differential")
-STEPPED = tuple(rung for rung in RUNGS if rung != "linear")  # with rates, and a step to look into
+STEPPED = tuple(rung for rung in RUNGS if rung != "linear")  # linear is solved, without steps
 STARTS_FROM = {"finetune": "frozen", "differential": "finetune"}
-NETWORKS = {  # the lecture's: their heads meet features as they are
+NETWORKS = {  # the lecture's: their heads take raw features
     "scratch": Network(base="cnn", hidden=512, dropout_flat=True),
     "linear": Network(hidden=0),
     "features": Network(dropout_hidden=True),
@@ -140,7 +147,7 @@ NETWORKS = {  # the lecture's: their heads meet features as they are
 
 
 def _deck(optimizer: Optimizer) -> dict[str, Stage]:
-    """The lecture's rungs: 3,200 augmented images an epoch, except on saved features."""
+    """Make the lecture's rungs: 3,200 augmented images an epoch, except on saved features."""
     augmented = Stage("", TRAIN_ALL, 1e-4, epochs=100, optimizer=optimizer, images_per_epoch=3200, augment=Augment())
     features = Stage("features", HEAD_ONLY, 2e-5, epochs=30, optimizer=optimizer, batch_size=20, views=1, dropout=0.5)
     return {
@@ -154,10 +161,12 @@ def _deck(optimizer: Optimizer) -> dict[str, Stage]:
 
 
 def _tuned() -> dict[str, Stage]:
-    """The default: one relative rate for every rung that starts from a base, whatever its width and scale of weights.
+    """Make the default rungs: one relative rate for every rung that starts from a base.
 
-    Each leaf moves by a thousandth of its own norm a step at the peak. On VGG16's ImageNet weights anything from 1e-4
-    to 1e-2 ends within a point of it and 3e-2 destroys the base; an absolute rate that suits one base ruins another.
+    It suits a base of any width and any scale of weights, because each leaf moves by a thousandth
+    of its own norm per step at the peak. On VGG16's ImageNet weights any rate from 1e-4 to 1e-2
+    ends within a point of it, and 3e-2 destroys the base; an absolute rate that suits one base
+    ruins another.
     """
     deck = _deck(KERAS3_RMSPROP)
     scratch = replace(deck["scratch"], lr=WarmupCosine(5e-4), epochs=10, images_per_epoch=None, least_images=1600)
@@ -174,9 +183,10 @@ def _tuned() -> dict[str, Stage]:
 
 
 def _critters() -> dict[str, Stage]:
-    """Short and bold, for a small base on a hundred drawings: gentler rates gain less there, longer ones overfit.
+    """Make short rungs with high rates, for a small base and a hundred drawings.
 
-    Absolute rates: on the full VGG16 they end at chance.
+    Lower rates gain less there, and longer stages overfit. The rates are absolute: on the full
+    VGG16 they end at chance.
     """
     deck = _deck(KERAS3_RMSPROP)
     lengths = {"images_per_epoch": 1600, "batch_size": 32}
@@ -191,7 +201,11 @@ def _critters() -> dict[str, Stage]:
 
 
 def network_of(rung: str, preset: str) -> Network:
-    """The network of a rung: on a pretrained base the default normalises the features, the others leave them raw."""
+    """Return the network of a rung.
+
+    On a pretrained base the preset `tuned` normalises the features; the other presets leave them
+    raw.
+    """
     return replace(NETWORKS[rung], feature_norm=preset == "tuned" and rung != "scratch")
 
 
@@ -202,14 +216,16 @@ PRESETS = {
     "critters": _critters(),
 }
 
-MOST_VIEWS = 16  # of views="auto"; from there on accuracy was that of fresh augmentation (experiments/views.py)
-CHECKPOINT_SECONDS = 30.0  # between two checkpoints of a running stage, at least; its end is always saved
+MOST_VIEWS = 16  # for "auto"; beyond it, as accurate as fresh augmentation (experiments/views.py)
+CHECKPOINT_SECONDS = 30.0  # least time between two checkpoints of a stage; its end is always saved
 
-SIZE = 48  # side of the critters of the ladder
-LECTURE_SIZE = 150  # and of photographs, where the base does not say what it saw
-PRETRAIN_SIZE = 32  # and of those that a base is pretrained on: four ninths of the work; fine-tuning adapts to the rest
+SIZE = 48  # side of the ladder's critters
+LECTURE_SIZE = 150  # side of photographs, where the base does not record its own
+# Side of the images that a base is pretrained on: four ninths of the work of 48, and fine-tuning
+# adapts to the difference.
+PRETRAIN_SIZE = 32
 CNN_VALID_SIZE = 46  # below it the scratch CNN pads its convolutions
-CRITTERS_WIDTH = 0.25  # of the base pretrained on critters:source, for a run of minutes on two cores
+CRITTERS_WIDTH = 0.25  # width of the base pretrained on critters:source: minutes on two cores
 
 PRETRAIN_RATE = 3e-3
 PRETRAIN = Stage(
@@ -219,6 +235,7 @@ PRETRAIN = Stage(
     epochs=10,
     optimizer=Optimizer("adam", weight_decay=1e-2),
     batch_size=32,
-    # No rotation, shear or zoom: resampling blurs small images, and the network then stumbles over sharp ones.
+    # No rotation, shear or zoom: resampling blurs small images, and the network then does
+    # worse on sharp ones.
     augment=Augment(rotation_deg=0, width_shift=0.08, height_shift=0.08, shear_deg=0, zoom=0),
 )

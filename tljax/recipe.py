@@ -7,14 +7,15 @@ from tljax.config import BLOCKS, HEAD_ONLY, LAMB, RELATIVE_RATE, Plan, Stage
 from tljax.data import ImageSets
 from tljax.data.augment import Augment
 from tljax.errors import InputError
-from tljax.inputs import activations
 from tljax.models import vgg
 from tljax.models.build import Network
 from tljax.optim.rules import Rules, discriminative
 from tljax.optim.schedules import OneCycle, OneCycleMomentum, Scaled
 from tljax.train import lr_finder
 from tljax.train import plan as plan_lib
-from tljax.train.rung import Trained, prepare
+from tljax.train.rung import Trained
+from tljax.train.setup import prepare
+from tljax.train.source import Source
 from tljax.weights import Weights
 
 GROUPS = (*BLOCKS, "head/.*")  # from input to output
@@ -138,8 +139,7 @@ def fine_tune(
 ) -> Trained:
     """Carry out `fine_tuning(epochs=epochs, **options)` on photographs, from a pretrained base."""
     plan = fine_tuning(epochs=epochs, **options)
-    settings = {"weights": weights, "seed": seed, "store": activations.default_folder(), "progress": progress}
-    return plan_lib.train_plan(plan, network or NETWORK, sets, **settings)[-1]
+    return plan_lib.train_plan(plan, network or NETWORK, Source(sets, weights, progress=progress), seed=seed)[-1]
 
 
 def lr_find(
@@ -152,7 +152,5 @@ def lr_find(
     progress: bool = True,
 ) -> lr_finder.Finding:
     """The range test of a stage on photographs; nothing given is changed."""
-    settings = {"weights": weights, "seed": seed, "store": activations.default_folder(), "progress": progress}
-    ready = prepare(stage, network or NETWORK, sets, **settings)
-    read = {"module": ready.module, "variables": ready.variables, "inputs": ready.inputs}
-    return lr_finder.find(stage, **read, seed=seed, progress=progress)
+    ready = prepare(stage, network or NETWORK, Source(sets, weights, progress=progress), seed=seed)
+    return lr_finder.find(stage, ready, seed=seed, progress=progress)

@@ -1,4 +1,4 @@
-"""Trees as slash paths: digests, and loading that leaves nothing out by accident."""
+"""Parameter trees as slash paths: their digest, and loading that omits nothing by accident."""
 
 import hashlib
 import json
@@ -11,48 +11,54 @@ import numpy as np
 
 from tljax.errors import InputError
 
-LISTED = 8  # names of each kind that a message has
+LISTED = 8  # names of each kind in a message
 
 
 def digest(params: Mapping) -> str:
-    """sha256 over paths, dtypes, shapes and bytes, in any order: equal exactly for equal parameters."""
+    """Compute a sha256 over paths, dtypes, shapes and bytes: equal exactly for equal parameters.
+
+    The order of the tree does not matter.
+    """
     leaves = (leaf_digest(name, leaf) for name, leaf in sorted(flatten(params).items()))
     return hashlib.sha256("\n".join(leaves).encode()).hexdigest()
 
 
 def leaf_digest(name: str, leaf) -> str:
-    """sha256 over name, dtype, shape and bytes of one array of any plain dtype."""
+    """Compute a sha256 over name, dtype, shape and bytes of one array of any plain dtype."""
     array = np.asarray(leaf, order="C")
-    array = array.astype(array.dtype.newbyteorder("="), copy=False)  # HDF5 may hand over big-endian
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)  # HDF5 may give big-endian
     content = hashlib.sha256(f"{name}\0{array.dtype.name}\0{array.shape}\0".encode())
     content.update(array.reshape(-1).view(np.uint8).data)
     return content.hexdigest()
 
 
 def merge(loaded: Mapping, init: Mapping, *, leave_out: Iterable[str] = (), source: str = "") -> dict:
-    """`init` with every leaf taken from `loaded`, except paths that a pattern of `leave_out` fullmatches.
+    """Take every leaf of `init` from `loaded`, except the paths that `leave_out` matches.
 
-    Leaves of `init` are arrays or jax.ShapeDtypeStruct; bfloat16 widens to float32 where `init` says so.
-    Raises InputError naming missing (-), extra (+) and unequal (!) leaves and `source`, the file they come from, or a
+    `leave_out` are regular expressions for whole paths. Leaves of `init` are arrays or
+    jax.ShapeDtypeStruct; bfloat16 widens to float32 where `init` has float32. InputError names
+    missing (-), extra (+) and unequal (!) leaves and `source`, the file they come from, or a
     pattern that matches no leaf.
     """
     ours, theirs = flatten(init), flatten(loaded)
     left_out = _matching(leave_out, sorted(ours.keys() | theirs.keys()))
-    wanted, given = ours.keys() - left_out, theirs.keys() - left_out
+    expected, present = ours.keys() - left_out, theirs.keys() - left_out
     unequal = [
         f"! {name} expected {kind(ours[name])}, found {kind(theirs[name])}"
-        for name in sorted(wanted & given)
+        for name in sorted(expected & present)
         if theirs[name].shape != ours[name].shape or not np.can_cast(theirs[name].dtype, ours[name].dtype)
     ]
     where = f"{source}: " if source else ""
-    compare(f"{where}loaded parameters do not fit the model", found=given, expected=wanted, unequal=unequal)
-    taken = {name: np.asarray(theirs[name]).astype(ours[name].dtype, copy=False) for name in wanted}
-    return nest("merge", ours | taken)
+    compare(f"{where}loaded parameters do not fit the model", found=present, expected=expected, unequal=unequal)
+    leaves = {name: np.asarray(theirs[name]).astype(ours[name].dtype, copy=False) for name in expected}
+    return nest("merge", ours | leaves)
 
 
 def compare(problem: str, *, found: Iterable[str], expected: Iterable[str], unequal: Iterable[str] = ()) -> None:
-    """InputError listing names that are missing (-) or extra (+), then the lines of `unequal`; of long lists the
-    beginning and how many more there are."""
+    """Check that the names agree; InputError lists missing (-), extra (+) and `unequal` ones.
+
+    A long list is cut after its beginning, with the number of the rest.
+    """
     found, expected = set(found), set(expected)
     missing = [f"- {name}" for name in sorted(expected - found)]
     extra = [f"+ {name}" for name in sorted(found - expected)]
@@ -61,19 +67,22 @@ def compare(problem: str, *, found: Iterable[str], expected: Iterable[str], uneq
 
 
 def kind(leaf) -> str:
-    """dtype and shape of anything that has them, as messages write them: `float32[8, 2]`."""
+    """Format dtype and shape of anything that has them, for messages: `float32[8, 2]`."""
     return f"{leaf.dtype}{list(leaf.shape)}"
 
 
-def flatten(tree: Mapping) -> dict:
-    """Nested dicts -> {"block5_conv1/kernel": leaf}; empty dicts vanish."""
+def flatten(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Flatten nested dicts to {"block5_conv1/kernel": leaf}; empty dicts vanish."""
     from flax import traverse_util
 
     return traverse_util.flatten_dict(dict(tree), sep="/")
 
 
-def nest(where: str | Path, flat: dict) -> dict:
-    """The inverse of `flatten`; InputError, beginning with `where`, if a path is both a leaf and a folder."""
+def nest(where: str | Path, flat: dict[str, Any]) -> dict[str, Any]:
+    """Nest flat paths, the inverse of `flatten`.
+
+    InputError, beginning with `where`, if a path is both a leaf and a folder.
+    """
     from flax import traverse_util
 
     for name in flat:
@@ -99,15 +108,15 @@ def _matching(patterns: Iterable[str], names: list[str]) -> set[str]:
     return matching
 
 
-def json_digest(document: dict) -> str:
-    """sha256 of a plain JSON document, all but its own field `digest`."""
+def json_digest(document: dict[str, Any]) -> str:
+    """Compute the sha256 of a plain JSON document without its own field `digest`."""
     rest = {field: value for field, value in document.items() if field != "digest"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def leaves(items: dict[str, Any]) -> dict[str, Any]:
-    """Slash path, beginning with the item's name, -> leaf of any pytree."""
+    """Map slash paths to the leaves of any pytree; a path begins with the item's name."""
     import jax
 
-    found = jax.tree_util.tree_leaves_with_path(items)
-    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in found}
+    pairs = jax.tree_util.tree_leaves_with_path(items)
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in pairs}

@@ -6,12 +6,15 @@ source and listed below the docstring.
 
 import ast
 import dataclasses
+import functools
 import inspect
 import re
 import textwrap
 import tokenize
 from io import StringIO
 from typing import Any
+
+import tljax
 
 CODE = re.compile(r"`+([^`]+)`+", re.DOTALL)
 SPECIAL = re.compile(r"([*|\\])|(?<=\w)(_)(?!\w)")
@@ -20,6 +23,7 @@ SPECIAL = re.compile(r"([*|\\])|(?<=\w)(_)(?!\w)")
 def setup(app: Any) -> dict[str, bool]:
     """Called by Sphinx."""
     app.connect("autodoc-process-docstring", _rewrite)
+    app.connect("missing-reference", _public)
     return {"parallel_read_safe": True}
 
 
@@ -30,6 +34,21 @@ def _rewrite(app: Any, what: str, name: str, obj: Any, options: Any, lines: list
     if isinstance(obj, type) and dataclasses.is_dataclass(obj):
         text += "\n\n" + "\n".join(f"* ``{field}``: {restructured(said)}" for field, said in fields(obj).items())
     lines[:] = text.split("\n")
+
+
+def _public(app: Any, env: Any, node: Any, shown: Any) -> Any:
+    """Link a type in a signature, which has the name of its own module, to its public name."""
+    public = _public_names().get(node["reftarget"]) if node.get("refdomain") == "py" else None
+    if public is None:
+        return None
+    domain = env.domains["py"]
+    return domain.resolve_xref(env, node["refdoc"], app.builder, "class", public, node, shown)
+
+
+@functools.cache
+def _public_names() -> dict[str, str]:
+    named = {name: getattr(tljax, name) for name in tljax.__all__}
+    return {f"{x.__module__}.{x.__qualname__}": f"tljax.{name}" for name, x in named.items()}
 
 
 def restructured(text: str) -> str:

@@ -140,7 +140,7 @@ def test_what_moves_and_what_is_idle_is_named(monkeypatch):
         return broken
 
     monkeypatch.setattr(
-        abstract_step, "step", SimpleNamespace(make_train_step=decayed, init_state=abstract_step.step.init_state)
+        abstract_step, "step", SimpleNamespace(make_train_step=decayed, first_state=abstract_step.step.first_state)
     )
     assert "params/base/used" in audit(replace(small, stage=stage(rules, Optimizer())), one()).moved
 

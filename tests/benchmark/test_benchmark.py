@@ -1,4 +1,4 @@
-"""The benchmark's arithmetic by hand, its order, its missing peers, and a small run of the whole command."""
+"""The benchmark: arithmetic by hand, order, missing peers, and a small run of the whole command."""
 
 import json
 import math

@@ -1,4 +1,7 @@
-"""Each command twice with the same seed, and stopped and resumed: the same bits. In two steps a stage."""
+"""Each command gives the same bits when run twice with a seed, or stopped and resumed.
+
+Stages have two steps.
+"""
 
 import importlib
 import json
@@ -14,7 +17,7 @@ from tljax.commands import recipe, runner
 from tljax.config import Plan
 from tljax.machine import signals
 from tljax.models import ops
-from tljax.train import loop, program, resume
+from tljax.train import program, resume, segments
 from tljax.weights import digest, read
 
 LADDER = {
@@ -63,7 +66,7 @@ def short(stage, *, epochs=1):
 def command(photographs, base, in_a_hurry, tmp_path, monkeypatch):
     """`command(name, folder, *words)` runs it and returns what it left, as digests and numbers."""
     monkeypatch.setattr(ops, "compiler_options", in_a_hurry)
-    for module in (loop, program):
+    for module in (segments, program):
         monkeypatch.setattr(module, "segment_steps", lambda steps: 1)
     monkeypatch.setattr(signals, "_waiting", None)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

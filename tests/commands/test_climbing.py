@@ -1,4 +1,4 @@
-"""Seeds in one program where that is the faster way, one after another where not: the same results."""
+"""Seeds run in one program where that is faster and in turn elsewhere, with the same results."""
 
 import gc
 import json
@@ -7,11 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tljax import config, data
+from tljax import climb, config, data
 from tljax.commands import climbing
 from tljax.models import ops
 from tljax.models.build import Network
 from tljax.runs.workdir import Workdir
+from tljax.train.source import Source
 from tljax.tree import flatten
 from tljax.weights import load
 
@@ -28,16 +29,16 @@ def climbed(photographs, base, in_a_hurry, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
         patch.setattr(ops, "compiler_options", in_a_hurry)
-        patch.setattr(climbing, "_say", lines.append)
+        patch.setattr(climb, "say", lines.append)
         sets, weights = data.load(photographs, size=32, progress=False), load(base)
         runs = []
         for name, seeds in (("both", (3, 4)), ("one", (4,))):
             workdir = Workdir(folder / name)
             workdir.begin(arguments={}, stages=STAGES, sets=sets)
-            options = {"weights": weights, "seeds": seeds}
-            programs = climbing.compile_ahead(STAGES, sets, dtype="float32", **options)
+            source = Source(sets, weights, store=workdir.features, progress=False)
+            programs = climbing.compile_ahead(STAGES, source, seeds=seeds)
             assert list(programs) == (["finetune"] if name == "both" else ["frozen", "finetune"])
-            done = climbing.climb(STAGES, sets, workdir=workdir, programs=programs, progress=False, **options)
+            done = climb.ladder(STAGES, source, seeds=seeds, workdir=workdir, programs=programs)
             runs.append((workdir.path, done))
     return *runs, lines
 
@@ -84,12 +85,13 @@ def again(photographs, base, in_a_hurry, monkeypatch):
 
     def again(folder, **how):
         again.lines = []
-        monkeypatch.setattr(climbing, "_say", again.lines.append)
+        monkeypatch.setattr(climb, "say", again.lines.append)
         monkeypatch.setenv("XDG_CACHE_HOME", str(folder.parent / "cache"))
         sets, stages = data.load(photographs, size=32, progress=False), {"frozen": STAGES["frozen"]}
         workdir = Workdir(folder, **how)
         workdir.begin(arguments={}, stages=STAGES, sets=sets)
-        return climbing.climb(stages, sets, seeds=(3, 4), weights=load(base), workdir=workdir, progress=False)
+        source = Source(sets, load(base), store=workdir.features, progress=False)
+        return climb.ladder(stages, source, seeds=(3, 4), workdir=workdir)
 
     return again
 

@@ -1,4 +1,4 @@
-"""Both commands on a run of one rung, as the user types them."""
+"""Both commands on a run of one rung, as a user types them."""
 
 import json
 import sys

@@ -32,8 +32,8 @@ def test_options_become_the_stage(monkeypatch, tmp_path, photographs):
     """Caught before it trains: rate, batch, epochs and width as asked for, all else the preset's."""
     caught = {}
 
-    def stop(sets, stage, **options):
-        caught.update(options, stage=stage)
+    def stop(source, stage, **options):
+        caught.update(options, stage=stage, progress=source.progress)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(pretrain, "pretrain", stop)

@@ -56,7 +56,8 @@ def climbed(photographs, base, in_a_hurry, tmp_path_factory):
 
 
 def parameters(climbed, rung):
-    return orbax_store.restore_params(climbed / "checkpoints" / f"{rung}-seed5", 2)
+    variables, meta = orbax_store.restore_variables(climbed / "checkpoints" / f"{rung}-seed5", 2)
+    return variables["params"], meta
 
 
 def test_a_ladder_leaves_all_its_files(climbed):

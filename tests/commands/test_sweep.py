@@ -1,4 +1,4 @@
-"""The commands that train heads in numbers: a grid of seeds and rates, and folds."""
+"""The commands that train many heads: a grid of seeds and rates, and folds."""
 
 import gc
 import json

@@ -1,4 +1,7 @@
-"""A whole ladder by two processes of two devices each, against the same by one of one: a minute or two."""
+"""A whole ladder by two processes of two devices each, compared with one process of one device.
+
+It takes a minute or two.
+"""
 
 import json
 import os

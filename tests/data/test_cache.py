@@ -1,4 +1,4 @@
-"""Decoded once: read back bit for bit, made again when damaged, never half there."""
+"""Decoded photographs: read back bit for bit, decoded again when damaged, never half written."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Several processes draw what one would, and none of them is left behind."""
+"""Several processes draw the same as one, and none of them outlives the drawing."""
 
 import os
 import pathlib

@@ -1,4 +1,4 @@
-"""Class folders on disk -> classes, labels and names; and everything that is not such a folder."""
+"""Class folders on disk: classes, labels and names, and the refusal of anything else."""
 
 import pathlib
 
@@ -122,3 +122,12 @@ def test_a_missing_path_and_a_file_are_not_folders(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"/file: expected a folder of class folders, found a file"):
         listed(tmp_path / "file")
+
+
+def test_all_photographs_below_a_folder(tmp_path):
+    plant(tmp_path, "b.jpg", "a.png", "notes.txt", ".x.jpg", "dog/2.jpg", "dog/deep/1.jpg", "cat/3.gif", ".git/4.jpg")
+    found = [path.relative_to(tmp_path).as_posix() for path in folder.all_photo_paths(tmp_path)]
+    assert found == ["a.png", "b.jpg", "cat/3.gif", "dog/2.jpg", "dog/deep/1.jpg"]
+    (tmp_path / "dog" / "up").symlink_to(tmp_path, target_is_directory=True)
+    with pytest.raises(InputError, match="dog/up: a link to a folder, expected the folder itself"):
+        folder.all_photo_paths(tmp_path)

@@ -1,4 +1,4 @@
-"""A source string -> arrays: what is in them, what is refused, and that nothing is decoded twice."""
+"""Source strings: the arrays they give, what is refused, and that nothing is decoded twice."""
 
 import io
 import pathlib

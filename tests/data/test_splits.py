@@ -1,4 +1,4 @@
-"""The split we make: counts by class, seeds, copies; and the photographs we find on both sides."""
+"""Our own splits: counts per class, seeds, copies, and photographs that are on both sides."""
 
 import collections
 

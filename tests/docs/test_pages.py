@@ -1,4 +1,4 @@
-"""The Python on the pages is run as it stands, but smaller; so is that in docstrings."""
+"""The Python on the pages and in docstrings runs as written, on smaller data."""
 
 import doctest
 import importlib
@@ -19,7 +19,7 @@ SMALLER = {
     "widths: tuple[int, ...] = (16, 32, 64)": "widths: tuple[int, ...] = (4, 4, 8)",
 }
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-SLOW = ["docs/index.md", "docs/howto/resume.md"]  # the README has the same code; tests/train/test_saver.py resumes
+SLOW = ["docs/howto/resume.md"]  # tests/train/test_saver.py resumes
 RUNNABLE = [page for page in PAGES if "```python" in page.read_text(encoding="utf-8")]
 DOCTESTED = [path for path in sorted((ROOT / "tljax").rglob("*.py")) if ">>> " in path.read_text(encoding="utf-8")]
 

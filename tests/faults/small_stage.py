@@ -18,7 +18,8 @@ from tljax.machine import devices
 from tljax.models import build, ops
 from tljax.models.heads import Classifier, Head
 from tljax.optim.transform import Optimizer
-from tljax.train import loop
+from tljax.train import loop, segments
+from tljax.train.ready import Ready
 from tljax.train.resume import Saver
 
 QUICK = {"xla_backend_optimization_level": 0}
@@ -51,11 +52,10 @@ def variables():
 
 def train(stage=STAGE, *, saver=None, start=None):
     """Four epochs of four steps, two in a program."""
+    read = inputs.from_images(SETS, augment=None, preprocess=UNIT)
     return loop.train_stage(
         stage,
-        module=MODULE,
-        variables=start or variables(),
-        inputs=inputs.from_images(SETS, augment=None, preprocess=UNIT),
+        Ready(MODULE, start or variables(), read),
         seed=0,
         over=devices.mesh(jax.devices()[:1]),
         saver=saver,
@@ -71,7 +71,7 @@ def bits(state):
 def hurry(patch):
     """Two steps in a program, and no time lost on optimising them."""
     patch(ops, "compiler_options", lambda: QUICK)
-    patch(loop, "segment_steps", lambda steps: 2)
+    patch(segments, "segment_steps", lambda steps: 2)
 
 
 def main(words, folder):

@@ -55,8 +55,8 @@ def stored(folder, *, count=40, name="train", starts=None):
         starts.append(start)
         return ROWS[start:stop]
 
-    options = {"name": name, "identity": {}, "shape": ROWS.shape[1:], "block": 5, "progress": False}
-    return feature_store.stored(folder / "features.h5", count=count, compute=compute, **options)
+    wanted = feature_store.Rows(name, {}, count, ROWS.shape[1:])
+    return feature_store.stored(folder / "features.h5", wanted, compute=compute, block=5, progress=False)
 
 
 @pytest.mark.parametrize("left", [0, 4096, 120_000, 340_000, 420_000, 600_000])

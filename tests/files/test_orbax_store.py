@@ -1,7 +1,12 @@
 import asyncio
 import gc
 import json
+import logging
 import shutil
+import sys
+import threading
+import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -109,10 +114,17 @@ def test_shardings_are_those_of_the_target(saved):
 
 
 def test_params_alone_are_numpy_arrays(saved):
-    params, meta = orbax_store.restore_params(saved, 7)
-    assert_same(params, small().params)
-    assert all(type(leaf) is np.ndarray for leaf in jax.tree.leaves(params))
+    variables, meta = orbax_store.restore_variables(saved, 7)
+    assert_same(variables, {"params": small().params})
+    assert all(type(leaf) is np.ndarray for leaf in jax.tree.leaves(variables))
     assert meta == {"epoch": 7}
+
+
+def test_statistics_are_read_with_the_params(tmp_path):
+    statistics = {"batch_stats": {"base": {"mean": jnp.arange(3.0)}}}
+    save(tmp_path, 7, replace(small(), model_state=statistics))
+    variables, _ = orbax_store.restore_variables(tmp_path, 7)
+    assert_same(variables, {"params": small().params, **statistics})
 
 
 def largest(folder: Path) -> Path:
@@ -130,46 +142,105 @@ def test_a_flipped_bit_is_found_and_the_leaf_named(tmp_path, item):
     assert f"{tmp_path / '000003'}: leaf {item}/" in message
     assert "kernel" in message
     if item == "params":
-        assert "leaf params/" in refusal(orbax_store.restore_params, tmp_path, 3)
+        assert "leaf params/" in refusal(orbax_store.restore_variables, tmp_path, 3)
     else:
-        assert_same(orbax_store.restore_params(tmp_path, 3)[0], small().params)
+        assert_same(orbax_store.restore_variables(tmp_path, 3)[0]["params"], small().params)
 
 
 def test_a_truncated_file_is_one_line_and_quiet(tmp_path, capfd):
     save(tmp_path, 3)
-    file = largest(tmp_path / "000003" / "params")
-    file.write_bytes(file.read_bytes()[:1000])
+    truncate(tmp_path / "000003")
     mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
     whole = NamedSharding(mesh, PartitionSpec())
     target = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole), jax.eval_shape(small))
-    for _ in range(4):  # a race: without orphans.outlive, one in two prints
+    for _ in range(4):  # a race: without the wait in orphans.quiet, one in two prints
         assert f"{tmp_path / '000003'}: cannot be read" in refusal(orbax_store.restore, tmp_path, 3, target)
         gc.collect()  # where Orbax's abandoned coroutines would print
     assert capfd.readouterr().err == ""
 
 
-def test_futures_of_orbax_s_are_not_told_of_when_they_are_collected(caplog):
-    """All others are."""
+def hooks():
+    filters = [list(logging.getLogger(name).filters) for name in ("absl", "asyncio")]
+    return sys.unraisablehook, threading.excepthook, filters, list(warnings.filters)
 
-    async def abandoned(reason):
+
+def truncate(directory: Path) -> None:
+    file = largest(directory / "params")
+    file.write_bytes(file.read_bytes()[:1000])
+
+
+def test_hooks_and_filters_are_as_before(tmp_path):
+    """After a save, a restore, a failed restore and a failed save."""
+    before = hooks()
+    save(tmp_path, 3)
+    assert hooks() == before
+    orbax_store.restore(tmp_path, 3, jax.eval_shape(small))
+    assert hooks() == before
+    truncate(tmp_path / "000003")
+    assert "cannot be read" in refusal(orbax_store.restore, tmp_path, 3, jax.eval_shape(small))
+    assert hooks() == before
+    (tmp_path / "file").write_bytes(b"")
+    assert "cannot be written" in refusal(save, tmp_path / "file" / "folder", 4)
+    assert hooks() == before
+
+
+def test_hooks_stay_until_the_last_thread_leaves():
+    before, entered, leave = hooks(), threading.Event(), threading.Event()
+
+    def other():
+        with orbax_noise.quiet():
+            entered.set()
+            leave.wait()
+
+    thread = threading.Thread(target=other)
+    with orbax_noise.quiet():
+        inside = hooks()
+        thread.start()
+        entered.wait()
+    assert inside[:3] == hooks()[:3] != before[:3]
+    leave.set()
+    thread.join()
+    assert hooks() == before
+
+
+def abandon(reason: str) -> None:
+    async def failing():
         asyncio.get_running_loop().create_future().set_exception(ValueError(reason))
 
-    with orbax_noise.quiet():
-        pass
-    for reason in ("no room in 000004.orbax-checkpoint-tmp", "ours"):
-        asyncio.run(abandoned(reason))
+    asyncio.run(failing())
     gc.collect()
-    told = [record.getMessage() for record in caplog.records if record.name == "asyncio"]
-    assert ["ours" in message for message in told] == [True]
+
+
+def test_futures_of_orbax_are_silent_inside_alone(caplog):
+    with orbax_noise.quiet():
+        for reason in ("no room in 000004.orbax-checkpoint-tmp", "ours"):
+            abandon(reason)
+    abandon("later, in 000005.orbax-checkpoint-tmp")
+    messages = [record.getMessage() for record in caplog.records if record.name == "asyncio"]
+    assert [word in message for word, message in zip(("ours", "later"), messages, strict=True)] == [True] * 2
+
+
+def test_a_failure_retrieves_the_errors_of_abandoned_futures(caplog):
+    async def failing():
+        future = asyncio.get_running_loop().create_future()
+        future.set_exception(ValueError("nobody asks"))
+        return future
+
+    held = [asyncio.run(failing())]
+    with pytest.raises(RuntimeError, match="broken"), orbax_noise.quiet():
+        raise RuntimeError("broken")
+    held.clear()
+    gc.collect()
+    assert not [record for record in caplog.records if record.name == "asyncio"]
 
 
 def test_a_changed_record_is_refused(tmp_path):
     save(tmp_path, 3)
     record = tmp_path / "000003" / "meta" / "metadata"
     record.write_text(record.read_text().replace('"epoch": 3', '"epoch": 9'))
-    assert "meta is not what was saved" in refusal(orbax_store.restore_params, tmp_path, 3)
+    assert "meta is not what was saved" in refusal(orbax_store.restore_variables, tmp_path, 3)
     record.write_text("{")
-    assert "cannot be read" in refusal(orbax_store.restore_params, tmp_path, 3)
+    assert "cannot be read" in refusal(orbax_store.restore_variables, tmp_path, 3)
 
 
 def test_another_dtype_is_refused(saved):
@@ -202,7 +273,7 @@ def test_latest_and_best_are_kept(tmp_path):
         save(tmp_path, step, accuracy=accuracy)
     assert kept(tmp_path) == [2, 4]
     assert (orbax_store.latest_step(tmp_path), orbax_store.best_step(tmp_path)) == (4, 2)
-    assert orbax_store.restore_params(tmp_path, 2)[1] == {"epoch": 2}
+    assert orbax_store.restore_variables(tmp_path, 2)[1] == {"epoch": 2}
 
 
 def test_nan_is_never_the_best(tmp_path):
@@ -238,7 +309,7 @@ def test_reading_changes_nothing(tmp_path):
     missing = tmp_path / "none"
     assert orbax_store.latest_step(missing) is None
     assert orbax_store.best_step(missing) is None
-    assert "found steps []" in refusal(orbax_store.restore_params, missing, 1)
+    assert "found steps []" in refusal(orbax_store.restore_variables, missing, 1)
     assert not missing.exists()
 
 
@@ -256,7 +327,7 @@ def test_a_folder_that_is_no_checkpoint_is_not_counted(tmp_path):
     save(tmp_path, 1)
     (tmp_path / "000009").mkdir()
     assert orbax_store.latest_step(tmp_path) == 1
-    assert "no such checkpoint; found steps [1]" in refusal(orbax_store.restore_params, tmp_path, 9)
+    assert "no such checkpoint; found steps [1]" in refusal(orbax_store.restore_variables, tmp_path, 9)
     assert "step 5: expected a step after 9" in refusal(save, tmp_path, 5)
 
 

@@ -22,10 +22,8 @@ def features():
     from tljax.inputs import feature_store
 
     def read(path):
-        options = {"identity": {"data": "d"}, "count": 6, "shape": (2, 3), "block": 2, "progress": False}
-        found = feature_store.stored(
-            path.parent / "features.h5", name="train", compute=lambda a, b: ROWS[a:b], **options
-        )
+        wanted, file = feature_store.Rows("train", {"data": "d"}, 6, (2, 3)), path.parent / "features.h5"
+        found = feature_store.stored(file, wanted, compute=lambda a, b: ROWS[a:b], block=2, progress=False)
         np.testing.assert_array_equal(found, ROWS)
 
     return read

@@ -61,12 +61,12 @@ def feature_files(folder) -> tuple[bytes, bytes, str]:
             raise KeyboardInterrupt
         return ROWS[start:stop]
 
-    options = {"name": "train", "identity": {"data": "d"}, "count": 6, "shape": (2, 3), "progress": False, "block": 2}
+    wanted, options = feature_store.Rows("train", {"data": "d"}, 6, (2, 3)), {"progress": False, "block": 2}
     with pytest.raises(KeyboardInterrupt):
-        feature_store.stored(folder / "features.h5", compute=stops, **options)
+        feature_store.stored(folder / "features.h5", wanted, compute=stops, **options)
     [part] = folder.glob("*.part")
     content = part.read_bytes()
-    feature_store.stored(folder / "features.h5", compute=lambda a, b: ROWS[a:b], **options)
+    feature_store.stored(folder / "features.h5", wanted, compute=lambda a, b: ROWS[a:b], **options)
     return (folder / "features.h5").read_bytes(), content, part.name
 
 

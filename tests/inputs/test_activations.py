@@ -21,7 +21,8 @@ from tljax.models import build, ops
 from tljax.models.build import Network
 from tljax.models.vgg import VGG16
 from tljax.runs.workdir import Workdir
-from tljax.train import program, rung
+from tljax.train import program, rung, setup
+from tljax.train.source import Source
 from tljax.tree import flatten
 from tljax.weights import Weights
 
@@ -67,7 +68,8 @@ def ran(monkeypatch):
 
 
 def ready(stage, weights, store, *, seed=0, **options):
-    return rung.prepare(stage, NETWORK, SETS, seed=seed, store=store, weights=weights, progress=False, **options)
+    source = Source(SETS, weights, store=store, progress=False)
+    return setup.prepare(stage, NETWORK, source, seed=seed, **options)
 
 
 def equal(a, b):
@@ -202,8 +204,7 @@ def test_the_seconds_of_a_rung_are_all_of_it_and_its_parts_are_told(weights, tmp
     monkeypatch.setattr(inputs.Activations, "split", slow(inputs.Activations.split, 0.2))
     monkeypatch.setattr(rung.predictions, "held_out", slow(rung.predictions.held_out, 0.3))
     began = time.perf_counter()
-    options = {"seed": 0, "store": tmp_path, "weights": weights, "progress": False}
-    history = rung.run(FROZEN, NETWORK, SETS, **options).history
+    history = rung.run(FROZEN, ready(FROZEN, weights, tmp_path), seed=0, progress=False).history
     wall = time.perf_counter() - began
     assert history.seconds == pytest.approx(wall, abs=0.1)
     assert history.features_seconds > 0.4
@@ -211,12 +212,11 @@ def test_the_seconds_of_a_rung_are_all_of_it_and_its_parts_are_told(weights, tmp
 
 
 def test_a_program_compiled_ahead_is_part_of_its_rung(weights, tmp_path):
-    outline = rung.outline(FROZEN, NETWORK, SETS, preprocess=TORCH)
+    outline = setup.outline(FROZEN, NETWORK, Source(SETS, weights))
     ahead = program.ahead({"one": (FROZEN, outline), "two": (FROZEN, outline)})
-    options = {"seed": 0, "store": tmp_path, "weights": weights, "progress": False}
     began = time.perf_counter()
     longer = replace(ahead["one"], seconds=100.0)
-    history = rung.run(FROZEN, NETWORK, SETS, program=longer, **options).history
+    history = rung.run(FROZEN, ready(FROZEN, weights, tmp_path), seed=0, program=longer, progress=False).history
     assert history.seconds == pytest.approx(100 + time.perf_counter() - began, abs=0.1)
 
 

@@ -37,9 +37,9 @@ def never(start, stop):
     raise AssertionError(f"compute({start}, {stop}) of rows that are stored")
 
 
-def get(path, *, compute=never, name="train", identity=IDENTITY, **options):
-    options = {"count": COUNT, "shape": SHAPE, "block": 4, "progress": False} | options
-    return feature_store.stored(path, name=name, identity=identity, compute=compute, **options)
+def get(path, *, compute=never, name="train", identity=IDENTITY, count=COUNT, shape=SHAPE, dtype="float32", block=4):
+    wanted = feature_store.Rows(name, identity, count, shape, dtype)
+    return feature_store.stored(path, wanted, compute=compute, block=block, progress=False)
 
 
 @pytest.fixture
@@ -230,7 +230,7 @@ if when == "written":
     os.fsync = die
 if when == "replaced":
     os.replace = lambda *names: die(replace(*names))
-features.stored(path, name="train", identity={"data": "d"}, count=10, shape=(2, 3), compute=compute, block=2)
+features.stored(path, features.Rows("train", {"data": "d"}, 10, (2, 3)), compute=compute, block=2)
 """
 
 

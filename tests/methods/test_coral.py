@@ -20,6 +20,7 @@ from tljax.models.heads import Classifier, Head
 from tljax.optim.objective import PLAIN, Objective, per_example_loss
 from tljax.optim.transform import Optimizer
 from tljax.train import loop
+from tljax.train.ready import Ready
 from tljax.train.second_batch import Beside
 
 RNG = np.random.default_rng(0)
@@ -80,9 +81,9 @@ def train(weight, *, target=TARGET, epochs=1):
     read, other = (inputs.from_images(sets, augment=None, preprocess=UNIT) for sets in (SOURCE, target))
     variables = build.init(MODULE, key=jax.random.key(0), size=2)
     beside = Beside(other, 6, coral.aligned(weight=weight))
-    given = {"module": MODULE, "variables": variables, "inputs": read, "beside": beside}
+    ready = Ready(MODULE, variables, read, second=beside)
     stage = replace(STAGE, epochs=epochs)
-    return loop.train_stage(stage, **given, seed=0, over=devices.mesh(jax.devices()[:1]), progress=False)
+    return loop.train_stage(stage, ready, seed=0, over=devices.mesh(jax.devices()[:1]), progress=False)
 
 
 def bits(state):

@@ -23,7 +23,9 @@ from tljax.models.heads import Head, TwoHeaded
 from tljax.optim.objective import Objective
 from tljax.optim.transform import Optimizer
 from tljax.train import loop
+from tljax.train.ready import Ready
 from tljax.train.second_batch import Beside
+from tljax.train.source import Source
 from tljax.train.step import State
 
 SGD = Optimizer("sgd", momentum=0.0)
@@ -67,8 +69,7 @@ def train(own_weight=1.0, weight=1.0, *, other=None, seed=0, batch_size=6, stage
     read = inputs.from_images(sets(), augment=None, preprocess=UNIT)
     beside_read = inputs.from_images(other or sets(5, classes=3, count=12), augment=None, preprocess=UNIT)
     beside = Beside(beside_read, batch_size, multitask.weighted(own_weight=own_weight, weight=weight))
-    given = {"module": MODULE, "variables": start(), "inputs": read, "beside": beside, "seed": seed}
-    return loop.train_stage(stage, **given, **ONE)
+    return loop.train_stage(stage, Ready(MODULE, start(), read, second=beside), seed=seed, **ONE)
 
 
 def start():
@@ -126,8 +127,7 @@ def test_sets_of_equal_size_do_not_meet_in_the_same_pairs():
         return loss
 
     read = inputs.from_images(sets(), augment=None, preprocess=UNIT)
-    given = {"module": MODULE, "variables": start(), "inputs": read, "beside": Beside(read, 4, spy), "seed": 0}
-    loop.train_stage(STAGE, **given, **ONE)
+    loop.train_stage(STAGE, Ready(MODULE, start(), read, second=Beside(read, 4, spy)), seed=0, **ONE)
     jax.effects_barrier()
     assert len(seen) == 4
     assert not all(np.array_equal(mine, yours) for mine, yours in seen)
@@ -140,8 +140,7 @@ def test_many_devices_give_what_one_gives():
         inputs.from_images(each, augment=None, preprocess=UNIT) for each in (sets(), sets(5, classes=3, count=12))
     )
     beside = Beside(other, 4, multitask.weighted(own_weight=1.0, weight=1.0))
-    given = {"module": MODULE, "variables": start(), "inputs": read, "beside": beside, "seed": 0, "progress": False}
-    many, _ = loop.train_stage(STAGE, **given)
+    many, _ = loop.train_stage(STAGE, Ready(MODULE, start(), read, second=beside), seed=0, progress=False)
     assert many.params["base"]["matrix"]["kernel"].sharding.mesh.size == 4
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), alone.params, many.params)
 
@@ -149,9 +148,9 @@ def test_many_devices_give_what_one_gives():
 def test_a_batch_that_the_devices_cannot_share_is_refused():
     read = inputs.from_images(sets(), augment=None, preprocess=UNIT)
     beside = Beside(read, 6, multitask.weighted(own_weight=1.0, weight=1.0))
-    given = {"module": MODULE, "variables": start(), "inputs": read, "beside": beside, "seed": 0, "progress": False}
+    ready = Ready(MODULE, start(), read, second=beside)
     with pytest.raises(InputError, match="batch size 6 cannot be split over 4 devices"):
-        loop.train_stage(STAGE, **given, over=devices.mesh(jax.devices()[:4]))
+        loop.train_stage(STAGE, ready, seed=0, over=devices.mesh(jax.devices()[:4]), progress=False)
 
 
 def test_batch_statistics_are_those_of_both_batches():
@@ -183,11 +182,10 @@ def test_a_plain_classifier_is_left(monkeypatch):
     trained = multitask.run(
         stage,
         network,
-        sets(size=32),
+        Source(sets(size=32), progress=False),
         other=other,
         seed=0,
         on_epoch=lambda record, state: caught.append(jax.device_get(state)),
-        progress=False,
     )
     assert set(trained.state.params) == {"base", "head"}
     assert not trained.network.norm
@@ -203,9 +201,9 @@ def test_in_turn_hands_on_the_base_with_its_statistics_and_no_head(monkeypatch):
     """The source first, on its own photographs; the time told is that of both."""
     calls, ends = [], []
 
-    def train_stage(stage, *, module, variables, inputs, **options):
-        calls.append((stage.name, variables, inputs))
-        raised = jax.tree.map(lambda leaf: leaf + len(calls), variables)
+    def train_stage(stage, ready, **options):
+        calls.append((stage.name, ready.variables, ready.inputs))
+        raised = jax.tree.map(lambda leaf: leaf + len(calls), ready.variables)
         state = State(jnp.int32(1), raised["params"], {"batch_stats": raised["batch_stats"]}, {})
         ends.append(state)
         return state, loop.History([{"epoch": 1}], seconds=2.0)
@@ -214,7 +212,7 @@ def test_in_turn_hands_on_the_base_with_its_statistics_and_no_head(monkeypatch):
     monkeypatch.setattr(multitask.predictions, "held_out", lambda state, **options: {})
     first, network = replace(STAGE, name="first"), Network(width=0.0625, norm=True, hidden=4)
     target, source = sets(size=32), sets(5, classes=3, size=32)
-    trained = multitask.in_turn(first, STAGE, network, target, other=source, seed=0)
+    trained = multitask.in_turn(first, STAGE, network, Source(target), other=source, seed=0)
     (name, started, read), (after, then, own) = calls
     assert (name, after) == ("first", "tiny")
     assert read.train.inputs is source.train.images
@@ -231,6 +229,6 @@ def test_in_turn_hands_on_the_base_with_its_statistics_and_no_head(monkeypatch):
 
 def test_what_does_not_fit_is_refused():
     with pytest.raises(InputError, match="expected images of 2 pixels, found 4"):
-        multitask.run(STAGE, Network(), sets(), other=multitask.Other(sets(size=4), 4), seed=0)
+        multitask.run(STAGE, Network(), Source(sets()), other=multitask.Other(sets(size=4), 4), seed=0)
     with pytest.raises(InputError, match="without mixup"):
         multitask.weighted(own_weight=1.0, weight=1.0)(MODULE.apply, Objective(mixup=0.2))

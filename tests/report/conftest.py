@@ -1,15 +1,9 @@
 """Runs that were never trained: metrics, results and predictions as one would write them."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from tljax.data.sources import ImageSet
-from tljax.runs import metrics
 from tljax.runs.predictions import Predictions
-from tljax.train import logits as kept
 
 
 @pytest.fixture

@@ -48,3 +48,23 @@ def test_a_garbled_line_is_named(read, text, message):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"metrics\.jsonl: expected a readable file"):
         metrics.read_metrics(tmp_path / "metrics.jsonl")
+
+
+def test_the_records_of_one_rung_and_seed(tmp_path):
+    """In order, the last of each epoch, null as NaN, without half a line at the end."""
+    path = tmp_path / "metrics.jsonl"
+    lines = [line("a", 0, 2, 1.0), line("b", 0, 1, 5.0), line("a", 1, 1, 6.0), line("a", 0, 1, None)]
+    path.write_text("\n".join([*lines, line("a", 0, 2, 3.0), line("a", 0, 3, 4.0)[:-9]]))
+    found = metrics.read_records(path, rung="a", seed=0)
+    assert [record["epoch"] for record in found] == [1, 2]
+    assert np.isnan(found[0]["validation"]["loss"])
+    assert found[1] == json.loads(line("a", 0, 2, 3.0))
+    path.write_text("\n".join([*lines, line("a", 0, 2, 3.0), ""]))
+    read = metrics.read_metrics(path)["a"][0]
+    arranged = metrics.series(metrics.read_records(path, rung="a", seed=0))
+    assert arranged.keys() == read.keys()
+    for name in read:
+        np.testing.assert_array_equal(arranged[name], read[name])
+    path.write_text("[1]\n")
+    with pytest.raises(InputError, match="line 1: expected a JSON object, found list"):
+        metrics.read_records(path, rung="a", seed=0)

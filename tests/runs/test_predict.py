@@ -1,6 +1,8 @@
 """A run of two rungs as `Workdir` leaves it, with parameters whose answer is known."""
 
+import json
 import math
+import shutil
 
 import jax
 import numpy as np
@@ -54,9 +56,9 @@ def run(tmp_path_factory):
         }
         record["train"] = record["validation"]
         workdir.log(record)
-        workdir.finish(
-            name, Trained(states, History([record]), NETWORK, UNIT, 1, 1), seed=7, stage=stages[name], sets=SETS
-        )
+        about = {"data": SETS.digest, "classes": SETS.classes, "size": SIZE, "rung": name, "seed": 7}
+        trained = Trained(states, History([record]), NETWORK, UNIT, 1, 1, **about)
+        workdir.finish(name, trained, seed=7, stage=stages[name], sets=SETS)
     return workdir.path
 
 
@@ -79,6 +81,38 @@ def test_the_best_in_validation_classifies(run, photo):
 def test_averaged_parameters_are_the_result(run, photo):
     likely = 1 / (1 + math.exp(1))
     np.testing.assert_allclose(load_run(run, rung="averaged")([photo]), [[1 - likely, likely]], rtol=1e-5)
+
+
+def test_an_accuracy_that_is_not_known_is_not_the_best(run, tmp_path):
+    """Nor where it comes first: NaN compares with nothing."""
+    copy = shutil.copytree(run, tmp_path / "run")
+    results = json.loads((copy / "results.json").read_text())
+    assert [row["name"] for row in results["rungs"]] == ["scratch", "averaged"]
+    results["rungs"][0]["validation"]["accuracy"] = None
+    (copy / "results.json").write_text(json.dumps(results))
+    assert load_run(copy).rung == "averaged"
+    assert load_run(copy, rung="scratch").rung == "scratch"
+
+
+def test_history_and_scores_are_those_of_the_run(run):
+    loaded = load_run(run)
+    assert [record["epoch"] for record in loaded.history.epochs] == [2]
+    assert loaded.history.result()["validation"] == loaded.scores["validation"]
+    assert loaded.scores == {"validation": {"loss": 0.1, "accuracy": 0.9, "n": 2}}
+    assert load_run(run, rung="averaged").scores["validation"]["accuracy"] == 0.5
+
+
+def test_a_run_that_was_cut_short_is_still_used(run, tmp_path):
+    """Half a line is what a killed run leaves; without any line only the last epoch is known."""
+    copy = shutil.copytree(run, tmp_path / "run")
+    metrics = copy / "metrics.jsonl"
+    metrics.write_text(metrics.read_text() + '{"rung": "frozen", "se')
+    assert [record["step"] for record in load_run(copy).history.epochs] == [4]
+    metrics.unlink()
+    assert load_run(copy).history.result()["validation"]["accuracy"] == 0.9
+    metrics.write_text("no JSON\n")
+    with pytest.raises(InputError, match=r"metrics\.jsonl: line 1: expected a JSON object"):
+        load_run(copy)
 
 
 def test_what_is_not_there_is_named(run, photo, tmp_path):

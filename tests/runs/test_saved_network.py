@@ -1,11 +1,14 @@
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
+import jax
+import numpy as np
 import pytest
 
 from tljax.errors import InputError
+from tljax.models import build
 from tljax.models.build import Network
-from tljax.runs.saved_network import described
+from tljax.runs.saved_network import described, refuse_other
 
 META = {"network": asdict(Network()), "classes": ["cat", "dog"], "size": 32, "preprocess": {}}
 
@@ -37,3 +40,18 @@ def test_another_network_is_named_with_its_folder(name, value):
     with pytest.raises(InputError) as refused:
         described(told, where=Path("run"))
     assert str(refused.value) == f"run: meta: network.{name}: expected what a run writes, found {str(value)!r}"
+
+
+def test_batch_statistics_belong_to_a_network_with_norm():
+    network = Network(width=1 / 64, hidden=0, norm=True)
+    assert described(META | {"network": asdict(network)}, where=Path("run"))[0] == network
+    module = build.classifier(network, classes=2)
+    image = jax.ShapeDtypeStruct((1, 32, 32, 3), np.float32)
+    variables = jax.eval_shape(module.init, jax.random.key(0), image)
+    refuse_other(variables, module, size=32, where=Path("run"))
+    with pytest.raises(InputError, match=r"run does not fit its network.*- batch_stats/base/block1_conv1"):
+        refuse_other({"params": variables["params"]}, module, size=32, where=Path("run"))
+    plain = build.classifier(replace(network, norm=False), classes=2)
+    params = jax.eval_shape(plain.init, jax.random.key(0), image)["params"]
+    with pytest.raises(InputError, match=r"extra\): \+ batch_stats/base/block1_conv1"):
+        refuse_other(variables | {"params": params}, plain, size=32, where=Path("run"))

@@ -1,6 +1,6 @@
 import json
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -19,9 +19,9 @@ from tljax.machine.provenance import environment
 from tljax.models.build import Network
 from tljax.optim.schedules import WarmupCosine
 from tljax.runs.workdir import Workdir
-from tljax.train.collapse import Collapse
 from tljax.train.loop import History
 from tljax.train.lr_finder import Finding
+from tljax.train.outcome.collapse import Collapse
 from tljax.train.rung import Trained
 from tljax.train.step import State
 
@@ -49,7 +49,10 @@ def trained():
     state = State(jnp.int32(10), params, {}, {"count": jnp.int32(10)})
     cost = {"seconds": 9.5, "features_seconds": 4.0, "compile_seconds": 2.5, "train_seconds": 1.5}
     history = History([RECORD], **cost, images_per_second=80.0, step_flops=math.nan)
-    return Trained(state, history, NETWORK, CAFFE, trainable_params=2, total_params=5)
+    about = {"classes": ("cat", "dog"), "size": 8, "rung": "frozen", "seed": 3}
+    told = {"stage": asdict(STAGE), "data": "d" * 64}
+    counts = {"trainable_params": 2, "total_params": 5}
+    return Trained(state, history, NETWORK, CAFFE, **counts, **about, **told)
 
 
 def begun(path, **options):
@@ -240,8 +243,8 @@ def test_a_line_an_epoch_with_null_for_what_is_not_finite(run):
 
 
 def test_the_classifier_can_be_restored(run):
-    params, meta = orbax_store.restore_params(run / "checkpoints" / "frozen-seed3", 10)
-    np.testing.assert_array_equal(params["head"]["kernel"], [[1.5, -2.0]])
+    variables, meta = orbax_store.restore_variables(run / "checkpoints" / "frozen-seed3", 10)
+    np.testing.assert_array_equal(variables["params"]["head"]["kernel"], [[1.5, -2.0]])
     assert meta["preprocess"] == CAFFE.to_dict()
     assert (meta["classes"], meta["size"], meta["seed"], meta["data"]) == (["cat", "dog"], 8, 3, "d" * 64)
     assert meta["network"]["hidden"] == 2

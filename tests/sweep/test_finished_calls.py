@@ -18,6 +18,7 @@ from tljax.sweep import folds
 from tljax.sweep import program as sweep_program
 from tljax.sweep.finished_calls import Kept
 from tljax.sweep.sweep import sweep
+from tljax.train.ready import Ready
 
 
 class Flat(nn.Module):
@@ -34,7 +35,7 @@ RNG = np.random.default_rng(0)
 EXAMPLES = Examples(RNG.normal(size=(22, 2, 2, 3)).astype(np.float32), RNG.integers(0, 2, 22).astype(np.int32))
 INPUTS = Inputs(EXAMPLES, EXAMPLES, augmented=lambda x, keys, strength: x, plain=lambda x: x)
 STARTS = {seed: build.init(MODULE, key=jax.random.key(seed), size=2) for seed in range(6)}
-GIVEN = {"module": MODULE, "variables": STARTS.__getitem__, "inputs": INPUTS, "over": devices.mesh(jax.devices()[:1])}
+GIVEN = {"ready": lambda seed: Ready(MODULE, STARTS[seed], INPUTS), "over": devices.mesh(jax.devices()[:1])}
 CALLS = {"grid": {"lr": [0.1, 0.5]}, "most": 4}  # of five seeds: calls of 4, 4 and 2
 
 

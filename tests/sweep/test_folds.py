@@ -16,6 +16,7 @@ from tljax.models.heads import Classifier, Head
 from tljax.optim.transform import Optimizer
 from tljax.sweep import folds
 from tljax.train import loop
+from tljax.train.ready import Ready
 
 STAGE = Stage("tiny", TRAIN_ALL, lr=0.5, epochs=3, optimizer=Optimizer("sgd", momentum=0.0), batch_size=4)
 STAGE = replace(STAGE, keep_going=True)  # folds go back to no epoch
@@ -54,8 +55,10 @@ def start(seed):
 
 def run(stage=STAGE, k=5, seeds=(3, 4), **options):
     every = np.arange(22)
-    given = {"module": LINEAR, "variables": start, "inputs": read(every, every[:2])}
-    return folds.cross_validate(stage, **given, k=k, seeds=seeds, over=ONE, **options)
+    shared = read(every, every[:2])
+    return folds.cross_validate(
+        stage, lambda seed: Ready(LINEAR, start(seed), shared), k=k, seeds=seeds, over=ONE, **options
+    )
 
 
 @pytest.mark.parametrize("k", [2, 5, 22])
@@ -77,8 +80,8 @@ def test_each_example_is_judged_by_the_run_that_never_saw_it():
     for at, seed in enumerate((3, 4)):
         for i in (0, 4):
             train, held = np.flatnonzero(found.fold != i), np.flatnonzero(found.fold == i)
-            given = {"module": LINEAR, "variables": start(seed), "inputs": read(train, held)}
-            state, history = loop.train_stage(stage, **given, seed=seed, over=ONE, progress=False)
+            ready = Ready(LINEAR, start(seed), read(train, held))
+            state, history = loop.train_stage(stage, ready, seed=seed, over=ONE, progress=False)
             expected = np.asarray(LINEAR.apply({"params": state.params}, ROWS[held])[0])
             np.testing.assert_allclose(found.logits[at, held], expected, atol=1e-4)
             right = (found.logits[at, held, 0] > 0) == LABELS[held]

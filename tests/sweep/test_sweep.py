@@ -24,7 +24,7 @@ from tljax.sweep.heads_of_seeds import starts
 from tljax.sweep.memory_plan import planned
 from tljax.sweep.sweep import fits_sweep, stage_at, sweep, train_seeds
 from tljax.train import loop
-from tljax.train.rung import Ready
+from tljax.train.ready import Ready
 from tljax.tree import flatten
 
 
@@ -65,12 +65,11 @@ def photographs(size=4):
 SETS = photographs()
 PIXELS = inputs.from_images(SETS, augment=None, preprocess=UNIT)
 START = build.init(LINEAR, key=jax.random.key(9), size=4)
-LINES = {"module": LINEAR, "variables": START, "inputs": PIXELS}
+LINES = Ready(LINEAR, START, PIXELS)
 
 
-def alone(stage, run, *, module, variables, read):
-    options = {"module": module, "variables": variables, "inputs": read, "seed": run.seed}
-    return loop.train_stage(stage_at(stage, run.values), **options, over=ONE, progress=False)
+def alone(stage, run, ready):
+    return loop.train_stage(stage_at(stage, run.values), ready, seed=run.seed, over=ONE, progress=False)
 
 
 def assert_same(run, state, history):
@@ -95,7 +94,7 @@ def test_two_steps_are_gradient_descent_by_hand_for_every_rate():
     stage = replace(STAGE, batch_size=20, epochs=2)
     told = []
     rates = [0.1, 0.5]
-    found = sweep(stage, **LINES, seeds=[0, 1], grid={"lr": rates}, over=ONE, tell=told.append)
+    found = sweep(stage, LINES, seeds=[0, 1], grid={"lr": rates}, over=ONE, tell=told.append)
     x, y = SETS.train.images.reshape(20, -1) / 255, SETS.train.labels
     held, right = SETS.validation.images.reshape(37, -1) / 255, SETS.validation.labels
     start = np.asarray(START["params"]["head"]["predictions"]["kernel"], np.float64)[:, 0]
@@ -127,39 +126,36 @@ def features():
         for n in (20, 11)
     )
     read = replace(PIXELS, train=train, validation=held, plain=inputs._as_float, augmented=inputs._as_float)
-    return module, variables, replace(read, start="head")
+    return Ready(module, variables, replace(read, start="head"), build.Network(), UNIT)
 
 
 @pytest.mark.parametrize("at_once", [False, True], ids=["one by one", "vmap"])
 def test_heads_on_features_equal_single_runs_over_devices_in_calls(features, monkeypatch, at_once):
     """Decay and dropout vary, the rate is a schedule; 12 members in calls of 8, traced once."""
-    module, variables, read = features
     if at_once:  # as on an accelerator
         monkeypatch.setattr(sweep_program, "one_by_one", lambda program, axes: jax.vmap(program, in_axes=(0, axes)))
     optimizer = Optimizer("adam", weight_decay=0.0)
     stage = replace(STAGE, rules=HEAD_ONLY, lr=WarmupCosine(0.01), optimizer=optimizer, ema=0.9)
     grid = {"weight_decay": [0.0, 0.5], "dropout": [0.0, 0.6]}
-    first = starts(module, variables, seeds=[3, 4, 5], size=32)
     traces = []
-    counted = replace(read, augmented=lambda *args: traces.append(1) or inputs._as_float(*args))
-    options = {"module": module, "variables": first, "seeds": [3, 4, 5], "grid": grid}
-    found = sweep(stage, inputs=counted, **options, over=devices.mesh(), most=8)
+    counted = replace(features.inputs, augmented=lambda *args: traces.append(1) or inputs._as_float(*args))
+    first = starts(replace(features, inputs=counted), seeds=[3, 4, 5], size=32)
+    found = sweep(stage, first, seeds=[3, 4, 5], grid=grid, over=devices.mesh(), most=8)
     assert str(found.plan).startswith("12 members in 2 calls of 8 over 8 devices")
     assert len(traces) == 1
     for run in (found.runs[0], found.runs[4], found.runs[11]):
-        expected = alone(replace(stage, dropout=0.0), run, module=module, variables=first(run.seed), read=read)
+        expected = alone(replace(stage, dropout=0.0), run, replace(first(run.seed), inputs=features.inputs))
         assert_same(run, *expected)
-        assert (
-            run.state.params["base"]["block1_conv1"]["kernel"] is variables["params"]["base"]["block1_conv1"]["kernel"]
-        )
+        shared = features.variables["params"]["base"]["block1_conv1"]["kernel"]
+        assert run.state.params["base"]["block1_conv1"]["kernel"] is shared
     assert len({run.state.params["head"]["fc1"]["kernel"].tobytes() for run in found.runs}) == 12
 
 
 def test_the_first_head_of_a_seed_is_the_one_that_init_draws(features):
-    module, variables, _ = features
-    first = starts(module, variables, seeds=[0, 7], size=32)
-    expected = build.init(module, key=jax.random.key(7), size=32)["params"]["head"]
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), first(7)["params"]["head"], expected)
+    first = starts(features, seeds=[0, 7], size=32)
+    expected = build.init(features.module, key=jax.random.key(7), size=32)["params"]["head"]
+    head = first(7).variables["params"]["head"]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), head, expected)
 
 
 @pytest.mark.slow
@@ -170,36 +166,35 @@ def test_a_network_from_scratch_equals_single_runs():
     stage = replace(STAGE, lr=WarmupCosine(0.05), augment=Augment(), dropout=0.5, epochs=1)
     read = inputs.from_images(sets, augment=stage.augment, preprocess=UNIT)
     first = {seed: build.init(module, key=jax.random.key(seed), size=32) for seed in (0, 1)}
+    readies = {seed: Ready(module, variables, read) for seed, variables in first.items()}
     grid = {"augment_strength": [0.3, 1.0]}
-    options = {"module": module, "variables": first.__getitem__, "inputs": read, "over": ONE}
-    found = sweep(stage, **options, seeds=[0, 1], grid=grid)
+    found = sweep(stage, readies.__getitem__, seeds=[0, 1], grid=grid, over=ONE)
     run = found.runs[1]
     assert (run.seed, run.values) == (1, {"augment_strength": 0.3})
-    assert_same(run, *alone(stage, run, module=module, variables=first[1], read=read))
+    assert_same(run, *alone(stage, run, readies[1]))
 
 
 def test_a_run_that_diverges_is_marked_and_spoils_no_other():
-    found = sweep(STAGE, **LINES, seeds=[0], grid={"lr": [0.1, 3e38, 0.2]}, over=ONE)
+    found = sweep(STAGE, LINES, seeds=[0], grid={"lr": [0.1, 3e38, 0.2]}, over=ONE)
     assert [run.finite for run in found.runs] == [True, False, True]
     assert not all(np.isfinite(record["train"]["loss"]) for record in found.runs[1].history.epochs)
     for run in (found.runs[0], found.runs[2]):
-        assert_same(run, *alone(STAGE, run, module=LINEAR, variables=START, read=PIXELS))
+        assert_same(run, *alone(STAGE, run, LINES))
 
 
 def test_seeds_have_starts_and_views_of_their_own(features):
     """Two seeds with other heads and other views of the photographs, against the loop with each."""
-    module, variables, read = features
+    read = features.inputs
     stage = replace(STAGE, rules=HEAD_ONLY, dropout=0.5, objective=Objective(class_weights="balanced"))
-    first = starts(module, variables, seeds=[1, 2], size=32)
+    first = starts(features, seeds=[1, 2], size=32)
     readies = {}
     for seed in (1, 2):
         views = np.random.default_rng(seed).normal(size=(40, 1, 1, 32)).astype(np.float32)
         own = replace(read, train=replace(read.train, inputs=views, views=2))
-        readies[seed] = Ready(module, first(seed), own, build.Network(), UNIT)
+        readies[seed] = replace(first(seed), inputs=own)
     assert fits_sweep(stage, readies[1]) is None
     for (state, history), (seed, ready) in zip(train_seeds(stage, readies, over=ONE), readies.items(), strict=True):
-        options = {"module": module, "variables": ready.variables, "inputs": ready.inputs, "seed": seed}
-        expected, told = loop.train_stage(stage, **options, over=ONE, progress=False)
+        expected, told = loop.train_stage(stage, ready, seed=seed, over=ONE, progress=False)
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), state.params, expected.params)
         assert history.result()["validation"] == pytest.approx(told.result()["validation"], abs=1e-5)
         assert history.step_flops == pytest.approx(told.step_flops, rel=0.2)
@@ -209,9 +204,7 @@ def test_seeds_have_starts_and_views_of_their_own(features):
 
 
 def test_why_a_sweep_does_not_fit(features):
-    module, variables, read = features
-    ready = Ready(module, variables, read, build.Network(), UNIT)
-    head = replace(STAGE, rules=HEAD_ONLY)
+    ready, head = features, replace(STAGE, rules=HEAD_ONLY)
     assert fits_sweep(replace(head, lr="find"), ready) == "each seed finds a rate of its own"
     assert fits_sweep(PRESETS["tuned"]["linear"], ready) == "it is solved, without steps"
     assert fits_sweep(replace(head, patience=2), ready) == "each seed stops at an epoch of its own"
@@ -249,17 +242,17 @@ def test_calls_are_as_large_as_fit(members, count, limit, sizes):
 
 def test_a_plan_is_made_from_the_program_s_own_memory(monkeypatch):
     """With room for half of what grows with them there are more calls, and the same results."""
-    one, whole = (sweep(STAGE, **LINES, seeds=range(n), over=ONE) for n in (1, 8))
+    one, whole = (sweep(STAGE, LINES, seeds=range(n), over=ONE) for n in (1, 8))
     limit = (one.plan.bytes + whole.plan.bytes) // 2
     monkeypatch.setattr("tljax.sweep.calls.memory", lambda: limit)
-    parts = sweep(STAGE, **LINES, seeds=range(8), over=ONE)
+    parts = sweep(STAGE, LINES, seeds=range(8), over=ONE)
     assert parts.plan.calls > 1
     assert parts.plan.bytes <= limit
     for a, b in zip(whole.runs, parts.runs, strict=True):
         jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, atol=1e-6), a.state.params, b.state.params)
     monkeypatch.setattr("tljax.sweep.calls.memory", lambda: 1000)
     with pytest.raises(InputError, match=r"sweep: one member needs .* MB; 0 MB may be used"):
-        sweep(STAGE, **LINES, seeds=range(8), over=ONE)
+        sweep(STAGE, LINES, seeds=range(8), over=ONE)
     assert memory_plan.memory() > 1e8
 
 
@@ -277,11 +270,11 @@ def test_a_plan_is_made_from_the_program_s_own_memory(monkeypatch):
 )
 def test_what_cannot_be_swept_is_named(stage, grid, message):
     with pytest.raises(InputError, match=message):
-        sweep(stage, **LINES, seeds=[0], grid=grid)
+        sweep(stage, LINES, seeds=[0], grid=grid)
 
 
 def test_rules_decide_what_is_stacked():
     """The bias is frozen: it stays, for every seed."""
     frozen = replace(STAGE, rules=(("head/.*/bias", None), (".*", 1.0)))
-    for run in sweep(frozen, **LINES, seeds=[0, 1], over=ONE).runs:
+    for run in sweep(frozen, LINES, seeds=[0, 1], over=ONE).runs:
         assert not flatten(run.state.params)["head/predictions/bias"].any()

@@ -6,7 +6,7 @@ from math import comb
 import numpy as np
 import pytest
 
-from tljax.train import alarms
+from tljax.train.outcome import alarms
 
 COIN = np.arange(100) % 2  # fifty of each class
 

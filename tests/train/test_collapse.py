@@ -18,9 +18,10 @@ from tljax.models.heads import Classifier, Head
 from tljax.optim.objective import Objective
 from tljax.optim.transform import Optimizer
 from tljax.sweep import sweep
-from tljax.train import collapse, loop
+from tljax.train import loop, segments
+from tljax.train.outcome import collapse
+from tljax.train.ready import Ready
 from tljax.train.resume import Saver
-from tljax.train.rung import Ready
 
 STAGE = Stage("tiny", TRAIN_ALL, lr=5e-3, epochs=4, optimizer=Optimizer("adam"), batch_size=8)
 TOO_HIGH = replace(STAGE, lr=100 * 5e-3)
@@ -31,7 +32,7 @@ COIN = collapse.Chance(loss=math.log(2), share=0.5)
 def in_a_hurry():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ops, "compiler_options", lambda: {"xla_backend_optimization_level": 0})
-        patch.setattr(loop, "segment_steps", lambda steps: 5)  # an epoch of ten has a middle
+        patch.setattr(segments, "segment_steps", lambda steps: 5)  # an epoch of ten has a middle
         yield
 
 
@@ -58,9 +59,8 @@ def ready(classes, variables=None):
 
 
 def train(stage, start, **options):
-    given = {"module": start.module, "variables": start.variables, "inputs": start.inputs}
     over = devices.mesh(jax.devices()[:1])
-    return loop.train_stage(stage, **given, seed=0, over=over, progress=False, **options)
+    return loop.train_stage(stage, start, seed=0, over=over, progress=False, **options)
 
 
 def bits(tree):

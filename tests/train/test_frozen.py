@@ -18,6 +18,7 @@ from tljax.machine import devices
 from tljax.models import build, ops
 from tljax.models.heads import Classifier, Head
 from tljax.train import frozen, loop
+from tljax.train.ready import Ready
 
 STAGE = Stage("late", HEAD_ONLY, lr=1e-2, epochs=2, batch_size=4)
 
@@ -55,8 +56,8 @@ def train(module, stage=STAGE, **options):
     variables = options.pop("variables", None) or build.init(module, key=jax.random.key(0), size=4)
     read = inputs.from_images(SETS, augment=None, preprocess=UNIT)
     over = devices.mesh(jax.devices()[:1])
-    options = {"variables": variables, "inputs": read, "seed": 0, "over": over, "progress": False} | options
-    return loop.train_stage(stage, module=module, **options)
+    options = {"seed": 0, "over": over, "progress": False} | options
+    return loop.train_stage(stage, Ready(module, variables, read), **options)
 
 
 def test_what_is_held():
@@ -78,7 +79,7 @@ def test_statistics_that_move_are_refused_by_name_before_a_step(monkeypatch):
 
 def test_a_transformation_that_moves_frozen_leaves_is_refused_by_name(monkeypatch):
     """Weight decay over all parameters, as optax has it behind a mask of gradients alone."""
-    make = loop.step.make_train_step
+    make = loop.step.make_step
 
     def decayed(**options):
         step = make(**options)
@@ -89,7 +90,7 @@ def test_a_transformation_that_moves_frozen_leaves_is_refused_by_name(monkeypatc
 
         return broken
 
-    monkeypatch.setattr(loop.step, "make_train_step", decayed)
+    monkeypatch.setattr(loop.step, "make_step", decayed)
     with pytest.raises(InputError, match="its rules freeze 'params/base/norm/bias', but its step changes it"):
         train(classifier(still=True))
 

@@ -14,7 +14,8 @@ from tljax.data.sources import ImageSet, ImageSets
 from tljax.models import ops
 from tljax.models.build import Network
 from tljax.runs.workdir import Workdir
-from tljax.train import logits, loop, rung
+from tljax.train import logits, loop, rung, setup
+from tljax.train.source import Source
 from tljax.train.step import State
 
 CNN, VGG = Network(base="cnn", padding="SAME", hidden=4), Network(hidden=4, width=0.0625)
@@ -50,7 +51,8 @@ def finished(path, trained, stage, data):
 @pytest.mark.parametrize(("classes", "network", "stage"), [(2, CNN, STAGE), (3, VGG, CACHED)])
 def test_kept_logits_give_the_accuracy_and_loss_of_the_results(tmp_path, classes, network, stage):
     data = sets(classes)
-    trained = rung.run(stage, network, data, seed=3, store=tmp_path / "features.h5", progress=False)
+    source = Source(data, store=tmp_path / "features.h5", progress=False)
+    trained = rung.run(stage, setup.prepare(stage, network, source, seed=3), seed=3, progress=False)
     [row] = finished(tmp_path, trained, stage, data)["rungs"]
     names = {"validation": "tiny-seed3.npz", "test": "tiny-seed3.test.npz"}
     for name, file in names.items():
@@ -69,14 +71,16 @@ def test_kept_logits_give_the_accuracy_and_loss_of_the_results(tmp_path, classes
     if not stage.ema:
         image = trained.preprocess(data.test.images)
         variables = {"params": jax.device_get(trained.state.params)}
-        module = rung.build.classifier(trained.network, classes=classes)
+        module = setup.build.classifier(trained.network, classes=classes)
         np.testing.assert_allclose(trained.logits["test"], module.apply(variables, image)[0], atol=1e-5)
 
 
 def test_without_a_test_split_nothing_is_said_of_one(tmp_path):
     record = {"epoch": 1, "step": 1, "validation": {"loss": 0.5, "accuracy": 1.0, "n": 13}}
     state = State(jnp.int32(1), {"w": jnp.zeros(1)}, {}, None)
-    trained = rung.Trained(state, loop.History([record]), CNN, UNIT, 1, 1, {"validation": np.zeros((13, 1))})
+    about = {"classes": ("a", "b"), "size": 8, "rung": "tiny", "seed": 3}
+    said = {"validation": np.zeros((13, 1))}
+    trained = rung.Trained(state, loop.History([record]), CNN, UNIT, 1, 1, said, **about)
     told = finished(tmp_path, trained, STAGE, sets(2, test=False))
     assert "test" not in told["rungs"][0]
     assert "test_images" not in told["data"]

@@ -19,7 +19,8 @@ from tljax.models.heads import Classifier, Head
 from tljax.optim.objective import Objective
 from tljax.optim.schedules import WarmupCosine
 from tljax.optim.transform import Optimizer
-from tljax.train import loop
+from tljax.train import loop, segments
+from tljax.train.ready import Ready
 from tljax.tree import flatten
 
 
@@ -68,7 +69,7 @@ def train(stage, *, module, seed=0, sets=SETS, **options):
     read = inputs.from_images(sets, augment=stage.augment, preprocess=UNIT)
     over = devices.mesh(jax.devices()[:1])
     options = {"over": over, "progress": False} | options
-    return loop.train_stage(stage, module=module, variables=variables, inputs=read, seed=seed, **options)
+    return loop.train_stage(stage, Ready(module, variables, read), seed=seed, **options)
 
 
 def bits(state):
@@ -135,7 +136,7 @@ def test_a_record_tells_all_about_an_epoch():
 
 
 def test_where_epochs_are_cut_does_not_change_a_bit(monkeypatch, straight):
-    monkeypatch.setattr(loop, "segment_steps", lambda steps: 1)
+    monkeypatch.setattr(segments, "segment_steps", lambda steps: 1)
     state, history = train(AUGMENTED, module=DROPPED)
     assert bits(state) == bits(straight[0])
     for found, expected in zip(history.epochs, straight[1].epochs, strict=True):
@@ -161,9 +162,7 @@ def test_streaming_changes_nothing_and_each_program_is_traced_once(monkeypatch, 
     variables = build.init(DROPPED, key=jax.random.key(9), size=4)
     state, _ = loop.train_stage(
         AUGMENTED,
-        module=DROPPED,
-        variables=variables,
-        inputs=read,
+        Ready(DROPPED, variables, read),
         seed=0,
         over=devices.mesh(jax.devices()[:1]),
         progress=False,
@@ -202,7 +201,7 @@ def test_a_batch_that_does_not_divide_over_the_mesh_is_refused():
 )
 def test_a_program_is_the_largest_divisor_up_to_32_steps(steps, segment):
     """Where that is under 8 (97 is a prime), the whole epoch."""
-    assert loop.segment_steps(steps) == segment
+    assert segments.segment_steps(steps) == segment
 
 
 def test_frozen_layers_keep_their_bits_and_the_others_move():
@@ -288,3 +287,8 @@ def test_mixing_and_balance_reach_the_step():
     balanced = train(replace(STAGE, objective=Objective(class_weights="balanced")), module=LINEAR, sets=skewed)[0]
     by_hand = train(replace(STAGE, objective=Objective(class_weights=(2.0, 2 / 3))), module=LINEAR, sets=skewed)[0]
     assert bits(balanced) == bits(by_hand)
+
+
+def test_a_rate_that_is_still_to_be_found_names_who_finds_it():
+    with pytest.raises(InputError, match=r"stage 'tiny': lr=\"find\" is no rate yet: find one with lr_finder.find, or"):
+        train(replace(STAGE, lr="find"), module=LINEAR)

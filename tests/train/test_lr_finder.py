@@ -20,6 +20,7 @@ from tljax.models.heads import Classifier, Head
 from tljax.optim.schedules import OneCycle, Sweep
 from tljax.optim.transform import Optimizer
 from tljax.train import loop, lr_finder
+from tljax.train.ready import Ready
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -58,12 +59,12 @@ SETS = ImageSets("test", ("cat", "dog"), images(20), images(11, seed=1), "0" * 6
 def ready(stage, *, size=4):
     variables = build.init(LINEAR, key=jax.random.key(9), size=size)
     read = inputs.from_images(SETS, augment=stage.augment, preprocess=UNIT)
-    return {"module": LINEAR, "variables": variables, "inputs": read}
+    return Ready(LINEAR, variables, read)
 
 
-def find(stage=STAGE, *, seed=3, steps=32, **options):
-    options = {**ready(stage), "over": devices.mesh(jax.devices()[:1]), "sweep": SWEEP} | options
-    return lr_finder.find(stage, seed=seed, steps=steps, **options)
+def find(stage=STAGE, *, given=None, seed=3, steps=32, **options):
+    options = {"over": devices.mesh(jax.devices()[:1]), "sweep": SWEEP} | options
+    return lr_finder.find(stage, given or ready(stage), seed=seed, steps=steps, **options)
 
 
 def by_hand(rates, *, seed, bias):
@@ -108,8 +109,8 @@ def test_a_test_is_its_seed():
 
 def everything(given):
     """Bits of variables and data that were given."""
-    read = given["inputs"]
-    arrays = [*jax.tree.leaves(given["variables"]), *(getattr(s, n) for s in (read.train, read.validation) for n in N)]
+    read = given.inputs
+    arrays = [*jax.tree.leaves(given.variables), *(getattr(s, n) for s in (read.train, read.validation) for n in N)]
     return [np.asarray(array).tobytes() for array in arrays]
 
 
@@ -121,16 +122,16 @@ def test_a_test_leaves_no_trace():
     stage = replace(STAGE, augment=Augment(), epochs=1)
     over, quiet = devices.mesh(jax.devices()[:1]), {"progress": False}
     given = ready(stage)
-    state, _ = loop.train_stage(stage, **given, seed=0, over=over, **quiet)
-    given["variables"] = {"params": state.params}  # live on the device, as the find's own copy is
+    state, _ = loop.train_stage(stage, given, seed=0, over=over, **quiet)
+    given = replace(given, variables={"params": state.params})  # live on the device, as the find's own copy is
     given_bits, state_bits = everything(given), [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(state)]
-    straight, _ = loop.train_stage(stage, **given, seed=7, over=over, **quiet)
+    straight, _ = loop.train_stage(stage, given, seed=7, over=over, **quiet)
     chance = np.random.get_state()[1].tobytes()
-    lr_finder.find(stage, **given, seed=7, over=over, sweep=SWEEP, steps=8)
+    lr_finder.find(stage, given, seed=7, over=over, sweep=SWEEP, steps=8)
     assert np.random.get_state()[1].tobytes() == chance
     assert everything(given) == given_bits
     assert [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(state)] == state_bits
-    after, _ = loop.train_stage(stage, **given, seed=7, over=over, **quiet)
+    after, _ = loop.train_stage(stage, given, seed=7, over=over, **quiet)
     same = jax.tree.map(lambda a, b: np.asarray(a).tobytes() == np.asarray(b).tobytes(), after, straight)
     assert all(jax.tree.leaves(same))
 
@@ -152,7 +153,7 @@ def test_a_loss_that_is_not_finite_ends_the_sweep(monkeypatch):
     assert len(found.losses) in (1, 2)
     assert np.isfinite([*found.losses, *found.smoothed, *found.rates]).all()
 
-    def losses(*_):
+    def losses(*_, **__):
         yield from (0.5, 0.4, np.inf)
         raise AssertionError("went on")
 
@@ -162,8 +163,8 @@ def test_a_loss_that_is_not_finite_ends_the_sweep(monkeypatch):
 
 def test_no_suggestion_is_an_error_of_valley_alone():
     given = ready(STAGE)
-    given["variables"] = jax.tree.map(lambda leaf: leaf * np.nan, given["variables"])
-    empty = lr_finder.find(STAGE, **given, seed=0, steps=8)
+    given = replace(given, variables=jax.tree.map(lambda leaf: leaf * np.nan, given.variables))
+    empty = lr_finder.find(STAGE, given, seed=0, steps=8)
     assert (empty.losses.size, empty.rates.size, empty.smoothed.size, empty.suggestions) == (0, 0, 0, {})
     with pytest.raises(InputError, match="stage 'tiny': the loss is not finite at the lowest rates"):
         lr_finder.valley(STAGE, empty)
@@ -171,10 +172,10 @@ def test_no_suggestion_is_an_error_of_valley_alone():
 
 def test_the_valley_does_not_depend_on_the_stage_s_rate():
     over, given = devices.mesh(jax.devices()[:1]), ready(STAGE)
-    expected = lr_finder.find(STAGE, **given, seed=3, over=over).suggestions["valley"]
+    expected = lr_finder.find(STAGE, given, seed=3, over=over).suggestions["valley"]
     for lr in (0.5, OneCycle(0.1)):
         stage = replace(STAGE, lr=lr)
-        assert lr_finder.valley(stage, lr_finder.find(stage, **given, seed=3, over=over)) == expected
+        assert lr_finder.valley(stage, lr_finder.find(stage, given, seed=3, over=over)) == expected
 
 
 def test_eight_devices_find_what_one_finds():
@@ -191,5 +192,5 @@ def test_a_cached_prefix_finds_what_photographs_find(tmp_path):
     cached = inputs.from_prefix(sets, prefix, store=tmp_path / "features.h5", progress=False)
     fresh = inputs.from_images(sets, augment=None, preprocess=TORCH)
     stage = replace(STAGE, rules=HEAD_ONLY)
-    found = [find(stage, module=module, variables=variables, inputs=read, steps=8) for read in (cached, fresh)]
+    found = [find(stage, given=Ready(module, variables, read), steps=8) for read in (cached, fresh)]
     np.testing.assert_allclose(found[0].losses, found[1].losses, atol=1e-5)

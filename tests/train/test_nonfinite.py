@@ -23,6 +23,7 @@ from tljax.optim import rules as rules_lib
 from tljax.optim import transform
 from tljax.optim.transform import Optimizer
 from tljax.train import frozen, loop, lr_finder, step
+from tljax.train.ready import Ready
 from tljax.tree import flatten
 
 QUICK = {"xla_backend_optimization_level": 0}
@@ -55,7 +56,7 @@ def train(stage, *, black):
     variables = build.init(MODULE, key=jax.random.key(9), size=2)
     read = inputs.from_images(sets, augment=None, preprocess=UNIT)
     over = devices.mesh(jax.devices()[:1])
-    given = {"module": MODULE, "variables": variables, "inputs": read, "seed": 0, "over": over}
+    given = {"ready": Ready(MODULE, variables, read), "seed": 0, "over": over}
     return loop.train_stage(stage, **given, progress=False), given
 
 

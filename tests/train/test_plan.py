@@ -13,9 +13,10 @@ from tljax.models import build, ops, vgg
 from tljax.models.build import Network
 from tljax.optim.schedules import OneCycle
 from tljax.optim.transform import Optimizer
-from tljax.train import lr_finder, rung
+from tljax.train import lr_finder, setup
 from tljax.train import plan as plan_lib
 from tljax.train.program import ahead
+from tljax.train.source import Source
 from tljax.tree import flatten
 from tljax.weights import Weights
 
@@ -52,8 +53,8 @@ def weights():
 def carried_out(weights, tmp_path_factory):
     records = []
     store = tmp_path_factory.mktemp("store") / "features.h5"
-    options = {"weights": weights, "seed": 1, "store": store, "progress": False}
-    done = plan_lib.train_plan(PLAN, Network(hidden=4), SETS, on_epoch=lambda r, s: records.append(r), **options)
+    source = Source(SETS, weights, store=store, progress=False)
+    done = plan_lib.train_plan(PLAN, Network(hidden=4), source, seed=1, on_epoch=lambda r, s: records.append(r))
     return done, records
 
 
@@ -77,14 +78,13 @@ def test_stages_follow_one_another_and_what_trained_keeps_its_momentum(carried_o
 
 def test_another_optimizer_starts_anew(weights, tmp_path):
     plan = Plan("two", (replace(HEAD, epochs=1, optimizer=Optimizer()), replace(LATE, epochs=1)))
-    *_, late = plan_lib.train_plan(
-        plan, Network(hidden=4), SETS, weights=weights, seed=1, store=tmp_path / "f.h5", progress=False
-    )
+    source = Source(SETS, weights, store=tmp_path / "f.h5", progress=False)
+    *_, late = plan_lib.train_plan(plan, Network(hidden=4), source, seed=1)
     assert set(counters(late.state).values()) == {2}
 
 
 def told(plan):
-    outlines = {stage.name: (stage, rung.outline(stage, NETWORK, SETS)) for stage in plan.stages}
+    outlines = {stage.name: (stage, setup.outline(stage, NETWORK, Source(SETS))) for stage in plan.stages}
     return outlook(outlines, ahead(outlines))
 
 
@@ -139,11 +139,9 @@ def test_lr_find_is_one_call(weights):
 def test_a_stage_finds_its_rate(weights, tmp_path, monkeypatch):
     caught = []
     found = lr_finder.Finding(*np.ones((3, 1)), {"valley": 0.125})
-    monkeypatch.setattr(lr_finder, "find", lambda stage, **_: found)
-    monkeypatch.setattr(plan_lib.rung.loop, "train_stage", lambda stage, **_: caught.append(stage.lr) or 1 / 0)
+    monkeypatch.setattr(lr_finder, "find", lambda stage, ready, **_: found)
+    monkeypatch.setattr(plan_lib.rung.loop, "train_stage", lambda stage, ready, **_: caught.append(stage.lr) or 1 / 0)
+    source = Source(SETS, weights, store=tmp_path / "f.h5", progress=False)
     with pytest.raises(ZeroDivisionError):
-        plan_lib.train_plan(
-            Plan("p", (replace(HEAD, lr="find"),)), Network(hidden=4), SETS, weights=weights, seed=1,
-            store=tmp_path / "f.h5", progress=False,
-        )  # fmt: skip
+        plan_lib.train_plan(Plan("p", (replace(HEAD, lr="find"),)), Network(hidden=4), source, seed=1)
     assert caught == [0.125]

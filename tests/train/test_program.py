@@ -19,7 +19,8 @@ from tljax.models import build, ops
 from tljax.models.build import Network
 from tljax.optim.transform import Optimizer
 from tljax.report.tables.plan import plan_table
-from tljax.train import frozen, loop, program, rung
+from tljax.train import frozen, loop, program, rung, setup
+from tljax.train.source import Source
 from tljax.tree import flatten
 from tljax.weights import Weights
 
@@ -40,6 +41,7 @@ def split(count, seed):
 
 
 SETS = ImageSets("test", ("cat", "dog"), split(10, 0), split(4, 1), "0" * 64)
+BASE = Weights({}, {}, TORCH, ("a", "b"), {})  # an outline reads its preprocessing alone
 
 
 @pytest.fixture(scope="module")
@@ -49,12 +51,13 @@ def weights():
 
 
 def outlined(stage):
-    return stage, rung.outline(stage, NETWORK, SETS, preprocess=TORCH)
+    return stage, setup.outline(stage, NETWORK, Source(SETS, BASE))
 
 
 def trained(stage, weights, tmp_path, **options):
-    given = {"seed": 1, "store": tmp_path / "features.h5", "weights": weights, "progress": False}
-    return rung.run(stage, NETWORK, SETS, **given, **options)
+    source = Source(SETS, weights, store=tmp_path / "features.h5", progress=False)
+    ready = setup.prepare(stage, NETWORK, source, seed=1)
+    return rung.run(stage, ready, seed=1, progress=False, **options)
 
 
 @pytest.mark.parametrize("place", ["replicated", "sharded", "streamed"])
@@ -133,7 +136,7 @@ def test_what_the_compiler_emits_inside_the_scan(monkeypatch):
     monkeypatch.undo()  # the compiler's usual options
     monkeypatch.setattr(devices, "mesh_for", lambda batch_size: devices.mesh(jax.devices()[:1]))
     stage = replace(FRESH, name="scratch")
-    ready = rung.outline(stage, Network(base="cnn", hidden=8, padding="SAME"), SETS)
+    ready = setup.outline(stage, Network(base="cnn", hidden=8, padding="SAME"), Source(SETS))
     text = program.ahead({"scratch": (stage, ready)})["scratch"].call.as_text()
     loops = text.count(" while(")
     convolutions = re.findall(r" convolution\(.*?dim_labels=(\w+->\w+)", text)

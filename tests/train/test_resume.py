@@ -17,7 +17,8 @@ from tljax.machine import devices, signals
 from tljax.models import build, ops
 from tljax.models.heads import Classifier, Head
 from tljax.optim.transform import Optimizer
-from tljax.train import loop
+from tljax.train import loop, segments
+from tljax.train.ready import Ready
 from tljax.train.resume import Saver
 
 
@@ -25,7 +26,7 @@ from tljax.train.resume import Saver
 def in_a_hurry(monkeypatch):
     """Two steps in a program, so that an epoch has a middle."""
     monkeypatch.setattr(ops, "compiler_options", lambda: {"xla_backend_optimization_level": 0})
-    monkeypatch.setattr(loop, "segment_steps", lambda steps: 2)
+    monkeypatch.setattr(segments, "segment_steps", lambda steps: 2)
 
 
 class Flat(nn.Module):
@@ -63,9 +64,7 @@ def train(stage=STAGE, *, saver=None, over=1):
     variables = build.init(MODULE, key=jax.random.key(9), size=4)
     read = inputs.from_images(SETS, augment=stage.augment, preprocess=UNIT)
     mesh = devices.mesh(jax.devices()[:over])
-    return loop.train_stage(
-        stage, module=MODULE, variables=variables, inputs=read, seed=0, over=mesh, saver=saver, progress=False
-    )
+    return loop.train_stage(stage, Ready(MODULE, variables, read), seed=0, over=mesh, saver=saver, progress=False)
 
 
 class StopsAfter(Saver):

@@ -10,9 +10,11 @@ from tljax.data.augment import Augment
 from tljax.data.preprocess import CAFFE, UNIT
 from tljax.data.sources import ImageSet, ImageSets
 from tljax.errors import InputError
+from tljax.inputs import images as inputs
 from tljax.models import build, ops, vgg
 from tljax.models.build import Network
-from tljax.train import loop, rung
+from tljax.train import loop, rung, setup
+from tljax.train.source import Source
 from tljax.train.step import State
 from tljax.weights import Weights
 
@@ -59,8 +61,10 @@ def weights():
     return Weights(base, {"name": "vgg16", "width": WIDTH}, CAFFE, ("a", "b"), {})
 
 
-def run(stage, tmp_path, network=NETWORK, **options):
-    return rung.run(stage, network, SETS, seed=2, store=tmp_path / "features.h5", progress=False, **options)
+def run(stage, tmp_path, network=NETWORK, *, weights=None, before=None):
+    source = Source(SETS, weights, store=tmp_path / "features.h5", progress=False)
+    ready = setup.prepare(stage, network, source, seed=2, before=before)
+    return rung.run(stage, ready, seed=2, progress=False)
 
 
 @pytest.fixture
@@ -68,12 +72,13 @@ def untrained(monkeypatch):
     """What reaches the loop, which returns it as it is."""
     caught = {}
 
-    def train_stage(stage, *, module, variables, inputs, **options):
-        caught.update(options, module=module, variables=variables, inputs=inputs)
-        return State(jnp.int32(0), variables["params"], {}, None), loop.History()
+    def train_stage(stage, ready, **options):
+        caught.update(options, module=ready.module, variables=ready.variables, inputs=ready.inputs)
+        return State(jnp.int32(0), ready.variables["params"], {}, None), loop.History()
 
     monkeypatch.setattr(rung.loop, "train_stage", train_stage)
-    monkeypatch.setattr(rung.predictions, "held_out", lambda state, **options: {})
+    said = {"validation": np.zeros((len(SETS.validation.labels), 1), np.float32)}
+    monkeypatch.setattr(rung.predictions, "held_out", lambda state, **options: said)
     return caught
 
 
@@ -95,9 +100,11 @@ def test_the_base_is_the_files_and_the_head_fresh(untrained, weights, tmp_path):
 
 def test_a_rate_to_be_found_is_the_valley_and_the_test_is_kept(untrained, tmp_path, monkeypatch):
     found, asked = rung.lr_finder.Finding(*np.ones((3, 1)), {"valley": 0.125, "slide": 0.5}), []
-    monkeypatch.setattr(rung.lr_finder, "find", lambda stage, **given: asked.append(given["seed"]) or found)
+    monkeypatch.setattr(rung.lr_finder, "find", lambda stage, ready, **given: asked.append(given["seed"]) or found)
     train_stage = rung.loop.train_stage
-    monkeypatch.setattr(rung.loop, "train_stage", lambda stage, **o: asked.append(stage.lr) or train_stage(stage, **o))
+    monkeypatch.setattr(
+        rung.loop, "train_stage", lambda stage, ready, **o: asked.append(stage.lr) or train_stage(stage, ready, **o)
+    )
     assert run(replace(STAGE, lr="find"), tmp_path).finding is found
     assert run(STAGE, tmp_path).finding is None
     assert asked == [2, 0.125, 1e-2]
@@ -108,7 +115,9 @@ def test_a_rung_continues_the_one_before(untrained, weights, tmp_path, with_weig
     """Base, head, preprocessing and width are those of the rung before, whatever the file says."""
     params = jax.tree.map(lambda leaf: leaf + 1, fresh(replace(NETWORK, width=WIDTH), seed=3))
     state = State(jnp.int32(4), params, {}, None)
-    before = rung.Trained(state, loop.History(), replace(NETWORK, width=WIDTH), CAFFE, 1, 1)
+    about = {"classes": SETS.classes, "size": SETS.size, "rung": "before", "seed": 3}
+    network = replace(NETWORK, width=WIDTH)
+    before = rung.Trained(state, loop.History(), network, CAFFE, 1, 1, **about)
     trained = run(STAGE, tmp_path, before=before, weights=weights if with_weights else None)
     assert equal(untrained["variables"], {"params": params})
     assert trained.network.width == WIDTH
@@ -127,7 +136,7 @@ def test_the_network_from_scratch_takes_no_weights(untrained, weights, tmp_path)
 def test_weights_that_do_not_say_they_are_a_vgg16_are_refused(weights, tmp_path, architecture):
     strange = replace(weights, architecture=architecture)
     with pytest.raises(InputError, match="expected the base of a vgg16 with its width"):
-        rung.run(STAGE, NETWORK, SETS, seed=0, store=tmp_path / "f.h5", weights=strange, progress=False)
+        run(STAGE, tmp_path, weights=strange)
 
 
 def test_weights_of_another_width_are_refused(weights, tmp_path):
@@ -153,8 +162,8 @@ def test_views_need_a_frozen_prefix(weights, tmp_path, network, rules, message):
 def test_the_prefix_is_the_longest_that_is_frozen(untrained, monkeypatch, weights, tmp_path):
     """Caught before it is run."""
     prefixes = []
-    read = rung.inputs.from_images(SETS, augment=None, preprocess=CAFFE)
-    monkeypatch.setattr(rung.inputs, "from_prefix", lambda sets, prefix, **_: prefixes.append(prefix) or read)
+    read = inputs.from_images(SETS, augment=None, preprocess=CAFFE)
+    monkeypatch.setattr(inputs, "from_prefix", lambda sets, prefix, **_: prefixes.append(prefix) or read)
     for rules in (HEAD_ONLY, FINE_TUNE):
         run(replace(STAGE, rules=rules, views=3, augment=Augment()), tmp_path, weights=weights)
     assert [(p.stop, vgg.following(p.stop)) for p in prefixes] == [

@@ -19,6 +19,7 @@ from tljax.models.build import Network
 from tljax.models.heads import Classifier, Head, rms_norm
 from tljax.train import logits as predictions
 from tljax.train import rung, solver
+from tljax.train.ready import Ready
 
 STAGE = PRESETS["tuned"]["linear"]
 RNG = np.random.default_rng(0)
@@ -59,7 +60,7 @@ def solved(request):
     classes, told = request.param, []
     network, read = module(outputs=1 if classes == 2 else classes), inputs(classes)
     variables = build.init(network, key=jax.random.key(4), size=2)
-    given = {"module": network, "variables": variables, "inputs": read, "seed": 4, "progress": False}
+    given = {"ready": Ready(network, variables, read), "seed": 4, "progress": False}
     found = solver.solve_stage(STAGE, **given, on_epoch=lambda record, state: told.append((record, int(state.step))))
     return network, variables, read, told, found
 
@@ -80,7 +81,7 @@ def test_a_head_that_normalises_is_fitted_to_normalised_features(solved):
     classes = int(read.train.labels.max()) + 1
     outputs = 1 if classes == 2 else classes
     network = Classifier(base=Base(), head=Head(outputs=outputs, hidden=0, norm=True))
-    state, *_ = solver.solve_stage(STAGE, module=network, variables=variables, inputs=read, seed=4, progress=False)
+    state, *_ = solver.solve_stage(STAGE, Ready(network, variables, read), seed=4, progress=False)
     rows = np.asarray(rms_norm(read.train.inputs.reshape(len(read.train), -1)))
     kernel, _, _ = fit_logistic(rows, read.train.labels, classes=classes, seed=4)
     np.testing.assert_allclose(state.params["head"]["predictions"]["kernel"], kernel, rtol=1e-5, atol=1e-6)
@@ -107,7 +108,7 @@ def test_the_start_and_the_end_are_recorded_as_of_two_epochs(solved):
 def test_a_finished_one_is_restored_from_its_checkpoint(solved, tmp_path):
     network, variables, read, _, (state, history, _) = solved
     orbax_store.save(tmp_path, history.result()["step"], state=state, meta={}, metrics={"accuracy": 1.0})
-    ready = rung.Ready(network, variables, read, Network(hidden=0), UNIT)
+    ready = Ready(network, variables, read, Network(hidden=0), UNIT)
     again = rung._restored(STAGE, ready, tmp_path)
     for name, leaf in state.params["head"]["predictions"].items():
         np.testing.assert_array_equal(again.state.params["head"]["predictions"][name], leaf)
@@ -135,12 +136,12 @@ def test_another_head_and_other_inputs_are_refused(hidden, start, said):
     network = module(hidden=hidden)
     variables = build.init(network, key=jax.random.key(0), size=2)
     with pytest.raises(InputError, match=f"^stage 'linear': {said}$"):
-        solver.solve_stage(STAGE, module=network, variables=variables, inputs=inputs(start=start), seed=0)
+        solver.solve_stage(STAGE, Ready(network, variables, inputs(start=start)), seed=0)
 
 
 def test_the_batch_decides_nothing(solved):
     network, variables, read, _, (state, *_) = solved
-    given = {"module": network, "variables": variables, "inputs": read, "seed": 4, "progress": False}
+    given = {"ready": Ready(network, variables, read), "seed": 4, "progress": False}
     other, *_ = solver.solve_stage(replace(STAGE, batch_size=4), **given)
     kernels = [each.params["head"]["predictions"]["kernel"] for each in (state, other)]
     np.testing.assert_array_equal(*kernels)

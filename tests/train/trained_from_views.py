@@ -16,7 +16,8 @@ from tljax.data.preprocess import TORCH
 from tljax.data.sources import ImageSet, ImageSets
 from tljax.models import build
 from tljax.models.build import Network
-from tljax.train import frozen, rung
+from tljax.train import frozen, rung, setup
+from tljax.train.source import Source
 from tljax.tree import flatten
 from tljax.weights import Weights
 
@@ -37,11 +38,11 @@ def main():
     augmented = replace(STAGE, augment=Augment(), views=2)  # as many as it has passes
     for stage, seed in ((STAGE, 1), (replace(STAGE, rules=FINE_TUNE), 1), (augmented, 1), (augmented, 5)):
         with TemporaryDirectory() as folder:
-            given = {"seed": seed, "store": Path(folder), "weights": weights, "progress": False}
-            cached, fresh = (
-                flatten(rung.run(replace(stage, views=views), NETWORK, sets, **given).state.params)
-                for views in (stage.views, None)
-            )
+            source = Source(sets, weights, store=Path(folder), progress=False)
+            stages = [replace(stage, views=views) for views in (stage.views, None)]
+            readies = [setup.prepare(each, NETWORK, source, seed=seed) for each in stages]
+            trained = [rung.run(*pair, seed=seed, progress=False) for pair in zip(stages, readies, strict=True)]
+            cached, fresh = (flatten(each.state.params) for each in trained)
         for path, leaf in fresh.items():
             compared += 1
             if not frozen.same_bits(leaf, cached[path]):

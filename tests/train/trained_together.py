@@ -22,6 +22,7 @@ from tljax.models import build
 from tljax.models.build import Network
 from tljax.optim.transform import Optimizer
 from tljax.train import loop
+from tljax.train.ready import Ready
 from tljax.tree import flatten
 
 STAGE = Stage(
@@ -47,15 +48,9 @@ def trained(over):
 
     sets = ImageSets("test", ("cat", "dog"), split(24, "train"), split(11, "validation"), "0" * 64)
     module = build.classifier(Network(width=0.0625, hidden=8, dropout_hidden=True), classes=2)
-    state, history = loop.train_stage(
-        STAGE,
-        module=module,
-        variables=build.init(module, key=jax.random.key(0), size=32),
-        inputs=inputs.from_images(sets, augment=STAGE.augment, preprocess=UNIT),
-        seed=0,
-        over=over,
-        progress=False,
-    )
+    variables = build.init(module, key=jax.random.key(0), size=32)
+    ready = Ready(module, variables, inputs.from_images(sets, augment=STAGE.augment, preprocess=UNIT))
+    state, history = loop.train_stage(STAGE, ready, seed=0, over=over, progress=False)
     return state, history.epochs[-1]["validation"]
 
 

@@ -1,4 +1,4 @@
-"""A small VGG16 in memory, and the one line that a refusal must be."""
+"""A small VGG16 in memory, and a check that a refusal is one line."""
 
 import types
 

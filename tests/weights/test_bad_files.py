@@ -1,4 +1,4 @@
-"""Each a line that names the file and the leaf; nothing executed, no memory for what a file only claims."""
+"""Bad files: one line names file and leaf, nothing is executed, no claimed size takes memory."""
 
 import struct
 import tracemalloc

@@ -1,4 +1,4 @@
-"""Weights that Keras 3 wrote, in every layout, and what it computes with them; and the other way round."""
+"""Weights that Keras 3 wrote, in every layout, with its outputs; and our files read by Keras."""
 
 import h5py
 import jax

@@ -1,4 +1,4 @@
-"""`python -m tljax.weights`: what it prints, and how it ends."""
+"""`python -m tljax.weights`: its output and its exit status."""
 
 import subprocess
 import sys

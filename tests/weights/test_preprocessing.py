@@ -1,4 +1,4 @@
-"""Whether a preprocessing suits a base: of one made for it by hand, and of the published one where it is at hand."""
+"""Whether a preprocessing suits a base: one made by hand, and the published one where available."""
 
 import dataclasses
 

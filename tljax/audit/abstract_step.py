@@ -1,5 +1,9 @@
 """A stage's step from shapes alone: what there is to know of it before anything is computed."""
 
+# pyright: strict
+# pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
+# pyright: reportUnknownMemberType=false
+
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +17,7 @@ from tljax.inputs import views
 from tljax.machine import devices
 from tljax.models import build, vgg
 from tljax.models.build import Network
+from tljax.models.heads import Classifier
 from tljax.optim import rules as rules_lib
 from tljax.optim import transform
 from tljax.train import frozen, step
@@ -29,21 +34,20 @@ class Dry:
     """
 
     stage: Stage
-    module: Any
-    variables: dict[str, Any]
+    module: Classifier
+    variables: step.Variables
     x: jax.ShapeDtypeStruct
     start: str | None = None
 
-    def apply(self, variables: Any, x: Any, **options: Any) -> Any:
-        """As the module's, from the layer where the stage starts."""
-        return self.module.apply(variables, x, **options, **({} if self.start is None else {"start": self.start}))
+    def apply(self, variables: step.Variables, x: Any, /, **options: Any) -> Any:
+        """Apply the module, from the layer where the stage starts."""
+        if self.start is None:
+            return self.module.apply(variables, x, **options)
+        return self.module.apply(variables, x, start=self.start, **options)
 
     def state(self) -> step.State:
         """The shapes of the state before the first step."""
-        model_state = {name: tree for name, tree in self.variables.items() if name != "params"}
-        options = {"tx": self._tx(), "rules": self.stage.rules, "ema": self.stage.ema}
-        first = lambda params, rest: step.init_state(params, model_state=rest, **options)  # noqa: E731
-        return jax.eval_shape(first, self.variables["params"], model_state)
+        return jax.eval_shape(self._first, self.variables)
 
     def trace(self, over: Mesh) -> Any:
         """The step over these devices, traced: `.jaxpr`, and `.lower().compile()`."""
@@ -56,10 +60,7 @@ class Dry:
     def keeps_bits(self, over: Mesh) -> bool:
         """Whether what the rules freeze has the same bits after a step, from small random numbers everywhere."""
         variables, x = _random((self.variables, self.x))
-        model_state = {name: tree for name, tree in variables.items() if name != "params"}
-        options = {"tx": self._tx(), "rules": self.stage.rules, "ema": self.stage.ema}
-        state = step.init_state(variables["params"], model_state=model_state, **options)
-        n = len(x)
+        state, n = self._first(variables), len(x)
         keys = jax.random.split(jax.random.key(0), n)
         batch = {"image": x, "label": np.arange(n, dtype=np.int32) % 2, "key": keys}
         hyper = {name: np.float32(0.01) for name in _HYPER}
@@ -70,8 +71,12 @@ class Dry:
 
     def _step(self, over: Mesh) -> Any:
         # Balanced class weights are counted from the labels, which are not known here; they cost nothing.
-        options = {"tx": self._tx(), "rules": self.stage.rules, "ema": self.stage.ema}
-        return devices.jit_step(step.make_train_step(apply=self.apply, **options), over)
+        stage = self.stage
+        train_step = step.make_train_step(apply=self.apply, tx=self._tx(), rules=stage.rules, ema=stage.ema)
+        return devices.jit_step(train_step, over)
+
+    def _first(self, variables: step.Variables) -> step.State:
+        return step.first_state(variables, tx=self._tx(), rules=self.stage.rules, ema=self.stage.ema)
 
     def _tx(self) -> Any:
         return transform.make(self.stage.optimizer, self.stage.rules, flatten(self.variables["params"]))

@@ -1,4 +1,7 @@
-"""What the compiled step really trains and costs, against the least that what it trains can cost."""
+"""What a compiled step really trains and costs, against the least possible for what it trains."""
+
+# pyright: strict
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
 
 import math
 from dataclasses import dataclass, replace
@@ -14,19 +17,19 @@ from tljax.optim import rules as rules_lib
 from tljax.train import frozen
 from tljax.train.step import State
 
-_METRICS = 8  # bytes of what a step reduces besides gradients: the loss and the number correct
+_METRICS = 8  # bytes that a step reduces besides gradients: the loss and the number correct
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What was found in the compiled step, and the least it could be. NaN: the compiler does not say."""
+    """A cost of the compiled step, and the least it could be. NaN: the compiler does not say."""
 
     found: float
     least: float
 
     @property
     def ratio(self) -> float:
-        """1 where nothing is wasted; also where nothing is needed and nothing was found."""
+        """Divide the cost by the least; 1 where nothing is wasted, also where both are 0."""
         return 1.0 if self.found == self.least else self.found / self.least if self.least else math.inf
 
 
@@ -34,15 +37,17 @@ class Cost:
 class Audit:
     """A stage's step on one of its devices.
 
-    `flops` by the compiler's `cost_analysis`, everything elementwise included; `products` those of the `convolution`
-    and `dot` instructions in the optimised program, counted here. Both against the same formula over layers, which has
-    products alone. On CPU an image smaller than the kernel is convolved as a matrix product that multiplies its padding
-    too; that is above the least. Below it: rows that pooling drops may be left out. `temporary` from `memory_analysis`;
-    `reduced` the results of all-reduces, and `exchanged` those of any other collective, from the program's text;
-    `optimizer` from the state.
+    `flops` is the compiler's `cost_analysis`, everything elementwise included; `products` those of
+    the `convolution` and `dot` instructions in the optimised program, counted here. Both are
+    compared with the same formula over layers, which has products alone. On CPU an image smaller
+    than the kernel is convolved as a matrix product that multiplies its padding too; that is above
+    the least. It may also be below it: rows that pooling drops may be left out. `temporary` comes
+    from `memory_analysis`; `reduced`, the results of all-reduces, and `exchanged`, those of any
+    other collective, from the program's text; `optimizer` from the state.
 
-    `held` names what the rules freeze, `moved` what of it the step does not hand through as it is; `trainable` what
-    they train, `idle` what of it the images have no influence on (clipping by a common norm gives them some).
+    `held` names the leaves that the rules freeze, `moved` those of them that the step does not
+    return unchanged; `trainable` the leaves that the rules train, `idle` those of them that the
+    images do not influence (clipping by a common norm gives them some influence).
     """
 
     stage: str
@@ -62,7 +67,7 @@ class Audit:
 def audit(dry: Dry, over: Mesh) -> Audit:
     """Trace and compile the step once, from shapes; nothing is computed."""
     traced, state, rules = dry.trace(over), dry.state(), dry.stage.rules
-    # Fewer optimisations of machine code alone: the program that is read is the same to the last instruction.
+    # Fewer optimisations of machine code only: the program's text stays the same.
     quick = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
     compiled = traced.lower().compile(quick)
     text, memory = compiled.as_text(), compiled.memory_analysis()
@@ -88,7 +93,10 @@ def audit(dry: Dry, over: Mesh) -> Audit:
 
 
 def _idle(traced: Any, state: State, rules: rules_lib.Rules) -> tuple[str, ...]:
-    """Trainable leaves that no path through the program connects with the images, the first input after the state."""
+    """List trainable leaves that no path through the program connects with the images.
+
+    The images are the first input after the state.
+    """
     program = traced.jaxpr.jaxpr
     reached = {program.invars[jax.tree.structure(state).num_leaves]}
     for equation in program.eqns:

@@ -1,5 +1,7 @@
 """What stages will do and cost, told before they run and without computing anything."""
 
+# pyright: strict
+
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +11,7 @@ from tljax.inputs import feed
 from tljax.machine import devices
 from tljax.optim import rules as rules_lib
 from tljax.train.program import Program, flops
-from tljax.train.rung import Ready
+from tljax.train.ready import Ready
 from tljax.train.segments import hyperparameters
 
 
@@ -36,7 +38,7 @@ class Outlook:
 
 
 def outlook(stages: Mapping[str, tuple[Stage, Ready]], programs: Mapping[str, Program]) -> list[Outlook]:
-    """What each stage will do, from what `rung.outline` makes of it and `program.ahead` of that, by its name."""
+    """What each stage will do, from what `setup.outline` makes of it and `program.ahead` of that, by its name."""
     return [_outlook(stage, ready, programs.get(name)) for name, (stage, ready) in stages.items()]
 
 

@@ -1,8 +1,11 @@
-"""A compiled program's text -> what it multiplies and what it sends to other devices.
+"""A compiled program's text: what it multiplies, and what it sends to other devices.
 
-The compiler's own cost analysis is best effort and may be missing. What it would count as matrix products and
-convolutions stands in the text, instruction by instruction, inside fused computations too.
+The compiler's own cost analysis is best effort and may be missing. The matrix products and
+convolutions that it would count are in the text, instruction by instruction, inside fused
+computations too.
 """
+
+# pyright: strict
 
 import math
 import re
@@ -11,22 +14,23 @@ _INSTRUCTION = re.compile(r"^\s*(?:ROOT )?%?([\w.\-]+) = (.*?) ([a-z][a-z0-9\-]*
 _SHAPE = re.compile(r"\b([a-z]+[0-9]*(?:e[0-9]m[0-9]\w*)?)\[([0-9,]*)\]")
 _NAME = re.compile(r"%([\w.\-]+)")
 _COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute", "ragged-all-to-all")
-# Libraries' products, of which the text does not say enough: cuBLAS, cuDNN, oneDNN, Triton.
+# Products by libraries, which the text does not describe: cuBLAS, cuDNN, oneDNN, Triton.
 _OPAQUE = re.compile(r'custom_call_target="[^"]*(?:conv|gemm|dot|matmul|cublas|cudnn)', re.IGNORECASE)
 
 
 def product_flops(text: str) -> float:
-    """Multiplications and additions of its `convolution` and `dot` instructions, those of one device.
+    """Count multiplications and additions of `convolution` and `dot` instructions, on one device.
 
-    Taps of a convolution that fall on padding are not counted. The body of a loop counts once. NaN where a custom call
-    does products, which the text does not describe (on GPU; on CPU they stay instructions).
+    Taps of a convolution that fall on padding are not counted. The body of a loop counts once. NaN
+    where a custom call computes products, which the text does not describe (on GPU; on CPU they
+    stay instructions).
     """
     shapes: dict[str, tuple[int, ...]] = {}
     total = 0.0
     for line in text.splitlines():
-        if (found := _INSTRUCTION.match(line)) is None:
+        if (instruction := _INSTRUCTION.match(line)) is None:
             continue
-        name, kind, operation, rest = found.groups()
+        name, kind, operation, rest = instruction.groups()
         if len(dims := _shapes(kind)) == 1:
             shapes[name] = dims[0][1]  # names are defined before they are used
         if operation == "custom-call" and _OPAQUE.search(rest):
@@ -38,9 +42,10 @@ def product_flops(text: str) -> float:
 
 
 def collective_bytes(text: str) -> dict[str, int]:
-    """Bytes of the results of its collectives, by kind (`all-reduce`, `all-gather`, ...), on one device.
+    """Sum the result bytes of collectives by kind (`all-reduce`, `all-gather`, ...), on one device.
 
-    An asynchronous one counts where it is done: where it starts, some kinds list their operands with the result.
+    An asynchronous one counts where it is done: where it starts, some kinds list their operands
+    with the result.
     """
     sent: dict[str, int] = {}
     for line in text.splitlines():
@@ -51,17 +56,18 @@ def collective_bytes(text: str) -> dict[str, int]:
 
 
 def valid_taps(size: int, *, out: int, taps: int, before: int, stride: int = 1, spread: int = 1, gap: int = 1) -> int:
-    """Pairs of an output and a tap of its window that fall on a real input, along one axis.
+    """Count pairs of an output and a tap of its window that fall on a real input, along one axis.
 
-    `before` is the padding at the start, `spread` the dilation of the input and `gap` that of the window.
+    `before` is the padding at the start, `spread` the dilation of the input and `gap` that of the
+    window.
     """
     places = (i * stride + tap * gap - before for i in range(out) for tap in range(taps))
     return sum(1 for place in places if 0 <= place <= (size - 1) * spread and place % spread == 0)
 
 
 def _dot(out: tuple[int, ...], lhs: tuple[int, ...], rest: str) -> float:
-    found = re.search(r"lhs_contracting_dims=\{([0-9,]*)\}", rest)
-    axes = [int(axis) for axis in found[1].split(",") if axis] if found else []
+    match = re.search(r"lhs_contracting_dims=\{([0-9,]*)\}", rest)
+    axes = [int(axis) for axis in match[1].split(",") if axis] if match else []
     return 2.0 * math.prod(out) * math.prod(lhs[axis] for axis in axes)
 
 
@@ -71,33 +77,36 @@ def _convolution(out: tuple[int, ...], lhs: tuple[int, ...], rhs: tuple[int, ...
         raise ValueError(f"a convolution without dim_labels: {rest}")
     x, kernel, y = labels.groups()
     taps = 1
-    for at, axis in enumerate(sorted(set(x) & set("0123456789"))):
-        before = re.split("_", _window(rest, "pad", "0_0", at))[0]
+    for place, axis in enumerate(sorted(set(x) & set("0123456789"))):
+        before = re.split("_", _window(rest, "pad", "0_0", place))[0]
         taps *= valid_taps(
             lhs[x.index(axis)],
             out=out[y.index(axis)],
             taps=rhs[kernel.index(axis)],
             before=int(before),
-            stride=int(_window(rest, "stride", "1", at)),
-            spread=int(_window(rest, "lhs_dilate", "1", at)),
-            gap=int(_window(rest, "rhs_dilate", "1", at)),
+            stride=int(_window(rest, "stride", "1", place)),
+            spread=int(_window(rest, "lhs_dilate", "1", place)),
+            gap=int(_window(rest, "rhs_dilate", "1", place)),
         )
     return 2.0 * taps * out[y.index("b")] * out[y.index("f")] * rhs[kernel.index("i")]
 
 
 def _window(rest: str, field: str, default: str, axis: int) -> str:
-    """A value of `window={size=3x3 pad=1_1x1_1}` along a spatial axis."""
+    """Read a value of `window={size=3x3 pad=1_1x1_1}` along a spatial axis."""
     window = re.search(r"window=\{([^}]*)\}", rest)
-    found = re.search(rf"(?:^| ){field}=(\S+)", window[1]) if window else None
-    return found[1].split("x")[axis] if found else default
+    match = re.search(rf"(?:^| ){field}=(\S+)", window[1]) if window else None
+    return match[1].split("x")[axis] if match else default
 
 
 def _shapes(kind: str) -> list[tuple[str, tuple[int, ...]]]:
-    """The arrays in a type: `(f32[64]{0}, f32[])` -> `[("f32", (64,)), ("f32", ())]`."""
+    """List the arrays in a type: `(f32[64]{0}, f32[])` -> `[("f32", (64,)), ("f32", ())]`."""
     return [(dtype, tuple(int(d) for d in dims.split(",") if d)) for dtype, dims in _SHAPE.findall(kind)]
 
 
 def _bytes(dtype: str) -> int:
-    """`pred` takes one; the first number in any other name is its bits: f32, bf16, s8, f8e4m3fn."""
+    """Return a dtype's bytes: 1 for `pred`, else from the first number in its name, its bits.
+
+    For example f32, bf16, s8, f8e4m3fn.
+    """
     bits = re.search(r"[0-9]+", dtype)
     return max(1, int(bits[0]) // 8) if bits else 1

@@ -1,4 +1,7 @@
-"""The least a step can cost, by formula: from the layers a stage runs and the leaves it trains."""
+"""The least a step can cost, by formula, from the layers a stage runs and the leaves it trains."""
+
+# pyright: strict
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 
 import math
 from collections.abc import Sequence
@@ -15,7 +18,7 @@ from tljax.optim.transform import Optimizer
 
 @dataclass(frozen=True)
 class Layer:
-    """A convolution or a dense layer on a batch: FLOPs of one pass through it, bytes of its input and output."""
+    """A convolution or dense layer on a batch: FLOPs of one pass, bytes of its input and output."""
 
     path: str
     flops: float
@@ -24,8 +27,8 @@ class Layer:
 
 
 def layers(dry: Dry) -> list[Layer]:
-    """The layers with a kernel that the stage runs, from input to output."""
-    found: list[Layer] = []
+    """List the layers with a kernel that the stage runs, from input to output."""
+    layers_run: list[Layer] = []
 
     def look(call: Any, args: Any, kwargs: Any, context: Any) -> Any:
         result, layer = call(*args, **kwargs), context.module
@@ -33,19 +36,20 @@ def layers(dry: Dry) -> list[Layer]:
             kernel = layer.get_variable("params", "kernel").shape
             y = result[0] if isinstance(result, tuple) else result
             flops = _flops(args[0].shape, kernel, getattr(layer, "padding", "SAME"))
-            found.append(Layer("/".join(layer.path), flops, _nbytes(args[0]), _nbytes(y)))
+            layers_run.append(Layer("/".join(layer.path), flops, _nbytes(args[0]), _nbytes(y)))
         return result
 
     with nn.intercept_methods(look):
         jax.eval_shape(dry.apply, dry.variables, dry.x)
-    return found
+    return layers_run
 
 
 def flops(run: Sequence[Layer], trainable: Sequence[str]) -> float:
-    """Forward through all layers, backward by the weights of those whose kernel trains, and backward by the input from
-    the last layer down to, not including, the first of which anything trains. Each is as much as a forward pass.
+    """Sum the FLOPs of a training step: forward, and backward as far as anything trains.
 
-    `run` is a chain. Everything elementwise is left out.
+    Forward through all layers, backward by the weights of those whose kernel trains, and backward
+    by the input from the last layer down to, not including, the first in which anything trains.
+    Each is as much as a forward pass. `run` is a chain. Everything elementwise is left out.
     """
     first = next(i for i, layer in enumerate(run) if any(path.startswith(f"{layer.path}/") for path in trainable))
     by_weights = sum(layer.flops for layer in run if f"{layer.path}/kernel" in trainable)
@@ -53,9 +57,10 @@ def flops(run: Sequence[Layer], trainable: Sequence[str]) -> float:
 
 
 def temporary_bytes(run: Sequence[Layer], trainable: dict[str, Any]) -> int:
-    """What is alive at once where it is most: a layer's input and output, and the inputs kept for training before it.
+    """Return the peak of bytes alive at once: a layer's input and output, and earlier inputs kept.
 
-    Or the largest gradient, if that is more. Layer by layer, nothing computed twice; the first input is an argument.
+    Inputs are kept where their layer trains. Or the largest gradient, if that is more. Layer by
+    layer, nothing is computed twice; the first input is an argument.
     """
     kept, most = 0, max(leaf.size * leaf.dtype.itemsize for leaf in trainable.values())
     for i, layer in enumerate(run):
@@ -66,7 +71,10 @@ def temporary_bytes(run: Sequence[Layer], trainable: dict[str, Any]) -> int:
 
 
 def optimizer_bytes(optimizer: Optimizer, trainable: dict[str, Any]) -> int:
-    """RMSprop and momentum keep a number for each parameter, Adam two and a counter for each leaf."""
+    """Count optimizer bytes: RMSprop and momentum keep a number for each parameter, Adam two.
+
+    Adam also keeps a counter for each leaf.
+    """
     size = sum(leaf.size * leaf.dtype.itemsize for leaf in trainable.values())
     if optimizer.name == "adam":
         return 2 * size + 4 * len(trainable)

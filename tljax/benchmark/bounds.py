@@ -1,4 +1,4 @@
-"""What this machine does at its best: the rate of a matrix product and of a copy, by the library's own compiler."""
+"""Bounds of this machine: the rates of a matrix product and of a copy, compiled by JAX."""
 
 from collections.abc import Callable
 
@@ -8,11 +8,11 @@ import jax.numpy as jnp
 from tljax.benchmark.rows import Settings
 from tljax.benchmark.timing import Contender
 
-_COPIED = 1 << 26  # values: more than any cache holds
+_COPIED = 1 << 26  # number of values: more than any cache holds
 
 
 def _matrix_product(settings: Settings) -> Contender:
-    """Square matrices in the dtype of the run."""
+    """Multiply square matrices in the dtype of the run."""
     n = settings.matrix
     x = jax.random.normal(jax.random.key(0), (n, n), jnp.dtype(settings.dtype))
     product = jax.jit(jnp.matmul)
@@ -24,7 +24,10 @@ def _matrix_product(settings: Settings) -> Contender:
 
 
 def _copy(settings: Settings) -> Contender:
-    """Read once, written once; the sign flips, because a plain copy could be left out."""
+    """Read and write each value once.
+
+    The sign flips, because a plain copy could be optimised away.
+    """
     x = jnp.ones(min(_COPIED, settings.matrix**2), jnp.float32)
     negative = jax.jit(jnp.negative)
 

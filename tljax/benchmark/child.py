@@ -1,7 +1,8 @@
-"""A peer in a process of its own, perhaps of another environment: a line of JSON asks, a line answers.
+"""Peers in processes of their own, perhaps in other environments: JSON lines ask and answer.
 
-`{"make": NAME, "settings": {...}}` makes a contender and calls it once, `{"time": NAME, "repeats": N}` runs one round,
-`{"drop": NAME}` frees it. Between rounds the child waits for a line, so its threads are idle while others are timed.
+`{"make": NAME, "settings": {...}}` makes a contender and calls it once,
+`{"time": NAME, "repeats": N}` runs one round, `{"drop": NAME}` frees it. Between rounds the child
+waits for a line, so its threads are idle while others are timed.
 """
 
 import json
@@ -24,7 +25,7 @@ child.serve({module}.MAKERS)"""
 
 
 class PeerError(Exception):
-    """What a child could not do, in a line."""
+    """A child's failure, in one line."""
 
 
 class Child:
@@ -44,14 +45,17 @@ class Child:
             raise PeerError(f"{python}: {error.strerror}") from None
 
     def ask(self, **request: Any) -> dict[str, Any]:
-        """PeerError where the answer is an error, or none because the child ended."""
+        """Send a request and return the answer.
+
+        PeerError where the answer is an error, or missing because the child ended.
+        """
         assert self._process.stdin
         assert self._process.stdout
         try:
             self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
         except BrokenPipeError:
-            pass  # the missing answer says it
+            pass  # the missing answer reports it
         line = self._process.stdout.readline()
         answer = json.loads(line) if line else {"error": f"ended with status {self._process.wait()}"}
         if "error" in answer:
@@ -59,20 +63,20 @@ class Child:
         return answer
 
     def close(self) -> None:
-        """Lets the child end by itself; a second call does nothing."""
+        """Let the child end by itself; a second call does nothing."""
         if self._process.stdin and not self._process.stdin.closed:
             self._process.communicate()
 
 
 def serve(makers: Makers) -> None:
-    """The child's side, until its input ends."""
+    """Serve requests in the child until its input ends."""
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what libraries print is no answer
-    made: dict[str, Contender] = {}
+    os.dup2(2, 1)  # what libraries print is not an answer
+    contenders: dict[str, Contender] = {}
     for line in sys.stdin:
         try:
-            answer = _answer(json.loads(line), makers, made)
-        except Exception as error:  # a peer that cannot is a line in the table
+            answer = _answer(json.loads(line), makers, contenders)
+        except Exception as error:  # a peer that fails is a line in the table
             answer = {"error": " ".join(f"{type(error).__name__}: {error}".split())[:200]}
         print(json.dumps(answer), file=answers, flush=True)
 

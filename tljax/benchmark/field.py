@@ -1,4 +1,4 @@
-"""Who can race here: our contenders in this process, peers in children, and why a peer cannot."""
+"""The field of a race: our contenders in this process and peers in children."""
 
 import functools
 import importlib.util
@@ -18,15 +18,18 @@ _CHILD = {"KERAS_BACKEND": "jax", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 
 
 class Field:
-    """Entrants by who and what; PeerError says why one is missing. To be closed, for its children."""
+    """Entrants by library and contender; PeerError says why one is missing.
+
+    Close it to end its children.
+    """
 
     def __init__(self, settings: Settings, *, torch_python: str | None) -> None:
         self._settings, self._torch_python = settings, torch_python
         self._children: dict[str, Child] = {}
-        self._folder = tempfile.TemporaryDirectory()  # compilations of the fresh processes
+        self._folder = tempfile.TemporaryDirectory()  # compilation cache of the fresh processes
 
     def entrant(self, who: str, contender: str) -> Entrant:
-        """Made, and in a child called once."""
+        """Make an entrant; one in a child has been called once."""
         if who in ("ours", "bound"):
             return self._here(who, contender)
         child = self._child(who)
@@ -38,7 +41,10 @@ class Field:
         return Entrant(seconds, work)
 
     def fresh(self, who: str, contender: str) -> Entrant:
-        """A call is a new process, from its start to the end of the contender's first call."""
+        """Make an entrant whose every call is a new process.
+
+        A call lasts from the start of the process to the end of the contender's first call.
+        """
         start = functools.partial(Child, self._python(who), _MODULES[who], environment=self._environment(who))
 
         def seconds(repeats: int) -> float:
@@ -52,15 +58,15 @@ class Field:
                 child.close()
 
         if who in ("ours", "torch"):
-            seconds(1)  # fills the cache of compilations, and the disk's of a large library
+            seconds(1)  # fills the compilation cache, and the disk cache of a large library
         return Entrant(seconds, {"starts": 1.0}, once=True)
 
     def versions(self) -> dict[str, str]:
-        """Of each peer that is here; a reason for the others."""
+        """Return the version of each peer that is installed, and a reason for the others."""
         return {who: self._version(who) for who in ("torch", "keras")}
 
     def drop(self, who: str, contender: str) -> None:
-        """Frees what a child holds."""
+        """Free what a child holds."""
         if who in self._children:
             self._children[who].ask(drop=contender)
 
@@ -72,8 +78,8 @@ class Field:
     def _here(self, who: str, contender: str) -> Entrant:
         from tljax.benchmark import bounds, tljax_side
 
-        made = (tljax_side if who == "ours" else bounds).MAKERS[contender](self._settings)
-        return Entrant(functools.partial(timed, made.call), made.work)
+        racer = (tljax_side if who == "ours" else bounds).MAKERS[contender](self._settings)
+        return Entrant(functools.partial(timed, racer.call), racer.work)
 
     def _child(self, who: str) -> Child:
         if who not in self._children:
@@ -90,10 +96,10 @@ class Field:
     def _version(self, who: str) -> str:
         try:
             command = [self._python(who), "-c", f"import importlib.metadata as m; print(m.version({who!r}))"]
-            done = subprocess.run(command, capture_output=True, text=True)
+            process = subprocess.run(command, capture_output=True, text=True)
         except (PeerError, OSError) as error:
             return str(error)
-        return done.stdout.strip() or "not installed"
+        return process.stdout.strip() or "not installed"
 
     def _environment(self, who: str) -> dict[str, str]:
         cache = {} if who == "uncached" else {"JAX_COMPILATION_CACHE_DIR": self._folder.name}

@@ -1,4 +1,4 @@
-"""The Keras contenders, in a process of their own: KERAS_BACKEND must be in the environment before the import."""
+"""Keras contenders, in a process of their own: KERAS_BACKEND must be set before the import."""
 
 import tempfile
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from tljax.benchmark.timing import Contender
 
 
 def _scratch(settings: Settings) -> Any:
-    """The lecture's network, compiled as in the lecture."""
+    """Build the lecture's network, compiled as in the lecture."""
     keras.config.set_dtype_policy("float32" if settings.dtype == "float32" else f"mixed_{settings.dtype}")
     layers: list[Any] = [keras.Input((settings.size, settings.size, 3))]
     for channels in (32, 64, 128, 128):
@@ -47,7 +47,10 @@ def _evaluation(settings: Settings) -> Contender:
 
 
 def _augmentation(settings: Settings) -> Contender:
-    """The lecture's generator; its shear is in degrees by now, so the lecture's 0.2 radians are 11.5."""
+    """Time the lecture's generator.
+
+    Its shear is in degrees in this version, so the lecture's 0.2 radians are 11.5.
+    """
     from keras.src.legacy.preprocessing.image import ImageDataGenerator  # pyright: ignore[reportMissingImports]
 
     generator = ImageDataGenerator(
@@ -65,14 +68,14 @@ def _augmentation(settings: Settings) -> Contender:
 
 
 def _decode(settings: Settings) -> Contender:
-    """`load_img` from files, one after another: it has no threads."""
+    """Time `load_img` from files, one after another: it has no threads."""
     folder = tempfile.TemporaryDirectory()
     paths = [Path(folder.name) / f"{i}.jpg" for i in range(settings.photographs)]
     for path, data in zip(paths, photos.jpegs(len(paths)), strict=True):
         path.write_bytes(data)
 
     def call() -> None:
-        assert folder  # kept until the contender goes
+        assert folder  # keeps it until the contender is dropped
         for path in paths:
             square = keras.utils.load_img(path, target_size=(settings.size,) * 2, interpolation="bilinear")
             np.asarray(square)

@@ -1,4 +1,4 @@
-"""Encoded photographs for the decoders: simulated, seeded, of the size usual for cats and dogs."""
+"""Encoded photographs for the decoders: simulated, seeded, of the usual size of cats and dogs."""
 
 import io
 
@@ -8,7 +8,10 @@ WIDTH, HEIGHT = 500, 375
 
 
 def jpegs(count: int) -> list[bytes]:
-    """Soft patches of colour under fine noise: about as many bytes as a photograph of that size."""
+    """Encode soft patches of colour under fine noise.
+
+    They take about as many bytes as a photograph of that size.
+    """
     rng = np.random.default_rng(0)
     return [_jpeg(rng) for _ in range(count)]
 
@@ -25,6 +28,6 @@ def _jpeg(rng: np.random.Generator) -> bytes:
 
 
 def images(count: int, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """`[count, size, size, 3]` uint8 noise and labels 0 and 1 `[count]` int32."""
+    """Make `[count, size, size, 3]` uint8 noise, and labels 0 and 1 `[count]` int32."""
     pixels = np.random.default_rng(0).integers(0, 256, (count, size, size, 3), dtype=np.uint8)
     return pixels, (np.arange(count) % 2).astype(np.int32)

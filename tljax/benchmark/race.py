@@ -1,4 +1,4 @@
-"""A row of the benchmark: its entrants made, raced and compared."""
+"""The measurement of one row of the benchmark: make its entrants, race them and compare."""
 
 import math
 import time
@@ -12,9 +12,9 @@ from tljax.benchmark.field import Field
 from tljax.benchmark.rows import Against, Row, Settings
 from tljax.benchmark.timing import Entrant, Load, race, ratio
 
-FRESH_ROUNDS = 3  # a process a round is slow
-# Cores used by others above which no goal is judged: PyTorch's barriers wait for a thread that has no core, and its
-# small layers were 100 times slower beside one busy process.
+FRESH_ROUNDS = 3  # a process per round is slow
+# Cores used by others above which no goal is judged: PyTorch's barriers wait for a thread that has
+# no core, and its small layers were 100 times slower with one other busy process.
 QUIET = 0.25
 
 
@@ -27,13 +27,13 @@ def measure(
     deadline: float = math.inf,
     on_row: Callable[[dict[str, Any]], None] | None = None,
 ) -> list[dict[str, Any]]:
-    """Each row as JSON can hold it; those that `deadline` leaves no time for say so."""
-    done = []
+    """Measure each row as plain JSON; rows for which `deadline` leaves no time say so."""
+    results = []
     for row in rows:
-        done.append(_measured(row, settings, field, rounds=rounds, deadline=deadline))
+        results.append(_measured(row, settings, field, rounds=rounds, deadline=deadline))
         if on_row is not None:
-            on_row(done[-1])
-    return done
+            on_row(results[-1])
+    return results
 
 
 def _measured(row: Row, settings: Settings, field: Field, *, rounds: int, deadline: float) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def _measured(row: Row, settings: Settings, field: Field, *, rounds: int, deadli
 
 
 def _entrants(row: Row, field: Field) -> tuple[Entrant, dict[Against, Entrant], dict[Against, dict[str, Any]]]:
-    """Ours, those that are here, and a line for each that is not."""
+    """Make our entrant and those present, and a table line for each that is missing."""
     make = field.fresh if row.fresh else field.entrant
     ours, present, absent = make("ours", row.ours), {}, {}
     for each in row.against:
@@ -78,7 +78,11 @@ def _missing(each: Against, why: str) -> dict[str, Any]:
 def _compared(
     each: Against, ours: Entrant, theirs: Entrant, mine: list[float], taken: list[float], *, quiet: bool
 ) -> dict[str, Any]:
-    """`met` is None where there is no goal, or too much load to judge it."""
-    found = ratio(mine, taken, work=ours.work[each.unit] / theirs.work[each.unit])
-    met = None if each.goal is None or not quiet else found.value >= each.goal
-    return {**asdict(each), "ratio": asdict(found), "seconds": median(taken), "work": theirs.work, "met": met}
+    """Compare a peer with ours.
+
+    `met` is None without a goal, or under too much load to judge it.
+    """
+    speed = ratio(mine, taken, work=ours.work[each.unit] / theirs.work[each.unit])
+    met = None if each.goal is None or not quiet else speed.value >= each.goal
+    result = {"ratio": asdict(speed), "seconds": median(taken), "work": theirs.work, "met": met}
+    return asdict(each) | result

@@ -1,4 +1,4 @@
-"""What the benchmark times, as data: rows, their peers and bounds, and their goals."""
+"""The benchmark as data: rows, their peers and bounds, and their goals."""
 
 from dataclasses import dataclass, replace
 
@@ -20,17 +20,17 @@ class Settings:
     vgg_batch: int = 8
     width: float = 1.0  # VGG16: channels times this
     dtype: str = "float32"
-    accelerated: bool = False  # PyTorch on the GPU, and compiled
-    matrix: int = 2048  # side of the matrices of the bound
+    accelerated: bool = False  # PyTorch runs on the GPU, compiled
+    matrix: int = 2048  # side of the bound's matrices
     photographs: int = 64  # to decode
     evaluated: int = 256
-    epoch_steps: int = 8  # of the lecture's 100: a step costs what it costs
+    epoch_steps: int = 8  # of the lecture's 100, because every step costs the same
     seeds: int = 32  # of rung 2, in one program and one after another
     seeds_epochs: int = 4  # of the lecture's 30
-    seeds_size: int = 64  # their base: as README's own, small enough for a round of seconds
+    seeds_size: int = 64  # of their base: README's own, small enough for a round of seconds
     seeds_width: float = 0.25
-    photographs_seen: int = 900  # whose features they train on
-    seconds: float = 0.5  # a round lasts at least so long
+    photographs_seen: int = 900  # the seeds train on their features
+    seconds: float = 0.5  # least length of a round
 
 
 CPU = Settings()
@@ -41,7 +41,10 @@ GPU = replace(
 
 @dataclass(frozen=True)
 class Against:
-    """A peer or bound in the same run; `goal` is the least ratio of our rate to its rate, in `unit` a second."""
+    """A peer or bound in the same run.
+
+    `goal` is the least ratio of our rate to its rate, in `unit` per second.
+    """
 
     who: str  # a key of WHO
     contender: str
@@ -51,7 +54,10 @@ class Against:
 
 @dataclass(frozen=True)
 class Row:
-    """`ours` and each of `against` name contenders; with `fresh` each round of each is a process of its own."""
+    """A row of the benchmark: `ours` and each of `against` name contenders.
+
+    With `fresh` each round of each contender is a process of its own.
+    """
 
     name: str
     what: str

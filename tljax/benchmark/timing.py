@@ -1,4 +1,7 @@
-"""Interleaved rounds and what they say; no dependency, so that a peer's process can import it too."""
+"""Interleaved rounds and their ratios.
+
+The module has no dependencies, so that a peer's process can import it.
+"""
 
 import math
 import os
@@ -12,7 +15,10 @@ from statistics import median
 
 @dataclass(frozen=True)
 class Contender:
-    """`call` does its work once and returns when it is done; `work` is how much that is, by unit."""
+    """A piece of work to time.
+
+    `call` does it once and returns when it is done; `work` is its amount, by unit.
+    """
 
     call: Callable[[], object]
     work: dict[str, float]
@@ -20,16 +26,19 @@ class Contender:
 
 @dataclass(frozen=True)
 class Entrant:
-    """A contender in a race, here or in another process: `seconds(n)` is the mean of n calls in a row."""
+    """A contender in a race, here or in another process.
+
+    `seconds(n)` is the mean of n calls in a row.
+    """
 
     seconds: Callable[[int], float]
     work: dict[str, float]
-    once: bool = False  # a round is one call, and the first is a round too
+    once: bool = False  # a round is one call, and even the first call is a round
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """Of the medians, and the lowest and highest of single rounds."""
+    """The ratio of the medians, and the lowest and highest of single rounds."""
 
     value: float
     low: float
@@ -37,7 +46,7 @@ class Ratio:
 
 
 def timed(call: Callable[[], object], repeats: int) -> float:
-    """Mean seconds of so many calls in a row."""
+    """Measure the mean seconds of `repeats` calls in a row."""
     started = time.perf_counter()
     for _ in range(repeats):
         call()
@@ -47,19 +56,20 @@ def timed(call: Callable[[], object], repeats: int) -> float:
 def race(
     entrants: Sequence[Entrant], *, rounds: int, seconds: float, deadline: float = math.inf
 ) -> list[list[float]] | None:
-    """Seconds a call of each entrant in each round: A, B, A, B, ...
+    """Measure seconds per call of each entrant in interleaved rounds: A, B, A, B, ...
 
-    A round of one entrant lasts `seconds` or a call, whichever is longer; a warm-up and a trial go before. None where
-    `deadline` (of `time.monotonic`) passed before a round was over; later ones are left out then.
+    A round of one entrant lasts `seconds` or one call, whichever is longer, after a warm-up and a
+    trial. None where `deadline` (of `time.monotonic`) passes before the first round is over; after
+    it no round begins.
     """
     repeats = [_repeats(entrant, seconds) for entrant in entrants]
-    taken: list[list[float]] = [[] for _ in entrants]
+    durations: list[list[float]] = [[] for _ in entrants]
     for _ in range(rounds):
         if time.monotonic() > deadline:
             break
-        for times, entrant, count in zip(taken, entrants, repeats, strict=True):
+        for times, entrant, count in zip(durations, entrants, repeats, strict=True):
             times.append(entrant.seconds(count))
-    return taken if taken[0] else None
+    return durations if durations[0] else None
 
 
 def _repeats(entrant: Entrant, seconds: float) -> int:
@@ -70,13 +80,16 @@ def _repeats(entrant: Entrant, seconds: float) -> int:
 
 
 def ratio(ours: Sequence[float], theirs: Sequence[float], *, work: float) -> Ratio:
-    """Our rate over theirs; `work` is ours in a call over theirs in a call."""
+    """Compute our rate over theirs; `work` is ours per call over theirs per call."""
     rounds = [work * b / a for a, b in zip(ours, theirs, strict=True)]
     return Ratio(work * median(theirs) / median(ours), min(rounds), max(rounds))
 
 
 class Load:
-    """CPU that other processes use, in cores, from the making of this to `cores()`; None where /proc is absent."""
+    """CPU use of other processes, in cores, from the creation of this object to `cores()`.
+
+    None where /proc is absent.
+    """
 
     def __init__(self) -> None:
         self._began, self._busy, self._own = time.monotonic(), _busy(), _own()
@@ -89,7 +102,7 @@ class Load:
 
 
 def _busy() -> float | None:
-    """CPU seconds of the whole machine since it started."""
+    """Read the CPU seconds of the whole machine since it started."""
     try:
         user, nice, system, _, _, *interrupts = Path("/proc/stat").read_text().splitlines()[0].split()[1:9]
     except OSError:
@@ -98,7 +111,7 @@ def _busy() -> float | None:
 
 
 def _own() -> float:
-    """CPU seconds of this process and of its children, those that ended and those that live."""
+    """Read the CPU seconds of this process and of its children, ended or alive."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(x.ru_utime + x.ru_stime for x in used) + sum(map(_child_seconds, Path("/proc").glob("[0-9]*/stat")))
 

@@ -1,4 +1,4 @@
-"""tljax's own contenders: the steps of the rungs, set up as the loop sets them up, and what goes around them."""
+"""tljax's own contenders: the steps of the rungs, set up as in the loop, and work around them."""
 
 import os
 import sys
@@ -29,26 +29,35 @@ from tljax.models import build, ops, vgg
 from tljax.sweep import heads_of_seeds, sweep
 from tljax.train import loop, program, segments
 from tljax.train.evaluate import make_evaluate
-from tljax.train.rung import Ready
+from tljax.train.ready import Ready
+from tljax.train.step import Apply, State, TrainStep
 
 _STAGES = config.PRESETS["deck-keras3"]
 _LAST_CACHED = "block4_pool"
 
 
 @dataclass
-class _Ready:
+class _Started:
     """A stage on the first device, before its first step."""
 
     stage: Stage
-    state: Any
-    train_step: Callable[..., Any]
-    apply: Callable[..., Any]
-    inputs: Inputs
+    ready: Ready
+    state: State
+    train_step: TrainStep
+    apply: Apply
     over: Mesh
 
+    @property
+    def inputs(self) -> Inputs:
+        """Return what it reads."""
+        return self.ready.inputs
 
-def _ready(stage: Stage, settings: Settings, *, batch: int, count: int = 0, cached: bool = False) -> _Ready:
-    """`count` images to read, a batch by default; `cached` ones are the activations of the frozen prefix."""
+
+def _ready(stage: Stage, settings: Settings, *, batch: int, count: int = 0, cached: bool = False) -> _Started:
+    """Prepare a stage with `count` images to read, by default one batch.
+
+    `cached` images are the activations of the frozen prefix.
+    """
     stage = replace(stage, batch_size=batch, epochs=1, images_per_epoch=settings.epoch_steps * batch)
     network = replace(config.NETWORKS[stage.name], width=settings.width)
     module = build.classifier(network, classes=2, dtype=jnp.dtype(settings.dtype))
@@ -60,8 +69,8 @@ def _ready(stage: Stage, settings: Settings, *, batch: int, count: int = 0, cach
         examples = Examples(np.asarray(activations.astype(jnp.float32)), read.train.labels)
         read = replace(read, train=examples, validation=examples, plain=lambda x: x, start=vgg.following(_LAST_CACHED))
     over = devices.mesh(jax.devices()[:1])
-    state, train_step, apply = program.start(stage, module=module, variables=variables, inputs=read, over=over)
-    return _Ready(stage, state, train_step, apply, read, over)
+    ready = Ready(module, variables, read, network)
+    return _Started(stage, ready, *program.start(stage, ready, over), over)
 
 
 def _read(stage: Stage, settings: Settings, *, count: int) -> Inputs:
@@ -71,8 +80,8 @@ def _read(stage: Stage, settings: Settings, *, count: int) -> Inputs:
     return inputs.from_images(sets, augment=stage.augment, preprocess=UNIT)
 
 
-def _step(ready: _Ready) -> Contender:
-    """One optimizer step on a batch that lies on the device, prepared."""
+def _step(ready: _Started) -> Contender:
+    """Time one optimizer step on a prepared batch that is already on the device."""
     count = ready.stage.batch_size
     batch = {
         "image": ready.inputs.plain(jnp.asarray(ready.inputs.train.inputs)),
@@ -113,7 +122,7 @@ def _frozen_step(settings: Settings) -> Contender:
     return _step(_ready(_STAGES["frozen"], settings, batch=settings.vgg_batch))
 
 
-def _logits(ready: _Ready) -> Contender:
+def _logits(ready: _Started) -> Contender:
     images = ready.inputs.plain(jnp.asarray(ready.inputs.train.inputs))
     forward = ops.jit(lambda params, x: ready.apply({"params": params}, x, train=False)[0])
     flops = (forward.lower(ready.state.params, images).cost_analysis() or {}).get("flops", 0.0)
@@ -133,7 +142,7 @@ def _scratch_forward(settings: Settings) -> Contender:
 
 
 def _augmentation(settings: Settings) -> Contender:
-    """From uint8 images on the device, keys included."""
+    """Time augmentation from uint8 images on the device, keys included."""
     read = _read(_STAGES["scratch"], settings, count=settings.batch)
     images, numbers = jnp.asarray(read.train.inputs), jnp.arange(settings.batch)
 
@@ -148,14 +157,16 @@ def _augmentation(settings: Settings) -> Contender:
 
 
 def _epoch(settings: Settings) -> Contender:
-    """As the loop runs it: draws, copies, compiled segments of steps, and the metrics fetched."""
+    """Time an epoch as the loop runs it.
+
+    Draws, copies, compiled segments of steps, and fetching the metrics.
+    """
     batch, steps = settings.batch, settings.epoch_steps
     ready = _ready(_STAGES["scratch"], settings, batch=batch, count=steps * batch)
-    jitted = segments.make_program(ready.train_step, ready.inputs, ready.over)
+    jitted = segments.make_program(ready.train_step, ready.ready, ready.over)
 
     def call() -> None:
-        length = segments.segment_steps(steps)
-        for part in segments.segments(ready.stage, ready.inputs.train, steps, length, seed=0, over=ready.over):
+        for part in segments.segments(ready.stage, ready.ready, seed=0, over=ready.over):
             ready.state, metrics = jitted(ready.state, *part.arguments)
             jax.tree.map(np.asarray, metrics)
 
@@ -164,13 +175,18 @@ def _epoch(settings: Settings) -> Contender:
 
 def _evaluation(settings: Settings) -> Contender:
     ready = _ready(_STAGES["scratch"], settings, batch=settings.batch, count=settings.evaluated)
-    options = {"prepare": ready.inputs.plain, "examples": ready.inputs.validation, "over": ready.over}
-    evaluate = make_evaluate(apply=ready.apply, batch_size=settings.batch, **options)
+    evaluate = make_evaluate(
+        apply=ready.apply,
+        prepare=ready.inputs.plain,
+        examples=ready.inputs.validation,
+        batch_size=settings.batch,
+        over=ready.over,
+    )
     return Contender(lambda: evaluate(ready.state), {"images": settings.evaluated})
 
 
 def _seeds(settings: Settings) -> tuple[Stage, dict[int, Ready]]:
-    """Rung 2 on random features, with everything that each seed needs before its first step."""
+    """Prepare rung 2 on random features, with everything each seed needs before its first step."""
     stage = replace(_STAGES["features"], epochs=settings.seeds_epochs, keep_going=True)
     network = replace(config.NETWORKS["features"], width=settings.seeds_width)
     module = build.classifier(network, classes=2)
@@ -186,30 +202,30 @@ def _seeds(settings: Settings) -> tuple[Stage, dict[int, Ready]]:
 
     train, held = examples(settings.photographs_seen), examples(settings.evaluated)
     read = Inputs(train, held, lambda x, keys, strength: x, lambda x: x, start=vgg.following(vgg.LAYERS[-1]))
-    start = heads_of_seeds.starts(module, variables, seeds=range(settings.seeds), size=settings.seeds_size)
-    return stage, {seed: Ready(module, start(seed), read, network, UNIT) for seed in range(settings.seeds)}
+    ready = Ready(module, variables, read, network)
+    start = heads_of_seeds.starts(ready, seeds=range(settings.seeds), size=settings.seeds_size)
+    return stage, {seed: start(seed) for seed in range(settings.seeds)}
 
 
 def _seeds_together(settings: Settings) -> Contender:
     stage, readies = _seeds(settings)
 
     def call() -> None:
-        with redirect_stdout(sys.stderr):  # nothing is learnt of random labels, and each seed says so
+        with redirect_stdout(sys.stderr):  # random labels teach nothing, and each seed says so
             sweep.train_seeds(stage, readies)
 
     return Contender(call, {"images": _drawn(stage, settings)})
 
 
 def _seeds_in_turn(settings: Settings) -> Contender:
-    """One program for all, as the ladder runs them."""
+    """Time one seed after another with one program for all, as the ladder runs them."""
     stage, readies = _seeds(settings)
 
     def call() -> None:
         compiled = program.ahead({"": (stage, readies[0])})[""]
         for seed, ready in readies.items():
-            given = {"module": ready.module, "variables": ready.variables, "inputs": ready.inputs}
             with redirect_stdout(sys.stderr):
-                loop.train_stage(stage, **given, seed=seed, program=compiled, progress=False)
+                loop.train_stage(stage, ready, seed=seed, program=compiled, progress=False)
 
     return Contender(call, {"images": _drawn(stage, settings)})
 
@@ -220,7 +236,7 @@ def _drawn(stage: Stage, settings: Settings) -> int:
 
 
 def _decode(settings: Settings) -> Contender:
-    """A thread a core, as photographs are read into the cache."""
+    """Time decoding on one thread per core, as photographs are read into the cache."""
     encoded = bench_photos.jpegs(settings.photographs)
 
     def call() -> None:

@@ -1,6 +1,6 @@
-"""The PyTorch contenders: the same networks and steps, channels last, written as its users write them.
+"""PyTorch contenders: the same networks and steps, channels last, as PyTorch users write them.
 
-Runs in an environment with torch, which need not have JAX.
+They run in an environment with torch, which need not have JAX.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ def _scratch(settings: Settings) -> Any:
 
 
 def _vgg(settings: Settings, *, trains: int) -> Any:
-    """VGG16 and the lecture's head; of the base the last `trains` of its five blocks train."""
+    """Build VGG16 and the lecture's head; the last `trains` of the base's five blocks train."""
     blocks, before = [], 3
     for convs, channels in _VGG16:
         channels, layers = max(1, round(channels * settings.width)), []
@@ -51,7 +51,7 @@ def _device(settings: Settings) -> str:
 
 
 def _placed(model: Any, settings: Settings) -> Any:
-    """On its device, channels last; compiled on a GPU."""
+    """Move the model to its device, channels last; compile it on a GPU."""
     torch.backends.cudnn.benchmark = True
     model = model.to(_device(settings), memory_format=torch.channels_last)
     return torch.compile(model) if _device(settings) == "cuda" else model
@@ -63,7 +63,7 @@ def _wait(settings: Settings) -> None:
 
 
 def _cast(settings: Settings) -> Any:
-    """The forward pass computes in the dtype of the run; parameters stay float32."""
+    """Make the forward pass compute in the dtype of the run; parameters stay float32."""
     dtype = getattr(torch, settings.dtype)
     return torch.autocast(_device(settings), dtype, enabled=settings.dtype != "float32")
 
@@ -122,7 +122,7 @@ def _forward(settings: Settings) -> Contender:
 
 
 def _evaluation(settings: Settings) -> Contender:
-    """Mean loss and accuracy over float32 images already on the device."""
+    """Time the mean loss and accuracy over float32 images already on the device."""
     model, (images, labels) = _scratch(settings).eval(), _batch(settings, settings.evaluated)
 
     @torch.inference_mode()

@@ -1,10 +1,11 @@
-"""What a stage's compiled step costs and trains, against the least that it could.
+"""Compare what a stage's compiled step costs and trains with the least that it could.
 
     tljax audit --rung finetune --size 150 --batch 4
     tljax audit --plan full --width 0.25 --size 48
 
-From shapes and random numbers: no data, no weights. Views are left out: the step runs from photographs. It ends with
-status 1 where a step moves what its rules freeze, or leaves alone what they train.
+From shapes and random numbers: no data, no weights. Views are left out: the step runs from
+photographs. Ends with status 1 where a step moves what its rules freeze, or leaves unchanged what
+they train.
 """
 
 from dataclasses import replace
@@ -20,7 +21,7 @@ from tljax.report.tables.audit import audit_table
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     parser = cli.bare_parser(__doc__, experiment="audit")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--rung", choices=config.STEPPED, help="a rung of the ladder")
@@ -37,8 +38,8 @@ def main() -> None:
     over, sound = devices.mesh_for(args.batch), True
     for stage in stages:
         dry = planned(replace(stage, batch_size=args.batch, views=None), network, classes=2, size=args.size)
-        found, same = audit(dry, over), dry.keeps_bits(over)
-        print(audit_table(found, same_bits=same) + "\n", flush=True)
-        sound = sound and same and not found.moved and not found.idle
+        costs, same = audit(dry, over), dry.keeps_bits(over)
+        print(audit_table(costs, same_bits=same) + "\n", flush=True)
+        sound = sound and same and not costs.moved and not costs.idle
     if not sound:
         raise SystemExit(1)

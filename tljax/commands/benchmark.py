@@ -1,13 +1,14 @@
-"""Speed, as ratios: each row against a peer or a bound in the same run, in turns, medians of rounds.
+"""Measure speed as ratios: each row against a peer or a bound in the same run, in turns, medians.
 
     tljax benchmark --torch-python PATH
 
-Keras 3 races where it is installed, PyTorch where it is or where PATH, a Python that has it, is given. About six
-minutes on two cores.
+Keras 3 races where it is installed; PyTorch where it is installed, or where PATH is a Python that
+has it. About six minutes on two cores.
 
     tljax benchmark gpu
 
-The same rows at batch 256 and in bfloat16, for an accelerator. Rows that time runs out for are named in the table.
+The same rows at batch 256 and in bfloat16, for an accelerator. Rows left out for lack of time are
+named in the table.
 """
 
 import argparse
@@ -29,7 +30,7 @@ from tljax.errors import InputError
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """One line, as in every other command."""
+        """Print one line, as in every other command."""
         self.exit(2, f"error: {message}\n")
 
 
@@ -45,8 +46,8 @@ def main() -> None:
     try:
         results = _about(args.mode, settings, field)
         print(results["about"], file=sys.stderr)
-        options = {"rounds": args.rounds, "deadline": deadline, "on_row": None if args.quiet else _said}
-        results["rows"] = measure(rows, settings, field, **options)
+        on_row = None if args.quiet else _said
+        results["rows"] = measure(rows, settings, field, rounds=args.rounds, deadline=deadline, on_row=on_row)
     finally:
         field.close()
     _leave(results, args.out, as_json=args.json)
@@ -88,21 +89,21 @@ def _settings(args: argparse.Namespace) -> Settings:
 
 def _rows(names: str | None) -> tuple[Row, ...]:
     known = {row.name: row for row in ROWS}
-    wanted = list(known) if names is None else names.split(",")
-    if unknown := [name for name in wanted if name not in known]:
+    chosen = list(known) if names is None else names.split(",")
+    if unknown := [name for name in chosen if name not in known]:
         raise InputError(f"--rows: expected some of {', '.join(known)}; found {unknown[0]!r}")
-    return tuple(known[name] for name in wanted)
+    return tuple(known[name] for name in chosen)
 
 
 def _about(mode: str, settings: Settings, field: Field) -> dict[str, Any]:
-    """What the numbers depend on."""
+    """Describe what the numbers depend on: device, versions, settings and load."""
     import jax
 
     device = jax.devices()[0]
     versions = {"python": platform.python_version(), "jax": jax.__version__, **field.versions()}
-    told = ", ".join(f"{name} {version}" for name, version in versions.items())
+    text = ", ".join(f"{name} {version}" for name, version in versions.items())
     return {
-        "about": f"{device.device_kind}, {os.cpu_count()} cores, {settings.dtype}; {told}",
+        "about": f"{device.device_kind}, {os.cpu_count()} cores, {settings.dtype}; {text}",
         "mode": mode,
         "settings": asdict(settings),
         "versions": versions,
@@ -112,8 +113,8 @@ def _about(mode: str, settings: Settings, field: Field) -> dict[str, Any]:
 
 
 def _said(row: dict[str, Any]) -> None:
-    found = [f"{each['ratio']['value']:.2f}" if "ratio" in each else each["missing"] for each in row["against"]]
-    print(f"{row['name']}: {', '.join(found)}", file=sys.stderr, flush=True)
+    cells = [f"{each['ratio']['value']:.2f}" if "ratio" in each else each["missing"] for each in row["against"]]
+    print(f"{row['name']}: {', '.join(cells)}", file=sys.stderr, flush=True)
 
 
 def _leave(results: dict[str, Any], folder: Path, *, as_json: bool) -> None:

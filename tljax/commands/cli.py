@@ -1,4 +1,4 @@
-"""What the commands share: their options, and how they end."""
+"""Options that the commands share, and how a command ends."""
 
 import argparse
 import os
@@ -20,13 +20,16 @@ from tljax.machine.provenance import command
 from tljax.runs.tracking import TRACKERS
 from tljax.runs.workdir import Listener
 
-DETERMINISTIC = "--xla_gpu_deterministic_ops=true"  # read when the first device is asked for
+DETERMINISTIC = "--xla_gpu_deterministic_ops=true"  # read when JAX starts its first device
 _resumes = False  # whether the command has --resume
 
 
 class _Parser(argparse.ArgumentParser):
     def parse_args(self, *args: Any, **options: Any) -> Any:
-        """Also asks XLA for the same bits each time, and joins the other processes: both come before all else."""
+        """Parse the arguments, then set XLA's flags and join the other processes.
+
+        Both must come before any other use of JAX.
+        """
         parsed = super().parse_args(*args, **options)
         if getattr(parsed, "deterministic", False):
             os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {DETERMINISTIC}".strip()
@@ -41,14 +44,17 @@ class _Parser(argparse.ArgumentParser):
         return parsed
 
     def error(self, message: str) -> NoReturn:
-        """One line, like every other mistake of a user's; the usage is behind --help."""
+        """Print one line, like every other mistake of a user's; the usage is in --help."""
         self.exit(2, f"error: {message}\n")
 
 
 def parser(
     doc: str | None, *, experiment: str, source: str = "critters", size: int | None = config.SIZE
 ) -> argparse.ArgumentParser:
-    """The options of every experiment that trains; `doc` is the module's docstring."""
+    """Make a parser with the options of every experiment that trains.
+
+    `doc` is the module's docstring.
+    """
     global _resumes
     _resumes = True
     new = bare_parser(doc, experiment=experiment)
@@ -108,17 +114,17 @@ def parser(
 
 
 def log_option(new: argparse.ArgumentParser) -> None:
-    """Where each epoch's record goes besides the run's own files."""
+    """Add the option that names where each epoch's record goes besides the run's own files."""
     new.add_argument("--log", choices=sorted(TRACKERS), help="also log each epoch there (the run's files alone)")
 
 
 def tracked(args: argparse.Namespace, *, workdir: Path) -> list[Listener]:
-    """What `--log` names, in the first process; nothing without it."""
+    """Make the listener that `--log` names, in the first process; an empty list without it."""
     return [TRACKERS[args.log](workdir)] if args.log and processes.first() else []
 
 
 def bare_parser(doc: str | None, *, experiment: str) -> argparse.ArgumentParser:
-    """A parser without options; `doc` is the module's docstring."""
+    """Make a parser without options; `doc` is the module's docstring."""
     return _Parser(
         prog=door.called(experiment),
         description=doc,
@@ -127,7 +133,7 @@ def bare_parser(doc: str | None, *, experiment: str) -> argparse.ArgumentParser:
 
 
 def load(args: argparse.Namespace, source: str, *, size: int) -> ImageSets:
-    """The data that the options name, but for the source and the side of the images."""
+    """Load the data that the options name, from this source at this image size."""
     return data.load(
         source,
         size=size,
@@ -140,7 +146,7 @@ def load(args: argparse.Namespace, source: str, *, size: int) -> ImageSets:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Call a command's main; compilations are kept on disk.
+    """Call a command's main function, with compilations kept on disk.
 
     A user's mistake ends in one line and status 2, a signal in one line and 128 plus its number.
     """
@@ -171,7 +177,7 @@ def _deterministic_costs(platform: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    """A file's name may hold newlines, and marks that turn the direction of what follows: written out."""
+    """Escape newlines and direction marks, which a file's name may hold."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 

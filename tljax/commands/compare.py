@@ -1,8 +1,9 @@
-"""Compare runs on the same photographs, on one page: rungs, paired differences, curves, and what was set otherwise.
+"""Compare runs on the same photographs on one page.
 
     tljax compare --out compare.html RUN_DIR RUN_DIR ...
 
-Differences are of each run against the first. Runs on other photographs are refused.
+The page has rungs, paired differences, curves, and the settings that differ. Differences are those
+of each run against the first. Runs on other photographs are refused.
 """
 
 from pathlib import Path
@@ -12,7 +13,7 @@ from tljax.report.pages.runs_page import write_comparison
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     parser = cli.bare_parser(__doc__, experiment="compare")
     add = parser.add_argument
     add("runs", nargs="+", type=Path, metavar="RUN_DIR", help="the workdirs of two runs or more")

@@ -11,7 +11,6 @@ import argparse
 import time
 from pathlib import Path
 
-import jax.numpy as jnp
 import numpy as np
 
 from tljax.commands import cli, runner
@@ -24,7 +23,7 @@ from tljax.report.stats import intervals
 from tljax.report.tables.table import aligned
 from tljax.sweep import folds, heads_of_seeds, sweep
 from tljax.train import logits as predictions
-from tljax.train import rung
+from tljax.train import setup
 from tljax.train.step import predicted
 
 _SHOWN = 10  # photographs that are named
@@ -35,26 +34,23 @@ def main() -> None:
     args = runner.parsed(_parser())
     runner.refuse_finished(args, Path("runs/cross_validate"), "cross_validate.json")
     stages = {"features": (runner.network_of("features", args), runner.stage_of("features", args))}
-    workdir, sets, weights, stages = runner.begin(args, stages, experiment="cross_validate")
+    workdir, source, stages = runner.begin(args, stages, experiment="cross_validate")
     network, stage = stages["features"]
-    options = {"weights": weights, "dtype": jnp.dtype(args.dtype), "progress": not args.quiet}
-    ready = rung.prepare(stage, network, sets, seed=args.seed, store=workdir.features, **options)
+    ready = setup.prepare(stage, network, source, seed=args.seed)
     if why := sweep.fits_sweep(stage, ready):
         raise InputError(f"cross_validate: {why}")
-    seeds = range(args.seed, args.seed + args.seeds)
+    seeds = runner.seeds_of(args)
     started = time.perf_counter()
     found = folds.cross_validate(
         stage,
-        module=ready.module,
-        variables=heads_of_seeds.starts(ready.module, ready.variables, seeds=seeds, size=args.size),
-        inputs=ready.inputs,
-        k=len(sets.train.labels) if args.folds == "all" else args.folds,
+        heads_of_seeds.starts(ready, seeds=seeds, size=args.size),
+        k=len(ready.inputs.train) if args.folds == "all" else args.folds,
         seeds=seeds,
-        kept=runner.kept_calls(workdir, args, network, sets, weights),
+        kept=runner.kept_calls(workdir, args, network, source),
         tell=lambda line: print(line, flush=True),
     )
     if processes.first():
-        _write(args, workdir.path, sets, found, time.perf_counter() - started)
+        _write(args, workdir.path, source.sets, found, time.perf_counter() - started)
 
 
 def _write(

@@ -1,8 +1,9 @@
-"""Look inside what a run has trained: pictures of its filters, activations, reasons and mistakes.
+"""Look inside a trained run: pictures of its filters, activations, reasons and mistakes.
 
     tljax inside --run runs/ladder --rung finetune IMAGE ...
 
-Leaves PNG files in RUN/inside/RUNG-seedSEED. Without photographs, some of validation are explained.
+Writes PNG files to RUN/inside/RUNG-seedSEED. Without photographs, some of the validation set are
+explained.
 """
 
 import argparse
@@ -24,17 +25,18 @@ from tljax.report.inside.sheets import Photos
 from tljax.runs.predict import load_net, read_photos
 from tljax.runs.results import read_json, typed
 
-EXPLAINED = 6  # photographs, where none are given
+EXPLAINED = 6  # photographs, by default
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     args = _parser().parse_args()
     config = read_json(args.run / "config.json")
     net = load_net(args.run, rung=args.rung, seed=args.seed)
-    given = Photos(read_photos(args.images, size=net.size), tuple(p.name for p in args.images)) if args.images else None
+    names = tuple(path.name for path in args.images)
+    shown = Photos(read_photos(args.images, size=net.size), names) if args.images else None
     sets = data_of(config, size=net.size, where=args.run / "config.json", progress=not args.quiet)
-    photos = given or some_of(sets)
+    photos = shown or some_of(sets)
     folder = args.run / "inside" / f"{net.rung}-seed{net.seed}"
     folder.mkdir(parents=True, exist_ok=True)
     written = []
@@ -46,7 +48,7 @@ def main() -> None:
 
 
 def pictures(net: Net, sets: ImageSets, photos: Photos, augment: Augment | None) -> dict[str, Callable[[], Any]]:
-    """Name -> what draws it."""
+    """Map the name of each picture to the function that draws it."""
     chosen = units.chosen_units(net, sets.train.images)
     drawn: dict[str, Callable[[], Any]] = {
         "filters": lambda: units.filters(net),
@@ -57,12 +59,12 @@ def pictures(net: Net, sets: ImageSets, photos: Photos, augment: Augment | None)
         "top_losses": lambda: sheets.top_losses(net, sets.validation),
         "neighbours": lambda: sheets.neighbours(net, photos, sets.train),
     }
-    # A rung on saved features sees its photographs as they are: there is nothing to draw.
+    # A rung on saved features does not augment, so it has no such picture.
     return drawn | ({"augmented": lambda: sheets.augmented(net, photos, augment)} if augment else {})
 
 
 def data_of(config: dict[str, Any], *, size: int, where: Path, progress: bool) -> ImageSets:
-    """The photographs that a run was trained on; InputError where they are no longer the same."""
+    """Load the photographs that a run was trained on; InputError where they have changed since."""
     arguments, known = (typed(config, name, dict, str(where)) for name in ("arguments", "data"))
     names = ("data_dir", "validation_fraction", "skip_corrupt", "allow_duplicates")
     options = {name: arguments[name] for name in names if arguments.get(name) is not None}
@@ -73,13 +75,16 @@ def data_of(config: dict[str, Any], *, size: int, where: Path, progress: bool) -
 
 
 def augment_of(config: dict[str, Any], net: Net) -> Augment | None:
-    """As the rung's stage has it."""
+    """Return the augmentation of the rung's stage, or None."""
     ranges = config.get("plan", {}).get(net.rung, {}).get("stage", {}).get("augment")
     return Augment(**ranges) if ranges else None
 
 
 def some_of(sets: ImageSets, *, count: int = EXPLAINED) -> Photos:
-    """Photographs of validation, evenly through it: sources list them class by class."""
+    """Select photographs spread evenly over validation.
+
+    Sources list them class by class.
+    """
     places = np.linspace(0, len(sets.validation.labels) - 1, count).round().astype(int)
     names = [sets.classes[label] for label in sets.validation.labels[places]]
     return Photos(sets.validation.images[places], tuple(f"a {name}" for name in names))

@@ -8,10 +8,9 @@ The rungs it builds on are trained first. Leaves lr_find.png and lr_find.json; "
 import argparse
 from pathlib import Path
 
-import jax.numpy as jnp
-
 from tljax import config, report
-from tljax.commands import cli, climbing, runner
+from tljax.climb import ladder
+from tljax.commands import cli, runner
 from tljax.data import ImageSets
 from tljax.files import disk
 from tljax.machine import processes
@@ -20,9 +19,8 @@ from tljax.models.build import Network
 from tljax.optim.schedules import Sweep
 from tljax.report.pictures.lr_curve import across, mean_rate, write_lr_curve
 from tljax.runs.workdir import Workdir
-from tljax.train import lr_finder
-from tljax.train import rung as rung_lib
-from tljax.weights import Weights
+from tljax.train import lr_finder, setup
+from tljax.train.source import Source
 
 
 def main() -> None:
@@ -32,23 +30,21 @@ def main() -> None:
     runner.refuse_finished(args, Path("runs/lr_find"), "lr_find.json")
     names = [*_rungs_below(args.rung), args.rung]
     stages = {name: (runner.network_of(name, args), runner.stage_of(name, args)) for name in names}
-    workdir, sets, weights, stages = runner.begin(args, stages, experiment="lr_find")
+    workdir, source, stages = runner.begin(args, stages, experiment="lr_find")
     findings = {
-        seed: find(args, stages, sets, weights, seed=seed, sweep=sweep, workdir=workdir)
-        for seed in range(args.seed, args.seed + args.seeds)
+        seed: find(args, stages, source, seed=seed, sweep=sweep, workdir=workdir) for seed in runner.seeds_of(args)
     }
     for listener in workdir.listeners:
         listener.close()
     if processes.first():
-        _write(args, sets, findings, workdir.path)
+        _write(args, source.sets, findings, workdir.path)
         print(report.write_report(workdir.path)[-1])
 
 
 def find(
     args: argparse.Namespace,
     stages: dict[str, tuple[Network, config.Stage]],
-    sets: ImageSets,
-    weights: Weights | None,
+    source: Source,
     *,
     seed: int,
     sweep: Sweep,
@@ -56,13 +52,10 @@ def find(
 ) -> lr_finder.Finding:
     """Train all but the last of these rungs, and test the rates of the last."""
     *below, (name, (network, stage)) = stages.items()
-    options = {"weights": weights, "seed": seed, "dtype": jnp.dtype(args.dtype), "progress": not args.quiet}
-    shared = {key: value for key, value in options.items() if key != "seed"}
-    done = climbing.climb(dict(below), sets, workdir=workdir, seeds=[seed], **shared)[seed]
+    done = ladder(dict(below), source, seeds=[seed], workdir=workdir)[seed]
     before = done.get(config.STARTS_FROM.get(name, ""))
-    ready = rung_lib.prepare(stage, network, sets, store=workdir.features, before=before, **options)
-    given = {"module": ready.module, "variables": ready.variables, "inputs": ready.inputs, "seed": seed}
-    return lr_finder.find(stage, **given, sweep=sweep, steps=args.steps, progress=not args.quiet)
+    ready = setup.prepare(stage, network, source, seed=seed, before=before)
+    return lr_finder.find(stage, ready, seed=seed, sweep=sweep, steps=args.steps, progress=source.progress)
 
 
 def _rungs_below(rung: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Which photographs a run's page shows, chosen when it ends: the worst mistakes, and some with where it looked."""
+"""The photographs for a run's page, chosen when it ends: the worst mistakes, some with Grad-CAM."""
 
 from pathlib import Path
 
@@ -19,9 +19,10 @@ WORST, SEEN = 18, 6
 
 
 def keep(workdir: Path, sets: ImageSets) -> Path | None:
-    """`photographs.npz`, of the rung that is best in validation and its best seed; None where no rung can be judged.
+    """Write `photographs.npz` for the best rung in validation and its best seed.
 
-    One process of several cannot run the network alone: they keep none.
+    None where no rung can be judged, and where several processes train: one of them cannot run the
+    network alone.
     """
     results = read_results(workdir / "results.json")
     said = predictions.read(workdir, results)
@@ -57,6 +58,6 @@ def keep(workdir: Path, sets: ImageSets) -> Path | None:
 
 
 def _of_run(said: Predictions, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """(logits, probabilities) `[N, classes]` of one seed."""
+    """Return (logits, probabilities) `[N, classes]` of one seed."""
     logits = said.logits[said.seeds.index(seed)]
     return logits, softmax(logits)

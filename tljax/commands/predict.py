@@ -1,9 +1,10 @@
-"""Classify photographs with what a run has trained.
+"""Classify photographs with a trained run.
 
     tljax predict --run runs/ladder IMAGE ...
 
-A line a photograph: its class and how likely it is, then the other classes. Without --rung and --seed the classifier is
-the one of the run with the highest validation accuracy: that figure is an optimistic one.
+One line per photograph: its class with the probability, then the other classes. Without --rung and
+--seed the classifier is the run's one with the highest validation accuracy, which makes that figure
+optimistic.
 """
 
 import json
@@ -14,7 +15,7 @@ from tljax.runs.predict import Trained, load_run
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     parser = cli.bare_parser(__doc__, experiment="predict")
     add = parser.add_argument
     add("images", nargs="+", type=Path, metavar="IMAGE", help="JPEG, PNG, WebP, BMP or GIF")

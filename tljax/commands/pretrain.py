@@ -8,8 +8,8 @@
 
 22.7 % of 200 ImageNet classes, 250 images each, at 32 x 32; 40 minutes on one core.
 
-A VGG16 with batch normalisation in place of biases, folded into plain kernels and biases when it is saved: the file is
-a VGG16 like any other, for `--weights` of the other experiments.
+A VGG16 with batch normalisation in place of biases, folded into plain kernels and biases when it is
+saved: the file is an ordinary VGG16, for `--weights` of the other experiments.
 """
 
 import argparse
@@ -17,14 +17,12 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from tljax import config
 from tljax.commands import cli
-from tljax.data import ImageSets
 from tljax.data.preprocess import TORCH
 from tljax.errors import InputError
 from tljax.inputs import images as inputs
@@ -33,40 +31,42 @@ from tljax.machine.provenance import environment
 from tljax.models import build, vgg
 from tljax.runs.workdir import Listener
 from tljax.train import loop
+from tljax.train.history import Record
+from tljax.train.ready import Ready
 from tljax.train.resume import Saver
+from tljax.train.source import Source
 from tljax.train.step import State
 from tljax.weights import Weights, write
 
 
 def pretrain(
-    sets: ImageSets,
+    source: Source,
     stage: config.Stage,
     *,
     width: float,
     seed: int,
     out: Path,
     saves: Path,
-    dtype: Any,
     listeners: Sequence[Listener] = (),
-    progress: bool,
 ) -> Weights:
-    """Train a VGG16 of this width from nothing and write it; the file is replaced after every epoch.
+    """Train a VGG16 of this width from nothing and write it after every epoch.
 
-    `saves` holds checkpoints until it is done: what lies there is continued.
+    `saves` holds checkpoints until training is done; training continues from those already there.
     """
-    size = sets.train.images.shape[1]
+    sets, dtype, size = source.sets, source.dtype, source.sets.train.images.shape[1]
     stage = replace(stage, keep_going=True)  # it begins at random, where there is nothing to go back to
-    module = build.classifier(build.Network(width=width, norm=True, hidden=0), classes=len(sets.classes), dtype=dtype)
+    network = build.Network(width=width, norm=True, hidden=0)
+    module = build.classifier(network, classes=len(sets.classes), dtype=dtype)
     variables = build.init(module, key=jax.random.key(seed), size=size)
     saved: list[Weights] = []
 
-    def told(record: dict[str, Any], state: State) -> None:
+    def told(record: Record, state: State) -> None:
         for tell in listeners if processes.first() else ():
             tell(record)
         if record["epoch"] > 0:
             save(record, state)
 
-    def save(record: dict[str, Any], state: State) -> None:
+    def save(record: Record, state: State) -> None:
         base = vgg.fold_norm(state.params["base"], state.model_state["batch_stats"]["base"])
         provenance = {
             "data": sets.name,
@@ -86,8 +86,8 @@ def pretrain(
     read = inputs.from_images(sets, augment=stage.augment, preprocess=TORCH)
     identity = {"stage": asdict(stage), "data": sets.digest, "size": size, "width": width, "seed": seed}
     saver = Saver(saves, identity={**identity, "dtype": jnp.dtype(dtype).name})
-    options = {"seed": seed, "on_epoch": told, "saver": saver, "progress": progress}
-    state, history = loop.train_stage(stage, module=module, variables=variables, inputs=read, **options)
+    ready = Ready(module, variables, read, network, TORCH)
+    state, history = loop.train_stage(stage, ready, seed=seed, on_epoch=told, saver=saver, progress=source.progress)
     if not saved:  # nothing was left to train
         save(history.epochs[-1], state)
     shutil.rmtree(saves, ignore_errors=True)
@@ -95,7 +95,7 @@ def pretrain(
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     parser = cli.parser(__doc__, experiment="pretrain", source="critters:source", size=config.PRETRAIN_SIZE)
     parser.add_argument(
         "--width", type=cli.fraction, default=config.CRITTERS_WIDTH, help="times VGG16's channels (%(default)s)"
@@ -106,7 +106,6 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="the weights file (WORKDIR/base.safetensors)")
     cli.log_option(parser)
     args = parser.parse_args()
-    progress = not args.quiet
     out = args.out or (args.workdir or Path("runs/pretrain")) / "base.safetensors"
     saves = out.with_name(f"{out.name}.progress")
     resume = args.resume or args.resume_anyway
@@ -119,15 +118,13 @@ def main() -> None:
     listeners = cli.tracked(args, workdir=out.parent)
     sets = cli.load(args, args.data, size=args.size)
     weights = pretrain(
-        sets,
+        Source(sets, dtype=jnp.dtype(args.dtype), progress=not args.quiet),
         _stage(args),
         width=args.width,
         seed=args.seed,
         out=out,
         saves=saves,
-        dtype=jnp.dtype(args.dtype),
         listeners=listeners,
-        progress=progress,
     )
     for listener in listeners:
         listener.close()

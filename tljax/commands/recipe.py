@@ -12,6 +12,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from tljax import config, recipe
+from tljax.climb import ladder
 from tljax.commands import climbing, runner
 from tljax.config import Plan
 from tljax.machine import processes
@@ -33,15 +34,21 @@ def main() -> None:
     args = runner.parsed(parser)
     plan = _plan(PLANS[args.plan], args)
     stages = {stage.name: (recipe.NETWORK, stage) for stage in plan.stages}
-    workdir, sets, weights, stages = runner.begin(args, stages, experiment="recipe")
-    options = runner.climbing_options(args, weights)
-    programs = climbing.compile_ahead(stages, sets, **options)
+    workdir, source, stages = runner.begin(args, stages, experiment="recipe")
+    programs = climbing.compile_ahead(stages, source, seeds=runner.seeds_of(args))
     if processes.first():
         print(write_schedules(read_planned(workdir.path), workdir=workdir.path), flush=True)
     names = list(stages)
-    options |= {"starts_from": dict(pairwise(reversed(names))), "carry": True, "progress": not args.quiet}
-    climbing.climb(stages, sets, workdir=workdir, programs=programs, **options)
-    runner.finish(workdir, sets)
+    ladder(
+        stages,
+        source,
+        seeds=runner.seeds_of(args),
+        workdir=workdir,
+        starts_from=dict(pairwise(reversed(names))),
+        carry=True,
+        programs=programs,
+    )
+    runner.finish(workdir, source.sets)
 
 
 def _plan(plan: Plan, args: argparse.Namespace) -> Plan:

@@ -1,8 +1,9 @@
-"""Write a run's report again, from what lies in its folder.
+"""Write a run's report again, from the files in its folder.
 
     tljax report --run runs/ladder
 
-Photographs that a run of old did not keep are fetched from its source, and refused if that has changed since.
+Photographs that an older run did not store are fetched from its source, and refused if that has
+changed since.
 """
 
 from pathlib import Path
@@ -13,7 +14,7 @@ from tljax.runs.results import read_json, read_results, typed
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     parser = cli.bare_parser(__doc__, experiment="report")
     parser.add_argument("--run", type=Path, required=True, metavar="DIR", help="the workdir of a run")
     parser.add_argument("--quiet", action="store_true", help="no progress bars")

@@ -9,8 +9,9 @@ from typing import Any, Literal
 import jax.numpy as jnp
 
 from tljax import config, report
+from tljax.climb import ladder
 from tljax.commands import cli, photographs
-from tljax.commands.climbing import climb, compile_ahead
+from tljax.commands.climbing import compile_ahead
 from tljax.commands.pretrain import pretrain
 from tljax.config import Stage
 from tljax.data import ImageSets
@@ -22,7 +23,8 @@ from tljax.recipe import scaled_batch
 from tljax.runs import planned
 from tljax.runs.workdir import CALLS, Workdir
 from tljax.sweep.finished_calls import Kept
-from tljax.train import rung as rung_lib
+from tljax.train import setup
+from tljax.train.source import Source
 from tljax.weights import Weights, check_preprocess, digest, load, read
 
 
@@ -30,27 +32,26 @@ def main(doc: str | None, *, experiment: str, rungs: tuple[str, ...]) -> None:
     """The command of an experiment: parse, load, train, report."""
     args = parsed(parser(doc, experiment=experiment))
     stages = {name: (network_of(name, args), stage_of(name, args)) for name in rungs}
-    workdir, sets, weights, stages = begin(args, stages, experiment=experiment)
-    options = climbing_options(args, weights)
-    programs = compile_ahead(stages, sets, **options)
-    climb(stages, sets, workdir=workdir, programs=programs, progress=not args.quiet, **options)
-    finish(workdir, sets)
+    workdir, source, stages = begin(args, stages, experiment=experiment)
+    programs = compile_ahead(stages, source, seeds=seeds_of(args))
+    ladder(stages, source, seeds=seeds_of(args), workdir=workdir, programs=programs)
+    finish(workdir, source.sets)
 
 
-def climbing_options(args: argparse.Namespace, weights: Weights | None) -> dict[str, Any]:
-    """What `climbing.compile_ahead` and `climbing.climb` both take of the options."""
-    return {"weights": weights, "dtype": jnp.dtype(args.dtype), "seeds": range(args.seed, args.seed + args.seeds)}
+def seeds_of(args: argparse.Namespace) -> range:
+    """Return the seeds that the options name."""
+    return range(args.seed, args.seed + args.seeds)
 
 
 def begin(
     args: argparse.Namespace, stages: dict[str, tuple[Network, Stage]], *, experiment: str
-) -> tuple[Workdir, ImageSets, Weights | None, dict[str, tuple[Network, Stage]]]:
+) -> tuple[Workdir, Source, dict[str, tuple[Network, Stage]]]:
     """All that can be refused is checked first; then the workdir is begun, and a base for critters pretrained.
 
     The networks come back with the width of the base, and the stages with a number of views.
     """
     weights = base_of(args)
-    workdir = Workdir(args.workdir or Path("runs") / experiment, overwrite=args.overwrite, **resuming(args))
+    workdir = workdir_of(args, args.workdir or Path("runs") / experiment)
     workdir.listeners += cli.tracked(args, workdir=workdir.path)
     sets = cli.load(args, args.data, size=args.size)
     baseless = weights is None and any(network.base == "vgg16" for network, _ in stages.values())
@@ -58,7 +59,7 @@ def begin(
         raise InputError(f"--weights: {args.data} needs a pretrained base; make one with tljax pretrain")
     if processes.first():
         print(about(sets), flush=True)
-    width = rung_lib.width_of(weights) if weights else config.CRITTERS_WIDTH
+    width = setup.width_of(weights) if weights else config.CRITTERS_WIDTH
     stages = {name: _settled(*pair, sets, width=width, dtype=jnp.dtype(args.dtype)) for name, pair in stages.items()}
     base = digest(weights.params) if weights else None
     workdir.begin(arguments=vars(args), stages=stages, sets=sets, base=base)
@@ -69,7 +70,12 @@ def begin(
     weights = _pretrained(args, workdir) if baseless else weights
     if weights and any(network.base == "vgg16" for network, _ in stages.values()):
         _look_at_preprocessing(workdir, sets, weights)
-    return workdir, sets, weights, stages
+    return workdir, source_of(args, workdir, sets, weights), stages
+
+
+def source_of(args: argparse.Namespace, workdir: Workdir, sets: ImageSets, weights: Weights | None) -> Source:
+    """Return what all stages of a command start from."""
+    return Source(sets, weights, store=workdir.features, dtype=jnp.dtype(args.dtype), progress=not args.quiet)
 
 
 def _look_at_preprocessing(workdir: Workdir, sets: ImageSets, weights: Weights) -> None:
@@ -97,18 +103,17 @@ def refuse_finished(args: argparse.Namespace, folder: Path, name: str) -> None:
         raise InputError(f"{folder} holds {name}; name another --workdir, or pass --overwrite or --resume")
 
 
-def kept_calls(
-    workdir: Workdir, args: argparse.Namespace, network: Network, sets: ImageSets, weights: Weights | None
-) -> Kept:
+def kept_calls(workdir: Workdir, args: argparse.Namespace, network: Network, source: Source) -> Kept:
     """Where a sweep keeps its calls, for this network, these data and this base."""
-    base = digest(weights.params) if weights else None
-    about = {"network": asdict(network), "data": sets.digest, "base": base, "dtype": args.dtype, "first": args.seed}
+    base, data = digest(source.weights.params) if source.weights else None, source.sets.digest
+    about = {"network": asdict(network), "data": data, "base": base, "dtype": args.dtype, "first": args.seed}
     return Kept(workdir.path / CALLS, about=about)
 
 
-def resuming(args: argparse.Namespace) -> dict[str, bool]:
-    """What the options say about a run that is there already."""
-    return {"resume": args.resume or args.resume_anyway, "anyway": args.resume_anyway}
+def workdir_of(args: argparse.Namespace, path: Path) -> Workdir:
+    """Return the folder of a run, with what the options say about one that is there already."""
+    resume = args.resume or args.resume_anyway
+    return Workdir(path, overwrite=args.overwrite, resume=resume, anyway=args.resume_anyway)
 
 
 def finish(workdir: Workdir, sets: ImageSets) -> None:
@@ -230,13 +235,19 @@ def _pretrained(args: argparse.Namespace, workdir: Workdir) -> Weights:
     out, progress = workdir.path / "base.safetensors", workdir.path / "progress" / "base"
     if workdir.resumed and out.exists() and not progress.exists():
         return read(out)
-    source = cli.load(args, "critters:source", size=min(args.size, config.PRETRAIN_SIZE))
+    sets = cli.load(args, "critters:source", size=min(args.size, config.PRETRAIN_SIZE))
     stage = replace(config.PRETRAIN.scaled(budget=args.budget), skip_nonfinite=args.skip_nonfinite)
-    dtype, width = jnp.dtype(args.dtype), config.CRITTERS_WIDTH
-    options = {"saves": progress, "dtype": dtype, "listeners": workdir.listeners, "progress": not args.quiet}
     if not workdir.resumed:
         out.unlink(missing_ok=True)  # of the run before: half of this one must not pass for a whole
-    return pretrain(source, stage, width=width, seed=0, out=out, **options)
+    return pretrain(
+        source_of(args, workdir, sets, None),
+        stage,
+        width=config.CRITTERS_WIDTH,
+        seed=0,
+        out=out,
+        saves=progress,
+        listeners=workdir.listeners,
+    )
 
 
 def about(sets: ImageSets) -> str:

@@ -16,8 +16,6 @@ import math
 import time
 from pathlib import Path
 
-import jax.numpy as jnp
-
 from tljax import config
 from tljax.commands import cli, runner
 from tljax.errors import InputError
@@ -27,7 +25,7 @@ from tljax.machine.provenance import environment
 from tljax.report.pictures.sweep import Point, sweep_table, write_sweep
 from tljax.sweep import heads_of_seeds, sweep
 from tljax.sweep.members import SWEPT
-from tljax.train import rung
+from tljax.train import setup
 
 _HELP = {
     "lr": "rates",
@@ -47,28 +45,25 @@ def main() -> None:
         raise InputError(f"sweep: expected values of one or more of {names}")
     stages = {args.rung: (runner.network_of(args.rung, args), runner.stage_of(args.rung, args))}
     runner.refuse_finished(args, Path("runs/sweep"), "sweep.json")
-    workdir, sets, weights, stages = runner.begin(args, stages, experiment="sweep")
+    workdir, source, stages = runner.begin(args, stages, experiment="sweep")
     network, stage = stages[args.rung]
-    options = {"weights": weights, "dtype": jnp.dtype(args.dtype), "progress": not args.quiet}
-    ready = rung.prepare(stage, network, sets, seed=args.seed, store=workdir.features, **options)
+    ready = setup.prepare(stage, network, source, seed=args.seed)
     if why := sweep.fits_sweep(stage, ready):
         raise InputError(f"sweep: rung {args.rung}: {why}")
-    seeds = range(args.seed, args.seed + args.seeds)
+    seeds = runner.seeds_of(args)
     started = time.perf_counter()
     found = sweep.sweep(
         stage,
-        module=ready.module,
-        variables=heads_of_seeds.starts(ready.module, ready.variables, seeds=seeds, size=args.size),
-        inputs=ready.inputs,
+        heads_of_seeds.starts(ready, seeds=seeds, size=args.size),
         seeds=seeds,
         grid=grid,
         most=args.most,
-        kept=runner.kept_calls(workdir, args, network, sets, weights),
+        kept=runner.kept_calls(workdir, args, network, source),
         tell=lambda line: print(line, flush=True),
     )
     seconds = time.perf_counter() - started
     if processes.first():
-        _write(args, workdir.path, sets.digest, found, seconds)
+        _write(args, workdir.path, source.sets.digest, found, seconds)
 
 
 def _write(args: argparse.Namespace, folder: Path, digest: str, found: sweep.SweepResult, seconds: float) -> None:

@@ -1,9 +1,10 @@
-"""Before any training: after which block do the base's features fit these photographs best?
+"""Find the block after which the base's features fit these photographs best, before any training.
 
     tljax transferability --data folder:PHOTOS --size 64 --weights base.safetensors
 
-A line a block: LogME, H-score, and CKA with the classes; with --run also CKA between this base and that of a trained
-run. Leaves transferability.png and transferability.json. Scores are of the training photographs, without augmentation.
+One line per block: LogME, H-score, and CKA with the classes; with --run also CKA between this base
+and that of a trained run. Writes transferability.png and transferability.json. Scores are those of
+the training photographs, without augmentation.
 """
 
 import argparse
@@ -23,14 +24,14 @@ from tljax.models import vgg
 from tljax.report.pictures.transferability import suggestion, write_transferability
 from tljax.report.tables.table import aligned
 from tljax.runs.predict import load_net
-from tljax.train.rung import width_of
+from tljax.train.setup import width_of
 from tljax.weights import load
 
 BLOCKS = tuple(layer for layer in vgg.LAYERS if layer.endswith("pool"))
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     args = _parser().parse_args()
     folder = args.workdir or Path("runs/transferability")
     runner.refuse_finished(args, folder, "transferability.json")
@@ -48,7 +49,10 @@ def main() -> None:
 
 
 def features(base: Any, params: Any, preprocess: Preprocess, sets: ImageSets) -> dict[str, np.ndarray]:
-    """Block's last layer -> its mean over places, of each training photograph, float32 `[N, C]`."""
+    """Compute each block's last activation, averaged over places, of each training photograph.
+
+    Keyed by layer, float32 `[N, C]`.
+    """
 
     def program(params: Any, batch: Any) -> dict[str, Any]:
         _, out = base.apply({"params": params}, preprocess(batch))
@@ -58,7 +62,7 @@ def features(base: Any, params: Any, preprocess: Preprocess, sets: ImageSets) ->
 
 
 def measured(rows: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """All measures of one block."""
+    """Compute all measures of one block."""
     return {
         "LogME": transferability.logme(rows, labels),
         "H-score": transferability.h_score(rows, labels),
@@ -68,14 +72,14 @@ def measured(rows: np.ndarray, labels: np.ndarray) -> dict[str, float]:
 
 def _write(args: argparse.Namespace, sets: ImageSets, scores: dict[str, dict[str, float]], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    said = suggestion(scores)
-    document = {"data": {"source": sets.name, "digest": sets.digest}, "scores": scores, "suggestion": said}
+    advice = suggestion(scores)
+    document = {"data": {"source": sets.name, "digest": sets.digest}, "scores": scores, "suggestion": advice}
     document["arguments"] = {n: str(v) if isinstance(v, Path) else v for n, v in vars(args).items()}
     disk.write_json(folder / "transferability.json", document)
     picture = write_transferability(sets.name, scores, workdir=folder)
     head = ["after", *next(iter(scores.values()))]
     print(aligned(head, [[layer, *(f"{value:.3f}" for value in row.values())] for layer, row in scores.items()]))
-    print(f"\n{said}\n\n{picture}")
+    print(f"\n{advice}\n\n{picture}")
 
 
 def _parser() -> argparse.ArgumentParser:

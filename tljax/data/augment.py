@@ -1,4 +1,4 @@
-"""One random affine warp per picture, on the device, with a key per picture."""
+"""Augmentation: one random affine warp per image, on the device, from one key per image."""
 
 import dataclasses
 import math
@@ -12,12 +12,15 @@ from tljax.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class Augment:
-    """The ranges of the random warp; every default is the lecture's. Hashable: a static argument of jit."""
+    """The ranges of the random warp; every default is the lecture's.
+
+    Hashable, so it can be a static argument of jit.
+    """
 
     rotation_deg: float = 40.0  # +- degrees
     width_shift: float = 0.2  # +- fraction of the width
     height_shift: float = 0.2  # +- fraction of the height
-    shear_deg: float = math.degrees(0.2)  # +- degrees; the lecture's 0.2 was radians, later Keras's degrees
+    shear_deg: float = math.degrees(0.2)  # +- degrees; the lecture's 0.2 was radians
     zoom: float = 0.2  # each axis its own factor in 1 +- zoom
     horizontal_flip: bool = True  # mirrored with probability one half
 
@@ -35,7 +38,7 @@ class Augment:
 
 
 class Params(NamedTuple):
-    """One warp per picture: float32 [B] each, `flip` bool [B]. Shifts are in pixels of the picture."""
+    """One warp per image: float32 [B] each, `flip` bool [B]. Shifts are in pixels of the image."""
 
     rotation_deg: jax.Array
     shift_rows: jax.Array
@@ -49,8 +52,9 @@ class Params(NamedTuple):
 def draw(keys, *, height: int, width: int, ranges: Augment, strength: jax.Array | float = 1.0) -> Params:
     """Draw a warp for each key (typed, [B]), a function of that key alone.
 
-    The ranges are those of Keras's `ImageDataGenerator.get_random_transform` times `strength`, which may be
-    traced. Strength 0 is the identity: the flip's probability shrinks with it, and stays one half above 1.
+    The ranges are those of Keras's `ImageDataGenerator.get_random_transform` times `strength`,
+    which may be traced. Strength 0 is the identity: the probability of a flip shrinks with it, and
+    stays one half above 1.
     """
     uniform = jax.vmap(lambda k: jax.random.uniform(k, (7,), jnp.float32))(keys)
     signed = strength * (2.0 * uniform - 1.0)
@@ -66,14 +70,15 @@ def draw(keys, *, height: int, width: int, ranges: Augment, strength: jax.Array 
 
 
 def matrices(params: Params, *, height: int, width: int) -> tuple[jax.Array, jax.Array]:
-    """Maps from output to input pixel, `A @ (row, col) + b`: A [B, 2, 2] and b [B, 2], float32.
+    """Compute maps from output to input pixel, `A @ (row, col) + b`: A [B, 2, 2], b [B, 2] float32.
 
-    Rotation, shift, shear and zoom as in Keras 3's `apply_affine_transform` (its tx is `shift_cols`, ty
-    `shift_rows`, zx `zoom_cols`, zy `zoom_rows`), then the flip.
+    Rotation, shift, shear and zoom are those of Keras 3's `apply_affine_transform` (its tx is
+    `shift_cols`, ty `shift_rows`, zx `zoom_cols`, zy `zoom_rows`), then comes the flip.
     """
     rotation, shear = jnp.deg2rad(params.rotation_deg), jnp.deg2rad(params.shear_deg)
     cos, sin = jnp.cos(rotation), jnp.sin(rotation)
-    # rotation @ [[1, -sin(shear)], [0, cos(shear)]] @ zoom in (x, y), multiplied out, then (row, col):
+    # rotation @ [[1, -sin(shear)], [0, cos(shear)]] @ zoom in (x, y), multiplied out, then as
+    # (row, col):
     # a matmul may run in bfloat16 or TF32 and miss by pixels.
     rows, cols = params.zoom_rows, params.zoom_cols
     per_row = jnp.stack([jnp.cos(rotation + shear) * rows, -jnp.sin(rotation + shear) * rows], -1)
@@ -85,8 +90,8 @@ def matrices(params: Params, *, height: int, width: int) -> tuple[jax.Array, jax
         ],
         -1,
     )
-    # Keras hands (height, width) to a function of (x, y): a picture that is not square turns about
-    # a transposed centre. Kept, so that given parameters give Keras's picture.
+    # Keras passes (height, width) to a function of (x, y): an image that is not square turns about
+    # a transposed centre. Kept, so that the same parameters give Keras's image.
     centre_row, centre_col = width / 2 - 0.5, height / 2 - 0.5
     b = jnp.array([centre_row, centre_col], jnp.float32) + shift - per_row * centre_row - per_col * centre_col
     flip = params.flip[:, None]
@@ -96,19 +101,21 @@ def matrices(params: Params, *, height: int, width: int) -> tuple[jax.Array, jax
 
 
 def warp(images, A, b):
-    """Resample [B, H, W, C] at `A @ (row, col) + b`, bilinear, outside filled with the nearest edge: float32.
+    """Resample [B, H, W, C] at `A @ (row, col) + b`, bilinearly: float32.
 
-    A gather of whole pixels in the input's dtype: uint8 input is never copied to float32 first.
+    Outside the image the nearest edge is repeated. Whole pixels are gathered in the input's dtype,
+    so uint8 input is never copied to float32 first.
     """
     _, height, width, channels = images.shape
     row = jnp.arange(height, dtype=jnp.float32)[:, None]
     col = jnp.arange(width, dtype=jnp.float32)[None, :]
-    below, right = width * (height > 1), int(width > 1)  # steps to the next row and column of the flattened image
+    # Steps to the next row and column of the flattened image.
+    below, right = width * (height > 1), int(width > 1)
 
     def one(image, A, b):
         y = jnp.clip(A[0, 0] * row + A[0, 1] * col + b[0], 0, height - 1)
         x = jnp.clip(A[1, 0] * row + A[1, 1] * col + b[1], 0, width - 1)
-        # The last row is the lower one of its pair, with all the weight: no index needs to be cut off.
+        # The last row is the lower one of its pair, with all the weight: no index needs clipping.
         top = jnp.minimum(y.astype(jnp.int32), max(0, height - 2))
         left = jnp.minimum(x.astype(jnp.int32), max(0, width - 2))
         down, across = (y - top)[..., None], (x - left)[..., None]
@@ -127,8 +134,8 @@ def warp(images, A, b):
 def augment_batch(images, *, keys, ranges: Augment, strength: jax.Array | float = 1.0) -> jax.Array:
     """Warp [B, H, W, 3] (uint8, or float in 0..255) at random: float32 [B, H, W, 3] in 0..255.
 
-    `keys` [B] are typed keys, one a picture (`draws.augment_keys`), so a picture does not depend on the batch it is
-    drawn in.
+    `keys` [B] are typed keys, one per image (`draws.augment_keys`), so an image does not depend on
+    the batch that it is drawn in.
     """
     _, height, width, _ = images.shape
     params = draw(keys, height=height, width=width, ranges=ranges, strength=strength)

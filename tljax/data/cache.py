@@ -1,4 +1,7 @@
-"""Photographs decoded once: a uint8 array on disk, named by what it was made from, read as a memory map."""
+"""A cache of decoded photographs: uint8 arrays on disk, read as memory maps.
+
+Each array is named by the hash of what it was made from.
+"""
 
 import concurrent.futures
 import contextlib
@@ -19,22 +22,25 @@ from tljax.data import photos
 from tljax.data.photos import CorruptPhoto, Listing
 from tljax.errors import InputError
 
-CHUNK = 256  # photographs in flight: bounds the memory, whatever the size of the set
+CHUNK = 256  # photographs in flight: bounds the memory for a set of any size
 
-_WRITING = "writing-"  # how the folders begin that writers work in
+_WRITING = "writing-"  # prefix of the folders that writers work in
 
-Rows = Iterable[np.ndarray | CorruptPhoto]  # uint8 [size, size, 3] each, or why there is none
-Stored = tuple[np.ndarray, dict[int, str]]  # uint8 [N, size, size, 3] memory map; {index: reason} of the rest
+Rows = Iterable[np.ndarray | CorruptPhoto]  # each uint8 [size, size, 3], or why there is none
+Stored = tuple[np.ndarray, dict[int, str]]  # uint8 [N, size, size, 3]; {index: reason} of the rest
 
 
 def default_folder() -> pathlib.Path:
-    """`$XDG_CACHE_HOME/tljax`, or `~/.cache/tljax`."""
+    """Return `$XDG_CACHE_HOME/tljax`, or `~/.cache/tljax`."""
     base = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
     return pathlib.Path(base) / "tljax"
 
 
 def decoded(listing: Listing, *, size: int, folder: pathlib.Path, progress: bool, name: str) -> Stored:
-    """The listing's photographs in order, without the corrupt ones, and which those are."""
+    """Decode the listing's photographs in order, without the corrupt ones, or read them from cache.
+
+    Returns the array, and the reason for each corrupt photograph by index.
+    """
     import PIL
 
     made_from = [PIL.__version__, photos.DECODER, photos.FILTER, size, *listing.digests]
@@ -43,19 +49,25 @@ def decoded(listing: Listing, *, size: int, folder: pathlib.Path, progress: bool
 
 
 def stored(made_from: list, rows: Callable[[], Rows], *, count: int, size: int, folder: pathlib.Path) -> Stored:
-    """What `rows()` yields: read if the cache holds what was made from `made_from`, else made and written."""
+    """Read the rows made from `made_from`, or write what `rows()` yields and read that.
+
+    InputError where the bytes read back differ from those written.
+    """
     stem = folder / hashlib.sha256(json.dumps(made_from).encode()).hexdigest()
-    found = _read(stem, count=count, size=size)
-    if found is None:
+    array = _read(stem, count=count, size=size)
+    if array is None:
         _write(stem, rows(), count=count, size=size)
-        found = _read(stem, count=count, size=size)
-    if found is None:
+        array = _read(stem, count=count, size=size)
+    if array is None:
         raise InputError(f"{stem}.npy: expected to read back what was written, found other bytes")
-    return found
+    return array
 
 
 def decode_all(listing: Listing, *, size: int, progress: bool, name: str) -> Iterator[np.ndarray | CorruptPhoto]:
-    """Each photograph decoded, or why it cannot be, in order; on a thread for each core."""
+    """Decode the photographs in order, on one thread per core.
+
+    Yields each image, or the CorruptPhoto that says why it cannot be decoded.
+    """
 
     def one(i: int) -> np.ndarray | CorruptPhoto:
         data = listing.read(i)
@@ -79,7 +91,7 @@ def decode_all(listing: Listing, *, size: int, progress: bool, name: str) -> Ite
 
 
 def _write(stem: pathlib.Path, rows: Rows, *, count: int, size: int) -> None:
-    """Streams the rows to `stem`.npy, then writes `stem`.json, without which the array does not count."""
+    """Stream the rows to `stem`.npy, then write `stem`.json, without which the array is ignored."""
     try:
         stem.parent.mkdir(parents=True, exist_ok=True)
         with _scratch(stem.parent) as scratch:
@@ -94,29 +106,33 @@ def _write(stem: pathlib.Path, rows: Rows, *, count: int, size: int) -> None:
 
 @contextlib.contextmanager
 def _scratch(folder: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A folder to write in, locked for as long as this process has it; those of killed processes are removed.
+    """Make a folder to write in, locked while this process uses it.
 
-    Nobody looks between the making of one and its lock: both happen under the lock of the cache itself.
+    Folders of killed processes are removed. No other process looks between the making of a folder
+    and its lock: both happen under the lock of the cache itself.
     """
     with contextlib.ExitStack() as until_the_end:
         with contextlib.ExitStack() as briefly:
             if _locked(folder, briefly, fcntl.LOCK_EX):
                 _sweep(folder)
-            made = until_the_end.enter_context(tempfile.TemporaryDirectory(dir=folder, prefix=_WRITING))
-            _locked(pathlib.Path(made), until_the_end, fcntl.LOCK_EX)
-        yield pathlib.Path(made)
+            scratch = until_the_end.enter_context(tempfile.TemporaryDirectory(dir=folder, prefix=_WRITING))
+            _locked(pathlib.Path(scratch), until_the_end, fcntl.LOCK_EX)
+        yield pathlib.Path(scratch)
 
 
 def _sweep(folder: pathlib.Path) -> None:
-    """Remove what writers left who are no more: nobody holds its lock."""
-    for left in folder.glob(f"{_WRITING}*"):
+    """Remove the folders of writers that have ended: nobody holds their locks."""
+    for abandoned in folder.glob(f"{_WRITING}*"):
         with contextlib.ExitStack() as briefly:
-            if _locked(left, briefly, fcntl.LOCK_EX | fcntl.LOCK_NB):
-                shutil.rmtree(left, ignore_errors=True)
+            if _locked(abandoned, briefly, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                shutil.rmtree(abandoned, ignore_errors=True)
 
 
 def _locked(folder: pathlib.Path, until: contextlib.ExitStack, how: int) -> bool:
-    """Lock a folder until `until` ends; False where another has it, it is gone, or there are no locks here."""
+    """Lock a folder until `until` ends.
+
+    False where another process holds the lock, the folder is gone, or there are no locks here.
+    """
     try:
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         until.callback(os.close, handle)
@@ -127,9 +143,10 @@ def _locked(folder: pathlib.Path, until: contextlib.ExitStack, how: int) -> bool
 
 
 def _write_rows(path: pathlib.Path, rows: Rows, *, shape: tuple[int, ...]) -> dict:
-    """Good rows first, holes for the corrupt ones at the end: the good ones are one contiguous view.
+    """Write good rows first, with holes for the corrupt ones at the end.
 
-    Written, not memory-mapped: a full disk is then an OSError, where a map dies of SIGBUS.
+    The good rows are then one contiguous view. The file is written, not memory-mapped: a full disk
+    raises OSError, where a map would die of SIGBUS.
     """
     digest, good, corrupt = hashlib.sha256(), 0, {}
     with path.open("wb") as file:
@@ -148,7 +165,7 @@ def _write_rows(path: pathlib.Path, rows: Rows, *, shape: tuple[int, ...]) -> di
 
 
 def _read(stem: pathlib.Path, *, count: int, size: int) -> Stored | None:
-    """The stored rows, or None where there are none, or not whole: every byte is checked."""
+    """Read the stored rows; None where they are missing or not whole. Every byte is checked."""
     try:
         meta = json.loads(stem.with_suffix(".json").read_text())
         array = np.lib.format.open_memmap(stem.with_suffix(".npy"), mode="r")

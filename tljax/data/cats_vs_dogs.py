@@ -1,7 +1,7 @@
 """cats_vs_dogs as a TFDS data set, prepared from the published archive without TensorFlow.
 
-TFDS's own builder keeps the same photographs and needs TensorFlow, to unpack the archive and to write each
-JPEG anew; here they are kept as published.
+TFDS's own builder keeps the same photographs, but needs TensorFlow to unpack the archive and to
+encode each JPEG again; here they are kept as published.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ PHOTO = re.compile(r"PetImages[\\/](Cat|Dog)[\\/]\d+\.jpg")
 
 @dataclasses.dataclass
 class Counts:
-    """What became of the archive's photographs."""
+    """The archive's photographs, counted by outcome."""
 
     kept: int = 0
     not_jfif: int = 0  # TFDS leaves these out: 1,738 in the published archive
@@ -41,7 +41,7 @@ class Counts:
 
 
 def prepare(data_dir: pathlib.Path, *, archive: Download, progress: bool) -> Counts:
-    """Downloads the archive to `data_dir`/downloads and writes `data_dir`/cats_vs_dogs/4.0.1 from it.
+    """Download the archive to `data_dir`/downloads and write `data_dir`/cats_vs_dogs/4.0.1 from it.
 
     The set appears whole or not at all. InputError where the download or the writing fails.
     """
@@ -51,7 +51,7 @@ def prepare(data_dir: pathlib.Path, *, archive: Download, progress: bool) -> Cou
     tfds.disable_progress_bar()  # ours runs
     try:
         builder = CatsVsDogs(archive=path, counts=counts, progress=progress, data_dir=data_dir)
-        with contextlib.redirect_stdout(sys.stderr):  # TFDS prints, and stdout is the caller's
+        with contextlib.redirect_stdout(sys.stderr):  # stdout belongs to the caller
             builder.download_and_prepare(file_format="array_record")
     except (OSError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: {NAME} cannot be prepared in {data_dir} ({error})") from None
@@ -62,24 +62,25 @@ def prepare(data_dir: pathlib.Path, *, archive: Download, progress: bool) -> Cou
 
 
 def members(path: pathlib.Path) -> Iterator[tuple[str, str, int, Callable[[], bytes]]]:
-    """`(name, "Cat" or "Dog", how many there are, its bytes)` of each photograph in the archive.
+    """Yield `(name, "Cat" or "Dog", number of photographs, read)` of each photograph.
 
-    Read in memory by names of one pattern: nothing in the archive says where to write. BadZipFile for what is damaged,
-    encrypted or much too large for a photograph.
+    `read()` returns its bytes. They are read in memory, by names that match one pattern: nothing in
+    the archive decides where to write. BadZipFile for what is damaged, encrypted or much too large
+    for a photograph.
     """
     try:
         archive = zipfile.ZipFile(path)
-        found = [match for name in archive.namelist() if (match := PHOTO.fullmatch(name))]
+        matches = [match for name in archive.namelist() if (match := PHOTO.fullmatch(name))]
     except Exception as error:  # zipfile raises half a dozen kinds for damage
         raise zipfile.BadZipFile(_line(error)) from None
     with archive:
-        for match in found:
+        for match in matches:
             name, kind = match.group(0), match.group(1)
-            yield name, kind, len(found), functools.partial(_read, archive, name)
+            yield name, kind, len(matches), functools.partial(_read, archive, name)
 
 
 def _read(archive: zipfile.ZipFile, name: str) -> bytes:
-    """A member's bytes, its CRC checked."""
+    """Read a member's bytes and check its CRC."""
     size = archive.getinfo(name).file_size
     if size > MAX_BYTES:
         raise zipfile.BadZipFile(f"{name}: declares {size} bytes, expected a photograph of at most {MAX_BYTES}")
@@ -93,8 +94,8 @@ def _line(error: Exception) -> str:
     return " ".join(str(error).split())[:200]
 
 
-class CatsVsDogs(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # TFDS has one of the same name
-    """The stock builder's features, names and version; one split."""
+class CatsVsDogs(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # TFDS has one too
+    """A builder with the stock builder's features, names and version; one split."""
 
     name = NAME
     VERSION = tfds.core.Version("4.0.1")
@@ -131,7 +132,7 @@ class CatsVsDogs(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # TF
                 bar.update()
 
     def _good(self, data: bytes, name: str) -> bool:
-        """Counts, and says whether to keep it."""
+        """Count the photograph and decide whether to keep it."""
         if b"JFIF" not in data[:10]:
             self._counts.not_jfif += 1
             return False

@@ -1,8 +1,8 @@
-"""Common corruptions of photographs, in five severities: pure functions on uint8 images.
+"""Common corruptions of photographs in five severities: pure functions on uint8 images.
 
-Formulas and constants are those of CIFAR-10-C, which is made of 32 x 32 images: Hendrycks and Dietterich 2019,
-"Benchmarking neural network robustness to common corruptions and perturbations". On larger images the blur is as wide
-in proportion.
+Formulas and constants are those of CIFAR-10-C, made for 32 x 32 images: Hendrycks and Dietterich
+2019, "Benchmarking neural network robustness to common corruptions and perturbations". On larger
+images the blur is as wide in proportion.
 """
 
 import dataclasses
@@ -17,11 +17,14 @@ from tljax.data.sources import ImageSet, ImageSets
 from tljax.errors import InputError
 
 SEVERITIES = range(1, 6)
-_SIDE = 32  # pixels, of the images that the constants are for
+_SIDE = 32  # pixels: side of the images that the constants are for
 
 
 def noise(images: np.ndarray, *, severity: int, seed: int = 0) -> np.ndarray:
-    """Normal noise on every channel; its standard deviation is a fraction of the range. Image i has its own stream."""
+    """Add normal noise to every channel; image i has its own random stream.
+
+    The standard deviation is a fraction of the range.
+    """
     deviation = (0.04, 0.06, 0.08, 0.09, 0.10)[severity - 1]
     drawn = (
         np.random.default_rng([seed, i]).normal(scale=deviation, size=images.shape[1:]) for i in range(len(images))
@@ -30,14 +33,17 @@ def noise(images: np.ndarray, *, severity: int, seed: int = 0) -> np.ndarray:
 
 
 def blur(images: np.ndarray, *, severity: int, seed: int = 0) -> np.ndarray:
-    """Gaussian blur, sigma in pixels of a 32 x 32 image; beyond the edge its nearest pixel."""
+    """Blur with a Gaussian whose sigma is in pixels of a 32 x 32 image.
+
+    Beyond the edge the nearest pixel is repeated.
+    """
     del seed
     sigma = (0.4, 0.6, 0.7, 0.8, 1.0)[severity - 1] * images.shape[1] / _SIDE
     return _pixels(ndimage.gaussian_filter(images / 255, (0, sigma, sigma, 0), mode="nearest"))
 
 
 def contrast(images: np.ndarray, *, severity: int, seed: int = 0) -> np.ndarray:
-    """Every pixel nearer to its channel's mean over the image."""
+    """Move every pixel towards its channel's mean over the image."""
     del seed
     share = (0.75, 0.5, 0.4, 0.3, 0.15)[severity - 1]
     means = images.mean((1, 2), keepdims=True) / 255
@@ -45,7 +51,10 @@ def contrast(images: np.ndarray, *, severity: int, seed: int = 0) -> np.ndarray:
 
 
 def brightness(images: np.ndarray, *, severity: int, seed: int = 0) -> np.ndarray:
-    """More of the value V in HSV, at the same hue and saturation: times (V + c) / V. Black becomes grey."""
+    """Raise the value V of HSV at the same hue and saturation: multiply by (V + c) / V.
+
+    Black becomes grey.
+    """
     del seed
     more = (0.05, 0.1, 0.15, 0.2, 0.3)[severity - 1]
     scaled = images / 255
@@ -55,7 +64,7 @@ def brightness(images: np.ndarray, *, severity: int, seed: int = 0) -> np.ndarra
 
 
 def pixelate(images: np.ndarray, *, severity: int, seed: int = 0) -> np.ndarray:
-    """Fewer pixels, and back to as many, each time by the box filter."""
+    """Shrink the image and enlarge it again, each with the box filter."""
     del seed
     height, width = images.shape[1:3]
     share = (0.95, 0.9, 0.85, 0.75, 0.65)[severity - 1]
@@ -74,7 +83,7 @@ CORRUPTIONS: dict[str, Callable[..., np.ndarray]] = {
 
 
 def corrupted(sets: ImageSets, name: str, *, severity: int) -> ImageSets:
-    """The same photographs, all splits corrupted. InputError for an unknown name or severity."""
+    """Corrupt the photographs of all splits. InputError for an unknown name or severity."""
     if name not in CORRUPTIONS:
         raise InputError(f"corruption: expected one of {', '.join(CORRUPTIONS)}; found {name!r}")
     if severity not in SEVERITIES:
@@ -95,6 +104,6 @@ def corrupted(sets: ImageSets, name: str, *, severity: int) -> ImageSets:
 
 
 def _pixels(fractions: np.ndarray) -> np.ndarray:
-    """uint8 of values around 0 to 1, cut off there. Rounded down, as in CIFAR-10-C."""
-    # A whole number that rounding has left a hair below itself stays that number.
+    """Convert values to uint8: clip to 0 to 1, scale to 255, round down as in CIFAR-10-C."""
+    # The small term keeps a whole number that rounding error left just below itself.
     return np.floor(np.clip(fractions, 0, 1) * 255 + 1e-6).astype(np.uint8)

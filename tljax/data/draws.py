@@ -1,19 +1,19 @@
-"""The order in which training sees its photographs, and how each draw is varied: functions of position alone."""
+"""The order and the randomness of training examples: functions of position in a stream alone."""
 
 import jax
 import numpy as np
 from jax import Array
 
-_SHUFFLE = 0x5F  # keeps this stream apart from others made of the same seed
-_AUGMENT = 0  # the root of all augmentation, whatever the seed: what one run makes of a photograph, all can use
+_SHUFFLE = 0x5F  # separates this stream from others of the same seed
+_AUGMENT = 0  # the root of augmentation for every seed: all runs can share augmented photographs
 
 
 def draws(start: int, count: int, *, examples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draws `start` to `start + count` of an endless stream: `(passes, example)`, int32 `[count]` each.
+    """Return draws `start` to `start + count` of an endless stream: `(passes, example)`.
 
-    Pass p goes through all `examples` once, in an order of its own by the seed; an example's augmentation is keyed by
-    (pass, example), its dropout by (seed, pass, example): neither depends on batch size, devices or where a run was
-    resumed.
+    Both are int32 `[count]`. Pass p goes through all `examples` once, in its own order for the
+    seed. An example's augmentation is keyed by (pass, example), its dropout by (seed, pass,
+    example): neither depends on batch size, devices or where a run was resumed.
     """
     position = np.arange(start, start + count)
     passes = position // examples
@@ -26,23 +26,27 @@ def draws(start: int, count: int, *, examples: int, seed: int) -> tuple[np.ndarr
 
 
 def augment_keys(passes: Array, example: Array, *, stream: int | None = None) -> Array:
-    """Keys for augmentation `[B]`: functions of pass and example alone, the same for every seed.
+    """Make keys for augmentation `[B]`, functions of pass and example alone.
 
-    So augmented views through a frozen base are made once for all seeds. Seeds are independent in their order, dropout
-    and first parameters; an interval over them does not cover the choice of augmentations. `stream` keeps a second set
-    of photographs apart.
+    They are the same for every seed. Augmented views through a frozen base are therefore made once
+    for all seeds. Seeds are independent in their order, dropout and first parameters; an interval
+    over them does not cover the choice of augmentations. `stream` separates a second set of
+    photographs.
     """
     root = jax.random.key(_AUGMENT)
     return _keys(root if stream is None else jax.random.fold_in(root, stream), passes, example)[0]
 
 
 def dropout_keys(root: Array, passes: Array, example: Array) -> Array:
-    """Keys for dropout `[B]`: functions of `root = key(seed)`, pass and example."""
+    """Make keys for dropout `[B]`: functions of `root = key(seed)`, pass and example."""
     return _keys(root, passes, example)[1]
 
 
 def _keys(root: Array, passes: Array, example: Array) -> tuple[Array, Array]:
-    """Halves that are never the same, not even for seed 0, whose root is that of augmentation."""
+    """Split each example's key in two, one for augmentation and one for dropout.
+
+    The two are never the same, not even for seed 0, whose root is that of augmentation.
+    """
 
     def fold(p: Array, e: Array) -> Array:
         return jax.random.split(jax.random.fold_in(jax.random.fold_in(root, p), e))

@@ -1,4 +1,4 @@
-"""A folder of class folders -> listings: PATH/train/CLASS and PATH/validation/CLASS, or PATH/CLASS."""
+"""Folders -> listings: PATH/train/CLASS and PATH/validation/CLASS, or PATH/CLASS."""
 
 import os
 import pathlib
@@ -10,36 +10,40 @@ from tljax.data import photos
 from tljax.data.photos import Listing
 from tljax.errors import InputError
 
-EXTENSIONS = (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".gif")  # other files are not looked at
+EXTENSIONS = (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".gif")  # other files are ignored
 VALIDATION = ("validation", "val", "valid")
 
 
 def listings(root: pathlib.Path, *, progress: bool) -> tuple[tuple[str, ...], dict[str, Listing]]:
-    """(classes, {"train", and maybe "validation", "test": ...}); without a validation folder, "train" has its part.
+    """List a folder: `(classes, {"train", and maybe "validation", "test": listing})`.
 
-    The class list is made once over all splits, so a split that lacks a class keeps the labels of the others.
+    Without a validation folder, "train" holds its photographs too. The class list is made once over
+    all splits, so a split that lacks a class keeps the labels of the others.
     """
     if not root.is_dir():
-        found = "a file" if root.exists() else "nothing"
-        raise InputError(f"{root}: expected a folder of class folders, found {found}")
+        kind = "a file" if root.exists() else "nothing"
+        raise InputError(f"{root}: expected a folder of class folders, found {kind}")
     folders = split_folders(root)
     named = {split: _subfolders(path) for split, path in folders.items()}
     classes = tuple(sorted({name for names in named.values() for name in names}))
-    found = {
+    pairs = {
         split: [(path, name) for name in named[split] for path in photo_paths(folders[split] / name, root=root)]
         for split in folders
     }
-    _refuse_empty(root, classes, found)
+    _refuse_empty(root, classes, pairs)
     label = {name: i for i, name in enumerate(classes)}
     return classes, {
-        split: _listing(root, [(path, label[name]) for path, name in found[split]], progress=progress)
-        for split in found
-        if split != "test" or found[split]
+        split: _listing(root, [(path, label[name]) for path, name in pairs[split]], progress=progress)
+        for split in pairs
+        if split != "test" or pairs[split]
     }
 
 
 def split_folders(root: pathlib.Path) -> dict[str, pathlib.Path]:
-    """{"train", and maybe "validation", "test": folder}; the root itself is "train" where it has no splits."""
+    """Find the folders of the splits: `{"train", and maybe "validation", "test": folder}`.
+
+    The root itself is "train" where it has no splits.
+    """
     validation = [name for name in VALIDATION if (root / name).is_dir()]
     if not (root / "train").is_dir():
         if validation:
@@ -56,9 +60,9 @@ def split_folders(root: pathlib.Path) -> dict[str, pathlib.Path]:
 
 
 def photo_paths(folder: pathlib.Path, *, root: pathlib.Path) -> list[str]:
-    """Paths relative to `root` of the visible files in `folder` with an image's extension, sorted.
+    """List the visible files in `folder` with an image's extension, sorted, relative to `root`.
 
-    InputError for a link that leaves `root`: what a data set holds must not depend on the rest of the disk.
+    InputError for a link that leaves `root`: a data set must not depend on the rest of the disk.
     """
     _refuse_outside(folder, root=root)
     paths = []
@@ -70,8 +74,21 @@ def photo_paths(folder: pathlib.Path, *, root: pathlib.Path) -> list[str]:
     return paths
 
 
+def all_photo_paths(root: pathlib.Path) -> list[pathlib.Path]:
+    """List the photographs in a folder and in the folders below it, sorted within each.
+
+    InputError for a link to a folder, which may lead back up, and for one that leaves its folder.
+    """
+    found = [root / path for path in photo_paths(root, root=root)]
+    for below in (root / name for name in _subfolders(root)):
+        if below.is_symlink():
+            raise InputError(f"{below}: a link to a folder, expected the folder itself")
+        found += all_photo_paths(below)
+    return found
+
+
 def read_file(path: pathlib.Path) -> bytes:
-    """The file's bytes; InputError naming it when it cannot be read."""
+    """Read the file's bytes; InputError naming it when it cannot be read."""
     try:
         return path.read_bytes()
     except OSError as error:
@@ -83,7 +100,7 @@ def _subfolders(folder: pathlib.Path) -> list[str]:
 
 
 def _visible(folder: pathlib.Path) -> list[os.DirEntry]:
-    """What is in `folder` and does not start with a dot, sorted by name."""
+    """List the entries of `folder` that do not start with a dot, sorted by name."""
     try:
         with os.scandir(folder) as entries:
             return sorted((e for e in entries if not e.name.startswith(".")), key=lambda entry: entry.name)
@@ -97,7 +114,7 @@ def _refuse_outside(path: pathlib.Path, *, root: pathlib.Path) -> None:
 
 
 def _refuse_empty(root: pathlib.Path, classes: tuple[str, ...], found: dict[str, list[tuple[str, str]]]) -> None:
-    """InputError for a split or a class without photographs."""
+    """Check that every class and every split but test has photographs; InputError otherwise."""
     if not classes:
         raise InputError(f"{root}: expected class folders, found none")
     looked_for = f"looked for {' '.join(EXTENSIONS)}"
@@ -111,7 +128,7 @@ def _refuse_empty(root: pathlib.Path, classes: tuple[str, ...], found: dict[str,
 
 
 def _listing(root: pathlib.Path, labelled: list[tuple[str, int]], *, progress: bool) -> Listing:
-    """Hashes every file."""
+    """Hash every file and make the listing."""
     ids = tuple(path for path, _ in labelled)
     hashed = tqdm(ids, desc="hash", unit="file", disable=not progress)
     return Listing(

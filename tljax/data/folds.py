@@ -6,9 +6,9 @@ from tljax.errors import InputError
 
 
 def stratified(labels: np.ndarray, *, k: int, seed: int) -> np.ndarray:
-    """The fold of each example, `[N]` int32 from 0 to k - 1: each class is dealt out in turn, in a seeded order.
+    """Assign each example a fold, `[N]` int32 from 0 to k - 1, class by class in a seeded order.
 
-    Folds differ by one example at most, and so does what they have of each class. k = N leaves one out.
+    Folds differ by one example at most, and so do their shares of each class. k = N leaves one out.
     InputError unless 2 <= k <= N.
     """
     count = len(labels)

@@ -1,4 +1,4 @@
-"""Encoded photographs: a listing of those in a split, and bytes -> one uint8 square."""
+"""Encoded photographs: the listing of a split, and the decoding of bytes to one uint8 square."""
 
 import contextlib
 import dataclasses
@@ -17,17 +17,18 @@ FORMATS = (
     "WEBP",
     "BMP",
     "GIF",
-)  # what the content may be; the rest of Pillow's plugins stay shut
-FILTER = "bilinear"  # Pillow's, which widens as it reduces (antialiased); nearest is 4 grey levels away
-# What is decoded within 500 MB, turned by its EXIF: up to 10.5 bytes a pixel were measured, of WebP 15.4, whose decoder
-# keeps two pictures of its own.
+)  # the accepted contents; Pillow's other plugins stay unused
+# Pillow's, which widens as it reduces (antialiased); nearest is 4 grey levels away.
+FILTER = "bilinear"
+# Decoded and rotated by EXIF within 500 MB: up to 10.5 bytes per pixel were measured, 15.4 for
+# WebP, whose decoder keeps two copies of its own.
 MAX_PIXELS = 40_000_000
 MAX_WEBP_PIXELS = 30_000_000
-DECODER = 1  # to be raised when `decode` gives other pixels, so that older caches are not read
+DECODER = 1  # raise it when `decode` gives other pixels, so that older caches are not read
 
 
 class CorruptPhoto(InputError):
-    """What should be a photograph and cannot be decoded whole."""
+    """A photograph that cannot be decoded whole."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Listing:
     read: Callable[[int], bytes]  # i -> the encoded bytes of photograph i
 
     def take(self, indices: Sequence[int]) -> "Listing":
-        """The photographs at `indices`, in that order."""
+        """Select the photographs at `indices`, in that order."""
         return Listing(
             ids=tuple(self.ids[i] for i in indices),
             labels=self.labels[list(indices)],
@@ -50,16 +51,16 @@ class Listing:
 
 
 def sha256(data: bytes) -> str:
-    """Hex digest."""
+    """Compute the hex digest."""
     return hashlib.sha256(data).hexdigest()
 
 
 def decode(data: bytes, *, size: int, name: str) -> np.ndarray:
-    """Encoded bytes -> uint8 [size, size, 3], RGB, upright by EXIF, the whole image, aspect not kept.
+    """Decode bytes to RGB uint8 [size, size, 3]: the whole image, upright by EXIF, aspect not kept.
 
-    Alpha is dropped, not composited: the colours stored under transparent pixels show. 16-bit grey is scaled
-    by 1/257, where Pillow would clip at 255. The first frame of an animation counts.
-    Raises CorruptPhoto, naming `name`.
+    Alpha is dropped, not composited: the colours stored under transparent pixels show. 16-bit grey
+    is scaled by 1/257, where Pillow would clip at 255. An animation gives its first frame.
+    CorruptPhoto, naming `name`, where the bytes cannot be decoded.
     """
     from PIL import Image
 
@@ -69,9 +70,9 @@ def decode(data: bytes, *, size: int, name: str) -> np.ndarray:
 
 @contextlib.contextmanager
 def pillow_warnings() -> Iterator[None]:
-    """Silences what Pillow warns about and `decode` answers itself: too many pixels, unreadable EXIF.
+    """Silence Pillow's warnings about what `decode` handles itself: size and unreadable EXIF.
 
-    To be entered once around all threads: `warnings.catch_warnings` is not safe inside them.
+    Enter it once around all threads: `warnings.catch_warnings` is not safe inside them.
     """
     from PIL import Image
 
@@ -82,7 +83,7 @@ def pillow_warnings() -> Iterator[None]:
 
 
 def _open(data: bytes, *, name: str):
-    """A Pillow image, decoded to its last pixel."""
+    """Open a Pillow image and decode it to its last pixel."""
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -93,29 +94,29 @@ def _open(data: bytes, *, name: str):
             return image
     except UnidentifiedImageError:
         raise CorruptPhoto(f"{name}: not a JPEG, PNG, WebP, BMP or GIF image") from None
-    except Exception as error:  # on hostile bytes Pillow's plugins raise nearly anything
+    except Exception as error:  # Pillow's plugins raise nearly anything on hostile bytes
         reason = " ".join(str(error).split()) or type(error).__name__
         raise CorruptPhoto(f"{name}: corrupt photograph ({reason})") from None
     raise CorruptPhoto(f"{name}: {image.width} x {image.height} pixels, expected at most {most}")
 
 
 def _upright(image):
-    """Turned as its EXIF says."""
+    """Rotate the image as its EXIF says."""
     from PIL import ImageOps
 
     try:
         return ImageOps.exif_transpose(image)
-    except Exception:  # an unreadable EXIF block says nothing about the way up, and the pixels are whole
+    except Exception:  # unreadable EXIF says nothing about the way up; the pixels are whole
         return image
 
 
 def _rgb(image):
-    """Any of Pillow's modes -> RGB."""
+    """Convert an image of any of Pillow's modes to RGB."""
     from PIL import Image
 
-    if image.mode.startswith("I"):  # I;16, I;16B, and I, which is what 16-bit PNG opens as in older Pillows
+    if image.mode.startswith("I"):  # I;16, I;16B, and I, as which older Pillows open 16-bit PNG
         grey = np.asarray(image).astype(np.float32).clip(0, 65535) / 257 + 0.5
         return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
     if image.mode == "P" and "transparency" in image.info:
-        image = image.convert("RGBA")  # straight to RGB, Pillow warns; the colours are the same
+        image = image.convert("RGBA")  # straight to RGB Pillow warns; the colours are the same
     return image.convert("RGB")

@@ -1,4 +1,4 @@
-"""From pixels to what the pretrained weights were trained on; it travels with the weights file."""
+"""Preprocessing: from pixels to the inputs a base was trained on; stored with its weights."""
 
 import dataclasses
 import math
@@ -12,7 +12,10 @@ from tljax.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class Preprocess:
-    """`(channels in this order * scale - mean) / std`, mean and std in the order of `channels`. Hashable."""
+    """`(channels in this order * scale - mean) / std`, mean and std in the order of `channels`.
+
+    Hashable.
+    """
 
     channels: Literal["RGB", "BGR"] = "RGB"
     scale: float = 1.0  # pixels are 0..255
@@ -20,14 +23,17 @@ class Preprocess:
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
     def __call__(self, images) -> jax.Array:
-        """RGB [..., 3] in 0..255, uint8 or float: float32 of the same shape. The input is left alone."""
+        """Preprocess RGB [..., 3] in 0..255, uint8 or float: float32 of the same shape.
+
+        The input is not modified.
+        """
         x = jnp.asarray(images).astype(jnp.float32)
         if self.channels == "BGR":
             x = x[..., ::-1]
         return (x * self.scale - jnp.array(self.mean, jnp.float32)) / jnp.array(self.std, jnp.float32)
 
     def to_dict(self) -> dict:
-        """What JSON can hold, so that it can be stored beside the weights."""
+        """Convert to plain JSON, to be stored with the weights."""
         return {
             "channels": self.channels,
             "scale": self.scale,
@@ -37,7 +43,10 @@ class Preprocess:
 
     @classmethod
     def from_dict(cls, stored: dict) -> "Preprocess":
-        """The inverse of `to_dict`; raises InputError naming the key that is missing, unknown or wrong."""
+        """Make a preprocessing from `to_dict`'s result.
+
+        InputError naming the key that is missing, unknown or wrong.
+        """
         if not isinstance(stored, dict):
             raise InputError(f"preprocess: expected a dictionary, found {type(stored).__name__}")
         known = {field.name for field in dataclasses.fields(cls)}
@@ -80,8 +89,10 @@ BY_NAME = {"unit": UNIT, "caffe": CAFFE, "torch": TORCH}
 
 
 def words(preprocess: Preprocess) -> str:
-    """Say what is done to a photograph, for people to check: "BGR, ImageNet mean (103.9, 116.8, 123.7) subtracted, not
-    scaled". The one place where a preprocessing is put into words.
+    """Describe the preprocessing, for people to check.
+
+    For example "BGR, ImageNet mean (103.9, 116.8, 123.7) subtracted, not scaled". No other function
+    puts a preprocessing into words.
     """
     scale, mean, std = preprocess.scale, preprocess.mean, preprocess.std
     parts = [preprocess.channels if scale == 1 else f"{preprocess.channels} {_factor(scale)}"]
@@ -92,8 +103,8 @@ def words(preprocess: Preprocess) -> str:
         parts.append(f"divided by deviation ({_numbers(std)})")
     elif scale == 1:
         parts.append("not scaled")
-    said = ", ".join(parts) + (" alone" if len(parts) == 1 else "")
-    return f"{said} ({_MAKERS[preprocess]})" if preprocess in _MAKERS else said
+    text = ", ".join(parts) + (" alone" if len(parts) == 1 else "")
+    return f"{text} ({_MAKERS[preprocess]})" if preprocess in _MAKERS else text
 
 
 _IMAGENET_MEANS = (CAFFE.mean, CAFFE.mean[::-1], TORCH.mean, TORCH.mean[::-1])

@@ -1,4 +1,4 @@
-"""A source string -> ImageSets: uint8 images, labels and ids, with one class list for all splits."""
+"""Sources -> ImageSets: uint8 images, labels and ids, with one class list for all splits."""
 
 import dataclasses
 import hashlib
@@ -15,7 +15,7 @@ from tljax.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class ImageSet:
-    """One split."""
+    """The images of one split, with labels and ids."""
 
     images: np.ndarray  # uint8 [N, H, W, 3], RGB; a memory map
     labels: np.ndarray  # int32 [N]
@@ -24,15 +24,20 @@ class ImageSet:
 
 @dataclasses.dataclass(frozen=True)
 class ImageSets:
-    """Training, validation and maybe test, with the class list they share."""
+    """The training, validation and perhaps test images, with the class list they share."""
 
     name: str  # the source string
     classes: tuple[str, ...]
     train: ImageSet
     validation: ImageSet
-    digest: str  # hex sha256 of what the images were made from, in order: names and places do not enter
+    digest: str  # hex sha256 of what the images were made from, in order, without names and places
     skipped: tuple[str, ...] = ()  # ids of corrupt photographs left out on request
     test: ImageSet | None = None  # reported once, at the end; nothing is chosen on it
+
+    @property
+    def size(self) -> int:
+        """Pixels of a side of the square images."""
+        return self.train.images.shape[1]
 
 
 def load(
@@ -47,26 +52,27 @@ def load(
     allow_duplicates: bool = False,
     progress: bool = True,
 ) -> ImageSets:
-    """Reads `folder:PATH`, `tfds:NAME`, `critters` or `critters:source` as `size` x `size` pixels.
+    """Load `folder:PATH`, `tfds:NAME`, `critters` or `critters:source` as `size` x `size` pixels.
 
-    `cache` is the folder for decoded arrays, `data_dir` that of TFDS. `seed` and `validation_fraction` split
-    a source that has no validation split; `seed` also draws the critters. It is the data's own, so that runs
-    with other seeds see the same data. InputError for whatever cannot be read.
+    `cache` is the folder for decoded arrays, `data_dir` that of TFDS. `seed` and
+    `validation_fraction` split a source that has no validation split; `seed` also draws the
+    critters. It belongs to the data, so that runs with other seeds see the same data. InputError
+    for anything that cannot be read.
     """
     if size < 1:
         raise InputError(f"size: expected at least 1 pixel, found {size}")
     if not 0 < validation_fraction < 1:
         raise InputError(f"validation_fraction: expected between 0 and 1, found {validation_fraction}")
     store = pathlib.Path(cache) if cache else decoded_cache.default_folder()
-    kind, _, name = source.partition(":")
+    kind, _, where = source.partition(":")
     if source in ("critters", "critters:source"):
         return _critters(source, size=size, store=store, seed=seed, progress=progress)
-    if kind == "folder" and name:
-        classes, listings = folder.listings(pathlib.Path(name).expanduser(), progress=progress)
-    elif kind == "tfds" and name:
+    if kind == "folder" and where:
+        classes, listings = folder.listings(pathlib.Path(where).expanduser(), progress=progress)
+    elif kind == "tfds" and where:
         from tljax.data import tfds_source
 
-        classes, listings = tfds_source.listings(name, data_dir=data_dir, progress=progress)
+        classes, listings = tfds_source.listings(where, data_dir=data_dir, progress=progress)
     else:
         expected = "folder:PATH, tfds:NAME, critters or critters:source"
         raise InputError(f"source: expected {expected}, found {source!r}")
@@ -92,12 +98,16 @@ def _decoded(
     skip_corrupt: bool,
     progress: bool,
 ) -> ImageSets:
-    """Decodes the splits, or reads them from the cache, and answers for the corrupt photographs."""
-    sets, kept, corrupt = {}, {}, {}
+    """Decode the splits, or read them from the cache.
+
+    InputError for corrupt photographs unless they may be skipped, and for a split without
+    photographs.
+    """
+    sets, good, corrupt = {}, {}, {}
     for split, listing in listings.items():
         images, bad = decoded_cache.decoded(listing, size=size, folder=store, progress=progress, name=split)
-        kept[split] = listing.take([i for i in range(len(listing.ids)) if i not in bad])
-        sets[split] = ImageSet(images, kept[split].labels, kept[split].ids)
+        good[split] = listing.take([i for i in range(len(listing.ids)) if i not in bad])
+        sets[split] = ImageSet(images, good[split].labels, good[split].ids)
         corrupt |= {listing.ids[i]: reason for i, reason in bad.items()}
     if corrupt and not skip_corrupt:
         more = f", ... ({len(corrupt)} in all)" if len(corrupt) > 3 else ""
@@ -106,13 +116,16 @@ def _decoded(
     for split in sets:
         if not sets[split].ids:
             raise InputError(f"{source}: expected photographs for {split}, found none")
-    content = {split: [listing.digests, listing.labels.tolist()] for split, listing in kept.items()}
+    content = {split: [listing.digests, listing.labels.tolist()] for split, listing in good.items()}
     digest = photos.sha256(json.dumps([size, photos.FILTER, classes, content], sort_keys=True).encode())
     return ImageSets(source, classes, sets["train"], sets["validation"], digest, tuple(corrupt), sets.get("test"))
 
 
 def _critters(source: str, *, size: int, store: pathlib.Path, seed: int, progress: bool) -> ImageSets:
-    """The digest is that of the pixels, so it outlives changes of the code that draws the same."""
+    """Draw the critters, with the digest of their pixels.
+
+    The digest therefore survives changes of code that draws the same pixels.
+    """
     from tljax.data import critters
 
     target = source == "critters"
@@ -139,7 +152,7 @@ def _drawn(
     seed: int,
     progress: bool,
 ) -> ImageSet:
-    """Drawn once for each version of the code that draws, then read from the cache."""
+    """Draw a split once for each version of the code that draws, then read it from the cache."""
     import PIL
 
     from tljax.data import critters

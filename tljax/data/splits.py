@@ -1,4 +1,4 @@
-"""Training and validation kept apart: a seeded stratified split, and a look for photographs in both."""
+"""Splits: a seeded stratified one, and a check for photographs in both parts."""
 
 import collections
 import hashlib
@@ -8,10 +8,11 @@ from tljax.errors import InputError
 
 
 def stratified(listing: Listing, *, fraction: float, seed: int) -> dict[str, Listing]:
-    """{"train": ..., "validation": ...}, the latter with round(fraction * n) of each class's n photographs.
+    """Split a listing into "train" and "validation", with the same fraction of each class.
 
-    Files with the same bytes land on the same side. The order is that of sha256(seed, bytes), so the split
-    depends on neither names nor library versions, and a photograph more or less moves few others.
+    Validation has round(fraction * n) of each class's n photographs. Files with the same bytes land
+    on the same side. The order is that of sha256(seed, bytes), so the split depends on neither
+    names nor library versions, and one photograph more or less moves few others.
     """
     copies = collections.defaultdict(list)
     for i, digest in enumerate(listing.digests):
@@ -27,7 +28,7 @@ def stratified(listing: Listing, *, fraction: float, seed: int) -> dict[str, Lis
 def refuse_shared(
     training: Listing, validation: Listing, *, names: tuple[str, str] = ("training", "validation")
 ) -> None:
-    """InputError naming the photographs whose bytes are in both."""
+    """Check that no photograph's bytes are in both listings; InputError names those that are."""
     seen = dict(zip(training.digests, training.ids, strict=True))
     shared = [
         f"{seen[digest]} = {name}"
@@ -43,12 +44,12 @@ def refuse_shared(
 
 
 def _held_out(digests: list[str], copies: dict[str, list[int]], *, fraction: float, seed: int) -> list[int]:
-    """Indices of one class for validation: some and not all, unless the class is one photograph."""
+    """Choose one class's indices for validation: some and not all, unless it has one photograph."""
     count = sum(len(copies[digest]) for digest in digests)
-    wanted = max(1, round(fraction * count))
+    target = max(1, round(fraction * count))
     held = []
     order = sorted(digests, key=lambda digest: hashlib.sha256(f"{seed} {digest}".encode()).digest())
     for digest in order[:-1]:
-        if len(held) + len(copies[digest]) <= wanted:
+        if len(held) + len(copies[digest]) <= target:
             held += copies[digest]
     return held

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all; a disk that is full, or that cannot be written, is told in a line."""
+"""Files written whole or not at all; a full or unwritable disk is reported in one line."""
 
 import contextlib
 import json
@@ -18,7 +18,10 @@ class Unwritable(InputError):
 
 @contextlib.contextmanager
 def refusal(path: Path) -> Iterator[None]:
-    """Inside, whatever is written replaces something whole: an OSError becomes an Unwritable that says so."""
+    """Turn an OSError raised inside this context into an Unwritable error.
+
+    For code that replaces a file whole: the message says that what was saved before is intact.
+    """
     try:
         yield
         return
@@ -29,10 +32,10 @@ def refusal(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to; it takes the place of `path` if nothing is raised, else it is removed.
+    """Yield a temporary path that replaces `path` on success and is removed on error.
 
-    What processes of this machine that were killed left of the same file is removed too. InputError for a disk that is
-    full or cannot be written.
+    Temporary files of the same target left by killed processes of this machine are removed too.
+    InputError for a disk that is full or cannot be written.
     """
     beginning = f".{path.name}.{socket.gethostname()}-"
     part = path.with_name(f"{beginning}{os.getpid()}.part")
@@ -42,7 +45,7 @@ def replacing(path: Path) -> Iterator[Path]:
         try:
             yield part
             with part.open("rb+") as file:
-                os.fsync(file.fileno())  # a power cut must not leave the name without the bytes
+                os.fsync(file.fileno())  # else a power cut could leave the name without the bytes
             os.replace(part, path)
         finally:
             part.unlink(missing_ok=True)
@@ -59,7 +62,7 @@ def write_json(path: Path, document: dict[str, Any]) -> Path:
 
 
 def finite(value: Any) -> Any:
-    """JSON has no NaN: null stands for it."""
+    """Replace NaN and infinite numbers with None: JSON has no NaN, so null stands for it."""
     if isinstance(value, dict):
         return {name: finite(item) for name, item in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""One file over HTTP: resumed where it stopped, and not there until its size and hash are right."""
+"""Download of one file over HTTP: resumable, and absent until its size and hash are right."""
 
 import dataclasses
 import hashlib
@@ -18,12 +18,12 @@ TIMEOUT_SECONDS = 60
 
 @dataclasses.dataclass(frozen=True)
 class Download:
-    """Where a file is published, and how to know it."""
+    """The URL of a published file, and its size and hash."""
 
     url: str
-    size: int | None = None  # bytes; None where nobody has published it
+    size: int | None = None  # bytes; None where it is not published
     sha256: str = ""  # hex
-    md5: str = ""  # hex; for files whose publisher tells no other
+    md5: str = ""  # hex; for files published with this hash only
 
     def __post_init__(self):
         if bool(self.sha256) == bool(self.md5):
@@ -31,15 +31,15 @@ class Download:
 
 
 def matches(file: Download, path: pathlib.Path) -> bool:
-    """Whether the bytes at `path` have the file's hash."""
+    """Test whether the bytes at `path` have the file's hash."""
     return _digest(file, path) == (file.sha256 or file.md5)
 
 
 def fetch(file: Download, path: pathlib.Path, *, progress: bool) -> None:
-    """Leaves `file` at `path`; what has arrived of it waits in `path`.part for the next call.
+    """Download `file` to `path`; partial bytes wait in `path`.part for the next call.
 
-    InputError for an unreachable server, an interruption, a wrong size or a wrong hash; after a wrong hash
-    the part is gone too.
+    InputError for an unreachable server, an interruption, a wrong size or a wrong hash; after a
+    wrong hash the partial file is removed.
     """
     if path.is_file() and matches(file, path):
         return
@@ -54,15 +54,15 @@ def fetch(file: Download, path: pathlib.Path, *, progress: bool) -> None:
             f"{file.url}: stopped at {have}{_of(file)} bytes ({reason}); run again to resume from {part}"
         ) from None
     if not matches(file, part):
-        kind, found = "sha256" if file.sha256 else "md5", _digest(file, part)
+        kind, digest = "sha256" if file.sha256 else "md5", _digest(file, part)
         part.unlink()
         expected = file.sha256 or file.md5
-        raise InputError(f"{file.url}: expected {kind} {expected}, found {found}; the download is discarded")
+        raise InputError(f"{file.url}: expected {kind} {expected}, found {digest}; the download is discarded")
     os.replace(part, path)
 
 
 def _receive(file: Download, part: pathlib.Path, *, progress: bool) -> None:
-    """Appends to `part` until it has the size; starts it again where the server cannot continue it."""
+    """Append to `part` until it has the size; start it again where the server cannot resume."""
     have = part.stat().st_size if part.exists() else 0
     if have == file.size or (have and file.size is None and matches(file, part)):
         return
@@ -82,7 +82,10 @@ def _receive(file: Download, part: pathlib.Path, *, progress: bool) -> None:
 
 
 def _size(file: Download, response, have: int) -> int | None:
-    """Of the whole file, as published or else as the server says; InputError where they differ."""
+    """Return the size of the whole file, as published or else as the server declares it.
+
+    InputError where they differ.
+    """
     rest = response.headers.get("Content-Length")
     if rest is None:
         return file.size
@@ -92,14 +95,14 @@ def _size(file: Download, response, have: int) -> int | None:
 
 
 def _open(file: Download, have: int):
-    """The server's answer, from byte `have` on if it can."""
+    """Open the server's response, from byte `have` on where the server supports it."""
     ask = urllib.request.Request(file.url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
         response = urllib.request.urlopen(ask, timeout=TIMEOUT_SECONDS)
     except urllib.error.HTTPError as error:
         if not have or error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             raise
-        error.close()  # what is there is no beginning of the file
+        error.close()  # the partial file is not the beginning of this file
         return urllib.request.urlopen(file.url, timeout=TIMEOUT_SECONDS)
     if response.status == 206 and not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
         response.close()

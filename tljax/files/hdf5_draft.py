@@ -1,7 +1,7 @@
-"""A file for HDF5 to write that remembers a full disk, where HDF5 itself would not survive it.
+"""A file object for HDF5 that remembers a full disk, which HDF5 itself would not survive.
 
-HDF5 keeps what it could not write, tries once more when the file is closed, and again when the process ends: the
-second failure loses the first one's reason, the third is a segmentation fault.
+HDF5 keeps what it could not write, tries again when the file is closed, and again when the process
+ends: the second failure loses the reason of the first, the third is a segmentation fault.
 """
 
 import io
@@ -10,9 +10,10 @@ from typing import Any
 
 
 class Draft(io.RawIOBase):
-    """Reads and writes the file at `path`, for `h5py.File(Draft(path), ...)`; closing it raises what went wrong.
+    """The file at `path`, for `h5py.File(Draft(path), ...)`.
 
-    After the first write that fails none is tried: HDF5 is told that all is well, and closes its file in peace.
+    Closing it raises the first write error. After a failed write no other is tried: HDF5 is made to
+    believe that all is well, and closes its file without error.
     """
 
     def __init__(self, path: Path) -> None:
@@ -55,7 +56,7 @@ class Draft(io.RawIOBase):
             return self._file.tell() if size is None else size
 
     def close(self) -> None:
-        """Raises the first OSError of a write."""
+        """Close the file and raise the first OSError of a write."""
         if not self.closed:
             self._file.close()
             super().close()

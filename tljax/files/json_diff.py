@@ -4,7 +4,7 @@ from typing import Any
 
 
 def differences(before: Any, now: Any, *, path: str = "") -> list[str]:
-    """`path: old -> new` of each value that differs between two JSON documents."""
+    """List `path: old -> new` for each value that differs between two JSON documents."""
     if isinstance(before, dict) and isinstance(now, dict):
         names = [*before, *(name for name in now if name not in before)]
         pairs = ((f"{path}.{name}" if path else name, before.get(name), now.get(name)) for name in names)

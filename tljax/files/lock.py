@@ -1,4 +1,9 @@
-"""One process in a workdir: a lock on the folder itself, which leaves no file and goes with the process."""
+"""One process in a workdir: a lock on the folder itself, which leaves no file.
+
+It ends with the process.
+"""
+
+# pyright: strict
 
 import os
 import weakref
@@ -8,7 +13,7 @@ from tljax.errors import InputError
 
 
 def hold(folder: Path, *, owner: object) -> None:
-    """Lock the folder for as long as `owner` lives; InputError where another process has it."""
+    """Lock the folder for as long as `owner` lives; InputError where another process holds it."""
     import fcntl
 
     handle = os.open(folder, os.O_RDONLY)

@@ -1,4 +1,8 @@
-"""What a checkpoint promises: the dtype, shape and sha256 of every leaf, beside its writer's own notes."""
+"""What a checkpoint promises: dtype, shape and sha256 of every leaf, and its writer's own JSON."""
+
+# pyright: strict
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false
 
 import json
 from typing import Any
@@ -10,8 +14,8 @@ _OF_A_LEAF = {"dtype": str, "shape": list, "sha256": str}
 _DTYPES = ("float32", "bfloat16", "float16", "float64", "int32", "uint32", "int64", "bool", "uint8", "int8", "key<fry>")
 
 
-def make(items: dict[str, Any], *, meta: dict, where: str) -> dict:
-    """A JSON document over the trees in `items`; InputError if `meta` is not plain JSON."""
+def make(items: dict[str, Any], *, meta: dict[str, Any], where: str) -> dict[str, Any]:
+    """Describe the trees in `items` in a JSON document; InputError if `meta` is not plain JSON."""
     described = {
         name: {"dtype": str(leaf.dtype), "shape": list(leaf.shape), "sha256": leaf_digest(name, leaf)}
         for name, leaf in leaves(items).items()
@@ -24,7 +28,7 @@ def make(items: dict[str, Any], *, meta: dict, where: str) -> dict:
 
 
 def check_whole(manifest: Any, *, where: str) -> None:
-    """InputError unless the document itself is as it was made."""
+    """Check that the document itself is unchanged; InputError if it is not."""
     if not isinstance(manifest, dict) or manifest.get("digest") != json_digest(manifest):
         raise InputError(f"{where}: meta is not what was saved (sha256)")
     described = manifest.get("leaves")
@@ -38,20 +42,23 @@ def check_whole(manifest: Any, *, where: str) -> None:
             raise InputError(f"{where}: meta: leaf {name[:80]!r}: expected numbers, found {str(leaf)[:80]}")
 
 
-def check_fit(manifest: dict, target: dict[str, Any], *, where: str) -> None:
-    """InputError listing leaves of `target` missing (-), left over (+) or of another kind (!)."""
-    wanted = {name: kind(leaf) for name, leaf in leaves(target).items()}
+def check_fit(manifest: dict[str, Any], target: dict[str, Any], *, where: str) -> None:
+    """Compare a document with `target`; an InputError lists the leaves that do not fit.
+
+    Missing ones are marked (-), extra ones (+), those of another kind (!).
+    """
+    expected = {name: kind(leaf) for name, leaf in leaves(target).items()}
     saved = {name: f"{leaf['dtype']}{leaf['shape']}" for name, leaf in manifest["leaves"].items()}
     unequal = [
-        f"! {name} expected {wanted[name]}, found {saved[name]}"
-        for name in wanted
-        if saved.get(name, wanted[name]) != wanted[name]
+        f"! {name} expected {expected[name]}, found {saved[name]}"
+        for name in expected
+        if saved.get(name, expected[name]) != expected[name]
     ]
-    compare(f"{where} does not fit the state", found=saved, expected=wanted, unequal=unequal)
+    compare(f"{where} does not fit the state", found=saved, expected=expected, unequal=unequal)
 
 
-def verify(manifest: dict, items: dict[str, Any], *, where: str) -> None:
-    """InputError naming the first leaf that is not, bit for bit, what was saved."""
+def verify(manifest: dict[str, Any], items: dict[str, Any], *, where: str) -> None:
+    """Check every leaf's bits; InputError names the first leaf that is not what was saved."""
     for name, leaf in leaves(items).items():
         if leaf_digest(name, leaf) != manifest["leaves"][name]["sha256"]:
             raise InputError(f"{where}: leaf {name}: its bytes are not those that were saved (sha256)")

@@ -1,4 +1,4 @@
-"""Arrays in an .npz, NumPy's own format: written whole, and read without trusting the file."""
+"""Arrays in NumPy's .npz format: written whole, and read without trusting the file."""
 
 import io
 import math
@@ -14,7 +14,7 @@ from tljax.errors import InputError
 from tljax.files import disk
 
 _KINDS = {"f": "floats", "i": "integers", "u": "unsigned integers", "U": "text"}
-MAX_SWOLLEN = 64 << 20  # bytes that a compressed array may unpack to; one that is not has no more than the file
+MAX_SWOLLEN = 64 << 20  # bytes a compressed array may unpack to; any other fits in the file
 # What np.save writes before numbers and text: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 _HEADER = re.compile(
     rb"\x93NUMPY\x01\0..\{'descr': '([<|][biufU]\d{1,6})', "
@@ -24,7 +24,7 @@ _HEADER = re.compile(
 
 
 def write(path: Path, arrays: Mapping[str, np.ndarray]) -> Path:
-    """Numbers and text, uncompressed; whole or not at all, the same bytes each time.
+    """Write numbers and text uncompressed, whole or not at all, the same bytes each time.
 
     InputError for a disk that is full or cannot be written.
     """
@@ -37,23 +37,24 @@ def write(path: Path, arrays: Mapping[str, np.ndarray]) -> Path:
 
 
 def read(path: Path, wanted: Mapping[str, str] | None = None) -> dict[str, np.ndarray]:
-    """The wanted arrays, read-only: name -> kind of NumPy's dtype and number of dimensions, as in "f2"; or all.
+    """Read arrays, read-only: those named in `wanted`, or all.
 
+    `wanted` maps each name to the kind of its NumPy dtype and its number of dimensions, as in "f2".
     InputError, in one line, for a damaged file or other contents.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             names = wanted or [name.removesuffix(".npy") for name in archive.namelist()]
             arrays = {name: _array(_bytes(archive, f"{name}.npy")) for name in names}
-    # RuntimeError: encrypted, or packed in an unknown way.
+    # RuntimeError: encrypted, or an unknown compression.
     except (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         what = f" with {', '.join(wanted)}" if wanted else ""
         raise InputError(f"{path}: expected an .npz{what}: {' '.join(str(error).split())[:200]}") from None
     for name, kind in (wanted or {}).items():
-        found = arrays[name]
-        if f"{found.dtype.kind}{found.ndim}" != kind:
+        array = arrays[name]
+        if f"{array.dtype.kind}{array.ndim}" != kind:
             expected = f"{_KINDS[kind[0]]} of {kind[1:]} dimensions"
-            raise InputError(f"{path}: {name}: expected {expected}, found {found.dtype} {list(found.shape)}")
+            raise InputError(f"{path}: {name}: expected {expected}, found {array.dtype} {list(array.shape)}")
     return arrays
 
 

@@ -1,15 +1,19 @@
-"""Training states on disk: Orbax, with the digests it lacks, keeping the latest and the best.
+"""Training states on disk: Orbax with the digests it lacks, keeping the latest and the best.
 
-A state is any dataclass pytree with `step`, `params`, `model_state` and `opt_state`. Orbax restores a flipped
-bit and casts to another dtype without a word; here each is an InputError that names the leaf.
+A state is any dataclass pytree with `step`, `params`, `model_state` and `opt_state`. Orbax silently
+restores a flipped bit and casts to another dtype; here each is an InputError that names the leaf.
 """
+
+# pyright: strict
+# pyright: reportMissingTypeStubs=false, reportUnknownArgumentType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 
 import dataclasses
 import json
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +26,7 @@ from tljax.errors import InputError
 from tljax.files import manifest, orbax_noise
 from tljax.tree import nest
 
+Meta = dict[str, Any]  # plain JSON
 MONITOR = "accuracy"  # the metric that makes a checkpoint the best; higher is better
 
 
@@ -30,16 +35,16 @@ def save(
     step: int,
     *,
     state: Any,
-    meta: dict,
+    meta: Meta,
     metrics: Mapping[str, float],
     monitor: str = MONITOR,
     others: Mapping[str, Any] | None = None,
     latest: int = 1,
 ) -> None:
-    """Save, and keep only the `latest` and the best; whole on disk when it returns, or not there.
+    """Save a state in one piece, and keep only the `latest` checkpoints and the best.
 
-    `meta` is plain JSON of the caller's, `others` are further trees by name. Steps must grow. A NaN or infinite
-    `monitor` is never the best.
+    It is whole on disk on return, or not there. `meta` is plain JSON of the caller's, `others` are
+    further trees by name. Steps must increase. A NaN or infinite `monitor` is never the best.
     """
     import orbax.checkpoint as ocp
 
@@ -60,80 +65,85 @@ def save(
 
 
 def latest_step(directory: str | Path) -> int | None:
-    """The last step saved, or None."""
+    """Return the last saved step, or None."""
     return max(_steps(directory), default=None)
 
 
 def best_step(directory: str | Path, *, monitor: str = MONITOR) -> int | None:
-    """The step of the highest finite `monitor`, the later of equals; None where there is none."""
+    """Return the step of the highest finite `monitor`, the later of equals; None without one."""
     if not (steps := _steps(directory)):
         return None
     with orbax_noise.quiet(), _manager(directory, read_only=True) as manager:
-        found = {step: manager.metrics(step) or {} for step in steps}
-    scores = {step: _score(metrics, monitor) for step, metrics in found.items()}
+        by_step = {step: manager.metrics(step) or {} for step in steps}
+    scores = {step: _score(metrics, monitor) for step, metrics in by_step.items()}
     finite = {step: score for step, score in scores.items() if score > -math.inf}
     return max(finite, key=lambda step: (finite[step], step), default=None)
 
 
-def restore(directory: str | Path, step: int, target: Any) -> tuple[Any, dict]:
-    """`(state, meta)` as saved, on the shardings of `target`: a state of arrays or jax.ShapeDtypeStruct.
+def restore(directory: str | Path, step: int, target: Any) -> tuple[Any, Meta]:
+    """Restore `(state, meta)` as saved, on the shardings of `target`.
 
-    Leaves of `target` without a sharding go to the first device. Fields that are not saved stay `target`'s.
+    `target` is a state of arrays or jax.ShapeDtypeStruct. Leaves of `target` without a sharding go
+    to the first device. Fields that are not saved keep the values of `target`.
     """
     return restore_with(directory, step, target, others={})[0], read_meta(directory, step)
 
 
-def restore_with(directory: str | Path, step: int, target: Any, *, others: Mapping[str, Any]) -> tuple[Any, dict]:
-    """`(state, others)`: a state saved with further trees, which `others` describes as `target` does the state."""
-    where, wanted = _where(directory, step), {**items(target), **others}
+def restore_with(directory: str | Path, step: int, target: Any, *, others: Mapping[str, Any]) -> tuple[Any, Meta]:
+    """Restore `(state, others)`: a state saved with further trees.
+
+    `others` describes these trees as `target` describes the state.
+    """
+    where, expected = _where(directory, step), {**items(target), **others}
     with _open(directory, step) as (manager, record):
-        manifest.check_fit(record, wanted, where=where)
-        read = _read(manager, where, step, wanted)
+        manifest.check_fit(record, expected, where=where)
+        read = _read(manager, where, step, expected)
     manifest.verify(record, read, where=where)
     return from_items(target, {name: read[name] for name in items(target)}), {name: read[name] for name in others}
 
 
-def read_meta(directory: str | Path, step: int) -> dict:
-    """The caller's JSON alone."""
+def read_meta(directory: str | Path, step: int) -> Meta:
+    """Read the caller's JSON alone."""
     with _open(directory, step) as (_, record):
         return record["meta"]
 
 
-def restore_params(directory: str | Path, step: int) -> tuple[dict, dict]:
-    """`(params, meta)`, params as nested numpy arrays: for predicting, without knowing the optimizer."""
+def restore_variables(directory: str | Path, step: int) -> tuple[dict[str, Any], Meta]:
+    """Read `({"params", "batch_stats"?}, meta)` as nested numpy arrays, not the optimizer's."""
     where = _where(directory, step)
+    wanted = ("params/", "model_state/")
     with _open(directory, step) as (manager, record):
-        leaves = record["leaves"].items()
-        flat = {n: jax.ShapeDtypeStruct(x["shape"], x["dtype"]) for n, x in leaves if n.startswith("params/")}
+        leaves = {n: x for n, x in record["leaves"].items() if n.startswith(wanted)}
+        flat = {n: jax.ShapeDtypeStruct(x["shape"], x["dtype"]) for n, x in leaves.items()}
         read = _read(manager, where, step, nest(where, flat))
     manifest.verify(record, read, where=where)
-    return jax.tree.map(np.asarray, read.get("params", {})), record["meta"]
+    read = jax.tree.map(np.asarray, read)
+    return {**read.get("model_state", {}), "params": read.get("params", {})}, record["meta"]
 
 
 def items(state: Any) -> dict[str, Any]:
-    """The saved fields by name; `ema` where the state has any."""
-    # Entries of their own, so that params can be read alone; Orbax refuses a bare array as an entry.
+    """Map the saved fields by name, with `ema` where the state has averages."""
+    # Separate entries, so that params can be read alone; Orbax refuses a bare array as an entry.
     whole = {name: getattr(state, name) for name in ("params", "model_state", "opt_state")}
     averages = {"ema": state.ema} if getattr(state, "ema", None) else {}
     return {"step": {"step": state.step}, **whole, **averages}
 
 
 def from_items(target: Any, read: dict[str, Any]) -> Any:
-    """The state that `items` made these of; fields that are not saved are `target`'s."""
+    """Rebuild a state from `items`; fields that are not saved keep the values of `target`."""
     return dataclasses.replace(target, **read | {"step": read["step"]["step"]})
 
 
 @contextmanager
-def _writing(where: str) -> Iterator[None]:
-    with orbax_noise.quiet():
-        try:
+def _writing(where: str) -> Generator[None]:
+    try:
+        with orbax_noise.quiet():
             yield
             return
-        except InputError:
-            raise
-        except Exception as error:  # a full disk comes as OSError, or as whatever tensorstore makes of it
-            reason = _reason(error)
-        orbax_noise.outlive()
+    except InputError:
+        raise
+    except Exception as error:  # a full disk is an OSError, or an error of tensorstore's
+        reason = _reason(error)
     raise InputError(f"{where}: cannot be written: {reason}; the checkpoints before it are whole")
 
 
@@ -142,28 +152,30 @@ def _read(manager: Any, where: str, step: int, wanted: dict[str, Any]) -> dict[s
 
     abstract = jax.tree.map(_abstract, wanted)
     args = {name: ocp.args.StandardRestore(item) for name, item in abstract.items() if jax.tree.leaves(item)}
-    # Asked for nothing, Orbax gives whatever is there.
+    # Without arguments Orbax would restore everything.
     return wanted | (_restored(manager, where, step, args) if args else {})
 
 
 def _restored(manager: Any, where: str, step: int, args: dict[str, Any]) -> dict[str, Any]:
     import orbax.checkpoint as ocp
 
-    with orbax_noise.quiet():
-        try:
+    try:
+        with orbax_noise.quiet():
             return dict(manager.restore(step, args=ocp.args.Composite(**args)).items())
-        except Exception as error:  # Orbax passes on whatever the file system, zarr or JSON raised
-            reason = _reason(error)
-        orbax_noise.outlive()
+    except Exception as error:  # Orbax passes on errors of the file system, zarr or JSON
+        reason = _reason(error)
     raise InputError(f"{where}: cannot be read: {reason}")
 
 
 def _reason(error: BaseException) -> str:
-    """Of the first error: the system's own words where it has any, which tensorstore puts at the end of a page."""
+    """Describe the first error: in the system's own words where it has any.
+
+    tensorstore puts those at the end of a page.
+    """
     root = _root(error)
     text = getattr(root, "strerror", None) or str(root)
-    if found := re.search(r"os_error_code='(\d+)'", text):
-        return os.strerror(int(found[1]))
+    if code := re.search(r"os_error_code='(\d+)'", text):
+        return os.strerror(int(code[1]))
     return " ".join(text.split())[:200]
 
 
@@ -178,7 +190,7 @@ def _abstract(leaf: Any) -> jax.ShapeDtypeStruct:
 
 
 @contextmanager
-def _open(directory: str | Path, step: int) -> Iterator[tuple[Any, dict]]:
+def _open(directory: str | Path, step: int) -> Generator[tuple[Any, Meta]]:
     import orbax.checkpoint as ocp
 
     where = _where(directory, step)
@@ -191,7 +203,10 @@ def _open(directory: str | Path, step: int) -> Iterator[tuple[Any, dict]]:
 
 
 def _steps(directory: str | Path) -> list[int]:
-    """In order. Orbax counts any folder named like a number; ours hold a record."""
+    """List the steps in order.
+
+    Orbax counts any folder named like a number; ours contain a record.
+    """
     if not Path(directory).is_dir():
         return []
     with orbax_noise.quiet(), _manager(directory, read_only=True) as manager:
@@ -199,8 +214,11 @@ def _steps(directory: str | Path) -> list[int]:
 
 
 def damaged(directory: str | Path) -> dict[int, str]:
-    """Steps whose metrics cannot be read, and why: with one of them Orbax opens no other step either."""
-    found = {}
+    """Find the steps whose metrics cannot be read, with the reason.
+
+    Because of one of them Orbax opens no other step either.
+    """
+    steps = {}
     for file in sorted(Path(directory).glob("*/metrics/metrics")):
         if not file.parent.parent.name.isdecimal():
             continue
@@ -211,8 +229,9 @@ def damaged(directory: str | Path) -> dict[int, str]:
             reason = _reason(error)
         if reason:
             step = int(file.parent.parent.name)
-            found[step] = f"{_where(directory, step)}: metrics: expected what was saved, found {reason}"
-    return found
+            where = _where(directory, step)
+            steps[step] = f"{where}: metrics: expected what was saved, found {reason}"
+    return steps
 
 
 def _where(directory: str | Path, step: int) -> str:
@@ -221,7 +240,7 @@ def _where(directory: str | Path, step: int) -> str:
 
 def _score(metrics: Mapping[str, float], monitor: str) -> float:
     value = metrics.get(monitor, -math.inf)
-    return value if math.isfinite(value) else -math.inf  # Orbax would take NaN for the best and drop the best
+    return value if math.isfinite(value) else -math.inf  # Orbax would take NaN for the best
 
 
 def _manager(directory: str | Path, *, monitor: str = MONITOR, latest: int = 1, read_only: bool = False) -> Any:
@@ -231,7 +250,7 @@ def _manager(directory: str | Path, *, monitor: str = MONITOR, latest: int = 1, 
     for reason in damaged(directory).values():
         raise InputError(f"{reason}; remove this folder to go on without it")
 
-    def score(metrics: dict) -> float:
+    def score(metrics: dict[str, Any]) -> float:
         return _score(metrics, monitor)
 
     policy = keep.AnyPreservationPolicy([keep.LatestN(latest), keep.BestN(get_metric_fn=score, n=1)])

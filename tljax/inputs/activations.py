@@ -1,8 +1,13 @@
-"""The activations of a frozen prefix on whole splits: found where they are kept, else made and kept.
+"""Activations of a frozen prefix on whole splits, read from disk where kept, otherwise computed.
 
-A view of a split at a layer is a unit, a file of its own, so that another view, layer or split adds a file and copies
-nothing; `LAYER-DATA-BASE/SPLIT-viewK-KEY.h5` in the first folder that has it. The key is that of `Prefix.identity`.
+One view of one split at one layer is a unit with a file of its own, so that another view, layer or
+split adds a file and copies nothing. A unit is `LAYER-DATA-BASE/SPLIT-viewK-KEY.h5` in the first
+folder that has it; KEY digests `Prefix.identity`, dtype and shape.
 """
+
+# pyright: strict
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false
 
 import functools
 from collections.abc import Callable, Sequence
@@ -20,18 +25,22 @@ from tljax.inputs.prefix import Prefix
 from tljax.models import ops, vgg
 from tljax.tree import json_digest
 
-Store = Path | Sequence[Path]  # folders: looked for in each, kept in the first that can be written
+Store = Path | Sequence[Path]  # folders: searched in order, written in the first that allows it
 
 
 def default_folder() -> Path:
-    """`$XDG_CACHE_HOME/tljax/features`, or `~/.cache/tljax/features`: shared by runs, their folders and seeds."""
+    """Return `$XDG_CACHE_HOME/tljax/features`, or `~/.cache/tljax/features`.
+
+    It is shared by all runs, with any folders and seeds.
+    """
     return cache_folder() / "features"
 
 
 class Activations:
-    """Finds or makes units. `passing` are earlier layers, with views, that stages to come want: made on the way.
+    """Reads or computes units.
 
-    What is kept of an earlier layer is gone on from, where that gives the same bits.
+    `passing` lists earlier layers, with views, that later stages need: they are computed on the
+    way. A kept unit of an earlier layer is the starting point where that gives the same bits.
     """
 
     def __init__(
@@ -42,16 +51,22 @@ class Activations:
         self._passing = [(layer, views) for layer, views in passing if prefix.exact_at(layer)]
         self._programs: dict[Any, Callable[..., Any]] = {}
         self._refused: set[Path] = set()
-        self.files: list[Path] = []  # of what was asked for
-        self.made: set[tuple[str, int, str]] = set()  # split, view, layer: with all that was made on the way
+        self.files: list[Path] = []  # of the units that were asked for
+        self.made: set[tuple[str, int, str]] = set()  # split, view, layer; with those on the way
 
     def __str__(self) -> str:
-        """How many views of splits were made, at any layer, how many are kept and where."""
+        """Count the views of splits that were computed, at any layer, and those that are kept.
+
+        It also says where they are kept.
+        """
         where = f"{len(self.files)} kept in {self.files[0].parent}" if self.files else "none kept"
         return f"{len(self.made)} made, {where}"
 
     def split(self, name: str) -> np.ndarray:
-        """`[views * N, h, w, c]`, row `view * N + example`; one view of what is held out."""
+        """Return a split's activations `[views * N, h, w, c]`, row `view * N + example`.
+
+        Splits other than train have one view.
+        """
         views, count = self._prefix.views if name == "train" else 1, len(self._images(name).labels)
         row = self._prefix.row(self._sets)
         rows = np.empty((views * count, *row.shape), row.dtype)
@@ -61,24 +76,25 @@ class Activations:
         return rows
 
     def _unit(self, split: str, view: int, stop: str) -> tuple[np.ndarray, Path | None]:
-        """One view of a split at a layer, and the file that has it; None if none could be written."""
+        """Return one view of a split at a layer, and its file; None if no file could be written."""
         name = self._name(split, view, stop)
         wanted = self._wanted(split, view, stop)
         for folder in self._folders:
-            if (rows := feature_store.found(folder / name, **wanted)) is not None:
+            if (rows := feature_store.found(folder / name, wanted)) is not None:
                 return rows, folder / name
-        made = {"compute": self._compute(split, view, stop), "block": self._prefix.block(split)}
+        compute, block, progress = self._compute(split, view, stop), self._prefix.block(split), self._progress
         for folder in self._folders:
             if folder not in self._refused:
                 try:
-                    return feature_store.stored(folder / name, **wanted, **made, progress=self._progress), folder / name
+                    rows = feature_store.stored(folder / name, wanted, compute=compute, block=block, progress=progress)
+                    return rows, folder / name
                 except Unwritable as error:
                     self._refused.add(folder)
                     print(f"{error}; features go elsewhere", flush=True)
-        return feature_store.computed(**wanted, **made, progress=self._progress), None
+        return feature_store.computed(wanted, compute=compute, block=block, progress=progress), None
 
     def _compute(self, split: str, view: int, stop: str) -> Callable[[int, int], np.ndarray]:
-        start, given = self._before(split, view, stop)
+        start, inputs = self._before(split, view, stop)
         augment = self._prefix.augment if split == "train" else None
         key = (augment is None, start, stop)
         if key not in self._programs:
@@ -90,42 +106,41 @@ class Activations:
             self.made.add((split, view, stop))
             # Always a whole block, the last one padded with its own first rows: one shape, one compilation.
             example = (first + np.arange(block) % (last - first)).astype(np.int32)
-            found = program(params, given[example], np.full(block, view, np.int32), example)
-            return np.asarray(found)[: last - first]
+            rows = program(params, inputs[example], np.full(block, view, np.int32), example)
+            return np.asarray(rows)[: last - first]
 
         return compute
 
     def _before(self, split: str, view: int, stop: str) -> tuple[str | None, np.ndarray]:
-        """Find what the unit is made from: the last layer before that is wanted or kept, else the images."""
-        wanted = {layer for layer, views in self._passing if split != "train" or view < views}
+        """Find the unit's inputs: the last earlier layer needed or kept, otherwise the images."""
+        needed = {layer for layer, views in self._passing if split != "train" or view < views}
         for layer in reversed(vgg.LAYERS[: vgg.LAYERS.index(stop)]):
             if not self._prefix.exact_at(layer):
                 continue
             name = self._name(split, view, layer)
-            if layer in wanted or any((folder / name).exists() for folder in self._folders):
+            if layer in needed or any((folder / name).exists() for folder in self._folders):
                 return layer, self._unit(split, view, layer)[0]
         return None, self._images(split).images
 
     def _name(self, split: str, view: int, stop: str) -> Path:
-        told = self._prefix.identity(self._sets, split=split, view=view, stop=stop)
+        identity = self._prefix.identity(self._sets, split=split, view=view, stop=stop)
         row = self._prefix.row(self._sets, stop=stop)
-        key = json_digest({**told, "kept": row.dtype.name, "row": list(row.shape)})
-        which = f"{split}-view{view}" if told["augment"] else split
-        return Path(f"{stop}-{told['data'][:8]}-{told['weights'][:8]}", f"{which}-{key[:16]}.h5")
+        key = json_digest({**identity, "kept": row.dtype.name, "row": list(row.shape)})
+        which = f"{split}-view{view}" if identity["augment"] else split
+        data, weights = identity["data"][:8], identity["weights"][:8]
+        return Path(f"{stop}-{data}-{weights}", f"{which}-{key[:16]}.h5")
 
-    def _wanted(self, split: str, view: int, stop: str) -> dict[str, Any]:
-        row = self._prefix.row(self._sets, stop=stop)
-        return {
-            "name": split,
-            "identity": self._prefix.identity(self._sets, split=split, view=view, stop=stop),
-            "count": len(self._images(split).labels),
-            "shape": row.shape,
-            "dtype": row.dtype.name,
-        }
+    def _wanted(self, split: str, view: int, stop: str) -> feature_store.Rows:
+        row, count = self._prefix.row(self._sets, stop=stop), len(self._images(split).labels)
+        identity = self._prefix.identity(self._sets, split=split, view=view, stop=stop)
+        return feature_store.Rows(split, identity, count, row.shape, row.dtype.name)
 
     @functools.cached_property
     def _params(self) -> dict[str, Any]:
-        """On a device of this process, which runs the prefix by itself; copied there once."""
+        """Copy the parameters, once, to a device of this process.
+
+        A process runs the prefix by itself.
+        """
         return jax.device_put(jax.device_get(self._prefix.params), jax.local_devices()[0])
 
     def _images(self, split: str) -> ImageSet:

@@ -1,8 +1,10 @@
-"""Rows on their way into the feature file: blocks in a file of their own, each sealed with its digest.
+"""Feature rows that are still being computed: blocks in a part file, each sealed with its digest.
 
-HDF5 has no journal, and a writer killed at the wrong moment can take the whole file with it. What a kill leaves of a
-part has a prefix that can be trusted.
+HDF5 has no journal, and a writer killed at the wrong moment can take the whole file with it. A part
+that a kill cut off still has a prefix that can be trusted.
 """
+
+# pyright: strict
 
 import contextlib
 import dataclasses
@@ -11,7 +13,7 @@ import hashlib
 import io
 import os
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +32,11 @@ Compute = Callable[[int, int], np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class RowSet:
-    """What is wanted, and where it lies."""
+    """A set of rows to read or compute, and its file."""
 
     path: Path
     name: str
-    key: str  # canonical JSON of all that tells one set from another
+    key: str  # canonical JSON of all that distinguishes one set from another
     attributes: dict[str, Any]  # the identity, for people
     shape: tuple[int, ...]  # [count, ...]
     dtype: np.dtype
@@ -52,22 +54,23 @@ class RowSet:
         return np.dtype(np.uint16) if self.dtype.name == "bfloat16" else self.dtype  # new in HDF5 2.0
 
     def digest(self, rows: np.ndarray, *, start: int = 0) -> bytes:
-        """sha256 of the rows, of their place and of the set they belong to."""
+        """Compute the sha256 of the rows, their place and the set they belong to."""
         digest = hashlib.sha256(f"{self.key}\0{start}\0".encode())
         digest.update(_bytes(rows))
         return digest.digest()
 
     def sealed(self, rows: np.ndarray) -> dict[str, Any]:
-        """The attributes of the finished rows."""
+        """Return the attributes of the finished rows."""
         return {"dtype": np.bytes_(self.dtype.name), "sha256": np.bytes_(self.digest(rows).hex())}
 
 
 @contextlib.contextmanager
-def alone(path: Path) -> Iterator[None]:
-    """The only writer in the file's folder; waits for another process, and says so.
+def alone(path: Path) -> Generator[None]:
+    """Hold the file's folder as its only writer; waits for another process, with a message.
 
-    Two writers would lose each other's sets, and the second most likely wants what the first is making. The lock is on
-    the folder itself: it leaves no file, and goes with the process, however that ends.
+    Two writers would lose each other's sets, and the second most likely wants the set that the
+    first is making. The lock is on the folder itself: it leaves no file, and it ends with the
+    process, however that ends.
     """
     import fcntl
 
@@ -88,50 +91,51 @@ def alone(path: Path) -> Iterator[None]:
 
 
 def computed(wanted: RowSet, compute: Compute, *, block: int, progress: bool) -> np.ndarray:
-    """All rows: what the part holds, then the rest, added to the part block by block."""
+    """Return all rows: read those of the part, and append the rest to it as they are computed."""
     rows = np.empty(wanted.shape, wanted.dtype)
     with disk.refusal(wanted.part):
         with wanted.part.open("a+b") as part:
             done = _continued(wanted, part, rows)
-        file = wanted.part.open("ab", buffering=0)  # what a full disk refuses is not tried again when it is closed
+        file = wanted.part.open("ab", buffering=0)  # closing retries no refused write
     with file:
-        for start, found in in_blocks(wanted, compute, rows, done=done, block=block, progress=progress):
+        blocks = in_blocks(wanted, compute, rows, done=done, block=block, progress=progress)
+        for start, part_rows in blocks:
             with disk.refusal(wanted.part):
-                _append(file, SEAL.pack(len(found), wanted.digest(found, start=start)))
-                _append(file, _bytes(found))
+                _append(file, SEAL.pack(len(part_rows), wanted.digest(part_rows, start=start)))
+                _append(file, _bytes(part_rows))
     return rows
 
 
 def in_blocks(
     wanted: RowSet, compute: Compute, rows: np.ndarray, *, done: int, block: int, progress: bool
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Fill `rows` from `done` on; `(start, rows of the block)` as each is there."""
+    """Fill `rows` from `done` on, and yield `(start, rows of the block)` as each is computed."""
     with tqdm(total=len(rows), initial=done, desc=wanted.name, unit="row", disable=not progress) as bar:
         for start in range(done, len(rows), block):
             stop = min(start + block, len(rows))
-            found = rows[start:stop]
-            found[...] = _checked(wanted, np.asarray(compute(start, stop)), start, stop)
-            yield start, found
+            part_rows = rows[start:stop]
+            part_rows[...] = _checked(wanted, np.asarray(compute(start, stop)), start, stop)
+            yield start, part_rows
             bar.update(stop - start)
 
 
 def _append(file: io.FileIO, data: bytes | memoryview) -> None:
-    """All of it: the system writes as much as fits, and says how much that was."""
+    """Write all of the data: a system call writes only as much as fits."""
     rest = memoryview(data)
     while rest:
         rest = rest[file.write(rest) :]
 
 
 def _continued(wanted: RowSet, part: io.BufferedRandom, rows: np.ndarray) -> int:
-    """Fill `rows` from the part, cut off at its first block that is not whole; how many rows that gives."""
+    """Fill `rows` from the part, cut it off at its first incomplete block, and count the rows."""
     part.seek(0)
     done = end = 0
     while len(head := part.read(SEAL.size)) == SEAL.size:
         size, digest = SEAL.unpack(head)
-        found = rows[done : done + size]
-        if not 0 < size == len(found) or part.readinto(_bytes(found)) != found.nbytes:
+        part_rows = rows[done : done + size]
+        if not 0 < size == len(part_rows) or part.readinto(_bytes(part_rows)) != part_rows.nbytes:
             break
-        if wanted.digest(found, start=done) != digest:
+        if wanted.digest(part_rows, start=done) != digest:
             break
         done, end = done + size, part.tell()
     part.truncate(end)

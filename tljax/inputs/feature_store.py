@@ -1,7 +1,12 @@
-"""The frozen prefix of a network run once over a set of images, its activations kept in HDF5.
+"""The feature store: activations of a frozen prefix on a set of images, kept in HDF5.
 
-The HDF5 file holds finished sets only, a group each; a set under way is a part beside it (`staging.py`).
+The HDF5 file holds finished sets only, a group each; a set that is being computed is a part file
+next to it (`staging.py`).
 """
+
+# pyright: strict
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+# pyright: reportUnnecessaryIsInstance=false
 
 import contextlib
 import json
@@ -9,6 +14,7 @@ import os
 import re
 import shutil
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,73 +29,64 @@ from tljax.inputs.feature_rows import DTYPES, Compute, RowSet
 CHUNK_BYTES = 1 << 20
 
 
-def stored(
-    path: Path,
-    *,
-    name: str,
-    identity: Mapping[str, Any],
-    count: int,
-    shape: tuple[int, ...],
-    dtype: Any = "float32",
-    compute: Compute,
-    block: int,
-    progress: bool = True,
-) -> np.ndarray:
-    """Rows `[count, *shape]`, in memory; `compute(start, stop)` gives those not on disk, `block` at a time.
+@dataclass(frozen=True)
+class Rows:
+    """Describe rows `[count, *shape]` of float32, float16 or bfloat16.
 
-    `name` says which set ("train"), `identity` all that the rows depend on, as plain JSON: digests of data
-    and weights, preprocessing, layer, views, seed. Another value of any of them, of `count`, `shape` or
-    `dtype` (float32, float16, bfloat16) is another set. A pass that was stopped, even killed, continues after
+    `name` says which set ("train"), `identity` all that the rows depend on, as plain JSON: digests of data and
+    weights, preprocessing, layer, views, seed. Another value of any field is another set.
+    """
+
+    name: str
+    identity: Mapping[str, Any]
+    count: int
+    shape: tuple[int, ...]
+    dtype: Any = "float32"
+
+
+def stored(path: Path, wanted: Rows, *, compute: Compute, block: int, progress: bool = True) -> np.ndarray:
+    """Return the rows in memory; `compute(start, stop)` gives those not on disk, `block` at a time.
+
+    A pass that was stopped, even killed, continues after
     its last whole block; another process that writes in the folder is waited for. InputError for a file that is
     damaged or not HDF5, and for activations that are not finite; `disk.Unwritable` where they cannot be kept. The disk
     holds a set twice while it is added.
     """
-    if count < 1 or block < 1:
-        raise InputError(f"{name}: expected at least 1 for count and block, found {count} and {block}")
-    wanted = _wanted(Path(path), name, identity, shape=(count, *map(int, shape)), dtype=dtype)
-    rows = _read(wanted)
+    if wanted.count < 1 or block < 1:
+        raise InputError(f"{wanted.name}: expected at least 1 for count and block, found {wanted.count} and {block}")
+    whole = _wanted(Path(path), wanted)
+    rows = _read(whole)
     if rows is None:
-        with feature_rows.alone(wanted.path):
-            rows = _read(wanted)  # another process may just have finished it
+        with feature_rows.alone(whole.path):
+            rows = _read(whole)  # another process may just have finished it
             if rows is None:
-                rows = feature_rows.computed(wanted, compute, block=block, progress=progress)
-                with disk.refusal(wanted.path):
-                    _add(wanted, rows)
+                rows = feature_rows.computed(whole, compute, block=block, progress=progress)
+                with disk.refusal(whole.path):
+                    _add(whole, rows)
     with contextlib.suppress(OSError):  # left by a kill after the last block; the folder may be read-only
-        wanted.part.unlink()
+        whole.part.unlink()
     return rows
 
 
-def found(
-    path: Path, *, name: str, identity: Mapping[str, Any], count: int, shape: tuple[int, ...], dtype: Any = "float32"
-) -> np.ndarray | None:
-    """The rows that `stored` left there, verified; None where there are none."""
-    return _read(_wanted(path, name, identity, shape=(count, *shape), dtype=dtype))
+def found(path: Path, wanted: Rows) -> np.ndarray | None:
+    """Return the rows that `stored` left there, verified; None where there are none."""
+    return _read(_wanted(path, wanted))
 
 
-def computed(
-    *,
-    name: str,
-    identity: Mapping[str, Any],
-    count: int,
-    shape: tuple[int, ...],
-    dtype: Any = "float32",
-    compute: Compute,
-    block: int,
-    progress: bool = True,
-) -> np.ndarray:
-    """The rows in memory alone, where no disk takes them."""
-    wanted = _wanted(Path(name), name, identity, shape=(count, *shape), dtype=dtype)
-    rows = np.empty(wanted.shape, wanted.dtype)
-    for _ in feature_rows.in_blocks(wanted, compute, rows, done=0, block=block, progress=progress):
+def computed(wanted: Rows, *, compute: Compute, block: int, progress: bool = True) -> np.ndarray:
+    """Return the rows in memory alone, where no disk takes them."""
+    whole = _wanted(Path(wanted.name), wanted)
+    rows = np.empty(whole.shape, whole.dtype)
+    for _ in feature_rows.in_blocks(whole, compute, rows, done=0, block=block, progress=progress):
         pass
     return rows
 
 
 def longest_frozen_prefix(layers: Sequence[str], frozen: Collection[str]) -> str | None:
-    """The last layer before the first that trains, counted from the input; None if the first layer trains.
+    """Name the last layer before the first that trains, counted from the input.
 
-    `frozen` names the frozen layers that have parameters; layers whose names end in "pool" have none.
+    None if the first layer trains. `frozen` names the frozen layers that have parameters; layers
+    whose names end in "pool" have none.
     """
     if unknown := sorted(set(frozen) - set(layers)):
         raise InputError(f"frozen: expected layers among {', '.join(layers)}; found {', '.join(unknown)}")
@@ -101,7 +98,9 @@ def longest_frozen_prefix(layers: Sequence[str], frozen: Collection[str]) -> str
     return last
 
 
-def _wanted(path: Path, name: str, identity: Mapping[str, Any], *, shape: tuple[int, ...], dtype: Any) -> RowSet:
+def _wanted(path: Path, rows: Rows) -> RowSet:
+    name, identity, dtype = rows.name, rows.identity, rows.dtype
+    shape = (rows.count, *map(int, rows.shape))
     dtype_name = dtype if isinstance(dtype, str) else np.dtype(dtype).name
     if dtype_name not in DTYPES:
         raise InputError(f"{name}: dtype: expected {', '.join(DTYPES)}, found {dtype_name}")
@@ -118,9 +117,10 @@ def _wanted(path: Path, name: str, identity: Mapping[str, Any], *, shape: tuple[
 
 
 def _attribute(value: Any) -> Any:
-    """As HDF5 can hold it: numbers and plain text as they are, all else as JSON.
+    """Convert a value to what HDF5 can hold: numbers and plain text unchanged, the rest as JSON.
 
-    Text of fixed length: it lies under HDF5's checksums, and variable length text, damaged, hangs the reader.
+    Text has a fixed length: HDF5's checksums cover it, and variable-length text, if damaged, hangs
+    the reader.
     """
     if isinstance(value, float) or (isinstance(value, int) and abs(value) < 2**63):
         return value
@@ -129,7 +129,7 @@ def _attribute(value: Any) -> Any:
 
 
 def _add(wanted: RowSet, rows: np.ndarray) -> None:
-    """Add the finished set to a copy of the file, which then takes its place."""
+    """Add the finished set to a copy of the file, and replace the file by the copy."""
     import h5py
 
     draft = wanted.path.with_name(f".{wanted.path.name}.draft")
@@ -152,7 +152,7 @@ def _add(wanted: RowSet, rows: np.ndarray) -> None:
 
 
 def _read(wanted: RowSet) -> np.ndarray | None:
-    """The verified rows, or None where the file or its group is not there."""
+    """Read and verify the rows; None where the file or its group is not there."""
     import h5py
 
     if not wanted.path.exists():
@@ -187,7 +187,7 @@ def _verified(wanted: RowSet, group: Any) -> np.ndarray:
 
 
 def _child(parent: Any, name: str, kind: type) -> Any:
-    """What lies in this very file under `name`: a link to elsewhere is refused before it is followed."""
+    """Open the child `name` in this very file; a link elsewhere is refused, never followed."""
     import h5py.h5l
 
     if parent.id.links.get_info(name.encode()).type != h5py.h5l.TYPE_HARD:

@@ -1,4 +1,8 @@
-"""A set of examples as the compiled programs read it: whole on each device, divided over them, or streamed ahead."""
+"""How compiled programs read a set of examples: replicated, sharded over devices, or streamed."""
+
+# pyright: strict
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false
 
 import math
 import os
@@ -19,7 +23,8 @@ from tljax.machine import devices
 class Examples:
     """Inputs of a network and their labels.
 
-    `inputs` `[views * N, ...]`: images uint8, or cached activations; row `view * N + example`. `labels` `[N]` int32.
+    `inputs` `[views * N, ...]`: images uint8, or cached activations; row `view * N + example`.
+    `labels` `[N]` int32.
     """
 
     inputs: np.ndarray
@@ -30,7 +35,7 @@ class Examples:
         return len(self.labels)
 
     def rows(self, passes: np.ndarray, example: np.ndarray) -> np.ndarray:
-        """Where the draw of an example in a pass lies: each pass has the next view."""
+        """Return the row of each draw of an example in a pass: each pass takes the next view."""
         return (passes % self.views * len(self) + example).astype(np.int32)
 
 
@@ -38,19 +43,25 @@ Place = Literal["replicated", "sharded", "streamed"]
 
 
 def place(inputs: np.ndarray, over: Mesh) -> Place:
-    """Where the set lives: on each device if it fits there, else divided over them if that fits, else on the host."""
+    """Choose where a set lives: on every device, divided over them, or on the host.
+
+    The first of these in which it fits.
+    """
     if fits(inputs.nbytes):
         return "replicated"
     return "sharded" if over.size > 1 and fits(math.ceil(inputs.nbytes / over.size)) else "streamed"
 
 
 def fits(nbytes: int) -> bool:
-    """Whether so much may live on each device."""
+    """Tell whether so many bytes may live on each device."""
     return nbytes <= room()
 
 
 def room() -> int:
-    """Bytes of each device that a set may take: half of its memory. Devices that are parts of one CPU share it."""
+    """Return the bytes of each device that a set may take: half of its memory.
+
+    Devices that are parts of one CPU share its memory.
+    """
     local = jax.local_devices()
     stats = local[0].memory_stats()
     memory = stats["bytes_limit"] if stats else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // len(local)
@@ -60,15 +71,16 @@ def room() -> int:
 def feed(
     inputs: np.ndarray, rows: Iterable[np.ndarray], *, over: Mesh, place: Place
 ) -> Iterator[tuple[Array, np.ndarray]]:
-    """For each array of row numbers (any shape): `(pool on the devices, row numbers into the pool)`.
+    """Yield for each array of row numbers `(pool on the devices, row numbers into the pool)`.
 
-    Replicated or sharded: the pool is always the whole set, a sharded one with zeros at the end so that the parts are
-    equal. Streamed: it is just these rows, copied while the program before runs.
+    Row numbers have any shape. Replicated or sharded, the pool is always the whole set, a sharded
+    one padded with zeros so that the parts are equal. Streamed, it is just these rows, copied while
+    the previous program runs.
     """
     whole = devices.replicated(over)
     if place != "streamed":
         pool = devices.put(inputs, whole, copy=False) if place == "replicated" else _sharded(inputs, over)
-        yield from ((pool, wanted) for wanted in rows)
+        yield from ((pool, numbers) for numbers in rows)
         return
 
     def gather(wanted: np.ndarray) -> tuple[Array, np.ndarray]:
@@ -77,8 +89,8 @@ def feed(
 
     with ThreadPoolExecutor(max_workers=1) as ahead:
         pending = None
-        for wanted in rows:
-            following = ahead.submit(gather, wanted)
+        for numbers in rows:
+            following = ahead.submit(gather, numbers)
             if pending is not None:
                 yield pending.result()
             pending = following
@@ -87,7 +99,7 @@ def feed(
 
 
 def pool_shape(inputs: np.ndarray, wanted: int, *, over: Mesh) -> jax.ShapeDtypeStruct:
-    """Shape and place of the pool that `feed` gives for so many rows at a time."""
+    """Return shape and sharding of the pool that `feed` gives for so many rows at a time."""
     where = place(inputs, over)
     parts = devices.split_batch(over) if where == "sharded" else devices.replicated(over)
     rows = {
@@ -99,14 +111,14 @@ def pool_shape(inputs: np.ndarray, wanted: int, *, over: Mesh) -> jax.ShapeDtype
 
 
 def _sharded(inputs: np.ndarray, over: Mesh) -> Array:
-    """Equal parts, one a device; only those of this process are read."""
+    """Shard the set in equal parts, one a device; each process reads only its own parts."""
     rows = math.ceil(len(inputs) / over.size) * over.size
 
     def part(index: Any) -> np.ndarray:
         first, last, _ = index[0].indices(rows)
-        found = np.zeros((last - first, *inputs.shape[1:]), inputs.dtype)
-        have = inputs[first:last]
-        found[: len(have)] = have
-        return found
+        padded = np.zeros((last - first, *inputs.shape[1:]), inputs.dtype)
+        real = inputs[first:last]
+        padded[: len(real)] = real
+        return padded
 
     return jax.make_array_from_callback((rows, *inputs.shape[1:]), devices.split_batch(over), part)

@@ -1,5 +1,8 @@
 """What a stage reads: photographs, or the activations of a frozen prefix, run once."""
 
+# pyright: strict
+# pyright: reportUnknownVariableType=false
+
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -36,6 +39,9 @@ class Inputs:
     files: tuple[Path, ...] = ()  # where activations are kept, each view of each split
     made: int = 0  # of views of splits, the rest were found
     seconds: float = 0.0  # in which they were made and found
+    classes: tuple[str, ...] = ()  # what the labels stand for
+    size: int = 0  # pixels of a side of the photographs
+    digest: str = ""  # of the data set
 
 
 def from_images(sets: ImageSets, *, augment: Augment | None, preprocess: Preprocess) -> Inputs:
@@ -48,7 +54,7 @@ def from_images(sets: ImageSets, *, augment: Augment | None, preprocess: Preproc
 
     train, validation = (Examples(split.images, split.labels) for split in (sets.train, sets.validation))
     test = Examples(sets.test.images, sets.test.labels) if sets.test else None
-    return Inputs(train, validation, augmented, preprocess, test=test)
+    return _of(sets, Inputs(train, validation, augmented, preprocess, test=test))
 
 
 def from_prefix(
@@ -73,7 +79,8 @@ def from_prefix(
     if progress:
         print(f"activations of {prefix.stop}: {made} in {seconds:,.0f} s", flush=True)
     entered = Inputs(train, validation, _as_float, _as_float, start=vgg.following(prefix.stop), test=test)
-    return replace(entered, files=tuple(made.files), made=len(made.made), seconds=seconds)
+    entered = replace(entered, files=tuple(made.files), made=len(made.made), seconds=seconds)
+    return _of(sets, entered)
 
 
 def promised(sets: ImageSets, prefix: Prefix) -> Inputs:
@@ -86,7 +93,12 @@ def promised(sets: ImageSets, prefix: Prefix) -> Inputs:
 
     test = zeros(sets.test, 1) if sets.test else None
     train, validation = zeros(sets.train, prefix.views), zeros(sets.validation, 1)
-    return Inputs(train, validation, _as_float, _as_float, start=vgg.following(prefix.stop), test=test)
+    start = vgg.following(prefix.stop)
+    return _of(sets, Inputs(train, validation, _as_float, _as_float, start=start, test=test))
+
+
+def _of(sets: ImageSets, inputs: Inputs) -> Inputs:
+    return replace(inputs, classes=sets.classes, size=sets.size, digest=sets.digest)
 
 
 def _as_float(batch: Array, keys: Array | None = None, strength: Array | float = 1.0) -> Array:

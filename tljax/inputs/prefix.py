@@ -1,5 +1,9 @@
 """A frozen base up to one of its layers, and what it makes of photographs: a pure function, and all that decides it."""
 
+# pyright: strict
+# pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+
 import functools
 import hashlib
 from collections.abc import Callable

@@ -1,5 +1,8 @@
 """What a stage trains from: photographs, or the activations of its frozen prefix on so many views of each of them."""
 
+# pyright: strict
+# pyright: reportUnknownMemberType=false
+
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -99,7 +102,8 @@ def _passing(
     stage: Stage, ahead: Sequence[Stage], stop: str, params: dict[str, Any], *, images: int
 ) -> list[tuple[str, int]]:
     """`(layer, views)` that stages to come read before `stop`, as long as no stage trains what comes before that."""
-    found, reach = [], vgg.LAYERS.index(stop)
+    found: list[tuple[str, int]] = []
+    reach = vgg.LAYERS.index(stop)
     for later in ahead:
         layer = longest_frozen_prefix(vgg.LAYERS, _frozen(later, params))
         at = -1 if layer is None else vgg.LAYERS.index(layer)
@@ -131,8 +135,16 @@ def _prefix(
     stop = prefix_stop(stage, module, params)
     if stop is None:
         return None
-    options = {"views": _count(stage, images), "kept": stage.features_dtype, "batch": stage.batch_size}
-    return inputs.Prefix(module.base, params["base"], stop, preprocess, stage.augment, **options)
+    return inputs.Prefix(
+        module.base,
+        params["base"],
+        stop,
+        preprocess,
+        stage.augment,
+        views=_count(stage, images),
+        kept=stage.features_dtype,
+        batch=stage.batch_size,
+    )
 
 
 def _count(stage: Stage, images: int) -> int:

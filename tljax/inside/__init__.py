@@ -1,4 +1,4 @@
-"""A trained network -> what it sees: activations, what excites a unit, what a decision rests on."""
+"""Interpretation of a trained network: its activations, what excites a unit, and its decisions."""
 
 from tljax.inside.attribution import grad_cam, integrated_gradients
 from tljax.inside.excite import maximise, top_patches

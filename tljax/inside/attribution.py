@@ -1,4 +1,4 @@
-"""What a decision rests on: Grad-CAM and integrated gradients."""
+"""Attribution of a decision to the image: Grad-CAM and integrated gradients."""
 
 from typing import Any
 
@@ -14,9 +14,10 @@ STEPS = 64
 
 
 def grad_cam(net: Net, images: np.ndarray, wanted: np.ndarray, *, layer: str) -> np.ndarray:
-    """Where a layer speaks for the class `wanted` of each image: float32 `[N, h, w]` of the layer's side, 0 or more.
+    """Map where a layer supports the class `wanted` of each image.
 
-    Selvaraju et al. 2017: channels weighted by the mean gradient of the class's logit, summed, negative parts cut.
+    Returns float32 `[N, h, w]` of the layer's side, 0 or more. Selvaraju et al. 2017: channels are
+    weighted by the mean gradient of the class's logit and summed; negative parts are cut.
     """
     start = layers.following(net.module.base, layer)
 
@@ -31,10 +32,11 @@ def grad_cam(net: Net, images: np.ndarray, wanted: np.ndarray, *, layer: str) ->
 def integrated_gradients(
     net: Net, images: np.ndarray, wanted: np.ndarray, *, baseline: float = 0.0, steps: int = STEPS
 ) -> np.ndarray:
-    """What each pixel adds to the logit of `wanted`: float32 `[N, H, W, 3]`.
+    """Compute each pixel's contribution to the logit of `wanted`: float32 `[N, H, W, 3]`.
 
-    Sundararajan et al. 2017: gradients summed along the line from an image of the grey level `baseline`. They are
-    complete: their sum is the logit less that of the baseline, up to the error of the sum (midpoints here).
+    Sundararajan et al. 2017: gradients are summed along the line from an image of the grey level
+    `baseline`. Contributions are complete: their sum is the logit minus that of the baseline, up to
+    the error of the sum (midpoints here).
     """
 
     def gradient(params: dict[str, Any], batch: Array, classes: Array) -> Array:

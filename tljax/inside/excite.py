@@ -1,4 +1,4 @@
-"""Images that excite a unit most: patches of photographs, and pictures made for it by gradient ascent."""
+"""Images that excite a unit most: patches of photographs, and images made by gradient ascent."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,17 +13,19 @@ from tljax.inside.net import Net, in_batches
 from tljax.models import ops
 
 JITTER = 4  # pixels; Mordvintsev et al. 2015, "Inceptionism"
-DECAY, BLUR_EVERY = 0.005, 8  # towards grey at each step, and blur: Yosinski et al. 2015, "Deep visualization"
-SHARP = 0.25  # of the steps, the last: no blur, which would take from a unit for edges what it gained
+# Towards grey at each step, and blur: Yosinski et al. 2015, "Deep visualization".
+DECAY, BLUR_EVERY = 0.005, 8
+SHARP = 0.25  # final part of the steps, without blur: it would undo the gains of a unit for edges
 STEPS, RATE = 192, 6.0  # RATE: grey levels that an average pixel moves in the first step
 
 
 def top_patches(
     net: Net, images: np.ndarray, *, layer: str, units: Sequence[int], count: int
 ) -> tuple[list[list[np.ndarray]], np.ndarray]:
-    """`count` crops for each unit, strongest first, one a photograph, and the activations `[units, count]`.
+    """Crop the `count` patches that excite each unit most, one per photograph, strongest first.
 
-    A crop is the receptive field of the place where the unit is strongest (Zeiler and Fergus 2014).
+    Returns the crops and the activations `[units, count]`. A crop is the receptive field of the
+    place where the unit is strongest (Zeiler and Fergus 2014).
     """
     layers.check(net.module.base, layer)
 
@@ -42,7 +44,10 @@ def top_patches(
 
 
 def strongest_units(net: Net, images: np.ndarray, *, layer: str, count: int) -> list[int]:
-    """The channels of a layer that differ most from photograph to photograph, by the deviation of their maxima."""
+    """Select the channels of a layer that differ most between photographs.
+
+    They are compared by the standard deviation of their maxima.
+    """
     layers.check(net.module.base, layer)
     peak = in_batches(lambda p, batch: net.run(batch, p)[1][f"base/{layer}"].max((1, 2)), net.params, images)
     return np.argsort(-peak.std(0), kind="stable")[:count].tolist()
@@ -51,10 +56,12 @@ def strongest_units(net: Net, images: np.ndarray, *, layer: str, count: int) -> 
 def maximise(
     net: Net, *, layer: str, units: Sequence[int], key: Array, steps: int = STEPS
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A picture for each unit, float32 `[U, size, size, 3]` in 0..255; its mean activation before and after, `[2, U]`.
+    """Make an image that excites each unit, by gradient ascent from grey noise.
 
-    Gradient ascent from grey noise (Erhan et al. 2009) on the channel's mean, shifted at random, pulled to grey and
-    blurred as it goes. A unit that is 0 all over the noise has no gradient there, and stays at 0.
+    Returns float32 `[U, size, size, 3]` in 0..255, and each unit's mean activation before and
+    after, `[2, U]`. The ascent (Erhan et al. 2009) is on the channel's mean; at each step the image
+    is shifted at random and pulled towards grey, and at some it is blurred. A unit that is 0
+    everywhere in the noise has no gradient there, and stays at 0.
     """
     layers.check(net.module.base, layer)
     start = 128.0 + 16.0 * jax.random.normal(key, (len(units), net.size, net.size, 3))
@@ -82,7 +89,7 @@ def maximise(
 
 
 def _blurred(x: Array) -> Array:
-    """Weights 1 4 1 along rows and columns, edges repeated."""
+    """Blur with weights 1 4 1 along rows and columns; edges are repeated."""
     for axis in (1, 2):
         padded = jnp.pad(x, [(1, 1) if a == axis else (0, 0) for a in range(4)], mode="edge")
         before, after = (jax.lax.slice_in_dim(padded, at, at + x.shape[axis], axis=axis) for at in (0, 2))

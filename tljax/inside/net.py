@@ -1,7 +1,7 @@
-"""A trained network and all that is needed to run it on photographs."""
+"""A trained network with everything needed to run it on photographs."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -17,7 +17,10 @@ BATCH = 32
 
 @dataclass(frozen=True)
 class Net:
-    """A classifier as a run left it. Images are RGB in 0..255, uint8 or float, `[N, size, size, 3]`."""
+    """A classifier as a run left it.
+
+    Images are RGB in 0..255, uint8 or float, `[N, size, size, 3]`.
+    """
 
     module: Classifier
     params: dict[str, Any]
@@ -26,34 +29,40 @@ class Net:
     size: int
     rung: str = ""
     seed: int = 0
+    statistics: dict[str, Any] = field(default_factory=dict)  # {"batch_stats"}, where it has some
 
     def run(self, images: Array, params: dict[str, Any]) -> tuple[Array, dict[str, Array]]:
-        """`(logits, out)` of images, `out` with every named activation."""
-        found: Any = self.module.apply({"params": params}, self.preprocess(images))
-        return found
+        """Run the network on images: `(logits, out)`, `out` with every named activation."""
+        variables = {"params": params, **self.statistics}
+        result: Any = self.module.apply(variables, self.preprocess(images))
+        return result
 
     def onward(self, activation: Array, params: dict[str, Any], *, start: str) -> Array:
-        """Logits of the input of layer `start`."""
-        return self.module.apply({"params": params}, activation, start=start)[0]
+        """Compute the logits from the input of layer `start`."""
+        return self.module.apply({"params": params, **self.statistics}, activation, start=start)[0]
 
 
 def in_batches(program: Callable[..., Any], params: Any, *arrays: np.ndarray) -> Any:
-    """`program(params, *batch)` over arrays of equal length, compiled once; a pytree of numpy arrays `[N, ...]`.
+    """Call `program(params, *batch)` over arrays of equal length, compiled once.
 
-    The last batch is padded with its first row, and cut.
+    Returns a pytree of numpy arrays `[N, ...]`. The last batch is padded with its own rows, and its
+    results are cut.
     """
     compiled, count, parts = ops.jit(program), len(arrays[0]), []
     batch = min(BATCH, count)
-    for at in range(0, count, batch):
-        here = min(batch, count - at)
-        rows = at + np.arange(batch) % here
+    for start in range(0, count, batch):
+        size = min(batch, count - start)
+        rows = start + np.arange(batch) % size
         part = compiled(params, *(np.asarray(array[rows]) for array in arrays))
-        parts.append(jax.tree.map(lambda x, here=here: np.asarray(x)[:here], part))
+        parts.append(jax.tree.map(lambda x, size=size: np.asarray(x)[:size], part))
     return jax.tree.map(lambda *pieces: np.concatenate(pieces), *parts)
 
 
 def score(logits: Array, wanted: Array) -> Array:
-    """`[N]` logit of each example's class `wanted`; of a single logit it is that of class 1, and its negative of 0."""
+    """Select the logit of each example's class `wanted`: `[N]`.
+
+    A single logit is that of class 1, and its negative that of class 0.
+    """
     if logits.shape[-1] == 1:
         return (2.0 * wanted - 1.0) * logits[:, 0]
     return logits[np.arange(len(logits)), wanted]

@@ -1,4 +1,4 @@
-"""Photographs as the network orders them: by loss, and by nearness in its features."""
+"""Photographs in the network's order: by loss, and by similarity of features."""
 
 from typing import Any
 
@@ -11,7 +11,10 @@ from tljax.inside.net import Net, in_batches, score
 
 
 def top_losses(net: Net, images: np.ndarray, labels: np.ndarray, *, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """`(examples, losses)` of the `count` photographs with the highest cross-entropy, worst first."""
+    """Find the `count` photographs with the highest cross-entropy, worst first.
+
+    Returns `(examples, losses)`.
+    """
 
     def program(params: dict[str, Any], batch: Array, classes: Array) -> Array:
         logits = net.run(batch, params)[0]
@@ -25,13 +28,16 @@ def top_losses(net: Net, images: np.ndarray, labels: np.ndarray, *, count: int) 
 
 
 def pooled(net: Net, images: np.ndarray, *, layer: str) -> np.ndarray:
-    """Mean over the places of a layer: float32 `[N, C]`."""
+    """Average a layer over its places: float32 `[N, C]`."""
     layers.check(net.module.base, layer)
     return in_batches(lambda p, batch: net.run(batch, p)[1][f"base/{layer}"].mean((1, 2)), net.params, images)
 
 
 def neighbours(queries: np.ndarray, gallery: np.ndarray, *, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """`(rows, similarities)` `[Q, count]`: for each feature the gallery's nearest by cosine, nearest first."""
+    """Find each query's nearest features in the gallery by cosine, nearest first.
+
+    Returns `(rows, similarities)`, `[Q, count]` each.
+    """
     similarity = _unit(queries) @ _unit(gallery).T
     rows = np.argsort(-similarity, axis=1, kind="stable")[:, :count]
     return rows, np.take_along_axis(similarity, rows, 1)

@@ -1,4 +1,6 @@
-"""Logistic regression on features, solved rather than trained: its strength by cross-validation, all folds at once."""
+"""Logistic regression on features, solved rather than trained; its strength by cross-validation."""
+
+# pyright: strict
 
 import math
 from collections.abc import Sequence
@@ -18,10 +20,11 @@ FOLDS = 5
 
 @dataclass(frozen=True)
 class Solution:
-    """Which strength was taken, and what each scored on held-out folds: accuracy, log loss, that one's standard error.
+    """The strength chosen, and each strength's scores on held-out folds.
 
-    Strengths are in units of the features: of the mean squared distance of an example from their mean, `scale` ** 2.
-    Scores are NaN where nothing could be held out.
+    Scores are accuracy, log loss and the log loss's standard error; NaN where nothing could be held
+    out. Strengths are in units of `scale` ** 2, the mean squared distance of an example's features
+    from their mean.
     """
 
     strength: float
@@ -33,18 +36,23 @@ class Solution:
     standard_error: tuple[float, ...]
 
     def held_out(self) -> dict[str, float]:
-        """`{"accuracy", "loss"}` at the strength that was taken: of many the best, so a little flattered."""
-        at = self.strengths.index(self.strength)
-        return {"accuracy": self.accuracy[at], "loss": self.loss[at]}
+        """Return `{"accuracy", "loss"}` at the chosen strength.
+
+        As the best of many strengths it is slightly optimistic.
+        """
+        place = self.strengths.index(self.strength)
+        return {"accuracy": self.accuracy[place], "loss": self.loss[place]}
 
     def to_dict(self) -> dict[str, Any]:
-        """`{"strength", "cross_validation"}` of plain numbers, as a run keeps it."""
-        told = {name: value for name, value in asdict(self).items() if name != "strength"}
-        return {"strength": self.strength, "cross_validation": {"held_out": self.held_out(), **told}}
+        """Return `{"strength", "cross_validation"}` of plain numbers, as a run keeps it."""
+        fields = {name: value for name, value in asdict(self).items() if name != "strength"}
+        validation = {"held_out": self.held_out(), **fields}
+        return {"strength": self.strength, "cross_validation": validation}
 
     def said(self) -> str:
-        """In one line, for people."""
-        scores = "{accuracy:.1%}, log loss {loss:.3f}".format(**self.held_out())
+        """Describe the choice in one line, for people."""
+        found = self.held_out()
+        scores = f"{found['accuracy']:.1%}, log loss {found['loss']:.3f}"
         return f"strength {self.strength:.1e} of {len(self.strengths)} by {self.folds} folds, held out {scores}"
 
 
@@ -57,12 +65,13 @@ def fit_logistic(
     folds: int = FOLDS,
     seed: int = 0,
 ) -> tuple[np.ndarray, np.ndarray, Solution]:
-    """Fit `features [N, ...]` to `labels [N]`: `(kernel [D, outputs], bias [outputs])` float32, and how it was chosen.
+    """Fit `features [N, ...]` to `labels [N]`: `(kernel [D, outputs], bias [outputs], Solution)`.
 
-    They minimise the mean log loss + strength / 2 * scale ** 2 * |kernel| ** 2, the bias left free; `outputs` as in
-    `heads.outputs_for`. The strength is that of the least log loss on `folds` stratified folds, which are all that
-    `seed` decides. A class of one example is never held out. InputError for a class without an example, features that
-    are not finite, and several strengths where no class has a second example.
+    Both arrays are float32. They minimise the mean log loss + strength / 2 * scale ** 2 * |kernel|
+    ** 2, with no penalty on the bias; `outputs` as in `heads.outputs_for`. The strength is that of
+    the least log loss on `folds` stratified folds, which are all that `seed` decides. A class of
+    one example is never held out. InputError for a class without an example, features that are not
+    finite, and several strengths where no class has a second example.
     """
     rows, labels = np.asarray(features).reshape(len(labels), -1), np.asarray(labels, np.int32)
     ordered = tuple(sorted(map(float, strengths), reverse=True))
@@ -72,10 +81,10 @@ def fit_logistic(
         raise InputError("linear: no class has two examples, so none can be held out to choose among strengths")
     with jax.enable_x64(True):
         fits = Fits(rows, labels, classes=classes, fold=fold)
-        found = list(fits.path(ordered))
-        accuracy, loss, error = zip(*[fits.held_out(solution) for solution in found], strict=True)
-        best = int(np.argmin(loss))  # of NaN the first: there is but one
-        kernel, bias = fits.polished(ordered[best], found[best])
+        path = list(fits.path(ordered))
+        accuracy, loss, error = zip(*[fits.held_out(solution) for solution in path], strict=True)
+        best = int(np.argmin(loss))  # the first where all are NaN: then there is only one
+        kernel, bias = fits.polished(ordered[best], path[best])
     return kernel, bias, Solution(ordered[best], fits.scale, int(fold.max()) + 1, ordered, accuracy, loss, error)
 
 
@@ -91,6 +100,9 @@ def _check(rows: np.ndarray, labels: np.ndarray, classes: int, strengths: tuple[
 
 
 def _folds(labels: np.ndarray, *, folds: int, seed: int) -> np.ndarray:
-    """The fold that holds out each example; -1 where none may, as its class would then be unknown."""
+    """Assign each example the fold that holds it out.
+
+    -1 where none may, because its class would then be unknown.
+    """
     alone = np.bincount(labels)[labels] == 1
     return np.where(alone, -1, stratified(labels, k=folds, seed=seed))

@@ -1,5 +1,9 @@
 """The same step on one device or many: `jit` over a mesh by default, `pmap` as a thin wrapper."""
 
+# pyright: strict
+# pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,30 +22,33 @@ AXIS = "data"
 
 
 def mesh(devices: Sequence[Any] | None = None) -> Mesh:
-    """A one-dimensional mesh over these devices (all, by default); batches are split along it."""
+    """Make a one-dimensional mesh over these devices (default: all); batches are split along it."""
     devices = jax.devices() if devices is None else devices
     return jax.make_mesh((len(devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices)
 
 
 def mesh_for(batch_size: int) -> Mesh:
-    """The mesh over as many devices as can have equal parts of this batch; over all where there are more processes."""
+    """Make the mesh over as many devices as can share this batch equally.
+
+    With several processes it is over all devices.
+    """
     if jax.process_count() > 1:  # none may be left out: it would wait for the others
         return mesh()
     return mesh(jax.devices()[: math.gcd(batch_size, jax.device_count())])
 
 
 def replicated(over: Mesh) -> NamedSharding:
-    """The whole array on every device."""
+    """Return the sharding that puts the whole array on every device."""
     return NamedSharding(over, P())
 
 
 def split_batch(over: Mesh, *, axis: int = 0) -> NamedSharding:
-    """The batch axis in equal parts, one a device."""
+    """Return the sharding that splits the batch axis in equal parts, one a device."""
     return NamedSharding(over, P(*[None] * axis, AXIS))
 
 
 def check_batch(batch_size: int, over: Mesh) -> None:
-    """InputError unless the devices can have equal parts of a batch."""
+    """Check that the devices can share a batch equally; InputError if not."""
     if batch_size % over.size:
         raise InputError(
             f"batch size {batch_size} cannot be split over {over.size} devices; take a multiple of {over.size}"
@@ -49,16 +56,20 @@ def check_batch(batch_size: int, over: Mesh) -> None:
 
 
 def jit_step(step: Callable[..., Any], over: Mesh) -> Any:
-    """A train step `(state, batch, hyper)` over a mesh: state and hyperparameters everywhere, the batch split.
+    """Compile a step `(state, batch, hyper)` over a mesh, with the batch split over the devices.
 
-    The state is donated. Results do not depend on the number of devices, but for the order of sums.
+    State and hyperparameters are replicated, and the state is donated. Results do not depend on the
+    number of devices, except for the order of sums.
     """
     whole, parts = replicated(over), split_batch(over)
     return ops.jit(step, in_shardings=(whole, parts, whole), out_shardings=whole, donate_argnums=0)
 
 
 def pmap_step(step: Callable[..., Any], devices: Sequence[Any] | None = None) -> Callable[..., Any]:
-    """The same under `jax.pmap`, for a step made with `axis_name=AXIS`; takes and returns what `jit_step` does."""
+    """Map a step over devices with `jax.pmap`; takes and returns what `jit_step` does.
+
+    The step must be made with `axis_name=AXIS`.
+    """
     devices = jax.devices() if devices is None else devices
     mapped = jax.pmap(step, axis_name=AXIS, in_axes=(None, 0, None), out_axes=None, devices=devices)
 
@@ -70,10 +81,11 @@ def pmap_step(step: Callable[..., Any], devices: Sequence[Any] | None = None) ->
 
 
 def put(tree: Any, sharding: NamedSharding, *, copy: bool = True) -> Any:
-    """A tree on the devices. Copied: a donated step never deletes what the caller still holds.
+    """Put a tree on the devices, by default as a copy.
 
-    What is never donated, such as a large set, need not be. Every process has the whole tree, and copies what its own
-    devices hold of it.
+    A donated step then never deletes what the caller still holds. What is never donated, such as a
+    large set, needs no copy. Every process has the whole tree, and transfers the parts for its own
+    devices.
     """
     return jax.tree.map(lambda x: _put(x, sharding, copy=copy), tree)
 

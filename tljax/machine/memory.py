@@ -1,7 +1,11 @@
-"""Out of memory on the device, in a line that says what to do."""
+"""Out-of-memory errors of the device, as one line that says what to do."""
+
+# pyright: strict
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false
 
 import math
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,8 +16,11 @@ from tljax.errors import InputError
 
 
 @contextmanager
-def explained(stage: Stage, compiled: Any = None) -> Iterator[None]:
-    """Inside, the device's RESOURCE_EXHAUSTED becomes an InputError with the batch size and the memory needed."""
+def explained(stage: Stage, compiled: Any = None) -> Generator[None]:
+    """Turn the device's RESOURCE_EXHAUSTED into an InputError.
+
+    It names the batch size and the memory needed.
+    """
     try:
         yield
         return
@@ -29,7 +36,10 @@ def explained(stage: Stage, compiled: Any = None) -> Iterator[None]:
 
 
 def temporary(compiled: Any) -> float:
-    """Bytes that a compiled program takes beside its arguments and results; NaN where the compiler does not say."""
+    """Return the bytes a compiled program takes besides its arguments and results.
+
+    NaN where the compiler does not say.
+    """
     sizes = compiled.memory_analysis()
     return float(sizes.temp_size_in_bytes) if sizes else math.nan
 

@@ -1,7 +1,10 @@
-"""Several processes that train one model together: how they find each other, agree, wait, and who speaks."""
+"""Several processes that train one model: how they join, agree and wait, and which one prints."""
+
+# pyright: strict
+# pyright: reportUnknownMemberType=false
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,12 +23,13 @@ _TIMEOUTS: dict[str, Any] = {
 
 
 def start(*, coordinator: str | None, processes: int | None, process: int | None) -> str | None:
-    """Join the other processes, and say as which; None where there is one alone. Before any other call of JAX.
+    """Join the other processes, and return which one this is; None for a single process.
 
-    By the address that is given, else by what SLURM, Open MPI or a TPU pod says.
+    Call it before any other call of JAX. The address comes from the arguments, or without them from
+    SLURM, Open MPI or a TPU pod.
     """
-    given = (coordinator, processes, process)
-    if all(value is None for value in given):
+    arguments = (coordinator, processes, process)
+    if all(value is None for value in arguments):
         if (cluster := detected(os.environ)) is None:
             return None
         jax.distributed.initialize(**_TIMEOUTS)
@@ -39,7 +43,7 @@ def start(*, coordinator: str | None, processes: int | None, process: int | None
 
 
 def detected(environment: Mapping[str, str]) -> str | None:
-    """The cluster that has started more than one process, or None."""
+    """Name the cluster that has started more than one process, or None."""
     for cluster, variable in _CLUSTERS.items():
         value = environment.get(variable, "1")
         if not value.isdecimal():
@@ -50,12 +54,12 @@ def detected(environment: Mapping[str, str]) -> str | None:
 
 
 def first() -> bool:
-    """Whether this is the process that prints and writes."""
+    """Tell whether this process prints and writes."""
     return jax.process_index() == 0
 
 
 def wait(name: str) -> None:
-    """Until every process is here."""
+    """Wait until every process has arrived."""
     if jax.process_count() > 1:
         from jax.experimental import multihost_utils
 
@@ -63,7 +67,7 @@ def wait(name: str) -> None:
 
 
 def agree(name: str, digest: str) -> None:
-    """InputError, on every process, unless all have the same sha256 here."""
+    """Check that all processes have the same sha256; InputError, on every process, if not."""
     if jax.process_count() == 1:
         return
     from jax.experimental import multihost_utils
@@ -75,7 +79,10 @@ def agree(name: str, digest: str) -> None:
 
 
 def from_first(arrays: Any) -> Any:
-    """A tree of arrays as the first process has it, on every one: machines of two kinds may round otherwise."""
+    """Broadcast the first process's tree of arrays to all.
+
+    Machines of two kinds may round differently.
+    """
     if jax.process_count() == 1:
         return arrays
     from jax.experimental import multihost_utils
@@ -84,8 +91,11 @@ def from_first(arrays: Any) -> Any:
 
 
 @contextmanager
-def first_then_others(name: str) -> Iterator[None]:
-    """The first process does it, then the others: they find what it has left on a disk they share."""
+def first_then_others(name: str) -> Generator[None]:
+    """Run the body in the first process, then in the others.
+
+    They find what it has left on a disk they share.
+    """
     if not first():
         wait(name)
     yield

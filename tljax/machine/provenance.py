@@ -1,4 +1,8 @@
-"""Where results come from: the command that was typed, versions, devices and machine."""
+"""Where results come from: the command, versions, devices and machine."""
+
+# pyright: strict
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false
 
 import os
 import platform
@@ -8,21 +12,27 @@ from typing import Any
 
 import jax
 
-_PACKAGES = ("tljax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "pillow")
+from tljax.version import installed_version
+
+_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "pillow")
 
 
 def environment() -> dict[str, Any]:
-    """Versions, devices and machine."""
+    """Describe versions, devices and machine."""
     devices = jax.devices()
     return {
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
+        "versions": {
+            "python": platform.python_version(),
+            "tljax": installed_version(),
+            **{name: version(name) for name in _PACKAGES},
+        },
         "device": f"{len(devices)} x {devices[0].device_kind}",
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
     }
 
 
 def command() -> list[str]:
-    """What was typed: `tljax NAME ...`, or as `python -m` has it."""
+    """Return the command as typed: `tljax NAME ...`, or in the form of `python -m`."""
     if sys.argv[0].startswith("tljax "):
         return [*sys.argv[0].split(), *sys.argv[1:]]
     main = sys.modules["__main__"].__spec__

@@ -1,14 +1,19 @@
-"""SIGINT and SIGTERM: training stops after the running segment, all else at once; a second signal ends the process."""
+"""SIGINT and SIGTERM: training stops after the running segment, everything else at once.
+
+A second signal ends the process.
+"""
+
+# pyright: strict
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
 
-class Interrupted(BaseException):  # no Exception: nobody who catches errors is to swallow it
-    """A signal asked to stop; `number` is its."""
+class Interrupted(BaseException):  # not an Exception: code that catches errors must not swallow it
+    """A signal asked to stop; `number` is the signal's."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -20,8 +25,8 @@ _deferred = False
 
 
 @contextmanager
-def caught() -> Iterator[None]:
-    """Inside, the two signals raise Interrupted, or wait for the end of a segment."""
+def caught() -> Generator[None]:
+    """Raise Interrupted at either signal, or hold it until the end of a segment."""
     global _waiting
     _waiting = None
     before = {number: signal.signal(number, _handle) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -33,8 +38,8 @@ def caught() -> Iterator[None]:
 
 
 @contextmanager
-def deferred() -> Iterator[None]:
-    """Inside, signals wait until someone asks: a stage that can save itself."""
+def deferred() -> Generator[None]:
+    """Hold signals until someone asks for them: for a stage that can save itself."""
     global _deferred
     before, _deferred = _deferred, True
     try:
@@ -44,12 +49,12 @@ def deferred() -> Iterator[None]:
 
 
 def waiting() -> bool:
-    """Whether a signal came."""
+    """Tell whether a signal came."""
     return _waiting is not None
 
 
 def stop_if_waiting() -> None:
-    """Raises Interrupted if a signal came."""
+    """Raise Interrupted if a signal came."""
     if _waiting is not None:
         raise Interrupted(_waiting)
 

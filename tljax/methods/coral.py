@@ -3,8 +3,9 @@
 Sun and Saenko 2016, "Deep CORAL: correlation alignment for deep domain adaptation", equations 1 to 3.
 """
 
+# pyright: strict
+
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +13,7 @@ from jax import Array
 
 from tljax.errors import InputError
 from tljax.optim.objective import Objective, per_example_loss, predicted
-from tljax.train.step import Apply, Batch, Loss
+from tljax.train.step import Apply, Batch, Loss, Losses, Variables
 
 LAYER = "head/fc1"  # what the classes are told from; the paper's is the last layer of AlexNet, with 31 outputs
 
@@ -39,7 +40,7 @@ def aligned(*, weight: float, layer: str = LAYER) -> Callable[[Apply, Objective]
         if objective.mixup:
             raise InputError("CORAL: expected an objective without mixup; mixed features have another covariance")
 
-        def loss(variables: dict[str, Any], batch: Batch, rate: Array) -> Any:
+        def loss(variables: Variables, batch: Batch, rate: Array) -> Losses:
             images, keys = (jnp.concatenate([batch[name], batch["beside"][name]]) for name in ("image", "key"))
             mutable = [name for name in variables if name != "params"]
             (logits, out), moved = apply(variables, images, train=True, rate=rate, keys=keys, mutable=mutable)

@@ -1,8 +1,9 @@
 """Two tasks on one base: at once, each step on a batch of either (hard parameter sharing, Caruana 1997), or in turn."""
 
+# pyright: strict
+
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import asdict, dataclass, replace
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +12,7 @@ from jax import Array
 from tljax.config import Stage
 from tljax.data import ImageSets
 from tljax.data.augment import Augment
-from tljax.data.preprocess import TORCH
+from tljax.data.preprocess import TORCH, Preprocess
 from tljax.errors import InputError
 from tljax.inputs import images as inputs
 from tljax.models import build, vgg
@@ -19,11 +20,13 @@ from tljax.models.build import Network
 from tljax.optim import rules as rules_lib
 from tljax.optim.objective import Objective, per_example_loss, predicted
 from tljax.train import logits as predictions
-from tljax.train import loop, rung
+from tljax.train import loop, rung, setup
+from tljax.train.history import History, OnEpoch, ignore
+from tljax.train.ready import Ready
 from tljax.train.resume import Saver
 from tljax.train.second_batch import Beside
-from tljax.train.step import Apply, Batch, Loss, State, averaged
-from tljax.weights import Weights, merge
+from tljax.train.source import Source
+from tljax.train.step import Apply, Batch, Loss, Losses, State, Variables, averaged
 
 
 @dataclass(frozen=True)
@@ -47,16 +50,19 @@ def weighted(*, own_weight: float, weight: float) -> Callable[[Apply, Objective]
         if objective.mixup:
             raise InputError("two tasks: expected an objective without mixup; it would mix the tasks")
 
-        def loss(variables: dict[str, Any], batch: Batch, rate: Array) -> Any:
+        def loss(variables: Variables, batch: Batch, rate: Array) -> Losses:
             ours, theirs = batch["label"], batch["beside"]["label"]
             images, keys = (jnp.concatenate([batch[name], batch["beside"][name]]) for name in ("image", "key"))
-            options: dict[str, Any] = {
-                "train": True,
-                "rate": rate,
-                "keys": keys,
-                "mutable": [n for n in variables if n != "params"],
-            }
-            (logits, others), moved = apply(variables, images, method="together", own=len(ours), **options)
+            (logits, others), moved = apply(
+                variables,
+                images,
+                method="together",
+                own=len(ours),
+                train=True,
+                rate=rate,
+                keys=keys,
+                mutable=[name for name in variables if name != "params"],
+            )
             losses, beside = per_example_loss(logits, ours, objective), per_example_loss(others, theirs)
             metrics = {
                 "loss": losses.sum(),
@@ -75,89 +81,99 @@ def weighted(*, own_weight: float, weight: float) -> Callable[[Apply, Objective]
 def run(
     stage: Stage,
     network: Network,
-    sets: ImageSets,
+    source: Source,
     *,
     other: Other | None,
     seed: int,
-    weights: Weights | None = None,
-    dtype: Any = jnp.float32,
-    on_epoch: Callable[[dict[str, Any], State], None] = lambda record, state: None,
+    on_epoch: OnEpoch = ignore,
     saver: Saver | None = None,
-    progress: bool = True,
 ) -> rung.Trained:
-    """Train a base with the head of `sets`, and that of the other task where there is one; a plain classifier is left.
+    """Train a base with the head of `source.sets`, and that of the other task where there is one; a plain classifier
+    is left.
 
-    From `weights` where given, else from nothing. The stage's rules decide `base/`, `head/` and, with another task,
-    `other/`. Batch normalisation is folded away at the end, and the other head left out.
+    From the base of `source` where it has one, else from nothing. The stage's rules decide `base/`, `head/` and, with
+    another task, `other/`. Batch normalisation is folded away at the end, and the other head left out.
     """
+    sets, weights = source.sets, source.weights
     size, classes = sets.train.images.shape[1], len(sets.classes)
     if other and other.sets.train.images.shape[1] != size:
         raise InputError(f"two tasks: expected images of {size} pixels, found {other.sets.train.images.shape[1]}")
-    network = replace(network, width=rung.width_of(weights)) if weights else network
-    module: Any = build.classifier(network, classes=classes, dtype=dtype)
+    network = replace(network, width=setup.width_of(weights)) if weights else network
+    module = build.classifier(network, classes=classes, dtype=source.dtype)
     if other:
-        module = build.two_headed(network, classes=classes, others=len(other.sets.classes), dtype=dtype)
-    variables = build.init(module, key=jax.random.key(seed), size=size)
-    if weights:
-        base = merge(weights.params, variables["params"]["base"], source=weights.source)
-        variables = {**variables, "params": {**variables["params"], "base": base}}
+        module = build.two_headed(network, classes=classes, others=len(other.sets.classes), dtype=source.dtype)
+    variables = setup.with_base(build.init(module, key=jax.random.key(seed), size=size), weights)
     preprocess = weights.preprocess if weights else TORCH
     read = inputs.from_images(sets, augment=stage.augment, preprocess=preprocess)
-    beside = _beside(other, preprocess) if other else None
-    given: dict[str, Any] = {"module": module, "variables": variables, "inputs": read, "beside": beside}
-    state, history = loop.train_stage(stage, **given, seed=seed, on_epoch=on_epoch, saver=saver, progress=progress)
-    trained = _trained(stage, network, state, history, classes=classes, read=read, dtype=dtype)
-    return replace(trained, preprocess=preprocess)
+    ready = Ready(module, variables, read, network, preprocess, _second(other, preprocess) if other else None)
+    state, history = loop.train_stage(stage, ready, seed=seed, on_epoch=on_epoch, saver=saver, progress=source.progress)
+    return _trained(stage, ready, state, history, source)
 
 
 def in_turn(
     first: Stage,
     stage: Stage,
     network: Network,
-    sets: ImageSets,
+    source: Source,
     *,
     other: ImageSets,
     seed: int,
-    dtype: Any = jnp.float32,
-    on_epoch: Callable[[dict[str, Any], State], None] = lambda record, state: None,
+    on_epoch: OnEpoch = ignore,
     savers: tuple[Saver | None, Saver | None] = (None, None),
-    progress: bool = True,
 ) -> rung.Trained:
-    """Train the base on the other task by the stage `first`, then, under a fresh head, by `stage` on that of `sets`.
+    """Train the base on the other task by the stage `first`, then, under a fresh head, by `stage` on `source.sets`.
 
     From nothing, with the same network as `run`, batch statistics included. The history is that of `stage`, but for
     the seconds, which are those of both.
     """
-    options: dict[str, Any] = {"seed": seed, "progress": progress}
-    modules = [build.classifier(network, classes=len(task.classes), dtype=dtype) for task in (other, sets)]
-    starts = [build.init(module, key=jax.random.key(seed), size=sets.train.images.shape[1]) for module in modules]
-    reads = [
-        inputs.from_images(task, augment=how.augment, preprocess=TORCH) for task, how in ((other, first), (sets, stage))
-    ]
-    given: dict[str, Any] = {"module": modules[0], "variables": starts[0], "inputs": reads[0], "saver": savers[0]}
-    learnt, before = loop.train_stage(first, **given, **options)
-    params = {**starts[1]["params"], "base": averaged(learnt)["base"]}
-    variables = {"params": params, **learnt.model_state}  # of which only the base has some
-    given = {"module": modules[1], "variables": variables, "inputs": reads[1], "saver": savers[1]}
-    state, history = loop.train_stage(stage, **given, on_epoch=on_epoch, **options)
-    history.seconds += before.seconds
-    return _trained(stage, network, state, history, classes=len(sets.classes), read=reads[1], dtype=dtype)
+    before = _fresh(first, network, other, source, seed=seed)
+    learnt, history = loop.train_stage(first, before, seed=seed, saver=savers[0], progress=source.progress)
+    seconds = history.seconds
+    ready = _fresh(stage, network, source.sets, source, seed=seed)
+    params = {**ready.variables["params"], "base": averaged(learnt)["base"]}
+    ready = replace(ready, variables={"params": params, **learnt.model_state})  # of which only the base has some
+    state, history = loop.train_stage(
+        stage, ready, seed=seed, on_epoch=on_epoch, saver=savers[1], progress=source.progress
+    )
+    history.seconds += seconds
+    return _trained(stage, ready, state, history, source)
 
 
-def _beside(other: Other, preprocess: Any) -> Beside:
+def _fresh(stage: Stage, network: Network, sets: ImageSets, source: Source, *, seed: int) -> Ready:
+    """Return a classifier of these photographs with random parameters."""
+    module = build.classifier(network, classes=len(sets.classes), dtype=source.dtype)
+    variables = build.init(module, key=jax.random.key(seed), size=sets.train.images.shape[1])
+    read = inputs.from_images(sets, augment=stage.augment, preprocess=TORCH)
+    return Ready(module, variables, read, network, TORCH)
+
+
+def _second(other: Other, preprocess: Preprocess) -> Beside:
     read = inputs.from_images(other.sets, augment=other.augment, preprocess=preprocess)
     return Beside(read, other.batch_size, weighted(own_weight=other.own_weight, weight=other.weight))
 
 
-def _trained(
-    stage: Stage, network: Network, state: State, history: loop.History, *, classes: int, read: Any, dtype: Any
-) -> rung.Trained:
-    plain, network = _plain(state), replace(network, norm=False)
-    module = build.classifier(network, classes=classes, dtype=dtype)
-    said = predictions.held_out(plain, module=module, inputs=read, batch_size=stage.batch_size)
+def _trained(stage: Stage, ready: Ready, state: State, history: History, source: Source) -> rung.Trained:
+    plain, network = _plain(state), replace(ready.described(), norm=False)
+    module = build.classifier(network, classes=len(source.sets.classes), dtype=source.dtype)
+    said = predictions.held_out(plain, module=module, inputs=ready.inputs, batch_size=stage.batch_size)
     trainable, _ = rules_lib.split(state.params, stage.rules)
     moving, total = (sum(leaf.size for leaf in jax.tree.leaves(tree)) for tree in (trainable, state.params))
-    return rung.Trained(plain, history, network, TORCH, moving, total, said)
+    return rung.Trained(
+        plain,
+        history,
+        network,
+        ready.preprocess,
+        moving,
+        total,
+        said,
+        classes=ready.inputs.classes,
+        size=ready.inputs.size,
+        rung=stage.name,
+        seed=history.epochs[-1]["seed"],
+        scores=predictions.scores_of(said, ready.inputs),
+        stage=asdict(stage),
+        data=ready.inputs.digest,
+    )
 
 
 def _plain(state: State) -> State:

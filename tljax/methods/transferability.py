@@ -1,7 +1,10 @@
-"""How well features fit a task before anything is trained on them: LogME, H-score, linear CKA.
+"""How well features fit a task before any training on them: LogME, H-score, linear CKA.
 
-All take pooled features `[N, D]` and work in float64.
+All take pooled features `[N, D]` and compute in float64.
 """
+
+# pyright: strict
+# pyright: reportUnknownArgumentType=false
 
 import numpy as np
 
@@ -11,9 +14,10 @@ ROUNDS, TOLERANCE = 100, 1e-6
 
 
 def logme(features: np.ndarray, labels: np.ndarray) -> float:
-    """Log evidence of a Bayesian linear regression on each class's indicator, per photograph, averaged over classes.
+    """Compute the log evidence of Bayesian linear regressions on class indicators, per photograph.
 
-    You et al. 2021, "LogME: practical assessment of pre-trained models for transfer learning". Higher is better.
+    Averaged over classes; higher is better. You et al. 2021, "LogME: practical assessment of
+    pre-trained models for transfer learning".
     """
     x = np.asarray(features, np.float64)
     indicators = one_hot(labels)
@@ -22,7 +26,10 @@ def logme(features: np.ndarray, labels: np.ndarray) -> float:
 
 
 def _evidence(left: np.ndarray, squared: np.ndarray, width: int, y: np.ndarray) -> tuple[float, float, float]:
-    """`(evidence per example, alpha, beta)`: precisions of weights and noise at the fixed point of MacKay's updates."""
+    """Compute `(evidence per example, alpha, beta)`, the precisions of weights and noise.
+
+    They are at the fixed point of MacKay's updates.
+    """
     n, z2 = len(y), (left.T @ y) ** 2
     rest = max(y @ y - z2.sum(), 0.0)  # of y, outside the features' span
     alpha, beta = 1.0, 1.0
@@ -43,10 +50,11 @@ def _evidence(left: np.ndarray, squared: np.ndarray, width: int, y: np.ndarray) 
 
 
 def h_score(features: np.ndarray, labels: np.ndarray) -> float:
-    """Trace of the inverse covariance times that of the class means; from 0 to the number of classes less one.
+    """Compute the trace of the inverse covariance times the covariance of the class means.
 
-    Bao et al. 2019, "An information-theoretic approach to transferability", with the covariance of Ledoit and Wolf
-    2004 as Ibrahim et al. 2022 have it: the plain one cannot be inverted where features outnumber photographs.
+    From 0 to the number of classes less one. Bao et al. 2019, "An information-theoretic approach to
+    transferability", with the covariance of Ledoit and Wolf 2004 as in Ibrahim et al. 2022: the
+    plain one cannot be inverted where features outnumber photographs.
     """
     x = np.asarray(features, np.float64)
     x = x - x.mean(0)
@@ -59,7 +67,10 @@ def h_score(features: np.ndarray, labels: np.ndarray) -> float:
 
 
 def ledoit_wolf(x: np.ndarray) -> tuple[np.ndarray, float]:
-    """`(covariance [D, D], shrinkage)` of centred rows: the sample's, drawn towards a multiple of the identity."""
+    """Shrink the sample covariance of centred rows towards a multiple of the identity.
+
+    Returns `(covariance [D, D], shrinkage)`.
+    """
     n, width = x.shape
     sample = x.T @ x / n
     target = np.trace(sample) / width * np.eye(width)
@@ -70,9 +81,9 @@ def ledoit_wolf(x: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def cka(x: np.ndarray, y: np.ndarray) -> float:
-    """Linear centred kernel alignment of two sets of features of the same photographs, from 0 to 1.
+    """Compute the linear centred kernel alignment of two sets of features of the same photographs.
 
-    Kornblith et al. 2019. Blind to rotation and to scale, of either.
+    From 0 to 1, invariant to rotation and scale of either. Kornblith et al. 2019.
     """
     x, y = (np.asarray(each, np.float64) - np.mean(each, 0, dtype=np.float64) for each in (x, y))
     norms = np.linalg.norm(x.T @ x) * np.linalg.norm(y.T @ y)
@@ -80,8 +91,9 @@ def cka(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def one_hot(labels: np.ndarray) -> np.ndarray:
-    """float64 `[N, classes]` of the classes that occur; InputError where there is only one."""
-    found = np.unique(labels)
-    if len(found) < 2:
-        raise InputError(f"transferability: expected photographs of two or more classes, found {len(found)}")
-    return (np.asarray(labels)[:, None] == found).astype(np.float64)
+    """Encode labels as float64 `[N, classes]` over the classes present; InputError for only one."""
+    kinds = np.unique(labels)
+    if len(kinds) < 2:
+        fault = f"expected photographs of two or more classes, found {len(kinds)}"
+        raise InputError(f"transferability: {fault}")
+    return (np.asarray(labels)[:, None] == kinds).astype(np.float64)

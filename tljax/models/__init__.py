@@ -1,4 +1,4 @@
-"""Arrays -> logits."""
+"""Networks: image arrays -> logits."""
 
 from tljax.models.build import Network, classifier, init
 from tljax.models.cnn import CNN

@@ -1,4 +1,4 @@
-"""A network as data -> its Flax module, and its first parameters."""
+"""Networks as data, the Flax modules they describe, and fresh variables."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,7 @@ BASES, PADDINGS = ("cnn", "vgg16"), ("VALID", "SAME")
 
 @dataclass(frozen=True)
 class Network:
-    """Which base and which head. The defaults are the lecture's rung 3."""
+    """A base and a head. The defaults are the lecture's rung 3."""
 
     base: str = "vgg16"  # or cnn, the lecture's network from scratch
     width: float = 1.0  # VGG16: channels times this
@@ -26,16 +26,16 @@ class Network:
     hidden: int = 256  # units of the head's hidden layer; 0 is a linear probe
     dropout_flat: bool = False  # dropout before the hidden layer
     dropout_hidden: bool = False  # dropout after the hidden layer
-    feature_norm: bool = False  # each example's features are divided by their root mean square
+    feature_norm: bool = False  # divide each example's features by their root mean square
 
 
 def classifier(
     network: Network, *, classes: int, frozen: frozenset[str] = frozenset(), dtype: Any = jnp.float32
 ) -> Classifier:
-    """The module for a number of classes.
+    """Build the module for a number of classes.
 
-    `frozen` names layers of the base whose batch statistics stay as they are, with or without the `base/` of
-    `optim.rules.frozen_layers`.
+    `frozen` names layers of the base whose batch statistics stay fixed, with or without the `base/`
+    prefix of `optim.rules.frozen_layers`.
     """
     if network.padding not in PADDINGS:
         raise InputError(f"unknown padding {network.padding!r}; VALID or SAME")
@@ -58,14 +58,18 @@ def classifier(
 
 
 def two_headed(network: Network, *, classes: int, others: int, dtype: Any = jnp.float32) -> TwoHeaded:
-    """The same, with a linear head for a second task of `others` classes."""
+    """Build the module with a second, linear head for a task of `others` classes."""
     one = classifier(network, classes=classes, dtype=dtype)
     other = Head(outputs=outputs_for(others), hidden=0, dtype=dtype)
     return TwoHeaded(base=one.base, head=one.head, other=other)
 
 
 def init(module: Classifier, *, key: Array, size: int) -> dict[str, Any]:
-    """Fresh variables for `size` x `size` images: `{"params": {"base", "head"}}`, and `batch_stats` with `norm`."""
-    # Run once, so compiled in a hurry: over its random draws XLA on CPU spends ten times longer when it optimises.
+    """Make fresh variables for `size` x `size` images: `{"params": {"base", "head"}}`.
+
+    With `norm` there are `batch_stats` too.
+    """
+    # Run once, so compiled without optimisation: with it, XLA on CPU spends ten times longer on the
+    # random draws.
     options = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
     return jax.jit(module.init, compiler_options=options)(key, jnp.zeros((1, size, size, 3), jnp.float32))

@@ -1,4 +1,7 @@
-"""The lecture's convolutional network from scratch: 3,453,121 parameters with its head at 150 x 150 x 3."""
+"""The lecture's convolutional network from scratch.
+
+With its head it has 3,453,121 parameters at 150 x 150 x 3.
+"""
 
 from typing import Any
 
@@ -12,13 +15,13 @@ from tljax.models.layers import Conv
 
 _CHANNELS = (32, 64, 128, 128)
 LAYERS = tuple(f"{kind}{i}" for i in range(1, len(_CHANNELS) + 1) for kind in ("conv", "pool"))
-MIN_SIZE = 46  # below it nothing is left of the image after four unpadded convolutions and poolings
+MIN_SIZE = 46  # below it, four unpadded convolutions and poolings leave nothing of the image
 
 
 class CNN(nn.Module):
     """Four times 3 x 3 convolution, relu, 2 x 2 max pooling: `[N, H, W, 3]` -> `(features, out)`.
 
-    `padding` is VALID in the lecture; SAME is for images too small for it.
+    The lecture's `padding` is VALID; SAME is for images too small for it.
     """
 
     padding: str = "VALID"
@@ -26,7 +29,7 @@ class CNN(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool = False, start: str = LAYERS[0]) -> tuple[Array, dict[str, Array]]:
-        """`start` names the first layer to run; `x` is its input."""
+        """Run the layers from `start` on; `x` is the input of `start`."""
         del train  # nothing here behaves differently in training
         out: dict[str, Array] = {}
         if start not in LAYERS:

@@ -1,4 +1,4 @@
-"""A classifier is a base and a head: `params["base"]`, `params["head"]`."""
+"""Heads, and classifiers of a base and a head: `params["base"]`, `params["head"]`."""
 
 from typing import Any
 
@@ -12,15 +12,15 @@ from tljax.models.layers import dropout
 
 
 class Head(nn.Module):
-    """Flatten, dropout, dense with relu, dropout, dense: features `[N, ...]` -> `(logits [N, outputs] f32, out)`.
+    """Flatten, dropout, dense with relu, dropout, dense.
 
-    With `norm` the features of each example are divided by their root mean square first (`rms_norm`): those of
-    VGG16's ImageNet weights have a standard deviation of 15, from which a head learns to be certain before it learns
-    to be right.
+    Maps features `[N, ...]` to `(logits [N, outputs] f32, out)`. `outputs` is 1 for two classes (a
+    sigmoid), else the number of classes (a softmax). `hidden=0` is a linear probe. The lecture's
+    dropout is before the hidden layer in the network from scratch, and after it on saved features.
 
-    The lecture has its dropout before the hidden layer in the network from scratch and after it on saved features.
-    `outputs` is 1 for two classes (a sigmoid) and the number of classes beyond (a softmax). `hidden=0` is a linear
-    probe.
+    With `norm` each example's features are first divided by their root mean square (`rms_norm`).
+    Those of VGG16's ImageNet weights have a standard deviation of 15, from which a head learns to
+    be certain before it learns to be right.
     """
 
     outputs: int
@@ -34,7 +34,11 @@ class Head(nn.Module):
     def __call__(
         self, x: Array, *, train: bool = False, rate: Array | float = 0.0, keys: Array | None = None
     ) -> tuple[Array, dict[str, Array]]:
-        """`rate` is the dropout rate, traced or not; `keys` `[N]`, one per example, are needed when it is on."""
+        """Compute the logits and the named activations.
+
+        `rate` is the dropout rate, traced or not; `keys` `[N]`, one per example, are needed when
+        dropout is on.
+        """
         out: dict[str, Array] = {}
         if 0 in x.shape[1:]:
             raise InputError(f"the images are too small for the base: it leaves features of {x.shape[1:]}")
@@ -54,14 +58,20 @@ class Head(nn.Module):
 
 
 def rms_norm(x: Array) -> Array:
-    """Divide each row by its root mean square: `[N, D]` (Zhang and Sennrich 2019, arXiv 1910.07467, without gains)."""
+    """Divide each row of `[N, D]` by its root mean square.
+
+    Zhang and Sennrich 2019, arXiv 1910.07467, without gains.
+    """
     rows = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     return (rows * jax.lax.rsqrt(jnp.square(rows).mean(axis=-1, keepdims=True) + 1e-6)).astype(x.dtype)
 
 
 class Top(nn.Module):
-    """VGG16's own classifier with Keras's layer names: Flatten, fc1, fc2, predictions, each hidden layer with relu and
-    dropout. Features `[N, 7, 7, 512]` -> `(logits [N, outputs] f32, out)`; Keras's model ends in their softmax."""
+    """VGG16's own classifier with Keras's layer names: Flatten, fc1, fc2, predictions.
+
+    Each hidden layer has relu and dropout. Maps features `[N, 7, 7, 512]` to `(logits [N, outputs]
+    f32, out)`; Keras's model ends in their softmax.
+    """
 
     outputs: int = 1000
     hidden: int = 4096
@@ -71,7 +81,11 @@ class Top(nn.Module):
     def __call__(
         self, x: Array, *, train: bool = False, rate: Array | float = 0.0, keys: Array | None = None
     ) -> tuple[Array, dict[str, Array]]:
-        """As of `Head`, after both hidden layers: the paper's rate is 0.5."""
+        """Compute the logits and the named activations.
+
+        Dropout at `rate` follows both hidden layers; the paper's rate is 0.5. `keys` `[N]` are
+        needed when `train` is set.
+        """
         out: dict[str, Array] = {}
         x = x.reshape(x.shape[0], -1).astype(self.dtype)
         for i, name in enumerate(("fc1", "fc2")):
@@ -85,14 +99,17 @@ class Top(nn.Module):
 
 
 def outputs_for(classes: int) -> int:
-    """Number of logits for a number of classes: one for two, else one each."""
+    """Return the number of logits for a number of classes: one for two classes, else one each."""
     if classes < 2:
         raise InputError(f"a classifier needs 2 classes or more, found {classes}")
     return 1 if classes == 2 else classes
 
 
 class Classifier(nn.Module):
-    """`base` then `head`: `[N, H, W, 3]` -> `(logits, out)`, `out` keyed `base/LAYER` and `head/LAYER`."""
+    """A base, then a head: `[N, H, W, 3]` -> `(logits, out)`.
+
+    `out` is keyed `base/LAYER` and `head/LAYER`.
+    """
 
     base: nn.Module
     head: nn.Module
@@ -106,7 +123,11 @@ class Classifier(nn.Module):
         keys: Array | None = None,
         start: str | None = None,
     ) -> tuple[Array, dict[str, Array]]:
-        """`start` names the first layer to run when `x` is a cached activation: a layer of the base, or "head"."""
+        """Compute the logits and the named activations.
+
+        `start` names the first layer to run when `x` is a cached activation: a layer of the base,
+        or "head".
+        """
         out: dict[str, Array] = {}
         if start != "head":
             options = {} if start is None else {"start": start}
@@ -117,12 +138,15 @@ class Classifier(nn.Module):
 
 
 class TwoHeaded(Classifier):
-    """A classifier with a second head, `params["other"]`, on the same base: hard parameter sharing (Caruana 1997)."""
+    """A classifier with a second head, `params["other"]`, on the same base.
+
+    Hard parameter sharing (Caruana 1997).
+    """
 
     other: nn.Module
 
     def __call__(self, x: Array, **options: Any) -> tuple[Array, dict[str, Array]]:
-        """The classifier alone; first parameters are made for both heads."""
+        """Run the classifier alone; initialisation makes parameters for both heads."""
         if self.is_initializing():
             self.other(self.base(x)[0])
         return super().__call__(x, **options)
@@ -137,9 +161,10 @@ class TwoHeaded(Classifier):
         keys: Array | None = None,
         start: str | None = None,
     ) -> tuple[Array, Array]:
-        """`(logits of the head for the first `own` rows, logits of the other head for the rest)`.
+        """Return the head's logits for the first `own` rows and the other head's for the rest.
 
-        The base runs once on all rows, so that batch statistics are those of the mixture, in training as later.
+        The base runs once on all rows, so batch statistics are those of the mixture, as they are
+        when the network is used.
         """
         if start != "head":
             x, _ = self.base(x, train=train, **({} if start is None else {"start": start}))

@@ -1,4 +1,4 @@
-"""The two layers that every network here is made of: convolution (with optional batch normalisation) and dropout."""
+"""The two layers of every network: convolution, optionally normalised, and dropout."""
 
 from typing import Any
 
@@ -10,15 +10,17 @@ from jax import Array
 from tljax.models import ops
 
 NORM_EPSILON = 1e-3  # Keras's BatchNormalization
-NORM_MOMENTUM = 0.9  # Keras has 0.99, which needs thousands of steps before the statistics mean anything
+# Keras has 0.99, which needs thousands of steps before the statistics mean anything.
+NORM_MOMENTUM = 0.9
 
 
 class Conv(nn.Module):
     """3 x 3 convolution, optional batch normalisation, relu, optional 2 x 2 max pooling.
 
-    Returns `(activation, pooled)`: the activation before pooling, for those who want to look at it, and what the next
-    layer gets. Bias, normalisation and relu come after the pooling where that gives the same bits for a quarter of the
-    work: adding a bias and relu are monotone, so they commute with a maximum exactly.
+    Returns `(activation, pooled)`: the activation before pooling, for inspection, and the input of
+    the next layer. Normalisation comes before the pooling, bias and relu after it: both are
+    monotone, so they commute with a maximum exactly, and the bits are the same for a quarter of the
+    work.
     """
 
     features: int
@@ -32,7 +34,8 @@ class Conv(nn.Module):
         kernel = self.param("kernel", nn.initializers.glorot_uniform(), shape).astype(self.dtype)
         y = ops.conv(x.astype(self.dtype), kernel, padding=self.padding)
         if self.norm:
-            # A negative scale would not commute with the maximum, so normalisation stays before the pooling.
+            # A negative scale would not commute with the maximum, so normalisation comes before
+            # the pooling.
             y = nn.BatchNorm(
                 use_running_average=frozen_statistics,
                 momentum=NORM_MOMENTUM,
@@ -48,9 +51,10 @@ class Conv(nn.Module):
 
 
 def dropout(x: Array, *, rate: Array | float, keys: Array) -> Array:
-    """Inverted dropout, one key per example: a mask depends on nothing but its own example's key.
+    """Apply inverted dropout with one key per example: a mask depends on its example's key alone.
 
-    `x` `[N, ...]`, `keys` `[N]` typed keys, `rate` in [0, 1], traced or not. A rate of 1 gives zeros.
+    `x` is `[N, ...]`, `keys` `[N]` typed keys, `rate` in [0, 1], traced or not. A rate of 1 gives
+    zeros.
     """
     keep = jnp.asarray(1.0 - rate, x.dtype)
     mask = jax.vmap(lambda key: jax.random.bernoulli(key, keep.astype(jnp.float32), x.shape[1:]))(keys)

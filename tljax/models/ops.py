@@ -1,10 +1,11 @@
-"""Convolution and pooling: one meaning, the fastest lowering for the platform.
+"""Convolution and pooling: the stock mathematics, with the fastest lowering for the platform.
 
-Three things make XLA on CPU slow for small convolutional networks: convolutions handed to YNNPACK, the gradient of a
-windowed maximum, and convolution gradients inside a loop. `jit` mends the first, the hand-written gradients below the
-other two. The gradient of the maximum is slow on a GPU too: the hand-written one makes a step of the whole VGG16 1.2
-times as fast there, one of the network from scratch 1.5 times (H100, bfloat16). The maths is that of the stock
-operations everywhere, ties of the pooling included; convolutions on other platforms are the stock ones.
+Three things make XLA on CPU slow for small convolutional networks: convolutions given to YNNPACK,
+the gradient of a windowed maximum, and convolution gradients inside a loop. `jit` avoids the first,
+the hand-written gradients below the other two. The gradient of the maximum is slow on a GPU too:
+the hand-written one makes a step of the whole VGG16 1.2 times as fast there, and one of the network
+from scratch 1.5 times (H100, bfloat16). Results are those of the stock operations on every
+platform, ties of the pooling included; convolutions on other platforms are the stock ones.
 """
 
 import functools
@@ -18,14 +19,18 @@ from jax import Array, lax
 
 from tljax.errors import InputError
 
-# Dots stay with YNNPACK, convolutions go back to Eigen: 2 to 5 times faster for the 3 x 3 convolutions used here.
+# Dots stay with YNNPACK, convolutions return to Eigen: 2 to 5 times faster for the 3 x 3
+# convolutions used here.
 CPU_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}
 _NHWC = ("NHWC", "HWIO", "NHWC")
 
 
 @functools.cache
 def compiler_options() -> dict[str, Any] | None:
-    """Compiler options for a top-level `jax.jit` on the default backend; None where it wants or knows none."""
+    """Return compiler options for a top-level `jax.jit` on the default backend.
+
+    None where the backend needs none, or this jaxlib does not know them.
+    """
     if jax.default_backend() != "cpu":
         return None
     try:
@@ -38,18 +43,27 @@ def compiler_options() -> dict[str, Any] | None:
 
 
 def jit(function: Callable[..., Any], **options: Any) -> Any:
-    """`jax.jit` with the platform's options, for the outermost program only: a nested one may not have them."""
+    """Call `jax.jit` with the platform's compiler options.
+
+    For the outermost program only: XLA refuses the options in a nested one.
+    """
     return jax.jit(function, compiler_options=compiler_options(), **options)
 
 
 def conv(x: Array, kernel: Array, *, padding: str) -> Array:
-    """Convolution with stride 1: `[N, H, W, I]` with an odd square `[K, K, I, O]` kernel, padding SAME or VALID."""
+    """Convolve with stride 1: `[N, H, W, I]` with an odd square `[K, K, I, O]` kernel.
+
+    `padding` is SAME or VALID.
+    """
     pad = {"SAME": kernel.shape[0] // 2, "VALID": 0}[padding]
     return _conv_cpu(x, kernel, pad) if jax.default_backend() == "cpu" else _conv(x, kernel, pad)
 
 
 def max_pool(x: Array) -> Array:
-    """Maximum over 2 x 2 windows with stride 2; an odd last row or column is dropped. `[N, H, W, C]`."""
+    """Take the maximum over 2 x 2 windows of `[N, H, W, C]` with stride 2.
+
+    An odd last row or column is dropped.
+    """
     if min(x.shape[1:3]) < 2:
         raise InputError(f"images too small for the base: {x.shape[1]} x {x.shape[2]} are left where it pools 2 x 2")
     return _max_pool(x)
@@ -60,7 +74,10 @@ def _conv(x: Array, kernel: Array, pad: int) -> Array:
 
 
 def _conv_small(x: Array, kernel: Array, pad: int) -> Array:
-    """As one matrix product of patches when the image is smaller than the kernel, where Eigen is 15 times slower."""
+    """Convolve, as one matrix product of patches when the image is smaller than the kernel.
+
+    Eigen is 15 times slower there.
+    """
     size = kernel.shape[0]
     if min(x.shape[1:3]) >= size:
         return _conv(x, kernel, pad)
@@ -81,7 +98,10 @@ def _conv_forward(x: Array, kernel: Array, pad: int) -> tuple[Array, tuple[Array
 
 
 def _conv_backward(pad: int, saved: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
-    """Both gradients as channel-last convolutions: inside a loop XLA on CPU runs any other layout naively."""
+    """Compute both gradients as channel-last convolutions.
+
+    Inside a loop XLA on CPU runs any other layout naively.
+    """
     x, kernel = saved
     dx = _conv_small(g, jnp.flip(kernel, (0, 1)).swapaxes(2, 3), kernel.shape[0] - 1 - pad)
     dkernel = _conv(x.transpose(3, 1, 2, 0), g.transpose(1, 2, 0, 3), pad).transpose(1, 2, 0, 3)
@@ -107,7 +127,10 @@ def _max_pool_forward(x: Array) -> tuple[Array, tuple[Array, Array]]:
 
 
 def _max_pool_backward(saved: tuple[Array, Array], g: Array) -> tuple[Array]:
-    """The first maximum in row-major window order takes the whole gradient, as the stock operation has it."""
+    """Give the whole gradient to the first maximum in row-major window order.
+
+    The stock operation does the same.
+    """
     x, y = saved
     is_max = _windows(x) == y[:, :, None, :, None]
     top, left, right = is_max[:, :, 0, :, 0], is_max[:, :, 0, :, 1], is_max[:, :, 1, :, 0]

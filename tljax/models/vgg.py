@@ -1,6 +1,7 @@
 """VGG16 with Keras's layer names, runnable from any named layer to any other.
 
-Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition", 2014, configuration D.
+Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition", 2014,
+configuration D.
 """
 
 from typing import Any
@@ -23,16 +24,17 @@ CONVS = tuple(layer for layer in LAYERS if not layer.endswith("pool"))
 
 
 def channels(layer: str, width: float) -> int:
-    """Output channels of a layer such as "block5_conv1" at a width multiplier."""
+    """Return the output channels of a layer such as "block5_conv1" at a width multiplier."""
     return max(1, round(_BLOCKS[int(layer[5]) - 1][1] * width))
 
 
 class VGG16(nn.Module):
-    """`[N, H, W, 3]` preprocessed images -> `(features, out)`; `out` has the output of each layer that ran, by name.
+    """VGG16 without its classifier: preprocessed images `[N, H, W, 3]` -> `(features, out)`.
 
-    `width` multiplies the channels. With `norm` each convolution has batch normalisation in place of a bias: for
-    pretraining from nothing, folded away by `fold_norm` when the weights are saved. `frozen` names the layers whose
-    statistics stay as they are when the rest trains.
+    `out` has the output of each layer that ran, by name. `width` multiplies the channels. With
+    `norm` each convolution has batch normalisation in place of a bias, for pretraining from
+    nothing; `fold_norm` folds it away when the weights are saved. `frozen` names the layers whose
+    batch statistics stay fixed while the rest trains.
     """
 
     width: float = 1.0
@@ -61,7 +63,9 @@ class VGG16(nn.Module):
 
 
 def between(start: str, stop: str) -> tuple[str, ...]:
-    """The layers from `start` to `stop`, both included; InputError for an unknown name or the wrong order.
+    """Return the layers from `start` to `stop`, both included.
+
+    InputError for an unknown name or the wrong order.
 
     >>> between("block2_conv2", "block3_conv1")
     ('block2_conv2', 'block2_pool', 'block3_conv1')
@@ -75,15 +79,17 @@ def between(start: str, stop: str) -> tuple[str, ...]:
 
 
 def following(layer: str) -> str:
-    """The layer that takes this one's output; "head" after the last."""
+    """Return the layer that takes this one's output; "head" after the last."""
     return (*LAYERS, "head")[LAYERS.index(between(layer, layer)[0]) + 1]
 
 
 def fold_norm(params: dict[str, Any], statistics: dict[str, Any]) -> dict[str, Any]:
-    """Fold batch normalisation into kernels and biases: the parameters of the same network without it.
+    """Fold batch normalisation into kernels and biases.
 
-    `gamma (conv(x, k) - mean) / s + beta` with `s = sqrt(variance + epsilon)` is `conv(x, k gamma / s)` plus
-    `beta - mean gamma / s`. `params` and `statistics` are the base's trees, by layer.
+    Returns the parameters of the same network without normalisation. With
+    `s = sqrt(variance + epsilon)`, `gamma (conv(x, k) - mean) / s + beta` is
+    `conv(x, k gamma / s)` plus `beta - mean gamma / s`. `params` and `statistics` are the base's
+    trees, by layer.
     """
     folded = {}
     for layer, leaves in params.items():

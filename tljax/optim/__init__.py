@@ -1,4 +1,4 @@
-"""What moves, and how far."""
+"""Optimisation: rules of what trains and how fast, schedules, and the optax transformation."""
 
 from tljax.optim.rules import Rules, discriminative, frozen_layers, merge, split
 from tljax.optim.schedules import (

@@ -1,4 +1,4 @@
-"""What a step minimises: cross entropy, with smoothed labels, weighted classes or mixed pairs where asked for."""
+"""Training objectives: cross entropy with smoothed labels, class weights or mixup on request."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,16 +11,17 @@ from jax import Array
 
 from tljax.errors import InputError
 
-_MIX = 0x3A  # keeps these draws apart from dropout's, which have the same keys
+_MIX = 0x3A  # separates these draws from dropout's, which use the same keys
 
 
 @dataclass(frozen=True)
 class Objective:
-    """Options of the training loss; evaluation always has the plain one.
+    """Options of the training loss; evaluation always uses the plain one.
 
-    `label_smoothing` moves that share of each label evenly over all classes (Szegedy et al. 2015). `class_weights` is a
-    weight a class, or "balanced": examples over classes times examples of the class. `mixup` is the alpha of the
-    Beta distribution that mixes each example with its neighbour in the batch (Zhang et al. 2017); 0 is off.
+    `label_smoothing` moves that share of each label evenly over all classes (Szegedy et al. 2015).
+    `class_weights` is one weight per class, or "balanced": the number of examples over the number
+    of classes times the examples of the class. `mixup` is the alpha of the Beta distribution that
+    mixes each example with its neighbour in the batch (Zhang et al. 2017); 0 is off.
     """
 
     label_smoothing: float = 0.0
@@ -43,9 +44,9 @@ PLAIN = Objective()
 
 
 def balanced(labels: np.ndarray, *, classes: int) -> tuple[float, ...]:
-    """Weights inverse to the classes' frequencies in `labels` `[N]`, with mean 1 over the examples.
+    """Compute weights inverse to the classes' frequencies in `labels` `[N]`.
 
-    InputError for a class without examples.
+    Their mean over the examples is 1. InputError for a class without examples.
     """
     counts = np.bincount(labels, minlength=classes)
     if not counts.all():
@@ -54,10 +55,11 @@ def balanced(labels: np.ndarray, *, classes: int) -> tuple[float, ...]:
 
 
 def constant_loss(labels: np.ndarray, objective: Objective = PLAIN, *, classes: int) -> float:
-    """The least mean loss over `labels` `[N]` of a prediction that is the same for every example.
+    """Compute the least mean loss over `labels` `[N]` of one prediction for every example.
 
-    Plain, that is the entropy of the classes' frequencies. Smoothing and weights turn each label into a target of
-    some weight, and the loss is least at the mean of the targets (Gibbs' inequality), which mixing leaves as it is.
+    For the plain objective that is the entropy of the classes' frequencies. Smoothing and weights
+    turn each label into a weighted target, and the loss is least at the mean of the targets (Gibbs'
+    inequality), which mixing leaves unchanged.
     """
     weights = objective.class_weights
     if weights == "balanced":
@@ -72,7 +74,7 @@ def constant_loss(labels: np.ndarray, objective: Objective = PLAIN, *, classes: 
 
 
 def per_example_loss(logits: Array, labels: Array, objective: Objective = PLAIN) -> Array:
-    """Cross entropy `[N]`: of a sigmoid where `logits` is `[N, 1]`, else of a softmax over `[N, C]`."""
+    """Compute the cross entropy `[N]` of a sigmoid (`logits` `[N, 1]`) or a softmax (`[N, C]`)."""
     if logits.shape[-1] == 1:
         targets = labels.astype(logits.dtype) * (1 - objective.label_smoothing) + objective.label_smoothing / 2
         losses = optax.sigmoid_binary_cross_entropy(logits[:, 0], targets)
@@ -87,9 +89,11 @@ def per_example_loss(logits: Array, labels: Array, objective: Objective = PLAIN)
 
 
 def mixed(images: Array, keys: Array, *, alpha: float) -> tuple[Array, Array]:
-    """`(share * images + (1 - share) * neighbours, share [N])`; the neighbour of example i is i - 1, of 0 the last.
+    """Mix each example with its neighbour: `share * images + (1 - share) * neighbours`.
 
-    `share` is drawn from Beta(alpha, alpha) with each example's key; the larger part is its own.
+    Returns the mixture and `share` `[N]`, drawn from Beta(alpha, alpha) with each example's key;
+    the larger part is the example's own. The neighbour of example i is i - 1, that of example 0 the
+    last one.
     """
     share = jax.vmap(lambda key: jax.random.beta(jax.random.fold_in(key, _MIX), alpha, alpha))(keys)
     share = jnp.maximum(share, 1 - share)
@@ -98,12 +102,12 @@ def mixed(images: Array, keys: Array, *, alpha: float) -> tuple[Array, Array]:
 
 
 def neighbours(batch: Array) -> Array:
-    """What each example is mixed with."""
+    """Return the example that each example of the batch is mixed with."""
     return jnp.roll(batch, 1, axis=0)
 
 
 def predicted(logits: Array) -> Array:
-    """Class index `[N] int32`."""
+    """Predict the class index `[N] int32` from logits."""
     if logits.shape[-1] == 1:
         return (logits[:, 0] > 0).astype(jnp.int32)
     return logits.argmax(-1).astype(jnp.int32)

@@ -1,8 +1,9 @@
-"""What moves, and how far: one ordered list of `(pattern, multiplier or None)` over parameter paths.
+"""Training rules: one ordered list of `(pattern, multiplier or None)` over parameter paths.
 
-`[("head/.*", 1.0), ("base/block5_.*", 0.1), (".*", None)]`: a pattern must match a whole slash path, the first match
-wins, a number multiplies the stage's rate, None freezes. A parameter that no rule covers is an error, and so is a rule
-that decides nothing: a typing mistake in a pattern never passes silently.
+`[("head/.*", 1.0), ("base/block5_.*", 0.1), (".*", None)]`: a pattern must match a whole slash
+path, the first match wins, a number multiplies the stage's rate, None freezes. A parameter that no
+rule covers is an error, and so is a rule that decides nothing, so a typing mistake in a pattern
+never goes unnoticed.
 """
 
 import re
@@ -18,7 +19,9 @@ Rules = tuple[tuple[str, float | None], ...]
 
 
 def labels(paths: Iterable[str], rules: Rules) -> dict[str, str]:
-    """The pattern that decides each path. InputError names an uncovered path, an unused or a malformed rule.
+    """Map each path to the pattern that decides it.
+
+    InputError names an uncovered path, or an unused or malformed rule.
 
     >>> labels(["head/fc1/bias", "base/conv1/bias"], (("head/.*", 1.0), (".*", None)))
     {'head/fc1/bias': 'head/.*', 'base/conv1/bias': '.*'}
@@ -37,12 +40,12 @@ def labels(paths: Iterable[str], rules: Rules) -> dict[str, str]:
 
 
 def multipliers(rules: Rules) -> dict[str, float]:
-    """Pattern -> multiplier of the rules that train."""
+    """Map the pattern of each rule that trains to its multiplier."""
     return {pattern: multiplier for pattern, multiplier in rules if multiplier is not None}
 
 
 def split(params: Mapping[str, Any], rules: Rules) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A nested tree -> `(trainable, frozen)`, both flat: slash path -> leaf."""
+    """Split a nested tree into `(trainable, frozen)`, both flat: slash path -> leaf."""
     flat = flatten(params)
     decided, rates = labels(flat, rules), multipliers(rules)
     trainable = {path: leaf for path, leaf in flat.items() if decided[path] in rates}
@@ -50,23 +53,29 @@ def split(params: Mapping[str, Any], rules: Rules) -> tuple[dict[str, Any], dict
 
 
 def merge(trainable: Mapping[str, Any], frozen: Mapping[str, Any]) -> dict[str, Any]:
-    """The inverse of `split`: two flat trees -> one nested tree."""
+    """Merge two flat trees into one nested tree: the inverse of `split`."""
     return unflatten_dict({**frozen, **trainable}, sep="/")
 
 
 def frozen_layers(params: Mapping[str, Any], rules: Rules) -> frozenset[str]:
-    """Slash paths of the layers (`base/block1_conv1`) of which no parameter trains, nested ones included."""
+    """Return the slash paths of layers without a trainable parameter, nested layers included.
+
+    A path is `base/block1_conv1`.
+    """
     trainable, frozen = split(params, rules)
     moving = {layer for path in trainable for layer in _ancestors(path)}
     return frozenset(layer for path in frozen for layer in _ancestors(path) if layer not in moving)
 
 
 def discriminative(groups: Sequence[str | Sequence[str]], *, factor: float, freeze: str | None = None) -> Rules:
-    """Rules for layer groups from input to output, each at a rate `factor` times smaller than the next later one.
+    """Make rules for layer groups from input to output, with rates that shrink towards the input.
 
-    A group is a pattern or several; the last group has multiplier 1. `freeze` is a pattern for what stays frozen.
+    Each group's rate is `factor` times smaller than the next later group's; the last group has
+    multiplier 1. A group is one pattern or several. `freeze` is a pattern for what stays frozen.
 
-    >>> discriminative(["base/block4_.*", "base/block5_.*", "head/.*"], factor=2.0, freeze="base/.*")
+    >>> discriminative(
+    ...     ["base/block4_.*", "base/block5_.*", "head/.*"], factor=2.0, freeze="base/.*"
+    ... )
     (('head/.*', 1.0), ('base/block5_.*', 0.5), ('base/block4_.*', 0.25), ('base/.*', None))
     """
     if not factor >= 1:

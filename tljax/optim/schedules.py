@@ -1,8 +1,10 @@
-"""Schedules of a hyperparameter over a stage: values that become `step -> value` once the stage knows its steps.
+"""Schedules of a hyperparameter over a stage.
 
-Rate, momentum, weight decay, dropout and strength of augmentation can each be one. Cycles are in
-`optim.schedules_cycles`, and have their names here too. The loop asks once per step: a call of an optax schedule takes
-0.2 ms and gives float32, so all but the first are formulas in float64, and optax and PyTorch what tests hold them to.
+A schedule becomes a function `step -> value` once the stage knows its number of steps. Rate,
+momentum, weight decay, dropout and the strength of augmentation can each be one. Cycles are defined
+in `optim.schedules_cycles` and exported here too. The loop evaluates a schedule once per step. A
+call of an optax schedule takes 0.2 ms and gives float32, so all but the first are formulas in
+float64, which the tests compare with optax and PyTorch.
 """
 
 import math
@@ -36,21 +38,22 @@ __all__ = [
 
 @runtime_checkable
 class Schedule(Protocol):
-    """A frozen dataclass that, asked with the steps of a stage, gives the function of its step (0, 1, ...).
+    """A frozen dataclass that maps a stage's number of steps to a function of the step.
 
-    Past the last step that function has a value too: a stage may be continued.
+    Steps count from 0. The function has a value past the last step too, because a stage may be
+    continued.
     """
 
-    # Without it every callable would pass, optax's schedules too, which are asked with the step itself.
+    # Without it every callable would pass, even an optax schedule, which takes the step itself.
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
     def __call__(self, steps: int) -> Callable[[int], float]:
-        """The function for a stage of this many steps."""
+        """Return the function of the step, for a stage of this many steps."""
         ...
 
 
 def resolve(value: float | Schedule, *, steps: int) -> Callable[[int], float]:
-    """A constant or a schedule -> a function of the step within a stage of `steps` steps.
+    """Turn a constant or a schedule into a function of the step, for a stage of `steps` steps.
 
     >>> rate = resolve(WarmupLinear(1.0, warmup=0.5), steps=4)
     >>> [rate(step) for step in range(4)]
@@ -65,17 +68,17 @@ def resolve(value: float | Schedule, *, steps: int) -> Callable[[int], float]:
 
 @dataclass(frozen=True)
 class WarmupCosine:
-    """Linear warm-up from nothing to `peak` over a fraction of the stage, then a cosine down to nothing.
+    """Linear warm-up from zero to `peak` over a fraction of the stage, then a cosine down to zero.
 
-    A stage does not know its steps until it meets the data, so the schedule is asked with them: `schedule(steps)` is
-    a function of the step.
+    A stage does not know its number of steps until it has its data, so a schedule is called with
+    it: `schedule(steps)` is a function of the step.
     """
 
     peak: float
     warmup: float = 0.1  # fraction of the steps
 
     def __call__(self, steps: int) -> Callable[[int], float]:
-        """The function for a stage of this many steps."""
+        """Return the function of the step, for a stage of this many steps."""
         rising = math.ceil(self.warmup * steps)
         curve = optax.warmup_cosine_decay_schedule(0.0, self.peak, rising, max(steps, rising + 1))
         return lambda step: np.asarray(curve(step + 1)).item()  # the first step moves too
@@ -83,7 +86,10 @@ class WarmupCosine:
 
 @dataclass(frozen=True)
 class WarmupLinear:
-    """Linear warm-up from nothing to `peak` over a fraction of the stage, then a line to `final` at its last step."""
+    """Linear warm-up from zero to `peak` over a fraction of the stage, then a line down to `final`.
+
+    The last step of the stage reaches `final`.
+    """
 
     peak: float
     warmup: float = 0.1  # fraction of the steps
@@ -94,10 +100,10 @@ class WarmupLinear:
         within(self, "warmup", 0, 1)
 
     def __call__(self, steps: int) -> Callable[[int], float]:
-        """The function for a stage of this many steps."""
+        """Return the function of the step, for a stage of this many steps."""
         rising = math.ceil(self.warmup * steps)
         places, values = (0, rising, max(steps, rising + 1)), (0.0, self.peak, self.final)
-        start = 0 if rising else 1  # without warm-up the first step is already on the line down
+        start = 0 if rising else 1  # without warm-up the first step is on the line down
         return lambda step: float(np.interp(step + 1, places[start:], values[start:]))  # the first step moves too
 
 
@@ -105,7 +111,8 @@ class WarmupLinear:
 class Piecewise:
     """One value after another, each a number or a schedule over its own part of the stage.
 
-    `boundaries` are fractions of the stage, one fewer than `values`, rounded to whole steps; None makes equal parts.
+    `boundaries` are fractions of the stage, one fewer than `values`, rounded to whole steps; None
+    makes equal parts.
     """
 
     values: tuple["float | Schedule", ...]
@@ -123,14 +130,14 @@ class Piecewise:
             )
 
     def __call__(self, steps: int) -> Callable[[int], float]:
-        """The function for a stage of this many steps."""
+        """Return the function of the step, for a stage of this many steps."""
         edges = [0, *(round(fraction * steps) for fraction in self._fractions()), steps]
         lengths = [max(1, last - first) for first, last in pairwise(edges)]
         parts = [resolve(value, steps=length) for value, length in zip(self.values, lengths, strict=True)]
 
         def value(step: int) -> float:
-            at = bisect_right(edges[1:-1], step)
-            return parts[at](step - edges[at])
+            part = bisect_right(edges[1:-1], step)
+            return parts[part](step - edges[part])
 
         return value
 
@@ -142,9 +149,10 @@ class Piecewise:
 
 @dataclass(frozen=True)
 class Scaled:
-    """A number or a schedule times `factor`, which is reached on a line from 1 over the first `warmup` of the stage.
+    """A number or a schedule times `factor`, with a linear warm-up of the factor from 1.
 
-    The warm-up of a rate for large batches (Goyal et al. 2017, arXiv 1706.02677, section 2.2).
+    The warm-up takes the first `warmup` of the stage, as for the rate of large batches (Goyal et
+    al. 2017, arXiv 1706.02677, section 2.2).
     """
 
     value: "float | Schedule"
@@ -157,7 +165,7 @@ class Scaled:
         resolve(self.value, steps=1)
 
     def __call__(self, steps: int) -> Callable[[int], float]:
-        """The function for a stage of this many steps."""
+        """Return the function of the step, for a stage of this many steps."""
         value, rising = resolve(self.value, steps=steps), math.ceil(self.warmup * steps)
 
         def scaled(step: int) -> float:
@@ -169,7 +177,7 @@ class Scaled:
 
 @dataclass(frozen=True)
 class Sweep:
-    """From `low` at the first step to `high` at the last: equal factors between steps, or equal differences."""
+    """From `low` at the first step to `high` at the last, in equal factors or equal differences."""
 
     low: float
     high: float
@@ -181,7 +189,7 @@ class Sweep:
             raise InputError(f"Sweep: expected 0 < low < high, found {self.low!r} and {self.high!r}")
 
     def __call__(self, steps: int) -> Callable[[int], float]:
-        """The function for a stage of this many steps."""
+        """Return the function of the step, for a stage of this many steps."""
 
         def value(step: int) -> float:
             part = min(1.0, step / max(1, steps - 1))

@@ -1,6 +1,7 @@
-"""Schedules that go up and down: cyclic, warm restarts, one cycle. At every step equal to PyTorch's of the same shape.
+"""Schedules that go up and down: cyclic, warm restarts, one cycle.
 
-A cycle's length is a count of `cycles` in the stage, or `cycle_steps` as PyTorch has it: exactly one of the two.
+At every step they equal PyTorch's schedules of the same shape. A cycle's length is a count of
+`cycles` in the stage, or `cycle_steps` as in PyTorch: exactly one of the two.
 """
 
 import math
@@ -18,16 +19,17 @@ MODES = ("triangular", "triangular2", "exp_range")
 
 @dataclass(frozen=True)
 class Cyclic:
-    """Lines from `start` to `peak` and back, again and again (Smith 2015, arXiv 1506.01186); PyTorch's `CyclicLR`.
+    """Lines from `start` to `peak` and back, repeated (Smith 2015, arXiv 1506.01186).
 
-    triangular2 halves the swing after each cycle, exp_range multiplies it by `gamma` at each step. A momentum that
-    cycles against the rate has its `start` above its `peak`.
+    Equal to PyTorch's `CyclicLR`. triangular2 halves the swing after each cycle, exp_range
+    multiplies it by `gamma` at each step. A momentum that cycles against the rate has its `start`
+    above its `peak`.
     """
 
     start: float
     peak: float
     mode: str = "triangular"
-    cycles: float | None = None  # in the stage; 2.5 ends at the peak
+    cycles: float | None = None  # number in the stage; 2.5 ends at the peak
     cycle_steps: int | None = None
     rising: float = 0.5  # fraction of a cycle spent on the way to the peak
     gamma: float = 1.0  # per step, exp_range only
@@ -45,7 +47,7 @@ class Cyclic:
             raise InputError(f"Cyclic: gamma below 1 goes with exp_range; found {self.mode} and gamma {self.gamma!r}")
 
     def __call__(self, steps: int) -> Callable[[int], float]:
-        """The function for a stage of this many steps."""
+        """Return the function of the step, for a stage of this many steps."""
         length = self.cycle_steps or steps / (self.cycles or 1)
 
         def value(step: int) -> float:
@@ -59,16 +61,17 @@ class Cyclic:
 
 @dataclass(frozen=True)
 class WarmRestarts:
-    """A cosine from `peak` to `low`, restarted at the peak (SGDR: Loshchilov and Hutter 2016, arXiv 1608.03983).
+    """A cosine from `peak` to `low`, restarted at the peak: SGDR.
 
-    Each cycle is `cycle_mult` times as long as the one before, in whole steps. A warm-up, a fraction of the stage,
-    rises from nothing before the first. Without one equal to PyTorch's `CosineAnnealingWarmRestarts`.
+    Loshchilov and Hutter 2016, arXiv 1608.03983. Each cycle is `cycle_mult` times as long as the
+    one before, in whole steps. `warmup`, a fraction of the stage, rises from zero before the first
+    cycle. Without it the values equal those of PyTorch's `CosineAnnealingWarmRestarts`.
     """
 
     peak: float
     low: float = 0.0
-    cycles: int | None = None  # that fill the stage
-    cycle_steps: int | None = None  # of the first
+    cycles: int | None = None  # cycles that fill the stage
+    cycle_steps: int | None = None  # steps of the first cycle
     cycle_mult: float = 1.0
     warmup: float = 0.0
 
@@ -82,21 +85,22 @@ class WarmRestarts:
         within(self, "warmup", 0, 1)
 
     def __call__(self, steps: int) -> Callable[[int], float]:
-        """The function for a stage of this many steps."""
+        """Return the function of the step, for a stage of this many steps."""
         rising = math.ceil(self.warmup * steps)
         edges = self._edges(max(1, steps - rising))
 
         def value(step: int) -> float:
             if step < rising:
-                return self.peak * (step + 1) / (rising + 1)  # the first step moves too, the peak is not repeated
-            at = min(bisect_right(edges, step - rising), len(edges) - 1)
-            part = min(1.0, (step - rising - edges[at - 1]) / (edges[at] - edges[at - 1]))
+                # The first step moves too, and the peak is not repeated.
+                return self.peak * (step + 1) / (rising + 1)
+            cycle = min(bisect_right(edges, step - rising), len(edges) - 1)
+            part = min(1.0, (step - rising - edges[cycle - 1]) / (edges[cycle] - edges[cycle - 1]))
             return _cosine(self.peak, self.low, part)
 
         return value
 
     def _edges(self, steps: int) -> list[int]:
-        """Where cycles begin, from 0, and where the last one ends."""
+        """List the steps at which cycles begin, from 0, then the end of the last cycle."""
         if self.cycles:
             lengths = [float(self.cycle_mult) ** i for i in range(int(self.cycles))]
             unit = steps / sum(lengths)
@@ -105,15 +109,15 @@ class WarmRestarts:
             while unit * total < steps:
                 lengths.append(lengths[-1] * self.cycle_mult)
                 total += lengths[-1]
-        # A short stage may leave a cycle without a step: then there is no such cycle.
+        # A short stage may leave a cycle without a step; the set drops it.
         return sorted({0, *(round(unit * ends) for ends in accumulate(lengths))})
 
 
 @dataclass(frozen=True)
 class OneCycle:
-    """A cosine up from `peak / div`, then one down to that over `final_div`: almost nothing (arXiv 1708.07120).
+    """A cosine up from `peak / div`, then one down to almost nothing: that start over `final_div`.
 
-    Equal to PyTorch's `OneCycleLR` with `anneal_strategy="cos"` and two phases.
+    arXiv 1708.07120. Equal to PyTorch's `OneCycleLR` with `anneal_strategy="cos"` and two phases.
     """
 
     peak: float
@@ -127,14 +131,14 @@ class OneCycle:
         within(self, "pct_start", 0, 1)
 
     def __call__(self, steps: int) -> Callable[[int], float]:
-        """The function for a stage of this many steps."""
+        """Return the function of the step, for a stage of this many steps."""
         start = self.peak / self.div
         return _two_phases(start, self.peak, start / self.final_div, pct_start=self.pct_start, steps=steps)
 
 
 @dataclass(frozen=True)
 class OneCycleMomentum:
-    """The momentum that goes with OneCycle: from `high` to `low` while the rate rises, and back to `high`."""
+    """The momentum for OneCycle: from `high` to `low` while the rate rises, then back to `high`."""
 
     high: float = 0.95
     low: float = 0.85
@@ -145,12 +149,12 @@ class OneCycleMomentum:
         within(self, "pct_start", 0, 1)
 
     def __call__(self, steps: int) -> Callable[[int], float]:
-        """The function for a stage of this many steps."""
+        """Return the function of the step, for a stage of this many steps."""
         return _two_phases(self.high, self.low, self.high, pct_start=self.pct_start, steps=steps)
 
 
 def _two_phases(start: float, middle: float, end: float, *, pct_start: float, steps: int) -> Callable[[int], float]:
-    # As PyTorch has it, the turn is at a place between steps; a stage of a few steps may begin at or past it.
+    # The turn lies between steps, as in PyTorch; a stage of a few steps may begin at or past it.
     turn, last = pct_start * steps - 1, steps - 1
 
     def value(step: int) -> float:
@@ -166,10 +170,10 @@ def _cosine(start: float, end: float, part: float) -> float:
 
 
 def _one_length(schedule: Any) -> None:
-    given = [name for name in ("cycles", "cycle_steps") if getattr(schedule, name) is not None]
-    if len(given) != 1:
-        found = " and ".join(f"{name}={getattr(schedule, name)!r}" for name in given) or "neither"
+    fields = [name for name in ("cycles", "cycle_steps") if getattr(schedule, name) is not None]
+    if len(fields) != 1:
+        found = " and ".join(f"{name}={getattr(schedule, name)!r}" for name in fields) or "neither"
         raise InputError(f"{type(schedule).__name__}: give cycles (in the stage) or cycle_steps, one; found {found}")
-    positive(schedule, given[0])
+    positive(schedule, fields[0])
     if schedule.cycle_steps is not None and schedule.cycle_steps != int(schedule.cycle_steps):
         raise InputError(f"{type(schedule).__name__}: cycle_steps must be whole, found {schedule.cycle_steps!r}")

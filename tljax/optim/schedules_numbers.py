@@ -1,4 +1,4 @@
-"""What schedules ask of their numbers: a mistake is named when it is written, not at the step that meets it."""
+"""Checks of a schedule's numbers, made when it is created and not at the step that uses them."""
 
 import math
 from typing import Any
@@ -7,13 +7,13 @@ from tljax.errors import InputError
 
 
 def number(schedule: Any, *names: str) -> None:
-    """InputError unless these fields are finite numbers."""
+    """Check that these fields are finite numbers; InputError otherwise."""
     for name in names:
         within(schedule, name, -math.inf, math.inf)
 
 
 def within(schedule: Any, name: str, low: float, high: float) -> None:
-    """InputError unless the field is a finite number from `low` to `high`."""
+    """Check that the field is a finite number from `low` to `high`; InputError otherwise."""
     value = getattr(schedule, name)
     if not is_number(value) or not low <= value <= high:
         span = "a finite number" if math.isinf(low) else f"a finite number from {low:g} to {high:g}"
@@ -21,7 +21,7 @@ def within(schedule: Any, name: str, low: float, high: float) -> None:
 
 
 def positive(schedule: Any, *names: str) -> None:
-    """InputError unless these fields are finite numbers above 0."""
+    """Check that these fields are finite numbers above 0; InputError otherwise."""
     for name in names:
         value = getattr(schedule, name)
         if not is_number(value) or value <= 0:
@@ -29,5 +29,5 @@ def positive(schedule: Any, *names: str) -> None:
 
 
 def is_number(value: Any) -> bool:
-    """Whether it is a finite int or float."""
+    """Test whether the value is a finite int or float."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,4 +1,4 @@
-"""Rules and an update rule -> one optax transformation over the trainable leaves."""
+"""The optax transformation over the trainable leaves, made from rules and an update rule."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,21 +14,22 @@ from tljax.optim.schedules import Schedule
 
 @dataclass(frozen=True)
 class Optimizer:
-    """An update rule. `name` is rmsprop, adam or sgd; the rate comes from the stage.
+    """An update rule: rmsprop, adam or sgd by `name`. The rate comes from the stage.
 
-    With `trust_ratio` the rate is the part of its own norm by which a leaf moves in a step, so that one rate suits
-    networks of any width and any scale of weights (You et al. 2017, arXiv 1708.03888, and 2019, arXiv 1904.00962). A
-    leaf of zeros, such as a fresh bias, moves by the rate times the norm of the rule's own step.
+    With `trust_ratio` the rate is the fraction of its own norm by which a leaf moves per step, so
+    one rate suits networks of any width and any scale of weights (You et al. 2017, arXiv
+    1708.03888, and 2019, arXiv 1904.00962). A leaf of zeros, such as a fresh bias, moves by the
+    rate times the norm of the rule's own step.
     """
 
     name: str = "rmsprop"
-    decay: float = 0.9  # rho of RMSprop; b2 of Adam is 0.999 as everywhere
+    decay: float = 0.9  # rho of RMSprop; b2 of Adam is always 0.999
     eps: float = 1e-7  # Keras's; optax has 1e-8
-    eps_in_sqrt: bool = True  # Keras 3; Keras 2 adds epsilon outside the root
+    eps_in_sqrt: bool = True  # as in Keras 3; Keras 2 adds epsilon outside the root
     momentum: float | Schedule = 0.9  # of SGD, with Nesterov; b1 of Adam
     weight_decay: float | Schedule = 0.0  # decoupled, on kernels only, times the rate
     clip_norm: float | None = None  # global norm over the leaves of one rule
-    trust_ratio: bool = False  # each leaf's step is the rate times its own norm: LARS, and LAMB with adam
+    trust_ratio: bool = False  # step is the rate times the leaf's norm: LARS; LAMB with adam
 
     def __post_init__(self) -> None:
         if self.name not in ("rmsprop", "adam", "sgd"):
@@ -38,11 +39,12 @@ class Optimizer:
 
 
 def make(optimizer: Optimizer, rules: rules_lib.Rules, paths: Iterable[str]) -> optax.GradientTransformationExtraArgs:
-    """`optax.multi_transform` with one chain for each rule that trains.
+    """Make an `optax.multi_transform` with one chain for each rule that trains.
 
-    `paths` are those of all parameters. The transformation works on flat trees (slash path -> leaf) of the trainable
-    ones alone, so clipping, decay and state never meet a frozen leaf. `update(grads, state, params, lr=rate)` takes the
-    stage's rate of this step, a traced scalar; `momentum` and `weight_decay` too where they are schedules.
+    `paths` are those of all parameters. The transformation works on flat trees (slash path -> leaf)
+    of the trainable leaves alone, so clipping, decay and state never see a frozen one.
+    `update(grads, state, params, lr=rate)` takes the stage's rate at this step, a traced scalar;
+    also `momentum` and `weight_decay` where they are schedules.
     """
     rates = rules_lib.multipliers(rules)
     decided = {path: label for path, label in rules_lib.labels(paths, rules).items() if label in rates}
@@ -51,21 +53,23 @@ def make(optimizer: Optimizer, rules: rules_lib.Rules, paths: Iterable[str]) -> 
 
 
 def carry(old: Any, new: Any) -> Any:
-    """The state `new`, with what `old` has on the same leaves: for a stage that goes on with what already trained.
+    """Carry optimizer state into a new stage: `new`, with the values of `old` on shared leaves.
 
-    Both are states of `make` with the same kind of optimizer. Leaves may have changed from one rule to another.
+    Both are states of `make` with the same kind of optimizer. A leaf may have moved from one rule
+    to another.
     """
-    kept = {_within_rule(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(old)}
-    return jax.tree_util.tree_map_with_path(lambda path, leaf: kept.get(_within_rule(path), leaf), new)
+    values = {_within_rule(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(old)}
+    tree_map = jax.tree_util.tree_map_with_path
+    return tree_map(lambda path, leaf: values.get(_within_rule(path), leaf), new)
 
 
 def _within_rule(path: Any) -> tuple[Any, ...]:
-    """A place in the state without the label of its rule, the second key of optax's partition."""
+    """Drop the label of the rule, the second key of optax's partition, from a path in the state."""
     return (path[0], *path[2:])
 
 
 def scale_by_rate(multiplier: float) -> optax.GradientTransformationExtraArgs:
-    """Descend: update times `-lr * multiplier`, with `lr` given at each update."""
+    """Descend: multiply updates by `-lr * multiplier`, with `lr` an argument of each update."""
 
     def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> Any:
         del params
@@ -87,7 +91,10 @@ def _chain(optimizer: Optimizer, multiplier: float) -> optax.GradientTransformat
 
 
 def _core(optimizer: Optimizer) -> optax.GradientTransformationExtraArgs:
-    """The update rule without its rate, leaf by leaf: its state, counters included, is found by a leaf's path."""
+    """Make the update rule without its rate, applied to each leaf separately.
+
+    Its state, counters included, is keyed by the leaf's path.
+    """
 
     def init(params: Any) -> Any:
         return {path: _rule(optimizer, 0.0).init(leaf) for path, leaf in params.items() if not _masked(leaf)}
@@ -95,14 +102,18 @@ def _core(optimizer: Optimizer) -> optax.GradientTransformationExtraArgs:
     def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> Any:
         del params
         rule = _rule(optimizer, extra.get("momentum", optimizer.momentum))
-        done = {path: rule.update(updates[path], state[path]) for path in state}
-        return {p: done[p][0] if p in done else u for p, u in updates.items()}, {p: s for p, (_, s) in done.items()}
+        results = {path: rule.update(updates[path], state[path]) for path in state}
+        state = {path: new for path, (_, new) in results.items()}
+        return {p: results[p][0] if p in results else u for p, u in updates.items()}, state
 
     return optax.GradientTransformationExtraArgs(init, update)
 
 
 def _rule(optimizer: Optimizer, momentum: Any) -> optax.GradientTransformation:
-    """With Keras's constants (source: measured against Keras 3 in the tests); `momentum` may be traced."""
+    """Make the rule with Keras's constants (measured against Keras 3 in the tests).
+
+    `momentum` may be traced.
+    """
     if optimizer.name == "rmsprop":
         return optax.scale_by_rms(optimizer.decay, optimizer.eps, eps_in_sqrt=optimizer.eps_in_sqrt)
     if optimizer.name == "adam":
@@ -111,7 +122,7 @@ def _rule(optimizer: Optimizer, momentum: Any) -> optax.GradientTransformation:
 
 
 def _decay(optimizer: Optimizer) -> optax.GradientTransformationExtraArgs:
-    """Add the kernels, times the decay of this step, to what will be descended."""
+    """Add the kernels, times the decay of this step, to the updates before they are negated."""
 
     def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> Any:
         decay = extra.get("weight_decay", optimizer.weight_decay)
@@ -123,5 +134,5 @@ def _decay(optimizer: Optimizer) -> optax.GradientTransformationExtraArgs:
 
 
 def _masked(leaf: Any) -> bool:
-    """Whether it belongs to another rule."""
+    """Test whether the leaf belongs to another rule."""
     return isinstance(leaf, optax.MaskedNode)

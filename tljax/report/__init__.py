@@ -1,4 +1,4 @@
-"""What a run leaves behind for people to look at: pictures, tables, one page."""
+"""The report of a run: pictures, tables and one page."""
 
 from pathlib import Path
 
@@ -14,26 +14,35 @@ __all__ = ["differences", "few_photographs", "markdown_table", "read_results", "
 
 
 def differences(workdir: Path) -> list[str]:
-    """A sentence on each pair of rungs worth comparing, for the tables; none where a run kept no predictions."""
+    """Compare the pairs of rungs worth comparing, a sentence each, for the tables.
+
+    Empty for a run that kept no predictions.
+    """
     results = read_results(Path(workdir) / "results.json")
     split, judged, _ = predictions.held_out(Path(workdir), results)
     return sections.difference_lines(results, judged, split=split)
 
 
 def few_photographs(workdir: Path) -> list[str]:
-    """Say what a run's figures rest on and how to get steadier ones; nothing where there are photographs enough."""
+    """Say what a run's figures rest on and how to get steadier ones.
+
+    Empty where there are enough photographs.
+    """
     folder = Path(workdir)
     return few.lines(read_results(folder / "results.json"), read_json(folder / "config.json"))
 
 
 def write_report(workdir: Path) -> list[Path]:
-    """Draws `curves_<rung>.png` for each rung, `ladder.png` and, of what the run kept, `rates.png`, `schedules.png`,
-    `range_test_<rung>.png`, `reliability.png` and `confusion.png` of the best rung; writes `report.html`; returns
-    their paths.
+    """Draw every picture that a run's files allow, write `report.html`, and return their paths.
 
-    Reads `config.json`, `metrics.jsonl`, `results.json`, `schedules.json`, `lr_find*.json` and `predictions/`; the
-    page also `photographs.npz`. InputError, before anything is written,
-    names the file and line that is missing or garbled. A run that is not finished reports what it has.
+    Always `curves_<rung>.png` for each rung and `ladder.png`; where the run kept the data, also
+    `rates.png`, `schedules.png`, `range_test_<rung>.png`, and `reliability.png` and `confusion.png`
+    of the best rung.
+
+    Reads `config.json`, `metrics.jsonl`, `results.json`, `schedules.json`, `lr_find*.json` and
+    `predictions/`; the page also reads `photographs.npz`. InputError, before anything is written,
+    names the file and line that is missing or malformed. A run that is not finished reports what it
+    has.
     """
     workdir = Path(workdir)
     plan = read_json(workdir / "config.json").get("plan")

@@ -1,7 +1,10 @@
-"""metrics.jsonl -> series, checked line by line."""
+"""metrics.jsonl as series, checked line by line."""
 
 import json
+import math
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,34 +20,77 @@ SPLITS = {"train": "training", "validation": "validation"}  # as the files and a
 
 
 def read_metrics(path: Path) -> dict[str, dict[int, Series]]:
-    """Rung -> seed -> series in order of epoch; rungs in file order.
+    """Read rung -> seed -> series in order of epoch; rungs in file order.
 
-    A repeated (rung, seed, epoch) counts once, the last: a resumed run appends to the same file.
+    Of a repeated (rung, seed, epoch) the last counts: a resumed run appends to the same file.
     """
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError as error:
-        raise InputError(f"{path}: expected a readable file: {error.strerror}") from None
+    lines = _lines(path)
     rungs: dict[str, dict[int, dict[int, dict]]] = {}
-    for at, line in enumerate(lines, start=1):
+    for place, line in enumerate(lines, start=1):
         if line.strip():
-            rung, seed, epoch, values = _record(line, where=f"{path}: line {at}")
+            rung, seed, epoch, values = _record(line, where=f"{path}: line {place}")
             rungs.setdefault(rung, {}).setdefault(seed, {})[epoch] = values
     return {rung: {seed: _series(by_epoch) for seed, by_epoch in seeds.items()} for rung, seeds in rungs.items()}
 
 
 def read_begun(path: Path, results: dict) -> dict[str, dict[int, Series]]:
-    """The same; a run that has begun and finished no rung may have no line yet."""
+    """Read the metrics of a run that may have no file yet, because no rung has finished."""
     return read_metrics(path) if results["rungs"] or path.exists() else {}
 
 
+def read_records(path: Path, *, rung: str, seed: int) -> list[dict[str, Any]]:
+    """Read the records of one rung and seed in order of epoch, null measures as NaN.
+
+    Half a line at the end, which a killed run leaves, is left out. InputError for other damage.
+    """
+    found = {}
+    for at, line in enumerate(_lines(path, whole=True), start=1):
+        if line.strip():
+            record = _parsed(line, where=f"{path}: line {at}")
+            name, of, epoch, _ = _values(record, where=f"{path}: line {at}")
+            if (name, of) == (rung, seed):
+                found[epoch] = _measured(record)
+    return [found[epoch] for epoch in sorted(found)]
+
+
+def series(records: Sequence[dict[str, Any]]) -> Series:
+    """Arrange the records of one rung and seed as series."""
+    values = [_values(record, where="history") for record in records]
+    return _series({epoch: named for _, _, epoch, named in values})
+
+
+def _lines(path: Path, *, whole: bool = False) -> list[bytes]:
+    """Split a file; with `whole` without a last line that does not end."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: expected a readable file: {error.strerror}") from None
+    lines = data.splitlines()
+    return lines[:-1] if whole and not data.endswith(b"\n") else lines
+
+
+def _measured(value: Any) -> Any:
+    """Put NaN where JSON has null."""
+    if isinstance(value, dict):
+        return {name: _measured(item) for name, item in value.items()}
+    return math.nan if value is None else value
+
+
 def _record(line: bytes, *, where: str) -> tuple[str, int, int, dict[str, float]]:
+    return _values(_parsed(line, where=where), where=where)
+
+
+def _parsed(line: bytes, *, where: str) -> dict[str, Any]:
     try:
         record = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{where}: expected a JSON object: {error}") from None
     if not isinstance(record, dict):
         raise InputError(f"{where}: expected a JSON object, found {type(record).__name__}")
+    return record
+
+
+def _values(record: dict[str, Any], *, where: str) -> tuple[str, int, int, dict[str, float]]:
     values = {}
     for split in SPLITS:
         scores = typed(record, split, dict, where)

@@ -1,4 +1,4 @@
-"""schedules.json: what a run's stages do with their hyperparameters, kept when it begins."""
+"""schedules.json: the planned hyperparameters of a run's stages, written when it begins."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -18,17 +18,20 @@ POINTS = 400  # of a stage at most: a pixel of the picture each
 
 
 def write_planned(stages: Iterable[Stage], *, images: int, workdir: Path) -> Path:
-    """`schedules.json`: each stage's hyperparameters at steps evenly through it, for so many training images.
+    """Write `schedules.json`: each stage's hyperparameters at steps evenly through it.
 
-    Those that stay at nothing are left out, the rate of a stage whose range test has yet to find it, and a stage that
-    is solved without steps.
+    `images` is the number of training images. Hyperparameters that stay 0 are left out; so are the
+    rate of a stage whose range test has yet to find it, and a stage that is solved without steps.
     """
-    told = [_stage(stage, images) for stage in stages if stage.solver == "steps"]
-    return disk.write_json(workdir / "schedules.json", {"stages": told})
+    records = [_stage(stage, images) for stage in stages if stage.solver == "steps"]
+    return disk.write_json(workdir / "schedules.json", {"stages": records})
 
 
 def read_planned(workdir: Path) -> Stages:
-    """What was kept, each value held until the next that is known; empty for a run of old. InputError if garbled."""
+    """Read schedules.json; each value is held until the next recorded step.
+
+    Empty for runs made before this file existed. InputError if malformed.
+    """
     path = workdir / "schedules.json"
     if not path.is_file():
         return []
@@ -41,13 +44,14 @@ def read_planned(workdir: Path) -> Stages:
 
 def _stage(stage: Stage, images: int) -> dict:
     steps = stage.epochs * stage.steps_per_epoch(images)
-    at = np.unique(np.linspace(0, steps - 1, min(steps, POINTS)).round().astype(int)).tolist()
-    found = hyperparameters(replace(stage, lr=1.0) if stage.lr == "find" else stage, steps=steps)
+    recorded = np.unique(np.linspace(0, steps - 1, min(steps, POINTS)).round().astype(int)).tolist()
+    plan = hyperparameters(replace(stage, lr=1.0) if stage.lr == "find" else stage, steps=steps)
     if stage.lr == "find":
-        del found["lr"]
-    values = {name: [float(value(step)) for step in at] for name, value in found.items()}
-    told = {name: each if len(set(each)) > 1 else each[:1] for name, each in values.items() if any(each)}
-    return {"name": stage.name, "steps": steps, "at": at, "values": told}
+        del plan["lr"]
+    values = {name: [float(value(step)) for step in recorded] for name, value in plan.items()}
+    used = {name: each for name, each in values.items() if any(each)}
+    varied = {name: each if len(set(each)) > 1 else each[:1] for name, each in used.items()}
+    return {"name": stage.name, "steps": steps, "at": recorded, "values": varied}
 
 
 def _expanded(told: dict) -> tuple[str, dict[str, np.ndarray]]:

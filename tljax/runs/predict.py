@@ -1,113 +1,125 @@
-"""A trained run put to use: photographs -> probabilities."""
+"""Load the classifier that a run has trained, or that `Trained.save` wrote."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import math
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import jax
 import jax.numpy as jnp
-import numpy as np
 
-from tljax.data import photos
 from tljax.data.preprocess import Preprocess
 from tljax.errors import InputError
 from tljax.files import orbax_store
 from tljax.inside.net import Net
-from tljax.models import build, ops
-from tljax.runs.results import read_results
+from tljax.linear.logistic import Solution
+from tljax.models import build
+from tljax.runs import metrics
+from tljax.runs.results import number, read_results
 from tljax.runs.saved_network import described, refuse_other
+from tljax.train.loop import History
+from tljax.train.outcome.alarms import Alarm
+from tljax.train.outcome.collapse import Collapse
+from tljax.train.outcome.prediction import read_photos
+from tljax.train.outcome.trained import MEASURES, Trained
+from tljax.train.step import State
 
-BATCH = 32
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A classifier as a run left it. `probabilities` takes uint8 `[N, size, size, 3]`, gives float32 `[N, classes]`."""
-
-    rung: str
-    seed: int
-    classes: tuple[str, ...]
-    size: int
-    probabilities: Callable[[np.ndarray], np.ndarray]
-
-    def __call__(self, paths: Sequence[str | Path]) -> np.ndarray:
-        """Probabilities `[N, classes]` float32 of image files; InputError names one that cannot be read."""
-        images = read_photos(paths, size=self.size)
-        return self.probabilities(images) if len(images) else np.zeros((0, len(self.classes)), np.float32)
+__all__ = ["Trained", "load_net", "load_run", "read_photos"]
+Row = dict[str, Any]
+T = TypeVar("T")
 
 
 def load_run(run: str | Path, *, rung: str | None = None, seed: int | None = None) -> Trained:
-    """The classifier of a run: of the rung and seed asked for, else the one with the highest validation accuracy.
+    """Load the rung and seed asked for, else those with the highest validation accuracy.
 
-    InputError where there is none, or its files are damaged.
+    With its history and scores; its state has no optimizer's. InputError where there is none, or
+    its files are damaged.
     """
-    net = load_net(run, rung=rung, seed=seed)
-    predict = _in_batches(ops.jit(_program(net.module, net.preprocess)), net.params)
-    return Trained(net.rung, net.seed, net.classes, net.size, predict)
-
-
-def load_net(run: str | Path, *, rung: str | None = None, seed: int | None = None) -> Net:
-    """The network itself, to be looked into; chosen as by `load_run`."""
     run = Path(run)
-    rows = [
-        row
-        for row in read_results(run / "results.json")["rungs"]
-        if rung in (None, row["name"]) and seed in (None, row["seed"])
-    ]
-    if not rows:
-        asked = ", ".join(f"{name} {value}" for name, value in (("rung", rung), ("seed", seed)) if value is not None)
-        raise InputError(f"{run}: expected a finished {asked or 'rung'}, found none in results.json")
-    best = max(rows, key=lambda row: row["validation"]["accuracy"])
-    name = f"{best['name']}-seed{best['seed']}"
+    row = _chosen(run, rung=rung, seed=seed)
+    name = f"{row['name']}-seed{row['seed']}"
     if "\0" in name or Path(name).name != name:
         raise InputError(f"{run}: expected the name of a rung in results.json, found {name[:80]!r}")
     folder = run / "checkpoints" / name
-    step = orbax_store.best_step(folder)
+    best = orbax_store.best_step(folder)
+    step = orbax_store.latest_step(folder) if best is None else best  # the last, where all are NaN
     if step is None:
         raise InputError(f"{folder}: expected the checkpoint of a finished rung, found none")
-    params, meta = orbax_store.restore_params(folder, step)
+    variables, meta = orbax_store.restore_variables(folder, step)
     network, about = described(meta, where=folder)
     try:
         preprocess = Preprocess.from_dict(meta["preprocess"])
     except InputError as error:
         raise InputError(f"{folder}: meta: {error}") from None
     module = build.classifier(network, classes=len(about["classes"]))
-    refuse_other(params, module, size=about["size"], where=folder)
-    return Net(module, params, preprocess, rung=best["name"], seed=best["seed"], **about)
+    refuse_other(variables, module, size=about["size"], where=folder)
+    params = variables.pop("params")
+    return Trained(
+        State(jnp.int32(step), params, variables, {}),
+        _history(run, row, step=step),
+        network,
+        preprocess,
+        row["trainable_params"],
+        row["total_params"],
+        **about,
+        rung=row["name"],
+        seed=row["seed"],
+        scores={split: row[split] for split in ("validation", "test") if split in row},
+        stage=stage if isinstance(stage := meta.get("stage"), dict) else {},
+        data=str(meta.get("data", "")),
+        solution=_made(Solution, _solved(row)),
+        alarm=_made(Alarm, row.get("alarm")),
+    )
 
 
-def _program(module: Any, preprocess: Preprocess) -> Callable[..., jax.Array]:
-    def program(params: dict[str, Any], images: jax.Array) -> jax.Array:
-        logits, _ = module.apply({"params": params}, preprocess(images))
-        if logits.shape[-1] == 1:
-            return jnp.concatenate([jax.nn.sigmoid(-logits), jax.nn.sigmoid(logits)], -1)
-        return jax.nn.softmax(logits)
-
-    return program
+def load_net(run: str | Path, *, rung: str | None = None, seed: int | None = None) -> Net:
+    """Load the network itself, to be looked into; chosen like that of `load_run`."""
+    return load_run(run, rung=rung, seed=seed).net
 
 
-def _in_batches(program: Callable[..., jax.Array], params: dict[str, Any]) -> Callable[[np.ndarray], np.ndarray]:
-    """Whole batches, the last one padded with zeros: one compilation, however many images."""
-
-    def predict(images: np.ndarray) -> np.ndarray:
-        padded = np.zeros((-len(images) % BATCH + len(images), *images.shape[1:]), images.dtype)
-        padded[: len(images)] = images
-        parts = [np.asarray(program(params, padded[at : at + BATCH])) for at in range(0, len(padded), BATCH)]
-        return np.concatenate(parts)[: len(images)]
-
-    return predict
-
-
-def read_photos(paths: Sequence[str | Path], *, size: int) -> np.ndarray:
-    """Image files as uint8 `[N, size, size, 3]`; InputError names one that cannot be read."""
-    images = [_decoded(Path(path), size=size) for path in paths]
-    return np.stack(images) if images else np.zeros((0, size, size, 3), np.uint8)
+def _chosen(run: Path, *, rung: str | None, seed: int | None) -> Row:
+    rows = [
+        row
+        for row in read_results(run / "results.json")["rungs"]
+        if rung in (None, row["name"]) and seed in (None, row["seed"])
+    ]
+    if not rows:
+        named = (("rung", rung), ("seed", seed))
+        wanted = [f"{name} {value}" for name, value in named if value is not None]
+        asked = ", ".join(wanted) or "rung"
+        raise InputError(f"{run}: expected a finished {asked}, found none in results.json")
+    return max(rows, key=_accuracy)
 
 
-def _decoded(path: Path, *, size: int) -> np.ndarray:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: expected a readable photograph: {error.strerror}") from None
-    return photos.decode(data, size=size, name=str(path))
+def _accuracy(row: Row) -> float:
+    """Rank NaN last: it compares with nothing, and `max` would keep one that comes first."""
+    value = row["validation"]["accuracy"]
+    return -1.0 if math.isnan(value) else value
+
+
+def _history(run: Path, row: Row, *, step: int) -> History:
+    """Read its epochs; of a run without metrics.jsonl only the one whose state was kept."""
+    path, where = run / "metrics.jsonl", f"{run / 'results.json'}: {row['name']}"
+    named = {"rung": row["name"], "seed": row["seed"]}
+    epochs = metrics.read_records(path, **named) if path.exists() else []
+    if not any(record["epoch"] == row["epochs"] for record in epochs):
+        nothing = {"loss": math.nan, "accuracy": math.nan}
+        at = {"epoch": row["epochs"], "step": step}
+        epochs = [{**named, **at, "train": nothing, "validation": row["validation"]}]
+    measures = {name: number(row, name, where) for name in MEASURES if name in row}
+    kept = row["epochs"] if epochs[-1]["epoch"] != row["epochs"] else None
+    return History(epochs, kept, _made(Collapse, row.get("collapsed")), **measures)
+
+
+def _solved(row: Row) -> Row | None:
+    """Gather what a row has of a stage that was solved, which `Solution.to_dict` spread in it."""
+    told = row.get("cross_validation")
+    return {**told, "strength": row.get("strength")} if isinstance(told, dict) else None
+
+
+def _made(kind: type[T], told: Any) -> T | None:
+    """Make what a run wrote of a dataclass again; None where it wrote none."""
+    names = {each.name for each in fields(kind)}  # pyright: ignore[reportArgumentType]
+    if not isinstance(told, dict) or not names <= told.keys():
+        return None
+    values = {name: told[name] for name in names}
+    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})

@@ -1,4 +1,4 @@
-"""predictions/*.npz -> what each rung's classifiers said of the same photographs."""
+"""predictions/*.npz: the logits of each rung on the same photographs, read and checked."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ SUFFIXES = {"validation": "", "test": ".test"}
 
 @dataclass(frozen=True)
 class Predictions:
-    """One rung's logits on one split, a run a seed."""
+    """One rung's logits on one split, one run per seed."""
 
     seeds: tuple[int, ...]
     logits: np.ndarray  # [S, N, classes] float64
@@ -25,46 +25,52 @@ class Predictions:
 
     @property
     def probabilities(self) -> np.ndarray:
-        """`[S, N, classes]`."""
+        """Compute the softmax of the logits, `[S, N, classes]`."""
         return softmax(self.logits)
 
     @property
     def predicted(self) -> np.ndarray:
-        """Class of the highest logit `[S, N]`; of equal ones the first, as in training."""
+        """Return the class of the highest logit, `[S, N]`.
+
+        Of equal logits the first, as in training.
+        """
         return self.logits.argmax(-1)
 
     @property
     def right(self) -> np.ndarray:
-        """Whether each image is classified correctly, `[S, N]` bool."""
+        """Tell whether each image is classified correctly, `[S, N]` bool."""
         return self.predicted == self.labels
 
 
 def read(workdir: Path, results: dict, *, split: str = "validation") -> dict[str, Predictions]:
-    """Rung name -> predictions, of the rungs that have them for all their seeds; runs of old have none.
+    """Read rung name -> predictions, for the rungs that have them for all their seeds.
 
-    A rung with a diverged seed has no probabilities to speak of, and is left out; the table has its NaN.
+    Empty for runs made before predictions were kept. A rung with a diverged seed has no meaningful
+    probabilities and is left out; the table has its NaN.
 
-    InputError names a damaged file, one of other photographs, or one whose accuracy is not that of results.json.
+    InputError names a damaged file, one of other photographs, or one whose accuracy is not that of
+    results.json.
     """
-    found = {}
+    rungs = {}
     for name, rows in by_rung(results).items():
         paths = [workdir / "predictions" / f"{name}-seed{row['seed']}{SUFFIXES[split]}.npz" for row in rows]
         if all(path.is_file() for path in paths):
             parts = [_read(path, results["data"]) for path in paths]
             if all(np.isfinite(part["logits"]).all() for part in parts):
-                found[name] = _together(parts, paths, [row["seed"] for row in rows])
-                _check(found[name], rows, paths, split)
-    for name, each in found.items():
-        first = next(iter(found.values()))
+                rungs[name] = _together(parts, paths, [row["seed"] for row in rows])
+                _check(rungs[name], rows, paths, split)
+    for name, each in rungs.items():
+        first = next(iter(rungs.values()))
         if each.ids != first.ids or not np.array_equal(each.labels, first.labels):
             raise InputError(f"{workdir / 'predictions'}: {name}: expected the photographs of the other rungs")
-    return found
+    return rungs
 
 
 def held_out(workdir: Path, results: dict) -> tuple[str, dict[str, Predictions], dict[str, Predictions]]:
-    """(split that is judged, its predictions, those that a temperature is fitted on).
+    """Choose the judged split: (its name, its predictions, those to fit a temperature on).
 
-    The test split, fitted on validation, where the run has one; else validation, and nothing to fit on beside it.
+    The test split, with temperatures fitted on validation, where the run has one; otherwise
+    validation, with nothing else to fit on.
     """
     validation, test = (read(workdir, results, split=split) for split in SUFFIXES)
     return ("test", test, validation) if test else ("validation", validation, {})
@@ -98,9 +104,10 @@ def _together(parts: list[dict[str, np.ndarray]], paths: list[Path], seeds: list
 
 def _check(found: Predictions, rows: list[dict], paths: list[Path], split: str) -> None:
     for row, right, path in zip(rows, found.right, paths, strict=True):
-        told = row.get(split, {}).get("accuracy")
-        if told is not None and np.isfinite(told) and abs(right.mean() - told) > 1e-9:
-            raise InputError(f"{path}: expected accuracy {told} as in results.json, found {right.mean()}")
+        saved = row.get(split, {}).get("accuracy")
+        if saved is not None and np.isfinite(saved) and abs(right.mean() - saved) > 1e-9:
+            fault = f"expected accuracy {saved} as in results.json, found {right.mean()}"
+            raise InputError(f"{path}: {fault}")
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

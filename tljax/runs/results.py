@@ -17,7 +17,7 @@ KINDS = {
 
 
 def read_json(path: Path) -> dict:
-    """The object in a JSON file; InputError names the file and the line where it breaks."""
+    """Read the object in a JSON file; InputError names the file and the line where it breaks."""
     try:
         value = json.loads(path.read_bytes())
     except OSError as error:
@@ -34,7 +34,10 @@ def read_json(path: Path) -> dict:
 
 
 def typed(record: dict, field: str, kind: Any, where: str) -> Any:
-    """record[field] if it is of that kind; else InputError, which starts with `where`."""
+    """Return record[field] if it is of that kind; otherwise raise an InputError.
+
+    The message starts with `where`.
+    """
     value = record.get(field)
     if not isinstance(value, kind):
         raise InputError(f"{where}: '{field}': expected {KINDS[kind]}, found {json.dumps(value)}")
@@ -42,7 +45,7 @@ def typed(record: dict, field: str, kind: Any, where: str) -> Any:
 
 
 def number(record: dict, field: str, where: str) -> float:
-    """record[field] as a float, null as NaN; InputError if it is absent or no number."""
+    """Return record[field] as a float, null as NaN; InputError if it is absent or not a number."""
     if field in record and record[field] is None:
         return math.nan
     try:
@@ -52,7 +55,10 @@ def number(record: dict, field: str, where: str) -> float:
 
 
 def read_results(path: Path) -> dict:
-    """results.json, checked: every row of `rungs` has what the table shows; null measures become NaN."""
+    """Read results.json and check that every row of `rungs` has what the table shows.
+
+    Null measures become NaN.
+    """
     results = read_json(path)
     typed(results, "data", dict, str(path))
     rows = typed(results, "rungs", list, str(path))
@@ -60,7 +66,10 @@ def read_results(path: Path) -> dict:
 
 
 def by_rung(results: dict) -> dict[str, list[dict]]:
-    """Rung name -> its rows in order of seed; rungs in file order. A repeated seed: the last counts."""
+    """Group rows by rung name, in order of seed; rungs in file order.
+
+    Of a repeated seed the last row counts.
+    """
     rungs: dict[str, dict[int, dict]] = {}
     for row in results["rungs"]:
         rungs.setdefault(row["name"], {})[row["seed"]] = row
@@ -79,9 +88,9 @@ def _checked(row: object, where: str) -> dict:
 
 
 def _scores(row: dict, split: str, where: str) -> dict:
-    told = typed(row, split, dict, where)
-    typed(told, "n", int, f"{where}: {split}")
-    scores = {field: number(told, field, f"{where}: {split}") for field in ("accuracy", "loss")}
+    record = typed(row, split, dict, where)
+    typed(record, "n", int, f"{where}: {split}")
+    scores = {field: number(record, field, f"{where}: {split}") for field in ("accuracy", "loss")}
     if scores["accuracy"] < 0 or scores["accuracy"] > 1:
         raise InputError(f"{where}: {split}: 'accuracy': expected 0 to 1, found {scores['accuracy']}")
-    return told | scores
+    return record | scores

@@ -1,4 +1,8 @@
-"""Whether a run may be continued: the same data, plan, base and arguments, or a line that names what differs."""
+"""Whether a run may be continued: same data, plan, base and arguments, or what differs."""
+
+# pyright: strict
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false
 
 import json
 from pathlib import Path
@@ -7,12 +11,15 @@ from typing import Any
 from tljax.errors import InputError
 from tljax.files.json_diff import differences
 
-# Where things lie, and how much is said; `data` and `base` have the digests of what lies there.
+# Paths and output settings; the digests in `data` and `base` stand for the files' contents.
 FREE = ("workdir", "overwrite", "resume", "resume_anyway", "quiet", "weights", "data", "data_dir", "seeds", "log")
 
 
 def check(path: Path, *, before: dict[str, Any], now: dict[str, Any], anyway: bool) -> None:
-    """InputError unless two config.json agree in all that decides the result; `anyway` prints the line instead."""
+    """Check that two config.json agree in everything that decides the result; InputError if not.
+
+    `anyway` prints the line instead.
+    """
     unequal = differences(_deciding(before), _deciding(now))
     if not unequal:
         return
@@ -23,6 +30,6 @@ def check(path: Path, *, before: dict[str, Any], now: dict[str, Any], anyway: bo
 
 
 def _deciding(config: dict[str, Any]) -> dict[str, Any]:
-    config = json.loads(json.dumps(config))  # as it is read: tuples are lists
+    config = json.loads(json.dumps(config))  # as read from a file: tuples are lists
     kept = {name: config.get(name) for name in ("plan", "data", "base", "versions")}
     return kept | {"arguments": {k: v for k, v in config.get("arguments", {}).items() if k not in FREE}}

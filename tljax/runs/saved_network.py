@@ -1,4 +1,8 @@
-"""What a finished checkpoint says of its network, checked: it may come from a stranger."""
+"""The network that a finished checkpoint describes, checked: the file may be a stranger's."""
+
+# pyright: strict
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false
 
 import dataclasses
 import math
@@ -18,22 +22,23 @@ MAX_UNITS = 1 << 20
 
 
 def described(meta: dict[str, Any], *, where: Path) -> tuple[Network, dict[str, Any]]:
-    """The network, and `{"classes", "size"}`; InputError for what no run has written."""
+    """Read the network and `{"classes", "size"}`; InputError for what no run has written."""
 
     def check(right: bool, name: str, found: Any) -> None:
         if not right:
             raise InputError(f"{where}: meta: {name}: expected what a run writes, found {str(found)[:60]!r}")
 
-    told: Any = meta.get("network")
+    entry: Any = meta.get("network")
     classes: Any = meta.get("classes")
     size: Any = meta.get("size")
     fields = {field.name: type(field.default) for field in dataclasses.fields(Network)}
-    # What a run of an earlier version left may lack fields that came later; it had their defaults.
-    check(isinstance(told, dict) and {"base", "width"} <= told.keys() <= fields.keys(), "network", told)
-    for name, expected in {name: fields[name] for name in told}.items():
-        value = told[name]
+    # A run of an earlier version may lack newer fields; it had their defaults.
+    known = isinstance(entry, dict) and {"base", "width"} <= entry.keys() <= fields.keys()
+    check(known, "network", entry)
+    for name, expected in {name: fields[name] for name in entry}.items():
+        value = entry[name]
         check(type(value) is expected or (expected is float and type(value) is int), f"network.{name}", value)
-    network = Network(**told)
+    network = Network(**entry)
     check(network.base in BASES, "network.base", network.base)
     check(network.padding in PADDINGS, "network.padding", network.padding)
     check(math.isfinite(network.width) and 0 < network.width <= 64, "network.width", network.width)
@@ -42,19 +47,26 @@ def described(meta: dict[str, Any], *, where: Path) -> tuple[Network, dict[str, 
     check(2 <= len(classes) <= MAX_UNITS, "classes", classes)
     check(type(size) is int and 1 <= size <= MAX_SIDE, "size", size)
     check("preprocess" in meta, "preprocess", None)
-    if network.norm:
-        raise InputError(f"{where}: networks with batch normalisation are folded before they are used")
     return network, {"classes": tuple(classes), "size": size}
 
 
-def refuse_other(params: dict[str, Any], module: Classifier, *, size: int, where: Path) -> None:
-    """InputError listing what the parameters lack (-) or have besides (+) or otherwise (!) than the module takes."""
+def refuse_other(variables: dict[str, Any], module: Classifier, *, size: int, where: Path) -> None:
+    """Refuse parameters and batch statistics that the module does not take.
+
+    InputError lists what is missing (-), what is there besides (+) and what is otherwise (!).
+    """
     image = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
-    expected = flatten(jax.eval_shape(module.init, jax.random.key(0), image)["params"])
-    found = flatten(params)
+    expected = _leaves(jax.eval_shape(module.init, jax.random.key(0), image))
+    found = _leaves(variables)
     unequal = [
         f"! {name} expected {kind(expected[name])}, found {kind(found[name])}"
         for name in sorted(found.keys() & expected.keys())
         if found[name].shape != expected[name].shape
     ]
     compare(f"{where} does not fit its network", found=found, expected=expected, unequal=unequal)
+
+
+def _leaves(variables: dict[str, Any]) -> dict[str, Any]:
+    """Name leaves of parameters by their path, statistics with the collection before it."""
+    statistics = {name: tree for name, tree in variables.items() if name != "params"}
+    return {**flatten(variables["params"]), **flatten(statistics)}

@@ -1,4 +1,7 @@
-"""Epoch records as scalars for TensorBoard or Weights & Biases: both optional, the run's own files need neither."""
+"""Epoch records as scalars for TensorBoard or Weights & Biases, both optional.
+
+The run's own files need neither.
+"""
 
 import importlib
 import time
@@ -10,21 +13,23 @@ from tljax.errors import InputError
 from tljax.runs.metrics import RATE, SPLITS
 from tljax.runs.results import read_json
 
-Record = dict[str, Any]  # what the loop says of an epoch, as in metrics.jsonl
+Record = dict[str, Any]  # what the loop reports of an epoch, as in metrics.jsonl
 
 
 def scalars(record: Record) -> dict[str, float]:
-    """'loss/train', 'accuracy/validation', 'rate/head/.*', ...: names that group in both trackers."""
+    """Name a record's numbers as both trackers group them: 'loss/train', 'rate/head/.*', ..."""
     splits = [split for split in SPLITS if split != "train" or record["epoch"] > 0]  # nothing is trained at the start
-    found = {f"{name}/{split}": record[split][name] for name in ("loss", "accuracy") for split in splits}
-    found |= {RATE + pattern: rate for pattern, rate in record.get("rates", {}).items()}
-    return found | {name: record[name] for name in ("grad_norm", "images_per_second") if name in record}
+    names = ("loss", "accuracy")
+    values = {f"{name}/{split}": record[split][name] for name in names for split in splits}
+    values |= {RATE + pattern: rate for pattern, rate in record.get("rates", {}).items()}
+    others = ("grad_norm", "images_per_second")
+    return values | {name: record[name] for name in others if name in record}
 
 
 class TensorBoard:
-    """Event files below `workdir/tensorboard`, a folder for each rung and seed; the step is the optimizer's.
+    """Event files below `workdir/tensorboard`, a folder for each rung and seed.
 
-    InputError where the package is not installed.
+    The step is the optimizer's. InputError where the package is not installed.
     """
 
     def __init__(self, workdir: Path) -> None:
@@ -44,16 +49,17 @@ class TensorBoard:
         self._writer.flush()
 
     def close(self) -> None:
-        """What was written stays; another record begins a new file."""
+        """Close the current file, which stays; another record begins a new one."""
         if self._writer is not None:
             self._writer.close()
         self._writer = None
 
 
 class WandB:
-    """A run of project "tljax" for each rung and seed, grouped by the workdir's name; WANDB_* variables apply.
+    """Runs in project "tljax", one per rung and seed, grouped by the workdir's name.
 
-    InputError where the package is not installed, or nobody is logged in and WANDB_MODE is not offline.
+    WANDB_* variables apply. InputError where the package is not installed, or nobody is logged in
+    and WANDB_MODE is not offline.
     """
 
     def __init__(self, workdir: Path) -> None:
@@ -71,7 +77,7 @@ class WandB:
         self._run.log(scalars(record) | {"epoch": record["epoch"]}, step=record["step"])
 
     def close(self) -> None:
-        """Wait until all is written, or sent."""
+        """Wait until everything is written or sent."""
         if self._run is not None:
             self._run.finish()
         self._run = None
@@ -93,8 +99,9 @@ class WandB:
         try:
             return do()
         except self._wandb.errors.Error as error:
-            said = str(error).splitlines()[0].rstrip(".")
-            raise InputError(f"--log wandb: {said}; WANDB_MODE=offline keeps the records here") from None
+            fault = str(error).splitlines()[0].rstrip(".")
+            advice = "WANDB_MODE=offline keeps the records here"
+            raise InputError(f"--log wandb: {fault}; {advice}") from None
 
 
 TRACKERS = {"tensorboard": TensorBoard, "wandb": WandB}

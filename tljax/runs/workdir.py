@@ -1,4 +1,7 @@
-"""What a run leaves behind: config.json, metrics.jsonl, results.json, checkpoints (design of the files: README)."""
+"""What a run leaves behind: config.json, metrics.jsonl, results.json, checkpoints (the list of files: docs/runs.md)."""
+
+# pyright: strict
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 
 import json
 import shutil
@@ -19,8 +22,7 @@ from tljax.machine.provenance import command, environment
 from tljax.models.build import Network
 from tljax.runs import same_settings
 from tljax.train import logits as predictions
-from tljax.train.collapse import told
-from tljax.train.resume import Saver
+from tljax.train.resume import Saver, Slot
 from tljax.train.rung import Trained
 from tljax.train.step import averaged
 from tljax.tree import json_digest
@@ -140,17 +142,17 @@ class Workdir:
         self._results[name] = disk.finite(told)
         self._write("results.json", self._results)
 
-    def kept(self, rung: str, *, seed: int) -> dict[str, Any]:
-        """`saver` and `finished` for `rung.run`: the rung's checkpoints on its way, and at its end if it got there."""
+    def slot(self, rung: str, *, seed: int) -> Slot:
+        """Return where this rung and seed are checkpointed: while they train, and at their end if they got there."""
         name = f"{rung}-seed{seed}"
         done = any((told["name"], told["seed"]) == (rung, seed) for told in self._results["rungs"])
         saver = Saver(
             self.path / "progress" / name, on_restore=lambda epochs: self._relog(epochs, rung=rung, seed=seed)
         )
-        return {"saver": saver, "finished": self.path / "checkpoints" / name if done else None}
+        return Slot(saver, self.path / "checkpoints" / name if done else None)
 
     def forget(self, rung: str, *, seed: int) -> None:
-        """Of a rung that starts anew: what metrics.jsonl tells of it."""
+        """Remove this rung and seed from metrics.jsonl: it is about to be trained from the start."""
         self._relog([], rung=rung, seed=seed)
 
     def _relog(self, epochs: list[dict[str, Any]], *, rung: str, seed: int) -> None:
@@ -178,45 +180,17 @@ class Workdir:
             self.path / "checkpoints" / name,
             last["step"],
             state=trained.state.replace(params=averaged(trained.state)),
-            meta={
-                "network": asdict(trained.network),
-                "preprocess": trained.preprocess.to_dict(),
-                "classes": list(sets.classes),
-                "size": sets.train.images.shape[1],
-                "stage": asdict(stage),
-                "seed": seed,
-                "data": sets.digest,
-            },
+            meta=trained.meta(),
             metrics={name: last["validation"][name] for name in ("accuracy", "loss")},
         )
         if trained.finding:
             self._write(f"lr_find_{name}.json", {"rung": rung, "seeds": {str(seed): trained.finding.to_dict()}})
         if trained.files:
             self._name_features(name, trained.files)
-        history = trained.history
         rungs = [told for told in self._results["rungs"] if (told["name"], told["seed"]) != (rung, seed)]
-        rungs.append(
-            {
-                "name": rung,
-                "seed": seed,
-                "epochs": last["epoch"],
-                "train_images": len(sets.train.labels),
-                "validation": last["validation"],
-                **self._keep(rung, trained, seed=seed, sets=sets),
-                "trainable_params": trained.trainable_params,
-                "total_params": trained.total_params,
-                "seconds": history.seconds,
-                "features_seconds": history.features_seconds,
-                "compile_seconds": history.compile_seconds,
-                "train_seconds": history.train_seconds,
-                "images_per_second": history.images_per_second,
-                "step_flops": history.step_flops,
-                "temporary_bytes": history.temporary_bytes,
-                **(trained.solution.to_dict() if trained.solution else {}),
-                **({"collapsed": told(history.collapsed, stage=stage.name, seed=seed)} if history.collapsed else {}),
-                **({"alarm": trained.alarm.to_dict(stage=stage.name, seed=seed)} if trained.alarm else {}),
-            }
-        )
+        scores = self._keep(rung, trained, seed=seed, sets=sets)
+        row = trained.row() | {"name": rung, "seed": seed, "train_images": len(sets.train.labels)}
+        rungs.append(row | scores)
         self._results["rungs"] = rungs
         self._write("results.json", self._results)
         self._leave(name)

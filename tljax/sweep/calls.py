@@ -1,4 +1,8 @@
-"""The arguments and the program of a sweep's calls: what all members share once, the rest stacked."""
+"""Arguments and program of a sweep's calls: what all members share once, the rest stacked."""
+
+# pyright: strict
+# pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
+# pyright: reportUnknownMemberType=false
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -31,37 +35,48 @@ class Calls:
         }
 
     def planned(self, members: int, *, most: int | None, size: int) -> tuple[SweepPlan, Any]:
-        """The plan for so many of the members, and its program. Calls as large as fit, `size` each unless that is 0."""
+        """Plan calls for so many of the members: (the plan, its program).
+
+        Calls are as large as fit, or of `size` members each unless that is 0.
+        """
         most = most or (MOST_ON_CPU if self._over.devices.flat[0].platform == "cpu" else MOST)
         shared = sum(leaf.nbytes for leaf in self._shared.values())
-        limits = {"devices": self._over.size, "shared": shared, "limit": memory()}
-        if not size:
-            return planned(self._compiled, members=members, most=most, **limits)
-        whole_calls = -(-members // size) * size  # so that all are of that size
-        plan, compiled = planned(self._compiled, members=whole_calls, most=size, **limits)
+        whole_calls = -(-members // size) * size if size else members  # so that all are of that size
+        plan, compiled = planned(
+            self._compiled,
+            members=whole_calls,
+            devices=self._over.size,
+            shared=shared,
+            most=size or most,
+            limit=memory(),
+        )
         return replace(plan, members=members), compiled
 
     def run(self, compiled: Any, wanted: list[int], *, size: int) -> Iterator[tuple[list[int], Any]]:
-        """`(members, what the program gives, on the device)` of each call, with `size` of the wanted at a time."""
+        """Yield `(members, the program's results, on the device)` of each call.
+
+        A call has `size` of the wanted members.
+        """
         for first in range(0, len(wanted), size):
-            these = wanted[first : first + size]
-            yield these, compiled(*self._arguments([*these, *[these[-1]] * (size - len(these))]))
+            ids = wanted[first : first + size]
+            padded = [*ids, *[ids[-1]] * (size - len(ids))]
+            yield ids, compiled(*self._arguments(padded))
 
     def _compiled(self, size: int) -> Any:
-        """The program for so many members, from shapes alone."""
+        """Compile the program for so many members, from shapes alone."""
         state = jax.tree.map(lambda leaf: self._shape(leaf, size), self._states[0])
-        given = [
+        arguments = [
             self._shared[i] if i in self._shared else self._shape(leaf[0], size) for i, leaf in enumerate(self._leaves)
         ]
-        return self._program.lower(state, jax.tree.unflatten(self._structure, given)).compile()
+        return self._program.lower(state, jax.tree.unflatten(self._structure, arguments)).compile()
 
     def _arguments(self, members: list[int]) -> tuple[Any, Any]:
         state = jax.tree.map(lambda *leaves: _stacked(leaves, self._parts), *(self._states[i] for i in members))
-        given = [
+        arguments = [
             self._shared[i] if i in self._shared else _stacked([leaf[j] for j in members], self._parts)
             for i, leaf in enumerate(self._leaves)
         ]
-        return state, jax.tree.unflatten(self._structure, given)
+        return state, jax.tree.unflatten(self._structure, arguments)
 
     def _shape(self, leaf: Any, size: int) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct((size, *np.shape(leaf)), leaf.dtype, sharding=self._parts)

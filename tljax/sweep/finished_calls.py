@@ -1,4 +1,6 @@
-"""What the finished calls of a sweep found, kept on disk: one that was stopped trains the members that are missing."""
+"""Results of a sweep's finished calls on disk, so that a stopped sweep trains the rest only."""
+
+# pyright: strict
 
 import hashlib
 import json
@@ -14,14 +16,18 @@ from tljax.errors import InputError
 from tljax.files import npz
 from tljax.sweep.members import Member
 
-_SUMS = [("train", name) for name in ("loss", "correct", "count", "grad_norm")]
-_SUMS += [("validation", name) for name in ("loss", "correct", "count")]
+_SUMS = [
+    *[("train", name) for name in ("loss", "correct", "count", "grad_norm")],
+    *[("validation", name) for name in ("loss", "correct", "count")],
+]
 
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """Of one member: sums over the examples of each epoch, in validation of the start before them; logits
-    `[N, outputs]`."""
+    """One member's sums over the examples of each epoch, and its logits `[N, outputs]`.
+
+    Validation sums begin with those of the start.
+    """
 
     train: Mapping[str, np.ndarray]
     validation: Mapping[str, np.ndarray]
@@ -30,10 +36,11 @@ class Found:
 
 
 class Kept:
-    """A folder with a file for each call. Members are known by the stage at their values, seed, examples and `about`.
+    """A folder with a file for each call.
 
-    `about` is plain JSON that says what all read and start from: the digests of data and base. A file that is damaged
-    is named and removed, and its members are trained again.
+    A member is identified by the stage at its values, its seed, its examples and `about`: plain
+    JSON that says what all members read and start from, the digests of data and base. A file that
+    is damaged is named and removed, and its members are trained again.
     """
 
     def __init__(self, folder: Path, *, about: Mapping[str, Any]) -> None:
@@ -41,14 +48,14 @@ class Kept:
         self.size = 0  # members of the largest call that was read
 
     def key(self, stage: Stage, member: Member) -> str:
-        """The member's name here; `stage` is the one at its values."""
+        """Return the member's name here; `stage` is the one at its values."""
         text = f"{self._about}\n{stage!r}\n{member.seed}"
         parts = [b"" if rows is None else np.ascontiguousarray(rows).tobytes() for rows in (member.train, member.held)]
         return hashlib.sha256(b"\n".join([text.encode(), *parts])).hexdigest()
 
     def read(self, stage: Stage) -> dict[str, Found]:
-        """All that is here of the stage, at whatever values, by the member's key."""
-        found: dict[str, Found] = {}
+        """Read everything kept of the stage, at any values, by the members' keys."""
+        members: dict[str, Found] = {}
         for path in sorted(self._folder.glob("*.npz")):
             try:
                 call = _read(path, epochs=stage.epochs)
@@ -57,11 +64,11 @@ class Kept:
                 path.unlink()
                 continue
             self.size = max(self.size, len(call))
-            found |= call
-        return found
+            members |= call
+        return members
 
     def write(self, found: Mapping[str, Found]) -> None:
-        """A call's, whole or not at all."""
+        """Write the results of a call in one piece."""
         rows = list(found.values())
         sums = {f"{kind}/{name}": [getattr(row, kind)[name] for row in rows] for kind, name in _SUMS}
         columns = {name: np.stack(column).astype(np.float64) for name, column in sums.items()}
@@ -77,10 +84,11 @@ def _read(path: Path, *, epochs: int) -> dict[str, Found]:
         length = {"train": epochs, "validation": 1 + epochs}.get(name.split("/")[0])
         if len(column) != len(keys) or (length and column.shape[1] != length):
             raise InputError(f"{path}: {name}: expected {len(keys)} members of {epochs} epochs, found {column.shape}")
-    found = {}
+    found: dict[str, Found] = {}
     for i, key in enumerate(keys):
         sums: dict[str, dict[str, np.ndarray]] = {"train": {}, "validation": {}}
         for kind, name in _SUMS:
             sums[kind][name] = columns[f"{kind}/{name}"][i]
-        found[str(key)] = Found(**sums, logits=columns["logits"][i], seconds=float(columns["seconds"][i]))
+        logits, seconds = columns["logits"][i], float(columns["seconds"][i])
+        found[str(key)] = Found(sums["train"], sums["validation"], logits=logits, seconds=seconds)
     return found

@@ -1,8 +1,9 @@
-"""Cross-validation of a head on cached features: every fold of every seed in as few programs as fit."""
+"""Cross-validation of a head on cached features: every fold of every seed in few programs."""
+
+# pyright: strict
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from jax.sharding import Mesh
@@ -10,18 +11,18 @@ from jax.sharding import Mesh
 from tljax.config import Stage
 from tljax.data.folds import stratified
 from tljax.errors import InputError
-from tljax.inputs.images import Inputs
 from tljax.sweep.finished_calls import Kept
 from tljax.sweep.members import Member
 from tljax.sweep.memory_plan import SweepPlan
 from tljax.sweep.run import run_members
+from tljax.train.ready import Ready
 
 
 @dataclass(frozen=True, eq=False)
 class CrossValidation:
-    """`logits` `[seeds, N, outputs]` float32: each training example's, by the run that held it out.
+    """`logits` `[seeds, N, outputs]` float32 of each training example, by the run that held it out.
 
-    `fold` `[N]` says which fold held it. `labels` `[N]`.
+    `fold` `[N]` is the fold that held it out; `labels` `[N]`.
     """
 
     logits: np.ndarray
@@ -33,10 +34,8 @@ class CrossValidation:
 
 def cross_validate(
     stage: Stage,
+    ready: Ready | Callable[[int], Ready],
     *,
-    module: Any,
-    variables: Callable[[int], dict[str, Any]],
-    inputs: Inputs,
     k: int,
     seeds: Sequence[int] = (0,),
     over: Mesh | None = None,
@@ -44,28 +43,31 @@ def cross_validate(
     kept: Kept | None = None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> CrossValidation:
-    """Train `k` times a seed, each without one fold of the training set, and ask each run about what it never saw.
+    """Train `k` times a seed, each without one fold, and judge each run on the fold it never saw.
 
-    `variables(seed)` are the first ones (`sweep_start.starts`). A run is `loop.train_stage` on its part of the training
-    set, all with as many steps. The folds depend on the first seed alone, so that seeds can be compared. InputError
+    `ready` is what all start from, or a function of the seed that gives it (`sweep_start.starts`). A run is
+    `loop.train_stage` on its part of the training set, all with as many steps. The folds depend on the first seed
+    alone, so that seeds can be compared. InputError
     where training examples are augmented views: what is held out must be the photograph itself. `kept` as in a sweep.
     """
-    if inputs.train.views != 1 or stage.augment is not None:
-        raise InputError(f"folds: stage {stage.name!r}: expected plain features, found augmented ones; take one view")
     if not seeds:
         raise InputError("folds: expected a seed or more")
+    readies = {seed: ready(seed) if callable(ready) else ready for seed in seeds}
+    inputs = readies[seeds[0]].inputs
+    if inputs.train.views != 1 or stage.augment is not None:
+        raise InputError(f"folds: stage {stage.name!r}: expected plain features, found augmented ones; take one view")
     labels = inputs.train.labels
     fold = stratified(labels, k=k, seed=seeds[0])
     every = np.arange(len(labels), dtype=np.int32)
     parts = [(every[fold != i], every[fold == i]) for i in range(k)]
     if stage.images_per_epoch is None:
         stage = replace(stage, images_per_epoch=min(len(train) for train, _ in parts))
-    first = {seed: variables(seed) for seed in seeds}
-    members = [Member(seed, {}, first[seed], inputs, train, held) for seed in seeds for train, held in parts]
-    runs, plan = run_members(stage, members, module=module, over=over, most=most, kept=kept, tell=tell)
+    members = [Member(seed, {}, readies[seed], *part) for seed in seeds for part in parts]
+    runs, plan = run_members(stage, members, over=over, most=most, kept=kept, tell=tell)
     logits = np.empty((len(seeds), len(labels), runs[0].logits.shape[-1]), np.float32)
-    for at, (run, member) in enumerate(zip(runs, members, strict=True)):
+    for number, (run, member) in enumerate(zip(runs, members, strict=True)):
         if not run.finite:
-            raise InputError(f"stage {stage.name!r}: the loss of fold {at % k} is not finite; lower the rate")
-        logits[at // k, member.held] = run.logits
+            where = f"stage {stage.name!r}: the loss of fold {number % k}"
+            raise InputError(f"{where} is not finite; lower the rate")
+        logits[number // k, member.held] = run.logits
     return CrossValidation(logits, labels, fold, tuple(seeds), plan)

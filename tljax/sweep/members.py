@@ -1,4 +1,6 @@
-"""A member of a sweep as data: what it starts from, reads, in which order and at which values."""
+"""A member of a sweep as data: its start, inputs, order and hyperparameters."""
+
+# pyright: strict
 
 import functools
 import math
@@ -13,8 +15,8 @@ from tljax.config import Stage
 from tljax.data.draws import draws
 from tljax.errors import InputError
 from tljax.inputs.feed import Examples
-from tljax.inputs.images import Inputs
 from tljax.optim.schedules import Schedule
+from tljax.train.ready import Ready
 from tljax.train.segments import hyperparameters
 
 SWEPT = ("lr", "dropout", "augment_strength", "momentum", "weight_decay")
@@ -22,22 +24,21 @@ SWEPT = ("lr", "dropout", "augment_strength", "momentum", "weight_decay")
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """One run of a sweep; alone it is `loop.train_stage` with `stage_at(stage, values)`, this seed and these inputs.
+    """One run of a sweep; alone it is `loop.train_stage` with `stage_at(stage, values)`, what is ready and this seed.
 
-    `train` are the examples of `inputs.train` that it trains on, `held` those it is validated on instead of
-    `inputs.validation`; None for all.
+    `train` are the examples of `ready.inputs.train` that it trains on, `held` those it is validated on instead of
+    `ready.inputs.validation`; None for all.
     """
 
     seed: int
     values: Mapping[str, float | Schedule]
-    variables: dict[str, Any]
-    inputs: Inputs
+    ready: Ready
     train: np.ndarray | None = None
     held: np.ndarray | None = None
 
 
 def stage_at(stage: Stage, values: Mapping[str, float | Schedule]) -> Stage:
-    """The stage with these hyperparameters, by name: those of `SWEPT`."""
+    """Return the stage with these hyperparameters, by name: those of `SWEPT`."""
     for name in values:
         if name not in SWEPT:
             raise InputError(f"sweep: expected some of {', '.join(SWEPT)}; found {name!r}")
@@ -45,23 +46,34 @@ def stage_at(stage: Stage, values: Mapping[str, float | Schedule]) -> Stage:
         raise InputError("sweep: rmsprop has no momentum to vary; take adam or sgd")
     if "augment_strength" in values and stage.augment is None:
         raise InputError(f"sweep: stage {stage.name!r} has no augmentation whose strength could vary")
-    own = {name: value for name, value in values.items() if name in ("lr", "dropout", "augment_strength")}
-    optimizer = replace(stage.optimizer, **{name: value for name, value in values.items() if name not in own})
-    return replace(stage, optimizer=optimizer, **own)
+    was = stage.optimizer
+    optimizer = replace(
+        was,
+        momentum=values.get("momentum", was.momentum),
+        weight_decay=values.get("weight_decay", was.weight_decay),
+    )
+    return replace(
+        stage,
+        optimizer=optimizer,
+        lr=values.get("lr", stage.lr),
+        dropout=values.get("dropout", stage.dropout),
+        augment_strength=values.get("augment_strength", stage.augment_strength),
+    )
 
 
 def common(stages: list[Stage]) -> Stage:
-    """The stage whose program all can share: with decay and momentum in its chain if any of them has some."""
-    first = stages[0]
-    some = {
-        name: next((value for stage in stages if (value := getattr(stage.optimizer, name))), 0.0)
-        for name in ("momentum", "weight_decay")
-    }
-    return replace(first, optimizer=replace(first.optimizer, **some))
+    """Return the stage whose program all can share.
+
+    It has decay and momentum in its chain if any of the stages has some.
+    """
+    first, every = stages[0], [stage.optimizer for stage in stages]
+    momentum = next((each.momentum for each in every if each.momentum), 0.0)
+    decay = next((each.weight_decay for each in every if each.weight_decay), 0.0)
+    return replace(first, optimizer=replace(first.optimizer, momentum=momentum, weight_decay=decay))
 
 
 class Given:
-    """Makes the `given` of each member; what two of them have in common is made once, and is one object."""
+    """Makes the `given` of each member; parts common to several members are made once."""
 
     def __init__(self, stage: Stage, *, per_epoch: int) -> None:
         self._stage, self._per_epoch = stage, per_epoch
@@ -70,8 +82,11 @@ class Given:
         self._held: dict[Any, dict[str, np.ndarray]] = {}
 
     def of(self, member: Member, *, frozen: dict[str, Any], held_rows: int) -> dict[str, Any]:
-        """`held_rows` is the length of the longest validation set, to which all are padded."""
-        read = member.inputs
+        """Make the `given` of a member.
+
+        `held_rows` is the length of the longest validation set, to which all are padded.
+        """
+        read = member.ready.inputs
         validation = read.validation if member.held is None else read.train
         held_key = (id(validation), None if member.held is None else member.held.tobytes())
         if held_key not in self._held:
@@ -90,14 +105,14 @@ class Given:
         }
 
     def _values(self, stage: Stage) -> dict[str, np.ndarray]:
-        """Name -> float32 `[epochs, steps]`."""
+        """Evaluate the hyperparameters at every step: name -> float32 `[epochs, steps]`."""
         steps = stage.epochs * self._per_epoch
         functions = hyperparameters(stage, steps=steps)
         every = {name: np.array([value(i) for i in range(steps)], np.float32) for name, value in functions.items()}
         return {name: values.reshape(stage.epochs, -1) for name, values in every.items()}
 
     def _order(self, train: Examples, subset: np.ndarray | None, seed: int) -> dict[str, np.ndarray]:
-        """`[epochs, steps, batch]`: as the loop draws them, of the subset as if there were nothing else."""
+        """Draw the order `[epochs, steps, batch]` as the loop does, within the subset if given."""
         shape = (self._stage.epochs, self._per_epoch, self._stage.batch_size)
         count = len(train) if subset is None else len(subset)
         passes, example = draws(0, math.prod(shape), examples=count, seed=seed)
@@ -111,11 +126,11 @@ class Given:
         return {name: values.reshape(shape) for name, values in order.items()}
 
     def _held_batches(self, examples: Examples, subset: np.ndarray | None, rows: int) -> dict[str, np.ndarray]:
-        """`[batches, batch]`, padded with the first example under mask 0."""
-        wanted = np.arange(len(examples), dtype=np.int32) if subset is None else subset
+        """Batch the validation rows `[batches, batch]`, padded with example 0 under mask 0."""
+        numbers = np.arange(len(examples), dtype=np.int32) if subset is None else subset
         size = min(max(self._stage.batch_size, 32), rows)
         row, mask = np.zeros((2, math.ceil(rows / size) * size))
-        row[: len(wanted)], mask[: len(wanted)] = wanted, 1
+        row[: len(numbers)], mask[: len(numbers)] = numbers, 1
         row = row.astype(np.int32).reshape(-1, size)
         return {
             "row": row,

@@ -1,4 +1,7 @@
-"""How many members fit into one compiled call: planned from the compiler's own count, before anything runs."""
+"""How many members fit into one compiled call, planned from the compiler's count before any run."""
+
+# pyright: strict
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 
 import math
 import os
@@ -22,7 +25,7 @@ class SweepPlan:
 
     @property
     def calls(self) -> int:
-        """How often the program runs."""
+        """Count how often the program runs."""
         return math.ceil(self.members / self.size)
 
     def __str__(self) -> str:
@@ -34,10 +37,10 @@ class SweepPlan:
 def planned(
     compiled_for: Callable[[int], Any], *, members: int, devices: int, shared: int, most: int, limit: int
 ) -> tuple[SweepPlan, Any]:
-    """The plan with the largest calls that fit into `limit` bytes of a device, and the program compiled for it.
+    """Plan the largest calls that fit into `limit` bytes of a device: (plan, compiled program).
 
-    `compiled_for(size)` compiles; `shared` are the bytes that do not grow with the members; a call has `most` at most.
-    InputError where not even one member a device fits.
+    `compiled_for(size)` compiles; `shared` are the bytes that do not grow with the members; a call
+    has at most `most` members. InputError where not even one member a device fits.
     """
     size = _even(members, most=most, devices=devices)
     while True:
@@ -53,7 +56,7 @@ def planned(
 
 
 def memory() -> int:
-    """Bytes of a device that a sweep may use: half of them."""
+    """Return the bytes of a device that a sweep may use: half of its memory."""
     stats = jax.devices()[0].memory_stats()
     if stats:
         return stats["bytes_limit"] // 2
@@ -61,7 +64,7 @@ def memory() -> int:
 
 
 def _even(members: int, *, most: int, devices: int) -> int:
-    """Members a call: calls of equal size, a multiple of the devices."""
+    """Divide the members into calls of equal size, a multiple of the devices; return that size."""
     most = max(devices, most // devices * devices)
     calls = math.ceil(members / most)
     return math.ceil(math.ceil(members / calls) / devices) * devices

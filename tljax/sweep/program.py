@@ -1,4 +1,8 @@
-"""A whole stage of one member as a pure function, and of many: steps, epochs, evaluation, logits."""
+"""A whole stage as a pure function, of one member or of many: steps, epochs, evaluation, logits."""
+
+# pyright: strict
+# pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 
 import functools
 from collections.abc import Callable
@@ -14,28 +18,29 @@ from jax.sharding import PartitionSpec as P
 
 from tljax.config import Stage
 from tljax.data.draws import augment_keys, dropout_keys
-from tljax.inputs.images import Inputs
 from tljax.machine import devices
 from tljax.models import ops
 from tljax.optim import rules as rules_lib
 from tljax.optim import transform
 from tljax.optim.objective import balanced
 from tljax.train import step
+from tljax.train.ready import Ready
 from tljax.train.step import State, averaged
 from tljax.tree import flatten
 
 
 def make_stage(
-    stage: Stage, *, module: Any, inputs: Inputs, paths: list[str]
+    stage: Stage, ready: Ready, *, paths: list[str]
 ) -> tuple[Any, Callable[..., tuple[State, Any, Any, Array]]]:
-    """`(tx, program)`; `program(state, given) -> (state, train sums [epochs], validation sums [1 + epochs], logits)`.
+    """Make `(tx, program)` of a whole stage.
 
-    The first validation is the start's.
-
-    The state's `params` are the trainable leaves alone, flat; `given["frozen"]` has the others. `given` is a tree of
-    `sweep_members`: what the member reads, in which order, at which values. `paths` are those of all parameters.
+    `program(state, given) -> (state, train sums [epochs], validation sums [1 + epochs], logits)`;
+    the first validation is the start's. The state's `params` are the trainable leaves alone, flat;
+    `given["frozen"]` has the others. `given` is a tree of `sweep_members`: what the member reads,
+    in which order, at which values. `paths` are those of all parameters.
     """
-    apply = functools.partial(module.apply, start=inputs.start)
+    inputs = ready.inputs
+    apply = functools.partial(ready.module.apply, start=inputs.start)
     tx = transform.make(stage.optimizer, stage.rules, paths)
     objective = stage.objective
     if objective.class_weights == "balanced":
@@ -78,8 +83,8 @@ def make_stage(
             def one_batch(_: None, held: dict[str, Array]) -> Any:
                 return None, apply(variables, inputs.plain(given["held_pool"][held["row"]]), train=False)[0]
 
-            found = jax.lax.scan(one_batch, None, given["held"])[1]
-            return found.reshape(-1, found.shape[-1])
+            batches = jax.lax.scan(one_batch, None, given["held"])[1]
+            return batches.reshape(-1, batches.shape[-1])
 
         start = evaluated(whole(state))
         state, (train, validation) = jax.lax.scan(one_epoch, state, (given["draws"], given["hyper"]))
@@ -90,10 +95,12 @@ def make_stage(
 
 
 def over_members(program: Callable[..., Any], axes: Any, over: Mesh) -> Any:
-    """The program of many members, split over the devices; `axes` says of each leaf of `given` 0, or None if shared.
+    """Map the program over many members, split over the devices.
 
-    A device has its members at once by `vmap`, on CPU one after another: XLA's CPU products of batches of matrices are
-    not the fast ones. Eight heads of 4,608 features took 0.35 s in place of 0.65, of 128 features 0.03 either way.
+    `axes` is 0 for each leaf of `given`, or None for a shared one. A device runs its members at
+    once by `vmap`, on CPU one after another: XLA's CPU products of batches of matrices are not the
+    fast ones. Eight heads of 4,608 features took 0.35 s in place of 0.65, of 128 features 0.03
+    either way.
     """
     many = one_by_one(program, axes) if over.devices.flat[0].platform == "cpu" else jax.vmap(program, in_axes=(0, axes))
     parts = jax.tree.map(lambda axis: P() if axis is None else P(devices.AXIS), axes, is_leaf=_is_none)
@@ -103,7 +110,7 @@ def over_members(program: Callable[..., Any], axes: Any, over: Mesh) -> Any:
 
 
 def one_by_one(program: Callable[..., Any], axes: Any) -> Callable[..., Any]:
-    """What `vmap` of the program gives, its members in a loop inside the one program."""
+    """Map the program over members in a loop inside one program, with the results of `vmap`."""
 
     def many(states: State, given: Any) -> Any:
         own = jax.tree.map(lambda axis, leaf: None if axis is None else leaf, axes, given, is_leaf=_is_none)
@@ -126,7 +133,10 @@ def _is_none(leaf: Any) -> bool:
 
 
 def together(trees: list[Any]) -> tuple[list[Any], Any]:
-    """`(leaves, axes)` of equal trees: a leaf that all members have alike once and None, others a list and 0."""
+    """Stack equal trees: `(leaves, axes)`.
+
+    A leaf that all members share is there once, with axis None; of the others a list, with axis 0.
+    """
     leaves = [jax.tree.leaves(tree) for tree in trees]
     columns = [list(column) for column in zip(*leaves, strict=True)]
     alike = [_alike(column) for column in columns]

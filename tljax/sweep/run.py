@@ -1,4 +1,8 @@
-"""Members of a sweep, carried out: planned, run call by call, and taken apart again."""
+"""Running a sweep's members: planned, run call by call, and separated again."""
+
+# pyright: strict
+# pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
+# pyright: reportUnknownMemberType=false
 
 import contextlib
 import math
@@ -23,17 +27,20 @@ from tljax.sweep.finished_calls import Found, Kept
 from tljax.sweep.members import Given, Member, common, stage_at
 from tljax.sweep.memory_plan import SweepPlan
 from tljax.sweep.program import make_stage
-from tljax.train.loop import History, start_of
+from tljax.train.history import History, Record, start_of
 from tljax.train.step import State
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """What a member left. `logits` `[N, outputs]` of its validation examples, in their order; times are its share."""
+    """A member's result. `logits` `[N, outputs]` of its validation examples, in their order.
+
+    Times are its share of the call's.
+    """
 
     seed: int
     values: Mapping[str, float | Schedule]
-    state: State | None  # None where calls are kept on disk: that is without states
+    state: State | None  # None where calls are kept on disk, because states are not
     history: History
     logits: np.ndarray
     finite: bool  # every training loss, and every logit
@@ -43,56 +50,57 @@ def run_members(
     stage: Stage,
     members: list[Member],
     *,
-    module: Any,
     over: Mesh | None = None,
     most: int | None = None,
     kept: Kept | None = None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> tuple[list[Run], SweepPlan]:
-    """Train them all in as few calls of one program as fit. Their inputs, starts and subsets have equal shapes.
+    """Train all members in as few calls of one program as fit.
 
-    With `kept`, each call is kept as it ends, a signal ends the sweep after the running one, and members found there
-    are not trained again: the plan is that of the others.
+    Their inputs, starts and subsets have equal shapes. With `kept`, each call is kept as it ends, a
+    signal ends the sweep after the running one, and members found there are not trained again: the
+    plan is that of the others.
     """
     stages = [stage_at(stage, member.values) for member in members]
     _check(stages)
     over = devices.mesh(jax.devices()[: min(len(members), jax.device_count())]) if over is None else over
     keys = [kept.key(*pair) for pair in zip(stages, members, strict=True)] if kept else []
     before = kept.read(stage) if kept else {}
-    found = {i: before[key] for i, key in enumerate(keys) if key in before}
-    wanted = [i for i in range(len(members)) if i not in found]
+    done = {i: before[key] for i, key in enumerate(keys) if key in before}
+    missing = [i for i in range(len(members)) if i not in done]
     started = time.perf_counter()
-    ready = _Ready(common(stages), members, module=module, over=over)
+    ready = _Ready(common(stages), members, over=over)
     states: dict[int, State] = {}
     plan, share = SweepPlan(0, 1, over.size, 0), (0.0, math.nan)
-    if wanted:
-        plan, compiled = ready.calls.planned(len(wanted), most=most, size=kept.size if kept else 0)
-        share = (time.perf_counter() - started) / len(wanted), temporary(compiled)
+    if missing:
+        plan, compiled = ready.calls.planned(len(missing), most=most, size=kept.size if kept else 0)
+        share = (time.perf_counter() - started) / len(missing), temporary(compiled)
         tell(f"{stage.name}: {plan}")
         with signals.deferred() if kept else contextlib.nullcontext():
-            for these, call, moved in ready.carried_out(compiled, wanted, size=plan.size, states=not kept):
+            calls = ready.carried_out(compiled, missing, size=plan.size, states=not kept)
+            for ids, call, moved in calls:
                 if kept:
-                    kept.write({keys[i]: one for i, one in zip(these, call, strict=True)})
+                    kept.write({keys[i]: one for i, one in zip(ids, call, strict=True)})
                     signals.stop_if_waiting()
-                found |= zip(these, call, strict=True)
-                states |= zip(these, moved, strict=False)
+                done |= zip(ids, call, strict=True)
+                states |= zip(ids, moved, strict=False)
                 if plan.calls > 1:
-                    tell(f"{stage.name}: {len(found)} of {len(members)} members trained")
-    shares = dict.fromkeys(wanted, share)
-    return [
-        ready.run(i, stages[i], found[i], states.get(i), shares.get(i, (0.0, math.nan))) for i in range(len(members))
-    ], plan
+                    tell(f"{stage.name}: {len(done)} of {len(members)} members trained")
+    shares = dict.fromkeys(missing, share)
+    costs = [shares.get(i, (0.0, math.nan)) for i in range(len(members))]
+    runs = [ready.run(i, stages[i], done[i], states.get(i), cost) for i, cost in enumerate(costs)]
+    return runs, plan
 
 
 class _Ready:
-    """Members with all that their calls need."""
+    """Members with everything that their calls need."""
 
-    def __init__(self, stage: Stage, members: list[Member], *, module: Any, over: Mesh) -> None:
+    def __init__(self, stage: Stage, members: list[Member], *, over: Mesh) -> None:
         self._members, self._per_epoch = members, stage.steps_per_epoch(_train_size(members[0]))
-        split = [rules_lib.split(member.variables["params"], stage.rules) for member in members]
+        split = [rules_lib.split(member.ready.variables["params"], stage.rules) for member in members]
         self._frozen = [frozen for _, frozen in split]
         paths = [*split[0][0], *split[0][1]]
-        tx, program = make_stage(stage, module=module, inputs=members[0].inputs, paths=paths)
+        tx, program = make_stage(stage, members[0].ready, paths=paths)
         states = [_first(stage, m, trainable, tx) for m, (trainable, _) in zip(members, split, strict=True)]
         given, rows = Given(stage, per_epoch=self._per_epoch), max(_held_size(member) for member in members)
         trees = [given.of(m, frozen=frozen, held_rows=rows) for m, (_, frozen) in zip(members, split, strict=True)]
@@ -102,18 +110,18 @@ class _Ready:
     def carried_out(
         self, compiled: Any, wanted: list[int], *, size: int, states: bool
     ) -> Iterator[tuple[list[int], list[Found], list[State]]]:
-        """Call by call: its members, what was found of each, and their states if wanted."""
+        """Run the calls one by one: yield members, their results, and their states if asked for."""
         began = time.perf_counter()
-        for these, (moved, *sums) in self.calls.run(compiled, wanted, size=size):
-            train, validation, logits = jax.device_get(sums)
-            seconds = (time.perf_counter() - began) / len(these)
-            call = [Found(_at(train, i), _at(validation, i), logits[i], seconds) for i in range(len(these))]
+        for ids, (moved, *sums) in self.calls.run(compiled, wanted, size=size):
+            count, (train, validation, logits) = len(ids), jax.device_get(sums)
+            seconds = (time.perf_counter() - began) / count
+            call = [Found(_at(train, i), _at(validation, i), logits[i], seconds) for i in range(count)]
             moved = jax.device_get(moved) if states else None
-            yield these, call, [_at(moved, i) for i in range(len(these))] if states else []
+            yield ids, call, [_at(moved, i) for i in range(count)] if states else []
             began = time.perf_counter()
 
     def run(self, i: int, stage: Stage, found: Found, state: State | None, share: tuple[float, float]) -> Run:
-        """A member as what it found and its state tell."""
+        """Assemble a member's result from its sums and state."""
         member, per_epoch = self._members[i], self._per_epoch
         compile_seconds, temporary_bytes = share
         images = stage.epochs * per_epoch * stage.batch_size
@@ -126,12 +134,13 @@ class _Ready:
             step_flops=math.nan,  # the program is more than a step
             temporary_bytes=temporary_bytes,
         )
-        told = {"rung": stage.name, "seed": member.seed}
-        history.epochs.append(start_of(**told, validation=_scores(found.validation, 0), seconds=compile_seconds))
+        scores, name = _scores(found.validation, 0), stage.name
+        history.epochs.append(start_of(name, seed=member.seed, validation=scores, seconds=compile_seconds))
         for epoch in range(stage.epochs):
             rate = float(self._rates[i][epoch])
-            record = {
-                **told,
+            record: Record = {
+                "rung": name,
+                "seed": member.seed,
                 "epoch": epoch + 1,
                 "step": (epoch + 1) * per_epoch,
                 "train": _means(found.train, epoch),
@@ -148,8 +157,11 @@ class _Ready:
 
 
 def _first(stage: Stage, member: Member, trainable: dict[str, Any], tx: Any) -> State:
-    """Before the first step, in the host's memory; `params` are the trainable leaves, flat."""
-    model_state = {name: tree for name, tree in member.variables.items() if name != "params"}
+    """Make the state before the first step, in the host's memory.
+
+    Its `params` are the trainable leaves, flat.
+    """
+    model_state = {name: tree for name, tree in member.ready.variables.items() if name != "params"}
     averages = {} if stage.ema is None else dict(trainable)
     state = State(jnp.int32(0), dict(trainable), model_state, tx.init(trainable), averages)
     return jax.tree.map(np.asarray, state)
@@ -169,11 +181,11 @@ def _scores(sums: Mapping[str, np.ndarray], at: int) -> dict[str, float]:
 
 
 def _train_size(member: Member) -> int:
-    return len(member.inputs.train) if member.train is None else len(member.train)
+    return len(member.ready.inputs.train) if member.train is None else len(member.train)
 
 
 def _held_size(member: Member) -> int:
-    return len(member.inputs.validation) if member.held is None else len(member.held)
+    return len(member.ready.inputs.validation) if member.held is None else len(member.held)
 
 
 def _check(stages: list[Stage]) -> None:

@@ -1,25 +1,28 @@
 """Many runs of a stage in one compiled program: seeds, and values of its hyperparameters."""
 
+# pyright: strict
+# pyright: reportUnknownMemberType=false
+
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 from jax.sharding import Mesh
 
 from tljax.config import Stage
 from tljax.errors import InputError
-from tljax.inputs.images import Inputs
 from tljax.optim import rules as rules_lib
 from tljax.optim.schedules import Schedule
 from tljax.sweep.finished_calls import Kept
 from tljax.sweep.members import Member, stage_at
 from tljax.sweep.memory_plan import SweepPlan
 from tljax.sweep.run import Run, run_members
-from tljax.train import collapse, program
-from tljax.train.loop import History, train_stage
-from tljax.train.rung import Ready
+from tljax.train import program
+from tljax.train.history import History
+from tljax.train.loop import train_stage
+from tljax.train.outcome import collapse
+from tljax.train.ready import Ready
 from tljax.train.step import State
 
 
@@ -37,10 +40,8 @@ class SweepResult:
 
 def sweep(
     stage: Stage,
+    ready: Ready | Callable[[int], Ready],
     *,
-    module: Any,
-    variables: dict[str, Any] | Callable[[int], dict[str, Any]],
-    inputs: Inputs,
     seeds: Sequence[int],
     grid: Mapping[str, Sequence[float | Schedule]] | None = None,
     over: Mesh | None = None,
@@ -51,8 +52,8 @@ def sweep(
     """Train the stage with each seed at each point of the grid, which names any of `sweep_members.SWEPT`.
 
     Each run equals `loop.train_stage` alone with that seed and `stage_at(stage, values)`. Values are traced: one
-    program, whatever they are. `variables` are those to start from, or a function of the seed that gives them
-    (`sweep_start.starts`). Frozen leaves and what is read are shared by all, so cached views are those that `inputs`
+    program, whatever they are. `ready` is what all start from, or a function of the seed that gives it
+    (`sweep_start.starts`). Frozen leaves and what is read are shared by all, so cached views are those that it
     was made with, under one seed of their own: a run alone must read the same. `over` are the devices that the members
     are split over, all by default. A run that diverges is marked as not finite, and disturbs no other; one that
     collapses is left as it ends, for what a rate does is what was asked.
@@ -67,12 +68,12 @@ def sweep(
     if not seeds or not all(grid.values()):
         raise InputError("sweep: expected a seed or more, and a value or more for each name of the grid")
     points = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
-    if "augment_strength" in grid and inputs.start is not None:
+    readies = {seed: ready(seed) if callable(ready) else ready for seed in seeds}
+    first = readies[seeds[0]]
+    if "augment_strength" in grid and first.inputs.start is not None:
         raise InputError("sweep: the strength of augmentation cannot vary where views are drawn ahead")
-    start = variables if callable(variables) else lambda seed: variables
-    first = {seed: start(seed) for seed in seeds}
-    members = [Member(seed, values, first[seed], inputs) for values in points for seed in seeds]
-    return SweepResult(*run_members(stage, members, module=module, over=over, most=most, kept=kept, tell=tell))
+    members = [Member(seed, values, readies[seed]) for values in points for seed in seeds]
+    return SweepResult(*run_members(stage, members, over=over, most=most, kept=kept, tell=tell))
 
 
 def fits_sweep(stage: Stage, ready: Ready) -> str | None:
@@ -109,11 +110,11 @@ def train_seeds(
     is not finite, as the loop does. One that collapses is trained again by the loop, which goes back to its best state:
     so the program holds no state of any epoch but the last.
     """
-    members = [Member(seed, {}, ready.variables, ready.inputs) for seed, ready in readies.items()]
+    members = [Member(seed, {}, ready) for seed, ready in readies.items()]
     first = next(iter(readies.values()))
     step_flops = program.flops(stage, first)
-    runs, _ = run_members(stage, members, module=first.module, over=over, most=most, tell=tell)
-    trained = []
+    runs, _ = run_members(stage, members, over=over, most=most, tell=tell)
+    trained: list[tuple[State, History]] = []
     for run in runs:
         if not run.finite:
             raise InputError(f"stage {stage.name!r}: the loss of seed {run.seed} is not finite; lower the rate")
@@ -130,8 +131,7 @@ def _judged(stage: Stage, ready: Ready, seed: int, state: State, history: Histor
         history.collapsed = found
         collapse.say(found, stage=stage.name, seed=seed)
     elif found or any(collapse.hopeless(told[:ended], chance) for ended in range(1, len(told))):
-        given = {"module": ready.module, "variables": ready.variables, "inputs": ready.inputs}
-        return train_stage(stage, **given, seed=seed, progress=False)
+        return train_stage(stage, ready, seed=seed, progress=False)
     return state, history
 
 

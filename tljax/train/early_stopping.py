@@ -1,5 +1,8 @@
 """Which epoch's state a stage ends with: the last one's, or one it steps back to where it overfits or collapses."""
 
+# pyright: strict
+# pyright: reportUnknownMemberType=false
+
 import math
 from collections.abc import Callable
 from typing import Any
@@ -9,8 +12,8 @@ import numpy as np
 
 from tljax.config import Stage
 from tljax.optim import rules as rules_lib
-from tljax.train import collapse
-from tljax.train.collapse import Chance, Collapse
+from tljax.train.outcome import collapse
+from tljax.train.outcome.collapse import Chance, Collapse, Record
 from tljax.train.step import State
 from tljax.tree import flatten
 
@@ -31,10 +34,10 @@ class Keeper:
         self._best: Kept | None = None
         self._least, self._since = math.inf, 0
         self._recent: list[Kept] = []  # the last step_back + 1
-        self._records: list[dict[str, Any]] = []
-        self._highest: tuple[dict[str, Any], State] | None = None  # to return to from a collapse
+        self._records: list[Record] = []
+        self._highest: tuple[Record, State] | None = None  # to return to from a collapse
 
-    def enough(self, epochs: list[dict[str, Any]], state: State) -> bool:
+    def enough(self, epochs: list[Record], state: State) -> bool:
         """Take note of the epoch that just ended, or of the start.
 
         True when the loss has not improved for `patience` epochs, or the stage has collapsed.
@@ -54,12 +57,12 @@ class Keeper:
             kept = [self.chosen()]
         return dict(filter(None, kept))
 
-    def replay(self, epochs: list[dict[str, Any]], held: dict[int, Any]) -> None:
+    def replay(self, epochs: list[Record], held: dict[int, State]) -> None:
         """Take note of epochs again, with what `held` gave after the last of them."""
         for record in epochs:
             self._note(record, lambda record=record: held.get(record["epoch"]))
 
-    def _note(self, record: dict[str, Any], copy: Callable[[], Any]) -> bool:
+    def _note(self, record: Record, copy: Callable[[], Any]) -> bool:
         self._records.append(record)
         best = self._highest and self._highest[0]
         if self._chance and not self._stage.keep_going and collapse.better(record, best, self._chance):
@@ -67,7 +70,7 @@ class Keeper:
         overfits = record["epoch"] > 0 and self._patience is not None and self._overfits(record, copy)
         return overfits or self._hopeless()
 
-    def _overfits(self, record: dict[str, Any], copy: Callable[[], Any]) -> bool:
+    def _overfits(self, record: Record, copy: Callable[[], Any]) -> bool:
         now = (record["epoch"], copy())
         loss = record["validation"]["loss"]
         self._since += 1

@@ -1,5 +1,7 @@
 """Masked sums over a split, every example exactly once."""
 
+# pyright: strict
+
 import math
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,14 +14,14 @@ from jax.sharding import Mesh
 from tljax.inputs.feed import Examples, feed, place
 from tljax.machine import devices
 from tljax.models import ops
-from tljax.train.step import State, make_eval_step
+from tljax.train.step import Apply, State, make_eval_step
 
 _CHUNK = 32  # batches a compiled call
 
 
 def make_evaluate(
     *,
-    apply: Callable[..., Any],
+    apply: Apply,
     prepare: Callable[[Array], Array],
     examples: Examples,
     batch_size: int,

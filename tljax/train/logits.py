@@ -1,11 +1,15 @@
 """What a trained classifier said of each held-out photograph: logits, kept beside the run."""
 
+# pyright: strict
+# pyright: reportUnknownMemberType=false
+
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+from flax import linen as nn
 from jax import Array
 from jax.sharding import Mesh
 
@@ -19,7 +23,7 @@ from tljax.train.evaluate import batches_of
 from tljax.train.step import State, averaged
 
 
-def held_out(state: State, *, module: Any, inputs: Inputs, batch_size: int) -> dict[str, np.ndarray]:
+def held_out(state: State, *, module: nn.Module, inputs: Inputs, batch_size: int) -> dict[str, np.ndarray]:
     """{"validation", and "test" where there is one: logits `[N, outputs]` float32}, in the order of the examples.
 
     Where the state has averages, theirs. `batch_size` is the stage's: the batches are those of the evaluation.
@@ -39,6 +43,11 @@ def scores(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     """{"accuracy", "loss", "n"} of stored logits, as an evaluation has them; in float64."""
     right = predicted_classes(logits) == labels
     return {"accuracy": float(right.mean()), "loss": float(image_losses(logits, labels).mean()), "n": len(labels)}
+
+
+def scores_of(logits: dict[str, np.ndarray], inputs: Inputs) -> dict[str, dict[str, float]]:
+    """Score the logits of each held-out split against the labels of its examples."""
+    return {split: scores(each, getattr(inputs, split).labels) for split, each in logits.items()}
 
 
 def image_losses(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -78,7 +87,7 @@ def _parts(program: Any, state: State, examples: Examples, size: int, over: Mesh
         yield logits.reshape(-1, logits.shape[-1])
 
 
-def _program(module: Any, inputs: Inputs) -> Any:
+def _program(module: nn.Module, inputs: Inputs) -> Any:
     def program(state: State, pool: Array, rows: Array) -> Array:
         variables = {"params": averaged(state), **state.model_state}
 

@@ -1,5 +1,7 @@
 """The learning-rate range test (Smith 2015, arXiv 1506.01186, section 3.3): train a little while the rate climbs."""
 
+# pyright: strict
+
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -11,12 +13,12 @@ from tqdm import tqdm
 
 from tljax.config import Stage
 from tljax.errors import InputError
-from tljax.inputs.images import Inputs
 from tljax.machine import devices
 from tljax.optim.schedules import Sweep
 from tljax.train.lr_suggestions import suggestions
 from tljax.train.program import start
-from tljax.train.segments import make_program, segment_steps, segments
+from tljax.train.ready import Ready
+from tljax.train.segments import make_program, segments
 
 SWEEP = Sweep(1e-7, 10.0)  # fastai's, and its number of steps, smoothing and end
 STEPS = 100
@@ -44,17 +46,15 @@ class Finding:
 
 def find(
     stage: Stage,
+    ready: Ready,
     *,
-    module: Any,
-    variables: dict[str, Any],
-    inputs: Inputs,
     seed: int,
     over: Mesh | None = None,
     sweep: Sweep = SWEEP,
     steps: int = STEPS,
     progress: bool = False,
 ) -> Finding:
-    """Train a copy of `variables` for `steps` steps at the rates of `sweep`; what was given stays as it was.
+    """Train a copy of `ready.variables` for `steps` steps at the rates of `sweep`; what was given stays as it was.
 
     All else is the stage's: rules with their ratios between layer groups, optimizer, batches in the order of `seed`;
     its other schedules run over the sweep. It ends early where the loss is not finite or the smoothed one is 4 times
@@ -63,9 +63,10 @@ def find(
     over = devices.mesh_for(stage.batch_size) if over is None else over
     devices.check_batch(stage.batch_size, over)
     swept = replace(stage, lr=sweep, epochs=1, images_per_epoch=steps * stage.batch_size, skip_nonfinite=False)
-    losses, smoothed = [], []
+    losses: list[float] = []
+    smoothed: list[float] = []
     with tqdm(total=steps, desc=f"{stage.name}: rates", unit="step", disable=not progress) as bar:
-        for loss, average in smooth(_losses(swept, steps, module, variables, inputs, seed, over)):
+        for loss, average in smooth(_losses(swept, ready, seed=seed, over=over)):
             if not math.isfinite(loss):
                 break
             losses.append(loss)
@@ -94,12 +95,10 @@ def smooth(losses: Iterable[float], *, beta: float = BETA) -> Iterator[tuple[flo
         yield loss, average / (1 - beta**n)
 
 
-def _losses(
-    stage: Stage, steps: int, module: Any, variables: dict[str, Any], inputs: Inputs, seed: int, over: Mesh
-) -> Iterator[float]:
+def _losses(stage: Stage, ready: Ready, *, seed: int, over: Mesh) -> Iterator[float]:
     """The mean loss of each step. Computed a segment at a time: whoever stops listening stops the training."""
-    state, train_step, *_ = start(stage, module=module, variables=variables, inputs=inputs, over=over)
-    program = make_program(train_step, inputs, over)
-    for segment in segments(stage, inputs.train, steps, segment_steps(steps), seed=seed, over=over):
+    state, train_step, _ = start(stage, ready, over)
+    program = make_program(train_step, ready, over)
+    for segment in segments(stage, ready, seed=seed, over=over):
         state, metrics = program(state, *segment.arguments)
         yield from (np.asarray(metrics["loss"], np.float64) / np.asarray(metrics["count"])).tolist()

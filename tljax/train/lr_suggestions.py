@@ -1,10 +1,14 @@
-"""Rates that a range test suggests, by the four rules of fastai 2 (`fastai/callback/schedule.py`), as formulas.
+"""Rates that a range test suggests, by the four rules of fastai 2, as formulas.
 
-All read the smoothed losses l against the rates r at equal steps, without the first tenth of the sweep, where the
-average is young, and without the last five steps. Unlike fastai's they also leave out all from where the loss has
-risen a tenth above its highest in the first third of the sweep: a network that breaks there and goes back to guessing
-descends too, but no rate of that descent is one to train at. Where less than two steps remain, they read all there is.
+fastai's are in `fastai/callback/schedule.py`. All read the smoothed losses l against the rates r at
+equal steps, without the first tenth of the sweep, where the average is young, and without the last
+five steps. Unlike fastai's they also leave out everything from where the loss has risen a tenth
+above its highest in the first third of the sweep: a network that breaks there and returns to
+guessing descends too, but no rate of that descent is one to train at. Where fewer than two steps
+remain, they read all there are.
 """
+
+# pyright: strict
 
 import numpy as np
 
@@ -14,9 +18,12 @@ LEVEL = 0.005  # the difference of slopes, in loss per step, below which they co
 
 
 def suggestions(rates: np.ndarray, smoothed: np.ndarray, *, steps: int) -> dict[str, float]:
-    """steepest, minimum/10, valley and slide -> rate, for a sweep planned for `steps`; none from fewer than two."""
-    kept = _kept(smoothed, steps)
-    r, loss = rates[kept], smoothed[kept]
+    """Map steepest, minimum/10, valley and slide to their rates, for a sweep planned for `steps`.
+
+    Empty for fewer than two losses.
+    """
+    window = _kept(smoothed, steps)
+    r, loss = rates[window], smoothed[window]
     if len(r) < 2:
         return {}
     return {
@@ -37,20 +44,24 @@ def _kept(smoothed: np.ndarray, steps: int) -> slice:
 
 
 def steepest(rates: np.ndarray, losses: np.ndarray) -> float:
-    """Where the loss falls fastest per factor of the rate: r_i, i = argmin (l_i+1 - l_i) / (log r_i+1 - log r_i)."""
+    """Find where the loss falls fastest per factor of the rate.
+
+    r_i, i = argmin (l_i+1 - l_i) / (log r_i+1 - log r_i).
+    """
     return float(rates[np.argmin(np.diff(losses) / np.diff(np.log(rates)))])
 
 
 def tenth_of_minimum(rates: np.ndarray, losses: np.ndarray) -> float:
-    """A tenth of the rate with the lowest loss: r_i / 10, i = argmin l_i."""
+    """Return a tenth of the rate with the lowest loss: r_i / 10, i = argmin l_i."""
     return float(rates[np.argmin(losses)] / 10)
 
 
 def valley(rates: np.ndarray, losses: np.ndarray) -> float:
-    """About half-way down the longest descent.
+    """Find the rate about half-way down the longest descent.
 
-    That is the longest strictly decreasing subsequence, of n losses, the first to end if several are as long. It is
-    taken to fill the n steps up to its end e; the suggestion is at e - n + floor(n / 3) + floor(n / 6).
+    That is the longest strictly decreasing subsequence, of n losses, the first to end if several
+    are as long. It is taken to fill the n steps up to its end e; the suggestion is at e - n +
+    floor(n / 3) + floor(n / 6).
     """
     length = np.ones(len(losses), int)  # of the longest one that ends here
     for i in range(len(losses)):
@@ -61,12 +72,13 @@ def valley(rates: np.ndarray, losses: np.ndarray) -> float:
 
 
 def slide(rates: np.ndarray, losses: np.ndarray) -> float:
-    """The left end of an interval of 15 steps that slides left from the end while the slopes at its ends differ.
+    """Slide an interval of 15 steps left from the end while the slopes at its ends differ.
 
-    Slopes are central differences per step; the suggestion is the last place before they are within 0.005.
+    Slopes are central differences per step; the suggestion is the interval's left end, at the last
+    place before they are within 0.005.
     """
     slopes, interval = np.gradient(losses), min(INTERVAL, len(losses) - 1)
-    found = left = len(losses) - 1 - interval
+    last = left = len(losses) - 1 - interval
     while left >= 0 and abs(slopes[left + interval] - slopes[left]) > LEVEL:
-        found, left = left, left - 1
-    return float(rates[found])
+        last, left = left, left - 1
+    return float(rates[last])

@@ -1,61 +1,50 @@
 """A plan carried out, stage after stage."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+# pyright: strict
 
-import jax.numpy as jnp
+from collections.abc import Callable, Mapping
 
 from tljax.config import Plan, Stage
-from tljax.data import ImageSets
-from tljax.inputs.activations import Store
 from tljax.models.build import Network
-from tljax.train import rung, step
+from tljax.train import rung, setup
+from tljax.train.history import OnEpoch, ignore
 from tljax.train.program import Program
-from tljax.weights import Weights
+from tljax.train.resume import Slot
+from tljax.train.source import Source
 
 
 def train_plan(
     plan: Plan,
     network: Network,
-    sets: ImageSets,
+    source: Source,
     *,
     seed: int,
-    store: Store,
-    weights: Weights | None = None,
     before: rung.Trained | None = None,
-    dtype: Any = jnp.float32,
-    on_epoch: Callable[[dict[str, Any], step.State], None] = lambda record, state: None,
-    on_stage: Callable[[Stage, rung.Trained], None] = lambda stage, trained: None,
-    kept: Callable[[Stage], dict[str, Any]] = lambda stage: {},
+    on_epoch: OnEpoch = ignore,
+    slot: Callable[[Stage], Slot | None] = lambda stage: None,
     programs: Mapping[str, Program] | None = None,
-    progress: bool = True,
 ) -> list[rung.Trained]:
     """Train the stages in order, each from the one before, and return what each left.
 
     Optimizer state goes along for the leaves that were training, where the next stage has the same kind of optimizer.
-    `kept(stage)` gives `saver` and `finished` of `rung.run`, to go on where a run stopped.
-    `before` is what the first stage starts from in place of `weights`. `programs` are those compiled ahead, by stage.
-    Arguments as in `rung.run`.
+    The first stage starts from `before` where given, else from the base of `source`. `slot(stage)` says where a stage
+    is saved, to continue a plan that was stopped. `programs` are those compiled ahead, by stage.
     """
     done: list[rung.Trained] = []
     for at, stage in enumerate(plan.stages):
         carry = at > 0 and plan.stages[at - 1].optimizer.name == stage.optimizer.name
+        latest = done[-1] if done else before
+        ahead = plan.stages[at + 1 :]
+        ready = setup.prepare(stage, network, source, seed=seed, before=latest, ahead=ahead)
         trained = rung.run(
             stage,
-            network,
-            sets,
+            ready,
             seed=seed,
-            store=store,
-            weights=weights,
-            before=done[-1] if done else before,
-            carry=carry,
-            dtype=dtype,
-            ahead=plan.stages[at + 1 :],
-            on_epoch=on_epoch,
+            slot=slot(stage),
+            carried=latest.state.opt_state if carry and latest else None,
             program=programs.get(stage.name) if programs else None,
-            **kept(stage),
-            progress=progress,
+            on_epoch=on_epoch,
+            progress=source.progress,
         )
-        on_stage(stage, trained)
         done.append(trained)
     return done

@@ -1,5 +1,9 @@
 """A stage's one compiled program: what it starts from, and how it is compiled, at its first call or ahead of it."""
 
+# pyright: strict
+# pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
+# pyright: reportUnknownMemberType=false
+
 import math
 import os
 import time
@@ -18,9 +22,12 @@ from tljax.machine import devices, memory
 from tljax.optim import transform
 from tljax.optim.objective import Objective, balanced
 from tljax.train import frozen, step
-from tljax.train.second_batch import Beside
-from tljax.train.segments import make_program, segment_steps, shapes
+from tljax.train.ready import Ready
+from tljax.train.segments import Arguments, Jitted, make_program, segment_steps, shapes
+from tljax.train.step import Apply, TrainStep, Variables
 from tljax.tree import flatten
+
+First = Callable[[Variables], step.State]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,45 +44,41 @@ class Program:
     temporary: float
 
 
-def pieces(
-    stage: Stage, *, module: Any, variables: dict[str, Any], inputs: Inputs, beside: Beside | None = None
-) -> tuple[Callable[[dict[str, Any]], step.State], Callable[..., Any], Callable[..., Any]]:
-    """`(first state of variables, train step, apply)` of a stage; `variables` may be shapes."""
-    apply = _apply(module, inputs.start)
-    tx = transform.make(stage.optimizer, stage.rules, flatten(variables["params"]))
-    weighted = _weighted(stage.objective, inputs)
-    options: dict[str, Any] = {"tx": tx, "rules": stage.rules, "ema": stage.ema}
-    options["skip_nonfinite"] = stage.skip_nonfinite
-    if beside:
-        train_step = step.make_step(loss=beside.loss(apply, weighted), **options)
-    else:
-        train_step = step.make_train_step(apply=apply, objective=weighted, **options)
+def pieces(stage: Stage, ready: Ready) -> tuple[First, TrainStep, Apply]:
+    """`(first state of variables, train step, apply)` of a stage; `ready.variables` may be shapes."""
+    apply = _apply(ready)
+    tx = transform.make(stage.optimizer, stage.rules, flatten(ready.variables["params"]))
+    weighted = _weighted(stage.objective, ready.inputs)
+    make_loss = ready.second.loss if ready.second else step.classification
+    train_step = step.make_step(
+        loss=make_loss(apply, weighted),
+        tx=tx,
+        rules=stage.rules,
+        ema=stage.ema,
+        skip_nonfinite=stage.skip_nonfinite,
+    )
 
-    def first(variables: dict[str, Any]) -> step.State:
-        model_state = {name: tree for name, tree in variables.items() if name != "params"}
-        return step.init_state(variables["params"], model_state=model_state, tx=tx, rules=stage.rules, ema=stage.ema)
+    def first(variables: Variables) -> step.State:
+        return step.first_state(variables, tx=tx, rules=stage.rules, ema=stage.ema)
 
     return first, train_step, apply
 
 
-def start(
-    stage: Stage, *, module: Any, variables: dict[str, Any], inputs: Inputs, over: Mesh, beside: Beside | None = None
-) -> tuple[step.State, Callable[..., Any], Callable[..., Any]]:
-    """`(state, train step, apply)` of a stage on the devices, before its first step; `variables` are copied."""
-    given: dict[str, Any] = {"module": module, "variables": variables, "inputs": inputs}
-    first, train_step, apply = pieces(stage, **given, beside=beside)
-    return devices.put(first(variables), devices.replicated(over)), train_step, apply
+def start(stage: Stage, ready: Ready, over: Mesh) -> tuple[step.State, TrainStep, Apply]:
+    """`(state, train step, apply)` of a stage on the devices, before its first step; its variables are copied."""
+    first, train_step, apply = pieces(stage, ready)
+    return devices.put(first(ready.variables), devices.replicated(over)), train_step, apply
 
 
-def compiled(stage: Stage, program: Any, state: step.State, arguments: tuple[Any, ...]) -> Program:
+def compiled(stage: Stage, program: Jitted, state: step.State, arguments: Arguments) -> Program:
     """The jitted program for this state and these arguments, or their shapes. InputError if it moves what is frozen."""
     return _compile(*_traced(stage, program, state, arguments))
 
 
 def ahead(
-    stages: Mapping[str, tuple[Stage, Any]], *, tell: Callable[[str, int], None] = lambda name, done: None
+    stages: Mapping[str, tuple[Stage, Ready]], *, tell: Callable[[str, int], None] = lambda name, done: None
 ) -> dict[str, Program]:
-    """The programs of stages with what `rung.outline` makes of them, before anything is computed.
+    """The programs of stages with what `setup.outline` makes of them, before anything is computed.
 
     Tracing is Python's; compiling is not: on CPU it goes on side by side, and `seconds` are each one's share of the
     time that all took together. An accelerator's compiler times kernels to choose among them, which other compilations
@@ -89,7 +92,7 @@ def ahead(
         pending: dict[str, Future[Program]] = {}
         for name, (stage, ready) in stages.items():
             pending[name] = pool.submit(_compile, *_outlined(stage, ready))
-        done = {}
+        done: dict[str, Program] = {}
         for name, program in pending.items():
             done[name] = program.result()
             tell(name, len(done))
@@ -97,14 +100,13 @@ def ahead(
     return {name: replace(program, seconds=share * program.seconds) for name, program in done.items()}
 
 
-def flops(stage: Stage, ready: Any) -> float:
+def flops(stage: Stage, ready: Ready) -> float:
     """Of one step, counted before the compiler has changed anything, for a stage that no program is compiled for."""
     return _flops(_outlined(stage, ready)[1])
 
 
-def _outlined(stage: Stage, ready: Any) -> tuple[Stage, Any, float]:
-    given = {"module": ready.module, "variables": ready.variables, "inputs": ready.inputs}
-    first, train_step, _ = pieces(stage, **given)
+def _outlined(stage: Stage, ready: Ready) -> tuple[Stage, Any, float]:
+    first, train_step, _ = pieces(stage, ready)
     over = devices.mesh_for(stage.batch_size)
     whole = devices.replicated(over)
     state = jax.tree.map(
@@ -113,10 +115,10 @@ def _outlined(stage: Stage, ready: Any) -> tuple[Stage, Any, float]:
     )
     length = segment_steps(stage.steps_per_epoch(len(ready.inputs.train)))
     arguments = shapes(stage, ready.inputs.train, length, over=over)
-    return _traced(stage, make_program(train_step, ready.inputs, over), state, arguments)
+    return _traced(stage, make_program(train_step, ready, over), state, arguments)
 
 
-def _traced(stage: Stage, program: Any, state: step.State, arguments: tuple[Any, ...]) -> tuple[Stage, Any, float]:
+def _traced(stage: Stage, program: Jitted, state: step.State, arguments: Arguments) -> tuple[Stage, Any, float]:
     started = time.perf_counter()
     traced = program.trace(state, *arguments)
     frozen.refuse_moving(stage, traced, state)
@@ -146,9 +148,9 @@ def _weighted(objective: Objective, inputs: Inputs) -> Objective:
     return replace(objective, class_weights=balanced(labels, classes=int(labels.max()) + 1))
 
 
-def _apply(module: Any, start: str | None) -> Callable[..., Any]:
-    def apply(variables: dict[str, Any], x: Array, **options: Any) -> Any:
-        return module.apply(variables, x, start=start, **options)
+def _apply(ready: Ready) -> Apply:
+    def apply(variables: Variables, x: Array, /, **options: Any) -> Any:
+        return ready.module.apply(variables, x, start=ready.inputs.start, **options)
 
     return apply
 

@@ -1,5 +1,8 @@
 """Where a stage stands, saved while it trains, so that it can be continued with the same bits."""
 
+# pyright: strict
+# pyright: reportUnknownMemberType=false
+
 import dataclasses
 import json
 import shutil
@@ -20,6 +23,7 @@ from tljax.files import orbax_store
 from tljax.files.background import Background
 from tljax.files.json_diff import differences
 from tljax.machine import signals
+from tljax.train.outcome.collapse import Record
 from tljax.train.step import State
 
 
@@ -32,9 +36,9 @@ class Place:
     """
 
     state: State
-    epochs: list[dict[str, Any]] = field(default_factory=list)
-    sums: dict[str, float] = field(default_factory=dict)
-    held: dict[int, State] = field(default_factory=dict)
+    epochs: list[Record] = field(default_factory=list[Record])
+    sums: dict[str, float] = field(default_factory=dict[str, float])
+    held: dict[int, State] = field(default_factory=dict[int, State])
     ended: bool = False
     step_flops: float = 0.0
 
@@ -123,6 +127,18 @@ class Saver:
         self._background.wait()
         if min(steps := _steps(self._directory), default=step) < step and step in steps:
             shutil.rmtree(self._directory / f"{step:06d}", ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Say where a rung of one seed is saved while it trains, and where its final checkpoint lies if it is finished."""
+
+    saver: Saver
+    finished: Path | None = None
+
+    def begun(self) -> bool:
+        """Tell whether there is a checkpoint to restore or to continue from."""
+        return self.finished is not None or self.saver.begun()
 
 
 def _copied(place: Place) -> Place:

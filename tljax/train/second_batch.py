@@ -1,5 +1,7 @@
 """A second set of examples that each step reads beside its own: those of another task, or of another domain."""
 
+# pyright: strict
+
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -1,5 +1,8 @@
 """A stage as compiled calls: each a scan over a segment of its steps, with what it reads ready on the devices."""
 
+# pyright: strict
+# pyright: reportUnknownMemberType=false
+
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,11 +20,51 @@ from tljax.inputs.images import Inputs
 from tljax.machine import devices
 from tljax.models import ops
 from tljax.optim import schedules
-from tljax.train.second_batch import Beside
-from tljax.train.step import State
+from tljax.train.ready import Ready
+from tljax.train.step import Batch, Metrics, State, TrainStep
+
+Arguments = tuple[Any, Any, dict[str, Any], dict[str, Any]]  # pool, root key, batches, hyper: arrays or shapes
+Jitted = Any  # jax.jit's wrapper, with `trace` and `lower`
 
 _BESIDE = 1 << 31  # keeps the draws of a second set apart from the first's
 _SEGMENT = 32  # steps in one compiled program at most: what lies between two moves of the progress bar
+
+
+def make_program(train_step: TrainStep, ready: Ready, over: Mesh) -> Jitted:
+    """`(state, pool, root key, batches, hyper) -> (state, metrics [steps])`: steps in one scan, the state donated."""
+    inputs, second = ready.inputs, ready.second
+
+    def program(state: State, pool: Any, root: Array, batches: dict[str, Any], hyper: dict[str, Array]) -> Any:
+        def body(state: State, xs: tuple[dict[str, Any], dict[str, Array]]) -> tuple[State, Metrics]:
+            drawn, now = xs
+            if not second:
+                return train_step(state, make_batch(inputs, pool, root, drawn, now["augment"]), now)
+            batch = make_batch(inputs, pool[0], root, drawn, now["augment"])
+            other_root = jax.random.fold_in(root, _BESIDE)
+            other = make_batch(second.inputs, pool[1], other_root, drawn["beside"], now["augment"], stream=_BESIDE)
+            return train_step(state, {**batch, "beside": other}, now)
+
+        return jax.lax.scan(body, state, (batches, hyper))
+
+    return ops.jit(program, donate_argnums=0, out_shardings=devices.replicated(over))
+
+
+def make_batch(
+    inputs: Inputs,
+    pool: Array,
+    root: Array,
+    drawn: dict[str, Array],
+    strength: Array,
+    stream: int | None = None,
+) -> Batch:
+    """Gather and augment one step's batch: `image` f32 `[N, ...]`, `label` int32 `[N]`, `key` `[N]` for dropout.
+
+    `drawn` has the `row` of `pool`, `pass`, `example` and `label` `[N]` of each image. Its augmentation depends on
+    pass and example alone, its dropout on `root` too.
+    """
+    keys = augment_keys(drawn["pass"], drawn["example"], stream=stream)
+    image = inputs.augmented(pool[drawn["row"]], keys, strength)
+    return {"image": image, "label": drawn["label"], "key": dropout_keys(root, drawn["pass"], drawn["example"])}
 
 
 def segment_steps(steps_per_epoch: int) -> int:
@@ -32,12 +75,17 @@ def segment_steps(steps_per_epoch: int) -> int:
 
 @dataclass(frozen=True)
 class Segment:
-    """One call: what it takes after the state, its first step, its last rate and how many images it draws."""
+    """One call: its first step and number of steps, what it takes after the state, and its last rate."""
 
     first_step: int
-    arguments: tuple[Any, ...]
+    steps: int
+    arguments: Arguments
     lr: float
-    images: int
+
+    @property
+    def end(self) -> int:
+        """The number of steps done after it."""
+        return self.first_step + self.steps
 
 
 def hyperparameters(stage: Stage, *, steps: int) -> dict[str, Callable[[int], float]]:
@@ -55,35 +103,27 @@ def _values(stage: Stage) -> dict[str, Any]:
     }
 
 
-def segments(
-    stage: Stage,
-    train: Examples,
-    per_epoch: int,
-    length: int,
-    *,
-    seed: int,
-    over: Mesh,
-    first_step: int = 0,
-    beside: Beside | None = None,
-) -> Iterator[Segment]:
+def segments(stage: Stage, ready: Ready, *, seed: int, over: Mesh, first_step: int = 0) -> Iterator[Segment]:
     """The arguments of each compiled call, in order, copied to the devices ahead of it where the set is streamed."""
+    train, second = ready.inputs.train, ready.second
+    per_epoch = stage.steps_per_epoch(len(train))
+    length = segment_steps(per_epoch)
     functions = hyperparameters(stage, steps=stage.epochs * per_epoch)
     starts = range(first_step, stage.epochs * per_epoch, length)
     whole = devices.replicated(over)
     root = devices.put(jax.random.key(seed), whole)  # an argument: another seed does not recompile
     streams = [_batches(train, stage.batch_size, starts, length, seed=seed, over=over)]
-    if beside:
+    if second:
         # An order of its own: sets of equal size would else meet in the same pairs at every step.
-        other = beside.inputs.train
-        streams.append(_batches(other, beside.batch_size, starts, length, seed=seed + _BESIDE, over=over))
+        other = second.inputs.train
+        streams.append(_batches(other, second.batch_size, starts, length, seed=seed + _BESIDE, over=over))
     for first, *drawn in zip(starts, *streams, strict=True):
         pool, batches = drawn[0]
-        if beside:
+        if second:
             pool, batches = (pool, drawn[1][0]), {**batches, "beside": drawn[1][1]}
         steps = range(first, first + length)
         hyper = {name: np.array([value(i) for i in steps], np.float32) for name, value in functions.items()}
-        images = length * stage.batch_size
-        yield Segment(first, (pool, root, batches, devices.put(hyper, whole)), functions["lr"](steps[-1]), images)
+        yield Segment(first, length, (pool, root, batches, devices.put(hyper, whole)), functions["lr"](steps[-1]))
 
 
 def _batches(
@@ -108,7 +148,7 @@ def _batches(
         yield pool, devices.put(batches, devices.split_batch(over, axis=1))
 
 
-def shapes(stage: Stage, train: Examples, length: int, *, over: Mesh) -> tuple[Any, ...]:
+def shapes(stage: Stage, train: Examples, length: int, *, over: Mesh) -> Arguments:
     """Shapes and places of `Segment.arguments`, from which the program can be compiled before anything is there."""
     split, whole = devices.split_batch(over, axis=1), devices.replicated(over)
 
@@ -121,35 +161,3 @@ def shapes(stage: Stage, train: Examples, length: int, *, over: Mesh) -> tuple[A
     hyper = {name: shape((length,), np.float32, whole) for name in _values(stage)}
     root = jax.eval_shape(lambda: jax.random.key(0))
     return pool_shape(train.inputs, math.prod(steps), over=over), shape(root.shape, root.dtype, whole), batches, hyper
-
-
-def make_program(train_step: Callable[..., Any], inputs: Inputs, over: Mesh, beside: Beside | None = None) -> Any:
-    """`(state, pool, root key, batches, hyper) -> (state, metrics [steps])`: steps in one scan, the state donated."""
-
-    def program(state: State, pool: Any, root: Array, batches: dict[str, Any], hyper: dict[str, Array]) -> Any:
-        def body(state: State, xs: tuple[dict[str, Any], dict[str, Array]]) -> Any:
-            drawn, now = xs
-            if not beside:
-                return train_step(state, _made(inputs, pool, root, drawn, now["augment"]), now)
-            batch = _made(inputs, pool[0], root, drawn, now["augment"])
-            other_root = jax.random.fold_in(root, _BESIDE)
-            other = _made(beside.inputs, pool[1], other_root, drawn["beside"], now["augment"], stream=_BESIDE)
-            return train_step(state, {**batch, "beside": other}, now)
-
-        return jax.lax.scan(body, state, (batches, hyper))
-
-    return ops.jit(program, donate_argnums=0, out_shardings=devices.replicated(over))
-
-
-def _made(
-    inputs: Inputs,
-    pool: Array,
-    root: Array,
-    drawn: dict[str, Array],
-    strength: Array,
-    stream: int | None = None,
-) -> dict[str, Array]:
-    """A step's batch of what was drawn for it."""
-    keys = augment_keys(drawn["pass"], drawn["example"], stream=stream)
-    image = inputs.augmented(pool[drawn["row"]], keys, strength)
-    return {"image": image, "label": drawn["label"], "key": dropout_keys(root, drawn["pass"], drawn["example"])}

@@ -1,9 +1,11 @@
 """A stage solved in place of its steps: a linear head on saved features, as `loop.train_stage` would leave it."""
 
+# pyright: strict
+# pyright: reportUnknownMemberType=false
+
 import math
 import time
 from collections.abc import Callable
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -11,13 +13,15 @@ from jax.sharding import Mesh
 
 from tljax.config import Stage
 from tljax.errors import InputError
+from tljax.inputs.feed import Examples
 from tljax.inputs.images import Inputs
 from tljax.linear.logistic import Solution, fit_logistic
 from tljax.machine import devices, processes
-from tljax.models.heads import Head, rms_norm
+from tljax.models.heads import Classifier, Head, rms_norm
 from tljax.train.evaluate import make_evaluate
-from tljax.train.loop import History, start_of
+from tljax.train.history import History, OnEpoch, Record, ignore, start_of
 from tljax.train.program import start
+from tljax.train.ready import Ready
 from tljax.train.step import State
 
 _HEAD = {"predictions"}  # of `Network(hidden=0)`
@@ -25,34 +29,35 @@ _HEAD = {"predictions"}  # of `Network(hidden=0)`
 
 def solve_stage(
     stage: Stage,
+    ready: Ready,
     *,
-    module: Any,
-    variables: dict[str, Any],
-    inputs: Inputs,
     seed: int,
-    on_epoch: Callable[[dict[str, Any], State], None] = lambda record, state: None,
+    on_epoch: OnEpoch = ignore,
     progress: bool = True,
 ) -> tuple[State, History, Solution]:
-    """Fit the logistic regression to `inputs` as the stage's state, with a record of its start and one of its end.
+    """Fit the logistic regression to `ready.inputs` as the stage's state; record its start and its end.
 
     `seed` deals out the folds and decides nothing else. InputError for a head with a hidden layer, and where something
     of the base runs between what was saved and the head.
     """
     began = time.perf_counter()
-    _refuse_other(stage, variables, inputs)
-    over = devices.mesh_for(stage.batch_size)
-    state, _, apply = start(stage, module=module, variables=variables, inputs=inputs, over=over)
-    sets: dict[str, Any] = {"apply": apply, "prepare": inputs.plain, "over": over}
-    sets["batch_size"] = max(stage.batch_size, 32 * over.size)
-    evaluate = make_evaluate(examples=inputs.validation, **sets)
+    _refuse_other(stage, ready)
+    inputs, over = ready.inputs, devices.mesh_for(stage.batch_size)
+    state, _, apply = start(stage, ready, over)
 
-    def record(validation: dict[str, float]) -> dict[str, Any]:
+    def evaluator(examples: Examples) -> Callable[[State], dict[str, float]]:
+        size = max(stage.batch_size, 32 * over.size)
+        return make_evaluate(apply=apply, prepare=inputs.plain, examples=examples, batch_size=size, over=over)
+
+    evaluate = evaluator(inputs.validation)
+
+    def record(validation: dict[str, float]) -> Record:
         return start_of(stage.name, seed=seed, validation=validation, seconds=time.perf_counter() - began)
 
     epochs = [record(evaluate(state))]
     on_epoch(epochs[0], state)
-    state, solution = _solved(state, inputs, head=module.head, seed=seed, over=over)
-    train = make_evaluate(examples=inputs.train, **sets)(state)
+    state, solution = _solved(state, inputs, head=_head(ready), seed=seed, over=over)
+    train = evaluator(inputs.train)(state)
     epochs.append({**record(evaluate(state)), "epoch": 1, "step": 1, "train": train})
     on_epoch(epochs[1], state)
     if progress and processes.first():
@@ -70,8 +75,15 @@ def _solved(state: State, inputs: Inputs, *, head: Head, seed: int, over: Mesh) 
     return state.replace(step=step, params={**state.params, "head": {"predictions": fitted}}), solution
 
 
-def _refuse_other(stage: Stage, variables: dict[str, Any], inputs: Inputs) -> None:
-    if inputs.start != "head":
-        raise InputError(f"stage {stage.name!r}: what is solved is a head on saved features, found {inputs.start}")
-    if (layers := set(variables["params"]["head"])) != _HEAD:
+def _head(ready: Ready) -> Head:
+    head = ready.module.head if isinstance(ready.module, Classifier) else ready.module
+    if not isinstance(head, Head):
+        raise InputError(f"what is solved is the Head of a Classifier, found {type(head).__name__}")
+    return head
+
+
+def _refuse_other(stage: Stage, ready: Ready) -> None:
+    if (start := ready.inputs.start) != "head":
+        raise InputError(f"stage {stage.name!r}: what is solved is a head on saved features, found {start}")
+    if (layers := set(ready.variables["params"]["head"])) != _HEAD:
         raise InputError(f"stage {stage.name!r}: what is solved has no hidden layer, found {sorted(layers)}")

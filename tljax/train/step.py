@@ -1,7 +1,11 @@
-"""State x batch -> State: pure, and ignorant of files and configuration."""
+"""State x batch -> State: pure, with no knowledge of files or configuration."""
+
+# pyright: strict
+# pyright: reportMissingTypeStubs=false, reportUnknownArgumentType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -15,22 +19,33 @@ from tljax.tree import flatten
 
 Metrics = dict[str, Array]
 Batch = dict[str, Any]
-Apply = Callable[..., Any]
-Loss = Callable[[dict[str, Any], Batch, Array], tuple[Array, tuple[dict[str, Any], Metrics]]]
+OptState = Any  # optax's, whatever the optimizer
+Variables = dict[str, Any]  # Flax's: {"params", "batch_stats"?}
+Losses = tuple[Array, tuple[Variables, Metrics]]  # what is minimised, (changed statistics, metrics)
+Loss = Callable[[Variables, Batch, Array], Losses]
+
+
+class Apply(Protocol):
+    """Run a module, as Flax's `module.apply` does: `(logits, activations)`, with `mutable=` also what changed."""
+
+    def __call__(self, variables: Variables, x: Array, /, **options: Any) -> Any: ...
 
 
 class State(struct.PyTreeNode):
     """What a step changes.
 
-    `params` `{"base", "head"}`; `model_state` holds batch statistics or nothing; `ema` the moving averages of the
-    trainable leaves, by slash path, or nothing.
+    `params` `{"base", "head"}`; `model_state` holds batch statistics or nothing; `ema` the moving
+    averages of the trainable leaves, by slash path, or nothing.
     """
 
     step: Array
     params: dict[str, Any]
     model_state: dict[str, Any]
     opt_state: Any
-    ema: dict[str, Array] = struct.field(default_factory=dict)
+    ema: dict[str, Array] = struct.field(default_factory=dict[str, Array])
+
+
+TrainStep = Callable[[State, Batch, dict[str, Array]], tuple[State, Metrics]]
 
 
 def make_train_step(
@@ -42,27 +57,33 @@ def make_train_step(
     ema: float | None = None,
     skip_nonfinite: bool = False,
     axis_name: str | None = None,
-) -> Callable[[State, Batch, dict[str, Array]], tuple[State, Metrics]]:
-    """A step that differentiates the leaves which `rules` train, and no others.
+) -> TrainStep:
+    """Make a step that differentiates the leaves which `rules` train, and no others.
 
-    `apply(variables, x, train=, rate=, keys=, mutable=)` is a Flax model's; `tx` works on flat trees of the trainable
-    leaves (`optim.transform.make`). Batch: `image` `[N, ...]` f32, `label` `[N]` int32, `key` `[N]` typed keys for
-    dropout. Hyperparameters are traced scalars: `lr`, `dropout`, and what else `tx` takes. Metrics are sums over the
-    batch: `loss`, `correct` (with mixup, of the label with the larger share), `count`; and `grad_norm`, over the
-    trainable leaves. `ema` is the decay of the averages in the state. With `skip_nonfinite` a loss or gradient with NaN
-    or infinity leaves the state as it was but for the step, and the metrics have 1 for `skipped` and 0 for all else.
-    With `axis_name` gradients, statistics and
+    `apply(variables, x, train=, rate=, keys=, mutable=)` is a Flax model's; `tx` works on flat
+    trees of the trainable leaves (`optim.transform.make`). Batch: `image` `[N, ...]` f32, `label`
+    `[N]` int32, `key` `[N]` typed keys for dropout. Hyperparameters are traced scalars: `lr`,
+    `dropout`, and any others that `tx` takes. Metrics are sums over the batch: `loss`, `correct`
+    (with mixup, of the label with the larger share), `count`; and `grad_norm`, over the trainable
+    leaves. `ema` is the decay of the averages in the state. With `skip_nonfinite` a loss or
+    gradient with NaN or infinity leaves the state unchanged except for the step, and the metrics
+    have 1 for `skipped` and 0 for everything else. With `axis_name` gradients, statistics and
     metrics are averaged or summed over that `pmap` axis.
     """
-    loss = classification(apply, objective)
-    options: dict[str, Any] = {"ema": ema, "skip_nonfinite": skip_nonfinite, "axis_name": axis_name}
-    return make_step(loss=loss, tx=tx, rules=rules, **options)
+    return make_step(
+        loss=classification(apply, objective),
+        tx=tx,
+        rules=rules,
+        ema=ema,
+        skip_nonfinite=skip_nonfinite,
+        axis_name=axis_name,
+    )
 
 
 def classification(apply: Apply, objective: Objective = PLAIN) -> Loss:
-    """The mean cross entropy of a batch, as a `Loss`."""
+    """Make the `Loss` that is a batch's mean cross entropy."""
 
-    def loss(variables: dict[str, Any], batch: Batch, rate: Array) -> Any:
+    def loss(variables: Variables, batch: Batch, rate: Array) -> Losses:
         image, label, share = batch["image"], batch["label"], None
         if objective.mixup:
             image, share = mixed(image, batch["key"], alpha=objective.mixup)
@@ -88,10 +109,11 @@ def make_step(
     ema: float | None = None,
     skip_nonfinite: bool = False,
     axis_name: str | None = None,
-) -> Callable[[State, Batch, dict[str, Array]], tuple[State, Metrics]]:
-    """As `make_train_step`, of any loss: `(variables, batch, dropout rate) -> (what descends, (statistics, metrics))`.
+) -> TrainStep:
+    """Make a train step for any loss `(variables, batch, dropout rate) -> (scalar, aux)`.
 
-    Its metrics are `loss`, `correct` and `count` as there; others are sums over the same examples.
+    The scalar is minimised; aux is `(updated batch statistics, metrics)`. The loss's metrics are
+    `loss`, `correct` and `count` as in `make_train_step`; others are sums over the same examples.
     """
 
     def loss_fn(trainable: Any, frozen: Any, model_state: Any, batch: Batch, rate: Array) -> Any:
@@ -116,9 +138,10 @@ def make_step(
 
 
 def make_eval_step(*, apply: Apply) -> Callable[[State, Batch], Metrics]:
-    """Masked sums over a batch: `image`, `label`, `mask` `[N]` f32 (0 for padding) -> `loss`, `correct`, `count`.
+    """Make a step of masked sums over a batch: `loss`, `correct`, `count`.
 
-    Where the state has averages, they are what is evaluated.
+    Batch: `image`, `label`, `mask` `[N]` f32 (0 for padding). Where the state has averages, they
+    are evaluated.
     """
 
     def eval_step(state: State, batch: Batch) -> Metrics:
@@ -135,7 +158,7 @@ def make_eval_step(*, apply: Apply) -> Callable[[State, Batch], Metrics]:
 
 
 def averaged(state: State) -> dict[str, Any]:
-    """The parameters, with their moving averages where the state has them."""
+    """Return the parameters, replaced by their moving averages where the state has them."""
     if not state.ema:
         return state.params
     return rules_lib.merge(state.ema, {p: x for p, x in flatten(state.params).items() if p not in state.ema})
@@ -149,18 +172,33 @@ def init_state(
     rules: rules_lib.Rules,
     ema: float | None = None,
 ) -> State:
-    """A fresh state: optimizer state, and averages if wanted, exist for the trainable leaves only."""
+    """Make a fresh state: optimizer state, and averages if asked for, of the trainable leaves."""
     trainable, _ = rules_lib.split(params, rules)
     return State(jnp.int32(0), params, model_state, tx.init(trainable), {} if ema is None else dict(trainable))
 
 
+def first_state(
+    variables: Variables,
+    *,
+    tx: optax.GradientTransformationExtraArgs,
+    rules: rules_lib.Rules,
+    ema: float | None = None,
+) -> State:
+    """Make a fresh state of a module's variables, `{"params", "batch_stats"?}`."""
+    model_state = {name: tree for name, tree in variables.items() if name != "params"}
+    return init_state(variables["params"], model_state=model_state, tx=tx, rules=rules, ema=ema)
+
+
 def _unless_finite(grads: Any, before: State, after: State, metrics: Metrics) -> tuple[State, Metrics]:
-    """The state and metrics after the step if its loss and gradients are finite, else those of a step not taken."""
+    """Return the state after the step if loss and gradients are finite, else that of a skipped one.
+
+    With the metrics of the same.
+    """
     finite = [jnp.isfinite(leaf).all() for leaf in [metrics["loss"], *jax.tree.leaves(grads)]]
     good = jnp.stack(finite).all()
 
     def kept(old: Array, new: Array) -> Array:
-        return new if new is old else jnp.where(good, new, old)  # what is handed through has to stay so
+        return new if new is old else jnp.where(good, new, old)  # the same object stays so
 
     chosen = jax.tree.map(kept, before, after).replace(step=after.step)
     counted = {name: jnp.where(good, value, jnp.zeros_like(value)) for name, value in metrics.items()}
@@ -168,6 +206,9 @@ def _unless_finite(grads: Any, before: State, after: State, metrics: Metrics) ->
 
 
 def _average(leaves: dict[str, Array], averages: dict[str, Array], *, decay: float, step: Array) -> dict[str, Array]:
-    """A moving average that is young at first: the decay is at most (1 + step) / (10 + step), as in TensorFlow's."""
+    """Average leaves with a decay of at most (1 + step) / (10 + step), as in TensorFlow.
+
+    The average is young at first.
+    """
     decay_now = jnp.minimum(decay, (1 + step) / (10 + step))
     return {path: decay_now * averages[path] + (1 - decay_now) * leaf for path, leaf in leaves.items()}

@@ -1,4 +1,4 @@
-"""Files <-> params: one family of formats each, every one verified before it is used."""
+"""Weights: files <-> params, one family of formats per module, each file verified before use."""
 
 from tljax.tree import digest, merge
 from tljax.weights.contents import Weights

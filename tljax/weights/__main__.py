@@ -1,9 +1,10 @@
 """Look at a weights file, or write it in another layout.
 
-    python -m tljax.weights verify FILE [--image PICTURE] [--image-folder DIR]
-    python -m tljax.weights convert FILE OUT --to safetensors|keras-h5|torchvision [--preprocess caffe|torch|unit]
+    tljax weights verify FILE [--image PICTURE] [--image-folder DIR]
+    tljax weights convert FILE OUT --to LAYOUT [--preprocess caffe|torch|unit]
 
-FILE is a path to Keras's, torch's or tljax's weights of a VGG16, or one of the known names, which are downloaded.
+FILE is a path to Keras's, torch's or tljax's weights of a VGG16, or one of the known names, which
+are downloaded. LAYOUT is safetensors, keras-h5 or torchvision.
 """
 
 import argparse
@@ -20,12 +21,15 @@ PREPROCESSES = ("caffe", "torch", "unit")
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """One line, like every other mistake of a user's; the usage is behind --help."""
+        """Print one line, as for every other mistake of a user; the usage is in --help."""
         self.exit(2, f"error: {message}\n")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command; 0, or 2 for a user's mistake, which is one line on standard error."""
+    """Run the command; return 0, or 2 for a user's mistake.
+
+    The mistake is one line on standard error.
+    """
     args = _parser().parse_args(arguments)
     try:
         if args.command == "verify":
@@ -39,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def verify(name: str, image: Path | None, folder: Path | None) -> None:
-    """Print the table, the picture's classes, and how a folder's photographs suit the preprocessing.
+    """Print the table, the image's classes, and how the preprocessing suits a folder's photographs.
 
     InputError, after the table, for a file that is not a whole VGG16.
     """
@@ -49,7 +53,7 @@ def verify(name: str, image: Path | None, folder: Path | None) -> None:
     path = known.file_of(name)
     print(lib.table(path), flush=True)
     weights = formats.read(path)
-    vgg16.in_order(path, weights)  # our own format holds other networks too
+    vgg16.in_order(path, weights)  # our own format can hold other networks
     if image is not None:
         print(f"\n{image}")
         for line in lib.top_classes(weights, image):
@@ -59,8 +63,11 @@ def verify(name: str, image: Path | None, folder: Path | None) -> None:
 
 
 def convert(name: str, out: Path, *, to: str, preprocess: str | None, overwrite: bool) -> None:
-    """Write the weights in another layout; the parameters stay what they are, and the preprocessing noted for them does
-    unless `preprocess` names the one that they need."""
+    """Write the weights in another layout.
+
+    The parameters stay the same, and so does the preprocessing noted for them unless `preprocess`
+    names another.
+    """
     from tljax.data.preprocess import BY_NAME
     from tljax.weights import known, safe
     from tljax.weights.keras import write as keras_write

@@ -1,4 +1,4 @@
-"""What a weights file holds: parameters and all that is needed to use them, or leaves nobody has read yet."""
+"""Contents of a weights file: parameters with all that is needed to use them, or unread leaves."""
 
 import dataclasses
 import json
@@ -13,12 +13,15 @@ from tljax.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class Weights:
-    """Parameters and all that is needed to use them; `architecture` and `provenance` hold what JSON can."""
+    """Parameters and everything needed to use them.
+
+    `architecture` and `provenance` are plain JSON.
+    """
 
     params: dict  # the base: nested, float32 or bfloat16 numpy arrays
     architecture: dict  # {"name": "vgg16", "width": 0.5, ...}
     preprocess: Preprocess
-    classes: tuple[str, ...]  # of the task they were trained on
+    classes: tuple[str, ...]  # of the task that they were trained on
     provenance: dict  # data source and digest, epochs, accuracy, versions
     top: dict | None = None  # VGG16's own fc1, fc2, predictions, where the file has them
     source: str = dataclasses.field(default="", compare=False)  # the file, for messages
@@ -26,7 +29,7 @@ class Weights:
 
 @dataclasses.dataclass(frozen=True)
 class Leaf:
-    """One array of a file, as the file declares it: nothing of it is in memory before `read`."""
+    """One array of a file, as the file declares it; nothing is loaded before `read`."""
 
     name: str  # the file's own
     shape: tuple[int, ...]  # in Keras's layout: HWIO, (in, out)
@@ -36,20 +39,23 @@ class Leaf:
 
 @dataclasses.dataclass(frozen=True)
 class Contents:
-    """An open file of others. `leaves` by Keras's slash path (`block1_conv1/kernel`), or the file's name if VGG16 has
-    no such leaf."""
+    """An open file of another library.
+
+    `leaves` are keyed by Keras's slash path (`block1_conv1/kernel`), or by the file's name where
+    VGG16 has no such leaf.
+    """
 
     leaves: Mapping[str, Leaf]
-    preprocess: Preprocess  # what the layout's makers use
-    layout: str  # for people: "Keras HDF5"
-    about: dict = dataclasses.field(default_factory=dict)  # what tljax noted in the file: see `about`
+    preprocess: Preprocess  # the one that the layout's makers use
+    layout: str  # for messages: "Keras HDF5"
+    about: dict = dataclasses.field(default_factory=dict)  # tljax's note in the file: see `about`
 
 
 ABOUT = {"preprocess": dict, "classes": list, "provenance": dict}
 
 
 def about(path: str | Path, weights: Weights) -> str:
-    """What a layout of others has no place for, as JSON; InputError if it is not plain JSON."""
+    """Encode what other layouts have no place for as JSON; InputError if it is not plain JSON."""
     document = {
         "preprocess": weights.preprocess.to_dict(),
         "classes": list(weights.classes),
@@ -62,7 +68,7 @@ def about(path: str | Path, weights: Weights) -> str:
 
 
 def read_about(path: str | Path, text: str | bytes) -> dict:
-    """The inverse of `about`; InputError naming the field that is not as it was written."""
+    """Decode the JSON of `about`; InputError naming the field that is not as it was written."""
     try:
         document = json.loads(text)
     except (ValueError, RecursionError):
@@ -72,7 +78,7 @@ def read_about(path: str | Path, text: str | bytes) -> dict:
 
 
 def check_fields(path: str | Path, document: dict, kinds: dict[str, type]) -> None:
-    """InputError for the first field that is missing or of another type."""
+    """Check the fields; InputError for the first that is missing or of another type."""
     for field, kind in kinds.items():
         if not isinstance(document.get(field), kind):
             found = f"{document.get(field)!r}"[:40]
@@ -80,7 +86,7 @@ def check_fields(path: str | Path, document: dict, kinds: dict[str, type]) -> No
 
 
 def read_preprocess(path: str | Path, stored: dict) -> Preprocess:
-    """`Preprocess.from_dict` whose errors name the file."""
+    """Call `Preprocess.from_dict`, with errors that name the file."""
     try:
         return Preprocess.from_dict(stored)
     except InputError as error:

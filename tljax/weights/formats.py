@@ -1,4 +1,4 @@
-"""Which format a file is in, by its first bytes: names lie."""
+"""Formats of weights files, recognised by the first bytes and never by the name."""
 
 import contextlib
 import zipfile
@@ -17,10 +17,11 @@ HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 def read(path: str | Path) -> Weights:
-    """Read and verify weights of any known format. Files of others must be a whole VGG16, with its top or without.
+    """Read and verify weights of any known format.
 
-    InputError, one line, naming the file and the leaf, for anything else; nothing in a file is ever executed, and
-    nothing is read whose declared size the file could not hold.
+    Files of other libraries must be a whole VGG16, with its top or without. InputError, one line,
+    naming the file and the leaf, for anything else. Nothing in a file is ever executed, and nothing
+    is read whose declared size exceeds what the file can hold.
     """
     path = Path(path)
     try:
@@ -34,7 +35,10 @@ def read(path: str | Path) -> Weights:
 
 
 def opened(path: Path) -> contextlib.AbstractContextManager[Contents] | None:
-    """The reader of a file of others; None for our own safetensors. InputError for what is no weights file."""
+    """Open a file of another library; None for our own safetensors.
+
+    InputError for anything but a weights file.
+    """
     if not path.is_file():
         raise InputError(f"{path}: expected a weights file, found {'no file' if path.exists() else 'nothing'}")
     with path.open("rb") as file:

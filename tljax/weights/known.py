@@ -1,4 +1,4 @@
-"""Weights by name: where they are published, and how to know them."""
+"""Published weights by name: their URLs, sizes and hashes."""
 
 import dataclasses
 from pathlib import Path
@@ -10,7 +10,8 @@ from tljax.weights.contents import Weights
 from tljax.weights.formats import read
 
 KERAS = "https://storage.googleapis.com/tensorflow/keras-applications/vgg16/vgg16_weights_tf_dim_ordering_tf_kernels"
-# Trained on ImageNet. Preprocessing comes from the layout: Caffe's for Keras, torch's for torchvision.
+# Trained on ImageNet. The layout decides the preprocessing: Caffe's for Keras, torch's for
+# torchvision.
 FILES = {
     "vgg16-imagenet-keras": Download(KERAS + ".h5", size=553467096, md5="64373286793e3c8b2b4e3219cbf3544b"),
     "vgg16-imagenet-keras-notop": Download(KERAS + "_notop.h5", size=58889256, md5="6d6bbae143d832006294945121d1f1fc"),
@@ -23,7 +24,10 @@ FILES = {
 
 
 def load(name_or_path: str | Path, *, progress: bool = True) -> Weights:
-    """Weights by a known name, downloaded at first use and verified at each, or from a file of any known format."""
+    """Load weights by a known name, or from a file of any known format.
+
+    A named file is downloaded at first use and verified at each.
+    """
     name = str(name_or_path)
     weights = read(file_of(name, progress=progress))
     if name not in FILES:
@@ -32,7 +36,10 @@ def load(name_or_path: str | Path, *, progress: bool = True) -> Weights:
 
 
 def file_of(name_or_path: str | Path, *, progress: bool = True) -> Path:
-    """The file of a known name, there and verified, or the path as it is; InputError where there is neither."""
+    """Return the verified file of a known name, or the path itself.
+
+    InputError if there is neither.
+    """
     name = str(name_or_path)
     if name in FILES:
         return _fetched(name, progress=progress)
@@ -42,12 +49,12 @@ def file_of(name_or_path: str | Path, *, progress: bool = True) -> Path:
 
 
 def cached(name: str) -> Path:
-    """Where the file of a known name is kept: `$XDG_CACHE_HOME/tljax/weights`."""
+    """Return where the file of a known name is kept: in `$XDG_CACHE_HOME/tljax/weights`."""
     return default_folder() / "weights" / FILES[name].url.rsplit("/", 1)[-1]
 
 
 def _fetched(name: str, *, progress: bool) -> Path:
-    """The verified file; InputError saying what to do without a connection."""
+    """Download and verify the file; InputError says what to do without a connection."""
     file, path = FILES[name], cached(name)
     try:
         fetch(file, path, progress=progress)

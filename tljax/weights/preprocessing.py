@@ -1,15 +1,16 @@
-"""Whether photographs reach a base as its maker's did: by its first kernel, and by how much its features differ.
+"""A check that photographs reach a base as in its training: by its first kernel and its features.
 
-A base that is fed 1/255 where it was trained on pixels sees little but its own biases, and takes all photographs for
-much the same one. Fed pixels where it was trained on 1/255, its biases have no part in anything: its features are the
-ones of inputs a hundred times smaller. So features are compared between the preprocessing in use and a known one on
-the other side of that gap. The order of the channels, and a mean, leave no such trace: in the right order features
-differ more for 12 of 24 draws of 8 photographs. They are told by the first kernel alone, where that is the published
-one.
+A base that gets 1/255 where it was trained on pixels sees little but its own biases, and all
+photographs look nearly the same to it. If it gets pixels where it was trained on 1/255, its biases
+have no part in anything: its features are those of inputs a hundred times smaller. So features are
+compared between the preprocessing in use and a known one on the other side of that gap. The order
+of the channels, and a mean, leave no such trace: in the right order features differ more for 12 of
+24 draws of 8 photographs. Only the first kernel identifies them, where it is the published one.
 
-On VGG16's ImageNet weights, 8 photographs of cats and dogs or of ants and bees at 64 to 150 pixels: features differ by
-0.53 to 0.84 with Caffe's preprocessing, by 0.06 to 0.20 with 1/255, by 0.12 to 0.35 with torchvision's. With its first
-kernel changed for torchvision's preprocessing: by as much with that as with Caffe's (0.96 to 1.03 times).
+On VGG16's ImageNet weights, 8 photographs of cats and dogs or of ants and bees at 64 to 150 pixels:
+features differ by 0.53 to 0.84 with Caffe's preprocessing, by 0.06 to 0.20 with 1/255, by 0.12 to
+0.35 with torchvision's. With its first kernel changed for torchvision's preprocessing, they differ
+as much with that as with Caffe's (0.96 to 1.03 times).
 """
 
 import functools
@@ -23,14 +24,15 @@ from tljax.data.preprocess import CAFFE, TORCH, UNIT, Preprocess, words
 from tljax.errors import InputError
 from tljax.weights.contents import Weights
 
-PHOTOGRAPHS = 8  # each through the base twice
-ALIKE, UNMOVED = 0.6, 0.8  # ratios of features' differences, in the gap between right and wrong
-LEAST = 0.02  # a difference of features that can be judged: below it all photographs are the same one
-FAINT, ALIKE_OF_FAINT = 0.2, 0.15  # of photographs that are nearly the same one, or a base that tells little apart
-_MOST_PIXELS = 191  # larger photographs are averaged down: what is told here does not need them
-_MEAN, _DEVIATION = 115.0, 60.0  # of the pixels of ordinary photographs
+PHOTOGRAPHS = 8  # each runs through the base twice
+ALIKE, UNMOVED = 0.6, 0.8  # ratios of feature differences, in the gap between right and wrong
+LEAST = 0.02  # least feature difference to judge by: below it all photographs look the same
+FAINT, ALIKE_OF_FAINT = 0.2, 0.15  # for photographs nearly alike, or a base that separates little
+_MOST_PIXELS = 191  # larger photographs are averaged down: the check does not need them
+_MEAN, _DEVIATION = 115.0, 60.0  # of the pixels in ordinary photographs
 
-# The middle of the first four 3 x 3 kernels, channels BGR by filter, in Keras's file of Oxford's ImageNet weights.
+# The middle of the first four 3 x 3 kernels, channels BGR by filter, in Keras's file of Oxford's
+# ImageNet weights.
 _PUBLISHED = np.array(
     [
         [0.03868078, 0.20229845, 0.15641426, -0.36236700],
@@ -43,28 +45,32 @@ _ORDERED = (CAFFE, Preprocess(mean=(123.68, 116.779, 103.939)), TORCH, UNIT)
 
 @dataclass(frozen=True)
 class PreprocessCheck:
-    """What was found of a preprocessing; `differs` is 1 minus the mean cosine between photographs' features."""
+    """The findings about a preprocessing.
+
+    `differs` is 1 minus the mean cosine between photographs' features.
+    """
 
     used: Preprocess
     other: Preprocess  # the known one that it was compared with
-    photographs: int  # that were looked at; fewer than 2 tell nothing
+    photographs: int  # number compared; fewer than 2 tell nothing
     differs: float
     differs_with_other: float
-    published: Preprocess | None  # what the first kernel needs, where it is the published one
+    published: Preprocess | None  # what the first kernel needs, if it is the published one
 
     @property
     def alarm(self) -> str:
-        """Why the preprocessing looks wrong, in a line; empty where it does not."""
+        """Explain in one line why the preprocessing looks wrong; empty where it does not."""
         certain = self.published is not None
         needed = self.published or self.other
         if certain and _same(needed, self.used):
             return ""
         reasons = [*(["their first kernel is the published one"] if certain else []), *self._of_features()]
-        wanted = f"which {'want' if certain else 'look made for inputs like'} {words(needed)}"
-        return f"{words(self.used)} does not suit these weights, {wanted}: {'; '.join(reasons)}" if reasons else ""
+        need = f"which {'want' if certain else 'look made for inputs like'} {words(needed)}"
+        unsuited = f"{words(self.used)} does not suit these weights, {need}"
+        return f"{unsuited}: {'; '.join(reasons)}" if reasons else ""
 
     def told(self) -> str:
-        """The preprocessing and what was measured, in a line."""
+        """Describe the preprocessing and the measurements in one line."""
         if self.photographs < 2:
             return words(self.used)
         return (
@@ -73,7 +79,7 @@ class PreprocessCheck:
         )
 
     def to_dict(self) -> dict:
-        """What results.json keeps and the page shows."""
+        """Convert to the plain JSON that results.json keeps and the page shows."""
         return {"used": self.used.to_dict(), "told": self.told(), "alarm": self.alarm}
 
     def _of_features(self) -> list[str]:
@@ -88,10 +94,11 @@ class PreprocessCheck:
 
 
 def check_preprocess(weights: Weights, images: np.ndarray) -> PreprocessCheck:
-    """Compare the preprocessing of a VGG16's weights with a known one, on 8 of these photographs `[N, H, W, 3] uint8`.
+    """Compare the preprocessing of a VGG16's weights with a known one on 8 of these photographs.
 
-    Under 2 seconds on two cores at 150 x 150. Nothing is run for weights without any bias, or fewer than 2 photographs.
-    InputError for weights of another network.
+    `images` are `[N, H, W, 3] uint8`. It takes less than 2 seconds on two cores at 150 x 150.
+    Nothing is run for weights without any bias, or for fewer than 2 photographs. InputError for
+    weights of another network.
     """
     if weights.architecture.get("name") != "vgg16":
         raise InputError(f"{weights.source or 'weights'}: expected those of a vgg16, found {weights.architecture}")
@@ -107,25 +114,28 @@ def check_preprocess(weights: Weights, images: np.ndarray) -> PreprocessCheck:
 
 
 def published(weights: Weights) -> Preprocess | None:
-    """The preprocessing that the first kernel was made for, where it is the published ImageNet weights'; else None.
+    """Return the preprocessing that the first kernel was made for, or None.
 
-    The same convolutions are written for other inputs by turning round and scaling the channels of this kernel alone.
+    It is known only where the kernel is that of the published ImageNet weights. The same
+    convolutions are written for other inputs by reversing and scaling the channels of this kernel
+    alone.
     """
     kernel = np.asarray(weights.params["block1_conv1"]["kernel"], np.float64)
     if kernel.shape != (3, 3, 3, 64):
         return None
     for preprocess in _ORDERED:
         factor = np.array(preprocess.std)[:, None] / preprocess.scale
-        wanted = factor * (_PUBLISHED if preprocess.channels == "BGR" else _PUBLISHED[::-1])
-        if np.allclose(kernel[1, 1, :, :4], wanted, rtol=1e-3, atol=0):
+        middle = factor * (_PUBLISHED if preprocess.channels == "BGR" else _PUBLISHED[::-1])
+        if np.allclose(kernel[1, 1, :, :4], middle, rtol=1e-3, atol=0):
             return preprocess
     return None
 
 
 def differences(weights: Weights, images: np.ndarray, preprocesses: tuple[Preprocess, ...]) -> list[float]:
-    """1 minus the mean cosine between the features of different images, with each preprocessing; 0 where all are alike.
+    """Measure how much the features of different images differ, with each preprocessing.
 
-    Features are those of block5_pool, averaged over places.
+    1 minus the mean cosine between them; 0 where all are alike. Features are those of block5_pool,
+    averaged over places.
     """
     program = _program(weights.architecture["width"])
     return [_difference(np.asarray(program(weights.params, preprocess(images)))) for preprocess in preprocesses]
@@ -148,9 +158,10 @@ def _difference(features: np.ndarray) -> float:
 
 
 def ordinary(images: np.ndarray) -> np.ndarray:
-    """Some photographs of these, each at the brightness and contrast of ordinary ones, `[n, H, W, 3]` float32.
+    """Select up to 8 photographs and give them ordinary brightness and contrast.
 
-    Dark or pale ones are alike to any base, with the right preprocessing too; those of one colour are left out.
+    Returns `[n, H, W, 3]` float32. Dark or pale photographs are alike to any base, with the right
+    preprocessing too; those of one colour are left out.
     """
     rows = np.unique(np.linspace(0, len(images) - 1, PHOTOGRAPHS).round().astype(int)) if len(images) else []
     shown = _averaged(np.stack([images[i] for i in rows]).astype(np.float32)) if len(rows) else np.zeros((0, 1, 1, 3))
@@ -161,7 +172,7 @@ def ordinary(images: np.ndarray) -> np.ndarray:
 
 
 def _averaged(images: np.ndarray) -> np.ndarray:
-    """Means over squares of whole pixels, so that a side is less than 192."""
+    """Average over squares of whole pixels, so that no side reaches 192."""
     count, height, width, channels = images.shape
     by = -(-max(height, width) // _MOST_PIXELS)
     cut = images[:, : height // by * by, : width // by * by]
@@ -169,12 +180,15 @@ def _averaged(images: np.ndarray) -> np.ndarray:
 
 
 def _large(preprocess: Preprocess) -> bool:
-    """Whether inputs are of the order of pixels: of the known ones 255 from black to white, against 1 to 4.5."""
+    """Test whether inputs are of the order of pixels.
+
+    From black to white the known preprocessings span 255, against 1 to 4.5.
+    """
     return 255 * abs(preprocess.scale) / min(map(abs, preprocess.std)) > 32
 
 
 def _same(one: Preprocess, other: Preprocess) -> bool:
-    """Whether they agree but for a rounded mean."""
+    """Test whether the two agree but for a rounded mean."""
     pixels = np.array([[0.0, 0, 0], [255, 0, 0], [0, 0, 255]], np.float32)
     first, second = np.asarray(one(pixels)), np.asarray(other(pixels))
     return bool(np.abs(first - second).max() < 0.02 * np.ptp(first))

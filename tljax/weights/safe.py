@@ -1,4 +1,4 @@
-"""Our own weights file: safetensors, with a JSON document that says what it holds and proves it whole."""
+"""Our own weights files: safetensors with a JSON document that describes and verifies them."""
 
 import hashlib
 import json
@@ -16,13 +16,16 @@ from tljax.weights.contents import Weights, check_fields, read_preprocess
 __all__ = ["Weights", "digest", "merge", "read", "write"]
 
 FORMAT = 1
-KEY = "tljax"  # one key only: safetensors writes several in random order, and the file's hash is to be stable
+KEY = "tljax"  # one key: safetensors writes several in random order, and the hash must be stable
 DTYPES = {"float32": np.dtype(np.float32), "bfloat16": np.dtype(jnp.bfloat16)}
 FIELDS = {"architecture": dict, "preprocess": dict, "classes": list, "provenance": dict, "leaves": dict}
 
 
 def write(path: str | Path, weights: Weights) -> str:
-    """Write the file whole or not at all; returns its sha256. InputError for what `read` would refuse."""
+    """Write the file whole or not at all; return its sha256.
+
+    InputError for what `read` would refuse.
+    """
     path = Path(path)
     flat = _checked(_with_top(path, weights), where=path)
     document = {
@@ -34,9 +37,10 @@ def write(path: str | Path, weights: Weights) -> str:
         "leaves": {name: leaf_digest(name, leaf) for name, leaf in flat.items()},
     }
     if weights.top:
-        document["top"] = True  # absent otherwise: files without a top are as they always were
+        document["top"] = True  # else absent: files without a top keep their old bytes
     try:
-        document = json.loads(json.dumps(document, allow_nan=False))  # as it will be read: tuples are lists
+        # As it will be read: tuples become lists.
+        document = json.loads(json.dumps(document, allow_nan=False))
     except (TypeError, ValueError) as error:
         raise InputError(f"{path}: architecture and provenance must be plain JSON: {error}") from None
     text = json.dumps(document | {"digest": json_digest(document)})
@@ -44,7 +48,10 @@ def write(path: str | Path, weights: Weights) -> str:
 
 
 def read(path: str | Path) -> Weights:
-    """Read and verify; raises InputError naming the file, and the leaf, where something is not as written."""
+    """Read and verify.
+
+    InputError naming the file, and the leaf, where something is not as written.
+    """
     import safetensors
 
     path = Path(path)
@@ -73,14 +80,14 @@ def read(path: str | Path) -> Weights:
 
 
 def is_ours(path: Path) -> bool:
-    """Whether a safetensors file, whole or not, has our metadata or none at all that could be read."""
+    """Test whether a safetensors file, whole or not, has our metadata, or none that can be read."""
     import safetensors
 
     try:
         with safetensors.safe_open(path, framework="np") as file:
             return KEY in (file.metadata() or {})
     except safetensors.SafetensorError:
-        return True  # `read` says what is wrong with it
+        return True  # `read` reports what is wrong with it
 
 
 def _checked(flat: dict, *, where: Path) -> dict[str, np.ndarray]:
@@ -90,7 +97,7 @@ def _checked(flat: dict, *, where: Path) -> dict[str, np.ndarray]:
     for name, leaf in flat.items():
         if (dtype := DTYPES.get(leaf.dtype.name)) is None:
             raise InputError(f"{where}: leaf {name}: expected float32 or bfloat16, found {leaf.dtype}")
-        # safetensors writes memory as it lies: a transposed view would be saved scrambled, without a word.
+        # safetensors writes memory as it is: a transposed view would silently be saved scrambled.
         arrays[name] = np.asarray(leaf, dtype=dtype, order="C")
         if bad := arrays[name].size - np.count_nonzero(np.isfinite(arrays[name])):
             raise InputError(f"{where}: leaf {name}: expected finite numbers, found {bad} NaN or infinite")

@@ -1,4 +1,4 @@
-"""Tensors into a safetensors file."""
+"""The writing of safetensors files."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def save(tensors: dict[str, np.ndarray], path: Path, *, metadata: dict[str, str]) -> None:
-    """OSError where it cannot be written, which safetensors itself calls an error of its own."""
+    """Save tensors; OSError, in place of safetensors' own error, where that fails."""
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 

@@ -1,4 +1,4 @@
-"""What a weights file holds, as a table; also of a file that `read` refuses."""
+"""Tables of a weights file's contents, even of a file that `read` refuses."""
 
 from pathlib import Path
 
@@ -17,8 +17,10 @@ HEADINGS = ("leaf", "shape", "", "mean", "std", "min", "max")
 
 
 def table(path: Path) -> str:
-    """A row for each leaf that the file has or should have, and the preprocessing. InputError where it cannot be
-    opened at all; whether it is whole is for `read` to say."""
+    """Format a row for each leaf that the file has or should have, and the preprocessing.
+
+    InputError where it cannot be opened at all; `read` decides whether it is whole.
+    """
     others = opened(path)
     if others is None:
         return _table(_ours(safe.read(path)))
@@ -27,14 +29,17 @@ def table(path: Path) -> str:
 
 
 def name_of(preprocess: Preprocess) -> str:
-    """In words, with its name where it has one."""
+    """Describe the preprocessing, with its name where it has one."""
     name = next((f"{name}: " for name, known in BY_NAME.items() if known == preprocess), "")
     return f"{name}{words(preprocess)}"
 
 
 def top_classes(weights: Weights, picture: Path, *, count: int = 5) -> list[str]:
-    """The likeliest classes of a picture: probability, index, and name where the file has names. InputError for weights
-    without a top."""
+    """Predict the likeliest classes of an image.
+
+    Each line has the probability, the index, and the name where the file has names. InputError for
+    weights without a top.
+    """
     import jax
 
     from tljax.data import photos
@@ -59,24 +64,30 @@ def top_classes(weights: Weights, picture: Path, *, count: int = 5) -> list[str]
 
 
 def suits(weights: Weights, folder: Path | None, *, size: int = 150) -> list[str]:
-    """Whether the file's preprocessing suits it, and how much features differ with each known one, by photographs in
-    a folder or below it; by the first kernel alone without one. InputError for a folder without photographs."""
+    """Report whether the file's preprocessing suits it.
+
+    The check uses photographs in `folder`, or the first kernel alone without one. With photographs
+    in `folder` or below it, the lines also say how much features differ with each known
+    preprocessing. InputError for a folder without photographs.
+    """
     images = _photographs(folder, size) if folder else np.zeros((0, size, size, 3), np.uint8)
-    found = check_preprocess(weights, images)
-    lines = [f"WARNING: {found.alarm}"] if found.alarm else []
-    if found.published is not None:
-        lines.append(f"first kernel: that of the published ImageNet weights, for {words(found.published)}")
-    if folder is None or found.photographs < 2:
+    check = check_preprocess(weights, images)
+    lines = [f"WARNING: {check.alarm}"] if check.alarm else []
+    if check.published is not None:
+        kernel = "first kernel: that of the published ImageNet weights"
+        lines.append(f"{kernel}, for {words(check.published)}")
+    if folder is None or check.photographs < 2:
         return lines
     known = tuple(dict.fromkeys((weights.preprocess, *BY_NAME.values())))
     each = differences(weights, ordinary(images), known)
-    heading = f"{found.photographs} photographs of {folder} at {size} x {size}: how much their features differ, with"
+    shown = f"{check.photographs} photographs of {folder} at {size} x {size}"
+    heading = f"{shown}: how much their features differ, with"
     rows = [f"  {value:5.3f}  {words(one)}" for one, value in zip(known, each, strict=True)]
     return ["", heading, *rows, *(lines or ["nothing speaks against the preprocessing"])]
 
 
 def _photographs(folder: Path, size: int) -> np.ndarray:
-    """Some of the photographs below a folder, `[n, size, size, 3] uint8`."""
+    """Read some of the photographs below a folder, `[n, size, size, 3] uint8`."""
     from tljax.data import photos
     from tljax.data.folder import EXTENSIONS, read_file
 
@@ -98,14 +109,14 @@ def _ours(weights: Weights) -> Contents:
 def _table(contents: Contents) -> str:
     leaves = contents.leaves
     shapes = {name: leaf.shape for name, leaf in leaves.items()}
-    wanted = expected(shapes)
-    names = [*wanted, *(name for name in shapes if name not in wanted)]
-    rows = [HEADINGS, *(_row(name, leaves.get(name), wanted.get(name)) for name in names)]
+    required = expected(shapes)
+    names = [*required, *(name for name in shapes if name not in required)]
+    rows = [HEADINGS, *(_row(name, leaves.get(name), required.get(name)) for name in names)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     top = "with its top" if "fc1/bias" in shapes else "without top"
-    noted = contents.about.get("preprocess")
-    preprocess = Preprocess.from_dict(noted) if noted else contents.preprocess
+    stored = contents.about.get("preprocess")
+    preprocess = Preprocess.from_dict(stored) if stored else contents.preprocess
     about = f"{contents.layout}: VGG16 of width {width_of(shapes):g} {top}"
     return "\n".join([*lines, "", about, f"preprocessing {name_of(preprocess)}"])
 
@@ -125,7 +136,7 @@ def _statistics(leaf: Leaf) -> tuple[str, ...]:
     if leaf.dtype not in DTYPES or 0 in leaf.shape:
         return (leaf.dtype, "", "", "")
     array = np.asarray(leaf.read())
-    with np.errstate(all="ignore"):  # of infinities
+    with np.errstate(all="ignore"):  # infinities warn
         wide = array.astype(np.float32 if array.dtype.itemsize < 8 else np.float64, copy=False)
         values = (wide.mean(dtype=np.float64), wide.std(dtype=np.float64), wide.min(), wide.max())
     return tuple(f"{value:.4g}" for value in values)

@@ -1,4 +1,4 @@
-"""VGG16 as others store it: which leaves of which shapes, checked before a single one is read."""
+"""VGG16 as other libraries store it: leaves and shapes, checked before any leaf is read."""
 
 import functools
 import math
@@ -19,8 +19,10 @@ Shape = tuple[int, ...]
 
 
 def assemble(path: Path, contents: Contents) -> Weights:
-    """Every leaf, as float32, once all declared shapes are those of one VGG16. InputError naming the file and its
-    missing, extra or unequal leaves, or one that is not finite."""
+    """Read every leaf as float32, once all declared shapes are those of one VGG16.
+
+    InputError naming the file and its missing, extra or unequal leaves, or one that is not finite.
+    """
     leaves = contents.leaves
     shapes = {name: leaf.shape for name, leaf in leaves.items()}
     width = check(path, leaves)
@@ -39,18 +41,21 @@ def assemble(path: Path, contents: Contents) -> Weights:
 
 
 def check(path: Path, leaves: Mapping[str, Leaf]) -> float:
-    """The width of the VGG16 that the leaves are, by their declared shapes; InputError where they are not one."""
+    """Return the width of the VGG16 that the leaves make, by their declared shapes.
+
+    InputError where they are not those of one.
+    """
     shapes = {name: leaf.shape for name, leaf in leaves.items()}
     if not any(name.split("/")[0] in CONVS for name in shapes):
         raise InputError(f"{path}: expected the layers of a VGG16, found {_some(list(shapes)) or 'none'}")
     width = width_of(shapes)
-    wanted = expected(shapes)
+    required = expected(shapes)
     unequal = [
-        f"! {name} expected {list(wanted[name])}, found {list(leaves[name].shape)}{_own_name(name, leaves[name])}"
-        for name in sorted(wanted.keys() & shapes.keys())
-        if shapes[name] != wanted[name]
+        f"! {name} expected {list(required[name])}, found {list(leaves[name].shape)}{_own_name(name, leaves[name])}"
+        for name in sorted(required.keys() & shapes.keys())
+        if shapes[name] != required[name]
     ]
-    compare(f"{path}: not a whole VGG16 of width {width:g}", found=shapes, expected=wanted, unequal=unequal)
+    compare(f"{path}: not a whole VGG16 of width {width:g}", found=shapes, expected=required, unequal=unequal)
     for name, leaf in leaves.items():
         if leaf.dtype not in DTYPES:
             raise InputError(f"{path}: leaf {name}: expected one of {', '.join(DTYPES)}, found {leaf.dtype}")
@@ -58,7 +63,10 @@ def check(path: Path, leaves: Mapping[str, Leaf]) -> float:
 
 
 def in_order(path: Path, weights: Weights) -> dict[str, dict[str, np.ndarray]]:
-    """A VGG16's layers as Keras orders them, each `{"kernel", "bias"}` in float32; InputError if it is not one."""
+    """Return a VGG16's layers in Keras's order, each `{"kernel", "bias"}` in float32.
+
+    InputError if it is not one.
+    """
     layers = weights.params | (weights.top or {})
     leaves = {
         name: Leaf(name, array.shape, array.dtype.name, functools.partial(np.asarray, array))
@@ -73,44 +81,51 @@ def in_order(path: Path, weights: Weights) -> dict[str, dict[str, np.ndarray]]:
 
 
 def architecture(width: float, shapes: Mapping[str, Shape]) -> dict:
-    """What `Weights.architecture` says of a VGG16."""
+    """Make `Weights.architecture` for a VGG16."""
     return {"name": "vgg16", "width": width} | ({"size": side(shapes) * 32} if "fc1/kernel" in shapes else {})
 
 
 def expected(shapes: Mapping[str, Shape]) -> dict[str, Shape]:
-    """Leaf -> shape of the VGG16 whose width, and whose top's sizes, `shapes` have; a top if they have any of it."""
-    width, before, wanted = width_of(shapes), 3, {}
+    """Map each leaf to its shape in the VGG16 that `shapes` describe.
+
+    Width, and the sizes of the top, are those of `shapes`. It has a top if `shapes` have any leaf
+    of one.
+    """
+    width, before, leaves = width_of(shapes), 3, {}
     for layer in CONVS:
         after = channels(layer, width)
-        wanted |= {f"{layer}/kernel": (3, 3, before, after), f"{layer}/bias": (after,)}
+        leaves |= {f"{layer}/kernel": (3, 3, before, after), f"{layer}/bias": (after,)}
         before = after
     if any(name.split("/")[0] in TOP for name in shapes):
         hidden = _length(shapes.get("fc1/bias"), 4096)
         sizes = (before * side(shapes) ** 2, hidden, hidden, _length(shapes.get("predictions/bias"), 1000))
         for i, layer in enumerate(TOP):
-            wanted |= {f"{layer}/kernel": (sizes[i], sizes[i + 1]), f"{layer}/bias": (sizes[i + 1],)}
-    return wanted
+            leaves |= {f"{layer}/kernel": (sizes[i], sizes[i + 1]), f"{layer}/bias": (sizes[i + 1],)}
+    return leaves
 
 
 def side(shapes: Mapping[str, Shape]) -> int:
-    """Height and width of the features that fc1 takes: 7 for images of 224 x 224."""
+    """Return height and width of the features that fc1 takes: 7 for images of 224 x 224."""
     rows, last = shapes.get("fc1/kernel", (0,))[0], _length(shapes.get(f"{LAST}/bias"), 512)
     return math.isqrt(rows // last) or 7
 
 
 def width_of(shapes: Mapping[str, Shape]) -> float:
-    """The multiplier that gives all convolutions their channels, by their biases; if none does, that of the last."""
-    found = {layer: _length(shapes.get(f"{layer}/bias"), 0) for layer in CONVS}
-    found = {layer: count for layer, count in found.items() if count}
-    widths = [found[layer] / channels(layer, 1.0) for layer in reversed(found)]
+    """Find the multiplier that gives all convolutions their channels, by their biases.
+
+    If none does, it is that of the last.
+    """
+    counts = {layer: _length(shapes.get(f"{layer}/bias"), 0) for layer in CONVS}
+    counts = {layer: count for layer, count in counts.items() if count}
+    widths = [counts[layer] / channels(layer, 1.0) for layer in reversed(counts)]
     for width in widths:
-        if all(channels(layer, width) == count for layer, count in found.items()):
+        if all(channels(layer, width) == count for layer, count in counts.items()):
             return width
     return widths[0] if widths else 1.0
 
 
 def _read(path: Path, name: str, leaf: Leaf) -> np.ndarray:
-    with np.errstate(over="ignore"):  # a float64 that is too large becomes infinite, and is refused
+    with np.errstate(over="ignore"):  # a float64 too large becomes infinite, and is refused below
         array = np.asarray(leaf.read()).astype(np.float32, order="C", copy=False)
     if bad := array.size - np.count_nonzero(np.isfinite(array)):
         where = f"{path}: leaf {name}{_own_name(name, leaf)}"

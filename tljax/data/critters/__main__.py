@@ -12,7 +12,7 @@ from tljax.errors import InputError
 
 
 def contact_sheet(animals: Sequence[str], *, each: int = 8, seed: int = 0, size: int = 96) -> Image.Image:
-    """A row of `each` photographs for every animal."""
+    """Draw a row of `each` photographs for every animal."""
     rows = [np.concatenate([draw(a, seed=seed, index=i, size=size) for i in range(each)], 1) for a in animals]
     return Image.fromarray(np.concatenate(rows))
 

@@ -1,4 +1,4 @@
-"""Bodies: tails, paws and poses, and the whole animal put together."""
+"""Bodies: tails, paws and poses, and the whole animal."""
 
 import random
 
@@ -23,7 +23,7 @@ def paws(pen: Pen, c: Coat, x: float, y: float, gap: float) -> None:
 
 
 def tail(pen: Pen, rng: random.Random, c: Coat, shape: str) -> None:
-    """From the origin to the right and up."""
+    """Draw a tail from the origin to the right and up."""
     bend, rise = rng.uniform(0.4, 1.1), rng.uniform(-1.6, 0.1)
     tip = bend * rng.uniform(0.6, 1.5), rise
     path = [(0, 0), (bend, 0.1), (bend * 1.2, rise * 0.6), tip]
@@ -41,7 +41,7 @@ def tail(pen: Pen, rng: random.Random, c: Coat, shape: str) -> None:
 
 
 def body(pen: Pen, rng: random.Random, kind: Kind, c: Coat, pose: str) -> None:
-    """Drawn before the head, which lies at the origin and throws a shadow on it."""
+    """Draw the body, before the head, which lies at the origin and casts a shadow on it."""
     fuzz = 0.08 if "wool" in kind.extras else 0.025
     shadow, limb = tone(c.fur, 0.7), tone(c.fur, 0.9)
     if pose == "sit":
@@ -75,7 +75,7 @@ def body(pen: Pen, rng: random.Random, kind: Kind, c: Coat, pose: str) -> None:
 
 
 def peek(pen: Pen, rng: random.Random, c: Coat, plank: Colour) -> None:
-    """Something in front of the animal, with its paws on the edge."""
+    """Draw something in front of the animal, with its paws on the edge."""
     pen.blob([(-9, 1), (-9, 1), (9, 1), (9, 1), (9, 12), (9, 12), (-9, 12), (-9, 12)], plank, 20)
     pen.stroke([(-9, 1.06), (9, 1.06)], tone(plank, 1.3), 0.12, 20)
     paws(pen, c, 0, 1.02, rng.uniform(0.45, 0.75))

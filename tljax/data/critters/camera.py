@@ -1,4 +1,4 @@
-"""What the camera makes of a drawing: fur and its pattern, shading, light, blur and noise."""
+"""The camera: fur and its pattern, shading, light, blur and noise on a drawing."""
 
 import functools
 import math
@@ -9,11 +9,14 @@ from PIL import Image, ImageFilter
 
 from tljax.data.critters.pen import Colour, Frame
 
-FIELD = 1024  # side of a texture in its own pixels
+FIELD = 1024  # side of a texture, in its own pixels
 
 
 def _smooth(rng: np.random.RandomState, cells_y: int, cells_x: int) -> np.ndarray:
-    """Smooth noise [FIELD, FIELD] of mean 0 and deviation 1 with about that many bumps a side."""
+    """Draw smooth noise [FIELD, FIELD] of mean 0 and deviation 1.
+
+    It has about `cells_y` by `cells_x` bumps.
+    """
     coarse = Image.fromarray(rng.standard_normal((cells_y, cells_x)).astype(np.float32))
     fine = np.asarray(coarse.resize((FIELD, FIELD), Image.Resampling.BICUBIC))
     return (fine - fine.mean()) / fine.std()
@@ -21,7 +24,10 @@ def _smooth(rng: np.random.RandomState, cells_y: int, cells_x: int) -> np.ndarra
 
 @functools.cache
 def field(name: str) -> np.ndarray:
-    """A texture, uint8 [FIELD, FIELD], 128 for none (fur, ground) or 0 to 255 for how much (patterns)."""
+    """Draw a texture, uint8 [FIELD, FIELD].
+
+    Fur and ground are relief around 128, which is none; patterns are amounts from 0 to 255.
+    """
     rng = np.random.RandomState(sum(map(ord, name)))
     if name == "fur":
         values = 128 + 34 * (_smooth(rng, 130, 260) + _smooth(rng, 60, 110) + 0.7 * _smooth(rng, 24, 24)) / 1.6
@@ -38,7 +44,10 @@ def field(name: str) -> np.ndarray:
 
 
 def ticks(size: int, start: float, step: float) -> np.ndarray:
-    """[size]: which row or column of a field each one of the picture shows. Fields repeat."""
+    """Return the row or column of a field that each row or column of the image shows: [size].
+
+    Fields repeat.
+    """
     return np.floor(start + step * np.arange(0.5, size)).astype(np.intp) % FIELD
 
 
@@ -57,7 +66,7 @@ def _sensor(size: int) -> np.ndarray:
 def photograph(
     canvas: Image.Image, rng: random.Random, *, pattern: str, ink: Colour, frame: Frame, size: int
 ) -> np.ndarray:
-    """The canvas with fur, pattern and shading, under some light, through some lens: uint8 [size, size, 3].
+    """Photograph the canvas with fur, pattern, shading, light and lens: uint8 [size, size, 3].
 
     `frame` is the animal's on the canvas, not turned: texture moves and grows with it.
     """
@@ -66,7 +75,8 @@ def photograph(
     planes = np.asarray(small).transpose(2, 0, 1).astype(np.float32, order="C")
     colour, height = planes[:3], planes[3]
     right, down, origin = frame
-    step_x, step_y = 56 * scale / right.real, 56 * scale / down.imag  # texture pixels a head radius: 56
+    # A head radius is 56 texture pixels.
+    step_x, step_y = 56 * scale / right.real, 56 * scale / down.imag
     x = ticks(size, FIELD * rng.uniform(0.3, 0.7) - origin.real / scale * step_x, step_x)
     y = ticks(size, FIELD * rng.uniform(0.3, 0.7) - origin.imag / scale * step_y, step_y)
     animal = np.clip((height - 60) / 90, 0, 1)
@@ -84,18 +94,20 @@ def photograph(
 
 
 def relief(height: Image.Image, rng: random.Random) -> np.ndarray:
-    """[size, size] float32 around 0: light from above and from one side on a soft landscape."""
+    """Light a soft landscape from above and from one side: [size, size] float32 around 0."""
     size = height.width
     soft = np.asarray(height.filter(ImageFilter.BoxBlur(size * 0.04)), np.float32).ravel()
-    step = max(1, round(size * 0.035)) * (size + rng.choice((-1, 1)))  # down and to one side, row after row
+    # Down and to one side, row after row.
+    step = max(1, round(size * 0.035)) * (size + rng.choice((-1, 1)))
     lit = soft - np.concatenate([soft[-step:], soft[:-step]])
     return lit.reshape(size, size) * (rng.uniform(0.5, 1.0) / 255)
 
 
 def expose(colour: np.ndarray, light: np.ndarray, rng: random.Random) -> np.ndarray:
-    """Shadow, colour temperature, vignette, blur, grain: [3, size, size] to uint8 [size, size, 3].
+    """Apply shadow, colour temperature, vignette, blur and grain: [3, size, size] to an image.
 
-    `light` [size, size] is what the drawing's own shading lets through.
+    The image is uint8 [size, size, 3]. `light` [size, size] is the light that the drawing's own
+    shading lets through.
     """
     size = len(light)
     x, y, r2 = _grid(size)

@@ -24,7 +24,10 @@ def check(animals: Sequence[str], size: int) -> None:
 
 
 def draw(animal: str, *, seed: int, index: int, size: int = 64) -> np.ndarray:
-    """One photograph, uint8 [size, size, 3]. The same seed and index at another size is the same scene."""
+    """Draw one photograph, uint8 [size, size, 3].
+
+    The same seed and index at another size is the same scene.
+    """
     check([animal], size)
     kind, rng = KINDS[animal], random.Random(f"{seed}/{animal}/{index}")
     coat = parts.coat(rng)

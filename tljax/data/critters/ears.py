@@ -1,6 +1,7 @@
-"""Ears, one function a shape, and where a pair of them grows.
+"""Ears, one function per shape, and the place of a pair.
 
-Each is a right ear, drawn about its root and pointing up (-y), or down if it hangs; the left one is mirrored.
+Each function draws a right ear about its root, pointing up (-y), or down if it hangs; the left ear
+is mirrored.
 """
 
 import math
@@ -80,11 +81,14 @@ def tuft(pen: Pen, c: Coat) -> None:
     pen.blob([(-0.5, 0.4), (-0.2, -0.2), (0.25, -1), (0.25, -1), (0.34, -0.2), (0.4, 0.4)], c.ear, EAR, fuzz=0.06)
 
 
-HANGING = (floppy, lop)  # these lie over the head and point down, whatever the angle they grow at
+HANGING = (floppy, lop)  # these lie over the head and point down, at any angle
 
 
 def pair(pen: Pen, c: Coat, shape, *, size: float, angle: float, width: float, height: float, droop: float) -> None:
-    """A pair at `angle` radians from the top of a head `width` by `height`; `droop` makes the two differ."""
+    """Draw a pair at `angle` radians from the top of a head `width` by `height`.
+
+    `droop` makes the two ears differ.
+    """
     for s in (-1, 1):
         x, y = s * width * math.sin(angle) * 0.92, -height * math.cos(angle) * 0.88
         turn = s * 0.12 if shape in HANGING else 0.0 if shape is side else s * (angle * 0.75 + droop * s)

@@ -1,4 +1,4 @@
-"""Heads: what a kind of animal tends to have becomes one face, turned a little to one side."""
+"""Heads: the tendencies of a kind of animal become one face, turned a little to one side."""
 
 import random
 
@@ -9,7 +9,7 @@ from tljax.data.critters.pen import BODY, HARD, HEAD, PLAIN, Pen, tone
 
 
 def head(pen: Pen, rng: random.Random, kind: Kind, c: Coat, *, yaw: float, pitch: float) -> None:
-    """`yaw` and `pitch` shift the features by their depth, about -0.5 to 0.5."""
+    """Draw a head; `yaw` and `pitch`, about -0.5 to 0.5, shift its features by their depth."""
     has = {name for name, often in kind.extras.items() if rng.random() < often}
     w, h = kind.head[0] * rng.uniform(0.94, 1.06), kind.head[1] * rng.uniform(0.94, 1.06)
     shape = pick(rng, kind.ears)

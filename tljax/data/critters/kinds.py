@@ -1,7 +1,8 @@
-"""The animals: a table of tendencies, out of which every photograph draws one individual.
+"""Kinds of animals: a table of tendencies from which every photograph draws one individual.
 
-What tells cats from dogs (how ears stand, how long a muzzle is, pupils, whiskers) also varies among the other
-animals and within a kind: no single part decides, and a network trained on the others has seen all the parts.
+The traits that separate cats from dogs (how ears stand, the length of the muzzle, pupils, whiskers)
+also vary among the other animals and within a kind: no single part decides, and a network trained
+on the others has seen all the parts.
 """
 
 import dataclasses
@@ -12,7 +13,7 @@ from tljax.data.critters import ears
 
 @dataclasses.dataclass(frozen=True)
 class Kind:
-    """Tendencies of one kind of animal: what is a dict is drawn by weight, what is a pair uniformly."""
+    """Tendencies of one kind of animal: dicts are drawn by weight, pairs uniformly."""
 
     ears: dict
     nose: dict

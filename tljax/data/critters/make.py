@@ -10,7 +10,7 @@ from tljax.data.critters.draw import check, draw
 from tljax.data.critters.kinds import KINDS
 from tljax.errors import InputError
 
-TARGET_SIZES = {"train": 48, "validation": 250}  # images a class
+TARGET_SIZES = {"train": 48, "validation": 250}  # images per class
 SOURCE_SIZES = {"train": 480, "validation": 25}
 FIRST_INDEX = {"train": 0, "validation": 10_000_000, "test": 20_000_000}  # splits never share an index
 
@@ -28,10 +28,12 @@ def make(
     progress: bool = True,
     workers: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    """Images uint8 [N, size, size, 3], labels int32 [N] into `animals`, ids like "train/cat/0007", by class.
+    """Draw images of each animal in turn: `(images, labels, ids)`.
 
-    Number i of a split is `draw(..., index=FIRST_INDEX[split] + i)`: a longer split starts as a shorter one.
-    `workers` processes draw, for many images one a core unless given; the pictures do not depend on it.
+    Images are uint8 [N, size, size, 3], labels int32 [N] into `animals`, ids like "train/cat/0007".
+    Number i of a split is `draw(..., index=FIRST_INDEX[split] + i)`: a longer split starts like a
+    shorter one. `workers` is the number of processes, by default one per core for many images; the
+    images do not depend on it.
     """
     check(animals, size)
     if split not in FIRST_INDEX:
@@ -45,8 +47,8 @@ def make(
     workers = workers or team.size_for(len(jobs))
     with tqdm(total=len(jobs), desc=f"drawing {split}", unit="image", disable=not progress) as bar:
         if workers > 1:
-            for done in team.draw_all(jobs, images, seed=seed, size=size, workers=workers):
-                bar.update(done)
+            for count in team.draw_all(jobs, images, seed=seed, size=size, workers=workers):
+                bar.update(count)
         else:
             for n, (animal, index) in enumerate(jobs):
                 images[n] = draw(animal, seed=seed, index=index, size=size)

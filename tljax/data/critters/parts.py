@@ -1,4 +1,4 @@
-"""Coats, eyes, noses and muzzles: the kit that all critters share.
+"""Coats, eyes, noses and muzzles: the parts that all critters share.
 
 Lengths are in head radii, y points down, the middle of the head is (0, 0).
 """
@@ -11,7 +11,10 @@ from tljax.data.critters.pen import HARD, PLAIN, Colour, Pen, tone
 
 @dataclasses.dataclass(frozen=True)
 class Coat:
-    """Colours of one animal. All draw theirs from one wardrobe: colour says nothing about the class."""
+    """Colours of one animal.
+
+    All animals draw theirs from one wardrobe, so colour says nothing about the class.
+    """
 
     fur: Colour
     light: Colour  # muzzle, chest, paws
@@ -41,7 +44,10 @@ def coat(rng: random.Random) -> Coat:
 
 
 def eye(pen: Pen, c: Coat, *, size: float, pupil: str, slant: float, gaze: tuple[float, float], lid: float) -> None:
-    """One eye at the origin; `pupil` is slit, round, bar or bead (all pupil), `lid` above 0.7 is asleep."""
+    """Draw one eye at the origin.
+
+    `pupil` is slit, round, bar or bead (all pupil); with `lid` above 0.7 the animal is asleep.
+    """
     dark = (26, 20, 20)
     if lid > 0.7:
         return pen.stroke([(-size, 0), (0, size * 1.1), (size, 0)], dark, 0.09, HARD)
@@ -56,7 +62,7 @@ def eye(pen: Pen, c: Coat, *, size: float, pupil: str, slant: float, gaze: tuple
 
 
 def nose(pen: Pen, c: Coat, shape: str) -> None:
-    """Around the origin, about a fifth of a head wide."""
+    """Draw a nose around the origin, about a fifth of a head wide."""
     if shape == "small":
         pen.blob([(-0.15, -0.08), (0.15, -0.08), (0.15, -0.08), (0, 0.12), (0, 0.12), (-0.15, -0.08)], c.nose, HARD)
     elif shape == "big":
@@ -85,7 +91,10 @@ def beak(pen: Pen, c: Coat) -> None:
 
 
 def mouth(pen: Pen, c: Coat, *, tongue: bool, teeth: bool) -> None:
-    """Below a nose at the origin: a small w, sometimes with a tongue out or two front teeth."""
+    """Draw a mouth below a nose at the origin: a small w.
+
+    It may have a tongue out or two front teeth.
+    """
     dark = tone(c.light, 0.35)
     if tongue:
         pen.blob([(-0.17, 0.26), (0.17, 0.26), (0.16, 0.62), (0, 0.74), (-0.16, 0.62)], (222, 108, 116), HARD)
@@ -102,9 +111,9 @@ def mouth(pen: Pen, c: Coat, *, tongue: bool, teeth: bool) -> None:
 
 
 def muzzle(pen: Pen, c: Coat, *, length: float, width: float, yaw: float, colour: Colour, shape: str) -> Pen:
-    """From between the eyes to the tip, which comes towards us: a turn of the head swings it aside.
+    """Draw a muzzle from between the eyes to the tip, which points towards the viewer.
 
-    Returns the frame of the nose.
+    A turn of the head swings the tip aside. Returns the frame of the nose.
     """
     x, y = yaw * length * 1.1, 0.2 + 0.2 * length
     w = width

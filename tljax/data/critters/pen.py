@@ -1,7 +1,7 @@
 """A pen for smooth shapes on a canvas of red, green, blue and height.
 
-A shape's `height` decides its shading and says what grows there: 0 is background, 140 to 215 patterned fur,
-above that plain fur (muzzle, chest) and what is wet or hard.
+A shape's `height` decides its shading and what grows there: 0 is background, 140 to 215 patterned
+fur, above that plain fur (muzzle, chest) and what is wet or hard.
 """
 
 import functools
@@ -15,11 +15,11 @@ Frame = tuple[complex, complex, complex]
 BODY, LEG, EAR, HEAD, PLAIN, HARD = 150, 165, 180, 200, 228, 240
 _ANGLES = np.linspace(0, 2 * np.pi, 24, endpoint=False)
 _CIRCLE = np.stack([np.cos(_ANGLES), np.sin(_ANGLES), np.ones(24)], 1).astype(complex)
-_ROUGH = np.random.RandomState(7).uniform(0, 2, (64, 64, 1))  # the legacy stream is frozen by NumPy
+_ROUGH = np.random.RandomState(7).uniform(0, 2, (64, 64, 1))  # NumPy keeps the legacy stream frozen
 
 
 def tone(colour: Colour, factor: float) -> Colour:
-    """Darker below 1, nearer to white above."""
+    """Darken a colour (factor below 1) or move it towards white (above 1)."""
     r, g, b = colour
     if factor > 1:
         rest = 2 - factor
@@ -29,13 +29,16 @@ def tone(colour: Colour, factor: float) -> Colour:
 
 @functools.cache
 def _circle(fuzz: float, hair: int) -> np.ndarray:
-    """[24, 3]: a roughened circle as multiples of its two radii and its middle."""
+    """Return a roughened circle as multiples of its two radii and its middle: [24, 3]."""
     return _CIRCLE * np.where([True, True, False], 1 - fuzz + fuzz * _ROUGH[hair, :24], 1)
 
 
 @functools.cache
 def _spline(n: int, fuzz: float, hair: int) -> np.ndarray:
-    """[5n, n]: closed quadratic B-spline through n control points; a point given twice is a corner."""
+    """Return the basis of a closed quadratic B-spline through n control points: [5n, n].
+
+    A control point that is listed twice is a corner.
+    """
     t = np.arange(5)[:, None] / 5
     weights = np.concatenate([(1 - t) ** 2 / 2, 0.5 + t - t**2, t**2 / 2], 1)
     basis = np.zeros((5 * n, n), complex)
@@ -47,24 +50,30 @@ def _spline(n: int, fuzz: float, hair: int) -> np.ndarray:
 
 @functools.cache
 def _bezier(n: int) -> tuple[np.ndarray, np.ndarray]:
-    """[9, n] each: points of a Bezier curve with n control points, and its tangents, not of unit length."""
+    """Return the bases of a Bezier curve with n control points and of its tangents: [9, n] each.
+
+    The tangents are not of unit length.
+    """
     t = np.linspace(0, 1, 9)
     curve = np.stack([math.comb(n - 1, k) * t**k * (1 - t) ** (n - 1 - k) for k in range(n)], 1)
     return curve.astype(complex), np.gradient(curve, axis=0).astype(complex)
 
 
 class Pen:
-    """Draws shapes given in a frame of its own: x axis, y axis and origin in pixels.
+    """A pen for shapes in a frame of its own: x axis, y axis and origin, in pixels.
 
-    A pixel (x, y) is the complex number x + yj: a frame is then three Python numbers and a shape one product
-    of small matrices, two to four times as fast as pairs in arrays.
+    A pixel (x, y) is the complex number x + yj: a frame is then three Python numbers and a shape
+    one product of small matrices, two to four times as fast as pairs in arrays.
     """
 
     def __init__(self, canvas: Image.Image, frame: Frame):
         self._draw, self.frame = ImageDraw.Draw(canvas), frame
 
     def at(self, x: float, y: float, *, turn: float = 0.0, sx: float = 1.0, sy: float | None = None) -> "Pen":
-        """The frame scaled by `sx` and `sy` (the same unless given), turned clockwise, moved to (x, y)."""
+        """Return a pen whose frame is scaled, turned clockwise and moved to (x, y).
+
+        The scales are `sx` and `sy`, by default the same.
+        """
         sy, c, s = sx if sy is None else sy, math.cos(turn), math.sin(turn)
         right, down, origin = self.frame
         pen = object.__new__(Pen)
@@ -76,7 +85,7 @@ class Pen:
         self._fill(np.array(self._pixels(points)), colour, height)
 
     def blob(self, points, colour: Colour, height: int, *, fuzz: float = 0.0, hair: int = 0) -> None:
-        """A closed smooth outline; `fuzz` roughens it by that fraction, `hair` picks how."""
+        """Fill a closed smooth outline; `fuzz` roughens it by that fraction, `hair` selects how."""
         self._fill(_spline(len(points), fuzz, hair % 64) @ self._pixels(points), colour, height)
 
     def ellipse(
@@ -96,7 +105,7 @@ class Pen:
         self._fill(_circle(fuzz, hair % 64) @ axes, colour, height)
 
     def stroke(self, points, colour: Colour, width: float, height: int) -> None:
-        """A Bezier curve `width` units thick; a hairline is never thinner than a pixel."""
+        """Draw a Bezier curve `width` units thick, and never thinner than a pixel."""
         (curve, tangent), pixels = _bezier(len(points)), self._pixels(points)
         right, down, _ = self.frame
         path, thick = curve @ pixels, width * math.sqrt(abs((right.conjugate() * down).imag))

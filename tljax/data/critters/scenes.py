@@ -1,4 +1,4 @@
-"""Where a critter is photographed: background, clutter, what is in the way. The picture is one unit."""
+"""Scenes: background, clutter, and things in front of a critter. The image is one unit wide."""
 
 import random
 
@@ -20,7 +20,7 @@ def _rectangle(pen: Pen, x, y, w, h, colour: Colour, height: int = 0) -> None:
 
 
 def leaf(pen: Pen, colour: Colour, height: int = 0) -> None:
-    """From the origin, one unit up."""
+    """Draw a leaf from the origin, one unit up."""
     pen.blob([(0, 0), (0, 0), (-0.3, -0.4), (0, -1), (0, -1), (0.3, -0.4)], colour, height)
 
 
@@ -74,7 +74,7 @@ def foliage(pen: Pen, rng: random.Random, floor: float) -> None:
 
 
 def lights(pen: Pen, rng: random.Random, floor: float) -> None:
-    """Far out of focus: discs of light."""
+    """Draw a background far out of focus: discs of light."""
     dark = hue(rng)
     _rectangle(pen, 0, 0, 1, 1, dark)
     _rectangle(pen, 0, floor, 1, 1, tone(dark, 0.7))
@@ -84,7 +84,7 @@ def lights(pen: Pen, rng: random.Random, floor: float) -> None:
 
 
 def clutter(pen: Pen, rng: random.Random, amount: int) -> None:
-    """Things that have to do with no animal: balls, boxes, cones, flowers, pairs of discs."""
+    """Draw things unrelated to animals: balls, boxes, cones, flowers, pairs of discs."""
     for _ in range(amount):
         r, colour = rng.uniform(0.04, 0.14), hue(rng)
         thing = pen.at(rng.random(), rng.uniform(0.1, 1), turn=rng.uniform(-0.7, 0.7), sx=r)
@@ -114,7 +114,7 @@ def background(pen: Pen, rng: random.Random) -> None:
 
 
 def occlude(pen: Pen, rng: random.Random) -> None:
-    """In front of everything, in a third of the photographs: leaves, a post, a wire."""
+    """Draw leaves, a post or a wire in front of everything, in a third of the photographs."""
     what, colour = rng.randrange(9), hue(rng)
     if what == 0:
         for _ in range(rng.randrange(2, 6)):

@@ -1,10 +1,11 @@
-"""Several processes draw critters for one.
+"""Several processes that draw critters for one.
 
-A drawing is some thousand short calls, so threads would wait for each other's interpreter lock. Of the ways
-to have processes, fork is unsafe beside JAX's threads, and multiprocessing's spawn and forkserver run the
-caller's main module again, which fails in a script without a `__name__` guard. So the children are
-interpreters of their own that import this package and nothing of the caller's: a line of JSON in, raw pixels
-out. A child whose parent dies, however it dies, finds its pipe closed and ends.
+A drawing is some thousand short calls, so threads would wait for each other's interpreter lock.
+Among the ways to start processes, fork is unsafe with JAX's threads, and multiprocessing's spawn
+and forkserver run the caller's main module again, which fails in a script without a `__name__`
+guard. So the children are interpreters of their own that import this package and nothing of the
+caller's: a line of JSON in, raw pixels out. A child whose parent dies, for any reason, finds its
+pipe closed and ends.
 """
 
 import concurrent.futures
@@ -30,7 +31,7 @@ CHILD = "import sys; sys.path[:] = sys.argv[1:]; from tljax.data.critters import
 
 
 def size_for(images: int) -> int:
-    """How many processes are worth their start: one for every 200 images, no more than there are cores."""
+    """Count the processes worth starting: one for every 200 images, at most one per core."""
     if images <= ALONE:
         return 1
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -38,7 +39,7 @@ def size_for(images: int) -> int:
 
 
 def work() -> None:
-    """What a child does, until its standard input ends."""
+    """Serve drawing requests in a child, until its standard input ends."""
     for line in sys.stdin:
         request = json.loads(line)
         for animal, index in request["jobs"]:
@@ -48,7 +49,7 @@ def work() -> None:
 
 
 class Child:
-    """A process that draws, killed on leaving the `with` block, whatever the reason."""
+    """A process that draws, killed on leaving the `with` block for any reason."""
 
     def __enter__(self) -> "Child":
         self._errors = tempfile.TemporaryFile()  # a pipe that nobody reads could fill up
@@ -66,11 +67,14 @@ class Child:
         self.process.kill()
         self.process.wait()
         for stream in (self._requests, self._pixels, self._errors):
-            with contextlib.suppress(OSError):  # what the dead child has not read is flushed in vain
+            with contextlib.suppress(OSError):  # a dead child reads nothing more
                 stream.close()
 
     def draw(self, request: dict, out: np.ndarray) -> None:
-        """Fills `out`, uint8 [n, size, size, 3]. ChildProcessError if the child ends before it is full."""
+        """Fill `out`, uint8 [n, size, size, 3], with the drawings of a request.
+
+        ChildProcessError if the child ends before it is full.
+        """
         received = 0
         with contextlib.suppress(BrokenPipeError):
             self._requests.write(json.dumps(request).encode() + b"\n")
@@ -79,14 +83,15 @@ class Child:
         if received < out.nbytes:
             status = self.process.wait()
             self._errors.seek(0)
-            said = self._errors.read().decode(errors="replace").strip().splitlines() or ["nothing"]
-            raise ChildProcessError(f"critters: a drawing process ended with status {status}: {said[-1]}")
+            lines = self._errors.read().decode(errors="replace").strip().splitlines() or ["nothing"]
+            raise ChildProcessError(f"critters: a drawing process ended with status {status}: {lines[-1]}")
 
 
 def draw_all(jobs: Sequence[tuple[str, int]], out: np.ndarray, *, seed: int, size: int, workers: int) -> Iterator[int]:
-    """Fills out[n], uint8 [size, size, 3], with jobs[n], (animal, index); yields how many more are done.
+    """Fill out[n], uint8 [size, size, 3], with the drawing of jobs[n], an (animal, index).
 
-    ChildProcessError if a child fails. No child outlives the iteration.
+    Yields how many more are done. ChildProcessError if a child fails. No child outlives the
+    iteration.
     """
     with concurrent.futures.ThreadPoolExecutor(workers) as threads, contextlib.ExitStack() as stack:
         idle = queue.SimpleQueue()
@@ -98,7 +103,7 @@ def draw_all(jobs: Sequence[tuple[str, int]], out: np.ndarray, *, seed: int, siz
             try:
                 child.draw({"seed": int(seed), "size": size, "jobs": part}, out[start : start + CHUNK])
             finally:
-                idle.put(child)  # a dead one too: whoever takes it fails at once instead of waiting for ever
+                idle.put(child)  # a dead one too: its next user fails at once, without a wait
             return len(part)
 
         yield from threads.map(chunk, range(0, len(jobs), CHUNK))

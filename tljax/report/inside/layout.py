@@ -1,4 +1,4 @@
-"""A sheet of small pictures in rows, each with a line or two below it."""
+"""A sheet of small pictures in rows, each with a caption of a line or two below it."""
 
 import io
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ RIGHT, WRONG = style.INK, style.COLOURS["validation"]
 
 @dataclass(frozen=True)
 class Tile:
-    """A picture, uint8 `[H, W, 3]`, and what is said of it; None leaves a gap."""
+    """A picture, uint8 `[H, W, 3]`, and its caption; None leaves a gap."""
 
     image: np.ndarray | None
     caption: str = ""
@@ -37,12 +37,15 @@ class Row:
     split: int | None = None
 
     def left(self, place: int, side: float) -> float:
-        """Inches from the margin to a tile."""
+        """Compute the inches from the margin to a tile."""
         return place * (side + GAP) + SPLIT * (self.split is not None and place >= self.split)
 
 
 def sheet(title: str, caption: str, rows: Sequence[Row], *, columns: int | None = None) -> "Figure":
-    """The rows one below the other, tiles of one size, as large as the longest row (or `columns`) allows."""
+    """Lay the rows out below each other, with tiles of one size.
+
+    Tiles are as large as the longest row (or `columns`) allows.
+    """
     columns = columns or max(len(row.tiles) for row in rows)
     wider = SPLIT * any(row.split is not None for row in rows)
     side = min((WIDTH - 2 * MARGIN + GAP - wider) / columns - GAP, LARGEST)
@@ -60,7 +63,7 @@ def sheet(title: str, caption: str, rows: Sequence[Row], *, columns: int | None 
 
 
 def png(figure: "Figure") -> bytes:
-    """As a file's bytes, in at most 256 colours: a sheet of photographs then takes a third of the room."""
+    """Encode a sheet as PNG bytes in at most 256 colours, which takes a third of the space."""
     from PIL import Image
 
     data = io.BytesIO()
@@ -72,7 +75,7 @@ def png(figure: "Figure") -> bytes:
 
 
 def write(figure: "Figure", path: Path) -> Path:
-    """The sheet as a PNG file."""
+    """Write the sheet as a PNG file."""
     return disk.write(path, png(figure))
 
 

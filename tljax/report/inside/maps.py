@@ -1,4 +1,4 @@
-"""Numbers -> colours: kernels, activations, and maps laid over photographs. All uint8 `[H, W, 3]`."""
+"""Numbers as colours: kernels, activations, maps over photographs. All return uint8 `[H, W, 3]`."""
 
 import numpy as np
 
@@ -6,21 +6,24 @@ from tljax.report.pictures import style
 
 
 def kernel(weights: np.ndarray, *, bgr: bool = False) -> np.ndarray:
-    """A first-layer kernel `[3, 3, 3]`: grey is 0, and the largest weight of either sign is full."""
+    """Colour a first-layer kernel `[3, 3, 3]`: grey is 0, the largest weight of any sign full."""
     largest = np.abs(weights).max()
     scaled = 0.5 + 0.5 * weights / (largest if largest > 0 else 1)
     return _bytes(scaled[..., ::-1] if bgr else scaled)
 
 
 def heat(values: np.ndarray, *, largest: float | None = None) -> np.ndarray:
-    """Values `[H, W]` of 0 or more, from black to yellow; `largest` is the yellow, else their own maximum."""
+    """Colour values `[H, W]` of 0 or more from black to yellow.
+
+    `largest` is the value that becomes yellow, by default their own maximum.
+    """
     import matplotlib
 
     return _bytes(matplotlib.colormaps["inferno"](_unit(values, largest))[..., :3])
 
 
 def overlay(image: np.ndarray, values: np.ndarray, *, largest: float | None = None) -> np.ndarray:
-    """A map `[h, w]` over its photograph, where it is high: bilinear between its places."""
+    """Lay a map `[h, w]` over its photograph where it is high, interpolated bilinearly."""
     import matplotlib
     from PIL import Image
 
@@ -33,7 +36,10 @@ def overlay(image: np.ndarray, values: np.ndarray, *, largest: float | None = No
 
 
 def signed(values: np.ndarray) -> np.ndarray:
-    """Values `[H, W]`: white is 0, blue below it, vermilion above; full at the 99th percentile of their size."""
+    """Colour values `[H, W]`: white is 0, blue below it, vermilion above.
+
+    Colours are full at the 99th percentile of the absolute values.
+    """
     size = float(np.percentile(np.abs(values), 99))
     scaled = np.clip(values / (size if size > 0 else 1), -1, 1)[..., None]
     below, above = (_colour(style.COLOURS[name]) for name in ("train", "validation"))

@@ -1,4 +1,4 @@
-"""A look inside a trained network, as sheets: what its decisions rest on, and which photographs go together."""
+"""Sheets about a trained network: what its decisions rest on, and which photographs are alike."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,21 +25,28 @@ SIDE = 5  # places along a map, at least, for Grad-CAM to tell parts of a photog
 
 @dataclass(frozen=True)
 class Photos:
-    """Photographs to be explained, uint8 `[N, size, size, 3]`, and what to call them."""
+    """Photographs to be explained, uint8 `[N, size, size, 3]`, with their names."""
 
     images: np.ndarray
     names: tuple[str, ...]
 
 
 def cam_layer(net: Net) -> str:
-    """The last convolution whose map has 5 x 5 places or more; on larger photographs the last of all, as published."""
+    """Name the last convolution whose map has at least 5 x 5 places.
+
+    On larger photographs that is the last convolution of all, as published.
+    """
     names = [name for name in layers.layers_of(net.module.base) if "conv" in name]
     wide = [name for name in names if layers.receptive_field(net.module.base, name).places(net.size) >= SIDE]
     return (wide or names)[-1]
 
 
 def grad_cam(net: Net, photos: Photos, *, layer: str | None = None) -> "Figure":
-    """For each photograph: itself, Grad-CAM of its two likeliest classes, integrated gradients of the likeliest."""
+    """Explain each photograph by Grad-CAM of its two likeliest classes and by integrated gradients.
+
+    A row holds the photograph, Grad-CAM for both classes, and integrated gradients for the
+    likeliest.
+    """
     layer = layer or cam_layer(net)
     likely = probabilities(net, photos.images)
     order = np.argsort(-likely, axis=1, kind="stable")[:, :2]
@@ -51,8 +58,8 @@ def grad_cam(net: Net, photos: Photos, *, layer: str | None = None) -> "Figure":
         best, second = order[i]
         tiles = [Tile(image, short(name, 22))]
         for cam, chosen in zip(cams, (best, second), strict=True):
-            said = f"for {short(net.classes[chosen], 12)}, {likely[i, chosen]:.0%}"
-            tiles.append(Tile(maps.overlay(image, cam[i], largest=largest), said))
+            tile_caption = f"for {short(net.classes[chosen], 12)}, {likely[i, chosen]:.0%}"
+            tiles.append(Tile(maps.overlay(image, cam[i], largest=largest), tile_caption))
         tiles.append(Tile(maps.signed(paths[i]), f"pixels for {short(net.classes[best], 10)}"))
         rows.append(Row(tiles))
     caption = (
@@ -63,34 +70,37 @@ def grad_cam(net: Net, photos: Photos, *, layer: str | None = None) -> "Figure":
 
 
 def top_losses(net: Net, split: ImageSet, *, count: int = 18, columns: int = 6) -> "Figure":
-    """The validation photographs it is most wrong about, worst first."""
+    """Show the validation photographs with the highest losses, worst first."""
     worst, losses = similar.top_losses(net, split.images, split.labels, count=count)
     likely = probabilities(net, split.images[np.sort(worst)])[np.argsort(np.argsort(worst))]
     tiles = []
     for example, loss, row in zip(worst, losses, likely, strict=True):
-        truth, said = int(split.labels[example]), int(row.argmax())
-        text = f"{short(net.classes[said], 12)} {row[said]:.0%}\nis {short(net.classes[truth], 12)}, loss {loss:.2f}"
-        tiles.append(Tile(split.images[example], text, RIGHT if truth == said else WRONG))
+        truth, guess = int(split.labels[example]), int(row.argmax())
+        text = f"{short(net.classes[guess], 12)} {row[guess]:.0%}\n"
+        text += f"is {short(net.classes[truth], 12)}, loss {loss:.2f}"
+        tiles.append(Tile(split.images[example], text, RIGHT if truth == guess else WRONG))
     caption = f"Of {len(split.labels)} validation photographs. Below each: what it said, and what it is."
     return sheet(f"{net.rung}: highest losses", caption, _wrapped(tiles, columns))
 
 
 def neighbours(net: Net, photos: Photos, train: ImageSet, *, count: int = 7, layer: str | None = None) -> "Figure":
-    """For each photograph the nearest of training in the base's features, mean over places, by cosine."""
+    """Show for each photograph its nearest training photographs in the base's features, by cosine.
+
+    Features are means over places of `layer`, by default the base's last.
+    """
     layer = layer or layers.layers_of(net.module.base)[-1]
     queries, gallery = (similar.pooled(net, images, layer=layer) for images in (photos.images, train.images))
     rows, near = similar.neighbours(queries, gallery, count=count)
     likely = probabilities(net, photos.images)
     lines = []
     for i, image in enumerate(photos.images):
-        said = int(likely[i].argmax())
-        tiles = [
-            Tile(image, f"{short(photos.names[i], 16)}\nsays {short(net.classes[said], 10)} {likely[i, said]:.0%}")
-        ]
+        guess = int(likely[i].argmax())
+        answer = f"says {short(net.classes[guess], 10)} {likely[i, guess]:.0%}"
+        tiles = [Tile(image, f"{short(photos.names[i], 16)}\n{answer}")]
         for row, value in zip(rows[i], near[i], strict=True):
             label = int(train.labels[row])
             text = f"{short(net.classes[label], 14)}\n{value:.2f}"
-            tiles.append(Tile(train.images[row], text, RIGHT if label == said else WRONG))
+            tiles.append(Tile(train.images[row], text, RIGHT if label == guess else WRONG))
         lines.append(Row(tiles))
     caption = (
         f"Left: the photograph. Then the nearest of training in the mean of {layer}, and their cosine;\n"
@@ -100,7 +110,7 @@ def neighbours(net: Net, photos: Photos, train: ImageSet, *, count: int = 7, lay
 
 
 def augmented(net: Net, photos: Photos, ranges: Augment, *, count: int = 7) -> "Figure":
-    """For each photograph what the first passes over it would draw."""
+    """Show how the first `count` passes would augment each photograph."""
     rows = []
     for example, image in enumerate(photos.images):
         keys = augment_keys(jnp.arange(count), jnp.full(count, example))
@@ -112,7 +122,7 @@ def augmented(net: Net, photos: Photos, ranges: Augment, *, count: int = 7) -> "
 
 
 def probabilities(net: Net, images: np.ndarray) -> np.ndarray:
-    """float32 `[N, classes]`."""
+    """Compute float32 `[N, classes]` probabilities."""
 
     def program(params, batch):
         logits = net.run(batch, params)[0]

@@ -1,4 +1,4 @@
-"""The units of a network, as sheets: first-layer filters, activations, and what excites them."""
+"""Sheets about a network's units: first-layer filters, activations, and what excites them."""
 
 import itertools
 from typing import TYPE_CHECKING
@@ -19,13 +19,16 @@ Chosen = dict[str, list[int]]  # layer -> units
 
 
 def shown_layers(net: Net) -> list[str]:
-    """The last convolution before each pooling."""
+    """List the last convolution before each pooling."""
     names = layers.layers_of(net.module.base)
     return [before for before, after in itertools.pairwise(names) if "pool" in after]
 
 
 def chosen_units(net: Net, images: np.ndarray, *, units: int = 4, deepest: int = 2) -> Chosen:
-    """Units that differ most between these photographs, of the deepest layers that see less than a whole one."""
+    """Choose the units whose activation differs most between these photographs.
+
+    They are of the deepest layers whose receptive field is smaller than the whole photograph.
+    """
     base = net.module.base
     local = [name for name in shown_layers(net) if layers.receptive_field(base, name).size <= net.size]
     return {
@@ -35,7 +38,7 @@ def chosen_units(net: Net, images: np.ndarray, *, units: int = 4, deepest: int =
 
 
 def filters(net: Net) -> "Figure":
-    """The kernels of the first layer; one of three colours is a picture itself."""
+    """Show the kernels of the first layer; a kernel over three colours is itself a picture."""
     first = layers.layers_of(net.module.base)[0]
     kernels = np.asarray(net.params["base"][first]["kernel"], np.float32)
     tiles = [Tile(maps.kernel(kernels[..., i], bgr=net.preprocess.channels == "BGR")) for i in range(kernels.shape[-1])]
@@ -45,12 +48,12 @@ def filters(net: Net) -> "Figure":
 
 
 def activations(net: Net, image: np.ndarray, name: str) -> "Figure":
-    """The strongest channels of a layer of each block, for one photograph."""
-    wanted = shown_layers(net)
+    """Show the strongest channels of a layer of each block, for one photograph."""
+    layer_names = shown_layers(net)
 
     def program(params, batch):
         out = net.run(batch, params)[1]
-        return {layer: out[f"base/{layer}"] for layer in wanted}
+        return {layer: out[f"base/{layer}"] for layer in layer_names}
 
     rows = []
     for layer, values in in_batches(program, net.params, image[None]).items():
@@ -63,20 +66,20 @@ def activations(net: Net, image: np.ndarray, name: str) -> "Figure":
 
 
 def patches(net: Net, images: np.ndarray, chosen: Chosen) -> "Figure":
-    """For each unit the parts of the photographs that excite it most."""
+    """Show for each unit the parts of the photographs that excite it most."""
     rows = []
     for layer, units in chosen.items():
         crops, strength = excite.top_patches(net, images, layer=layer, units=units, count=COLUMNS)
         size = layers.receptive_field(net.module.base, layer).size
-        for unit, found, values in zip(units, crops, strength, strict=True):
-            tiles = [Tile(crop, f"{value:.2f}") for crop, value in zip(found, values, strict=True)]
+        for unit, tops, values in zip(units, crops, strength, strict=True):
+            tiles = [Tile(crop, f"{value:.2f}") for crop, value in zip(tops, values, strict=True)]
             rows.append(Row(tiles, f"{layer}, unit {unit}: sees {size} x {size} pixels"))
     caption = f"Of {len(images)} training photographs, one patch each, strongest first; below it the activation."
     return sheet(f"{net.rung}: patches that excite a unit", caption, rows, columns=COLUMNS)
 
 
 def maximised(net: Net, chosen: Chosen) -> "Figure":
-    """For the same units the pictures that gradient ascent makes for them."""
+    """Show for each unit the picture that gradient ascent makes for it."""
     rows = []
     for layer, units in chosen.items():
         pictures, (before, after) = excite.maximise(net, layer=layer, units=units, key=jax.random.key(0))

@@ -1,4 +1,4 @@
-"""The frame of an HTML page that stands alone: no script, no request, readable on a phone and in the dark."""
+"""The frame of a self-contained HTML page: no script, no request, for phones and dark screens."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -71,7 +71,7 @@ dt { color: var(--faint); } dd { margin: 0; overflow-wrap: anywhere; }
 
 
 def document(title: str, body: Iterable[str]) -> str:
-    """A whole page; `title` is text, `body` lines of HTML, of which empty ones are left out."""
+    """Build a whole page; `title` is text, `body` lines of HTML, empty ones left out."""
     head = [
         '<meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
@@ -85,7 +85,7 @@ def document(title: str, body: Iterable[str]) -> str:
 
 
 def write(path: Path, title: str, body: Iterable[str]) -> Path:
-    """The page as a file."""
+    """Write the page to a file."""
     # A folder's name may hold bytes that are no UTF-8; they arrive as lone surrogates.
     return disk.write(path, document(title, body).encode(errors="replace"))
 

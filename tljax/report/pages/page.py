@@ -1,4 +1,4 @@
-"""One self-contained HTML page about a run: no script, no request, readable on a phone and in the dark."""
+"""A self-contained HTML page about a run: no script, no request, for phones and dark screens."""
 
 import json
 import shlex
@@ -14,9 +14,10 @@ from tljax.runs.results import by_rung, read_json, read_results
 
 
 def write_page(workdir: Path) -> Path:
-    """`report.html` from config.json, metrics.jsonl, results.json, predictions and the pictures that lie in `workdir`.
+    """Write `report.html` from the run's files and the pictures in `workdir`.
 
-    A picture that has not been drawn is left out. InputError as in `read_json`.
+    Reads config.json, metrics.jsonl, results.json and the predictions. A picture that has not been
+    drawn is left out. InputError as in `read_json`.
     """
     config = read_json(workdir / "config.json")
     results = read_results(workdir / "results.json")
@@ -47,13 +48,16 @@ def write_page(workdir: Path) -> Path:
 
 
 def command_line(config: dict) -> str:
-    """The command as it can be pasted into a shell."""
+    """Quote the run's command for pasting into a shell."""
     command = config.get("command", "no command recorded")
     return shlex.join(map(str, command)) if isinstance(command, list) else str(command)
 
 
 def data_line(data: dict) -> str:
-    """Source, classes, size, counts and digest, of what results.json holds of them."""
+    """Describe the data from results.json: source, classes, size, counts, digest.
+
+    What is not recorded is left out.
+    """
     classes = [str(name) for name in data.get("classes") or []]
     more = f" and {len(classes) - 12} more" if len(classes) > 12 else ""
     parts = [
@@ -67,14 +71,14 @@ def data_line(data: dict) -> str:
 
 
 def html_table(results: dict) -> str:
-    """The ladder, or that there is none yet."""
+    """Format the ladder as an HTML table, or say that no rung has finished."""
     if not results["rungs"]:
         return "<p>No rung has finished yet.</p>"
     return sections.html_table(table.columns(results), table.cells(results))
 
 
 def alarms_section(results: dict) -> list[str]:
-    """Say of each stage what is wrong with it, and which epoch's figures are shown; nothing where all went well."""
+    """List what is wrong with each stage and which epoch's figures are shown, if anything is."""
     lines = [f'<p class="wrong"><b>{escape(line)}</b></p>' for line in table.alarms(results)]
     note = "Figures are those of a stage's last epoch; of one that went back, those of the epoch it went back to."
     return [*lines, sections.small_print(note)] if lines else []

@@ -1,4 +1,4 @@
-"""photographs.npz: the photographs that the page shows, with what the network said of them and where it looked."""
+"""photographs.npz: the photographs on the page, what the network predicted, where it looked."""
 
 import base64
 import io
@@ -21,10 +21,10 @@ QUALITY = 85
 
 @dataclass(frozen=True)
 class Photographs:
-    """Of validation, by one rung and seed: those of the highest losses, and some explained by Grad-CAM.
+    """Validation photographs of one rung and seed: the highest losses, and some with Grad-CAM.
 
-    Images uint8 `[N, S, S, 3]`; labels int `[N]`; probabilities float `[N, classes]`; maps float `[N, 2, h, w]`, for
-    the two likeliest classes, likeliest first.
+    Images uint8 `[N, S, S, 3]`; labels int `[N]`; probabilities float `[N, classes]`; maps float
+    `[N, 2, h, w]`, for the two likeliest classes, likeliest first.
     """
 
     rung: str
@@ -64,7 +64,7 @@ _FIELDS = {
 
 
 def small(images: np.ndarray) -> np.ndarray:
-    """uint8 `[N, S, S, 3]` at most SIDE pixels wide."""
+    """Shrink uint8 `[N, S, S, 3]` to at most SIDE pixels."""
     from PIL import Image
 
     if images.shape[1] <= SIDE:
@@ -74,36 +74,37 @@ def small(images: np.ndarray) -> np.ndarray:
 
 
 def write(kept: Photographs, *, workdir: Path) -> Path:
-    """Readable without pickle; whole or not at all."""
+    """Write `photographs.npz` in one piece, readable without pickle."""
     return npz.write(workdir / "photographs.npz", {name: np.asarray(getattr(kept, name)) for name in _FIELDS})
 
 
 def read(workdir: Path) -> Photographs | None:
-    """None for a run that kept none; InputError names a damaged file."""
+    """Read `photographs.npz`; None for a run that kept none. InputError names a damaged file."""
     path = workdir / "photographs.npz"
     if not path.is_file():
         return None
     parts = npz.read(path, _FIELDS)
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         name: parts[name].item() if kind.endswith("0") else parts[name] for name, kind in _FIELDS.items()
     }
-    found = Photographs(**told)
-    _check(found, path)
-    return found
+    photographs = Photographs(**fields)
+    _check(photographs, path)
+    return photographs
 
 
 def sections(kept: Photographs | None) -> list[str]:
-    """HTML lines; nothing where there are no photographs."""
+    """Format the photographs as HTML lines; empty where there are none."""
     return [*_worst(kept), *_seen(kept)] if kept else []
 
 
 def _worst(kept: Photographs) -> list[str]:
     figures = []
-    for at, image in enumerate(kept.worst):
-        truth, likely = int(kept.worst_labels[at]), kept.worst_probabilities[at]
-        text = [_said(kept, likely), f"is {escape(kept.classes[truth])}", f"loss {kept.worst_losses[at]:.2f}"]
-        right = truth == int(likely.argmax())
-        figures.append(_figure([(image, str(kept.worst_ids[at]))], "<br>".join(text), mark="" if right else "wrong"))
+    for i, image in enumerate(kept.worst):
+        truth, likely = int(kept.worst_labels[i]), kept.worst_probabilities[i]
+        loss = f"loss {kept.worst_losses[i]:.2f}"
+        text = "<br>".join([_said(kept, likely), f"is {escape(kept.classes[truth])}", loss])
+        mark = "" if truth == int(likely.argmax()) else "wrong"
+        figures.append(_figure([(image, str(kept.worst_ids[i]))], text, mark=mark))
     note = f"Of {kept.images:,} validation images, worst first, by {kept.rung}, seed {kept.seed}."
     return [
         "<h2>Highest losses</h2>",
@@ -116,15 +117,15 @@ def _worst(kept: Photographs) -> list[str]:
 
 def _seen(kept: Photographs) -> list[str]:
     figures = []
-    for at, image in enumerate(kept.seen):
-        likely, largest = kept.seen_probabilities[at], float(kept.maps[at].max())
+    for row, image in enumerate(kept.seen):
+        likely, largest = kept.seen_probabilities[row], float(kept.maps[row].max())
         order = np.argsort(-likely, kind="stable")[:2]
-        tiles = [(image, str(kept.seen_ids[at]))]
+        tiles = [(image, str(kept.seen_ids[row]))]
         for place, chosen in enumerate(order):
             alt = f"where {kept.rung} sees {kept.classes[chosen]}"
-            tiles.append((inside_maps.overlay(image, kept.maps[at, place], largest=largest), alt))
+            tiles.append((inside_maps.overlay(image, kept.maps[row, place], largest=largest), alt))
         second = f"{escape(str(kept.classes[order[1]]))} {100 * likely[order[1]]:.0f} %"
-        truth = int(kept.seen_labels[at])
+        truth = int(kept.seen_labels[row])
         text = f"{_said(kept, likely)}, right: {second}; is {escape(kept.classes[truth])}"
         figures.append(_figure(tiles, text, mark="" if truth == order[0] else "wrong"))
     note = (
@@ -135,12 +136,12 @@ def _seen(kept: Photographs) -> list[str]:
 
 
 def _said(kept: Photographs, likely: np.ndarray) -> str:
-    said = int(likely.argmax())
-    return f"<b>{escape(kept.classes[said])} {100 * likely[said]:.0f} %</b>"
+    predicted = int(likely.argmax())
+    return f"<b>{escape(kept.classes[predicted])} {100 * likely[predicted]:.0f} %</b>"
 
 
 def _figure(tiles: Iterable[tuple[np.ndarray, str]], caption: str, *, mark: str) -> str:
-    """Pictures side by side over one caption, which is HTML."""
+    """Place pictures side by side over one caption, which is HTML."""
     shown = "".join(f'<img src="data:image/jpeg;base64,{_jpeg(image)}" alt="{escape(alt)}">' for image, alt in tiles)
     kind = f' class="{mark}"' if mark else ""
     return f"<figure{kind}><div>{shown}</div><figcaption>{caption}</figcaption></figure>"
@@ -155,7 +156,7 @@ def _jpeg(image: np.ndarray) -> str:
 
 
 def _check(found: Photographs, path: Path) -> None:
-    """That the parts belong together: what indexes what."""
+    """Check that the arrays belong together: that labels and maps fit the images and classes."""
     classes = len(found.classes)
     for part in ("worst", "seen"):
         images = getattr(found, part)

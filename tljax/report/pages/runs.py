@@ -1,4 +1,4 @@
-"""Several runs on the same photographs, read together and refused where the photographs differ."""
+"""Several runs on the same photographs, read together; runs on other photographs are refused."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -16,9 +16,9 @@ from tljax.runs.metrics import Series
 from tljax.runs.predictions import Predictions
 from tljax.runs.results import by_rung, read_json, read_results
 
-# Shown as it was typed, and what of it decides nothing.
+# The command is shown as typed; these arguments do not influence the result.
 NO_SETTINGS = ("command", *(f"arguments.{name}" for name in ("workdir", "quiet", "log", "overwrite", "resume")))
-MOST = 6  # runs: as many colours are told apart
+MOST = 6  # runs, because the pictures have six colours
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,10 @@ class Run:
 
 
 def read_runs(workdirs: Sequence[Path]) -> tuple[str, list[Run]]:
-    """(split that is judged, runs in this order): the test split where every rung was tested on one, else validation.
+    """Read the runs in this order: (the judged split, runs).
 
-    InputError, in one line, for other than 2 to 6 runs, a run twice, a damaged file, or runs on other photographs.
+    The split is test where every rung was tested, otherwise validation. InputError, in one line,
+    for other than 2 to 6 runs, a run given twice, a damaged file, or runs on other photographs.
     """
     folders = [Path(path).resolve() for path in workdirs]
     if not 2 <= len(folders) <= MOST or len(set(folders)) < len(folders):
@@ -51,12 +52,15 @@ def read_runs(workdirs: Sequence[Path]) -> tuple[str, list[Run]]:
 
 
 def rungs(runs: Sequence[Run]) -> list[str]:
-    """Of all runs, in order of first appearance."""
+    """List the rungs of all runs, in order of first appearance."""
     return list(dict.fromkeys(rung for run in runs for rung in by_rung(run.results)))
 
 
 def difference_lines(runs: Sequence[Run]) -> list[str]:
-    """A sentence on each rung that two runs have: each run against the first that has it; then their best rungs."""
+    """Compare the rungs that several runs have, each with the first run's, then the best rungs.
+
+    A sentence for each comparison.
+    """
     lines = []
     for rung in rungs(runs):
         having = [run for run in runs if rung in run.said]
@@ -70,9 +74,10 @@ def difference_lines(runs: Sequence[Run]) -> list[str]:
 
 
 def unequal(documents: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """(path, value in each document) of what differs between JSON documents; "absent" where one has no such value.
+    """List (path, value in each document) for what differs between JSON documents.
 
-    Where a whole part is absent from one, the part is one row.
+    "absent" where a document has no such value. Where a whole part is absent from one, the part is
+    one row.
     """
     return [row for row in _unequal(list(documents.values()), "") if row[0] not in NO_SETTINGS]
 
@@ -108,8 +113,8 @@ def _sentence(one: Run, other: Run, rung: str, against: str, *, told: bool = Fal
 
 def _run(name: str, folder: Path, results: dict, *, split: str) -> Run:
     metrics = records.read_begun(folder / "metrics.jsonl", results)
-    said = predictions.read(folder, results, split=split)
-    return Run(name, read_json(folder / "config.json"), results, metrics, said)
+    rung_predictions = predictions.read(folder, results, split=split)
+    return Run(name, read_json(folder / "config.json"), results, metrics, rung_predictions)
 
 
 def _same_data(folders: Sequence[Path], results: Sequence[dict]) -> None:
@@ -131,7 +136,7 @@ def _same_images(runs: Sequence[Run]) -> None:
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
-    """As few of the last parts of each path as tell them apart."""
+    """Shorten each path to as few trailing parts as tell them apart."""
     for count in range(1, max(len(folder.parts) for folder in folders) + 1):
         names = ["/".join(folder.parts[-count:]) for folder in folders]
         if len(set(names)) == len(names):

@@ -1,4 +1,4 @@
-"""One self-contained HTML page that compares runs on the same photographs."""
+"""A self-contained HTML page that compares runs on the same photographs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +16,10 @@ COLUMNS = ("rung", "run", "seeds", "accuracy", "95 % interval", "parameters trai
 
 
 def write_comparison(workdirs: Sequence[Path], *, out: Path) -> Path:
-    """The page, from the runs' own files; InputError, before anything is written, as in `runs.read_runs`."""
+    """Write the page from the runs' own files.
+
+    InputError, before anything is written, as in `runs.read_runs`.
+    """
     split, runs = read_runs(workdirs)
     names = ", ".join(run.name for run in runs)
     data = runs[0].results["data"]
@@ -43,8 +46,8 @@ def _accuracies(runs: Sequence[Run], split: str) -> list[str]:
     rows = [_row(rung, run, split) for rung in rungs(runs) for run in runs if rung in by_rung(run.results)]
     if not rows:
         return ["<p>No rung has finished yet.</p>"]
-    said = (f"{row[0]} of {row[1]} {row[3]}" for row in rows)
-    alt = f"Accuracy of each rung and run, mean over seeds: {', '.join(said)}"
+    texts = (f"{row[0]} of {row[1]} {row[3]}" for row in rows)
+    alt = f"Accuracy of each rung and run, mean over seeds: {', '.join(texts)}"
     return [embedded(runs_pictures.accuracies(runs, split=split), alt=alt), html_table(COLUMNS, rows)]
 
 

@@ -1,4 +1,4 @@
-"""Parts of the page that rest on kept predictions: differences, calibration, confusion. Each a list of HTML lines."""
+"""Parts of the page that need predictions: differences, calibration, confusion, as HTML lines."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ SHOWN = 20  # classes in the table; of more, those that are recognised worst
 
 
 def differences_section(results: dict, predictions: Mapping[str, Predictions], *, split: str) -> list[str]:
-    """A sentence a pair; nothing where fewer than two rungs kept their predictions."""
+    """List a sentence for each pair; empty where fewer than two rungs kept their predictions."""
     lines = difference_lines(results, predictions, split=split)
     if not lines:
         return []
@@ -29,22 +29,23 @@ def differences_section(results: dict, predictions: Mapping[str, Predictions], *
 
 
 def difference_lines(results: dict, predictions: Mapping[str, Predictions], *, split: str) -> list[str]:
-    """The sentences, and last what they rest on; empty without a pair."""
-    found = paired.differences(results, predictions)
-    if not found:
+    """List a sentence for each pair, then what they rest on; empty without a pair."""
+    comparisons = paired.differences(results, predictions)
+    if not comparisons:
         return []
-    images = found[0].interval.count
-    if max(each.seeds for each in found) > 1:
+    images = comparisons[0].interval.count
+    if max(each.seeds for each in comparisons) > 1:
         about = "95 % intervals by bootstrap over seeds and images together"
     else:
         about = "95 % intervals by bootstrap over images, which say nothing of the seed; p by McNemar's exact test"
-    return [*map(paired.sentence, found), f"Paired on the same {images:,} {split} images: {about}."]
+    basis = f"Paired on the same {images:,} {split} images: {about}."
+    return [*map(paired.sentence, comparisons), basis]
 
 
 def calibration_section(
     results: dict, predictions: Mapping[str, Predictions], *, fitted_on: Mapping[str, Predictions], workdir: Path
 ) -> list[str]:
-    """A row a rung, and the picture of the best."""
+    """Tabulate calibration, a row for each rung, with the picture of the best rung."""
     if not predictions:
         return []
     rows = [trust.calibration_row(name, each, fitted_on=fitted_on.get(name)) for name, each in predictions.items()]
@@ -64,7 +65,7 @@ def calibration_section(
 
 
 def confusion_section(results: dict, predictions: Mapping[str, Predictions], *, workdir: Path) -> list[str]:
-    """Confusion and per-class scores of the best rung."""
+    """Show the confusion and the per-class scores of the best rung."""
     if not predictions:
         return []
     best = paired.best_rung(results, predictions)
@@ -85,7 +86,10 @@ def confusion_section(results: dict, predictions: Mapping[str, Predictions], *, 
 
 
 def html_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, kind: str = "") -> str:
-    """On a narrow screen each row becomes a list, labelled from `data-label`. `kind` "texts" aligns to the left."""
+    """Format a table; on a narrow screen each row becomes a list, labelled from `data-label`.
+
+    `kind` "texts" aligns to the left.
+    """
     top = "".join(f'<th scope="col">{escape(column)}</th>' for column in head)
     lines = []
     for name, *values in rows:
@@ -97,24 +101,24 @@ def html_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, kind: str 
 
 
 def picture(path: Path, *, alt: str) -> str:
-    """An embedded PNG; empty if it has not been drawn."""
+    """Embed a PNG file; empty if it has not been drawn."""
     if not path.is_file():
         return ""
     return embedded(path.read_bytes(), alt=alt)
 
 
 def embedded(png: bytes, *, alt: str) -> str:
-    """A PNG file's bytes inside the page."""
+    """Embed a PNG file's bytes in the page."""
     return f'<img src="data:image/png;base64,{base64.b64encode(png).decode()}" alt="{escape(alt)}">'
 
 
 def _recall(predictions: Predictions) -> np.ndarray:
-    """Mean over the runs, `[classes]`; classes without images last."""
+    """Compute recall over all runs together, `[classes]`; classes without images last."""
     classes = len(predictions.classes)
     matrices = [scores.confusion(predictions.labels, p, classes=classes) for p in predictions.predicted]
     return scores.recall(np.sum(matrices, axis=0))
 
 
 def small_print(text: str) -> str:
-    """A paragraph in small print."""
+    """Format a paragraph in small print."""
     return f'<p class="note">{escape(text)}</p>'

@@ -1,4 +1,4 @@
-"""Names of others as text in a page: no markup, and no character that moves or hides what stands beside it."""
+"""Names as safe text in a page: no markup, and no character that moves or hides its neighbours."""
 
 import html
 import unicodedata
@@ -8,12 +8,12 @@ KEPT = "\n\t"
 
 
 def escape(text: str) -> str:
-    """As HTML, in an element or an attribute; what cannot be seen is shown as \\u202e."""
+    r"""Escape text for an HTML element or attribute; invisible characters are shown as \u202e."""
     return html.escape(visible(text))
 
 
 def visible(text: str) -> str:
-    """The text with what cannot be seen written out."""
+    """Write out the characters that cannot be seen."""
     return "".join(c if c in KEPT or unicodedata.category(c) not in HIDDEN else _written(c) for c in text)
 
 

@@ -1,4 +1,4 @@
-"""Parts of the page on how a run was trained: cost, curves, rates, range tests. Each a list of HTML lines."""
+"""Parts of the page on training: cost, curves, rates, range tests, as HTML lines."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +13,7 @@ Metrics = Mapping[str, Mapping[int, Series]]
 
 
 def costs_section(results: dict, config: dict) -> list[str]:
-    """A row a rung; nothing where none has finished."""
+    """Tabulate what each rung cost, a row each; empty where none has finished."""
     if not results["rungs"]:
         return []
     plan = config.get("plan")
@@ -27,13 +27,13 @@ def costs_section(results: dict, config: dict) -> list[str]:
 
 
 def curves_section(metrics: Metrics, *, workdir: Path) -> list[str]:
-    """A picture a rung."""
+    """Show a picture of each rung's curves."""
     shown = [picture(workdir / curves.curves_name(rung), alt=_curves_alt(rung, metrics[rung])) for rung in metrics]
     return ["<h2>Loss and accuracy against epoch</h2>", '<div class="pictures">', *shown, "</div>"]
 
 
 def rates_section(tests: Mapping[str, tuple[Found, bool]], *, workdir: Path) -> list[str]:
-    """Rates as they were, hyperparameters as planned, and the range tests; nothing where none was kept."""
+    """Show recorded rates, planned hyperparameters and range tests; empty where none was kept."""
     shown = [
         picture(workdir / "rates.png", alt="Learning rate of each layer group at the end of each epoch, by rung"),
         picture(workdir / "schedules.png", alt="Every hyperparameter against the step, over all stages, as planned"),

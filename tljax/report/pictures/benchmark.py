@@ -1,4 +1,4 @@
-"""The benchmark's results -> a table for a terminal, and a picture with a bar for each ratio."""
+"""The benchmark's results as a table for a terminal and a picture with a bar for each ratio."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,9 +15,9 @@ _COLUMNS = ("row", "ours", "against", "theirs", "ratio", "rounds", "goal", "load
 
 
 def benchmark_table(results: dict[str, Any]) -> str:
-    """A line for each ratio, aligned; a missing peer has one too.
+    """Format a line for each ratio, aligned; a missing peer has a line too.
 
-    Load is in cores, used by other processes; with much of it no goal is judged.
+    Load is the number of cores used by other processes; under high load no goal is judged.
     """
     lines = [_COLUMNS, *(_line(row, each) for row in results["rows"] for each in row["against"])]
     widths = [max(len(line[i]) for line in lines) for i in range(len(_COLUMNS))]
@@ -34,7 +34,7 @@ def _line(row: dict[str, Any], each: dict[str, Any]) -> tuple[str, ...]:
 
 
 def opponent(each: dict[str, Any]) -> str:
-    """Whom, and which of its contenders."""
+    """Name a row's opponent: the peer or bound, and which of its contenders."""
     return f"{WHO[each['who']]} {each['contender']}"
 
 
@@ -54,7 +54,7 @@ def _goal(each: dict[str, Any]) -> str:
 
 
 def write_benchmark(results: dict[str, Any], path: Path) -> Path:
-    """A bar for each ratio that was measured, on a logarithmic scale from 1."""
+    """Draw a bar for each measured ratio on a logarithmic scale, starting at 1."""
     drawn = [(row, each) for row in results["rows"] for each in row["against"] if "ratio" in each]
     figure = style.new_figure(width=7.2, height=1.5 + 0.3 * len(drawn))
     height = figure.get_figheight()

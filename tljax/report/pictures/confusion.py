@@ -1,4 +1,4 @@
-"""What a rung takes for what: the confusion matrix, or, of many classes, the pairs confused most."""
+"""The confusion matrix of a rung; with many classes, the pairs confused most often."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ PAIRS = 20
 
 
 def write_confusion(rung: str, predictions: Predictions, *, split: str, workdir: Path) -> Path:
-    """`confusion.png`: shares of each class's images, the mean over the rung's runs."""
+    """Draw `confusion.png`: shares of each class's images, averaged over the rung's runs."""
     classes, runs = len(predictions.classes), len(predictions.seeds)
     matrices = [scores.confusion(predictions.labels, p, classes=classes) for p in predictions.predicted]
     mean = np.mean(matrices, axis=0)
@@ -28,7 +28,7 @@ def write_confusion(rung: str, predictions: Predictions, *, split: str, workdir:
 
 
 def _shares(matrix: np.ndarray) -> np.ndarray:
-    """Rows in percent; a class without images is NaN."""
+    """Convert rows of counts to percent; a class without images is NaN."""
     total = matrix.sum(1, keepdims=True)
     return np.divide(100 * matrix, total, out=np.full(matrix.shape, np.nan), where=total > 0)
 

@@ -20,7 +20,10 @@ LABEL_GAP = 0.18  # of a panel's height: two lines of text
 
 
 def curves_name(rung: str) -> str:
-    """File name of a rung's picture; whatever no file name should hold is percent-encoded, a long name cut."""
+    """Name the file of a rung's picture.
+
+    Characters that do not belong in a file name are percent-encoded, and a long name is cut.
+    """
     quoted = urllib.parse.quote(rung, safe=" +=,@", errors="surrogatepass")
     if len(quoted) > LONGEST:
         quoted = f"{quoted[:100]}~{hashlib.sha256(quoted.encode()).hexdigest()[:16]}"
@@ -28,7 +31,15 @@ def curves_name(rung: str) -> str:
 
 
 def write_curves(rung: str, seeds: Mapping[int, Series], *, workdir: Path) -> Path:
-    """Loss above accuracy against epoch: a thin line per seed, their mean, a band from lowest to highest."""
+    """Draw a rung's curves as `workdir/curves_RUNG.png`."""
+    return draw_curves(rung, seeds, path=workdir / curves_name(rung))
+
+
+def draw_curves(rung: str, seeds: Mapping[int, Series], *, path: Path) -> Path:
+    """Draw loss above accuracy against epoch: a thin line per seed, their mean, lowest to highest.
+
+    What lies between the lowest and the highest seed is a band. Written whole, as PNG.
+    """
     figure = style.new_figure(width=4.4, height=4.9)
     axes = figure.subplots(2, 1, sharex=True, gridspec_kw={"hspace": 0.2})
     figure.subplots_adjust(left=0.125, right=0.785, top=0.8, bottom=0.095)
@@ -37,7 +48,7 @@ def write_curves(rung: str, seeds: Mapping[int, Series], *, workdir: Path) -> Pa
         _panel(ax, seeds, metric)
     axes[1].set_xlabel("epoch", size=9.5, color=style.INK)
     _epoch_axis(axes[1], np.concatenate([series["epoch"] for series in seeds.values()]))
-    return style.save(figure, workdir / curves_name(rung))
+    return style.save(figure, path)
 
 
 def _curves_caption(seeds: Mapping[int, Series]) -> str:
@@ -46,7 +57,7 @@ def _curves_caption(seeds: Mapping[int, Series]) -> str:
 
 
 def _remarks(seeds: Mapping[int, Series]) -> list[str]:
-    """One line on what the picture cannot show: seeds that stopped early, and values that are not finite."""
+    """Describe what the picture cannot show, in one line: early stops and non-finite values."""
     last = max(series["epoch"][-1] for series in seeds.values())
     remarks = [f"seed {s} ends at epoch {x['epoch'][-1]}" for s, x in seeds.items() if x["epoch"][-1] < last]
     for seed, series in seeds.items():
@@ -60,7 +71,7 @@ def _remarks(seeds: Mapping[int, Series]) -> list[str]:
 
 
 def _known(series: Series, name: str) -> np.ndarray:
-    """Where a value is finite, or there is none: at the start nothing has been trained."""
+    """Mark the epochs whose value is finite, or not expected: epoch 0 has no training values."""
     return np.isfinite(series[name]) | (name.startswith("train/") & (series["epoch"] == 0))
 
 
@@ -91,7 +102,7 @@ def _panel(ax: "Axes", seeds: Mapping[int, Series], metric: str) -> None:
 
 
 def _end_labels(ax: "Axes", lines: Sequence[tuple[str, np.ndarray, np.ndarray]], *, unit: str) -> None:
-    """Each split's name and last mean beside the end of its line, moved apart where they would overlap."""
+    """Write each split's name and last mean at the end of its line, apart where they overlap."""
     low, high = ax.get_ylim()
     ends = []
     for split, average, values in lines:
@@ -111,7 +122,10 @@ def _end_labels(ax: "Axes", lines: Sequence[tuple[str, np.ndarray, np.ndarray]],
 
 
 def _loss_axis(ax: "Axes", values: np.ndarray) -> None:
-    """From 0 to the highest loss, or, where a few values dwarf the rest, below them and saying so."""
+    """Set the axis from 0 to the highest loss.
+
+    Where a few values dwarf the rest the axis ends below them, with a note.
+    """
     top = values.max(initial=0.0) or 1.0
     usual = 3 * float(np.percentile(values, 90)) if len(values) else 1.0
     if top > usual > 0:

@@ -1,4 +1,4 @@
-"""One task in other domains: accuracy of each way of getting there, a group of bars a target."""
+"""Domain adaptation in a picture: the accuracy of each way to a target, bars grouped by target."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,9 +17,10 @@ BAR, GAP = 0.26, 0.34
 
 
 def write_domains(source: dict, targets: Mapping[str, dict], *, workdir: Path) -> Path:
-    """`domain.png`; `targets` has the results (`read_results`) of each target, all of the same ways.
+    """Draw `domain.png`: a group of bars for each target, a bar for each way.
 
-    The dashed line is the accuracy of the source's own validation images.
+    `targets` holds the results (`read_results`) of each target, all with the same ways. The
+    dashed line is the accuracy on the source's own validation images.
     """
     ways = list(by_rung(next(iter(targets.values()))))
     group = len(ways) * BAR + GAP
@@ -39,9 +40,9 @@ def write_domains(source: dict, targets: Mapping[str, dict], *, workdir: Path) -
     ax.axvline(100 * at_home, color=style.INK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
     ax.set_ylim((len(targets) - 1) * group + (len(ways) - 0.5) * BAR + 0.05, -0.5 * BAR - 0.05)
     ax.set_yticks([place * group + BAR * (len(ways) - 1) / 2 for place in range(len(targets))], list(targets))
-    for at, way, colour in zip((0.0, 0.25, 0.42), ways, COLOURS, strict=True):
+    for left, way, colour in zip((0.0, 0.25, 0.42), ways, COLOURS, strict=True):
         put = {"size": 9, "weight": "bold", "color": colour, "va": "bottom", "transform": ax.transAxes}
-        ax.text(at, 1 + 0.06 / (height - 1.55), way, **put)
+        ax.text(left, 1 + 0.06 / (height - 1.55), way, **put)
     ax.xaxis.set_major_formatter("{x:.0f} %")
     ax.grid(axis="x", color=style.RULE, linewidth=0.7)
     ax.set_axisbelow(True)
@@ -50,7 +51,7 @@ def write_domains(source: dict, targets: Mapping[str, dict], *, workdir: Path) -
 
 
 def _bar(ax: "Axes", rows: list[dict], *, height: float, colour: str) -> None:
-    """One way of one target at this height: its mean, interval and seeds."""
+    """Draw one way of one target at this height: its mean, interval and seeds."""
     average, interval = table.accuracy(rows)
     ax.barh(height, 100 * average, height=0.9 * BAR, color=colour)
     if interval:
@@ -61,7 +62,7 @@ def _bar(ax: "Axes", rows: list[dict], *, height: float, colour: str) -> None:
 
 
 def cells(targets: Mapping[str, dict]) -> list[list[str]]:
-    """A row a target and way: target, way, mean accuracy, its interval, each seed."""
+    """List a row for each target and way: target, way, mean accuracy, its interval, each seed."""
     return [
         [target, way, table.percent(table.accuracy(rows)[0]), table.interval_text(table.accuracy(rows)[1]), _each(rows)]
         for target, results in targets.items()

@@ -1,4 +1,4 @@
-"""The whole ladder in one picture: validation accuracy of every rung."""
+"""The ladder in one picture: validation accuracy of every rung."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ ALARM = " Orange name: see the alarms."
 
 
 def write_ladder(results: dict, *, workdir: Path) -> Path:
-    """Validation accuracy of every rung: a dot per seed, a tick at the mean, a bar over the 95 % interval."""
+    """Draw every rung's validation accuracy: a dot per seed, the mean, a 95 % interval."""
     rungs = by_rung(results)
     figure = style.new_figure(width=4.6, height=1.5 + 0.62 * len(rungs))
     height = figure.get_figheight()
@@ -38,7 +38,7 @@ def write_ladder(results: dict, *, workdir: Path) -> Path:
 
 
 def _rung(ax: "Axes", rung: str, rows: Sequence[dict], place: int) -> list[float]:
-    """Draws one rung at height `place`; returns what it has drawn, in percent, for the axis."""
+    """Draw one rung at height `place`, and return the percentages drawn, for the axis."""
     average, interval = table.accuracy(rows)
     percents = [100 * row["validation"]["accuracy"] for row in rows]
     seeds = [percent for percent in percents if np.isfinite(percent)]

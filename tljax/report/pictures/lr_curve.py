@@ -1,4 +1,4 @@
-"""A learning-rate range test as a picture: the smoothed loss against the rate, and the rates it suggests."""
+"""A learning-rate range test in a picture: smoothed loss against rate, and the suggested rates."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,10 +26,11 @@ def write_lr_curve(
     linear: bool = False,
     name: str = "lr_find.png",
 ) -> Path:
-    """The picture `name`: a curve per seed, their mean and band; below, each suggestion, a dot per seed, a tick at the
-    mean.
+    """Draw the curves of a range test above its suggestions, as the picture `name`.
 
-    `used` is the suggestion that a line marks through both. All findings are of one sweep.
+    Above: a curve per seed, their mean and band. Below: each suggestion, a dot per seed, a tick at
+    the mean. `used` is the suggestion that a dashed line marks through both. All findings are of
+    one sweep.
     """
     suggested = across(findings)
     figure = style.new_figure(width=4.6, height=4.2 + ROW * len(suggested))
@@ -49,13 +50,13 @@ def write_lr_curve(
 
 
 def across(findings: Mapping[int, "Finding"]) -> dict[str, list[float]]:
-    """Suggestion -> the rate of each seed that has it."""
+    """Map each suggestion to its rate in every seed that has it."""
     names = dict.fromkeys(name for finding in findings.values() for name in finding.suggestions)
     return {n: [f.suggestions[n] for f in findings.values() if n in f.suggestions] for n in names}
 
 
 def mean_rate(rates: Sequence[float]) -> float:
-    """The geometric mean: rates differ by factors."""
+    """Compute the geometric mean, because rates differ by factors."""
     return float(np.exp(np.mean(np.log(rates))))
 
 
@@ -86,7 +87,7 @@ def _curves(ax: "Axes", findings: Mapping[int, "Finding"]) -> None:
 
 
 def _loss_axis(ax: "Axes", finite: np.ndarray, smoothed: np.ndarray) -> None:
-    """The way down in full; of the way up as much again: divergence would flatten all else."""
+    """Show the descent in full and as much again of the rise, so that divergence dwarfs nothing."""
     if not len(finite):
         ax.text(0.5, 0.5, "no finite loss", color=style.FAINT, ha="center", transform=ax.transAxes)
         return

@@ -1,4 +1,4 @@
-"""The learning-rate range tests that lie in a run's folder: of `lr="find"`, and of the command `lr_find`."""
+"""Learning-rate range tests in a run's folder: from `lr="find"` and from the command `lr_find`."""
 
 import urllib.parse
 from collections.abc import Mapping
@@ -16,17 +16,17 @@ Found = dict[int, Finding]  # seed -> its test
 
 
 def read_range_tests(workdir: Path) -> dict[str, tuple[Found, bool]]:
-    """Rung -> (its findings, whether the sweep was linear). InputError names a garbled file."""
-    found: dict[str, tuple[Found, bool]] = {}
+    """Read rung -> (findings, whether the sweep was linear). InputError names a malformed file."""
+    rungs: dict[str, tuple[Found, bool]] = {}
     for path in [*sorted(workdir.glob("lr_find_*.json")), workdir / "lr_find.json"]:
         if path.is_file():
             rung, seeds, linear = _read(path)
-            found.setdefault(rung, ({}, linear))[0].update(seeds)
-    return found
+            rungs.setdefault(rung, ({}, linear))[0].update(seeds)
+    return rungs
 
 
 def write_range_tests(tests: Mapping[str, tuple[Found, bool]], *, workdir: Path) -> list[Path]:
-    """A picture a rung: `range_test_RUNG.png`."""
+    """Draw a picture a rung: `range_test_RUNG.png`."""
     return [
         lr_curve.write_lr_curve(rung, found, workdir=workdir, linear=linear, name=picture_name(rung))
         for rung, (found, linear) in tests.items()
@@ -34,16 +34,19 @@ def write_range_tests(tests: Mapping[str, tuple[Found, bool]], *, workdir: Path)
 
 
 def picture_name(rung: str) -> str:
-    """File name of a rung's picture; whatever no file name should hold is percent-encoded."""
+    """Name the file of a rung's picture.
+
+    Characters that do not belong in a file name are percent-encoded.
+    """
     return f"range_test_{urllib.parse.quote(rung, safe=' +=,@')}.png"
 
 
 def _read(path: Path) -> tuple[str, Found, bool]:
-    told = read_json(path)
-    arguments = told.get("arguments", {})
-    rung = told.get("rung", arguments.get("rung") if isinstance(arguments, dict) else None)
+    document = read_json(path)
+    arguments = document.get("arguments", {})
+    rung = document.get("rung", arguments.get("rung") if isinstance(arguments, dict) else None)
     try:
-        seeds = {int(seed): _finding(each) for seed, each in told["seeds"].items()}
+        seeds = {int(seed): _finding(each) for seed, each in document["seeds"].items()}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{path}: expected the range test of each seed, found {error!r}") from None
     if not isinstance(rung, str) or not seeds:

@@ -1,4 +1,4 @@
-"""The learning rate of each layer group against the step: as planned, and as the run had it. A panel for each rung."""
+"""Learning rates of each layer group against the step, planned and recorded, a panel a rung."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,10 @@ Rates = dict[str, np.ndarray]  # group -> its rate at each step, or at the end o
 
 @dataclass(frozen=True)
 class Panel:
-    """One rung: its first seed's rates at the end of each epoch, after so many steps, and where known the plan."""
+    """One rung's recorded rates in its first seed, at the end of each epoch, and any planned ones.
+
+    `steps` are the optimizer steps taken by the end of each epoch.
+    """
 
     rung: str
     seed: int
@@ -36,9 +39,10 @@ class Panel:
 def write_rates(
     metrics: Mapping[str, Mapping[int, Series]], stages: Stages, *, plan: Mapping, workdir: Path
 ) -> Path | None:
-    """`rates.png`; None where no record has rates. `plan` is that of config.json, with each group's multiplier.
+    """Draw `rates.png`; None where no record has rates.
 
-    Seeds differ only where a range test found the rate of each; then nothing was planned, and the first is shown.
+    `plan` is the one in config.json, with each group's multiplier. Seeds differ only where a range
+    test found the rate of each; then nothing was planned, and the first is shown.
     """
     shown = [panel for rung, seeds in metrics.items() if (panel := _panel(rung, seeds, dict(stages), plan))]
     if not shown:
@@ -66,7 +70,7 @@ def _panel(rung: str, seeds: Mapping[int, Series], stages: Mapping[str, Mapping]
 
 
 def _merged(rates: Rates) -> Rates:
-    """Groups by the names people read; those of equal rates are one line."""
+    """Name groups readably, and merge those of equal rates into one line."""
     merged: dict[bytes, list[str]] = {}
     for name, values in rates.items():
         merged.setdefault(values.tobytes(), []).append(costs.readable(name))
@@ -92,8 +96,8 @@ def _draw(ax: "Axes", panel: Panel) -> None:
     ax.yaxis.set_minor_formatter(NullFormatter())
     ax.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10], integer=True))
     ax.set_xlim(0, 1.02 * max(panel.steps[-1], *map(len, panel.planned.values()), 1))
-    said = f"{style.short(panel.rung, 30)}, seed {panel.seed}"
-    ax.set_title(said, loc="left", size=9.5, color=style.INK, pad=5, parse_math=False)
+    panel_title = f"{style.short(panel.rung, 30)}, seed {panel.seed}"
+    ax.set_title(panel_title, loc="left", size=9.5, color=style.INK, pad=5, parse_math=False)
     ax.grid(axis="y", color=style.RULE, linewidth=0.7)
     style.strip(ax)
     ax.tick_params(axis="both", which="both", labelsize=8, length=0)
@@ -101,7 +105,7 @@ def _draw(ax: "Axes", panel: Panel) -> None:
 
 
 def _names(ax: "Axes", names: Sequence[str], peaks: Sequence[float]) -> None:
-    """Each group's name beside the panel at the height of its peak, moved down where two would overlap."""
+    """Write each group's name at the height of its peak, moved down where two would overlap."""
     low, high = ax.get_ylim()
     above = 1.0 + GAP
     for place, (name, peak, colour) in enumerate(zip(names, peaks, _colours(len(names)), strict=True)):
@@ -117,12 +121,12 @@ def _peak(panel: Panel, name: str) -> float:
 
 
 def _positive(values: np.ndarray) -> np.ndarray:
-    """A logarithmic axis has no place for the others."""
+    """Replace values that a logarithmic axis cannot show with NaN."""
     return np.where(np.isfinite(values) & (values > 0), values, np.nan)
 
 
 def _colours(count: int) -> list[str]:
-    """From vermilion, the fastest, to blue."""
+    """Grade colours from vermilion, for the fastest group, to blue."""
     from matplotlib.colors import LinearSegmentedColormap, to_hex
 
     scale = LinearSegmentedColormap.from_list("rates", [style.COLOURS["validation"], "#7a5c80", style.COLOURS["train"]])

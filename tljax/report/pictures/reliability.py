@@ -1,4 +1,4 @@
-"""A rung's reliability diagram: accuracy against confidence, and how many images have which confidence."""
+"""A rung's reliability diagram: accuracy against confidence, and a histogram of confidence."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def write_reliability(
     rung: str, predictions: Predictions, *, fitted_on: Predictions | None, split: str, workdir: Path
 ) -> Path:
-    """`reliability.png`, all runs of the rung together, as trained and with a temperature."""
+    """Draw `reliability.png`, all runs of the rung together, as trained and with a temperature."""
     labels = np.tile(predictions.labels, len(predictions.seeds))
     after = [trust.tempered(run, predictions, fitted_on=fitted_on)[0] for run in range(len(predictions.seeds))]
     shown = {
@@ -33,9 +33,9 @@ def write_reliability(
     lowest = 100 / len(predictions.classes)
     axes[0].plot([lowest, 100], [lowest, 100], color=style.FAINT, linewidth=1, linestyle="--")
     for i, (name, (logits, colour)) in enumerate(shown.items()):
-        found = calibration.reliability(softmax(logits), labels)
-        _line(axes[0], found, f"{name}: ECE {_ece(found):.3f}", colour, place=i)
-        _histogram(axes[1], found, colour, filled=i == 0)
+        bins = calibration.reliability(softmax(logits), labels)
+        _line(axes[0], bins, f"{name}: ECE {_ece(bins):.3f}", colour, place=i)
+        _histogram(axes[1], bins, colour, filled=i == 0)
     _axes(axes, lowest)
     return style.save(figure, workdir / "reliability.png")
 
@@ -45,7 +45,10 @@ def _ece(found: calibration.Bins) -> float:
 
 
 def _line(ax: "Axes", found: calibration.Bins, label: str, colour: str, *, place: int) -> None:
-    """Dots grow with the number of images, so that a bin of three is not taken for one of three hundred."""
+    """Draw accuracy against confidence, with dots that grow with the number of images.
+
+    A bin of three images is then not mistaken for one of three hundred.
+    """
     sizes = 12 + 90 * found.count / found.count.max()
     ax.plot(100 * found.confidence, 100 * found.accuracy, color=colour, linewidth=1.4, zorder=3)
     ax.scatter(100 * found.confidence, 100 * found.accuracy, s=sizes, color=colour, alpha=0.75, linewidths=0, zorder=4)

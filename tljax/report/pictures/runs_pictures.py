@@ -1,4 +1,4 @@
-"""Pictures of several runs over each other: accuracies with their intervals, and curves."""
+"""Pictures of several runs together: accuracies with their intervals, and curves."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -20,7 +20,10 @@ ROW, HEAD = 0.27, 0.42  # inches: a run's row, and the name of a rung above its 
 
 
 def accuracies(runs: Sequence[Run], *, split: str) -> bytes:
-    """PNG: for each rung a row a run, with a dot a seed, a tick at the mean and a bar over the 95 % interval."""
+    """Draw accuracies as PNG bytes: for each rung a row per run.
+
+    A row has a dot per seed, a tick at the mean and a bar over the 95 % interval.
+    """
     shown = [(rung, [run for run in runs if rung in by_rung(run.results)]) for rung in rungs(runs)]
     length = sum(HEAD + ROW * len(having) for _, having in shown)
     figure = style.new_figure(width=4.6, height=1.45 + length)
@@ -29,20 +32,22 @@ def accuracies(runs: Sequence[Run], *, split: str) -> bytes:
     style.title(
         figure, f"Accuracy in {split}", "Dot: one seed. Tick: mean. Bar: 95 % interval,\nover seeds, else over images."
     )
-    values, at = [], 0.0
+    values, place = [], 0.0
     for rung, having in shown:
         put = {"transform": ax.get_yaxis_transform(), "va": "center", "parse_math": False}
-        ax.text(0, at + HEAD - 0.1, style.short(rung, 30), size=9.5, weight="bold", color=style.INK, **put)
-        at += HEAD
+        name = style.short(rung, 30)
+        ax.text(0, place + HEAD - 0.1, name, size=9.5, weight="bold", color=style.INK, **put)
+        place += HEAD
         for run in having:
-            values += _row(ax, run, COLOURS[runs.index(run)], by_rung(run.results)[rung], at + ROW / 2, split)
-            at += ROW
+            colour, rows = COLOURS[runs.index(run)], by_rung(run.results)[rung]
+            values += _row(ax, run, colour, rows, place + ROW / 2, split)
+            place += ROW
     low, high = style.percent_limits(values)
     # The left third is the runs' names.
     ax.set_xlim(low - 0.55 * (high - low), high)
     ax.set_xticks([tick for tick in ax.get_xticks() if low <= tick <= high])
     ax.xaxis.set_major_formatter("{x:.0f} %")
-    ax.set_ylim(at, 0)
+    ax.set_ylim(place, 0)
     ax.yaxis.set_visible(False)
     ax.grid(axis="x", color=style.RULE, linewidth=0.7)
     style.strip(ax)
@@ -50,13 +55,16 @@ def accuracies(runs: Sequence[Run], *, split: str) -> bytes:
 
 
 def curves(rung: str, runs: Sequence[Run]) -> bytes:
-    """PNG: loss above accuracy in validation against epoch, a line a run: its mean over seeds, each seed thin."""
+    """Draw validation loss above accuracy against epoch as PNG bytes.
+
+    A line per run: its mean over seeds, with each seed thin.
+    """
     figure = style.new_figure(width=4.4, height=4.9)
     axes = figure.subplots(2, 1, sharex=True, gridspec_kw={"hspace": 0.2})
     figure.subplots_adjust(left=0.15, right=0.76, top=0.8, bottom=0.095)
     style.title(figure, rung, "In validation. Thick: mean over seeds; thin: each seed.")
     for ax, metric in zip(axes, ("loss", "accuracy"), strict=True):
-        ends = [_line(ax, run, COLOURS[at], rung, metric) for at, run in enumerate(runs) if rung in run.metrics]
+        ends = [_line(ax, r, COLOURS[i], rung, metric) for i, r in enumerate(runs) if rung in r.metrics]
         ax.set_title(metric, loc="left", size=9.5, color=style.INK, pad=7)
         ax.grid(axis="y", color=style.RULE, linewidth=0.7)
         if metric == "accuracy":
@@ -83,7 +91,7 @@ def _row(ax: "Axes", run: Run, colour: str, rows: Sequence[dict], at: float, spl
 
 
 def _line(ax: "Axes", run: Run, colour: str, rung: str, metric: str) -> tuple[float, str, str]:
-    """Draws one run; (where its line ends, what to call it there, colour)."""
+    """Draw one run, and return (where its line ends, its label there, colour)."""
     epochs, values = intervals.together(run.metrics[rung], f"validation/{metric}")
     values = values * (100 if metric == "accuracy" else 1)
     average = values.mean(axis=0)
@@ -93,8 +101,8 @@ def _line(ax: "Axes", run: Run, colour: str, rung: str, metric: str) -> tuple[fl
         ax.plot(epochs, values.T, color=colour, linewidth=0.7, alpha=0.45)
     finite = _finite(average)
     last = float(finite[-1]) if len(finite) else np.nan
-    said = f"{last:.1f} %" if metric == "accuracy" else f"{last:.3f}"
-    return last, f"{style.short(run.name, 15)}\n{said if len(finite) else 'not finite'}", colour
+    value = f"{last:.1f} %" if metric == "accuracy" else f"{last:.3f}"
+    return last, f"{style.short(run.name, 15)}\n{value if len(finite) else 'not finite'}", colour
 
 
 def _finite(values: np.ndarray) -> np.ndarray:
@@ -102,13 +110,13 @@ def _finite(values: np.ndarray) -> np.ndarray:
 
 
 def _names(ax: "Axes", ends: Sequence[tuple[float, str, str]]) -> None:
-    """Beside the ends of the lines, from the highest down, moved apart where two would overlap."""
+    """Write labels at the ends of the lines, highest first, moved apart where two would overlap."""
     low, high = ax.get_ylim()
     heights = [min(max((value - low) / (high - low), 0), 1) if np.isfinite(value) else 0 for value, *_ in ends]
     step, above = min(0.19, 1 / max(1, len(ends) - 1)), 1.05 + 0.19
-    for place, at in enumerate(order := np.argsort(-np.array(heights), kind="stable")):
+    for place, row in enumerate(order := np.argsort(-np.array(heights), kind="stable")):
         room = step * (len(order) - 1 - place)  # for those below
-        above = max(min(heights[at], above - step), room - 0.05)
-        _, text, colour = ends[at]
+        above = max(min(heights[row], above - step), room - 0.05)
+        _, text, colour = ends[row]
         put = {"size": 8, "va": "center", "transform": ax.transAxes, "parse_math": False}
         ax.text(1.02, above, text, color=colour, **put)

@@ -1,4 +1,4 @@
-"""What a plan will do with its hyperparameters: each against the step, over all stages, drawn before training."""
+"""A plan's hyperparameters against the step over all stages, drawn before training."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,13 +13,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-FAR_APART = 20.0  # between the peaks of two stages: beyond it the smaller one would lie flat on a linear axis
+FAR_APART = 20.0  # between two stages' peaks: beyond it the smaller looks flat on a linear axis
 DEPTH = 100.0  # of a logarithmic axis below the smallest peak; a one-cycle's end would take five decades more
 PANEL = 1.15  # inches
 
 
 def write_schedules(stages: Stages, *, workdir: Path) -> Path:
-    """`schedules.png`: a panel for each hyperparameter, in order of first appearance; stages side by side."""
+    """Draw `schedules.png`: a panel for each hyperparameter, with the stages side by side.
+
+    Hyperparameters come in order of first appearance.
+    """
     names = list(dict.fromkeys(name for _, values in stages for name in values))
     edges = np.cumsum([0, *(max(len(v) for v in values.values()) for _, values in stages)])
     figure = style.new_figure(width=4.4, height=1.45 + PANEL * len(names))
@@ -51,7 +54,7 @@ def _panel(ax: "Axes", name: str, parts: Sequence[np.ndarray], edges: np.ndarray
 
 
 def _value_axis(ax: "Axes", parts: Sequence[np.ndarray]) -> None:
-    """Linear from 0 where the stages' peaks are near one another; logarithmic where they are far apart."""
+    """Scale linearly from 0 where the stages' peaks are close, otherwise logarithmically."""
     peaks = [float(np.max(values)) for values in parts]
     lowest = min(float(np.min(values)) for values in parts)
     if min(peaks) > 0 and max(peaks) > FAR_APART * min(peaks):
@@ -66,10 +69,10 @@ def _value_axis(ax: "Axes", parts: Sequence[np.ndarray]) -> None:
 
 
 def _stage_names(ax: "Axes", names: Sequence[str], edges: np.ndarray) -> None:
-    """Above the first panel, each as short as its share of the width asks."""
+    """Write the stages' names above the first panel, each shortened to its share of the width."""
     put = {"size": 8.5, "color": style.FAINT, "ha": "center", "va": "bottom", "parse_math": False}
     for name, first, last in zip(names, edges, edges[1:], strict=False):
         room = int(46 * (last - first) / edges[-1])
         if room >= 2:
-            at = ((first + last) / 2, 1.16)
-            ax.text(*at, style.short(name, room), transform=ax.get_xaxis_transform(), **put)
+            place = ((first + last) / 2, 1.16)
+            ax.text(*place, style.short(name, room), transform=ax.get_xaxis_transform(), **put)

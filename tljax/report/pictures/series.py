@@ -1,4 +1,4 @@
-"""Accuracy of the rungs of one run against a setting that they differ in: a line for each kind of rung."""
+"""Accuracy of one run's rungs against a setting in which they differ, a line a kind of rung."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,9 +14,10 @@ COLOURS = tuple(style.COLOURS.values())
 def write_series(
     results: dict, lines: Mapping[str, Mapping[str, str]], *, title: str, setting: str, path: Path
 ) -> Path:
-    """Validation accuracy at each value of the setting; `lines` has, for each line and value, a rung of the results.
+    """Draw validation accuracy at each value of the setting.
 
-    All lines have the same values, in the order in which they are drawn.
+    `lines` names, for each line and value, a rung of the results. All lines have the same values,
+    in the order in which they are drawn.
     """
     rungs = by_rung(results)
     figure = style.new_figure(width=5.6, height=3.9)

@@ -1,4 +1,4 @@
-"""What the pictures of a run share: paper, ink, titles, axes, and how they are saved."""
+"""The common style of a run's pictures: paper, ink, titles, axes, and saving."""
 
 import io
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 DPI = 110
 SHARP = 165  # of the page's charts: a phone has two or three pixels to a CSS pixel
 INK, FAINT, RULE = "#222222", "#666666", "#dddddd"
-# Blue and vermilion of Okabe and Ito (2008): told apart under every common colour blindness, and in grey.
+# Blue and vermilion of Okabe and Ito (2008), distinct under colour blindness and in grey.
 COLOURS = {"train": "#0072b2", "validation": "#d55e00"}
 
 
@@ -48,11 +48,14 @@ def strip(ax: "Axes") -> None:
 
 
 def percent_limits(percents: Sequence[float] | np.ndarray) -> tuple[float, float]:
-    """Whole tens around the values, at least 20 points apart, within 0 to 100 % and a hair more."""
+    """Choose limits in whole tens around the values, at least 20 points apart, within 0 to 100 %.
+
+    A small margin is added, so that lines along 0 or 100 % are drawn whole.
+    """
     low, high = (min(percents), max(percents)) if len(percents) else (0.0, 100.0)
     low, high = max(0.0, 10 * ((low - 1) // 10)), min(100.0, 10 * ((high + 1) // 10 + 1))
     low, high = (low, high) if high - low >= 20 else (max(0.0, high - 20), max(20.0, high))
-    # Without the hair, a line along 0 or 100 % would be cut in half by the frame.
+    # Without the margin, a line along 0 or 100 % would be cut in half by the frame.
     margin = 0.02 * (high - low)
     return low - margin, high + margin
 
@@ -62,7 +65,7 @@ def save(figure: "Figure", path: Path) -> Path:
 
 
 def png(figure: "Figure") -> bytes:
-    """As a file's bytes."""
+    """Encode the figure as PNG bytes."""
     data = io.BytesIO()
     figure.savefig(data, format="png", dpi=SHARP)
     return data.getvalue()

@@ -1,4 +1,4 @@
-"""A sweep as people read it: a line for each point of its grid, and a picture of accuracy against the first value."""
+"""A sweep's table, a line for each grid point, and a picture of accuracy against one value."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -15,19 +15,22 @@ CAPTION = "Validation accuracy, mean over {} seeds; bar: 95 % interval. The best
 
 @dataclass(frozen=True)
 class Point:
-    """A point of the grid: its values by name, and the validation accuracy of each seed; NaN where one diverged."""
+    """A point of the grid: its values by name, and each seed's validation accuracy.
+
+    The accuracy of a seed that diverged is NaN.
+    """
 
     values: Mapping[str, float]
     accuracies: Sequence[float]
 
     @property
     def mean(self) -> float:
-        """Over the seeds; NaN where any diverged."""
+        """Average over the seeds; NaN where any diverged."""
         return intervals.mean(self.accuracies)
 
 
 def sweep_table(points: Sequence[Point]) -> str:
-    """Aligned text, the best mean first, points at which a seed diverged last."""
+    """Format the points as aligned text, the best mean first, points with a diverged seed last."""
     names = list(points[0].values)
     ordered = sorted(points, key=lambda point: -point.mean if math.isfinite(point.mean) else math.inf)
     columns = (*names, "seeds", "val. accuracy", "95 % interval", "diverged")
@@ -47,7 +50,10 @@ def _row(point: Point) -> tuple[str, ...]:
 
 
 def write_sweep(points: Sequence[Point], *, title: str, path: Path) -> Path:
-    """Accuracy against the first name of the grid; a line for each combination of the others, eight at most."""
+    """Draw accuracy against the first name of the grid, a line for each combination of the others.
+
+    At most eight lines.
+    """
     from matplotlib.ticker import MaxNLocator
 
     first, *rest = points[0].values
@@ -59,9 +65,10 @@ def write_sweep(points: Sequence[Point], *, title: str, path: Path) -> Path:
         lines.setdefault(tuple(point.values[name] for name in rest), []).append(point)
     shown = []
     for colour, (others, line) in zip(_COLOURS, lines.items(), strict=False):
-        kept = [point for point in sorted(line, key=lambda p: p.values[first]) if math.isfinite(point.mean)]
-        x, y = [point.values[first] for point in kept], [100 * point.mean for point in kept]
-        half = [100 * _half(point) for point in kept]
+        finite = [point for point in line if math.isfinite(point.mean)]
+        drawn = sorted(finite, key=lambda point: point.values[first])
+        x, y = [point.values[first] for point in drawn], [100 * point.mean for point in drawn]
+        half = [100 * _half(point) for point in drawn]
         name = ", ".join(f"{name} {value:g}" for name, value in zip(rest, others, strict=True))
         ax.errorbar(x, y, half, color=colour, linewidth=1.6, elinewidth=0.9, marker="o", markersize=3.5, label=name)
         shown += [*(a - b for a, b in zip(y, half, strict=True)), *(a + b for a, b in zip(y, half, strict=True))]

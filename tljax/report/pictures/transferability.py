@@ -1,4 +1,4 @@
-"""How well each block's features fit a task, as a picture: LogME, H-score and CKA from input to output."""
+"""How well each block's features fit a task, in a picture: LogME, H-score and CKA by depth."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +14,10 @@ Scores = Mapping[str, Mapping[str, float]]  # layer -> measure -> value
 
 
 def write_transferability(name: str, scores: Scores, *, workdir: Path) -> Path:
-    """`transferability.png`: a row a measure, its highest value marked where higher is better."""
+    """Draw `transferability.png`: a row for each measure.
+
+    The highest value is marked where higher is better.
+    """
     measures = list(next(iter(scores.values())))
     figure = style.new_figure(width=5.6, height=1.0 + 1.25 * len(measures))
     height = figure.get_figheight()
@@ -29,19 +32,23 @@ def write_transferability(name: str, scores: Scores, *, workdir: Path) -> Path:
 
 
 def suggestion(scores: Scores) -> str:
-    """One sentence: from which block to unfreeze, by LogME; another one if the H-score has it otherwise."""
+    """Suggest from which block to unfreeze, in one sentence, by LogME.
+
+    It adds the H-score's block where that differs.
+    """
     layers = list(scores)
     blocks = [layer.split("_")[0] for layer in layers]
-    at, other = (
+    best, other = (
         max(range(len(layers)), key=lambda i, measure=measure: scores[layers[i]][measure])
         for measure in ("LogME", "H-score")
     )
-    if at == len(layers) - 1:
+    if best == len(layers) - 1:
         advice = "the last: train a head first, unfreeze if it falls short."
     else:
-        advice = f"not the last: keep the base frozen up to it, and unfreeze from {blocks[at + 1]} on."
-    doubt = "" if other == at else f" By the H-score it is {blocks[other]}: try both."
-    return f"LogME is highest after {blocks[at]}, {advice}{doubt}"
+        following = blocks[best + 1]
+        advice = f"not the last: keep the base frozen up to it, and unfreeze from {following} on."
+    doubt = "" if other == best else f" By the H-score it is {blocks[other]}: try both."
+    return f"LogME is highest after {blocks[best]}, {advice}{doubt}"
 
 
 def _line(ax: "Axes", measure: str, values: Mapping[str, float]) -> None:

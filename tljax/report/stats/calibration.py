@@ -1,4 +1,4 @@
-"""Whether a classifier's probabilities mean what they say, and one temperature that mends them."""
+"""Calibration: whether a classifier's probabilities mean what they say, and temperature scaling."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ _TEMPERATURES = (1e-2, 1e2)
 
 @dataclass(frozen=True)
 class Bins:
-    """Images by confidence; bins without images are left out."""
+    """Images grouped by confidence; bins without images are left out."""
 
     low: np.ndarray
     high: np.ndarray
@@ -20,10 +20,11 @@ class Bins:
 
 
 def reliability(probabilities: np.ndarray, labels: np.ndarray, *, bins: int = BINS, mass: bool = False) -> Bins:
-    """Confidence against accuracy in bins of equal width over 0..1, or with as equal a number of images as goes.
+    """Compare confidence with accuracy in bins.
 
-    `probabilities` `[N, classes]`; confidence is the highest of a row. A value on an edge belongs to the bin below it,
-    as in Guo et al. 2017.
+    Bins have equal width over 0..1, or, with `mass`, as equal a number of images as possible.
+    `probabilities` is `[N, classes]`; confidence is the highest of a row. A value on an edge
+    belongs to the bin below it, as in Guo et al. 2017.
     """
     confidence, right = probabilities.max(-1), probabilities.argmax(-1) == labels
     if mass:
@@ -45,31 +46,36 @@ def reliability(probabilities: np.ndarray, labels: np.ndarray, *, bins: int = BI
 
 
 def ece(probabilities: np.ndarray, labels: np.ndarray, *, bins: int = BINS, mass: bool = False) -> float:
-    """Expected calibration error: the mean over images of their bin's |accuracy - confidence|.
+    """Compute the expected calibration error: the mean gap of accuracy and confidence over bins.
 
-    Naeini et al. 2015 (AAAI), equal width as in Guo et al. 2017 (ICML); equal mass as in Nixon et al. 2019 (CVPR
-    workshops). It is biased upward where bins are thin.
+    Each image weighs its bin's |accuracy - confidence| equally. Naeini et al. 2015 (AAAI), equal
+    width as in Guo et al. 2017 (ICML); equal mass as in Nixon et al. 2019 (CVPR workshops). It is
+    biased upward where bins hold few images.
     """
     found = reliability(probabilities, labels, bins=bins, mass=mass)
     return float((found.count * np.abs(found.accuracy - found.confidence)).sum() / found.count.sum())
 
 
 def brier(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Mean over images of the squared distance to the one-hot label, 0 to 2 (Brier 1950, Monthly Weather Review 78:1).
+    """Compute the Brier score: the mean squared distance to the one-hot label, from 0 to 2.
 
-    For two classes that is twice the square of the error in either.
+    Brier 1950, Monthly Weather Review 78:1. For two classes it is twice the square of the error in
+    either.
     """
     return float(((probabilities - np.eye(probabilities.shape[-1])[labels]) ** 2).sum(-1).mean())
 
 
 def nll(logits: np.ndarray, labels: np.ndarray, *, temperature: float = 1.0) -> float:
-    """Mean negative log-likelihood, of logits `[N, classes]` divided by the temperature."""
+    """Compute the mean negative log-likelihood of logits `[N, classes]` over the temperature."""
     scaled = logits / temperature
     return float((np.logaddexp.reduce(scaled, axis=-1) - scaled[np.arange(len(labels)), labels]).mean())
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """The temperature with the lowest NLL on these images, between 0.01 and 100 (Guo et al. 2017, section 4.2)."""
+    """Find the temperature between 0.01 and 100 with the lowest NLL on these images.
+
+    Guo et al. 2017, section 4.2.
+    """
     from scipy.optimize import minimize_scalar
 
     # Convex in 1 / T, so there is one minimum in log T too.
@@ -80,9 +86,10 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
 
 
 def cross_fitted(logits: np.ndarray, labels: np.ndarray, *, seed: int = 0) -> tuple[np.ndarray, float]:
-    """(logits over temperature, mean temperature): each half of the images has the one fitted on the other half.
+    """Scale each half of the images by the temperature fitted on the other half.
 
-    The halves are drawn at random, class by class: no image is judged by a temperature that saw it.
+    Returns (logits over temperature, mean temperature). The halves are drawn at random, class by
+    class: no image is judged by a temperature that saw it.
     """
     order = np.random.default_rng(seed).permutation(len(labels))
     order = order[np.argsort(labels[order], kind="stable")]

@@ -1,4 +1,4 @@
-"""How sure a number is: means and intervals, over seeds or over images."""
+"""Means and intervals, over seeds or over images."""
 
 import dataclasses
 import math
@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Interval:
-    """From low to high, and what it ranges over: `count` "seeds" or `count` "images"."""
+    """An interval and what it is over: `count` "seeds" or `count` "images"."""
 
     low: float
     high: float
@@ -18,19 +18,23 @@ class Interval:
 
 
 def mean(values: Sequence[float]) -> float:
-    """Arithmetic mean; NaN where any value is: a diverged seed is never dropped silently."""
+    """Compute the arithmetic mean; NaN where any value is.
+
+    A diverged seed is never dropped silently.
+    """
     return float(np.mean(values)) if len(values) else math.nan
 
 
 def sample_std(values: Sequence[float]) -> float:
-    """Sample standard deviation (n - 1 below the sum); one value has none: NaN."""
+    """Compute the sample standard deviation (n - 1 below the sum); NaN for a single value."""
     return float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
 
 
 def t_interval(values: Sequence[float], *, confidence: float = 0.95) -> Interval | None:
-    """Student's interval for the mean over seeds, mean +- t(n - 1) s / sqrt(n) (Student 1908).
+    """Compute Student's interval for the mean over seeds, mean +- t(n - 1) s / sqrt(n).
 
-    None where it is undefined: one seed says nothing of the spread, and NaN or infinity has no mean.
+    Student 1908. None where it is undefined: one seed says nothing about the spread, and NaN or
+    infinity has no mean.
     """
     if len(values) < 2 or not np.all(np.isfinite(values)):
         return None
@@ -43,10 +47,11 @@ def t_interval(values: Sequence[float], *, confidence: float = 0.95) -> Interval
 
 
 def wilson_interval(accuracy: float, *, images: int, confidence: float = 0.95) -> Interval | None:
-    """Score interval for one run's accuracy (a fraction) over `images` validation images.
+    """Compute the score interval for one run's accuracy, a fraction, over validation images.
 
-    Wilson 1927, JASA 22:209-212; written as method 3 of Newcombe 1998, Statistics in Medicine 17:857-872.
-    It covers the draw of the images, not the draw of the seed. None without images or accuracy.
+    Wilson 1927, JASA 22:209-212; written as method 3 of Newcombe 1998, Statistics in Medicine
+    17:857-872. It covers the draw of the images, not the draw of the seed. None without images or
+    accuracy.
     """
     if images < 1 or not math.isfinite(accuracy):
         return None
@@ -61,22 +66,22 @@ def wilson_interval(accuracy: float, *, images: int, confidence: float = 0.95) -
 
 
 def bootstrap_interval(values: np.ndarray, *, draws: int = 10_000, seed: int = 0) -> Interval | None:
-    """BCa interval (95 %) for the mean of one run's values over images `[N]` (Efron 1987, JASA 82:171-185).
+    """Bootstrap a 95 % BCa interval for the mean of one run's values over images `[N]`.
 
-    It covers the draw of the images, as Wilson's does, for a measure that is no proportion. None where all are equal
-    or any is not finite.
+    Efron 1987, JASA 82:171-185. It covers the draw of the images, as Wilson's does, for a measure
+    that is not a proportion. None where all values are equal or any is not finite.
     """
     if len(values) < 2 or not np.all(np.isfinite(values)) or np.ptp(values) == 0:
         return None
     import scipy.stats
 
     options = {"n_resamples": draws, "batch": max(1, 10**7 // len(values)), "rng": np.random.default_rng(seed)}
-    found = scipy.stats.bootstrap((values,), np.mean, vectorized=True, **options).confidence_interval
-    return Interval(float(found.low), float(found.high), "images", len(values))
+    ends = scipy.stats.bootstrap((values,), np.mean, vectorized=True, **options).confidence_interval
+    return Interval(float(ends.low), float(ends.high), "images", len(values))
 
 
 def accuracy_interval(accuracies: Sequence[float], *, images: int) -> Interval | None:
-    """The widest claim the runs allow: over seeds from two seeds on, else Wilson over the images.
+    """Compute an interval over seeds from two seeds on, otherwise Wilson's over the images.
 
     An interval over seeds is cut to 0..1, which costs no coverage: no accuracy lies outside.
     """
@@ -89,7 +94,10 @@ def accuracy_interval(accuracies: Sequence[float], *, images: int) -> Interval |
 
 
 def together(seeds: Mapping[int, dict[str, np.ndarray]], name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Epochs i64 [E] and values f64 [S, E] on one grid: NaN where a seed has no such epoch."""
+    """Align seeds on one grid: epochs i64 [E] and values f64 [S, E].
+
+    NaN where a seed has no such epoch.
+    """
     epochs = np.unique(np.concatenate([series["epoch"] for series in seeds.values()]))
     values = np.full((len(seeds), len(epochs)), np.nan)
     for row, series in zip(values, seeds.values(), strict=True):

@@ -1,32 +1,39 @@
-"""What a classifier confuses: the confusion matrix, and each class's precision, recall, F1 and AUC."""
+"""A classifier's confusion matrix, and each class's precision, recall, F1 and AUC."""
 
 import numpy as np
 
 
 def confusion(labels: np.ndarray, predicted: np.ndarray, *, classes: int) -> np.ndarray:
-    """Counts `[classes, classes]` int: row the label, column what was said."""
+    """Count predictions `[classes, classes]` int: row the label, column the prediction."""
     return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 
 def precision(matrix: np.ndarray) -> np.ndarray:
-    """Of the images said to be of a class, the share that is; NaN where nothing was. `matrix` from `confusion`."""
+    """Compute the share of a class's predictions that are right; NaN where there are none.
+
+    `matrix` is from `confusion`.
+    """
     return _share(np.diagonal(matrix), matrix.sum(0))
 
 
 def recall(matrix: np.ndarray) -> np.ndarray:
-    """Of the images of a class, the share that was said to be; NaN for a class without images."""
+    """Compute the share of a class's images that are recognised; NaN for a class without images."""
     return _share(np.diagonal(matrix), matrix.sum(1))
 
 
 def f1(matrix: np.ndarray) -> np.ndarray:
-    """Harmonic mean of precision and recall, 2 TP / (2 TP + FP + FN) (van Rijsbergen 1979); NaN for an absent class."""
+    """Compute the harmonic mean of precision and recall, 2 TP / (2 TP + FP + FN).
+
+    van Rijsbergen 1979. NaN for an absent class.
+    """
     return _share(2 * np.diagonal(matrix), matrix.sum(0) + matrix.sum(1))
 
 
 def auc(scores: np.ndarray, positive: np.ndarray) -> float:
-    """Area under the ROC curve: the share of pairs in which the positive scores higher, ties counting half.
+    """Compute the area under the ROC curve.
 
-    The Mann-Whitney U over the number of pairs (Hanley and McNeil 1982, Radiology 143:29-36). NaN without pairs.
+    The share of pairs in which the positive scores higher, ties counting half: the Mann-Whitney U
+    over the number of pairs (Hanley and McNeil 1982, Radiology 143:29-36). NaN without pairs.
     """
     import scipy.stats
 
@@ -37,12 +44,15 @@ def auc(scores: np.ndarray, positive: np.ndarray) -> float:
 
 
 def aucs(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Each class against the others, `[classes]`, of probabilities `[N, classes]`."""
+    """Compute each class's AUC against the others from probabilities `[N, classes]`."""
     return np.array([auc(column, labels == i) for i, column in enumerate(probabilities.T)])
 
 
 def most_confused(matrix: np.ndarray, *, pairs: int) -> list[tuple[int, int]]:
-    """(label, said) of the errors made most often, at most `pairs` of them; of equal ones the first in the matrix."""
+    """List (label, prediction) of the most frequent errors, at most `pairs` of them.
+
+    Of equally frequent errors the first in the matrix comes first.
+    """
     errors = matrix.astype(float)
     np.fill_diagonal(errors, 0)
     order = np.argsort(-errors, axis=None, kind="stable")[:pairs]

@@ -1,4 +1,4 @@
-"""An audit as people read it: what was found in the compiled step, the least it could be, and the ratio."""
+"""The table of an audit: what the compiled step has, the least it could have, and the ratio."""
 
 import math
 
@@ -10,7 +10,10 @@ _SCALES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1, ""))
 
 
 def audit_table(found: Audit, *, same_bits: bool) -> str:
-    """Aligned text; `same_bits`: whether what is frozen kept its bits through a real step."""
+    """Format an audit as aligned text.
+
+    `same_bits` says whether the frozen leaves kept their bits through a real step.
+    """
     rows = [
         _row("FLOPs", found.flops),
         _row("FLOPs of products", found.products),

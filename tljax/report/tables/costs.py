@@ -1,4 +1,4 @@
-"""What each rung trained and what that cost, as a table."""
+"""The table of what each rung trained and what that cost."""
 
 import math
 from collections.abc import Sequence
@@ -30,17 +30,23 @@ _SCALES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
 def rows(results: dict, plan: dict) -> list[tuple[str, ...]]:
-    """The texts of COLUMNS for each rung; `plan` is that of config.json. What was not measured is "unknown"."""
+    """Format the texts of COLUMNS for each rung; what was not measured is "unknown".
+
+    `plan` is the one in config.json.
+    """
     return [(name, *_texts(runs, plan.get(name))) for name, runs in by_rung(results).items()]
 
 
 def trained(planned: object) -> list[str]:
-    """What the rules of a stage train, from output to input; of the plan in config.json, which may be of old."""
+    """List what a stage's rules train, from output to input.
+
+    `planned` is a stage of the plan in config.json, of any earlier version.
+    """
     return [readable(pattern) for pattern in multipliers(planned)]
 
 
 def multipliers(planned: object) -> dict[str, float]:
-    """Pattern -> multiplier of the rules that train."""
+    """Map the pattern of each rule that trains to its multiplier."""
     stage = planned.get("stage") if isinstance(planned, dict) else None
     rules = stage.get("rules") if isinstance(stage, dict) else None
     pairs = [rule for rule in rules or [] if isinstance(rule, list | tuple) and len(rule) == 2]
@@ -48,12 +54,15 @@ def multipliers(planned: object) -> dict[str, float]:
 
 
 def readable(pattern: str) -> str:
-    """A rule's pattern as people say it: 'base/block5_.*' -> 'block5', 'head/.*' -> 'head', '.*' -> 'everything'."""
+    """Shorten a rule's pattern for people.
+
+    'base/block5_.*' -> 'block5', 'head/.*' -> 'head', '.*' -> 'everything'.
+    """
     return (pattern.removesuffix(".*").rstrip("/_") or "everything").removeprefix("base/")
 
 
 def scaled(value: float, unit: str) -> str:
-    """1.23e9, "B" -> '1.23 GB'; NaN -> 'unknown'."""
+    """Format a number with a metric prefix: 1.23e9, "B" -> '1.23 GB'; NaN -> 'unknown'."""
     if not math.isfinite(value):
         return "unknown"
     scale, letter = next((pair for pair in _SCALES if value >= pair[0]), (1, ""))
@@ -79,14 +88,15 @@ def _texts(runs: Sequence[dict], planned: object) -> tuple[str, ...]:
 
 
 def solutions(results: dict) -> list[str]:
-    """A line for each run that was solved without steps: its strength, and what that scored on held-out folds."""
+    """Describe each run that was solved without steps, a line each: strength, held-out score."""
     return [_solution(row) for runs in by_rung(results).values() for row in runs if "strength" in row]
 
 
 def _solution(row: dict) -> str:
     where = f"{row['name']}, seed {row['seed']}"
-    told = typed(row, "cross_validation", dict, where)
-    folds, held = typed(told, "folds", int, where), typed(told, "held_out", dict, where)
+    validation = typed(row, "cross_validation", dict, where)
+    folds = typed(validation, "folds", int, where)
+    held = typed(validation, "held_out", dict, where)
     scores = f"{table.percent(number(held, 'accuracy', where))}, loss {number(held, 'loss', where):.3f}"
     strength = number(row, "strength", where)
     return f"{where}: solved at strength {strength:.1e}, chosen by {folds} folds of the training images: {scores}."
@@ -97,11 +107,11 @@ _MEASURES = ("step_flops", "temporary_bytes", "images_per_second", *_PARTS, "sec
 
 
 def measured(row: dict, name: str) -> float:
-    """A measure of a row of results.json; NaN where it is null, absent or no number."""
+    """Read a measure of a row of results.json; NaN where it is null, absent or not a number."""
     value = row.get(name)
     return float(value) if isinstance(value, float | int) else math.nan
 
 
 def rounded(value: float) -> str:
-    """Whole from 10 on, else with one digit after the point."""
+    """Format as a whole number from 10 on, otherwise with one decimal."""
     return "unknown" if math.isnan(value) else f"{value:,.{0 if value >= 10 else 1}f}"

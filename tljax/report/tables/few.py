@@ -1,41 +1,42 @@
-"""Few validation photographs: what the figures rest on, and the command that gives steadier ones."""
+"""Runs with few validation photographs: what figures rest on, and a command for steadier ones."""
 
 import shlex
 from pathlib import Path
 from typing import Any
 
 from tljax.report.pages.text import escape
-from tljax.report.stats import intervals
+from tljax.report.stats import intervals as stats
 from tljax.report.tables import table
 from tljax.runs.results import by_rung
 
-FEW = 100  # fewer validation photographs than this are spoken of
+FEW = 100  # a run with fewer validation photographs gets the note
 FOLDS = 10
 STEADIER = "Steadier, each training photograph judged by a head that never saw it:"
-# Options taken over from the run, and what they are where they need not be said.
+# Options taken over from the run, and the defaults that are not repeated.
 _VALUES = {"data_dir": None, "validation_fraction": 0.2, "weights": None, "preset": None, "dtype": "float32"}
 _FLAGS = ("skip_corrupt", "allow_duplicates")
 
 
 def note(results: dict) -> str:
-    """Say what the figures rest on, where that is little: each rung's interval over its photographs; else nothing."""
+    """Give each rung's interval over its photographs where they are few, otherwise ""."""
     rungs = by_rung(results)
     counts = {rows[0]["validation"]["n"] for rows in rungs.values()}
     if not counts or min(counts) >= FEW:
         return ""
-    said = [text for name, rows in rungs.items() if (text := _interval(name, rows))]
-    if not said:
+    intervals = [text for name, rows in rungs.items() if (text := _interval(name, rows))]
+    if not intervals:
         return ""
     return (
-        f"Validation accuracy rests on {min(counts)} photographs: {', '.join(said)} "
+        f"Validation accuracy rests on {min(counts)} photographs: {', '.join(intervals)} "
         "(95 %, Wilson's over images, whatever the seeds agree on)."
     )
 
 
 def command(results: dict, config: dict) -> str:
-    """Cross-validation of the run's own training photographs with its own base and size, to paste.
+    """Write a shell command that cross-validates the run's own base on its training photographs.
 
-    Empty where its data are not on record, or it has no base: it is a head on a base's features that is validated.
+    At the run's size, to be pasted. Empty where the run's data are not on record, or where it has
+    no base: cross-validation trains a head on a base's features.
     """
     arguments = config.get("arguments")
     data, size = results["data"], results["data"].get("size")
@@ -55,21 +56,22 @@ def command(results: dict, config: dict) -> str:
 
 
 def lines(results: dict, config: dict) -> list[str]:
-    """The note and the command, for a terminal; nothing where there are photographs enough."""
-    said, steadier = note(results), command(results, config)
-    return [said, *([f"{STEADIER}\n  {steadier}"] if steadier else [])] if said else []
+    """Return the note and the command for a terminal; empty where there are enough photographs."""
+    text, steadier = note(results), command(results, config)
+    return [text, *([f"{STEADIER}\n  {steadier}"] if steadier else [])] if text else []
 
 
 def section(results: dict, config: dict) -> list[str]:
-    """The same as HTML lines for the page."""
-    said, steadier = note(results), command(results, config)
-    told = [f"<p>{escape(STEADIER)}</p>", f"<pre><code>{escape(steadier)}</code></pre>"] if steadier else []
-    return [f"<p><b>{escape(said)}</b></p>", *told] if said else []
+    """Format the note and the command as HTML lines; empty where there are enough photographs."""
+    text, steadier = note(results), command(results, config)
+    code = f"<pre><code>{escape(steadier)}</code></pre>"
+    extra = [f"<p>{escape(STEADIER)}</p>", code] if steadier else []
+    return [f"<p><b>{escape(text)}</b></p>", *extra] if text else []
 
 
 def _interval(name: str, rows: list[dict]) -> str:
     average, images = table.accuracy(rows)[0], rows[0]["validation"]["n"]
-    interval = intervals.wilson_interval(average, images=images)
+    interval = stats.wilson_interval(average, images=images)
     return f"{name} {100 * interval.low:.1f} to {100 * interval.high:.1f} %" if interval else ""
 
 

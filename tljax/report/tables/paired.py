@@ -1,4 +1,4 @@
-"""Two rungs on the same photographs: is one better, by how much, and how sure is that?"""
+"""Two rungs on the same photographs: whether one is better, by how much, and how surely."""
 
 import math
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ DRAWS = 10_000
 
 @dataclass(frozen=True)
 class Difference:
-    """Accuracy of `rung` less that of `against`, as fractions, with its 95 % interval."""
+    """Accuracy of `rung` minus that of `against`, as fractions, with its 95 % interval."""
 
     rung: str
     against: str
@@ -31,12 +31,12 @@ class Difference:
 
     @property
     def shown(self) -> bool:
-        """Whether the interval excludes 0."""
+        """Tell whether the interval excludes 0."""
         return self.interval.low > 0 or self.interval.high < 0
 
 
 def sentence(difference: Difference) -> str:
-    """'finetune beats frozen by 1.8 points [0.9, 2.7]', or that no difference is shown."""
+    """Write 'finetune beats frozen by 1.8 points [0.9, 2.7]', or that no difference is shown."""
     low, high, value = (100 * x for x in (difference.interval.low, difference.interval.high, difference.value))
     test = "" if difference.p is None else f", McNemar p {_p(difference.p)}"
     if not difference.shown:
@@ -49,25 +49,28 @@ def sentence(difference: Difference) -> str:
 
 
 def differences(results: dict, predictions: "Mapping[str, Predictions]") -> list[Difference]:
-    """Each rung against the one before it, then the best in validation against scratch; only where both are kept."""
+    """Compare each rung with the one before it, and the best in validation with scratch.
+
+    Only where predictions of both are kept.
+    """
     names = [name for name in by_rung(results) if name in predictions]
     pairs = list(zip(names[1:], names, strict=False))
     if "scratch" in names:
         best = best_rung(results, names)
         if best != "scratch" and (best, "scratch") not in pairs:
             pairs.append((best, "scratch"))
-    found = (compare(a, b, predictions[a], predictions[b]) for a, b in pairs)
-    return [difference for difference in found if difference is not None]
+    comparisons = (compare(a, b, predictions[a], predictions[b]) for a, b in pairs)
+    return [difference for difference in comparisons if difference is not None]
 
 
 def best_rung(results: dict, names: "Collection[str]") -> str:
-    """Of these rungs the one with the highest mean accuracy in validation; of equal ones the first."""
+    """Name the rung with the highest mean accuracy in validation; of equal ones the first."""
     means = {name: table.accuracy(rows)[0] for name, rows in by_rung(results).items() if name in names}
     return max(means, key=lambda name: means[name] if math.isfinite(means[name]) else -1.0)
 
 
 def compare(rung: str, against: str, one: "Predictions", other: "Predictions") -> Difference | None:
-    """One rung against another over the seeds that both have; None where they share none."""
+    """Compare one rung with another over the seeds that both have; None where they share none."""
     seeds = [seed for seed in one.seeds if seed in other.seeds]
     if not seeds:
         return None
@@ -78,9 +81,11 @@ def compare(rung: str, against: str, one: "Predictions", other: "Predictions") -
 
 
 def mcnemar(one: np.ndarray, other: np.ndarray) -> float:
-    """Exact two-sided p that two classifiers err equally often; `[N]` bool, right or wrong on the same images.
+    """Test whether two classifiers err equally often, and return the exact two-sided p.
 
-    McNemar 1947, Psychometrika 12:153-157: of the images that only one has right, either is as likely. 1 where none is.
+    Both `[N]` bool, right or wrong on the same images. McNemar 1947, Psychometrika 12:153-157: an
+    image that only one of them gets right is equally likely to be either's. 1 where there is no
+    such image.
     """
     import scipy.stats
 
@@ -89,12 +94,14 @@ def mcnemar(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def paired_bootstrap(one: np.ndarray, other: np.ndarray, *, draws: int = DRAWS, seed: int = 0) -> Interval:
-    """Percentile interval (95 %) for the mean of `one - other`, both `[S, N]` bool, over seeds and images at once.
+    """Bootstrap a 95 % interval for the mean of `one - other` over seeds and images at once.
 
-    Seeds and images are drawn apart and crossed, each pair of outcomes staying together: the pigeonhole bootstrap of
-    Owen 2007, Annals of Applied Statistics 1:386-411, which errs on the wide side. Of S seeds S - 1 are drawn, for
-    S draws would have (S - 1) / S of the variance (McCarthy and Snowden 1985); of one seed, that one. Images with the
-    same outcomes are drawn as one group, by a multinomial: the same distribution, at the cost of the groups.
+    A percentile interval; both `[S, N]` bool. Seeds and images are drawn separately and crossed,
+    each pair of outcomes staying together: the pigeonhole bootstrap of Owen 2007, Annals of Applied
+    Statistics 1:386-411, which errs on the wide side. Of S seeds S - 1 are drawn, because S draws
+    would have (S - 1) / S of the variance (McCarthy and Snowden 1985); of one seed, that one.
+    Images with the same outcomes are drawn as one group, by a multinomial: the same distribution,
+    at the cost of the groups.
     """
     rng = np.random.default_rng(seed)
     difference = one.astype(np.int8) - other.astype(np.int8)

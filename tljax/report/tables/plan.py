@@ -1,4 +1,4 @@
-"""A plan as people read it before it runs: a table of its stages."""
+"""The table of a plan's stages, printed before it runs."""
 
 import math
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ _PLACES = {"replicated": "on each device", "sharded": "over the devices", "strea
 
 
 def plan_table(outlooks: Sequence[Outlook]) -> str:
-    """Aligned text: what each stage trains, how fast, how long and at what cost."""
+    """Format what each stage trains, how fast, how long and at what cost, as aligned text."""
     return aligned(COLUMNS, [_row(outlook) for outlook in outlooks])
 
 
@@ -54,5 +54,5 @@ def _known(value: float, unit: str) -> str:
 
 
 def _list(items: Sequence[str]) -> str:
-    """All of a few; of many, which are ordered by layer, the ends."""
+    """Join a few items; of many, which are ordered by layer, give the first and last."""
     return ", ".join(items) if len(items) <= 2 else f"{items[0]} ... {items[-1]}"

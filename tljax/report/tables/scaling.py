@@ -1,4 +1,4 @@
-"""What a step sends between devices as their number grows, as people read it."""
+"""The table of what a step sends between devices as their number grows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,9 +10,10 @@ COLUMNS = ("rung", "devices", "batch", "of the images", "all-reduce, predicted",
 
 @dataclass(frozen=True)
 class Scale:
-    """A rung's step on so many devices: `counted` and `predicted` are bytes of its all-reduces, on each device.
+    """A rung's step on so many devices.
 
-    `others` are bytes of any other collective, `flops` what one device computes.
+    `counted` and `predicted` are bytes of its all-reduces on each device, `others` bytes of any
+    other collective, `flops` what one device computes.
     """
 
     rung: str
@@ -25,12 +26,19 @@ class Scale:
 
     @property
     def ring(self) -> float:
-        """Bytes that a device sends: 2 (N - 1) / N of what is reduced (Patarasuk and Yuan 2009, bandwidth optimal)."""
+        """Compute the bytes that a device sends: 2 (N - 1) / N of what is reduced.
+
+        Patarasuk and Yuan 2009, bandwidth optimal.
+        """
         return 2 * (self.devices - 1) / self.devices * self.counted
 
 
 def scaling_table(scales: Sequence[Scale], *, images: int) -> str:
-    """Aligned text. `of the images`: the batch over the training set; above 1 a step sees photographs twice."""
+    """Format the scales as aligned text.
+
+    The column `of the images` is the batch over the training set; above 1, a step sees photographs
+    twice.
+    """
     return aligned(COLUMNS, [_row(scale, images) for scale in scales])
 
 

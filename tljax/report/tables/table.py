@@ -1,4 +1,4 @@
-"""results.json -> the ladder as a table: Markdown for a page, aligned text for a terminal."""
+"""results.json as the ladder's table: Markdown for a page, aligned text for a terminal."""
 
 import math
 from collections import Counter
@@ -21,60 +21,60 @@ _ALARMS = ("collapsed", "alarm")
 
 
 def accuracy(rows: Sequence[dict], *, split: str = "validation") -> tuple[float, intervals.Interval | None]:
-    """Mean accuracy of one rung's rows on a split and its interval, as fractions."""
+    """Compute the mean accuracy of one rung's rows on a split and its interval, as fractions."""
     values = [row[split]["accuracy"] for row in rows]
     return intervals.mean(values), intervals.accuracy_interval(values, images=rows[0][split]["n"])
 
 
 def columns(results: dict) -> tuple[str, ...]:
-    """COLUMNS, and one for the test split where a run has one."""
+    """List COLUMNS, and one more for the test split where a run has one."""
     return COLUMNS + (("test accuracy",) if any("test" in row for row in results["rungs"]) else ())
 
 
 def cells(results: dict) -> list[tuple[str, ...]]:
-    """One tuple of texts per rung, in the order of `columns`; means over the rung's seeds."""
+    """Format a tuple of texts per rung, in the order of `columns`; means over the rung's seeds."""
     tested = len(columns(results)) > len(COLUMNS)
     return [(*_cells(name, rows), *([_tested(rows)] if tested else [])) for name, rows in by_rung(results).items()]
 
 
 def interval_text(interval: intervals.Interval | None) -> str:
-    """An interval of fractions in percent, with what it is over: '81.0 to 87.5 % over 3 seeds'."""
+    """Format an interval of fractions in percent: '81.0 to 87.5 % over 3 seeds'."""
     if interval is None:
         return "undefined"
     return f"{100 * interval.low:.1f} to {100 * interval.high:.1f} % over {interval.count:,} {interval.over}"
 
 
 def interval_note(results: dict) -> str:
-    """What the intervals of this table are, and over what; empty where there are none."""
+    """Explain the intervals of this table; empty where there are none."""
     notes = {
         "seeds": "Over seeds: mean ± t·s/√n (Student's t, sample standard deviation s), cut to 0-100 %.",
         "images": "Over images: Wilson score interval of a single run; it does not cover the choice of seed.",
     }
-    found = {interval.over for rows in by_rung(results).values() if (interval := accuracy(rows)[1])}
-    return "\n".join(text for over, text in notes.items() if over in found)
+    kinds = {interval.over for rows in by_rung(results).values() if (interval := accuracy(rows)[1])}
+    return "\n".join(text for over, text in notes.items() if over in kinds)
 
 
 def markdown_table(results: dict, *, differences: Sequence[str] = ()) -> str:
-    """The ladder as a Markdown table and, below it, what its intervals are, and sentences on differences as a list."""
+    """Format the ladder as Markdown, with notes on its intervals and a list of differences."""
     rows = [tuple(_markdown(cell) for cell in row) for row in cells(results)]
     rule = [":--"] + ["--:"] * (len(columns(results)) - 1)
     lines = ["| " + " | ".join(row) + " |" for row in (columns(results), rule, *rows)]
-    said = [f"\n**{_markdown(line)}**" for line in alarms(results)]
-    text = "\n".join([*lines, *said, "", interval_note(results)]).rstrip() + "\n"
+    alarm_lines = [f"\n**{_markdown(line)}**" for line in alarms(results)]
+    text = "\n".join([*lines, *alarm_lines, "", interval_note(results)]).rstrip() + "\n"
     return text + "".join(
         ["\n**Differences**\n\n", *[f"- {_markdown(line)}\n" for line in differences]] if differences else []
     )
 
 
 def text_table(results: dict, *, differences: Sequence[str] = ()) -> str:
-    """The ladder aligned for a terminal, names to the left, numbers to the right; below it sentences on differences."""
+    """Align the ladder for a terminal, with notes on its intervals and a list of differences."""
     head = [column.replace(" parameters", "").replace("validation ", "val. ") for column in columns(results)]
     text = "\n".join([aligned(head, cells(results)), *alarms(results), interval_note(results)]).rstrip() + "\n"
     return text + "".join(["\nDifferences\n", *[f"  {line}\n" for line in differences]] if differences else [])
 
 
 def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table for a terminal: the first column to the left, the others to the right."""
+    """Align a table for a terminal: the first column to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     rule = ["-" * width for width in widths]
     lines = [[row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])] for row in (head, rule, *rows)]
@@ -82,7 +82,10 @@ def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def marked(name: str, rows: Sequence[dict]) -> str:
-    """Name a rung with what is wrong: 'finetune (collapsed)', 'scratch (at chance in 2 of 3 seeds)'."""
+    """Name a rung with what is wrong.
+
+    'finetune (collapsed)', 'scratch (at chance in 2 of 3 seeds)'.
+    """
     counts = Counter(mark for row in rows for mark in _marks(row))
     seeds = f" of {len(rows)} seeds"
     marks = [mark if len(rows) == 1 else f"{mark} in {count}{seeds}" for mark, count in counts.items()]
@@ -90,18 +93,18 @@ def marked(name: str, rows: Sequence[dict]) -> str:
 
 
 def alarms(results: dict) -> list[str]:
-    """Collect what was said of each rung and seed: where, what is wrong, what was done and what to do."""
+    """Collect each rung's and seed's alarm: where, what is wrong, what was done, and advice."""
     rows = [row for rung in by_rung(results).values() for row in rung]
     return [str(row[field].get("said")) for row in rows for field in _ALARMS if isinstance(row.get(field), dict)]
 
 
 def _marks(row: dict) -> list[str]:
-    found = {field: row[field] for field in _ALARMS if isinstance(row.get(field), dict)}
+    rows = {field: row[field] for field in _ALARMS if isinstance(row.get(field), dict)}
     marks = []
-    if "collapsed" in found:
-        marks.append("learnt nothing" if found["collapsed"].get("learnt_nothing") else "collapsed")
-    if "alarm" in found:
-        marks.append(str(found["alarm"].get("kind")))
+    if "collapsed" in rows:
+        marks.append("learnt nothing" if rows["collapsed"].get("learnt_nothing") else "collapsed")
+    if "alarm" in rows:
+        marks.append(str(rows["alarm"].get("kind")))
     return marks
 
 

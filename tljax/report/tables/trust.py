@@ -1,4 +1,4 @@
-"""Calibration and classes in numbers: a row of texts for each rung or class, each with its interval."""
+"""Tables of calibration and of classes: a row of texts for each rung or class, with intervals."""
 
 from collections.abc import Sequence
 
@@ -12,9 +12,10 @@ CLASSES = ("class", "images", "precision", "recall", "F1", "AUC")
 
 
 def tempered(run: int, predictions: Predictions, *, fitted_on: Predictions | None) -> tuple[np.ndarray, float]:
-    """(logits over temperature `[N, classes]`, temperature) of one run, never fitted on the images it is judged on.
+    """Divide one run's logits by a temperature: (logits `[N, classes]`, temperature).
 
-    Fitted on the run's validation images where the judged ones are another split, else cross-fitted on two halves.
+    It is never fitted on the images it is judged on: on the run's validation images where the
+    judged ones are another split, otherwise cross-fitted on two halves.
     """
     logits = predictions.logits[run]
     if fitted_on is None:
@@ -24,21 +25,24 @@ def tempered(run: int, predictions: Predictions, *, fitted_on: Predictions | Non
 
 
 def calibration_row(name: str, predictions: Predictions, *, fitted_on: Predictions | None) -> tuple[str, ...]:
-    """The texts of CALIBRATION: means, over several seeds with their interval."""
+    """Format the texts of CALIBRATION: means, over several seeds with their interval."""
     measured = [_measures(run, predictions, fitted_on) for run in range(len(predictions.seeds))]
     return (name, *(_text(values, digits=2 if i == 4 else 3) for i, values in enumerate(zip(*measured, strict=True))))
 
 
 def class_rows(predictions: Predictions) -> list[tuple[str, ...]]:
-    """The texts of CLASSES, in order of class; recall and precision of a single run with Wilson's interval."""
+    """Format the texts of CLASSES, in order of class.
+
+    Recall and precision of a single run have Wilson's interval.
+    """
     classes, runs = len(predictions.classes), range(len(predictions.seeds))
     matrices = [scores.confusion(predictions.labels, p, classes=classes) for p in predictions.predicted]
     aucs = [scores.aucs(predictions.probabilities[run], predictions.labels) for run in runs]
     measures = [np.stack([measure(m) for m in matrices]) for measure in (scores.precision, scores.recall, scores.f1)]
-    of_class, said = matrices[0].sum(1), matrices[0].sum(0)
+    of_class, predicted = matrices[0].sum(1), matrices[0].sum(0)
     rows = []
     for i, name in enumerate(predictions.classes):
-        counts = (int(said[i]), int(of_class[i]), None, None)
+        counts = (int(predicted[i]), int(of_class[i]), None, None)
         values = [[run[i] for run in measure] for measure in (*measures, aucs)]
         texts = (_fraction(v, images=n) for v, n in zip(values, counts, strict=True))
         rows.append((name, f"{of_class[i]:,}", *texts))
@@ -67,7 +71,10 @@ def _text(values: Sequence[float], *, digits: int) -> str:
 
 
 def _fraction(values: Sequence[float], *, images: int | None) -> str:
-    """A fraction in 0..1, cut there; over images where it is a share of so many."""
+    """Format a fraction, its interval cut to 0..1.
+
+    With `images`, a single value gets Wilson's interval over so many images.
+    """
     if not np.all(np.isfinite(values)):
         return "undefined"
     interval = intervals.t_interval(values)

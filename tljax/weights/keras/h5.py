@@ -1,6 +1,7 @@
-"""Keras's HDF5 in every layout: the official files', `save_weights`, `model.save`, `.weights.h5`, `.keras`.
+"""Keras's HDF5 in every layout.
 
-Layouts differ in groups and names; all of them have the layer's name on the way to its kernel and bias.
+Official files, `save_weights`, `model.save`, `.weights.h5` and `.keras`. Layouts differ in groups
+and names; in all of them the path to a kernel or bias contains the layer's name.
 """
 
 import contextlib
@@ -20,21 +21,23 @@ from tljax.weights.contents import Contents, Leaf, read_about
 from tljax.weights.keras import heap as hdf5_heap
 from tljax.weights.vgg16 import TOP
 
-MEMBER = "model.weights.h5"  # of a .keras archive
-NOTE = "tljax"  # a dataset of ours, which Keras does not look at
-OTHERS = ("optimizer", "optimizer_weights", NOTE)  # at the root, and no parameters of the model
-FILTERS = (1, 2, 3)  # deflate, shuffle, fletcher32: HDF5's own; any other would load a plugin
-COMPRESSION = 16  # times the bytes that are there: no weights compress as well
+MEMBER = "model.weights.h5"  # in a .keras archive
+NOTE = "tljax"  # a dataset of ours, which Keras ignores
+OTHERS = ("optimizer", "optimizer_weights", NOTE)  # at the root, but not parameters of the model
+FILTERS = (1, 2, 3)  # deflate, shuffle, fletcher32, built into HDF5; any other would load a plugin
+COMPRESSION = 16  # times the stored bytes: no weights compress as well
 DEPTH, COUNT = 16, 4096  # groups in groups, links in all: hard links can go in circles
-# Keras before it noted layer names: numbered by kind, in the model's order.
+# Keras before it stored layer names: numbered by kind, in the model's order.
 NUMBERED = re.compile(r"(conv2d|dense)(?:_(\d+))?")
 KINDS = {"conv2d": CONVS, "dense": TOP}
 
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[Contents]:
-    """The leaves of an HDF5 file of Keras's, or of a `.keras` archive. InputError for links and shapes that lead out
-    of the file; nothing in it is executed."""
+    """Open the leaves of a Keras HDF5 file or a `.keras` archive.
+
+    InputError for links and shapes that lead out of the file; nothing in it is executed.
+    """
     import h5py
 
     with contextlib.ExitStack() as stack:
@@ -57,7 +60,7 @@ def _is_archive(path: Path) -> bool:
 
 
 def _unpacked(path: Path) -> io.BytesIO:
-    """The archive's HDF5 file in memory, its CRC checked."""
+    """Read the archive's HDF5 file into memory and check its CRC."""
     try:
         with zipfile.ZipFile(path) as archive:
             info = archive.getinfo(MEMBER)
@@ -81,7 +84,10 @@ def _leaves(path: Path, file: Any) -> dict[str, Leaf]:
 
 
 def _datasets(path: Path, file: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Names from the root and the dataset, of each that may be a parameter; only hard links are followed."""
+    """Yield each dataset that may be a parameter, with its names from the root.
+
+    Only hard links are followed.
+    """
     import h5py
 
     waiting: list[tuple[tuple[str, ...], Any]] = [((), file)]
@@ -105,12 +111,15 @@ def _datasets(path: Path, file: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
 
 
 def _text(name: str | bytes) -> str:
-    """h5py leaves a name in bytes that is no UTF-8: UnicodeError."""
+    """Decode a name; UnicodeError where it is not UTF-8, which h5py leaves in bytes."""
     return name.decode("utf-8") if isinstance(name, bytes) else name
 
 
 def _check(path: Path, name: str, dataset: Any) -> None:
-    """InputError unless the dataset's bytes are all in this file, and as many as its shape says."""
+    """Check that the dataset's bytes are all in this file, and as many as its shape needs.
+
+    InputError otherwise.
+    """
     if dataset.is_virtual or dataset.external:
         raise InputError(f"{path}: {name}: expected data, found a reference to another file")
     properties = dataset.id.get_create_plist()
@@ -125,11 +134,11 @@ def _check(path: Path, name: str, dataset: Any) -> None:
 
 
 def _layer(path: Path, file: Any, names: tuple[str, ...]) -> str | None:
-    """The VGG16 layer that a dataset belongs to."""
+    """Find the VGG16 layer that a dataset belongs to; None where there is none."""
     if len(names) > 2 and names[-2] == "vars":
-        noted = file["/".join(names[:-1])].attrs.get("name")
-        if isinstance(noted, str):
-            return noted if noted in CONVS + TOP else None
+        stored = file["/".join(names[:-1])].attrs.get("name")
+        if isinstance(stored, str):
+            return stored if stored in CONVS + TOP else None
         if (match := NUMBERED.fullmatch(names[-3])) and int(match[2] or 0) < len(KINDS[match[1]]):
             return KINDS[match[1]][int(match[2] or 0)]
     return next((name for name in reversed(names) if name in CONVS + TOP), None)
@@ -146,7 +155,7 @@ def _reader(path: Path, name: str, dataset: Any) -> Callable[[], np.ndarray]:
 
 
 def _note(path: Path, file: Any) -> dict:
-    """What `keras_write` left beside the layers; {} if somebody else wrote the file."""
+    """Read the note that `keras_write` left; {} if another program wrote the file."""
     import h5py
 
     if not isinstance(file.get(NOTE, getlink=True), h5py.HardLink) or not isinstance(file[NOTE], h5py.Dataset):

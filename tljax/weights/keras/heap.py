@@ -1,7 +1,8 @@
-"""Global heaps of an HDF5 file, where text of any length lies: looked through before the library reads one.
+"""Global heaps of an HDF5 file, which hold variable-length text: checked before HDF5 reads one.
 
-HDF5 2.0 walks from object to object by the sizes that the file gives, and never ends where one of them is 0 or wraps
-around (version 1 of the global heap, section III.E of the HDF5 File Format Specification).
+HDF5 2.0 walks from object to object by the sizes that the file declares, and never ends where one
+of them is 0 or wraps around (version 1 of the global heap, section III.E of the HDF5 File Format
+Specification).
 """
 
 import mmap
@@ -12,12 +13,13 @@ from typing import Any
 from tljax.errors import InputError
 
 _SIGNATURE = b"GCOL\x01"
-_HEADER = 16  # signature, version, reserved, size of the whole; as long as an object's: number, references, size
-_SMALLEST = 4096  # bytes of a collection: of a smaller one the library says so itself
+# Signature, version, reserved, size of the whole; as long as an object's: number, references, size.
+_HEADER = 16
+_SMALLEST = 4096  # bytes of a collection: the library itself refuses a smaller one
 
 
 def check(path: Path, file: Any, *, unpacked: bytes | None = None) -> None:
-    """InputError where a collection's objects do not lead from its start to its end.
+    """Check that a collection's objects lead from its start to its end; InputError otherwise.
 
     `file` is the open `h5py.File` of the path, or of the bytes that were unpacked from it.
     """
@@ -31,19 +33,19 @@ def check(path: Path, file: Any, *, unpacked: bytes | None = None) -> None:
 
 
 def _walk(path: Path, content: bytes | mmap.mmap) -> None:
-    at = content.find(_SIGNATURE)
-    while at >= 0:
-        if len(content) - at >= _HEADER:
-            (size,) = struct.unpack_from("<Q", content, at + 8)
-            if _SMALLEST <= size <= len(content) - at and not _whole(content, at + _HEADER, at + size):
+    start = content.find(_SIGNATURE)
+    while start >= 0:
+        if len(content) - start >= _HEADER:
+            (size,) = struct.unpack_from("<Q", content, start + 8)
+            if _SMALLEST <= size <= len(content) - start and not _whole(content, start + _HEADER, start + size):
                 raise InputError(f"{path}: expected a whole HDF5 file, found a heap of text that leads nowhere")
-        at = content.find(_SIGNATURE, at + 1)
+        start = content.find(_SIGNATURE, start + 1)
 
 
 def _whole(content: bytes | mmap.mmap, at: int, end: int) -> bool:
     while end - at >= _HEADER:
         number, _, size = struct.unpack_from("<HH4xQ", content, at)
-        room = size if number == 0 else _HEADER + -(-size // 8) * 8  # 0 is what is free: its own header counts
+        room = size if number == 0 else _HEADER + -(-size // 8) * 8  # free space (0) includes it
         if not _HEADER <= room <= end - at:
             return False
         at += room

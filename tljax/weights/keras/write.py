@@ -1,4 +1,7 @@
-"""A VGG16 as Keras's own legacy HDF5, which `keras.applications.VGG16(weights=PATH)` of Keras 2 and 3 reads."""
+"""A VGG16 as Keras's legacy HDF5.
+
+`keras.applications.VGG16(weights=PATH)` of Keras 2 and 3 reads it.
+"""
 
 from pathlib import Path
 
@@ -12,17 +15,20 @@ from tljax.weights.vgg16 import in_order
 
 
 def write(path: str | Path, weights: Weights) -> None:
-    """Write the file whole or not at all; InputError for what is no VGG16. Preprocessing and class names lie in a
-    dataset that Keras does not look at: Keras itself will preprocess as its caller says."""
+    """Write the file whole or not at all; InputError unless it is a VGG16.
+
+    Preprocessing and class names are in a dataset that Keras ignores: Keras itself preprocesses as
+    its caller says.
+    """
     import h5py
 
     path = Path(path)
     layers = in_order(path, weights)
     note = np.frombuffer(about(path, weights).encode(), np.uint8)
     with disk.replacing(path) as part, Draft(part) as content, h5py.File(content, "w") as file:
-        # Bytes, as Keras 2 wrote them: HDF5's text would not do for its oldest readers.
+        # Bytes, as Keras 2 wrote them: its oldest readers do not take HDF5's text.
         file.attrs["layer_names"] = np.array([layer.encode() for layer in layers])
-        # A file without a version is one of Keras 1's, whose kernels Keras 2 may turn around.
+        # Keras 2 takes a file without a version for one of Keras 1, whose kernels it may flip.
         file.attrs["keras_version"], file.attrs["backend"] = b"2.0.0", b"tensorflow"
         for layer, leaves in layers.items():
             group = file.create_group(layer)

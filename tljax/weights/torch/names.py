@@ -1,7 +1,7 @@
-"""torchvision's and timm's names and layouts of a VGG16 <-> Keras's.
+"""VGG16's names and layouts in torchvision and timm <-> Keras's.
 
-Convolutions OIHW <-> HWIO, dense (out, in) <-> (in, out); the first dense layer's inputs are in channel, height, width
-order <-> height, width, channel.
+Convolutions OIHW <-> HWIO, dense (out, in) <-> (in, out); the first dense layer's inputs are in
+channel, height, width order <-> height, width, channel.
 """
 
 import math
@@ -15,7 +15,10 @@ from tljax.weights.vgg16 import LAST, TOP
 
 
 def _numbered() -> dict[str, str]:
-    """features.N counts each convolution, its relu, and each pooling."""
+    """Map torchvision's names to convolutions.
+
+    N of features.N counts each convolution, its relu, and each pooling.
+    """
     names, n = {}, 0
     for layer in LAYERS:
         names[f"features.{n}"] = layer
@@ -31,7 +34,10 @@ KINDS = {"weight": "kernel", "bias": "bias"}
 
 
 def to_keras(found: Mapping[str, Leaf]) -> dict[str, Leaf]:
-    """Leaves by torch's names and in its layouts -> by Keras's; those that VGG16 does not have stay as they are."""
+    """Rename torch's leaves and turn them into Keras's layouts.
+
+    Leaves that VGG16 does not have stay as they are.
+    """
     last = next((name for name, layer in FEATURES.items() if layer == LAST), "")
     shape = found[f"{last}.bias"].shape if f"{last}.bias" in found else ()
     channels = shape[0] if len(shape) == 1 else 0
@@ -47,7 +53,10 @@ def to_keras(found: Mapping[str, Leaf]) -> dict[str, Leaf]:
 
 
 def from_keras(layers: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """`{"block1_conv1": {"kernel", "bias"}}` -> `{"features.0.weight", "features.0.bias"}`, as torchvision has them."""
+    """Convert `{"block1_conv1": {"kernel", "bias"}}` to `{"features.0.weight", "features.0.bias"}`.
+
+    Names and layouts are torchvision's.
+    """
     modules = {layer: module for module, layer in TORCHVISION.items()}
     channels, tensors = layers[LAST]["bias"].shape[0], {}
     for layer, leaves in layers.items():
@@ -62,9 +71,12 @@ def from_keras(layers: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, np.n
 
 
 def _turned(leaf: Leaf, layer: str, channels: int) -> Leaf:
-    """A kernel in Keras's layout; one whose shape it cannot have is left for the check of shapes to name."""
+    """Turn a kernel into Keras's layout.
+
+    One whose shape is impossible is left for the check of shapes to report.
+    """
     shape = leaf.shape
-    if layer in TOP and len(shape) == 4:  # timm's dense layers are convolutions over the whole image
+    if layer in TOP and len(shape) == 4:  # timm's dense layers: convolutions over the whole image
         shape = (shape[0], math.prod(shape[1:]))
     if layer not in TOP and len(shape) == 4:
         out, into, height, width = shape

@@ -1,4 +1,7 @@
-"""What torch pickles of its tensors, read without torch: an allow-list of six names, none of which does anything."""
+"""torch's pickled tensors, read without torch.
+
+An allow-list holds all names that a pickle may use; none of them does anything.
+"""
 
 import collections
 import dataclasses
@@ -12,19 +15,20 @@ import numpy as np
 
 from tljax.errors import InputError
 
-# Little-endian, as torch writes on every machine that it still supports.
+# Little-endian, as torch writes on every machine it still supports.
 STORAGES = {
     "FloatStorage": np.dtype("<f4"),
     "DoubleStorage": np.dtype("<f8"),
     "HalfStorage": np.dtype("<f2"),
     "BFloat16Storage": np.dtype(ml_dtypes.bfloat16),
-    "LongStorage": np.dtype("<i8"),  # batch normalisation counts its batches; VGG16 with it is named, not a mystery
+    # Batch normalisation's counts of batches: a message can then name such a VGG16.
+    "LongStorage": np.dtype("<i8"),
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class Storage:
-    """A flat run of numbers elsewhere in the file."""
+    """A flat array of numbers elsewhere in the file."""
 
     key: str
     dtype: np.dtype
@@ -33,7 +37,7 @@ class Storage:
 
 @dataclasses.dataclass(frozen=True)
 class Tensor:
-    """A view into a storage, in numbers: not bytes."""
+    """A view into a storage, counted in numbers, not bytes."""
 
     storage: Storage
     offset: int
@@ -42,21 +46,22 @@ class Tensor:
 
 
 def load(path: Path, stream: Any) -> tuple[Any, dict[str, Storage]]:
-    """Unpickle one object from `stream`, and the storages that it names by key.
+    """Unpickle one object from `stream`; return it with the storages that it names, by key.
 
-    The reads of `stream` must not allocate more than it has (an mmap's do not, a file's do). InputError naming what
-    the pickle asks for beyond tensors and containers; nothing that it asks for is imported.
+    The reads of `stream` must not allocate more than it has (an mmap's do not, a file's do).
+    InputError naming what the pickle asks for beyond tensors and containers; nothing that it asks
+    for is imported.
     """
     reader = _Reader(path, stream)
     try:
         return reader.load(), reader.storages
     except InputError:
         raise
-    except Exception as error:  # bytes that are no pickle raise anything at all
+    except Exception as error:  # bytes that are not a pickle can raise anything
         raise InputError(f"{path}: expected torch's pickle, found damage: {_line(error)}") from None
 
 
-# Python's own, not C's: that one would allocate what a length or a memo index in the file claims.
+# Python's own, not C's, which would allocate what a length or memo index in the file claims.
 class _Reader(pickle._Unpickler):  # pyright: ignore[reportAttributeAccessIssue]
     def __init__(self, path: Path, stream: Any):
         super().__init__(stream)
@@ -87,7 +92,10 @@ class _Reader(pickle._Unpickler):  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def tensors(path: Path, state: Any) -> dict[str, Tensor]:
-    """The tensors of a state dict, or of a checkpoint's `state_dict`; InputError for anything else."""
+    """Return the tensors of a state dict, or of a checkpoint's `state_dict`.
+
+    InputError for anything else, and for a tensor that leaves its storage.
+    """
     if isinstance(state, dict) and isinstance(dict.get(state, "state_dict"), dict):
         state = dict.get(state, "state_dict")
     if not isinstance(state, dict):
@@ -104,8 +112,8 @@ def tensors(path: Path, state: Any) -> dict[str, Tensor]:
 
 
 def view(tensor: Tensor, numbers: np.ndarray) -> np.ndarray:
-    """The tensor's array in its storage's `numbers`; its bounds are `tensors`' to check."""
-    # The stride of an axis of one is never used, and may be any number.
+    """View the tensor in its storage's `numbers`, within the bounds that `tensors` has checked."""
+    # The stride of an axis of length one is never used, and may be any number.
     axes = zip(tensor.shape, tensor.strides, strict=True)
     strides = [stride * numbers.itemsize if size > 1 else 0 for size, stride in axes]
     return np.lib.stride_tricks.as_strided(numbers[tensor.offset :], tensor.shape, strides, writeable=False)

@@ -1,6 +1,7 @@
-"""torch's `.pth` in both containers, without torch: the zip of today and the run of pickles before it.
+"""torch's `.pth` without torch, in both containers: today's zip and the older series of pickles.
 
-A state dict by torchvision's or timm's names. Arrays are views into the mapped file until they are read.
+The state dict has torchvision's or timm's names. Arrays are views into the mapped file until they
+are read.
 """
 
 import contextlib
@@ -20,14 +21,17 @@ from tljax.weights.torch.names import to_keras
 from tljax.weights.torch.pickle import Storage, Tensor
 
 MAGIC = 0x1950A86A20F9469CFC6C
-LEGACY = b"\x80\x02\x8a\x0a" + MAGIC.to_bytes(10, "little") + b"."  # how the older container begins
+LEGACY = b"\x80\x02\x8a\x0a" + MAGIC.to_bytes(10, "little") + b"."  # the older container begins so
 PROTOCOL = 1001
 Numbers = Callable[[Storage], np.ndarray]
 
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[Contents]:
-    """The leaves of a state dict; InputError where the file is damaged or asks for more than tensors."""
+    """Open the leaves of a state dict.
+
+    InputError where the file is damaged or asks for more than tensors.
+    """
     with path.open("rb") as file, contextlib.ExitStack() as stack:
         content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         if content[: len(LEGACY)] == LEGACY:
@@ -44,19 +48,23 @@ def opened(path: Path) -> Iterator[Contents]:
 
 def _leaf(name: str, tensor: Tensor, numbers: Numbers) -> Leaf:
     def read() -> np.ndarray:
-        return torch_pickle.view(tensor, numbers(tensor.storage)).copy()  # the mapped file is closed afterwards
+        # A copy, because the mapped file is closed afterwards.
+        return torch_pickle.view(tensor, numbers(tensor.storage)).copy()
 
     return Leaf(name, tensor.shape, tensor.storage.dtype.name, read)
 
 
 def _zipped(path: Path, archive: zipfile.ZipFile) -> tuple[dict[str, Tensor], Numbers]:
-    """`ROOT/data.pkl` is the state dict, `ROOT/data/KEY` a storage."""
+    """Open a zip: `ROOT/data.pkl` is the state dict, `ROOT/data/KEY` a storage."""
     sizes = {info.filename: info.file_size for info in archive.infolist()}
     pickled = next((name for name in sizes if name.endswith("/data.pkl")), "/data.pkl")
     root = pickled.removesuffix("/data.pkl")
 
     def member(name: str, size: int) -> bytes:
-        """Its CRC checked. What would unpack to more than the file's own size is refused unread."""
+        """Read a member and check its CRC.
+
+        One that would unpack to more than the file's own size is refused unread.
+        """
         if sizes.get(name, -1) != size or size > path.stat().st_size:
             raise InputError(f"{path}: {name[:80]}: expected {size} bytes, found {sizes.get(name, 'none')}")
         try:
@@ -76,7 +84,10 @@ def _zipped(path: Path, archive: zipfile.ZipFile) -> tuple[dict[str, Tensor], Nu
 
 
 def _legacy(path: Path, content: mmap.mmap) -> tuple[dict[str, Tensor], Numbers]:
-    """Five pickles (magic, protocol, system, state dict, keys), then for each key a count and its numbers."""
+    """Open the older container: five pickles, then for each key a count and its numbers.
+
+    The pickles are magic, protocol, system, state dict and keys.
+    """
     objects = [torch_pickle.load(path, content) for _ in range(5)]
     _magic, protocol, system, state, keys = (thing for thing, _ in objects)
     storages = objects[3][1]

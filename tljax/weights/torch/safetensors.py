@@ -1,4 +1,4 @@
-"""safetensors with torchvision's or timm's names: what torch users exchange."""
+"""safetensors with torchvision's or timm's names, which torch users exchange."""
 
 import contextlib
 import functools
@@ -16,28 +16,31 @@ from tljax.weights.contents import Contents, Leaf, Weights, about, read_about
 from tljax.weights.torch.names import from_keras, to_keras
 from tljax.weights.vgg16 import in_order
 
-NOTE = "tljax.about"  # metadata of ours, which torch does not look at
+NOTE = "tljax.about"  # metadata of ours, which torch ignores
 DTYPES = {"F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64"}
 
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[Contents]:
-    """The leaves of a safetensors file by torch's names; InputError where it is damaged."""
+    """Open the leaves of a safetensors file with torch's names; InputError where it is damaged."""
     import safetensors
 
     try:
         with safetensors.safe_open(path, framework="np") as file:
             note = (file.metadata() or {}).get(NOTE)
             leaves = {name: _leaf(file, name) for name in file.keys()}  # noqa: SIM118
-            noted = read_about(path, note) if note else {}
-            yield Contents(to_keras(leaves), TORCH, "safetensors by torch's names", noted)
+            document = read_about(path, note) if note else {}
+            yield Contents(to_keras(leaves), TORCH, "safetensors by torch's names", document)
     except safetensors.SafetensorError as error:
         raise InputError(f"{path}: expected a whole safetensors file: {str(error)[:200]}") from None
 
 
 def write(path: str | Path, weights: Weights) -> None:
-    """Write with torchvision's names, whole or not at all; InputError for what is no VGG16. The parameters keep their
-    preprocessing, which the file notes for tljax; torch itself will preprocess as its caller says."""
+    """Write with torchvision's names, whole or not at all; InputError unless it is a VGG16.
+
+    The parameters keep their preprocessing, which the file notes for tljax; torch itself
+    preprocesses as its caller says.
+    """
     path = Path(path)
     named = from_keras(in_order(path, weights))
     with disk.replacing(path) as part:

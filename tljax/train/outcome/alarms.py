@@ -1,4 +1,7 @@
-"""Judge what a finished stage is worth on held-out images: at chance, or surer than it is right."""
+"""Alarms on a finished stage's held-out images: at chance, or surer than it is right."""
+
+# pyright: strict
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -14,9 +17,10 @@ SURE = 1.645  # standard errors by which a loss is above the constant's: one-sid
 
 @dataclass(frozen=True)
 class Alarm:
-    """What is wrong with a stage's end: accuracies are fractions, losses are in nats an image.
+    """What is wrong with a finished stage; accuracies are fractions, losses are nats an image.
 
-    `share` is that of the most frequent validation class; `constant_loss` the validation loss of the class frequencies.
+    `share` is that of the most frequent validation class; `constant_loss` the validation loss of
+    predicting the class frequencies.
     """
 
     kind: Literal["at chance", "overconfident"]
@@ -33,18 +37,18 @@ class Alarm:
         return f"{stage}, seed {seed}: {self.kind}: " + (self._chance() if self.kind == "at chance" else self._sure())
 
     def to_dict(self, *, stage: str, seed: int) -> dict[str, Any]:
-        """Give the numbers, and the line as `said`, for results.json."""
+        """Return the numbers, and the line as `said`, for results.json."""
         return {**asdict(self), "said": self.line(stage=stage, seed=seed)}
 
     def _chance(self) -> str:
-        found = f"{self.accuracy:.1%} of {self.images:,} validation images are right"
+        rate = f"{self.accuracy:.1%} of {self.images:,} validation images are right"
         share = f"always answering the most frequent class gives {self.share:.1%} (binomial p {self.p:.2f})"
         advice = "train longer, at another --lr, or look at the labels"
         if self.training_loss < 0.9 * self.constant_loss:
             advice = (
                 f"training loss is {self.training_loss:.3f}: it memorises; more images or augmentation, fewer epochs"
             )
-        return f"{found}, {share}; {advice}"
+        return f"{rate}, {share}; {advice}"
 
     def _sure(self) -> str:
         constant = f"answering the class frequencies has {self.constant_loss:.3f}"
@@ -53,11 +57,12 @@ class Alarm:
 
 
 def alarm(logits: np.ndarray, labels: np.ndarray, *, training_loss: float) -> Alarm | None:
-    """Judge validation logits `[N, outputs]` against `labels` `[N]` int32; None where nothing is wrong.
+    """Judge validation logits `[N, outputs]` against `labels` `[N]` int32; None if all is well.
 
-    At chance: an accuracy that always answering the most frequent class reaches with a probability of 5 % or more (a
-    binomial tail, one-sided). Overconfident: a mean loss that is clearly above the entropy of the labels' frequencies,
-    the least loss of any constant prediction. Labels of one class tell nothing.
+    At chance: an accuracy that always answering the most frequent class reaches with a probability
+    of 5 % or more (a binomial tail, one-sided). Overconfident: a mean loss that is clearly above
+    the entropy of the labels' frequencies, the least loss of any constant prediction. Labels of one
+    class cannot be judged.
     """
     import scipy.stats
 

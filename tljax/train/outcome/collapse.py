@@ -1,5 +1,9 @@
 """A stage that went to ruin: told from its records alone, so that a resumed one tells the same."""
 
+# pyright: strict
+# pyright: reportMissingTypeStubs=false, reportUnknownArgumentType=false
+# pyright: reportUnknownMemberType=false
+
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass

@@ -1,0 +1,144 @@
+"""The ladder: rungs trained in order, each with all seeds, each from the rung that it builds on."""
+
+# pyright: strict
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+
+from tljax import config
+from tljax.config import Stage
+from tljax.machine import processes
+from tljax.models.build import Network
+from tljax.runs.workdir import Workdir
+from tljax.sweep import sweep
+from tljax.train import rung, setup
+from tljax.train.history import ignore
+from tljax.train.program import Program
+from tljax.train.ready import Ready
+from tljax.train.rung import Trained
+from tljax.train.source import Source
+from tljax.train.step import OptState
+
+Stages = Mapping[str, tuple[Network, Stage]]
+
+
+def ladder(
+    stages: Stages,
+    source: Source,
+    *,
+    seeds: Sequence[int],
+    workdir: Workdir | None = None,
+    starts_from: Mapping[str, str] = config.STARTS_FROM,
+    carry: bool = False,
+    programs: Mapping[str, Program] | None = None,
+) -> dict[int, dict[str, Trained]]:
+    """Train the rungs in order with each seed: `{seed: {rung: what it left}}`.
+
+    A rung starts from the one that `starts_from` names if `stages` has it, else from the base of
+    `source`. Seeds share one program where that is faster. In a `workdir` that has begun, each
+    rung is saved under the name of its stage; what a run that is resumed left there is restored
+    or continued. `carry` keeps the optimizer state of the rung before where the kind of optimizer
+    is the same. `programs` are those compiled ahead, by rung.
+    """
+    done: dict[int, dict[str, Trained]] = {seed: {} for seed in seeds}
+    names = list(stages)
+    for at, (name, (network, stage)) in enumerate(stages.items()):
+        below = starts_from.get(name, "")
+        ahead = [stages[later][1] for later in names[at + 1 :]]
+        prepare = partial(setup.prepare, stage, network, source, ahead=ahead)
+        before = {seed: done[seed].get(below) for seed in seeds}
+        carries = carry and below in stages and _same_optimizer(stages[below][1], stage)
+        new = [seed for seed in seeds if not _begun(stage, seed, workdir)]
+        together: dict[int, Trained] = {}
+        if len(seeds) > 1 and new and _fits(stage, network, source, seeds=new, carries=carries):
+            readies = {seed: prepare(seed=seed, before=before[seed]) for seed in new}
+            together = _together(stage, readies, workdir)
+        for seed, last in before.items():
+            trained = together.get(seed) or _alone(
+                stage,
+                prepare(seed=seed, before=last),
+                seed=seed,
+                workdir=workdir,
+                carried=last.state.opt_state if carries and last else None,
+                program=(programs or {}).get(name),
+                progress=source.progress,
+            )
+            done[seed][name] = trained
+            if workdir:
+                workdir.finish(stage.name, trained, seed=seed, stage=stage, sets=source.sets)
+    return done
+
+
+def _alone(
+    stage: Stage,
+    ready: Ready,
+    *,
+    seed: int,
+    workdir: Workdir | None,
+    carried: OptState | None,
+    program: Program | None,
+    progress: bool,
+) -> Trained:
+    """Train one seed, or restore or continue it."""
+    slot = workdir.slot(stage.name, seed=seed) if workdir else None
+    if workdir and slot and stage.solver != "steps" and slot.finished is None:
+        workdir.forget(stage.name, seed=seed)  # a run may have been killed before it was finished
+    return rung.run(
+        stage,
+        ready,
+        seed=seed,
+        slot=slot,
+        carried=carried,
+        program=program,
+        on_epoch=(lambda record, state: workdir.log(record)) if workdir else ignore,
+        progress=progress,
+    )
+
+
+def _together(stage: Stage, readies: dict[int, Ready], workdir: Workdir | None) -> dict[int, Trained]:
+    """Train all these seeds in one program."""
+    first = next(iter(readies.values()))
+    shared = {seed: _sharing(ready, first) for seed, ready in readies.items()}
+    found = sweep.train_seeds(stage, shared, tell=say)
+    trained: dict[int, Trained] = {}
+    for (seed, ready), (state, history) in zip(shared.items(), found, strict=True):
+        if workdir:
+            workdir.forget(stage.name, seed=seed)  # a run may have been killed before it finished
+            for record in history.epochs:
+                workdir.log(record)
+        trained[seed] = rung.trained(stage, ready, state, history)
+    return trained
+
+
+def _fits(stage: Stage, network: Network, source: Source, *, seeds: Sequence[int], carries: bool) -> bool:
+    """Tell whether seeds are better trained in one program; print why they are not."""
+    why = sweep.fits_sweep(stage, setup.outline(stage, network, source))
+    if why is None and carries:
+        why = "the optimizer goes on from the stage before"
+    if why is not None and len(seeds) > 1:
+        say(f"{stage.name}: {len(seeds)} seeds one after another: {why}")
+    return why is None
+
+
+def _begun(stage: Stage, seed: int, workdir: Workdir | None) -> bool:
+    """Tell whether a run that is resumed has finished this rung, or can continue it alone."""
+    return workdir is not None and workdir.slot(stage.name, seed=seed).begun()
+
+
+def _same_optimizer(one: Stage, other: Stage) -> bool:
+    return one.optimizer.name == other.optimizer.name
+
+
+def _sharing(ready: Ready, first: Ready) -> Ready:
+    """Return it with the activations of the first seed where they are the same: held once."""
+    own = ready.inputs
+    if ready is first or not own.files or own.files != first.inputs.files:
+        return ready
+    return replace(ready, inputs=replace(first.inputs, made=own.made, seconds=own.seconds))
+
+
+def say(line: str) -> None:
+    """Print a line, in the first process."""
+    if processes.first():
+        print(line, flush=True)

@@ -1,0 +1,118 @@
+"""Arrays that are in memory already -> ImageSets, checked and digested like photographs on disk."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tljax.data import photos, splits
+from tljax.data.photos import Listing
+from tljax.data.sources import ImageSet, ImageSets
+from tljax.errors import InputError
+
+Labelled = tuple[Any, Any]  # images uint8 [N, size, size, 3] and labels, whole numbers [N]
+
+
+def from_arrays(
+    images: Any,
+    labels: Any,
+    classes: Sequence[str],
+    *,
+    validation: Labelled | float = 0.2,
+    test: Labelled | None = None,
+    name: str = "arrays",
+    seed: int = 0,
+    allow_duplicates: bool = False,
+) -> ImageSets:
+    """Make a data set of images uint8 `[N, size, size, 3]`, RGB, and labels `[N]`.
+
+    A label is the place of its class in `classes`. `validation` is `(images, labels)`, or the
+    fraction of each class to hold out, drawn by `seed`. The digest is that of pixels, labels and
+    class names: other data never find the cached features of these. InputError for another shape
+    or dtype, a label without a class, an empty split, or the same image in two splits.
+    """
+    names = _class_names(name, classes)
+    given = {"train": (images, labels)}
+    if isinstance(validation, tuple):
+        given["validation"] = validation
+    elif not isinstance(validation, float) or not 0 < validation < 1:
+        expected = "(images, labels) or a fraction between 0 and 1"
+        raise InputError(f"{name}: validation: expected {expected}, found {validation!r:.60}")
+    if test is not None:
+        given["test"] = test
+    made = {split: _checked(f"{name}: {split}", *pair, names) for split, pair in given.items()}
+    _refuse_other_sizes(name, made)
+    digests = {split: _digests(one) for split, one in made.items()}
+    if isinstance(validation, float):
+        whole = _listing(made["train"], digests["train"])
+        parts = splits.stratified(whole, fraction=validation, seed=seed)
+        made |= {split: _part(made["train"], part) for split, part in parts.items()}
+        digests |= {split: part.digests for split, part in parts.items()}
+    for split, one in made.items():
+        if not one.ids:
+            raise InputError(f"{name}: {split}: expected one image or more, found none")
+    if not allow_duplicates:
+        _refuse_shared(made, digests)
+    content = {split: [digests[split], one.labels.tolist()] for split, one in made.items()}
+    told = ["arrays", made["train"].images.shape[1], names, content]
+    digest = photos.sha256(json.dumps(told, sort_keys=True).encode())
+    return ImageSets(name, names, made["train"], made["validation"], digest, test=made.get("test"))
+
+
+def _class_names(name: str, classes: Sequence[str]) -> tuple[str, ...]:
+    names = () if isinstance(classes, str) else tuple(classes)
+    if len(names) < 2 or len(set(names)) < len(names) or not all(isinstance(x, str) for x in names):
+        found = f"{classes!r:.60}"
+        raise InputError(f"{name}: classes: expected two different names or more, found {found}")
+    return names
+
+
+def _checked(where: str, images: Any, labels: Any, classes: tuple[str, ...]) -> ImageSet:
+    """Make a split; InputError naming what is wrong with its arrays."""
+    images, labels = np.asarray(images), np.asarray(labels)
+    square = images.ndim == 4 and images.shape[1] == images.shape[2] > 0 and images.shape[3] == 3
+    if images.dtype != np.uint8 or not square:
+        found = f"{images.dtype} {images.shape}"
+        raise InputError(f"{where}: images: expected uint8 [N, size, size, 3], found {found}")
+    if labels.dtype.kind not in "iu" or labels.shape != images.shape[:1]:
+        expected = f"whole numbers [{len(images)}], one for each image"
+        found = f"{labels.dtype} {labels.shape}"
+        raise InputError(f"{where}: labels: expected {expected}, found {found}")
+    wrong = labels[(labels < 0) | (labels >= len(classes))]
+    if len(wrong):
+        expected = f"0 to {len(classes) - 1} for {len(classes)} classes"
+        raise InputError(f"{where}: labels: expected {expected}, found {wrong[0]}")
+    split = where.rpartition(" ")[2]
+    ids = tuple(f"{split}/{i}" for i in range(len(images)))
+    return ImageSet(images, labels.astype(np.int32), ids)
+
+
+def _refuse_other_sizes(name: str, made: dict[str, ImageSet]) -> None:
+    size = made["train"].images.shape[1]
+    for split, one in made.items():
+        if (found := one.images.shape[1]) != size:
+            raise InputError(f"{name}: {split}: expected images of {size} pixels, found {found}")
+
+
+def _digests(one: ImageSet) -> tuple[str, ...]:
+    return tuple(photos.sha256(image.tobytes()) for image in one.images)
+
+
+def _listing(one: ImageSet, digests: tuple[str, ...]) -> Listing:
+    return Listing(one.ids, one.labels, digests, read=lambda i: one.images[i].tobytes())
+
+
+def _part(whole: ImageSet, part: Listing) -> ImageSet:
+    """Copy the images of a part of a split."""
+    place = {name: i for i, name in enumerate(whole.ids)}
+    return ImageSet(whole.images[[place[name] for name in part.ids]], part.labels, part.ids)
+
+
+def _refuse_shared(made: dict[str, ImageSet], digests: dict[str, tuple[str, ...]]) -> None:
+    """Refuse an image that is both trained on and held out, or held out twice."""
+    listings = {split: _listing(one, digests[split]) for split, one in made.items()}
+    names = {"train": "training", "validation": "validation", "test": "test"}
+    for one, other in (("train", "validation"), ("train", "test"), ("validation", "test")):
+        if other in listings:
+            splits.refuse_shared(listings[one], listings[other], names=(names[one], names[other]))

@@ -1,0 +1,55 @@
+"""The history of a stage: a record for each epoch, and what the whole of it cost."""
+
+# pyright: strict
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tljax.train.outcome.collapse import Collapse, Record
+from tljax.train.step import State
+
+OnEpoch = Callable[[Record, State], None]
+
+
+@dataclass
+class History:
+    """Hold what happened in a stage: a record for each epoch, epoch 0 before any step, and its cost."""
+
+    epochs: list[Record] = field(default_factory=list[Record])
+    kept: int | None = None  # epoch of the returned state, if the stage stepped back from the last
+    collapsed: Collapse | None = None
+    seconds: float = 0.0  # of `train_stage`; once the rung is done (`rung.trained`), of all of it
+    features_seconds: float = 0.0  # making or reading activations of the frozen prefix
+    compile_seconds: float = 0.0
+    train_seconds: float = 0.0  # in compiled steps alone
+    images_per_second: float = 0.0  # of training alone
+    step_flops: float = 0.0  # of the compiled step, by the compiler's count
+    temporary_bytes: float = math.nan  # of the compiled steps, without arguments and results
+
+    def result(self) -> Record:
+        """Return the record of the epoch whose state was returned."""
+        return next(record for record in reversed(self.epochs) if self.kept in (None, record["epoch"]))
+
+
+def start_of(rung: str, *, seed: int, validation: dict[str, float], seconds: float) -> Record:
+    """Make the record of epoch 0: nothing was trained, at no rate."""
+    return {
+        "rung": rung,
+        "seed": seed,
+        "epoch": 0,
+        "step": 0,
+        "train": {"loss": math.nan, "accuracy": math.nan},
+        "validation": validation,
+        "rates": {},
+        "seconds": seconds,
+    }
+
+
+def trained(epochs: list[Record]) -> list[Record]:
+    """Return the records without that of epoch 0."""
+    return [record for record in epochs if record["epoch"] > 0]
+
+
+def ignore(record: Record, state: State) -> None:
+    """Do nothing at the end of an epoch."""

@@ -1,0 +1,1 @@
+"""What a stage leaves: the classifier, its predictions, and what is wrong with it."""

@@ -1,0 +1,161 @@
+"""A trained classifier: it predicts, draws its history, and is saved to a folder of its own."""
+
+import functools
+from collections.abc import Callable
+from dataclasses import KW_ONLY, asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tljax.data.preprocess import Preprocess
+from tljax.errors import InputError
+from tljax.inside.net import Net
+from tljax.linear.logistic import Solution
+from tljax.models import build, ops
+from tljax.models.build import Network
+from tljax.train import lr_finder
+from tljax.train.loop import History
+from tljax.train.outcome import alarms, collapse, saved
+from tljax.train.outcome.prediction import Photographs, Prediction, batches, padded, probabilities
+from tljax.train.step import State, averaged
+
+MEASURES = (  # of a history, in results.json
+    "seconds",
+    "features_seconds",
+    "compile_seconds",
+    "train_seconds",
+    "images_per_second",
+    "step_flops",
+    "temporary_bytes",
+)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Trained:
+    """A trained classifier with its history: of `fine_tune`, `train_plan`, a rung and `load_run`.
+
+    Call it on photographs for probabilities float32 `[N, classes]`.
+    """
+
+    state: State
+    history: History
+    network: Network
+    preprocess: Preprocess
+    trainable_params: int
+    total_params: int
+    # By held-out split, [N, outputs] float32; a loaded one has none.
+    logits: dict[str, np.ndarray] = field(default_factory=dict)
+    _: KW_ONLY
+    classes: tuple[str, ...]  # in the order of the labels
+    size: int  # pixels of a side of the images
+    rung: str  # or stage, by name
+    seed: int
+    # By held-out split: accuracy, loss and n.
+    scores: dict[str, dict[str, float]] = field(default_factory=dict)
+    stage: dict[str, Any] = field(default_factory=dict)  # its settings, as JSON
+    data: str = ""  # digest of the data set
+    restored: bool = False  # from its checkpoint, not trained just now: without a history
+    finding: lr_finder.Finding | None = None  # the range test that gave the rate, with `lr="find"`
+    solution: Solution | None = None  # of a stage that was solved
+    files: tuple[Path, ...] = ()  # of the activations that it was trained from
+    alarm: alarms.Alarm | None = None  # what is wrong with it on the validation images
+
+    def __call__(self, photographs: Photographs) -> np.ndarray:
+        """Give the probabilities `[N, classes]` float32 of what `predict` takes."""
+        return self.predict(photographs).probabilities
+
+    def predict(self, photographs: Photographs) -> Prediction:
+        """Classify image files, all photographs in a folder, or images uint8 `[N, size, size, 3]`.
+
+        Files are decoded and resized as for training, a batch at a time. Averaged parameters and
+        batch statistics are used where there are any. InputError names a file that cannot be read.
+        """
+        read = batches(photographs, size=self.size)
+        logits = [self._logits(padded(images))[: len(images)] for images in read]
+        none = np.zeros((0, build.outputs_for(len(self.classes))), np.float32)
+        rows = probabilities(np.concatenate([none, *logits]))
+        return Prediction(read.names, self.classes, rows)
+
+    def plot(self, path: str | Path) -> Path:
+        """Draw loss and accuracy against epoch, and write the picture, a PNG; returns its path."""
+        from tljax.report.pictures import curves
+        from tljax.runs import metrics  # above this room, and with Matplotlib: on demand
+
+        if not self.history.epochs:
+            raise InputError(f"{path}: {self.rung} was restored from a checkpoint: use load_run")
+        series = {self.seed: metrics.series(self.history.epochs)}
+        return curves.draw_curves(self.rung, series, path=Path(path))
+
+    def save(self, folder: str | Path) -> Path:
+        """Write a folder that `load_run` opens, whole or not at all; returns its path.
+
+        It has the averaged parameters, batch statistics and history, not the optimizer's state.
+        A folder that `save` wrote is replaced; InputError for anything else that is there.
+        """
+        if not self.history.epochs:
+            raise InputError(f"{folder}: {self.rung} was restored from a checkpoint: use load_run")
+        last = self.history.result()
+        state = State(jnp.int32(last["step"]), averaged(self.state), self.state.model_state, {})
+        row, epochs = self.row(), self.history.epochs
+        return saved.write(Path(folder), state=state, meta=self.meta(), row=row, records=epochs)
+
+    @functools.cached_property
+    def net(self) -> Net:
+        """The network with its parameters on one device, for `tljax.inside`."""
+        variables = {"params": averaged(self.state), **self.state.model_state}
+        variables = jax.device_put(jax.device_get(variables), jax.local_devices()[0])
+        module = build.classifier(self.network, classes=len(self.classes))
+        return Net(
+            module,
+            variables.pop("params"),
+            self.preprocess,
+            self.classes,
+            self.size,
+            rung=self.rung,
+            seed=self.seed,
+            statistics=variables,
+        )
+
+    @functools.cached_property
+    def _logits(self) -> Callable[[np.ndarray], np.ndarray]:
+        program = ops.jit(lambda params, images: self.net.run(images, params)[0])
+        return lambda images: np.asarray(program(self.net.params, images))
+
+    def meta(self) -> dict[str, Any]:
+        """Describe the classifier in plain JSON, for its checkpoint."""
+        return {
+            "network": asdict(self.network),
+            "preprocess": self.preprocess.to_dict(),
+            "classes": list(self.classes),
+            "size": self.size,
+            "stage": self.stage,
+            "seed": self.seed,
+            "data": self.data,
+        }
+
+    def row(self) -> dict[str, Any]:
+        """Give its row in results.json: scores, sizes, times, and what was said of it."""
+        last, history = self.history.result(), self.history
+        of = {"stage": self.rung, "seed": self.seed}
+        lost = history.collapsed
+        return {
+            "name": self.rung,
+            "seed": self.seed,
+            "epochs": last["epoch"],
+            "validation": last["validation"],
+            **self.scores,
+            "trainable_params": self.trainable_params,
+            "total_params": self.total_params,
+            **{name: getattr(history, name) for name in MEASURES},
+            **(self.solution.to_dict() if self.solution else {}),
+            **({"collapsed": collapse.told(lost, **of)} if lost else {}),
+            **({"alarm": self.alarm.to_dict(**of)} if self.alarm else {}),
+        }
+
+    def __repr__(self) -> str:
+        named = f"{self.rung}, seed {self.seed}: {', '.join(self.classes)}"
+        scores = [f"{split} {x['accuracy']:.1%} of {x['n']}" for split, x in self.scores.items()]
+        return f"Trained({'; '.join([named, f'{self.size} x {self.size}', *scores])})"

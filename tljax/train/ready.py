@@ -1,0 +1,36 @@
+"""A stage's network, parameters and data: everything that it needs before its first step."""
+
+# pyright: strict
+
+from dataclasses import dataclass
+
+from flax import linen as nn
+
+from tljax.data.preprocess import UNIT, Preprocess
+from tljax.errors import InputError
+from tljax.inputs.images import Inputs
+from tljax.models.build import Network
+from tljax.train.second_batch import Beside
+from tljax.train.step import Variables
+
+
+@dataclass(frozen=True)
+class Ready:
+    """Hold what a stage needs before its first step; `setup.prepare` makes it for a `Network`.
+
+    `variables` `{"params", "batch_stats"?}` are what `module.init` gives, or their shapes.
+    """
+
+    module: nn.Module
+    variables: Variables
+    inputs: Inputs
+    network: Network | None = None  # that `module` was built from; None for a module of one's own
+    preprocess: Preprocess = UNIT
+    second: Beside | None = None  # a second data set, read at every step
+    seconds: float = 0.0  # spent on preparing it, activations of a frozen prefix included
+
+    def described(self) -> Network:
+        """Return the network; InputError for a module that no `Network` describes."""
+        if self.network is None:
+            raise InputError("a module of one's own: expected the Network that it was built from, found none")
+        return self.network

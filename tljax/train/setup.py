@@ -1,0 +1,111 @@
+"""Make a stage ready: its module, its parameters and its inputs; or their shapes, ahead of it."""
+
+# pyright: strict
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+
+from tljax.config import Stage
+from tljax.data.preprocess import Preprocess
+from tljax.errors import InputError
+from tljax.inputs import views
+from tljax.models import build
+from tljax.models.build import Network
+from tljax.optim import rules as rules_lib
+from tljax.train.ready import Ready
+from tljax.train.rung import Trained
+from tljax.train.source import Source
+from tljax.train.step import Variables, averaged
+from tljax.weights import Weights, merge
+
+
+def prepare(
+    stage: Stage,
+    network: Network,
+    source: Source,
+    *,
+    seed: int,
+    before: Trained | None = None,
+    ahead: Sequence[Stage] = (),
+) -> Ready:
+    """Make module, parameters and inputs of a stage.
+
+    The base is `before`'s if given (with its head), else that of the source, else random. `ahead`
+    are the stages to come: activations that they need are kept on the way.
+    """
+    began = time.perf_counter()
+    sets, dtype = source.sets, source.dtype
+    network, variables, preprocess = _start(network, source, seed=seed, before=before)
+    frozen = rules_lib.frozen_layers(variables["params"], stage.rules)
+    module = build.classifier(network, classes=len(sets.classes), frozen=frozen, dtype=dtype)
+    stage, explanation = views.settled(stage, network, sets, dtype=dtype)
+    if explanation and source.progress:
+        print(explanation, flush=True)
+    read = views.reading(
+        stage,
+        module,
+        variables["params"],
+        sets,
+        preprocess=preprocess,
+        store=source.store,
+        ahead=[views.settled(later, network, sets, dtype=dtype)[0] for later in ahead],
+        progress=source.progress,
+    )
+    return Ready(module, variables, read, network, preprocess, seconds=time.perf_counter() - began)
+
+
+def outline(stage: Stage, network: Network, source: Source) -> Ready:
+    """Make the same from shapes alone; nothing is computed.
+
+    `variables` are shapes, cached views zeros that take no memory. `network` has its width.
+    """
+    sets, dtype, preprocess = source.sets, source.dtype, source.preprocess_of(network)
+    classes, side = len(sets.classes), sets.train.images.shape[1]
+    images = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
+    fresh = build.classifier(network, classes=classes, dtype=dtype)
+    variables = jax.eval_shape(fresh.init, jax.random.key(0), images)
+    frozen = rules_lib.frozen_layers(variables["params"], stage.rules)
+    module = build.classifier(network, classes=classes, frozen=frozen, dtype=dtype)
+    stage, _ = views.settled(stage, network, sets, dtype=dtype)
+    read = views.promised(stage, module, variables["params"], sets, preprocess=preprocess)
+    return Ready(module, variables, read, network, preprocess)
+
+
+def width_of(weights: Weights) -> float:
+    """Return the width multiplier of the VGG16 in a weights file; InputError for another network."""
+    name, width = (weights.architecture.get(key) for key in ("name", "width"))
+    if name != "vgg16" or not isinstance(width, int | float):
+        source = weights.source or "weights"
+        raise InputError(f"{source}: expected the base of a vgg16 with its width, found {weights.architecture}")
+    return width
+
+
+def _start(
+    network: Network, source: Source, *, seed: int, before: Trained | None
+) -> tuple[Network, Variables, Preprocess]:
+    """Return the network as its base has it, its first variables and what comes before it."""
+    if before is not None:
+        like = before.network
+        network = replace(network, width=like.width, feature_norm=like.feature_norm)
+        variables = {"params": averaged(before.state), **before.state.model_state}
+        return network, variables, before.preprocess
+    base = source.base_of(network)
+    network = replace(network, width=width_of(base)) if base else network
+    module = build.classifier(network, classes=len(source.sets.classes), dtype=source.dtype)
+    size = source.sets.train.images.shape[1]
+    variables = build.init(module, key=jax.random.key(seed), size=size)
+    return network, with_base(variables, base), source.preprocess_of(network)
+
+
+def with_base(variables: Variables, base: Weights | None) -> Variables:
+    """Return the variables with the pretrained base in them, if there is one."""
+    if base is None:
+        return variables
+    params = variables["params"]
+    merged = merge(base.params, params["base"], source=base.source)
+    return {**variables, "params": {**params, "base": merged}}

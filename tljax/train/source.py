@@ -1,0 +1,34 @@
+"""What never changes within a command: the photographs, the base, and how both are read."""
+
+# pyright: strict
+
+from dataclasses import dataclass, field
+
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from tljax.data import ImageSets
+from tljax.data.preprocess import UNIT, Preprocess
+from tljax.inputs.activations import Store, default_folder
+from tljax.models.build import Network
+from tljax.weights import Weights
+
+
+@dataclass(frozen=True)
+class Source:
+    """Hold the photographs and the pretrained base that every stage of a command starts from."""
+
+    sets: ImageSets
+    weights: Weights | None = None
+    store: Store = field(default_factory=default_folder)  # of activations of frozen prefixes
+    dtype: DTypeLike = jnp.float32  # in which networks compute; parameters are float32
+    progress: bool = True
+
+    def base_of(self, network: Network) -> Weights | None:
+        """Return the pretrained base if this network takes one."""
+        return self.weights if network.base == "vgg16" else None
+
+    def preprocess_of(self, network: Network) -> Preprocess:
+        """Return the preprocessing that a network needs before any rung has trained it."""
+        base = self.base_of(network)
+        return base.preprocess if base else UNIT
