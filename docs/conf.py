@@ -20,7 +20,9 @@ html_theme = "furo"
 html_title = "tljax"
 html_static_path = ["_static"]
 html_css_files = ["wide.css"]
-html_theme_options = {f"{shade}_css_variables": {"code-font-size": "78%"} for shade in ("light", "dark")}
+html_theme_options = {
+    f"{shade}_css_variables": {"code-font-size": "78%"} for shade in ("light", "dark")
+}
 html_copy_source = False
 
 myst_enable_extensions = ["colon_fence"]

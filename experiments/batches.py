@@ -27,10 +27,16 @@ LINES = ("rate as it is", "linear rule")
 def main() -> None:
     """Run the command."""
     parser = runner.parser(__doc__, experiment="batches")
-    parser.add_argument("--rung", choices=("features", "frozen"), default="frozen", help="which rung (frozen)")
+    parser.add_argument(
+        "--rung", choices=("features", "frozen"), default="frozen", help="which rung (frozen)"
+    )
     args = runner.parsed(parser)
     args.batch, args.scale_lr = None, False  # these vary
-    variants = {_name(line, batch): _variant(args, line=line, batch=batch) for line in LINES for batch in BATCHES}
+    variants = {
+        _name(line, batch): _variant(args, line=line, batch=batch)
+        for line in LINES
+        for batch in BATCHES
+    }
     workdir, source, variants = runner.begin(args, variants, experiment="batches")
     ladder(variants, source, seeds=runner.seeds_of(args), workdir=workdir)
     runner.finish(workdir, source.sets)
@@ -39,12 +45,18 @@ def main() -> None:
     results = read_results(workdir.path / "results.json")
     lines = {line: {str(batch): _name(line, batch) for batch in BATCHES} for line in LINES}
     title, setting = f"The batch, on rung {args.rung}", "images a step, as many drawn in all"
-    print(write_series(results, lines, title=title, setting=setting, path=workdir.path / "batches.png"))
+    print(
+        write_series(
+            results, lines, title=title, setting=setting, path=workdir.path / "batches.png"
+        )
+    )
 
 
 def _variant(args: argparse.Namespace, *, line: str, batch: int) -> tuple[Network, Stage]:
     stage = runner.stage_of(args.rung, args)
-    stage = scaled_batch(stage, batch) if line == "linear rule" else replace(stage, batch_size=batch)
+    stage = (
+        scaled_batch(stage, batch) if line == "linear rule" else replace(stage, batch_size=batch)
+    )
     return runner.network_of(args.rung, args), replace(stage, name=_name(line, batch))
 
 

@@ -9,4 +9,8 @@
 from tljax.commands import cli, runner
 
 if __name__ == "__main__":
-    cli.run(lambda: runner.main(__doc__, experiment="differential", rungs=("frozen", "finetune", "differential")))
+    cli.run(
+        lambda: runner.main(
+            __doc__, experiment="differential", rungs=("frozen", "finetune", "differential")
+        )
+    )

@@ -93,12 +93,21 @@ def reach(
         elif way == CORAL:
             weight = args.coral_weight
             done = domain.by_coral(
-                stage, network, source, target, weight=weight, seed=seed, on_epoch=log, saver=slot.saver
+                stage,
+                network,
+                source,
+                target,
+                weight=weight,
+                seed=seed,
+                on_epoch=log,
+                saver=slot.saver,
             )
         else:
             there = replace(source, sets=target, store=workdir.features)
             ready = setup.prepare(stage, network, there, seed=seed, before=start)
-            done = rung.run(stage, ready, seed=seed, slot=slot, on_epoch=log, progress=source.progress)
+            done = rung.run(
+                stage, ready, seed=seed, slot=slot, on_epoch=log, progress=source.progress
+            )
         workdir.finish(way, done, seed=seed, stage=stage, sets=target)
 
 
@@ -108,7 +117,10 @@ def stages_of(args: argparse.Namespace) -> dict[str, tuple[Network, Stage]]:
     All train everything at differential rates, in as many steps; the target's images are drawn as
     often.
     """
-    stage, network = runner.stage_of("differential", args), config.network_of("differential", args.preset)
+    stage, network = (
+        runner.stage_of("differential", args),
+        config.network_of("differential", args.preset),
+    )
     return {way: (network, replace(stage, name=way)) for way in (SOURCE_ONLY, CORAL, TUNED)}
 
 
@@ -122,12 +134,16 @@ def targets_of(args: argparse.Namespace) -> dict[str, ImageSets]:
 
 
 def _last_epoch(home: Workdir, seed: int) -> dict[str, Any]:
-    records = map(json.loads, (home.path / "metrics.jsonl").read_text(encoding="utf-8").splitlines())
+    records = map(
+        json.loads, (home.path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    )
     return [record for record in records if record["seed"] == seed][-1]
 
 
 def _arguments(args: argparse.Namespace) -> dict[str, Any]:
-    return {name: str(value) if isinstance(value, Path) else value for name, value in vars(args).items()}
+    return {
+        name: str(value) if isinstance(value, Path) else value for name, value in vars(args).items()
+    }
 
 
 def _write(args: argparse.Namespace, folder: Path, workdirs: list[Workdir]) -> None:
@@ -141,13 +157,19 @@ def _write(args: argparse.Namespace, folder: Path, workdirs: list[Workdir]) -> N
         "arguments": _arguments(args),
         "environment": environment(),
         "source": source,
-        "targets": {name: {**results, "differences": said[name]} for name, results in targets.items()},
+        "targets": {
+            name: {**results, "differences": said[name]} for name, results in targets.items()
+        },
     }
     disk.write_json(folder / "results.json", document)
     path = picture.write_domains(source, targets, workdir=folder)
     at_home, interval = table.accuracy(source["rungs"])
     print(f"\nOn the source itself: {table.percent(at_home)} ({table.interval_text(interval)})\n")
-    print(table.aligned(["target", "way", "val. accuracy", "95 % interval", "each seed"], picture.cells(targets)))
+    print(
+        table.aligned(
+            ["target", "way", "val. accuracy", "95 % interval", "each seed"], picture.cells(targets)
+        )
+    )
     for name, lines in said.items():
         print("\n".join([f"\n{name}", *[f"  {line}" for line in lines]]))
     print(f"\n{path}")
@@ -159,9 +181,21 @@ def _parser() -> argparse.ArgumentParser:
     add("--target", metavar="SOURCE", help="the same classes in another domain, as --data has it")
     names = f"or these corruptions of --data: {', '.join(corrupt.CORRUPTIONS)}, all"
     add("--corrupt", nargs="+", choices=[*corrupt.CORRUPTIONS, "all"], metavar="NAME", help=names)
-    add("--severity", type=int, default=5, choices=corrupt.SEVERITIES, help="of the corruptions, 1 to 5 (5)")
+    add(
+        "--severity",
+        type=int,
+        default=5,
+        choices=corrupt.SEVERITIES,
+        help="of the corruptions, 1 to 5 (5)",
+    )
     weighs = "of the distance in CORAL's loss (%(default)s)"
-    add("--coral-weight", type=cli.fraction, default=domain.CORAL_WEIGHT, metavar="LAMBDA", help=weighs)
+    add(
+        "--coral-weight",
+        type=cli.fraction,
+        default=domain.CORAL_WEIGHT,
+        metavar="LAMBDA",
+        help=weighs,
+    )
     return parser
 
 

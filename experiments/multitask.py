@@ -32,7 +32,11 @@ from tljax.train.resume import Saver
 from tljax.train.source import Source
 from tljax.weights import digest, load
 
-EPOCHS, TARGET_IMAGES, BATCH = 20, 480, 32  # images of the target an epoch; examples a step, of both together
+EPOCHS, TARGET_IMAGES, BATCH = (
+    20,
+    480,
+    32,
+)  # images of the target an epoch; examples a step, of both together
 SOURCE_BATCH = 24  # of those 32
 SOURCE_IMAGES = TARGET_IMAGES // (BATCH - SOURCE_BATCH) * SOURCE_BATCH  # an epoch
 SHARED: Rules = discriminative((*config.BLOCKS, ("head/.*", "other/.*")), factor=3.0)
@@ -47,7 +51,12 @@ def main() -> None:
     source = runner.source_of(args, workdir, target, weights)
     stages = stages_of(args, from_weights=weights is not None)
     arguments = {**vars(args), "source_digest": other.digest}
-    workdir.begin(arguments=arguments, stages=stages, sets=target, base=digest(weights.params) if weights else None)
+    workdir.begin(
+        arguments=arguments,
+        stages=stages,
+        sets=target,
+        base=digest(weights.params) if weights else None,
+    )
     if processes.first():
         print(f"{runner.about(target)}\n{runner.about(other)}", flush=True)
     for seed in runner.seeds_of(args):
@@ -62,14 +71,22 @@ def stages_of(args: argparse.Namespace, *, from_weights: bool) -> dict[str, tupl
     Each way draws as many images of the target, in as many epochs.
     """
     network = Network(width=args.width, norm=True)
-    learn = replace(config.PRETRAIN, epochs=EPOCHS, batch_size=BATCH, images_per_epoch=TARGET_IMAGES)
+    learn = replace(
+        config.PRETRAIN, epochs=EPOCHS, batch_size=BATCH, images_per_epoch=TARGET_IMAGES
+    )
     learn = learn.scaled(budget=args.budget)
     adapt, both = replace(learn, rules=config.DIFFERENTIAL), learn
     if from_weights:
-        adapt = replace(config.PRESETS["critters"]["differential"], epochs=learn.epochs, images_per_epoch=TARGET_IMAGES)
+        adapt = replace(
+            config.PRESETS["critters"]["differential"],
+            epochs=learn.epochs,
+            images_per_epoch=TARGET_IMAGES,
+        )
         both = replace(adapt, rules=SHARED)
     later = Network() if from_weights else network
-    learn, adapt, both = (replace(stage, keep_going=args.keep_going) for stage in (learn, adapt, both))
+    learn, adapt, both = (
+        replace(stage, keep_going=args.keep_going) for stage in (learn, adapt, both)
+    )
     return {
         "alone": (network, replace(learn, name="alone")),
         "sequential": (later, replace(adapt, name="sequential")),
@@ -95,12 +112,18 @@ def _one(
     log: OnEpoch = lambda record, state: workdir.log(record)  # noqa: E731
     if way == "sequential" and source.weights:
         ready = setup.prepare(stage, network, source, seed=seed)
-        trained = rung.run(stage, ready, seed=seed, slot=slot, on_epoch=log, progress=source.progress)
+        trained = rung.run(
+            stage, ready, seed=seed, slot=slot, on_epoch=log, progress=source.progress
+        )
     elif way == "sequential":
-        first = replace(stage, name="source", rules=config.TRAIN_ALL, images_per_epoch=SOURCE_IMAGES)
+        first = replace(
+            stage, name="source", rules=config.TRAIN_ALL, images_per_epoch=SOURCE_IMAGES
+        )
         saves = workdir.path / "progress" / f"source-seed{seed}"
         savers = (Saver(saves), slot.saver)
-        trained = multitask.in_turn(first, stage, network, source, other=other, seed=seed, on_epoch=log, savers=savers)
+        trained = multitask.in_turn(
+            first, stage, network, source, other=other, seed=seed, on_epoch=log, savers=savers
+        )
         shutil.rmtree(saves, ignore_errors=True)
     else:
         own_weight, weight = args.task_weight[::-1]
@@ -121,10 +144,27 @@ def _one(
 def _parser() -> argparse.ArgumentParser:
     parser = cli.parser(__doc__, experiment="multitask", size=config.PRETRAIN_SIZE)
     add = parser.add_argument
-    add("--source", default="critters:source", metavar="SOURCE", help="the source task (critters:source)")
+    add(
+        "--source",
+        default="critters:source",
+        metavar="SOURCE",
+        help="the source task (critters:source)",
+    )
     weighs = "what the mean loss of either task weighs in the sum (1 1)"
-    add("--task-weight", type=cli.fraction, nargs=2, default=[1.0, 1.0], metavar=("SOURCE", "TARGET"), help=weighs)
-    add("--width", type=cli.fraction, default=config.CRITTERS_WIDTH, help="times VGG16's channels (%(default)s)")
+    add(
+        "--task-weight",
+        type=cli.fraction,
+        nargs=2,
+        default=[1.0, 1.0],
+        metavar=("SOURCE", "TARGET"),
+        help=weighs,
+    )
+    add(
+        "--width",
+        type=cli.fraction,
+        default=config.CRITTERS_WIDTH,
+        help="times VGG16's channels (%(default)s)",
+    )
     begins = "start from this base, pretrained on the source, in place of nothing; alone never does"
     add("--weights", metavar="FILE", help=begins)
     add("--seeds", type=cli.positive, default=3, metavar="N", help="how many seeds to run (3)")

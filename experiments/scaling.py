@@ -39,11 +39,23 @@ def _parser() -> argparse.ArgumentParser:
     parser = cli.bare_parser(__doc__, experiment="scaling")
     add = parser.add_argument
     rungs = ("scratch", "frozen", "finetune", "differential")
-    add("--rungs", nargs="+", choices=config.STEPPED, default=rungs, help=f"which ({' '.join(rungs)})")
+    add(
+        "--rungs",
+        nargs="+",
+        choices=config.STEPPED,
+        default=rungs,
+        help=f"which ({' '.join(rungs)})",
+    )
     add("--batch", type=cli.positive, default=32, metavar="N", help="images on each device (32)")
     add("--size", type=cli.positive, default=150, metavar="PIXELS", help="side of the images (150)")
     add("--width", type=cli.fraction, default=1.0, metavar="W", help="of the VGG16 (1.0)")
-    add("--images", type=cli.positive, default=900, metavar="N", help="in the training set (900, the lecture's)")
+    add(
+        "--images",
+        type=cli.positive,
+        default=900,
+        metavar="N",
+        help="in the training set (900, the lecture's)",
+    )
     return parser
 
 

@@ -35,9 +35,13 @@ def main() -> None:
     if not processes.first():
         return
     results = read_results(workdir.path / "results.json")
-    lines = {rung: {str(count or "fresh"): _name(rung, count) for count in COUNTS} for rung in RUNGS}
+    lines = {
+        rung: {str(count or "fresh"): _name(rung, count) for count in COUNTS} for rung in RUNGS
+    }
     title, setting = "Views of a cached prefix", "augmented views of each photograph"
-    print(write_series(results, lines, title=title, setting=setting, path=workdir.path / "views.png"))
+    print(
+        write_series(results, lines, title=title, setting=setting, path=workdir.path / "views.png")
+    )
 
 
 def _stages(count: int | None, args: argparse.Namespace) -> dict[str, tuple[Network, Stage]]:

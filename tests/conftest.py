@@ -3,7 +3,9 @@
 import os
 import pathlib
 
-os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+os.environ["XLA_FLAGS"] = (
+    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+)
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
 import json
@@ -67,18 +69,37 @@ def write():
                 for split in splits:
                     labels = np.arange(images, dtype=np.int32) % len(classes)
                     toward = labels[:, None] * 2 - 1 if outputs == 1 else np.eye(outputs)[labels]
-                    logits = (rng.normal(size=(images, outputs)) + (0.5 + 1.5 * quality) * toward).astype(np.float32)
+                    logits = (
+                        rng.normal(size=(images, outputs)) + (0.5 + 1.5 * quality) * toward
+                    ).astype(np.float32)
                     pairs[split] = logits, labels
                     ids = tuple(f"{split}/{i}" for i in range(images))
-                    path = workdir / "predictions" / f"{name}-seed{seed}{'.test' if split == 'test' else ''}.npz"
-                    kept.write(path, logits, split=ImageSet(logits, labels, ids), classes=classes, digest="abc123")
+                    path = (
+                        workdir
+                        / "predictions"
+                        / f"{name}-seed{seed}{'.test' if split == 'test' else ''}.npz"
+                    )
+                    kept.write(
+                        path,
+                        logits,
+                        split=ImageSet(logits, labels, ids),
+                        classes=classes,
+                        digest="abc123",
+                    )
                 rows.append(_row(name, seed, **pairs))
         data = {"source": "critters", "digest": "abc123", "classes": classes}
         (workdir / "results.json").write_text(json.dumps({"data": data, "rungs": rows}))
         (workdir / "config.json").write_text("{}")
         scores = {"loss": 0.5, "accuracy": 0.75}
         lines = [
-            {"rung": r["name"], "seed": r["seed"], "epoch": 1, "train": scores, "validation": scores} for r in rows
+            {
+                "rung": r["name"],
+                "seed": r["seed"],
+                "epoch": 1,
+                "train": scores,
+                "validation": scores,
+            }
+            for r in rows
         ]
         (workdir / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
@@ -87,6 +108,12 @@ def write():
 
 def _row(name, seed, **splits) -> dict:
     """A row of results.json, with the accuracy of each split's logits."""
-    numbers = {"epochs": 2, "trainable_params": 7, "total_params": 9, "seconds": 4.0, "images_per_second": 100.0}
+    numbers = {
+        "epochs": 2,
+        "trainable_params": 7,
+        "total_params": 9,
+        "seconds": 4.0,
+        "images_per_second": 100.0,
+    }
     scores = {split: kept.scores(*pair) for split, pair in splits.items()}
     return {"name": name, "seed": seed, **scores, **numbers}

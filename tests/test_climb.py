@@ -30,7 +30,9 @@ def split(count, seed):
 def source(monkeypatch, tmp_path):
     monkeypatch.setattr(ops, "compiler_options", lambda: {"xla_backend_optimization_level": 0})
     sets = ImageSets("test", ("cat", "dog"), split(10, 0), split(4, 1), "0" * 64)
-    params = build.init(build.classifier(NETWORK, classes=2), key=jax.random.key(5), size=32)["params"]
+    params = build.init(build.classifier(NETWORK, classes=2), key=jax.random.key(5), size=32)[
+        "params"
+    ]
     architecture = {"name": "vgg16", "width": 0.0625}
     weights = Weights(jax.device_get(params["base"]), architecture, UNIT, ("a", "b"), {})
     return Source(sets, weights, store=tmp_path / "features", progress=False)
@@ -56,4 +58,6 @@ def test_seeds_of_a_head_share_one_program_and_are_what_they_are_alone(source, c
     assert "frozen: 2 members in 1 call" in capsys.readouterr().out
     alone = rung.run(HEAD, prepare(HEAD, NETWORK, source, seed=2), seed=2, progress=False)
     for name, leaf in alone.state.params["head"]["fc1"].items():
-        np.testing.assert_allclose(both[2]["frozen"].state.params["head"]["fc1"][name], leaf, atol=1e-5)
+        np.testing.assert_allclose(
+            both[2]["frozen"].state.params["head"]["fc1"][name], leaf, atol=1e-5
+        )

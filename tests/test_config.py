@@ -44,7 +44,12 @@ def test_the_deck_draws_100_batches_an_epoch_and_all_900_features():
 def test_the_augmentation_is_the_lectures():
     shear = math.degrees(0.2)
     assert Augment() == Augment(
-        rotation_deg=40.0, width_shift=0.2, height_shift=0.2, shear_deg=shear, zoom=0.2, horizontal_flip=True
+        rotation_deg=40.0,
+        width_shift=0.2,
+        height_shift=0.2,
+        shear_deg=shear,
+        zoom=0.2,
+        horizontal_flip=True,
     )
 
 
@@ -53,7 +58,10 @@ def test_every_preset_has_every_rung_in_order():
         assert tuple(preset) == tuple(config.NETWORKS) == RUNGS
         assert [stage.name for stage in preset.values()] == list(RUNGS)
     assert [RUNGS.index(after) for after in config.STARTS_FROM] == [4, 5]
-    assert all(RUNGS.index(before) + 1 == RUNGS.index(after) for after, before in config.STARTS_FROM.items())
+    assert all(
+        RUNGS.index(before) + 1 == RUNGS.index(after)
+        for after, before in config.STARTS_FROM.items()
+    )
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +70,9 @@ def shapes():
     found = {}
     for name, network in config.NETWORKS.items():
         module = build.classifier(network, classes=2)
-        found[name] = jax.eval_shape(module.init, jax.random.key(0), jnp.zeros((1, 150, 150, 3)))["params"]
+        found[name] = jax.eval_shape(module.init, jax.random.key(0), jnp.zeros((1, 150, 150, 3)))[
+            "params"
+        ]
     return found
 
 
@@ -75,14 +85,19 @@ def test_parameters_are_as_many_as_in_the_lecture(shapes):
     for name in RUNGS[1:]:
         assert count(flatten(shapes[name]["base"])) == 14_714_688
         hidden = 4 * 4 * 512 * 256 + 256 + 257
-        assert count(flatten(shapes[name]["head"])) == (4 * 4 * 512 + 1 if name == "linear" else hidden)
+        assert count(flatten(shapes[name]["head"])) == (
+            4 * 4 * 512 + 1 if name == "linear" else hidden
+        )
 
 
 @pytest.mark.parametrize("preset", list(PRESETS))
 def test_each_rung_trains_what_the_lecture_trains(shapes, preset):
     head, block5 = 2_097_665, 3 * (9 * 512 * 512 + 512)
     everything = 14_714_688 + head
-    trained = {name: count(rules.split(shapes[name], stage.rules)[0]) for name, stage in PRESETS[preset].items()}
+    trained = {
+        name: count(rules.split(shapes[name], stage.rules)[0])
+        for name, stage in PRESETS[preset].items()
+    }
     assert trained == {
         "scratch": 3_453_121,
         "linear": 4 * 4 * 512 + 1,
@@ -117,7 +132,10 @@ def test_the_default_has_one_relative_rate_for_whatever_starts_from_a_base():
     stages = PRESETS["tuned"]
     based = [stages[name] for name in ("features", "frozen", "finetune", "differential")]
     assert {(stage.lr.peak, stage.optimizer) for stage in based} == {(1e-3, config.LAMB)}
-    for preset in ("deck-keras2", "deck-keras3"):  # the lecture's features stay raw, its rates absolute
+    for preset in (
+        "deck-keras2",
+        "deck-keras3",
+    ):  # the lecture's features stay raw, its rates absolute
         assert not any(stage.optimizer.trust_ratio for stage in PRESETS[preset].values())
         assert not any(config.network_of(rung, preset).feature_norm for rung in RUNGS)
     assert [config.network_of(rung, "tuned").feature_norm for rung in RUNGS] == [False, *[True] * 5]
@@ -160,12 +178,18 @@ def test_linear_is_solved_on_the_features_of_the_rung_after_it():
     [
         ({"solver": "newton"}, "solver must be steps or lbfgs, found newton"),
         ({"views": None}, "views must be 1 and augment None where the head is solved, found None"),
-        ({"augment": Augment()}, "views must be 1 and augment None where the head is solved, found 1"),
+        (
+            {"augment": Augment()},
+            "views must be 1 and augment None where the head is solved, found 1",
+        ),
         ({"rules": config.FINE_TUNE}, "rules must be the head's alone, found .*"),
         ({"dropout": 0.5}, "dropout must be 0.0 where the head is solved, found 0.5"),
         ({"ema": 0.9}, "ema must be None where the head is solved, found 0.9"),
         ({"patience": 2}, "patience must be None where the head is solved, found 2"),
-        ({"objective": Objective(mixup=0.2)}, "objective must be Objective.* where the head is solved, found .*"),
+        (
+            {"objective": Objective(mixup=0.2)},
+            "objective must be Objective.* where the head is solved, found .*",
+        ),
     ],
 )
 def test_what_cannot_be_solved_is_refused_by_name(change, said):

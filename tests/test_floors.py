@@ -33,7 +33,9 @@ def imported(path: Path) -> set[str]:
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: imports are absolute"
             whole = node.module == "tljax"
-            names += [f"tljax.{alias.name}" for alias in node.names] if whole else [str(node.module)]
+            names += (
+                [f"tljax.{alias.name}" for alias in node.names] if whole else [str(node.module)]
+            )
     return {name.split(".")[1] for name in names if name.startswith("tljax.")}
 
 
@@ -50,5 +52,7 @@ def test_imports_run_down():
 
 
 def test_no_room_is_crowded():
-    crowded = {folder: len(list(folder.glob("*.py"))) for folder in ROOT.rglob("*") if folder.is_dir()}
+    crowded = {
+        folder: len(list(folder.glob("*.py"))) for folder in ROOT.rglob("*") if folder.is_dir()
+    }
     assert {folder.name: count for folder, count in crowded.items() if count > 25} == {}

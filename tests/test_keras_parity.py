@@ -55,7 +55,11 @@ def starting(params, optimizer, module=MODULE):
 
 
 def batch_of(images, labels):
-    return {"image": images, "label": labels, "key": jax.random.split(jax.random.key(0), len(labels))}
+    return {
+        "image": images,
+        "label": labels,
+        "key": jax.random.split(jax.random.key(0), len(labels)),
+    }
 
 
 HYPER = {"lr": jnp.float32(LR), "dropout": jnp.float32(0)}
@@ -66,7 +70,9 @@ def distance(found, expected, first):
     found, expected, first = (flatten(tree) for tree in (found, expected, first))
 
     def norm(a, b):
-        return np.sqrt(sum(((np.float64(a[path]) - np.float64(b[path])) ** 2).sum() for path in first))
+        return np.sqrt(
+            sum(((np.float64(a[path]) - np.float64(b[path])) ** 2).sum() for path in first)
+        )
 
     return norm(found, expected) / norm(expected, first)
 
@@ -76,8 +82,15 @@ def keras_twin(params, size):
 
     layers = [keras.Input((size, size, 3))]
     for channels in (32, 64, 128, 128):
-        layers += [keras.layers.Conv2D(channels, 3, activation="relu"), keras.layers.MaxPooling2D(2)]
-    layers += [keras.layers.Flatten(), keras.layers.Dense(512, activation="relu"), keras.layers.Dense(1)]
+        layers += [
+            keras.layers.Conv2D(channels, 3, activation="relu"),
+            keras.layers.MaxPooling2D(2),
+        ]
+    layers += [
+        keras.layers.Flatten(),
+        keras.layers.Dense(512, activation="relu"),
+        keras.layers.Dense(1),
+    ]
     model = keras.Sequential(layers)
     model.compile(keras.optimizers.RMSprop(LR), keras.losses.BinaryCrossentropy(from_logits=True))
     model.set_weights([np.asarray(params[room][name][leaf]) for room, name, leaf in ORDER])
@@ -86,7 +99,11 @@ def keras_twin(params, size):
 
 ORDER = [
     (room, name, leaf)
-    for room, name in [*(("base", f"conv{i}") for i in range(1, 5)), ("head", "fc1"), ("head", "predictions")]
+    for room, name in [
+        *(("base", f"conv{i}") for i in range(1, 5)),
+        ("head", "fc1"),
+        ("head", "predictions"),
+    ]
     for leaf in ("kernel", "bias")
 ]
 
@@ -102,8 +119,12 @@ def assert_parity_with_keras(size, *, batch_size, steps, dtype, within):
         state, metrics = train_step(state, batch_of(images, labels), hyper)
         model.reset_metrics()  # Keras before 3.15 tells the mean over the batches so far
         loss = model.train_on_batch(images, labels[:, None].astype(dtype))
-        assert float(metrics["loss"] / metrics["count"]) == pytest.approx(float(np.ravel(loss)[0]), rel=1e-4)
-    theirs = {"/".join(path): np.asarray(v.value) for path, v in zip(ORDER, model.weights, strict=True)}
+        assert float(metrics["loss"] / metrics["count"]) == pytest.approx(
+            float(np.ravel(loss)[0]), rel=1e-4
+        )
+    theirs = {
+        "/".join(path): np.asarray(v.value) for path, v in zip(ORDER, model.weights, strict=True)
+    }
     assert theirs["base/conv1/kernel"].dtype == dtype
     assert distance(state.params, rules_lib.merge(theirs, {}), params) < within
 
@@ -116,7 +137,9 @@ def float64():
     with jax.enable_x64(True):
         for name in ("float64", "float32"):
             keras.config.set_floatx(name)
-            keras.config.set_dtype_policy(name)  # remembered from the first layer on, whatever floatx says later
+            keras.config.set_dtype_policy(
+                name
+            )  # remembered from the first layer on, whatever floatx says later
             if name == "float64":
                 yield np.float64
 
@@ -147,7 +170,9 @@ def test_scratch_cnn_trains_by_the_formula_of_keras_2():
 
     @ops.jit
     def both(state, batch):
-        return train_step(state, batch, HYPER)[0], jax.grad(loss)(state.params, batch["image"], batch["label"])
+        return train_step(state, batch, HYPER)[0], jax.grad(loss)(
+            state.params, batch["image"], batch["label"]
+        )
 
     weights = {path: np.float64(leaf) for path, leaf in flatten(params).items()}
     squares = {path: np.zeros_like(leaf) for path, leaf in weights.items()}

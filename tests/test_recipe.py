@@ -12,7 +12,9 @@ from tljax.optim.transform import Optimizer
 from tljax.train.segments import hyperparameters
 
 STAGE = Stage("s", TRAIN_ALL, lr=1e-3, epochs=2)
-PATHS = [f"base/{layer}/{leaf}" for layer in vgg.CONVS for leaf in ("kernel", "bias")] + ["head/fc1/kernel"]
+PATHS = [f"base/{layer}/{leaf}" for layer in vgg.CONVS for leaf in ("kernel", "bias")] + [
+    "head/fc1/kernel"
+]
 
 
 def rates(stage):
@@ -36,13 +38,20 @@ def test_unfreezing_trains_from_a_layer_on_each_block_slower_than_the_next(start
 
 
 def test_unfreezing_needs_a_convolution():
-    with pytest.raises(InputError, match="VGG16 has no convolution 'block5_pool'; one of block1_conv1, "):
+    with pytest.raises(
+        InputError, match="VGG16 has no convolution 'block5_pool'; one of block1_conv1, "
+    ):
         recipe.unfreeze(STAGE, start="block5_pool")
 
 
 def test_one_cycle_turns_the_momentum_the_other_way():
-    stage = recipe.one_cycle(Stage("s", TRAIN_ALL, 1e-3, 2, optimizer=Optimizer("adam")), 0.1, pct_start=0.5)
-    assert (stage.lr, stage.optimizer.momentum) == (OneCycle(0.1, pct_start=0.5), OneCycleMomentum(pct_start=0.5))
+    stage = recipe.one_cycle(
+        Stage("s", TRAIN_ALL, 1e-3, 2, optimizer=Optimizer("adam")), 0.1, pct_start=0.5
+    )
+    assert (stage.lr, stage.optimizer.momentum) == (
+        OneCycle(0.1, pct_start=0.5),
+        OneCycleMomentum(pct_start=0.5),
+    )
     assert recipe.one_cycle(STAGE, 0.1).optimizer == STAGE.optimizer  # RMSprop has none
 
 
@@ -57,19 +66,25 @@ def test_fine_tuning_is_the_head_then_all_with_a_hundredth_in_the_first_block():
 
 def test_fine_tuning_of_a_hundred_photographs_has_more_than_three_steps_an_epoch():
     assert [stage.steps_per_epoch(96) for stage in recipe.fine_tuning(epochs=5).stages] == [25, 25]
-    assert [stage.steps_per_epoch(3200) for stage in recipe.fine_tuning(epochs=5).stages] == [100, 100]
+    assert [stage.steps_per_epoch(3200) for stage in recipe.fine_tuning(epochs=5).stages] == [
+        100,
+        100,
+    ]
 
 
 def test_gradual_unfreezing_goes_a_group_at_a_time_to_the_input():
     like = Stage("", TRAIN_ALL, 1e-3, 2, views=4)
     plan = recipe.gradual_unfreezing(like)
     first = [
-        next((p.split("/")[1] for p, r in rates(s).items() if r is not None and "base" in p), None) for s in plan.stages
+        next((p.split("/")[1] for p, r in rates(s).items() if r is not None and "base" in p), None)
+        for s in plan.stages
     ]
     assert first == [None, *(f"block{i}_conv1" for i in (5, 4, 3, 2, 1))]
     assert [stage.views for stage in plan.stages] == [4] * 5 + [None]  # at last nothing is frozen
     assert len(recipe.gradual_unfreezing(like, down_to="block4_conv1").stages) == 3
-    with pytest.raises(InputError, match="down_to must be the start of a block, found 'block4_conv2'"):
+    with pytest.raises(
+        InputError, match="down_to must be the start of a block, found 'block4_conv2'"
+    ):
         recipe.gradual_unfreezing(like, down_to="block4_conv2")
 
 

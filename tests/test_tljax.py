@@ -95,7 +95,9 @@ def test_the_version_is_that_of_the_checkout():
 @pytest.mark.parametrize("other", [None, '[project]\nname = "theirs"\nversion = "7"', "not toml ="])
 def test_the_version_of_a_copy_is_not_made_up(tmp_path, other):
     """Copied by hand into a project of one's own, and not installed."""
-    shutil.copytree(ROOT / "tljax", tmp_path / "tljax", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        ROOT / "tljax", tmp_path / "tljax", ignore=shutil.ignore_patterns("__pycache__")
+    )
     if other:
         (tmp_path / "pyproject.toml").write_text(other)
     code = f"import sys; sys.path = [{str(tmp_path)!r}, *[p for p in sys.path if 'site-' not in p]]"
@@ -108,7 +110,12 @@ def test_the_version_of_a_copy_is_not_made_up(tmp_path, other):
 def test_importing_it_loads_no_heavy_package():
     heavy = ("jax", "flax", "PIL", "matplotlib", "tensorflow_datasets", "orbax", "h5py", "scipy")
     code = f"import sys, tljax; print([name for name in {heavy} if name in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout
+        == "[]\n"
+    )
 
 
 def test_the_constraints_pin_all_that_the_tests_install():
@@ -116,7 +123,11 @@ def test_the_constraints_pin_all_that_the_tests_install():
     root = pathlib.Path(__file__).parents[1]
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
     asked = [*project["dependencies"], *project["optional-dependencies"]["test"]]
-    pins = [line for line in (root / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    pins = [
+        line
+        for line in (root / "constraints.txt").read_text().splitlines()
+        if not line.startswith("#")
+    ]
     assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in pins)
     assert {plain(line) for line in asked} - {plain(line) for line in pins} == set()
 

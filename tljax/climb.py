@@ -96,7 +96,9 @@ def _alone(
     )
 
 
-def _together(stage: Stage, readies: dict[int, Ready], workdir: Workdir | None) -> dict[int, Trained]:
+def _together(
+    stage: Stage, readies: dict[int, Ready], workdir: Workdir | None
+) -> dict[int, Trained]:
     """Train all these seeds in one program."""
     first = next(iter(readies.values()))
     shared = {seed: _sharing(ready, first) for seed, ready in readies.items()}
@@ -111,7 +113,9 @@ def _together(stage: Stage, readies: dict[int, Ready], workdir: Workdir | None) 
     return trained
 
 
-def _fits(stage: Stage, network: Network, source: Source, *, seeds: Sequence[int], carries: bool) -> bool:
+def _fits(
+    stage: Stage, network: Network, source: Source, *, seeds: Sequence[int], carries: bool
+) -> bool:
     """Tell whether seeds are better trained in one program; print why they are not."""
     why = sweep.fits_sweep(stage, setup.outline(stage, network, source))
     if why is None and carries:

@@ -70,27 +70,72 @@ class Stage:
     def __post_init__(self) -> None:
         def check(right: bool, name: str, expected: str) -> None:
             if not right:
-                raise InputError(f"stage {self.name!r}: {name} must be {expected}, found {getattr(self, name)}")
+                raise InputError(
+                    f"stage {self.name!r}: {name} must be {expected}, found {getattr(self, name)}"
+                )
 
-        for name in ("epochs", "batch_size", "images_per_epoch", "least_images", "views", "patience", "step_back"):
+        for name in (
+            "epochs",
+            "batch_size",
+            "images_per_epoch",
+            "least_images",
+            "views",
+            "patience",
+            "step_back",
+        ):
             value = getattr(self, name)
             auto = name == "views" and value == "auto"
-            check(value is None or auto or (not isinstance(value, str) and value >= 1), name, "1 or more")
-        check(self.features_dtype in (None, "float32", "bfloat16"), "features_dtype", "float32 or bfloat16")
+            check(
+                value is None or auto or (not isinstance(value, str) and value >= 1),
+                name,
+                "1 or more",
+            )
+        check(
+            self.features_dtype in (None, "float32", "bfloat16"),
+            "features_dtype",
+            "float32 or bfloat16",
+        )
         if self.lr != "find" and not isinstance(self.lr, Schedule):
             number = not isinstance(self.lr, str) and 0 < self.lr < float("inf")
             check(number, "lr", 'a positive number, a schedule or "find"')
-        check(isinstance(self.dropout, Schedule) or 0 <= self.dropout <= 1, "dropout", "from 0 to 1")
+        check(
+            isinstance(self.dropout, Schedule) or 0 <= self.dropout <= 1, "dropout", "from 0 to 1"
+        )
         strength = self.augment_strength
-        check(isinstance(strength, Schedule) or 0 <= strength < float("inf"), "augment_strength", "0 or more")
-        check(self.views is None or strength == 1.0, "augment_strength", "1 where views are drawn ahead")
+        check(
+            isinstance(strength, Schedule) or 0 <= strength < float("inf"),
+            "augment_strength",
+            "0 or more",
+        )
+        check(
+            self.views is None or strength == 1.0,
+            "augment_strength",
+            "1 where views are drawn ahead",
+        )
         check(self.ema is None or 0 < self.ema < 1, "ema", "between 0 and 1")
-        check(self.step_back is None or self.patience is not None, "step_back", "left out where there is no patience")
+        check(
+            self.step_back is None or self.patience is not None,
+            "step_back",
+            "left out where there is no patience",
+        )
         check(self.solver in ("steps", "lbfgs"), "solver", "steps or lbfgs")
         if self.solver == "lbfgs":
-            check(self.views == 1 and self.augment is None, "views", "1 and augment None where the head is solved")
-            check(all(pattern.startswith("head/") for pattern in multipliers(self.rules)), "rules", "the head's alone")
-            for name, without in (("dropout", 0.0), ("objective", PLAIN), ("patience", None), ("ema", None)):
+            check(
+                self.views == 1 and self.augment is None,
+                "views",
+                "1 and augment None where the head is solved",
+            )
+            check(
+                all(pattern.startswith("head/") for pattern in multipliers(self.rules)),
+                "rules",
+                "the head's alone",
+            )
+            for name, without in (
+                ("dropout", 0.0),
+                ("objective", PLAIN),
+                ("patience", None),
+                ("ema", None),
+            ):
                 check(getattr(self, name) == without, name, f"{without} where the head is solved")
 
     def steps_per_epoch(self, train_images: int) -> int:
@@ -104,7 +149,9 @@ class Stage:
         >>> Stage("s", TRAIN_ALL, lr=1e-3, epochs=2, images_per_epoch=320).passes(96)
         7
         """
-        return math.ceil(self.epochs * self.steps_per_epoch(train_images) * self.batch_size / train_images)
+        return math.ceil(
+            self.epochs * self.steps_per_epoch(train_images) * self.batch_size / train_images
+        )
 
     def scaled(self, *, budget: float) -> "Stage":
         """Return the stage with this fraction of its epochs, at least one."""
@@ -148,8 +195,25 @@ NETWORKS = {  # the lecture's: their heads take raw features
 
 def _deck(optimizer: Optimizer) -> dict[str, Stage]:
     """Make the lecture's rungs: 3,200 augmented images an epoch, except on saved features."""
-    augmented = Stage("", TRAIN_ALL, 1e-4, epochs=100, optimizer=optimizer, images_per_epoch=3200, augment=Augment())
-    features = Stage("features", HEAD_ONLY, 2e-5, epochs=30, optimizer=optimizer, batch_size=20, views=1, dropout=0.5)
+    augmented = Stage(
+        "",
+        TRAIN_ALL,
+        1e-4,
+        epochs=100,
+        optimizer=optimizer,
+        images_per_epoch=3200,
+        augment=Augment(),
+    )
+    features = Stage(
+        "features",
+        HEAD_ONLY,
+        2e-5,
+        epochs=30,
+        optimizer=optimizer,
+        batch_size=20,
+        views=1,
+        dropout=0.5,
+    )
     return {
         "scratch": replace(augmented, name="scratch", dropout=0.5),
         "linear": replace(features, name="linear", epochs=1, dropout=0.0, solver="lbfgs"),
@@ -169,7 +233,9 @@ def _tuned() -> dict[str, Stage]:
     ruins another.
     """
     deck = _deck(KERAS3_RMSPROP)
-    scratch = replace(deck["scratch"], lr=WarmupCosine(5e-4), epochs=10, images_per_epoch=None, least_images=1600)
+    scratch = replace(
+        deck["scratch"], lr=WarmupCosine(5e-4), epochs=10, images_per_epoch=None, least_images=1600
+    )
     common = {"lr": WarmupCosine(RELATIVE_RATE), "optimizer": LAMB, "images_per_epoch": None}
     augmented = {**common, "least_images": 1600}
     return {
@@ -195,7 +261,9 @@ def _critters() -> dict[str, Stage]:
         "linear": deck["linear"],
         "features": replace(deck["features"], lr=WarmupCosine(1e-3), epochs=30),
         "frozen": replace(deck["frozen"], lr=WarmupCosine(1e-3), epochs=8, views="auto", **lengths),
-        "finetune": replace(deck["finetune"], lr=WarmupCosine(2e-3), epochs=4, views="auto", **lengths),
+        "finetune": replace(
+            deck["finetune"], lr=WarmupCosine(2e-3), epochs=4, views="auto", **lengths
+        ),
         "differential": replace(deck["differential"], lr=WarmupCosine(1e-3), epochs=5, **lengths),
     }
 

@@ -51,12 +51,18 @@ def unfreeze(stage: Stage, *, start: str = vgg.LAYERS[0], factor: float = 1.0) -
 def rules_from(start: str, *, factor: float = 1.0) -> Rules:
     """Rules that train the head and the base from the layer `start` on, by block."""
     if start not in vgg.CONVS:
-        raise InputError(f"unfreeze: VGG16 has no convolution {start!r}; one of {', '.join(vgg.CONVS)}")
+        raise InputError(
+            f"unfreeze: VGG16 has no convolution {start!r}; one of {', '.join(vgg.CONVS)}"
+        )
     block = int(start[5])
-    first = [f"base/{name}/.*" for name in vgg.CONVS[vgg.CONVS.index(start) :] if int(name[5]) == block]
+    first = [
+        f"base/{name}/.*" for name in vgg.CONVS[vgg.CONVS.index(start) :] if int(name[5]) == block
+    ]
     whole = start.endswith("conv1")
     groups: list[str | list[str]] = [BLOCKS[block - 1] if whole else first, *GROUPS[block:]]
-    return discriminative(groups, factor=factor, freeze=None if start == vgg.CONVS[0] else "base/.*")
+    return discriminative(
+        groups, factor=factor, freeze=None if start == vgg.CONVS[0] else "base/.*"
+    )
 
 
 def one_cycle(stage: Stage, peak: float, *, div: float = 25.0, pct_start: float = 0.3) -> Stage:
@@ -75,14 +81,21 @@ def scaled_batch(stage: Stage, batch_size: int, *, warmup: float = 0.05) -> Stag
     may want less. InputError for a rate that a range test finds: at the new batch size it finds the new rate.
     """
     if stage.lr == "find":
-        raise InputError(f'stage {stage.name!r}: lr="find" finds the rate at any batch size: nothing is left to scale')
+        raise InputError(
+            f'stage {stage.name!r}: lr="find" finds the rate at any batch size: nothing is left to scale'
+        )
     factor = batch_size / stage.batch_size
     rate = Scaled(stage.lr, factor, warmup=warmup if factor > 1 else 0.0)
     return replace(stage, batch_size=batch_size, lr=rate if factor != 1 else stage.lr)
 
 
 def fine_tuning(
-    *, epochs: int, lr: float = 2e-3, freeze_epochs: int = 1, lr_mult: float = 100.0, stage: Stage | None = None
+    *,
+    epochs: int,
+    lr: float = 2e-3,
+    freeze_epochs: int = 1,
+    lr_mult: float = 100.0,
+    stage: Stage | None = None,
 ) -> Plan:
     """Make the plan of fastai's `fine_tune`: the head first, then everything, both under 1-cycle.
 
@@ -105,7 +118,9 @@ def gradual_unfreezing(stage: Stage, *, factor: float = 2.6, down_to: str = vgg.
     """
     starts = [layer for layer in reversed(vgg.CONVS) if layer.endswith("conv1")]
     if down_to not in starts:
-        raise InputError(f"gradual_unfreezing: down_to must be the start of a block, found {down_to!r}")
+        raise InputError(
+            f"gradual_unfreezing: down_to must be the start of a block, found {down_to!r}"
+        )
     stages = [freeze(replace(stage, name="head"))]
     for start in starts[: starts.index(down_to) + 1]:
         more = unfreeze(replace(stage, name=f"from_{start}"), start=start, factor=factor)
@@ -139,7 +154,9 @@ def fine_tune(
 ) -> Trained:
     """Carry out `fine_tuning(epochs=epochs, **options)` on photographs, from a pretrained base."""
     plan = fine_tuning(epochs=epochs, **options)
-    return plan_lib.train_plan(plan, network or NETWORK, Source(sets, weights, progress=progress), seed=seed)[-1]
+    return plan_lib.train_plan(
+        plan, network or NETWORK, Source(sets, weights, progress=progress), seed=seed
+    )[-1]
 
 
 def lr_find(

@@ -32,7 +32,9 @@ def leaf_digest(name: str, leaf) -> str:
     return content.hexdigest()
 
 
-def merge(loaded: Mapping, init: Mapping, *, leave_out: Iterable[str] = (), source: str = "") -> dict:
+def merge(
+    loaded: Mapping, init: Mapping, *, leave_out: Iterable[str] = (), source: str = ""
+) -> dict:
     """Take every leaf of `init` from `loaded`, except the paths that `leave_out` matches.
 
     `leave_out` are regular expressions for whole paths. Leaves of `init` are arrays or
@@ -46,15 +48,25 @@ def merge(loaded: Mapping, init: Mapping, *, leave_out: Iterable[str] = (), sour
     unequal = [
         f"! {name} expected {kind(ours[name])}, found {kind(theirs[name])}"
         for name in sorted(expected & present)
-        if theirs[name].shape != ours[name].shape or not np.can_cast(theirs[name].dtype, ours[name].dtype)
+        if theirs[name].shape != ours[name].shape
+        or not np.can_cast(theirs[name].dtype, ours[name].dtype)
     ]
     where = f"{source}: " if source else ""
-    compare(f"{where}loaded parameters do not fit the model", found=present, expected=expected, unequal=unequal)
-    leaves = {name: np.asarray(theirs[name]).astype(ours[name].dtype, copy=False) for name in expected}
+    compare(
+        f"{where}loaded parameters do not fit the model",
+        found=present,
+        expected=expected,
+        unequal=unequal,
+    )
+    leaves = {
+        name: np.asarray(theirs[name]).astype(ours[name].dtype, copy=False) for name in expected
+    }
     return nest("merge", ours | leaves)
 
 
-def compare(problem: str, *, found: Iterable[str], expected: Iterable[str], unequal: Iterable[str] = ()) -> None:
+def compare(
+    problem: str, *, found: Iterable[str], expected: Iterable[str], unequal: Iterable[str] = ()
+) -> None:
     """Check that the names agree; InputError lists missing (-), extra (+) and `unequal` ones.
 
     A long list is cut after its beginning, with the number of the rest.
@@ -87,12 +99,18 @@ def nest(where: str | Path, flat: dict[str, Any]) -> dict[str, Any]:
 
     for name in flat:
         if inside := [other for other in flat if other.startswith(f"{name}/")]:
-            raise InputError(f"{where}: leaf {name}: expected a leaf or a folder, found both: {inside[0]}")
+            raise InputError(
+                f"{where}: leaf {name}: expected a leaf or a folder, found both: {inside[0]}"
+            )
     return traverse_util.unflatten_dict(flat, sep="/")
 
 
 def _shortened(lines: list[str]) -> list[str]:
-    return lines if len(lines) <= LISTED else [*lines[:LISTED], f"{lines[0][0]} {len(lines) - LISTED} more"]
+    return (
+        lines
+        if len(lines) <= LISTED
+        else [*lines[:LISTED], f"{lines[0][0]} {len(lines) - LISTED} more"]
+    )
 
 
 def _matching(patterns: Iterable[str], names: list[str]) -> set[str]:
@@ -101,9 +119,13 @@ def _matching(patterns: Iterable[str], names: list[str]) -> set[str]:
         try:
             matched = {name for name in names if re.fullmatch(pattern, name)}
         except re.error as error:
-            raise InputError(f"leave_out {pattern!r}: expected a regular expression: {error}") from None
+            raise InputError(
+                f"leave_out {pattern!r}: expected a regular expression: {error}"
+            ) from None
         if not matched:
-            raise InputError(f"leave_out {pattern!r} matches no leaf; leaves are {', '.join(names)}")
+            raise InputError(
+                f"leave_out {pattern!r} matches no leaf; leaves are {', '.join(names)}"
+            )
         matching |= matched
     return matching
 

@@ -30,9 +30,13 @@ def setup(app: Any) -> dict[str, bool]:
 def _rewrite(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     del app, what, name, options
     paragraphs = "\n".join(lines).split("\n\n")
-    text = "\n\n".join(part if part.startswith(">>> ") else restructured(part) for part in paragraphs)
+    text = "\n\n".join(
+        part if part.startswith(">>> ") else restructured(part) for part in paragraphs
+    )
     if isinstance(obj, type) and dataclasses.is_dataclass(obj):
-        text += "\n\n" + "\n".join(f"* ``{field}``: {restructured(said)}" for field, said in fields(obj).items())
+        text += "\n\n" + "\n".join(
+            f"* ``{field}``: {restructured(said)}" for field, said in fields(obj).items()
+        )
     lines[:] = text.split("\n")
 
 
@@ -78,5 +82,7 @@ def fields(cls: type) -> dict[str, str]:
     return {
         node.target.id: comments[node.end_lineno]
         for node in body.body
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.end_lineno in comments
+        if isinstance(node, ast.AnnAssign)
+        and isinstance(node.target, ast.Name)
+        and node.end_lineno in comments
     }

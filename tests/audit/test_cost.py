@@ -41,22 +41,30 @@ def one():
 
 def vgg(*, rules, network=NARROW, size=32, batch=8, optimizer=CLIPPED, over=None):
     module = build.classifier(network, classes=2)
-    return audit(of(module, rules=rules, size=size, batch=batch, optimizer=optimizer), over or one())
+    return audit(
+        of(module, rules=rules, size=size, batch=batch, optimizer=optimizer), over or one()
+    )
 
 
 def forward(*, width, size, batch):
     """FLOPs of VGG16's convolutions by layer, taps on padding left out: 3 s - 2 of 3 s along an axis of s."""
     flops, before = {}, 3
-    for block, (count, after) in enumerate(((2, 64), (2, 128), (3, 256), (3, 512), (3, 512)), start=1):
+    for block, (count, after) in enumerate(
+        ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512)), start=1
+    ):
         for conv in range(1, count + 1):
-            flops[f"block{block}_conv{conv}"] = 2 * batch * (3 * size - 2) ** 2 * before * int(after * width)
+            flops[f"block{block}_conv{conv}"] = (
+                2 * batch * (3 * size - 2) ** 2 * before * int(after * width)
+            )
             before = int(after * width)
         size //= 2
     return flops, 2 * batch * (size**2 * before * 256 + 256)
 
 
 @pytest.mark.parametrize(
-    "optimizer", [CLIPPED, pytest.param(Optimizer(), marks=pytest.mark.slow)], ids=["clipped", "plain"]
+    "optimizer",
+    [CLIPPED, pytest.param(Optimizer(), marks=pytest.mark.slow)],
+    ids=["clipped", "plain"],
 )
 def test_a_frozen_base_costs_its_forward_pass(optimizer):
     """At full width, with the gradient norm that every step logs."""
@@ -67,7 +75,9 @@ def test_a_frozen_base_costs_its_forward_pass(optimizer):
 
 
 @pytest.mark.parametrize(
-    "optimizer", [CLIPPED, pytest.param(Optimizer(), marks=pytest.mark.slow)], ids=["clipped", "plain"]
+    "optimizer",
+    [CLIPPED, pytest.param(Optimizer(), marks=pytest.mark.slow)],
+    ids=["clipped", "plain"],
 )
 def test_the_lectures_fine_tuning_in_gigaflops(optimizer):
     """From block5_conv1, 4 images of 150 x 150 at full width."""
@@ -91,12 +101,21 @@ def test_nothing_is_computed_for_what_is_frozen():
 
 
 @pytest.mark.parametrize(
-    ("rules", "optimizer", "numbers"), [(FINE_TUNE, CLIPPED, 1), (DIFFERENTIAL, ADAM, 2)], ids=["late", "whole"]
+    ("rules", "optimizer", "numbers"),
+    [(FINE_TUNE, CLIPPED, 1), (DIFFERENTIAL, ADAM, 2)],
+    ids=["late", "whole"],
 )
 def test_eight_devices_send_the_gradients_and_keep_no_more(rules, optimizer, numbers):
     """4 bytes for each trainable parameter, and the loss and the number correct; Adam counts steps for each leaf."""
     found = vgg(rules=rules, optimizer=optimizer, over=devices.mesh())
-    kernels = [(3, 3, 3, 4), (3, 3, 4, 4), (3, 3, 4, 8), (3, 3, 8, 8), (3, 3, 8, 16), *[(3, 3, 16, 16)] * 2]
+    kernels = [
+        (3, 3, 3, 4),
+        (3, 3, 4, 4),
+        (3, 3, 4, 8),
+        (3, 3, 8, 8),
+        (3, 3, 8, 16),
+        *[(3, 3, 16, 16)] * 2,
+    ]
     kernels += [(3, 3, 16, 32), *[(3, 3, 32, 32)] * 5]
     kernels = kernels[-3:] if rules is FINE_TUNE else kernels
     parameters = sum(np.prod(kernel) + kernel[-1] for kernel in kernels) + 33 * 8 + 9
@@ -121,7 +140,12 @@ class Forgetful(nn.Module):
 
 
 def test_what_moves_and_what_is_idle_is_named(monkeypatch):
-    small = of(Classifier(base=Forgetful(), head=Head(outputs=1, hidden=0)), rules=TRAIN_ALL, size=4, batch=4)
+    small = of(
+        Classifier(base=Forgetful(), head=Head(outputs=1, hidden=0)),
+        rules=TRAIN_ALL,
+        size=4,
+        batch=4,
+    )
     small = replace(small, stage=stage(TRAIN_ALL, Optimizer()))
     assert audit(small, one()).idle == ("base/unused",)
     rules = (("head/.*", 1.0), ("base/.*", None))
@@ -140,7 +164,9 @@ def test_what_moves_and_what_is_idle_is_named(monkeypatch):
         return broken
 
     monkeypatch.setattr(
-        abstract_step, "step", SimpleNamespace(make_train_step=decayed, first_state=abstract_step.step.first_state)
+        abstract_step,
+        "step",
+        SimpleNamespace(make_train_step=decayed, first_state=abstract_step.step.first_state),
     )
     assert "params/base/used" in audit(replace(small, stage=stage(rules, Optimizer())), one()).moved
 

@@ -32,7 +32,9 @@ def test_products_are_counted_without_padding():
 
 
 def test_a_librarys_product_is_unknown():
-    assert math.isnan(product_flops(DOT + '  %z = f32[4] custom-call(%y), custom_call_target="__cublas$gemm"'))
+    assert math.isnan(
+        product_flops(DOT + '  %z = f32[4] custom-call(%y), custom_call_target="__cublas$gemm"')
+    )
 
 
 def test_bytes_are_those_of_the_results_by_kind():

@@ -23,7 +23,13 @@ def dry(rules, *, network, size, batch=4, start=None, x=None):
     module = build.classifier(network, classes=2)
     images = jax.ShapeDtypeStruct((batch, size, size, 3), jnp.float32)
     shapes = jax.eval_shape(module.init, jax.random.key(0), images)
-    return Dry(Stage("s", rules, lr=1.0, epochs=1, batch_size=batch), module, shapes, images if x is None else x, start)
+    return Dry(
+        Stage("s", rules, lr=1.0, epochs=1, batch_size=batch),
+        module,
+        shapes,
+        images if x is None else x,
+        start,
+    )
 
 
 @pytest.mark.parametrize(
@@ -58,7 +64,10 @@ def test_temporary_bytes_of_a_chain(trained, most):
 
 
 def test_optimizer_bytes():
-    leaves = {"a": jax.ShapeDtypeStruct((3, 5), jnp.float32), "b": jax.ShapeDtypeStruct((2,), jnp.float32)}
+    leaves = {
+        "a": jax.ShapeDtypeStruct((3, 5), jnp.float32),
+        "b": jax.ShapeDtypeStruct((2,), jnp.float32),
+    }
     assert lower_bound.optimizer_bytes(Optimizer("rmsprop"), leaves) == 4 * 17
     assert lower_bound.optimizer_bytes(Optimizer("adam"), leaves) == 2 * 4 * 17 + 2 * 4
     assert lower_bound.optimizer_bytes(Optimizer("sgd"), leaves) == 4 * 17
@@ -81,7 +90,9 @@ def test_layers_of_the_network_from_scratch():
 def test_taps_on_padding_are_no_work():
     """The last convolutions of VGG16 see 2 x 2 at an image of 32 x 32: 4 of 6 taps along each axis."""
     network = build.Network(width=0.0625, hidden=5)
-    run = {layer.path: layer for layer in lower_bound.layers(dry(HEAD_ONLY, network=network, size=32))}
+    run = {
+        layer.path: layer for layer in lower_bound.layers(dry(HEAD_ONLY, network=network, size=32))
+    }
     assert run["base/block5_conv3"].flops == 2 * 4 * (4 * 4) * 32 * 32
     assert run["base/block1_conv1"].flops == 2 * 4 * (3 * 32 - 2) ** 2 * 3 * 4
     assert len(run) == 13 + 2
@@ -89,7 +100,9 @@ def test_taps_on_padding_are_no_work():
 
 def test_a_stage_that_starts_late_runs_what_is_left():
     x = jax.ShapeDtypeStruct((4, 2, 2, 32), jnp.float32)
-    late = dry(FINE_TUNE, network=build.Network(width=0.0625, hidden=5), size=32, start="block5_conv1", x=x)
+    late = dry(
+        FINE_TUNE, network=build.Network(width=0.0625, hidden=5), size=32, start="block5_conv1", x=x
+    )
     paths = [layer.path for layer in lower_bound.layers(late)]
     assert paths == [*(f"base/block5_conv{i}" for i in (1, 2, 3)), "head/fc1", "head/predictions"]
 

@@ -28,7 +28,11 @@ class Scripted:
     """A field whose entrants take the seconds they are told to; it remembers who was called."""
 
     def __init__(self, seconds, *, missing=()):
-        self.seconds, self.missing, self.order = {who: iter(times) for who, times in seconds.items()}, missing, []
+        self.seconds, self.missing, self.order = (
+            {who: iter(times) for who, times in seconds.items()},
+            missing,
+            [],
+        )
 
     def entrant(self, who, contender):
         if who in self.missing:
@@ -48,7 +52,9 @@ ROW = Row("step", "a step", "step", (Against("torch", "step", 1.5), Against("ker
 
 
 def only(row, field, **options):
-    (found,) = bench_race.measure((row,), replace(CPU, seconds=0.0), field, **{"rounds": 3, **options})
+    (found,) = bench_race.measure(
+        (row,), replace(CPU, seconds=0.0), field, **{"rounds": 3, **options}
+    )
     return found
 
 
@@ -82,7 +88,9 @@ def test_a_round_lasts_as_long_as_it_should():
     assert counts[4:] == [1, 1]
 
 
-@pytest.mark.parametrize(("load", "met", "goal"), [(0.1, True, "1.5 met"), (0.9, None, "1.5 not judged (load)")])
+@pytest.mark.parametrize(
+    ("load", "met", "goal"), [(0.1, True, "1.5 met"), (0.9, None, "1.5 not judged (load)")]
+)
 def test_a_goal_is_judged_where_the_machine_was_quiet(monkeypatch, load, met, goal):
     monkeypatch.setattr(bench_timing.Load, "cores", lambda self: load)
     found = only(ROW, Scripted({"ours": [1] * 5, "torch": [1] * 5, "keras": [1] * 5}))
@@ -136,7 +144,12 @@ def test_every_row_names_contenders_that_exist():
     from tljax.benchmark import bounds as bench_bounds
     from tljax.benchmark import keras_side, tljax_side
 
-    makers = {"ours": tljax_side, "uncached": tljax_side, "bound": bench_bounds, "keras": keras_side}
+    makers = {
+        "ours": tljax_side,
+        "uncached": tljax_side,
+        "bound": bench_bounds,
+        "keras": keras_side,
+    }
     for row in ROWS:
         assert row.ours in tljax_side.MAKERS
         for each in row.against:
@@ -151,7 +164,9 @@ def command(monkeypatch, in_a_hurry, tmp_path):
     monkeypatch.setattr(ops, "compiler_options", in_a_hurry)
 
     def run(*words):
-        monkeypatch.setattr(sys, "argv", ["benchmark", *words, "--out", str(tmp_path), "--quiet", "--rounds", "1"])
+        monkeypatch.setattr(
+            sys, "argv", ["benchmark", *words, "--out", str(tmp_path), "--quiet", "--rounds", "1"]
+        )
         benchmark.main()
         return tmp_path
 
@@ -161,7 +176,9 @@ def command(monkeypatch, in_a_hurry, tmp_path):
 def test_the_accelerator_s_rows_run_at_any_size(command, capsys):
     """In bfloat16, with a child; PyTorch is not here."""
     rows = "full step,augmentation,cached block5 step,evaluation,seeds,decode"
-    folder = command("gpu", "--json", "--rows", rows, "--torch-python", "/nowhere/python", "--set", *TINY.split())
+    folder = command(
+        "gpu", "--json", "--rows", rows, "--torch-python", "/nowhere/python", "--set", *TINY.split()
+    )
     printed = json.loads(capsys.readouterr().out)
     assert printed == json.loads((folder / "benchmark.json").read_text())
     assert [row["name"] for row in printed["rows"]] == rows.split(",")
@@ -176,7 +193,10 @@ def test_the_accelerator_s_rows_run_at_any_size(command, capsys):
     [
         (("--rows", "full step,half step"), "--rows: expected some of .*; found 'half step'"),
         (("--set", "size=0"), "--set: expected a positive number, found 'size=0'"),
-        (("--set", "dtype=float16"), "--set: expected NAME=VALUE with a name that has a number, found 'dtype=float16'"),
+        (
+            ("--set", "dtype=float16"),
+            "--set: expected NAME=VALUE with a name that has a number, found 'dtype=float16'",
+        ),
     ],
 )
 def test_a_wrong_option_is_named(command, words, message):

@@ -22,7 +22,9 @@ def photographs(tmp_path_factory):
             (root / split / animal).mkdir(parents=True)
             for i in range(each):
                 pixels = rng.integers(0, 200, (32, 32, 3)) + 50 * number
-                Image.fromarray(pixels.astype(np.uint8)).save(root / split / animal / f"{animal}.{i}.png")
+                Image.fromarray(pixels.astype(np.uint8)).save(
+                    root / split / animal / f"{animal}.{i}.png"
+                )
     return f"folder:{root}"
 
 

@@ -15,5 +15,7 @@ def views(stage):
 
 if __name__ == "__main__":
     stages = config.PRESETS["tuned"].items()
-    config.PRESETS["tuned"] = {n: replace(stage, **SHORT, views=views(stage)) for n, stage in stages}
+    config.PRESETS["tuned"] = {
+        n: replace(stage, **SHORT, views=views(stage)) for n, stage in stages
+    }
     cli.run(lambda: runner.main("The ladder.", experiment="ladder", rungs=config.RUNGS))

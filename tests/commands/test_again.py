@@ -35,7 +35,14 @@ DOCUMENTS = {
     "transferability": "scores",
 }  # how these are resumed: test_sweep
 FAST = ("scratch", "pretrain")
-TIMES = ("seconds", "images_per_second", "features_seconds", "compile_seconds", "train_seconds", "step_flops")
+TIMES = (
+    "seconds",
+    "images_per_second",
+    "features_seconds",
+    "compile_seconds",
+    "train_seconds",
+    "step_flops",
+)
 MORE = {
     "pretrain": "--width 0.0625",
     "lr_find": "--steps 4 --rung finetune",
@@ -70,7 +77,9 @@ def command(photographs, base, in_a_hurry, tmp_path, monkeypatch):
         monkeypatch.setattr(module, "segment_steps", lambda steps: 1)
     monkeypatch.setattr(signals, "_waiting", None)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setitem(config.PRESETS, "tuned", {n: short(s) for n, s in config.PRESETS["tuned"].items()})
+    monkeypatch.setitem(
+        config.PRESETS, "tuned", {n: short(s) for n, s in config.PRESETS["tuned"].items()}
+    )
     monkeypatch.setattr(config, "PRETRAIN", short(config.PRETRAIN, epochs=2))
     full = recipe.PLANS["full"]
     monkeypatch.setitem(recipe.PLANS, "full", Plan("full", tuple(map(short, full.stages))))
@@ -109,8 +118,14 @@ def left(folder, name):
     for file in sorted(folder.rglob("metrics.jsonl")):  # of one run, or of several in folders
         rungs += json.loads((file.parent / "results.json").read_text())["rungs"]
         told += [json.loads(line) for line in file.read_text().splitlines()]
-    found = json.loads((folder / "lr_find.json").read_text())["seeds"] if name == "lr_find" else None
-    return leaves, [{k: v for k, v in record.items() if k not in TIMES} for record in [*rungs, *told]], found
+    found = (
+        json.loads((folder / "lr_find.json").read_text())["seeds"] if name == "lr_find" else None
+    )
+    return (
+        leaves,
+        [{k: v for k, v in record.items() if k not in TIMES} for record in [*rungs, *told]],
+        found,
+    )
 
 
 @pytest.mark.parametrize("name", marked((*LADDER, *OTHERS, *DOCUMENTS)))
@@ -121,7 +136,9 @@ def test_the_same_seed_gives_the_same_bits(command, tmp_path, name):
         assert command(name, tmp_path / "third", "--seed", "4") != first
 
 
-@pytest.mark.parametrize("name", marked((*(name for name in LADDER if name in config.STEPPED), *OTHERS)))
+@pytest.mark.parametrize(
+    "name", marked((*(name for name in LADDER if name in config.STEPPED), *OTHERS))
+)
 def test_stopped_and_resumed_it_gives_the_same_bits(command, tmp_path, monkeypatch, name):
     """At its second segment, in the middle of the first stage; and at its last but one, in the last stage."""
     calls, stops, after = [], [], resume.Saver.after

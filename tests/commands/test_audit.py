@@ -14,7 +14,13 @@ def test_a_rung_is_audited_without_data(in_a_hurry, monkeypatch, capsys):
     audit.main()
     head, _, _, *rows = capsys.readouterr().out.rstrip().splitlines()
     assert head == "finetune: a step on each of 8 devices"
-    names = ["FLOPs", "FLOPs of products", "temporary bytes", "all-reduce bytes", "other collectives' bytes"]
+    names = [
+        "FLOPs",
+        "FLOPs of products",
+        "temporary bytes",
+        "all-reduce bytes",
+        "other collectives' bytes",
+    ]
     assert [row.split("  ")[0] for row in rows[:6]] == [*names, "optimizer bytes"]
     # Block 5: three layers of 9 x 32 x 32 + 32; the head: 32 x 256 + 256 and 257.
     parameters = 3 * (9 * 32 * 32 + 32) + 32 * 256 + 256 + 257
@@ -31,7 +37,11 @@ def test_a_rung_is_audited_without_data(in_a_hurry, monkeypatch, capsys):
 def test_a_step_that_is_not_sound_ends_in_status_1(in_a_hurry, monkeypatch, capsys):
     monkeypatch.setattr(ops, "compiler_options", in_a_hurry)
     monkeypatch.setattr(Dry, "keeps_bits", lambda self, over: False)
-    monkeypatch.setattr(sys, "argv", ["audit", "--rung", "frozen", "--size", "32", "--width", "0.0625", "--batch", "1"])
+    monkeypatch.setattr(
+        sys,
+        "argv",
+        ["audit", "--rung", "frozen", "--size", "32", "--width", "0.0625", "--batch", "1"],
+    )
     with pytest.raises(SystemExit) as ended:
         audit.main()
     assert ended.value.code == 1

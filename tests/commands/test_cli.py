@@ -55,12 +55,17 @@ def test_the_door_lists_every_command_and_knows_no_other(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["tljax", "--help"])
     door.main()
     listed = capsys.readouterr().out
-    assert all(f"  {name.replace('_', '-')} " in listed for group in door.GROUPS.values() for name in group)
+    assert all(
+        f"  {name.replace('_', '-')} " in listed for group in door.GROUPS.values() for name in group
+    )
     monkeypatch.setattr(sys, "argv", ["tljax", "finetun"])
     with pytest.raises(SystemExit) as exit:
         door.main()
     assert exit.value.code == 2
-    assert capsys.readouterr().err == "error: tljax has no command 'finetun'; tljax --help lists them\n"
+    assert (
+        capsys.readouterr().err
+        == "error: tljax has no command 'finetun'; tljax --help lists them\n"
+    )
 
 
 @pytest.mark.parametrize("name", [name for group in door.GROUPS.values() for name in group])
@@ -122,7 +127,10 @@ def test_compilations_are_kept_in_the_cache_folder(tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("--data nonsense", "source: expected folder:PATH, tfds:NAME, critters or critters:source, found 'nonsense'"),
+        (
+            "--data nonsense",
+            "source: expected folder:PATH, tfds:NAME, critters or critters:source, found 'nonsense'",
+        ),
         ("--data folder:{tmp}/missing", "{tmp}/missing"),
         ("--data folder:{photos} --size 32", "--weights: folder:{photos} needs a pretrained base"),
         ("--weights {tmp}/none.safetensors", "{tmp}/none.safetensors"),
@@ -135,10 +143,15 @@ def test_compilations_are_kept_in_the_cache_folder(tmp_path):
         ("--preset lecture", "argument --preset: invalid choice: 'lecture'"),
         ("--dtype float16", "argument --dtype: invalid choice: 'float16'"),
         ("--wight 1", "unrecognized arguments: --wight 1"),
-        ("--workdir {tmp}/old --data folder:{photos}", "{tmp}/old holds a run (metrics.jsonl); name another --workdir"),
+        (
+            "--workdir {tmp}/old --data folder:{photos}",
+            "{tmp}/old holds a run (metrics.jsonl); name another --workdir",
+        ),
     ],
 )
-def test_a_bad_option_is_one_line_and_leaves_nothing(monkeypatch, capsys, tmp_path, photographs, words, message):
+def test_a_bad_option_is_one_line_and_leaves_nothing(
+    monkeypatch, capsys, tmp_path, photographs, words, message
+):
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "metrics.jsonl").write_text("{}")
     here = {"tmp": str(tmp_path), "photos": photographs.removeprefix("folder:")}
@@ -162,7 +175,12 @@ def test_overwriting_waits_until_all_is_checked(monkeypatch, capsys, tmp_path):
 
 def test_pretraining_does_not_replace_a_weights_file_unasked(monkeypatch, capsys, tmp_path):
     (tmp_path / "base.safetensors").write_text("hours of work")
-    assert command(monkeypatch, "pretrain", "--out", tmp_path / "base.safetensors", "--data", "nonsense") == 2
+    assert (
+        command(
+            monkeypatch, "pretrain", "--out", tmp_path / "base.safetensors", "--data", "nonsense"
+        )
+        == 2
+    )
     assert capsys.readouterr().err == (
         f"error: {tmp_path}/base.safetensors exists; name another --out, or pass --overwrite\n"
     )
@@ -180,7 +198,12 @@ def test_options_make_the_stage(monkeypatch):
     args = runner.parser("", experiment="frozen").parse_args()
     preset = config.PRESETS["tuned"]
     found = runner.stage_of("frozen", args)
-    assert (found.views, found.batch_size, found.features_dtype, found.epochs) == (3, 64, "bfloat16", 4)
+    assert (found.views, found.batch_size, found.features_dtype, found.epochs) == (
+        3,
+        64,
+        "bfloat16",
+        4,
+    )
     assert found.lr == Scaled(preset["frozen"].lr, 2.0, warmup=0.05)
     whole = runner.stage_of("differential", args)
     assert (whole.views, whole.batch_size, whole.features_dtype) == (None, 64, None)
@@ -190,7 +213,9 @@ def test_options_make_the_stage(monkeypatch):
 
 
 def test_epochs_and_rate_are_options_of_every_rung(monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["frozen", "--epochs", "20", "--budget", "0.5", "--lr", "3e-4"])
+    monkeypatch.setattr(
+        sys, "argv", ["frozen", "--epochs", "20", "--budget", "0.5", "--lr", "3e-4"]
+    )
     args = runner.parser("", experiment="frozen").parse_args()
     for name, stage in config.PRESETS["tuned"].items():
         found = runner.stage_of(name, args)
@@ -217,7 +242,9 @@ def test_the_size_follows_the_base_where_it_says_what_it_saw(monkeypatch, tmp_pa
     base = {"block1_conv1": {"kernel": np.zeros((3, 3, 3, 4), np.float32)}}
     weights = Weights(base, {"name": "vgg16", "width": 0.0625}, TORCH, ("a", "b"), {"size": 32})
     write(tmp_path / "base.safetensors", weights)
-    monkeypatch.setattr(sys, "argv", ["frozen", "--data", "folder:PHOTOS", "--weights", "base.safetensors"])
+    monkeypatch.setattr(
+        sys, "argv", ["frozen", "--data", "folder:PHOTOS", "--weights", "base.safetensors"]
+    )
     assert runner.parsed(runner.parser("", experiment="frozen")).size == 32
 
 
@@ -227,7 +254,9 @@ def test_deterministic_is_asked_of_xla_before_it_starts_and_says_what_it_costs(m
     assert not parser.parse_args([]).deterministic
     assert cli.DETERMINISTIC not in os.environ["XLA_FLAGS"]
     assert parser.parse_args(["--deterministic"]).deterministic
-    assert os.environ["XLA_FLAGS"] == f"--xla_force_host_platform_device_count=8 {cli.DETERMINISTIC}"
+    assert (
+        os.environ["XLA_FLAGS"] == f"--xla_force_host_platform_device_count=8 {cli.DETERMINISTIC}"
+    )
     assert capsys.readouterr().err == (
         "--deterministic changes nothing on CPU: the same command gives the same bits there anyway\n"
     )
@@ -248,4 +277,6 @@ def test_an_error_is_one_line_whatever_a_file_is_called(capsys):
         raise InputError("folder/a\nb\u202egpj.exe\x1b[31m.jpg: corrupt; Käse, 犬")
 
     assert fails(main) == 2
-    assert capsys.readouterr().err == ("error: folder/a\\nb\\u202egpj.exe\\x1b[31m.jpg: corrupt; Käse, 犬\n")
+    assert capsys.readouterr().err == (
+        "error: folder/a\\nb\\u202egpj.exe\\x1b[31m.jpg: corrupt; Käse, 犬\n"
+    )

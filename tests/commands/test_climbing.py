@@ -18,7 +18,8 @@ from tljax.weights import load
 
 SHORT = {"epochs": 2, "images_per_epoch": 6, "batch_size": 3, "views": 2, "keep_going": True}
 STAGES = {
-    name: (Network(width=0.0625), replace(config.PRESETS["tuned"][name], **SHORT)) for name in ("frozen", "finetune")
+    name: (Network(width=0.0625), replace(config.PRESETS["tuned"][name], **SHORT))
+    for name in ("frozen", "finetune")
 }
 
 
@@ -143,4 +144,10 @@ def test_killed_after_training_together_the_others_are_trained_to_the_same_bits(
 
 
 def without_times(record):
-    return json.dumps({name: value for name, value in record.items() if name not in ("seconds", "images_per_second")})
+    return json.dumps(
+        {
+            name: value
+            for name, value in record.items()
+            if name not in ("seconds", "images_per_second")
+        }
+    )

@@ -25,7 +25,9 @@ def command(photographs, in_a_hurry, tmp_path, monkeypatch):
     def run(extra, *, base=tmp_path / "base.safetensors"):
         stage = config.PRESETS["tuned"]["differential"]
         short = replace(stage, epochs=1, images_per_epoch=6, batch_size=3)
-        monkeypatch.setitem(config.PRESETS, "tuned", config.PRESETS["tuned"] | {"differential": short})
+        monkeypatch.setitem(
+            config.PRESETS, "tuned", config.PRESETS["tuned"] | {"differential": short}
+        )
         one = devices.mesh(jax.devices()[:1])
         monkeypatch.setattr(devices, "mesh_for", lambda batch_size: one)
         monkeypatch.setattr(ops, "compiler_options", in_a_hurry)
@@ -60,7 +62,9 @@ def test_three_ways_to_two_corruptions(command, base, capsys, monkeypatch):
     seen = [logits(workdir / name, "source only") for name in ("source", "noise", "contrast")]
     assert not np.array_equal(seen[0], seen[1])
     assert not np.array_equal(seen[1], seen[2])
-    assert not np.array_equal(logits(workdir / "noise", "source only"), logits(workdir / "noise", "CORAL"))
+    assert not np.array_equal(
+        logits(workdir / "noise", "source only"), logits(workdir / "noise", "CORAL")
+    )
     lines = (workdir / "noise" / "metrics.jsonl").read_text().splitlines()
     records = {record["rung"]: record for record in map(json.loads, lines)}
     assert records["CORAL"]["train"]["coral"] > 0
@@ -68,7 +72,9 @@ def test_three_ways_to_two_corruptions(command, base, capsys, monkeypatch):
 
     # A run that stopped between two targets goes on from the classifier that it saved.
     shutil.rmtree(workdir / "contrast")
-    monkeypatch.setattr(domain.adapt.loop, "train_stage", counted := Counted(domain.adapt.loop.train_stage))
+    monkeypatch.setattr(
+        domain.adapt.loop, "train_stage", counted := Counted(domain.adapt.loop.train_stage)
+    )
     gc.collect()  # the lock of the first command goes with its workdir
     command(" --corrupt noise contrast --severity 5 --resume", base=base)
     assert counted.stages == ["CORAL", "fine-tuned"]

@@ -12,7 +12,16 @@ from tljax.errors import InputError
 from tljax.models import ops
 from tljax.report.pictures import style
 
-PICTURES = ("filters", "activations", "patches", "maximised", "gradcam", "top_losses", "neighbours", "augmented")
+PICTURES = (
+    "filters",
+    "activations",
+    "patches",
+    "maximised",
+    "gradcam",
+    "top_losses",
+    "neighbours",
+    "augmented",
+)
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +32,9 @@ def run(photographs, base, in_a_hurry, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
         patch.setattr(ops, "compiler_options", in_a_hurry)
-        patch.setitem(config.PRESETS, "tuned", {"frozen": replace(config.PRESETS["tuned"]["frozen"], **short)})
+        patch.setitem(
+            config.PRESETS, "tuned", {"frozen": replace(config.PRESETS["tuned"]["frozen"], **short)}
+        )
         patch.setattr(sys, "argv", words.split())
         runner.main("", experiment="x", rungs=("frozen",))
         yield folder / "run"
@@ -43,7 +54,9 @@ def test_pictures_of_a_run(run, photographs, monkeypatch, capsys):
 def test_photographs_that_have_changed_are_refused(run, tmp_path):
     config = json.loads((run / "config.json").read_text())
     config["data"]["digest"] = "0" * 64
-    with pytest.raises(InputError, match=r"config\.json: expected the photographs of the run, found that folder:"):
+    with pytest.raises(
+        InputError, match=r"config\.json: expected the photographs of the run, found that folder:"
+    ):
         inside.data_of(config, size=32, where=run / "config.json", progress=False)
 
 
@@ -69,5 +82,8 @@ def test_the_table_before_training(run, photographs, base, monkeypatch, capsys, 
     assert all(row["CKA with frozen"] == pytest.approx(1) for row in told["scores"].values())
     assert told["suggestion"] in out
     assert (tmp_path / "transferability.png").is_file()
-    with pytest.raises(InputError, match=r"holds transferability\.json; name another --workdir, or pass --overwrite"):
+    with pytest.raises(
+        InputError,
+        match=r"holds transferability\.json; name another --workdir, or pass --overwrite",
+    ):
         transferability.main()

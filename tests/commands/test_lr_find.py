@@ -44,7 +44,9 @@ def test_the_command_leaves_a_curve_and_its_numbers(command, capsys):
     valleys = [seed["suggestions"]["valley"] for seed in told["seeds"].values()]
     assert told["suggestions"]["valley"] == pytest.approx((valleys[0] * valleys[1]) ** 0.5)
     lines = capsys.readouterr().out.splitlines()
-    assert lines[1].startswith("preprocessing: RGB / 255, ImageNet mean (0.485, 0.456, 0.406) subtracted, ")
+    assert lines[1].startswith(
+        "preprocessing: RGB / 255, ImageNet mean (0.485, 0.456, 0.406) subtracted, "
+    )
     assert [line.split()[0] for line in lines if line.startswith(tuple(names))] == names
     with pytest.raises(InputError, match=r"holds lr_find\.json; name another"):
         command()
@@ -53,7 +55,10 @@ def test_the_command_leaves_a_curve_and_its_numbers(command, capsys):
 def test_a_base_is_asked_for_and_rates_are_checked(photographs, tmp_path, monkeypatch):
     words = f"lr_find --data {photographs} --size 32 --workdir {tmp_path / 'run'} --quiet"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    for extra, told in (("", "needs a pretrained base"), (" --low 1 --high 0.1", "expected 0 < low < high")):
+    for extra, told in (
+        ("", "needs a pretrained base"),
+        (" --low 1 --high 0.1", "expected 0 < low < high"),
+    ):
         monkeypatch.setattr(sys, "argv", (words + extra).split())
         with pytest.raises(InputError, match=told):
             lr_find.main()

@@ -26,7 +26,9 @@ def command(photographs, in_a_hurry, tmp_path, monkeypatch):
         monkeypatch.setattr(devices, "mesh_for", lambda batch_size: one)
         monkeypatch.setattr(ops, "compiler_options", in_a_hurry)
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-        monkeypatch.setattr(sys, "argv", (WORDS.format(data=data, workdir=tmp_path / "run") + extra).split())
+        monkeypatch.setattr(
+            sys, "argv", (WORDS.format(data=data, workdir=tmp_path / "run") + extra).split()
+        )
         multitask.main()
         return tmp_path / "run"
 
@@ -62,8 +64,13 @@ def test_three_ways_and_what_they_leave(command, capsys, monkeypatch):
 
 def test_each_way_draws_as_many_images(monkeypatch):
     args = multitask._parser().parse_args([])
-    stages = {way: stage for way, (_, stage) in multitask.stages_of(args, from_weights=False).items()}
-    drawn = {way: stage.epochs * stage.steps_per_epoch(1) * stage.batch_size for way, stage in stages.items()}
+    stages = {
+        way: stage for way, (_, stage) in multitask.stages_of(args, from_weights=False).items()
+    }
+    drawn = {
+        way: stage.epochs * stage.steps_per_epoch(1) * stage.batch_size
+        for way, stage in stages.items()
+    }
     assert set(drawn.values()) == {multitask.EPOCHS * multitask.TARGET_IMAGES}
     both = stages["multitask"]
     assert both.steps_per_epoch(1) * multitask.SOURCE_BATCH == multitask.SOURCE_IMAGES
@@ -78,7 +85,10 @@ def test_each_way_draws_as_many_images(monkeypatch):
 
 @pytest.mark.parametrize(
     ("extra", "told"),
-    [(" --task-weight 1 0", "must be a positive number"), (" --task-weight 1", "expected 2 arguments")],
+    [
+        (" --task-weight 1 0", "must be a positive number"),
+        (" --task-weight 1", "expected 2 arguments"),
+    ],
 )
 def test_task_weights_are_checked(command, capsys, extra, told):
     with pytest.raises(SystemExit):

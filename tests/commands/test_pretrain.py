@@ -25,7 +25,9 @@ def test_the_file_holds_a_plain_vgg16_and_where_it_comes_from(base, photographs)
     assert told["record"]["step"] == 4
     assert told["record"]["validation"]["n"] == 6
     assert told["environment"]["versions"]["jax"] == jax.__version__
-    assert [path.name for path in base.parent.iterdir() if path.name != "cache"] == ["base.safetensors"]
+    assert [path.name for path in base.parent.iterdir() if path.name != "cache"] == [
+        "base.safetensors"
+    ]
 
 
 def test_options_become_the_stage(monkeypatch, tmp_path, photographs):
@@ -40,7 +42,9 @@ def test_options_become_the_stage(monkeypatch, tmp_path, photographs):
     monkeypatch.setitem(cli.TRACKERS, "told", lambda workdir: ["listens for", workdir])
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     words = f"pretrain --data {photographs} --size 32 --width 0.5 --batch 16 --lr 0.2 --budget 0.5 --quiet --seed 3"
-    monkeypatch.setattr(sys, "argv", [*words.split(), "--log", "told", "--out", str(tmp_path / "x.safetensors")])
+    monkeypatch.setattr(
+        sys, "argv", [*words.split(), "--log", "told", "--out", str(tmp_path / "x.safetensors")]
+    )
     with pytest.raises(KeyboardInterrupt):
         pretrain.main()
     stage = caught["stage"]

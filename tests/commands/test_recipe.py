@@ -13,11 +13,16 @@ from tljax.models import ops
 def short(monkeypatch):
     """The full plan with two steps a stage."""
     plan = recipe.PLANS["full"]
-    stages = [replace(s, epochs=1, images_per_epoch=6, batch_size=3, views=s.views and 2) for s in plan.stages]
+    stages = [
+        replace(s, epochs=1, images_per_epoch=6, batch_size=3, views=s.views and 2)
+        for s in plan.stages
+    ]
     monkeypatch.setitem(recipe.PLANS, "full", Plan("full", tuple(stages)))
 
 
-def test_a_recipe_tells_itself_and_leaves_a_report(short, photographs, base, in_a_hurry, tmp_path, monkeypatch, capsys):
+def test_a_recipe_tells_itself_and_leaves_a_report(
+    short, photographs, base, in_a_hurry, tmp_path, monkeypatch, capsys
+):
     words = f"recipe --data {photographs} --size 32 --weights {base} --seed 3 --quiet --keep-going"
     words += f" --workdir {tmp_path / 'run'}"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -29,9 +34,20 @@ def test_a_recipe_tells_itself_and_leaves_a_report(short, photographs, base, in_
     assert table == ["head", "late", "whole"]
     assert out.index("FLOPs a step") < out.index("schedules.png") < out.index("val. accuracy")
     results = json.loads((tmp_path / "run" / "results.json").read_text())["rungs"]
-    assert [(r["name"], r["seed"], r["epochs"]) for r in results] == [(name, 3, 1) for name in table]
-    assert results[0]["trainable_params"] < results[1]["trainable_params"] < results[2]["trainable_params"]
-    for name in ("schedules.png", "report.html", "ladder.png", *(f"curves_{stage}.png" for stage in table)):
+    assert [(r["name"], r["seed"], r["epochs"]) for r in results] == [
+        (name, 3, 1) for name in table
+    ]
+    assert (
+        results[0]["trainable_params"]
+        < results[1]["trainable_params"]
+        < results[2]["trainable_params"]
+    )
+    for name in (
+        "schedules.png",
+        "report.html",
+        "ladder.png",
+        *(f"curves_{stage}.png" for stage in table),
+    ):
         assert (tmp_path / "run" / name).stat().st_size > 1000
 
 

@@ -61,10 +61,25 @@ def parameters(climbed, rung):
 
 
 def test_a_ladder_leaves_all_its_files(climbed):
-    pictures = [*[f"curves_{rung}.png" for rung in config.RUNGS], "reliability.png", "confusion.png", "rates.png"]
+    pictures = [
+        *[f"curves_{rung}.png" for rung in config.RUNGS],
+        "reliability.png",
+        "confusion.png",
+        "rates.png",
+    ]
     kept = ["features.json", "photographs.npz", "schedules.json", "schedules.png"]
-    files = ["config.json", "metrics.jsonl", "results.json", "ladder.png", "report.html", *kept, *pictures]
-    assert sorted(path.name for path in climbed.iterdir() if path.is_file() and path.name[0] != ".") == sorted(files)
+    files = [
+        "config.json",
+        "metrics.jsonl",
+        "results.json",
+        "ladder.png",
+        "report.html",
+        *kept,
+        *pictures,
+    ]
+    assert sorted(
+        path.name for path in climbed.iterdir() if path.is_file() and path.name[0] != "."
+    ) == sorted(files)
     folders = sorted(path.name for path in (climbed / "checkpoints").iterdir())
     assert folders == sorted(f"{rung}-seed5" for rung in config.RUNGS)
     said = sorted(path.name for path in (climbed / "predictions").iterdir())
@@ -76,7 +91,9 @@ def test_the_documents_tell_about_each_rung(climbed):
     assert [(rung["name"], rung["seed"], rung["epochs"]) for rung in results["rungs"]] == [
         (name, 5, 1) for name in config.RUNGS
     ]
-    assert all(rung["validation"]["n"] == 6 and rung["train_images"] == 12 for rung in results["rungs"])
+    assert all(
+        rung["validation"]["n"] == 6 and rung["train_images"] == 12 for rung in results["rungs"]
+    )
     lines = [json.loads(line) for line in (climbed / "metrics.jsonl").read_text().splitlines()]
     steps = {name: 1 if name == "linear" else 2 for name in config.RUNGS}
     assert [(line["rung"], line["epoch"], line["step"]) for line in lines] == [
@@ -123,9 +140,14 @@ def test_listeners_hear_what_the_files_have(climbed):
     assert json.loads(json.dumps(disk.finite(Told.heard))) == [*lines, "closed"]
 
 
-def test_the_page_s_photographs_are_the_worst_of_the_best_rung(climbed, photographs, tmp_path, monkeypatch):
+def test_the_page_s_photographs_are_the_worst_of_the_best_rung(
+    climbed, photographs, tmp_path, monkeypatch
+):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    kept, results = kept_photographs.read(climbed), json.loads((climbed / "results.json").read_text())
+    kept, results = (
+        kept_photographs.read(climbed),
+        json.loads((climbed / "results.json").read_text()),
+    )
     best = max(results["rungs"], key=lambda row: row["validation"]["accuracy"])
     assert (kept.rung, kept.seed, kept.images) == (best["name"], 5, 6)
     with np.load(climbed / "predictions" / f"{kept.rung}-seed5.npz") as file:
@@ -142,10 +164,14 @@ def test_the_page_s_photographs_are_the_worst_of_the_best_rung(climbed, photogra
     assert (kept.maps >= 0).all()
 
 
-def test_the_page_is_made_again_from_the_folder(climbed, photographs, base, tmp_path, monkeypatch, capsys):
+def test_the_page_is_made_again_from_the_folder(
+    climbed, photographs, base, tmp_path, monkeypatch, capsys
+):
     """All but the page's own inputs gone: the same page to the byte; and the photographs, which are fetched."""
     again = tmp_path / "again"
-    shutil.copytree(climbed, again, ignore=shutil.ignore_patterns("*.png", "*.html", "photographs.npz", "*.h5"))
+    shutil.copytree(
+        climbed, again, ignore=shutil.ignore_patterns("*.png", "*.html", "photographs.npz", "*.h5")
+    )
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(sys, "argv", ["report", "--run", str(again), "--quiet"])
     report.main()

@@ -8,7 +8,9 @@ from experiments import scaling
 
 def run(monkeypatch, words):
     monkeypatch.setattr(scaling, "MOST", 4)
-    monkeypatch.setattr(jax.config, "update", lambda name, value: None)  # the session has its devices already
+    monkeypatch.setattr(
+        jax.config, "update", lambda name, value: None
+    )  # the session has its devices already
     monkeypatch.setattr(sys, "argv", ["scaling", *words.split()])
     scaling.main()
 

@@ -32,12 +32,17 @@ def command(photographs, base, in_a_hurry, tmp_path, monkeypatch):
 def test_a_grid_is_seeds_times_values(command, capsys, tmp_path):
     told = command(sweep, "--seeds 2 --lr 1e-3 1e-2 --dropout 0 0.5")
     runs = [(run["seed"], run["values"]["lr"], run["values"]["dropout"]) for run in told["runs"]]
-    assert sorted(runs) == [(seed, lr, dropout) for seed in (0, 1) for lr in (1e-3, 1e-2) for dropout in (0, 0.5)]
+    assert sorted(runs) == [
+        (seed, lr, dropout) for seed in (0, 1) for lr in (1e-3, 1e-2) for dropout in (0, 0.5)
+    ]
     assert all(run["finite"] and run["validation"]["n"] == 6 for run in told["runs"])
     printed = capsys.readouterr().out
     assert "features: 8 members in 1 call" in printed
     assert (tmp_path / "run" / "sweep.png").stat().st_size > 5_000
-    with pytest.raises(InputError, match=r"holds sweep\.json; name another --workdir, or pass --overwrite or --resume"):
+    with pytest.raises(
+        InputError,
+        match=r"holds sweep\.json; name another --workdir, or pass --overwrite or --resume",
+    ):
         command(sweep, "--lr 1e-3")
 
 
@@ -45,10 +50,14 @@ def test_a_grid_is_seeds_times_values(command, capsys, tmp_path):
     ("module", "words", "members"),
     [
         pytest.param(sweep, "--seeds 3 --lr 1e-3 1e-2 --most 4", 6, id="sweep"),
-        pytest.param(cross_validate, "--folds 4 --seeds 2", 8, id="cross_validate", marks=pytest.mark.slow),
+        pytest.param(
+            cross_validate, "--folds 4 --seeds 2", 8, id="cross_validate", marks=pytest.mark.slow
+        ),
     ],
 )
-def test_stopped_and_resumed_it_leaves_the_same_runs(command, capsys, monkeypatch, tmp_path, module, words, members):
+def test_stopped_and_resumed_it_leaves_the_same_runs(
+    command, capsys, monkeypatch, tmp_path, module, words, members
+):
     """Killed after its first call; refused without --resume; then more seeds than before."""
     monkeypatch.setattr(memory_plan, "_even", lambda members, *, most, devices: min(members, 4))
     one = devices.mesh(jax.devices()[:1])
@@ -65,7 +74,8 @@ def test_stopped_and_resumed_it_leaves_the_same_runs(command, capsys, monkeypatc
             command(module, words)
     gc.collect()  # the lock of the first goes with its workdir
     with pytest.raises(
-        InputError, match=r"holds a run \(calls\); name another --workdir, or pass --overwrite or --resume"
+        InputError,
+        match=r"holds a run \(calls\); name another --workdir, or pass --overwrite or --resume",
     ):
         command(module, words)
     capsys.readouterr()
@@ -86,8 +96,14 @@ def test_stopped_and_resumed_it_leaves_the_same_runs(command, capsys, monkeypatc
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("", "sweep: expected values of one or more of --lr, --dropout, --augment-strength, --momentum"),
-        ("--rung scratch --lr 1e-3", "sweep: rung scratch: base/conv1/kernel trains: convolutions with a kernel"),
+        (
+            "",
+            "sweep: expected values of one or more of --lr, --dropout, --augment-strength, --momentum",
+        ),
+        (
+            "--rung scratch --lr 1e-3",
+            "sweep: rung scratch: base/conv1/kernel trains: convolutions with a kernel",
+        ),
         ("--preset critters --momentum 0.9", "sweep: rmsprop has no momentum to vary"),
     ],
 )

@@ -10,7 +10,9 @@ from tljax.data.augment import Augment, Params, augment_batch, draw, matrices, w
 from tljax.errors import InputError
 
 # Keras reaches scipy through a namespace that scipy has deprecated.
-pytestmark = pytest.mark.filterwarnings("ignore:Please import `affine_transform`:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Please import `affine_transform`:DeprecationWarning"
+)
 
 RANGES = Augment()
 keys_of = jax.vmap(jax.random.fold_in, (None, 0))
@@ -84,7 +86,9 @@ def test_shift_and_flip_by_hand():
     down = identity()._replace(shift_rows=jnp.array([2.0]))
     np.testing.assert_array_equal(apply(image, down)[0, ..., 0], [[70, 80, 90]] * 3)
     half_right = identity()._replace(shift_cols=jnp.array([0.5]), flip=jnp.array([True]))
-    np.testing.assert_allclose(apply(image, half_right)[0, ..., 0], [[30, 25, 15], [60, 55, 45], [90, 85, 75]])
+    np.testing.assert_allclose(
+        apply(image, half_right)[0, ..., 0], [[30, 25, 15], [60, 55, 45], [90, 85, 75]]
+    )
 
 
 def test_shear_is_in_degrees():
@@ -123,7 +127,9 @@ def test_picture_depends_on_key_and_example_only():
     np.testing.assert_allclose(part, whole[order], atol=1e-3)
     same = np.stack([images[0]] * 6)
     others = augment(same, keys=keys_of(KEY, EXAMPLE), strength=1.0)
-    next_epoch = augment(same, keys=keys_of(jax.random.fold_in(jax.random.key(7), 4), EXAMPLE), strength=1.0)
+    next_epoch = augment(
+        same, keys=keys_of(jax.random.fold_in(jax.random.key(7), 4), EXAMPLE), strength=1.0
+    )
     assert all(np.abs(whole[0] - other).max() > 10 for other in [*others[1:], next_epoch[0]])
 
 
@@ -157,7 +163,9 @@ def test_one_trace_for_all_epochs_and_strengths_and_same_under_scan_and_vmap():
     keys, strengths = jax.random.split(KEY, 3), np.float32([0.3, 1.0, 0.7])
     one_by_one = np.stack([run(keys[i], strengths[i]) for i in range(3)])
     assert len(traces) == 1
-    _, scanned = jax.jit(lambda *xs: jax.lax.scan(lambda c, x: (c, run(*x)), 0, xs))(keys, strengths)
+    _, scanned = jax.jit(lambda *xs: jax.lax.scan(lambda c, x: (c, run(*x)), 0, xs))(
+        keys, strengths
+    )
     mapped = jax.jit(jax.vmap(run))(keys, strengths)
     np.testing.assert_allclose(scanned, one_by_one, atol=0.02)
     np.testing.assert_allclose(mapped, one_by_one, atol=0.02)
@@ -165,7 +173,9 @@ def test_one_trace_for_all_epochs_and_strengths_and_same_under_scan_and_vmap():
     assert one_by_one.max() <= 255
 
 
-@pytest.mark.parametrize(("field", "value"), [("zoom", 1.0), ("rotation_deg", -1.0), ("width_shift", float("nan"))])
+@pytest.mark.parametrize(
+    ("field", "value"), [("zoom", 1.0), ("rotation_deg", -1.0), ("width_shift", float("nan"))]
+)
 def test_impossible_range_is_named(field, value):
     with pytest.raises(InputError, match=rf"Augment\.{field}.*found {value}"):
         Augment(**{field: value})

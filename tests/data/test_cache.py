@@ -39,7 +39,9 @@ def decodes(monkeypatch) -> list[str]:
     """The names of what is decoded from here on."""
     seen, decode = [], photos.decode
     monkeypatch.setattr(
-        photos, "decode", lambda data, *, size, name: seen.append(name) or decode(data, size=size, name=name)
+        photos,
+        "decode",
+        lambda data, *, size, name: seen.append(name) or decode(data, size=size, name=name),
     )
     return seen
 
@@ -52,7 +54,9 @@ def test_decoded_once_and_then_read_through_a_memory_map(tmp_path, decodes):
     for images in (first, again):
         assert isinstance(images, np.memmap)
         assert (images.shape, images.dtype) == ((10, 4, 4, 3), np.uint8)
-        np.testing.assert_array_equal(images, np.broadcast_to(np.array(COLOURS)[:, None, None], (10, 4, 4, 3)))
+        np.testing.assert_array_equal(
+            images, np.broadcast_to(np.array(COLOURS)[:, None, None], (10, 4, 4, 3))
+        )
     assert corrupt == {}
     assert not first.flags.writeable
 

@@ -62,7 +62,9 @@ REAL = cats_vs_dogs.PUBLISHED
 @pytest.fixture(autouse=True)
 def offline(monkeypatch):
     """No test asks the real server, whatever goes wrong."""
-    monkeypatch.setattr(cats_vs_dogs, "PUBLISHED", Download(url="http://127.0.0.1:1/x.zip", size=1, sha256="0"))
+    monkeypatch.setattr(
+        cats_vs_dogs, "PUBLISHED", Download(url="http://127.0.0.1:1/x.zip", size=1, sha256="0")
+    )
 
 
 @pytest.fixture
@@ -82,7 +84,9 @@ def site(tmp_path):
 def published(site, data: bytes) -> Download:
     folder, address = site
     (folder / "pets.zip").write_bytes(data)
-    return Download(url=f"{address}/pets.zip", size=len(data), sha256=hashlib.sha256(data).hexdigest())
+    return Download(
+        url=f"{address}/pets.zip", size=len(data), sha256=hashlib.sha256(data).hexdigest()
+    )
 
 
 def loaded(tmp_path: pathlib.Path, **options):
@@ -95,7 +99,12 @@ def test_the_published_archive_is_the_one_that_tfds_names():
     import tensorflow_datasets as tfds
 
     table = pathlib.Path(tfds.__file__).parent / "url_checksums" / "cats_vs_dogs.txt"
-    assert table.read_text().split() == [REAL.url, str(REAL.size), REAL.sha256, "kagglecatsanddogs_5340.zip"]
+    assert table.read_text().split() == [
+        REAL.url,
+        str(REAL.size),
+        REAL.sha256,
+        "kagglecatsanddogs_5340.zip",
+    ]
 
 
 def test_prepared_from_the_archive_on_first_use(tmp_path, site, monkeypatch):
@@ -118,13 +127,17 @@ def test_prepared_from_the_archive_on_first_use(tmp_path, site, monkeypatch):
 def test_a_prepared_set_needs_neither_the_archive_nor_a_server(tmp_path, site, monkeypatch):
     monkeypatch.setattr(cats_vs_dogs, "PUBLISHED", published(site, archive()))
     first = loaded(tmp_path)
-    monkeypatch.setattr(cats_vs_dogs, "PUBLISHED", Download(url="http://127.0.0.1:1/x.zip", size=1, sha256="0"))
+    monkeypatch.setattr(
+        cats_vs_dogs, "PUBLISHED", Download(url="http://127.0.0.1:1/x.zip", size=1, sha256="0")
+    )
     (tmp_path / "tfds/downloads/pets.zip").unlink()
     assert loaded(tmp_path).digest == first.digest
 
 
 def test_what_is_left_out_is_counted_and_said(tmp_path, site, capsys):
-    counts = cats_vs_dogs.prepare(tmp_path / "tfds", archive=published(site, archive()), progress=True)
+    counts = cats_vs_dogs.prepare(
+        tmp_path / "tfds", archive=published(site, archive()), progress=True
+    )
     assert counts == Counts(kept=20, not_jfif=2, corrupt=1)
     out, err = capsys.readouterr()
     assert "20 photographs kept, 2 not JFIF and 1 corrupt left out" in err
@@ -160,8 +173,12 @@ def test_a_wrong_hash_prepares_nothing(tmp_path, site, monkeypatch):
 
 
 def test_an_archive_that_is_no_archive_leaves_no_set(tmp_path, site):
-    with pytest.raises(InputError, match=r"pets\.zip: cats_vs_dogs cannot be prepared in .*not a zip") as caught:
-        cats_vs_dogs.prepare(tmp_path / "tfds", archive=published(site, b"not a zip"), progress=False)
+    with pytest.raises(
+        InputError, match=r"pets\.zip: cats_vs_dogs cannot be prepared in .*not a zip"
+    ) as caught:
+        cats_vs_dogs.prepare(
+            tmp_path / "tfds", archive=published(site, b"not a zip"), progress=False
+        )
     assert "\n" not in str(caught.value)
     assert not list((tmp_path / "tfds").rglob("*array_record*"))
     assert not (tmp_path / "tfds/cats_vs_dogs/4.0.1").exists()

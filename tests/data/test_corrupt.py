@@ -49,7 +49,9 @@ def test_blur_is_a_normal_kernel_and_scales_with_the_image():
     bell /= bell.sum()
     expected = np.zeros((33, 33))
     expected[16 - reach : 17 + reach, 16 - reach : 17 + reach] = 255 * np.outer(bell, bell)
-    np.testing.assert_array_equal(corrupt.blur(dot, severity=5)[0, :, :, 1], np.floor(expected + 1e-6))
+    np.testing.assert_array_equal(
+        corrupt.blur(dot, severity=5)[0, :, :, 1], np.floor(expected + 1e-6)
+    )
     np.testing.assert_array_equal(corrupt.blur(FLAT, severity=5), FLAT)
 
 
@@ -92,12 +94,18 @@ def test_a_corrupted_set_says_so_and_draws_its_splits_apart():
     assert found.name == "folder:x with noise 2"
     assert found.train.ids == ("a", "b", "c")
     np.testing.assert_array_equal(found.train.images, corrupt.noise(IMAGES, severity=2, seed=0))
-    assert (found.validation.images != found.train.images).any()  # the same photographs here, but other noise
-    digests = {corrupt.corrupted(sets(), name, severity=s).digest for name in CHOSEN for s in (1, 2)}
+    assert (
+        found.validation.images != found.train.images
+    ).any()  # the same photographs here, but other noise
+    digests = {
+        corrupt.corrupted(sets(), name, severity=s).digest for name in CHOSEN for s in (1, 2)
+    }
     assert len(digests | {sets().digest}) == 2 * len(CHOSEN) + 1
 
 
-@pytest.mark.parametrize(("name", "severity", "told"), [("fog", 1, "found 'fog'"), ("blur", 6, "found 6")])
+@pytest.mark.parametrize(
+    ("name", "severity", "told"), [("fog", 1, "found 'fog'"), ("blur", 6, "found 6")]
+)
 def test_the_unknown_is_refused(name, severity, told):
     with pytest.raises(InputError, match=told):
         corrupt.corrupted(sets(), name, severity=severity)

@@ -46,7 +46,9 @@ def test_same_bytes_from_one_process_and_from_two(children):
 def test_a_failing_child_is_an_error_and_ends_the_others(children):
     out = np.empty((80, 16, 16, 3), np.uint8)
     jobs = [("cat", i) for i in range(79)] + [("unicorn", 0)]
-    with pytest.raises(ChildProcessError, match=r"status 1: tljax\.errors\.InputError: .*unicorn") as caught:
+    with pytest.raises(
+        ChildProcessError, match=r"status 1: tljax\.errors\.InputError: .*unicorn"
+    ) as caught:
         list(team.draw_all(jobs, out, seed=0, size=16, workers=2))
     assert "\n" not in str(caught.value)
     assert len(children) == 2
@@ -84,7 +86,12 @@ def start_script(folder: pathlib.Path, images: int) -> subprocess.Popen:
     root = pathlib.Path(tljax.__file__).parents[1]
     command = [sys.executable, "-P", folder / "script.py", root, str(images)]
     return subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
 
 

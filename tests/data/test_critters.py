@@ -33,7 +33,9 @@ def test_same_arguments_same_bytes_in_any_order():
 def test_same_bytes_in_another_process():
     code = "from tljax.data import critters; print(critters.draw('cat', seed=4, index=9).tobytes().hex())"
     env = os.environ | {"PYTHONHASHSEED": "1"}
-    out = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    out = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True
+    )
     assert bytes.fromhex(out.stdout.strip()) == critters.draw("cat", seed=4, index=9).tobytes()
 
 
@@ -72,7 +74,12 @@ def test_make_labels_ids_and_order():
     )
     assert (images.shape, images.dtype, labels.dtype) == ((4, 20, 20, 3), np.uint8, np.int32)
     assert labels.tolist() == [0, 0, 1, 1]
-    assert ids == ("validation/owl/0000", "validation/owl/0001", "validation/cat/0000", "validation/cat/0001")
+    assert ids == (
+        "validation/owl/0000",
+        "validation/owl/0001",
+        "validation/cat/0000",
+        "validation/cat/0001",
+    )
     expected = critters.draw("cat", seed=5, index=critters.FIRST_INDEX["validation"] + 1, size=20)
     np.testing.assert_array_equal(images[3], expected)
 
@@ -80,13 +87,18 @@ def test_make_labels_ids_and_order():
 def test_splits_share_no_image():
     seen = set()
     for split in critters.FIRST_INDEX:
-        images, _, _ = critters.make(["cat"], per_class=60, seed=0, size=16, split=split, progress=False)
+        images, _, _ = critters.make(
+            ["cat"], per_class=60, seed=0, size=16, split=split, progress=False
+        )
         seen.update(image.tobytes() for image in images)
     assert len(seen) == 3 * 60
 
 
 def test_a_smaller_split_is_the_start_of_a_larger_one():
-    few, many = (critters.make(["dog"], per_class=n, seed=0, size=16, split="train", progress=False)[0] for n in (3, 6))
+    few, many = (
+        critters.make(["dog"], per_class=n, seed=0, size=16, split="train", progress=False)[0]
+        for n in (3, 6)
+    )
     np.testing.assert_array_equal(few, many[:3])
 
 
@@ -110,14 +122,18 @@ def test_mean_colour_says_nothing(target):
 def test_no_linear_classifier_on_pixels(target, ridge):
     """Least squares and nearest mean, fitted on 450 images, are right for fewer than 65 % of 150 others."""
     images, labels = target
-    pixels = images.reshape(len(images), 16, 2, 16, 2, 3).mean((2, 4)).reshape(len(images), -1) / 64 - 2
+    pixels = (
+        images.reshape(len(images), 16, 2, 16, 2, 3).mean((2, 4)).reshape(len(images), -1) / 64 - 2
+    )
     train = np.arange(len(images)) % 4 != 0
     pixels = pixels - pixels[train].mean(0)
     x, y = pixels[train], np.where(labels == 1, 1.0, -1.0)
     gram = x @ x.T + ridge * np.eye(len(x))
     least_squares = pixels[~train] @ (x.T @ np.linalg.solve(gram, y[train]))
     means = [x[y[train] == s].mean(0) for s in (-1, 1)]
-    nearest = pixels[~train] @ (means[1] - means[0]) - (means[1] @ means[1] - means[0] @ means[0]) / 2
+    nearest = (
+        pixels[~train] @ (means[1] - means[0]) - (means[1] @ means[1] - means[0] @ means[0]) / 2
+    )
     for score in (least_squares, nearest):
         assert np.mean((score > 0) == (y[~train] > 0)) < 0.65
 
@@ -150,14 +166,23 @@ def test_frames_nest():
         (lambda: critters.draw("cat", seed=0, index=0, size=15), "15"),
         (lambda: critters.draw("cat", seed=0, index=0, size=257), "257"),
         (lambda: critters.make(["cat"], per_class=1, seed=0, size=32, split="holdout"), "holdout"),
-        (lambda: critters.make(["cat"], per_class=0, seed=0, size=32, split="train"), "per_class 0"),
+        (
+            lambda: critters.make(["cat"], per_class=0, seed=0, size=32, split="train"),
+            "per_class 0",
+        ),
         (
             lambda: critters.make(["cat", "cat"], per_class=9**9, seed=0, size=32, split="train"),
             "387420489",
         ),
-        (lambda: critters.make(["cat", "gryphon"], per_class=9, seed=0, size=32, split="train"), "gryphon"),
+        (
+            lambda: critters.make(["cat", "gryphon"], per_class=9, seed=0, size=32, split="train"),
+            "gryphon",
+        ),
         (lambda: critters.make(["cat"], per_class=9, seed=0, size=-1, split="train"), "-1"),
-        (lambda: critters.make(["cat"], per_class=9, seed=0, size=32, split="train", workers=0), "workers 0"),
+        (
+            lambda: critters.make(["cat"], per_class=9, seed=0, size=32, split="train", workers=0),
+            "workers 0",
+        ),
     ],
 )
 def test_errors_are_one_line_and_name_the_cause(call, names):

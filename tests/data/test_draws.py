@@ -19,14 +19,18 @@ def test_the_order_is_what_it_was():
 
 
 def test_passes_and_seeds_have_orders_of_their_own():
-    orders = [tuple(draws(p * 20, 20, examples=20, seed=seed)[1]) for seed in (0, 1, 2) for p in range(4)]
+    orders = [
+        tuple(draws(p * 20, 20, examples=20, seed=seed)[1]) for seed in (0, 1, 2) for p in range(4)
+    ]
     assert len(set(orders)) == 12
 
 
 @pytest.mark.parametrize("length", [1, 3, 7, 16])
 def test_a_call_is_a_slice_of_one_stream(length):
     whole = np.stack(draws(0, 33, examples=7, seed=5))
-    cuts = [draws(start, min(length, 33 - start), examples=7, seed=5) for start in range(0, 33, length)]
+    cuts = [
+        draws(start, min(length, 33 - start), examples=7, seed=5) for start in range(0, 33, length)
+    ]
     np.testing.assert_array_equal(np.concatenate([np.stack(cut) for cut in cuts], axis=1), whole)
 
 
@@ -38,7 +42,10 @@ def test_far_into_the_stream_nothing_overflows():
 
 def data(passes, example, *, seed, stream=None):
     """Key data `[2 kinds, draws, 2]`."""
-    found = augment_keys(passes, example, stream=stream), dropout_keys(jax.random.key(seed), passes, example)
+    found = (
+        augment_keys(passes, example, stream=stream),
+        dropout_keys(jax.random.key(seed), passes, example),
+    )
     return np.stack([jax.random.key_data(k) for k in found])
 
 

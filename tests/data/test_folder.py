@@ -23,7 +23,13 @@ def listed(root: pathlib.Path):
 @pytest.mark.parametrize("validation", ["validation", "val", "valid"])
 def test_one_class_list_for_all_splits(tmp_path, validation):
     """Validation lacks cat, training lacks dog, and only test has eel: the labels hold nevertheless."""
-    plant(tmp_path, "train/cat/1.jpg", "train/bee/2.jpg", f"{validation}/dog/3.jpg", f"{validation}/bee/4.jpg")
+    plant(
+        tmp_path,
+        "train/cat/1.jpg",
+        "train/bee/2.jpg",
+        f"{validation}/dog/3.jpg",
+        f"{validation}/bee/4.jpg",
+    )
     plant(tmp_path, "test/eel/5.jpg")
     classes, found = listed(tmp_path)
     assert classes == ("bee", "cat", "dog", "eel")
@@ -56,7 +62,15 @@ def test_the_digest_is_the_files_sha256(tmp_path):
 
 
 def test_hidden_files_other_files_and_deeper_folders_are_not_looked_at(tmp_path):
-    plant(tmp_path, "a/1.jpg", "a/.2.jpg", "a/notes.txt", "a/deep/3.jpg", "a/folder.jpg/4.jpg", "b/5.jpg")
+    plant(
+        tmp_path,
+        "a/1.jpg",
+        "a/.2.jpg",
+        "a/notes.txt",
+        "a/deep/3.jpg",
+        "a/folder.jpg/4.jpg",
+        "b/5.jpg",
+    )
     plant(tmp_path, ".git/6.jpg", "7.jpg", "README.md")
     classes, found = listed(tmp_path)
     assert classes == ("a", "b")
@@ -64,7 +78,10 @@ def test_hidden_files_other_files_and_deeper_folders_are_not_looked_at(tmp_path)
 
 
 def test_links_inside_the_folder_are_followed_and_links_out_of_it_refused(tmp_path):
-    root, outside = plant(tmp_path / "root", "a/1.jpg", "b/2.jpg"), plant(tmp_path / "outside", "3.jpg")
+    root, outside = (
+        plant(tmp_path / "root", "a/1.jpg", "b/2.jpg"),
+        plant(tmp_path / "outside", "3.jpg"),
+    )
     (root / "b" / "again.jpg").symlink_to(root / "a" / "1.jpg")
     assert listed(root)[1]["train"].ids == ("a/1.jpg", "b/2.jpg", "b/again.jpg")
     (root / "a" / "away.jpg").symlink_to(outside / "3.jpg")
@@ -97,7 +114,10 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
         (["train/1.jpg", "validation/2.jpg"], r"expected class folders, found none"),
         (["a/1.txt", "b/2.txt"], r"no photograph in a class folder for train \(looked for \.jpg"),
         (["a/1.jpg", "b/2.tiff"], r"no photograph in class b \(looked for \.jpg"),
-        (["train/a/1.jpg", "validation/readme.txt"], r"no photograph in a class folder for validation"),
+        (
+            ["train/a/1.jpg", "validation/readme.txt"],
+            r"no photograph in a class folder for validation",
+        ),
         (
             ["validation/a/1.jpg", "validation/b/2.jpg"],
             r"expected a train folder beside validation, found none",
@@ -117,15 +137,29 @@ def test_what_is_not_a_data_set_is_one_line_that_names_the_folder(tmp_path, path
 
 
 def test_a_missing_path_and_a_file_are_not_folders(tmp_path):
-    with pytest.raises(InputError, match=r"/none: expected a folder of class folders, found nothing"):
+    with pytest.raises(
+        InputError, match=r"/none: expected a folder of class folders, found nothing"
+    ):
         listed(tmp_path / "none")
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=r"/file: expected a folder of class folders, found a file"):
+    with pytest.raises(
+        InputError, match=r"/file: expected a folder of class folders, found a file"
+    ):
         listed(tmp_path / "file")
 
 
 def test_all_photographs_below_a_folder(tmp_path):
-    plant(tmp_path, "b.jpg", "a.png", "notes.txt", ".x.jpg", "dog/2.jpg", "dog/deep/1.jpg", "cat/3.gif", ".git/4.jpg")
+    plant(
+        tmp_path,
+        "b.jpg",
+        "a.png",
+        "notes.txt",
+        ".x.jpg",
+        "dog/2.jpg",
+        "dog/deep/1.jpg",
+        "cat/3.gif",
+        ".git/4.jpg",
+    )
     found = [path.relative_to(tmp_path).as_posix() for path in folder.all_photo_paths(tmp_path)]
     assert found == ["a.png", "b.jpg", "cat/3.gif", "dog/2.jpg", "dog/deep/1.jpg"]
     (tmp_path / "dog" / "up").symlink_to(tmp_path, target_is_directory=True)

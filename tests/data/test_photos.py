@@ -22,17 +22,26 @@ def encoded(image: Image.Image, format: str = "PNG", **options) -> bytes:
 
 
 def noise(width: int, height: int) -> Image.Image:
-    return Image.fromarray(np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8))
+    return Image.fromarray(
+        np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    )
 
 
 def png(width: int, height: int, *, bits: int, colour: int, rows: bytes) -> bytes:
     """A PNG by hand: Pillow writes neither 16-bit RGB nor a header that lies about the size."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        return (
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
 
     head = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", head)
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
 
 
 @pytest.mark.parametrize(
@@ -77,9 +86,21 @@ def palette(transparency=None) -> bytes:
         (palette(transparency=b"\xff\x40"), (10, 200, 30)),
         (encoded(Image.new("LA", (2, 2), (50, 0))), (50, 50, 50)),
         (encoded(Image.new("RGBA", (2, 2), (1, 2, 3, 0))), (1, 2, 3)),
-        (encoded(Image.new("RGBA", (2, 2), (1, 2, 3, 128)), "WEBP", lossless=True, exact=True), (1, 2, 3)),
+        (
+            encoded(Image.new("RGBA", (2, 2), (1, 2, 3, 128)), "WEBP", lossless=True, exact=True),
+            (1, 2, 3),
+        ),
     ],
-    ids=["grey", "bilevel", "palette", "palette-key", "palette-alpha", "grey-alpha", "rgba", "webp-alpha"],
+    ids=[
+        "grey",
+        "bilevel",
+        "palette",
+        "palette-key",
+        "palette-alpha",
+        "grey-alpha",
+        "rgba",
+        "webp-alpha",
+    ],
 )
 def test_every_mode_becomes_its_true_colours_and_alpha_is_dropped(data, expected):
     assert decode(data, size=1, name="x").tolist() == [[list(expected)]]
@@ -103,7 +124,9 @@ def test_16_bit_grey_is_scaled_and_not_clipped():
     ramp = np.arange(256, dtype=np.uint16).reshape(16, 16) * 257
     got = decode(encoded(Image.fromarray(ramp)), size=16, name="x")
     np.testing.assert_array_equal(got, np.repeat(np.arange(256).reshape(16, 16, 1), 3, axis=2))
-    between = np.array([[128, 129], [65407, 65406]], np.uint16)  # 257 k + 128 is nearer to k, + 129 to k + 1
+    between = np.array(
+        [[128, 129], [65407, 65406]], np.uint16
+    )  # 257 k + 128 is nearer to k, + 129 to k + 1
     got = decode(encoded(Image.fromarray(between)), size=2, name="x")
     assert got[..., 0].tolist() == [[0, 1], [255, 254]]
 
@@ -137,7 +160,9 @@ def test_any_size_and_aspect_gives_the_whole_image_as_a_square(width, height):
 
 @pytest.mark.parametrize("format", photos.FORMATS)
 def test_the_format_is_recognised_by_content(format):
-    got = decode(encoded(Image.new("RGB", (32, 32), (200, 30, 60)), format), size=2, name="wrong.jpg")
+    got = decode(
+        encoded(Image.new("RGB", (32, 32), (200, 30, 60)), format), size=2, name="wrong.jpg"
+    )
     np.testing.assert_allclose(got, np.full((2, 2, 3), (200, 30, 60)), atol=3)
 
 
@@ -177,7 +202,9 @@ def test_a_decompression_bomb_is_refused_before_it_is_unpacked(side):
 def test_taking_from_a_listing_keeps_everything_together():
     contents = [b"a", b"b", b"c"]
     digests = tuple(map(photos.sha256, contents))
-    listing = photos.Listing(("0", "1", "2"), np.array([5, 6, 7], np.int32), digests, contents.__getitem__)
+    listing = photos.Listing(
+        ("0", "1", "2"), np.array([5, 6, 7], np.int32), digests, contents.__getitem__
+    )
     taken = listing.take([2, 0]).take([0])
     assert (taken.ids, taken.labels.tolist(), taken.read(0)) == (("2",), [7], b"c")
     assert taken.digests == (photos.sha256(b"c"),)

@@ -10,7 +10,9 @@ from tljax.data.preprocess import BY_NAME, CAFFE, TORCH, UNIT, Preprocess, words
 from tljax.errors import InputError
 
 
-@pytest.mark.parametrize(("name", "tolerance"), [("caffe", 1e-4), ("torch", 1e-5)])  # caffe's values reach 151
+@pytest.mark.parametrize(
+    ("name", "tolerance"), [("caffe", 1e-4), ("torch", 1e-5)]
+)  # caffe's values reach 151
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_equals_keras(name, tolerance, dtype):
     images = np.random.default_rng(0).integers(0, 256, (2, 9, 7, 3)).astype(dtype)
@@ -27,7 +29,9 @@ def test_known_pixels():
     pixel = jnp.array([[255.0, 0.0, 51.0]])  # red, green, blue
     np.testing.assert_allclose(UNIT(pixel), [[1.0, 0.0, 0.2]], rtol=1e-6)
     np.testing.assert_allclose(CAFFE(pixel), [[51 - 103.939, -116.779, 255 - 123.68]], rtol=1e-6)
-    np.testing.assert_allclose(TORCH(pixel), [[0.515 / 0.229, -0.456 / 0.224, (0.2 - 0.406) / 0.225]], rtol=1e-5)
+    np.testing.assert_allclose(
+        TORCH(pixel), [[0.515 / 0.229, -0.456 / 0.224, (0.2 - 0.406) / 0.225]], rtol=1e-5
+    )
 
 
 def test_any_leading_shape_and_bfloat16_input():
@@ -80,7 +84,10 @@ def test_not_a_dictionary():
 @pytest.mark.parametrize(
     ("preprocess", "said"),
     [
-        (CAFFE, "BGR, ImageNet mean (103.9, 116.8, 123.7) subtracted, not scaled (Caffe's and Keras's)"),
+        (
+            CAFFE,
+            "BGR, ImageNet mean (103.9, 116.8, 123.7) subtracted, not scaled (Caffe's and Keras's)",
+        ),
         (
             TORCH,
             "RGB / 255, ImageNet mean (0.485, 0.456, 0.406) subtracted, divided by deviation (0.229, 0.224, 0.225) "
@@ -88,8 +95,14 @@ def test_not_a_dictionary():
         ),
         (UNIT, "RGB / 255 alone (the lecture's)"),
         (Preprocess(), "RGB, not scaled"),
-        (Preprocess(mean=CAFFE.mean[::-1]), "RGB, ImageNet mean (123.7, 116.8, 103.9) subtracted, not scaled"),
-        (Preprocess("BGR", 1 / 127.5, mean=(1.0, 1.0, 1.0)), "BGR / 127.5, mean (1, 1, 1) subtracted"),
+        (
+            Preprocess(mean=CAFFE.mean[::-1]),
+            "RGB, ImageNet mean (123.7, 116.8, 103.9) subtracted, not scaled",
+        ),
+        (
+            Preprocess("BGR", 1 / 127.5, mean=(1.0, 1.0, 1.0)),
+            "BGR / 127.5, mean (1, 1, 1) subtracted",
+        ),
         (Preprocess(scale=0.5), "RGB * 0.5 alone"),
     ],
 )

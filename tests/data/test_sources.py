@@ -38,17 +38,27 @@ def pets(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 def loaded(root: pathlib.Path, **options) -> ImageSets:
-    return load(f"folder:{root}", **{"size": 4, "cache": root.parent / "cache", "progress": False} | options)
+    return load(
+        f"folder:{root}", **{"size": 4, "cache": root.parent / "cache", "progress": False} | options
+    )
 
 
 def test_images_labels_and_ids_belong_together(tmp_path):
     sets = loaded(pets(tmp_path))
     assert sets.classes == ("cat", "dog")
     assert sets.name == f"folder:{tmp_path / 'pets'}"
-    assert sets.train.ids == ("train/cat/1.png", "train/cat/2.png", "train/dog/1.png", "train/dog/2.png")
+    assert sets.train.ids == (
+        "train/cat/1.png",
+        "train/cat/2.png",
+        "train/dog/1.png",
+        "train/dog/2.png",
+    )
     assert sets.train.labels.tolist() == [0, 0, 1, 1]
     assert sets.train.images[:, 0, 0, 0].tolist() == [1, 2, 3, 4]
-    assert (sets.validation.ids, sets.validation.labels.tolist()) == (("validation/dog/1.png",), [1])
+    assert (sets.validation.ids, sets.validation.labels.tolist()) == (
+        ("validation/dog/1.png",),
+        [1],
+    )
     assert sets.validation.images[:, 2, 2].tolist() == [[5, 0, 0]]
     for split in (sets.train, sets.validation):
         assert isinstance(split.images, np.memmap)
@@ -89,8 +99,14 @@ def test_the_digest_is_of_the_content_and_not_of_the_place(tmp_path):
 
 
 def test_the_digest_knows_the_labels(tmp_path):
-    one = plant(tmp_path / "one", {"train/a/1.png": png(1), "train/b/2.png": png(2), "validation/a/3.png": png(3)})
-    two = plant(tmp_path / "two", {"train/a/1.png": png(1), "train/b/2.png": png(2), "validation/b/3.png": png(3)})
+    one = plant(
+        tmp_path / "one",
+        {"train/a/1.png": png(1), "train/b/2.png": png(2), "validation/a/3.png": png(3)},
+    )
+    two = plant(
+        tmp_path / "two",
+        {"train/a/1.png": png(1), "train/b/2.png": png(2), "validation/b/3.png": png(3)},
+    )
     assert loaded(one).digest != loaded(two).digest
 
 
@@ -98,7 +114,9 @@ def test_a_corrupt_photograph_is_named_and_refused_or_skipped_and_counted(tmp_pa
     root = pets(tmp_path)
     whole = loaded(root)
     plant(root, {"train/cat/bad.jpg": png(7)[:30], "validation/cat/html.png": b"<html>"})
-    with pytest.raises(InputError, match=r"train/cat/bad\.jpg: .*; validation/cat/html\.png: not a .*skip_corrupt"):
+    with pytest.raises(
+        InputError, match=r"train/cat/bad\.jpg: .*; validation/cat/html\.png: not a .*skip_corrupt"
+    ):
         loaded(root)
     sets = loaded(root, skip_corrupt=True)
     assert sets.skipped == ("train/cat/bad.jpg", "validation/cat/html.png")
@@ -110,7 +128,9 @@ def test_a_corrupt_photograph_is_named_and_refused_or_skipped_and_counted(tmp_pa
 
 def test_of_many_corrupt_photographs_three_are_named_and_all_counted(tmp_path):
     root = plant(pets(tmp_path), {f"train/cat/bad{i}.jpg": bytes([i]) for i in range(7)})
-    with pytest.raises(InputError, match=r"bad0.*bad1.*bad2\.jpg: .*, \.\.\. \(7 in all\)") as caught:
+    with pytest.raises(
+        InputError, match=r"bad0.*bad1.*bad2\.jpg: .*, \.\.\. \(7 in all\)"
+    ) as caught:
         loaded(root)
     assert "bad3" not in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -124,7 +144,9 @@ def test_a_split_of_nothing_but_corrupt_photographs_is_refused(tmp_path):
 
 def test_the_same_bytes_in_training_and_validation_are_named_and_refused(tmp_path):
     root = plant(pets(tmp_path), {"validation/cat/copy.png": png(2, 0, 0)})
-    with pytest.raises(InputError, match=r"train/cat/2\.png = validation/cat/copy\.png.*allow_duplicates"):
+    with pytest.raises(
+        InputError, match=r"train/cat/2\.png = validation/cat/copy\.png.*allow_duplicates"
+    ):
         loaded(root)
     assert len(loaded(root, allow_duplicates=True).validation.ids) == 2
 
@@ -145,7 +167,18 @@ def test_the_bomb_is_named(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "source", ["", "folder", "folder:", "tfds:", "critters:dest", "cats", "http://x", "Folder:/", "critters:"]
+    "source",
+    [
+        "",
+        "folder",
+        "folder:",
+        "tfds:",
+        "critters:dest",
+        "cats",
+        "http://x",
+        "Folder:/",
+        "critters:",
+    ],
 )
 def test_a_bad_source_is_named(source, tmp_path):
     with pytest.raises(InputError, match=rf"^source: expected folder:PATH, .*, found {source!r}$"):
@@ -164,7 +197,10 @@ def test_one_class_is_not_enough(tmp_path):
         ({"size": 0}, "size: expected at least 1 pixel, found 0"),
         ({"validation_fraction": 0.0}, "validation_fraction: expected between 0 and 1, found 0.0"),
         ({"validation_fraction": 1.0}, "validation_fraction: expected between 0 and 1, found 1.0"),
-        ({"validation_fraction": float("nan")}, "validation_fraction: expected between 0 and 1, found nan"),
+        (
+            {"validation_fraction": float("nan")},
+            "validation_fraction: expected between 0 and 1, found nan",
+        ),
     ],
 )
 def test_bad_numbers_are_named(tmp_path, option, message):
@@ -178,7 +214,9 @@ def few_critters(monkeypatch):
     for name in ("TARGET_SIZES", "SOURCE_SIZES"):
         monkeypatch.setattr(critters, name, {"train": 3, "validation": 2})
     calls, make = [], critters.make
-    monkeypatch.setattr(critters, "make", lambda *args, **kw: calls.append(kw["split"]) or make(*args, **kw))
+    monkeypatch.setattr(
+        critters, "make", lambda *args, **kw: calls.append(kw["split"]) or make(*args, **kw)
+    )
     return calls
 
 
@@ -193,7 +231,9 @@ def test_critters_are_what_make_draws_and_are_drawn_once(tmp_path, few_critters,
     assert sets.classes == again.classes == classes
     assert sets.digest == again.digest
     for split, per_class, got in (("train", 3, sets.train), ("validation", 2, sets.validation)):
-        images, labels, ids = critters.make(classes, per_class=per_class, seed=0, size=16, split=split, progress=False)
+        images, labels, ids = critters.make(
+            classes, per_class=per_class, seed=0, size=16, split=split, progress=False
+        )
         np.testing.assert_array_equal(got.images, images)
         np.testing.assert_array_equal(got.labels, labels)
         assert got.labels.dtype == np.int32
@@ -219,14 +259,19 @@ def test_real_photographs(real_images, tmp_path):
 def test_a_test_folder_is_a_third_split(tmp_path, own_validation):
     """Where we split, the test stays whole; without one there is none."""
     assert loaded(pets(tmp_path)).test is None
-    root = plant(tmp_path / "pets", {"test/dog/9.png": png(9, 0, 0), "test/cat/8.png": png(8, 0, 0)})
+    root = plant(
+        tmp_path / "pets", {"test/dog/9.png": png(9, 0, 0), "test/cat/8.png": png(8, 0, 0)}
+    )
     if not own_validation:
         (root / "validation/dog/1.png").unlink()
         (root / "validation/dog").rmdir()
         (root / "validation").rmdir()
     sets = loaded(root, validation_fraction=0.5)
     assert sets.test is not None
-    assert (sets.test.ids, sets.test.labels.tolist()) == (("test/cat/8.png", "test/dog/9.png"), [0, 1])
+    assert (sets.test.ids, sets.test.labels.tolist()) == (
+        ("test/cat/8.png", "test/dog/9.png"),
+        [0, 1],
+    )
     assert sets.test.images[:, 0, 0, 0].tolist() == [8, 9]
     assert len(sets.train.ids) == (4 if own_validation else 2)
 
@@ -234,6 +279,8 @@ def test_a_test_folder_is_a_third_split(tmp_path, own_validation):
 @pytest.mark.parametrize(("level", "split"), [(2, "training"), (5, "validation")])
 def test_a_test_photograph_seen_before_is_refused(tmp_path, level, split):
     root = plant(pets(tmp_path), {"test/cat/copy.png": png(level, 0, 0)})
-    with pytest.raises(InputError, match=f"1 test photographs have the same bytes as a {split} photograph"):
+    with pytest.raises(
+        InputError, match=f"1 test photographs have the same bytes as a {split} photograph"
+    ):
         loaded(root)
     assert len(loaded(root, allow_duplicates=True).test.ids) == 1

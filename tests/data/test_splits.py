@@ -63,7 +63,9 @@ def test_copies_land_on_the_same_side_whatever_the_seed():
 def test_shared_photographs_are_named_with_both_names():
     train = listing([b"a", b"b"], [0, 1], "train/")
     validation = listing([b"c", b"a"], [0, 1], "validation/")
-    with pytest.raises(InputError, match=r"^1 validation photograph.*train/0\.jpg = validation/1\.jpg"):
+    with pytest.raises(
+        InputError, match=r"^1 validation photograph.*train/0\.jpg = validation/1\.jpg"
+    ):
         splits.refuse_shared(train, validation)
     splits.refuse_shared(train, validation.take([0]))
 

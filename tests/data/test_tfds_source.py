@@ -40,7 +40,9 @@ class Tiny(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             "image": tfds.features.Image(shape=(None, None, 3)),
             "label": tfds.features.ClassLabel(names=["zebra", "ant"]),
         }
-        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features | self.more))
+        return tfds.core.DatasetInfo(
+            builder=self, features=tfds.features.FeaturesDict(features | self.more)
+        )
 
     def _split_generators(self, dl_manager):
         starts = np.cumsum([0, *self.sizes.values()])
@@ -128,14 +130,22 @@ def test_the_version_may_be_named_and_the_folder_come_from_the_environment(tmp_p
 
 @pytest.mark.parametrize("name", ["mnist", "no_such_set"])
 def test_a_set_that_is_not_there_says_how_to_prepare_it(tmp_path, name):
-    command = rf"tljax\[tf\].*tfds build {name} --file_format=array_record --data_dir={tmp_path}/tfds$"
-    with pytest.raises(InputError, match=rf"^tfds:{name}: expected a prepared set in .*/tfds, found none; .*{command}"):
+    command = (
+        rf"tljax\[tf\].*tfds build {name} --file_format=array_record --data_dir={tmp_path}/tfds$"
+    )
+    with pytest.raises(
+        InputError,
+        match=rf"^tfds:{name}: expected a prepared set in .*/tfds, found none; .*{command}",
+    ):
         loaded(tmp_path, name)
 
 
 def test_parquet_is_refused_because_tfds_loses_examples_in_it(tmp_path):
     prepared(tmp_path, train=4, test=2, format="parquet")
-    with pytest.raises(InputError, match=r"^tfds:tiny: expected array_record, found parquet files in .*tiny/1\.2\.0"):
+    with pytest.raises(
+        InputError,
+        match=r"^tfds:tiny: expected array_record, found parquet files in .*tiny/1\.2\.0",
+    ):
         loaded(tmp_path)
 
 
@@ -162,7 +172,9 @@ def test_a_damaged_set_is_one_line_that_names_it(tmp_path, glob, damage):
     prepared(tmp_path, train=4, test=2)
     [path] = (tmp_path / "tfds").rglob(glob)
     damage(path)
-    with pytest.raises(InputError, match=rf"^tfds:tiny: cannot be read from {tmp_path}/tfds \(") as caught:
+    with pytest.raises(
+        InputError, match=rf"^tfds:tiny: cannot be read from {tmp_path}/tfds \("
+    ) as caught:
         loaded(tmp_path)
     assert "\n" not in str(caught.value)
 
@@ -174,7 +186,9 @@ def test_a_bad_name_is_one_line(tmp_path):
 
 def test_two_labels_are_too_many(tmp_path):
     prepared(tmp_path, train=4, test=2, more={"coarse": tfds.features.ClassLabel(num_classes=2)})
-    with pytest.raises(InputError, match=r"one image and one class label, found \['image'\] and .*'coarse'"):
+    with pytest.raises(
+        InputError, match=r"one image and one class label, found \['image'\] and .*'coarse'"
+    ):
         loaded(tmp_path)
 
 

@@ -28,7 +28,9 @@ def prepared(tmp_path_factory):
             (folder / "photos" / split / animal).mkdir(parents=True)
             for i in range(each):
                 pixels = rng.integers(0, 200, (32, 32, 3)) + 50 * number
-                Image.fromarray(pixels.astype(np.uint8)).save(folder / "photos" / split / animal / f"{i}.png")
+                Image.fromarray(pixels.astype(np.uint8)).save(
+                    folder / "photos" / split / animal / f"{i}.png"
+                )
     Image.fromarray(pixels.astype(np.uint8)).save(folder / "new_photo.jpg")
     weights.write(folder / "base.safetensors", random_base(rng))
     with pytest.MonkeyPatch.context() as patch:
@@ -40,11 +42,16 @@ def prepared(tmp_path_factory):
 def climb_a_rung(run):
     """What `python -m experiments.features` leaves, but for its report."""
     sets = data.load("folder:photos", size=32, progress=False)
-    network, stage = config.NETWORKS["features"], replace(config.PRESETS["tuned"]["features"], epochs=1)
+    network, stage = (
+        config.NETWORKS["features"],
+        replace(config.PRESETS["tuned"]["features"], epochs=1),
+    )
     workdir, base = Workdir(run), weights.read("base.safetensors")
     workdir.begin(arguments={}, stages={"features": (network, stage)}, sets=sets)
     options = {"seed": 0, "store": workdir.features, "weights": base, "progress": False}
-    trained = rung.run(stage, network, sets, on_epoch=lambda record, state: workdir.log(record), **options)
+    trained = rung.run(
+        stage, network, sets, on_epoch=lambda record, state: workdir.log(record), **options
+    )
     workdir.finish("features", trained, seed=0, stage=stage, sets=sets)
 
 
@@ -70,4 +77,6 @@ def random_base(rng):
         kernel = rng.normal(0, (2 / (9 * before)) ** 0.5, (3, 3, before, after)).astype(np.float32)
         params[layer] = {"kernel": kernel, "bias": np.zeros(after, np.float32)}
         before = after
-    return weights.Weights(params, {"name": "vgg16", "width": WIDTH}, TORCH, ("cat", "dog"), {"made": "by a test"})
+    return weights.Weights(
+        params, {"name": "vgg16", "width": WIDTH}, TORCH, ("cat", "dog"), {"made": "by a test"}
+    )

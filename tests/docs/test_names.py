@@ -58,7 +58,9 @@ def test_calls_in_the_text_have_arguments_that_are_there(page):
     for text in CALL.findall(TEXTS[page]):
         call = ast.parse(text, mode="eval").body
         given = {keyword.arg: None for keyword in call.keywords}
-        positional = [None for argument in call.args if getattr(argument, "value", None) is not Ellipsis]
+        positional = [
+            None for argument in call.args if getattr(argument, "value", None) is not Ellipsis
+        ]
         inspect.signature(resolve(ast.unparse(call.func))).bind_partial(*positional, **given)
 
 
@@ -76,7 +78,9 @@ def test_commands_and_their_options_are_there():
     sources = "".join(path.read_text(encoding="utf-8") for path in files)
     known = set(re.findall(r'"(--[a-z-]+)"', sources)) | {"--help", "--version"}
     for page, text in TEXTS.items():
-        ours = "\n".join(_ours(line, page) for line in text.splitlines() if "pip install" not in line)
+        ours = "\n".join(
+            _ours(line, page) for line in text.splitlines() if "pip install" not in line
+        )
         assert set(OPTION.findall(ours)) - known <= {"--xla"}, page
         for module in COMMAND.findall(text):
             assert importlib.util.find_spec(module) is not None, module

@@ -21,7 +21,11 @@ SMALLER = {
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 SLOW = ["docs/howto/resume.md"]  # tests/train/test_saver.py resumes
 RUNNABLE = [page for page in PAGES if "```python" in page.read_text(encoding="utf-8")]
-DOCTESTED = [path for path in sorted((ROOT / "tljax").rglob("*.py")) if ">>> " in path.read_text(encoding="utf-8")]
+DOCTESTED = [
+    path
+    for path in sorted((ROOT / "tljax").rglob("*.py"))
+    if ">>> " in path.read_text(encoding="utf-8")
+]
 
 
 def name_of(page):
@@ -29,7 +33,9 @@ def name_of(page):
 
 
 def marked(page):
-    return pytest.param(page, marks=pytest.mark.slow if name_of(page) in SLOW else (), id=name_of(page))
+    return pytest.param(
+        page, marks=pytest.mark.slow if name_of(page) in SLOW else (), id=name_of(page)
+    )
 
 
 @pytest.mark.parametrize("page", [marked(page) for page in RUNNABLE])

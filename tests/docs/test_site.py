@@ -24,7 +24,9 @@ def test_the_notebook_finds_what_it_imports():
     cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
     source = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
     imports = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom)]
-    ours = [node for node in imports if str(node.module).partition(".")[0] in ("tljax", "experiments")]
+    ours = [
+        node for node in imports if str(node.module).partition(".")[0] in ("tljax", "experiments")
+    ]
     assert len(ours) > 4
     for node in ours:
         exec(compile(ast.Module([node], []), str(NOTEBOOK), "exec"), {})
@@ -38,10 +40,18 @@ def test_the_notebook_runs(tmp_path, monkeypatch):
     monkeypatch.setenv("LADDER_BUDGET", "0.1")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     notebook = nbformat.read(NOTEBOOK, as_version=4)
-    client = nbclient.NotebookClient(notebook, timeout=3600, resources={"metadata": {"path": str(tmp_path)}})
+    client = nbclient.NotebookClient(
+        notebook, timeout=3600, resources={"metadata": {"path": str(tmp_path)}}
+    )
     client.execute()
-    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
-    tables = [output.data["text/markdown"] for output in outputs if "text/markdown" in output.get("data", {})]
+    outputs = [
+        output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs
+    ]
+    tables = [
+        output.data["text/markdown"]
+        for output in outputs
+        if "text/markdown" in output.get("data", {})
+    ]
     assert len(tables) == 1
     rungs = [line.split("|")[1].strip() for line in tables[0].splitlines() if line.startswith("| ")]
     assert rungs[1:] == [":--", "scratch", "features", "frozen", "finetune", "differential"]
@@ -52,10 +62,23 @@ def test_the_notebook_runs(tmp_path, monkeypatch):
 def test_the_site_builds_without_a_warning(tmp_path):
     """All but the outputs of the notebook."""
     pytest.importorskip("myst_nb", reason='the site wants pip install -e ".[docs]"')
-    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-n", "-q", "-D", "nb_execution_mode=off"]
+    command = [
+        sys.executable,
+        "-m",
+        "sphinx",
+        "-W",
+        "--keep-going",
+        "-n",
+        "-q",
+        "-D",
+        "nb_execution_mode=off",
+    ]
     where = [str(ROOT / "docs"), str(tmp_path)]
     done = subprocess.run(
-        [*command, *where], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}
+        [*command, *where],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
     )
     assert done.returncode == 0, done.stderr
     assert "fine_tune" in (tmp_path / "api" / "recipe.html").read_text(encoding="utf-8")

@@ -32,16 +32,24 @@ class Ladder:
                 (folder / "photographs" / split / animal).mkdir(parents=True)
                 for i in range(each):
                     pixels = rng.integers(0, 256, (32, 32, 3)).astype(np.uint8)
-                    Image.fromarray(pixels).save(folder / "photographs" / split / animal / f"{i}.png")
+                    Image.fromarray(pixels).save(
+                        folder / "photographs" / split / animal / f"{i}.png"
+                    )
         module = build.classifier(Network(width=0.0625), classes=2)
         params = build.init(module, key=jax.random.key(1), size=32)["params"]["base"]
-        base = Weights(jax.device_get(params), {"name": "vgg16", "width": 0.0625}, TORCH, ("a", "b"), {})
+        base = Weights(
+            jax.device_get(params), {"name": "vgg16", "width": 0.0625}, TORCH, ("a", "b"), {}
+        )
         write(folder / "base.safetensors", base)
 
     def start(self, workdir, *more, home="cache"):
         words = f"--data folder:{self.folder}/photographs --size 32 --weights {self.folder}/base.safetensors --quiet"
         environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
-        environment |= {"XDG_CACHE_HOME": str(self.folder / home), "PYTHONPATH": str(ROOT), "MPLBACKEND": "Agg"}
+        environment |= {
+            "XDG_CACHE_HOME": str(self.folder / home),
+            "PYTHONPATH": str(ROOT),
+            "MPLBACKEND": "Agg",
+        }
         command = [sys.executable, str(Path(__file__).with_name("small_ladder.py")), *words.split()]
         return subprocess.Popen(
             [*command, "--workdir", str(workdir), *more],
@@ -92,5 +100,6 @@ def outcome(workdir):
     assert len(leaves) == 3
     assert not list((workdir / "progress").glob("*"))
     return [
-        {k: v for k, v in record.items() if k not in TIMES and not k.endswith("seconds")} for record in [*lines, *rungs]
+        {k: v for k, v in record.items() if k not in TIMES and not k.endswith("seconds")}
+        for record in [*lines, *rungs]
     ], leaves

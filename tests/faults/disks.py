@@ -10,7 +10,11 @@ import subprocess
 def mounted(folder, *, kilobytes):
     """The folder as a disk of its own; False where that is not allowed."""
     options = ["-t", "tmpfs", "-o", f"size={kilobytes}k", "none", str(folder)]
-    done = subprocess.run(["mount", *options], capture_output=True).returncode == 0 if os.geteuid() == 0 else False
+    done = (
+        subprocess.run(["mount", *options], capture_output=True).returncode == 0
+        if os.geteuid() == 0
+        else False
+    )
     try:
         yield done
     finally:
@@ -34,7 +38,9 @@ def full(folder, *, left, mounted):
             filler.unlink()
         return
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (left, before[1]))  # Python ignores the signal: a write fails
+    resource.setrlimit(
+        resource.RLIMIT_FSIZE, (left, before[1])
+    )  # Python ignores the signal: a write fails
     try:
         yield
     finally:

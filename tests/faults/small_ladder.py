@@ -17,4 +17,8 @@ config.PRESETS["tuned"] = {
 if __name__ == "__main__":
     from tljax.commands import cli, runner
 
-    cli.run(lambda: runner.main("The ladder.", experiment="ladder", rungs=("features", "frozen", "finetune")))
+    cli.run(
+        lambda: runner.main(
+            "The ladder.", experiment="ladder", rungs=("features", "frozen", "finetune")
+        )
+    )

@@ -31,16 +31,28 @@ class Flat(nn.Module):
         return x.reshape(x.shape[0], -1), {}
 
 
-MODULE = Classifier(base=Flat(), head=Head(outputs=1, hidden=512))  # 100 kB, and as much for its momentum
+MODULE = Classifier(
+    base=Flat(), head=Head(outputs=1, hidden=512)
+)  # 100 kB, and as much for its momentum
 STAGE = Stage(
-    "tiny", TRAIN_ALL, lr=0.05, epochs=4, optimizer=Optimizer("sgd", momentum=0.9), batch_size=4, images_per_epoch=16
+    "tiny",
+    TRAIN_ALL,
+    lr=0.05,
+    epochs=4,
+    optimizer=Optimizer("sgd", momentum=0.9),
+    batch_size=4,
+    images_per_epoch=16,
 )
 
 
 def split(count, seed):
     rng = np.random.default_rng(seed)
     pixels = rng.integers(0, 256, (count, 4, 4, 3)).astype(np.uint8)
-    return ImageSet(pixels, rng.integers(0, 2, count).astype(np.int32), tuple(f"{seed}/{i}" for i in range(count)))
+    return ImageSet(
+        pixels,
+        rng.integers(0, 2, count).astype(np.int32),
+        tuple(f"{seed}/{i}" for i in range(count)),
+    )
 
 
 SETS = ImageSets("test", ("cat", "dog"), split(10, 0), split(4, 1), "0" * 64)
@@ -65,7 +77,9 @@ def train(stage=STAGE, *, saver=None, start=None):
 
 def bits(state):
     """The digest of every leaf."""
-    return [hashlib.sha256(np.asarray(leaf).tobytes()).hexdigest() for leaf in jax.tree.leaves(state)]
+    return [
+        hashlib.sha256(np.asarray(leaf).tobytes()).hexdigest() for leaf in jax.tree.leaves(state)
+    ]
 
 
 def hurry(patch):
@@ -91,7 +105,9 @@ def main(words, folder):
         calls.append(1)
         if words == "interrupt" and len(calls) == 2:
             os.kill(os.getpid(), signal.SIGINT)
-            while not signals.waiting():  # this may be the thread of a save; the main one takes signals
+            while (
+                not signals.waiting()
+            ):  # this may be the thread of a save; the main one takes signals
                 time.sleep(0.01)
             print("first", flush=True)
             os.kill(os.getpid(), signal.SIGINT)

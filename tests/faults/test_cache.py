@@ -29,7 +29,11 @@ def writer(folder):
     """A process in the middle of its writing; it goes on when it is told to."""
     pipe, environment = subprocess.PIPE, os.environ | {"PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(folder)], stdin=pipe, stdout=pipe, env=environment, text=True
+        [sys.executable, "-c", WRITER, str(folder)],
+        stdin=pipe,
+        stdout=pipe,
+        env=environment,
+        text=True,
     )
     assert process.stdout.readline() == "writing\n"
     return process

@@ -29,7 +29,11 @@ def full(request, tmp_path):
     process, which works everywhere."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    with disks.mounted(folder, kilobytes=4096) if request.param == "disk" else contextlib.nullcontext(False) as real:
+    with (
+        disks.mounted(folder, kilobytes=4096)
+        if request.param == "disk"
+        else contextlib.nullcontext(False) as real
+    ):
         if request.param == "disk" and not real:
             pytest.skip("mounting is not allowed here")
 
@@ -56,7 +60,9 @@ def stored(folder, *, count=40, name="train", starts=None):
         return ROWS[start:stop]
 
     wanted = feature_store.Rows(name, {}, count, ROWS.shape[1:])
-    return feature_store.stored(folder / "features.h5", wanted, compute=compute, block=5, progress=False)
+    return feature_store.stored(
+        folder / "features.h5", wanted, compute=compute, block=5, progress=False
+    )
 
 
 @pytest.mark.parametrize("left", [0, 4096, 120_000, 340_000, 420_000, 600_000])
@@ -119,12 +125,17 @@ def layers():
     found, before = {}, 3
     for layer in CONVS:
         after = channels(layer, 1 / 16)
-        found[layer] = {"kernel": np.ones((3, 3, before, after), np.float32), "bias": np.zeros(after, np.float32)}
+        found[layer] = {
+            "kernel": np.ones((3, 3, before, after), np.float32),
+            "bias": np.zeros(after, np.float32),
+        }
         before = after
     return found
 
 
-@pytest.mark.parametrize("write", [safe.write, torch_safe.write, keras_write.write], ids=lambda f: f.__module__)
+@pytest.mark.parametrize(
+    "write", [safe.write, torch_safe.write, keras_write.write], ids=lambda f: f.__module__
+)
 @pytest.mark.parametrize("left", [0, 8192, 150_000])
 def test_weights(full, write, left):
     """230 kB; the file that was there stays."""

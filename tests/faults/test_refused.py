@@ -12,7 +12,11 @@ from . import disks
 
 
 def contents(folder):
-    return {path.relative_to(folder): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        path.relative_to(folder): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
 
 
 def refused(ladder, workdir, *words):
@@ -52,7 +56,9 @@ def test_a_photograph_that_is_not_what_it_was(ladder, stopped, fault):
     photograph.unlink()
     try:
         if fault == "changed":
-            photograph.write_bytes(other + b"\0")  # after the image's end: the same pixels as another, another file
+            photograph.write_bytes(
+                other + b"\0"
+            )  # after the image's end: the same pixels as another, another file
         line = refused(ladder, stopped, "--resume")
     finally:
         photograph.write_bytes(before)

@@ -64,7 +64,10 @@ def test_the_disk_fills_up_at_a_checkpoint(tmp_path, capfd, undisturbed, step, l
     folder.mkdir()
     with disks.mounted(folder, kilobytes=8192) as real:
         saver = FillsUp(
-            folder / "saves", lambda left: disks.full(folder, left=left, mounted=real), step=step, left=left
+            folder / "saves",
+            lambda left: disks.full(folder, left=left, mounted=real),
+            step=step,
+            left=left,
         )
         try:
             with pytest.raises(InputError, match=NO_ROOM) as caught:
@@ -110,8 +113,16 @@ def blows_up(monkeypatch):
 @pytest.mark.parametrize(
     ("rate", "saved", "message"),
     [
-        (1e38, 8, r"the loss of step 10 is not finite; lower the rate; head/fc1/bias was the first leaf to be so"),
-        (1e38, 10, r"the loss of step 10 is not finite; lower the rate; head/fc1/bias was the first leaf to be so"),
+        (
+            1e38,
+            8,
+            r"the loss of step 10 is not finite; lower the rate; head/fc1/bias was the first leaf to be so",
+        ),
+        (
+            1e38,
+            10,
+            r"the loss of step 10 is not finite; lower the rate; head/fc1/bias was the first leaf to be so",
+        ),
         (np.inf, 10, r"head/fc1/bias is not finite after 10 steps; lower the rate$"),
     ],
 )
@@ -133,7 +144,8 @@ def test_a_last_step_that_blows_up_is_refused_too(tmp_path, blows_up):
     blows_up(15, np.inf)
     for saver in (None, Saver(tmp_path / "saves", seconds=1e9)):
         with pytest.raises(
-            InputError, match=r"stage 'tiny': head/fc1/bias is not finite after 16 steps; lower the rate$"
+            InputError,
+            match=r"stage 'tiny': head/fc1/bias is not finite after 16 steps; lower the rate$",
         ):
             train(saver=saver)
     assert not (tmp_path / "saves").exists() or steps(tmp_path / "saves") == []
@@ -141,8 +153,12 @@ def test_a_last_step_that_blows_up_is_refused_too(tmp_path, blows_up):
 
 def test_a_photograph_of_nan_is_refused_at_its_step(undisturbed):
     start = small_stage.variables()
-    start["params"]["head"]["fc1"]["bias"] = start["params"]["head"]["fc1"]["bias"].at[3].set(jnp.inf)
-    with pytest.raises(InputError, match="the loss of step 0 is not finite; lower the rate; head/fc1/"):
+    start["params"]["head"]["fc1"]["bias"] = (
+        start["params"]["head"]["fc1"]["bias"].at[3].set(jnp.inf)
+    )
+    with pytest.raises(
+        InputError, match="the loss of step 0 is not finite; lower the rate; head/fc1/"
+    ):
         train(start=start)
 
 
@@ -194,7 +210,9 @@ def test_a_second_interrupt_ends_at_once_and_costs_only_what_was_being_saved(tmp
 
     def run(words):
         command = [sys.executable, "-m", "tests.faults.small_stage", words, str(tmp_path / "saves")]
-        return subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=ROOT, env=environment)
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=300, cwd=ROOT, env=environment
+        )
 
     done = run("interrupt")
     assert (done.returncode, done.stdout, done.stderr) == (130, "first\n", "")
@@ -246,7 +264,9 @@ def test_what_is_saved_beside_the_training_is_the_state_of_its_step(tmp_path, mo
             super().after(place, step=step, ended=ended)
 
     monkeypatch.setattr(resume, "_write", late)
-    state, _ = train(replace(STAGE, epochs=2, keep_going=True), saver=Watches(tmp_path, seconds=0.0))
+    state, _ = train(
+        replace(STAGE, epochs=2, keep_going=True), saver=Watches(tmp_path, seconds=0.0)
+    )
     assert steps(tmp_path) == [2, 8]
     found, _ = orbax_store.restore(tmp_path, 2, state)
     assert bits(found) == expected

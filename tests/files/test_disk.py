@@ -47,7 +47,11 @@ def test_what_a_killed_process_left_goes_with_the_next_write(tmp_path, writer):
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert os.listdir(tmp_path) == [part]
-    others = {f".x.png.elsewhere-{process.pid}.part", f"{part}.part", part.replace("x.png", "y.png")}
+    others = {
+        f".x.png.elsewhere-{process.pid}.part",
+        f"{part}.part",
+        part.replace("x.png", "y.png"),
+    }
     for name in others:
         (tmp_path / name).write_bytes(b"another's")
     disk.write(tmp_path / "x.png", b"data")

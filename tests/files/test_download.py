@@ -27,7 +27,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return
         self.send_response(206 if start else 200)
         if start:
-            self.send_header("Content-Range", f"bytes {start + server.shift}-{len(DATA) - 1}/{len(DATA)}")
+            self.send_header(
+                "Content-Range", f"bytes {start + server.shift}-{len(DATA) - 1}/{len(DATA)}"
+            )
         body = server.data[start:]
         if server.tells_size:
             self.send_header("Content-Length", str(len(body)))
@@ -41,7 +43,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def server():
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.data, server.ranges, server.resumes, server.stop_after, server.shift = DATA, [], True, None, 0
+        server.data, server.ranges, server.resumes, server.stop_after, server.shift = (
+            DATA,
+            [],
+            True,
+            None,
+            0,
+        )
         server.tells_size = True
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
@@ -53,9 +61,14 @@ def server():
 @pytest.mark.parametrize("tells_size", [True, False])
 def test_a_size_that_nobody_published_and_an_md5(server, tmp_path, tells_size):
     server.tells_size = tells_size
-    path, file = tmp_path / "a.zip", published(server, size=None, sha256="", md5=hashlib.md5(DATA).hexdigest())
+    path, file = (
+        tmp_path / "a.zip",
+        published(server, size=None, sha256="", md5=hashlib.md5(DATA).hexdigest()),
+    )
     server.stop_after = 30_000
-    with pytest.raises(InputError, match=r"stopped at 30000 bytes .* run again" if tells_size else "expected md5"):
+    with pytest.raises(
+        InputError, match=r"stopped at 30000 bytes .* run again" if tells_size else "expected md5"
+    ):
         fetch(file, path, progress=False)
     server.stop_after = None
     fetch(file, path, progress=True)
@@ -85,7 +98,9 @@ def published(server, **changes) -> Download:
 
 def interrupt(server, path, after: int) -> None:
     server.stop_after = after
-    with pytest.raises(InputError, match=rf"stopped at {after} of {len(DATA)} bytes .* run again to resume"):
+    with pytest.raises(
+        InputError, match=rf"stopped at {after} of {len(DATA)} bytes .* run again to resume"
+    ):
         fetch(published(server), path, progress=False)
     server.stop_after = None
     assert not path.exists()
@@ -136,7 +151,9 @@ def test_a_part_that_is_too_long_is_started_again(server, tmp_path):
 
 def test_a_wrong_hash_leaves_nothing_that_could_be_used(server, tmp_path):
     server.data = DATA[:-1] + b"!"
-    with pytest.raises(InputError, match=r"a\.zip: expected sha256 \w{64}, found \w{64}; the download is disc"):
+    with pytest.raises(
+        InputError, match=r"a\.zip: expected sha256 \w{64}, found \w{64}; the download is disc"
+    ):
         fetch(published(server), tmp_path / "a.zip", progress=False)
     assert list(tmp_path.iterdir()) == []
 
@@ -166,9 +183,13 @@ def test_a_wrong_size_is_refused_before_anything_is_read(server, tmp_path, size)
 
 def test_no_server_and_no_such_file_are_one_line(server, tmp_path):
     nobody = Download(url="http://127.0.0.1:1/a.zip", size=1, sha256="0")
-    with pytest.raises(InputError, match=r"^http://127\.0\.0\.1:1/a\.zip: stopped at 0 of 1 bytes \(.*refused\)"):
+    with pytest.raises(
+        InputError, match=r"^http://127\.0\.0\.1:1/a\.zip: stopped at 0 of 1 bytes \(.*refused\)"
+    ):
         fetch(nobody, tmp_path / "a.zip", progress=False)
-    server.RequestHandlerClass = type("Gone", (Handler,), {"do_GET": lambda self: self.send_error(404, "Gone")})
+    server.RequestHandlerClass = type(
+        "Gone", (Handler,), {"do_GET": lambda self: self.send_error(404, "Gone")}
+    )
     with pytest.raises(InputError, match=r"stopped at 0 of \d+ bytes \(Gone\)"):
         fetch(published(server), tmp_path / "a.zip", progress=False)
     assert list(tmp_path.iterdir()) == []
@@ -177,7 +198,9 @@ def test_no_server_and_no_such_file_are_one_line(server, tmp_path):
 def test_a_silent_server_does_not_hang(server, tmp_path, monkeypatch):
     monkeypatch.setattr(download, "TIMEOUT_SECONDS", 0.2)
     release = threading.Event()
-    server.RequestHandlerClass = type("Silent", (Handler,), {"do_GET": lambda self: release.wait(5)})
+    server.RequestHandlerClass = type(
+        "Silent", (Handler,), {"do_GET": lambda self: release.wait(5)}
+    )
     with pytest.raises(InputError, match="timed out"):
         fetch(published(server), tmp_path / "a.zip", progress=False)
     release.set()

@@ -46,9 +46,15 @@ def test_what_numpy_writes_is_read_and_the_same_arrays_are_the_same_bytes(path, 
 def test_kinds_and_dimensions_are_checked(path):
     assert set(npz.read(path, {"ids": "U1", "note": "U0"})) == {"ids", "note"}
     for wanted, message in (
-        ({"logits": "f1"}, r"x\.npz: logits: expected floats of 1 dimensions, found float32 \[2, 3\]"),
+        (
+            {"logits": "f1"},
+            r"x\.npz: logits: expected floats of 1 dimensions, found float32 \[2, 3\]",
+        ),
         ({"labels": "f1"}, r"x\.npz: labels: expected floats of 1 dimensions, found int32 \[2\]"),
-        ({"losses": "f1", "ids": "U1"}, r"x\.npz: expected an \.npz with losses, ids: .*losses\.npy"),
+        (
+            {"losses": "f1", "ids": "U1"},
+            r"x\.npz: expected an \.npz with losses, ids: .*losses\.npy",
+        ),
     ):
         with pytest.raises(InputError, match=message):
             npz.read(path, wanted)
@@ -80,17 +86,34 @@ def encrypted(data):
     ("data", "message"),
     [
         (b"", "expected an .npz: File is not a zip file"),
-        (member(described("<f4", "(1000000000000000,)")), "0 bytes for float32 \\[1000000000000000\\]"),
+        (
+            member(described("<f4", "(1000000000000000,)")),
+            "0 bytes for float32 \\[1000000000000000\\]",
+        ),
         (member(described("<f4", "(2,)"), b"1234567"), "7 bytes for float32"),
         (member(described("<f3", "(1,)"), b"123"), "no dtype b'<f3'"),
         (member(described("|O", "(1,)"), b"cos\nsystem\n"), "no array of numbers or text"),
         (member(described("<U1", "(1,)"), b"\xff" * 4), "text that is no Unicode"),
         (member("(" * 5000), "no array of numbers or text"),
         (member(described("<U0", "(99999999999999999,)")), "0 bytes for <U0"),
-        (member(described("|u1", "(70000000,)"), bytes(70_000_000), packed=zipfile.ZIP_DEFLATED), "unpacks to 700001"),
+        (
+            member(described("|u1", "(70000000,)"), bytes(70_000_000), packed=zipfile.ZIP_DEFLATED),
+            "unpacks to 700001",
+        ),
         (encrypted(member(described("<f4", "(1,)"), b"1234")), "encrypted"),
     ],
-    ids=["empty", "huge", "too short", "no dtype", "pickle", "no text", "nested", "no width", "swollen", "encrypted"],
+    ids=[
+        "empty",
+        "huge",
+        "too short",
+        "no dtype",
+        "pickle",
+        "no text",
+        "nested",
+        "no width",
+        "swollen",
+        "encrypted",
+    ],
 )
 def test_what_a_stranger_makes_is_refused_in_one_line(tmp_path, data, message):
     (tmp_path / "x.npz").write_bytes(data)

@@ -32,7 +32,10 @@ class Small(struct.PyTreeNode):
 
 
 TX = optax.multi_transform(
-    {"fast": optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-2)), "none": optax.set_to_zero()},
+    {
+        "fast": optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-2)),
+        "none": optax.set_to_zero(),
+    },
     {"base": "none", "head": "fast"},
 )
 
@@ -43,7 +46,10 @@ def small(seed: int = 0) -> Small:
     kernel = jax.random.normal(first, (16, 512))
     params = {
         "base": {"kernel": kernel, "scale": jnp.float32(0.5)},
-        "head": {"kernel": jax.random.normal(second, (16, 512)).astype(jnp.bfloat16), "bias": jnp.zeros(8)},
+        "head": {
+            "kernel": jax.random.normal(second, (16, 512)).astype(jnp.bfloat16),
+            "bias": jnp.zeros(8),
+        },
     }
     updates, opt_state = TX.update(jax.tree.map(lambda x: x * 0.1, params), TX.init(params), params)
     return Small(jnp.int32(41), optax.apply_updates(params, updates), {}, opt_state)
@@ -103,7 +109,9 @@ def test_shardings_are_those_of_the_target(saved):
     whole = NamedSharding(mesh, PartitionSpec())
     split = NamedSharding(mesh, PartitionSpec(None, "data"))
     target = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=split if x.shape == (16, 512) else whole),
+        lambda x: jax.ShapeDtypeStruct(
+            x.shape, x.dtype, sharding=split if x.shape == (16, 512) else whole
+        ),
         jax.eval_shape(small),
     )
     state, _ = orbax_store.restore(saved, 7, target)
@@ -128,7 +136,9 @@ def test_statistics_are_read_with_the_params(tmp_path):
 
 
 def largest(folder: Path) -> Path:
-    return max((path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+    return max(
+        (path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size
+    )
 
 
 @pytest.mark.parametrize("item", ["params", "opt_state"])
@@ -152,9 +162,13 @@ def test_a_truncated_file_is_one_line_and_quiet(tmp_path, capfd):
     truncate(tmp_path / "000003")
     mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
     whole = NamedSharding(mesh, PartitionSpec())
-    target = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole), jax.eval_shape(small))
+    target = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole), jax.eval_shape(small)
+    )
     for _ in range(4):  # a race: without the wait in orphans.quiet, one in two prints
-        assert f"{tmp_path / '000003'}: cannot be read" in refusal(orbax_store.restore, tmp_path, 3, target)
+        assert f"{tmp_path / '000003'}: cannot be read" in refusal(
+            orbax_store.restore, tmp_path, 3, target
+        )
         gc.collect()  # where Orbax's abandoned coroutines would print
     assert capfd.readouterr().err == ""
 
@@ -217,7 +231,9 @@ def test_futures_of_orbax_are_silent_inside_alone(caplog):
             abandon(reason)
     abandon("later, in 000005.orbax-checkpoint-tmp")
     messages = [record.getMessage() for record in caplog.records if record.name == "asyncio"]
-    assert [word in message for word, message in zip(("ours", "later"), messages, strict=True)] == [True] * 2
+    assert [word in message for word, message in zip(("ours", "later"), messages, strict=True)] == [
+        True
+    ] * 2
 
 
 def test_a_failure_retrieves_the_errors_of_abandoned_futures(caplog):
@@ -247,7 +263,9 @@ def test_another_dtype_is_refused(saved):
     target = jax.eval_shape(small)
     target.params["base"]["kernel"] = jax.ShapeDtypeStruct((16, 512), jnp.bfloat16)
     message = refusal(orbax_store.restore, saved, 7, target)
-    assert message.endswith("! params/base/kernel expected bfloat16[16, 512], found float32[16, 512]")
+    assert message.endswith(
+        "! params/base/kernel expected bfloat16[16, 512], found float32[16, 512]"
+    )
 
 
 def test_another_shape_is_refused(saved):
@@ -290,7 +308,9 @@ def test_nan_is_never_the_best(tmp_path):
 def test_numpy_metrics_and_another_monitor(tmp_path):
     for step, loss in [(1, 0.2), (2, 0.9), (3, 0.5)]:
         metrics = {"accuracy": np.float32(step / 10), "negative_loss": jnp.float32(-loss)}
-        orbax_store.save(tmp_path, step, state=small(), meta={}, metrics=metrics, monitor="negative_loss")
+        orbax_store.save(
+            tmp_path, step, state=small(), meta={}, metrics=metrics, monitor="negative_loss"
+        )
     assert kept(tmp_path) == [1, 3]
     assert orbax_store.best_step(tmp_path, monitor="negative_loss") == 1
     assert orbax_store.best_step(tmp_path) == 3
@@ -327,7 +347,9 @@ def test_a_folder_that_is_no_checkpoint_is_not_counted(tmp_path):
     save(tmp_path, 1)
     (tmp_path / "000009").mkdir()
     assert orbax_store.latest_step(tmp_path) == 1
-    assert "no such checkpoint; found steps [1]" in refusal(orbax_store.restore_variables, tmp_path, 9)
+    assert "no such checkpoint; found steps [1]" in refusal(
+        orbax_store.restore_variables, tmp_path, 9
+    )
     assert "step 5: expected a step after 9" in refusal(save, tmp_path, 5)
 
 
@@ -352,8 +374,14 @@ def test_damaged_metrics_are_named(tmp_path):
         orbax_store.save(tmp_path, step, state=state, meta={}, metrics={"accuracy": 0.5}, latest=2)
     (tmp_path / "000002" / "metrics" / "metrics").write_text("{")
     assert list(orbax_store.damaged(tmp_path)) == [2]
-    for call in (lambda: orbax_store.restore(tmp_path, 1, state), lambda: orbax_store.latest_step(tmp_path)):
-        with pytest.raises(InputError, match=r"000002: metrics: expected what was saved, found .*; remove this folder"):
+    for call in (
+        lambda: orbax_store.restore(tmp_path, 1, state),
+        lambda: orbax_store.latest_step(tmp_path),
+    ):
+        with pytest.raises(
+            InputError,
+            match=r"000002: metrics: expected what was saved, found .*; remove this folder",
+        ):
             call()
     shutil.rmtree(tmp_path / "000002")
     restored, _ = orbax_store.restore(tmp_path, 1, state)

@@ -37,17 +37,27 @@ class Reading:
 
     def _ask(self, path: pathlib.Path) -> dict:
         if self.process is None:
-            command = [sys.executable, str(pathlib.Path(__file__).with_name("worker.py")), self.kind, *self.more]
+            command = [
+                sys.executable,
+                str(pathlib.Path(__file__).with_name("worker.py")),
+                self.kind,
+                *self.more,
+            ]
             environment = os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
             pipe = subprocess.PIPE
-            self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment, bufsize=0)
+            self.process = subprocess.Popen(
+                command, stdin=pipe, stdout=pipe, env=environment, bufsize=0
+            )
             self._line(300)  # imports
         self.process.stdin.write(json.dumps(str(path)).encode() + b"\n")
         line = self._line(HANGS)
         if not line:
             code = self.process.poll()
             self.close()
-            return {"outcome": "hang" if code is None else f"exit {code}", "message": "hang or crash"}
+            return {
+                "outcome": "hang" if code is None else f"exit {code}",
+                "message": "hang or crash",
+            }
         return json.loads(line)
 
     def _line(self, seconds: float) -> bytes:

@@ -22,8 +22,13 @@ def features():
     from tljax.inputs import feature_store
 
     def read(path):
-        wanted, file = feature_store.Rows("train", {"data": "d"}, 6, (2, 3)), path.parent / "features.h5"
-        found = feature_store.stored(file, wanted, compute=lambda a, b: ROWS[a:b], block=2, progress=False)
+        wanted, file = (
+            feature_store.Rows("train", {"data": "d"}, 6, (2, 3)),
+            path.parent / "features.h5",
+        )
+        found = feature_store.stored(
+            file, wanted, compute=lambda a, b: ROWS[a:b], block=2, progress=False
+        )
         np.testing.assert_array_equal(found, ROWS)
 
     return read
@@ -38,7 +43,11 @@ def checkpoint():
     from tljax.train.step import State
 
     def read(path):
-        target = State(*jax.eval_shape(lambda: (np.int32(0), {"a": {"k": np.zeros((4, 4), np.float32)}}, {}, {})))
+        target = State(
+            *jax.eval_shape(
+                lambda: (np.int32(0), {"a": {"k": np.zeros((4, 4), np.float32)}}, {}, {})
+            )
+        )
         state, meta = orbax_store.restore(path.parent, int(path.name), target)
         assert int(state.step) == 7
         np.testing.assert_array_equal(state.params["a"]["k"], np.arange(16).reshape(4, 4))

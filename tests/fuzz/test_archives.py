@@ -8,7 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-STRICT = settings(deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+STRICT = settings(
+    deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+)
 NAMES = (
     "PetImages/Cat/1.jpg",
     "PetImages\\Dog\\2.jpg",

@@ -6,18 +6,32 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-STRICT = settings(deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+STRICT = settings(
+    deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+)
 SCORES = {"loss": 0.5, "accuracy": 0.75}
-COUNTS = {"epochs": 2, "trainable_params": 10, "total_params": 20, "seconds": 1.5, "images_per_second": 8.0}
+COUNTS = {
+    "epochs": 2,
+    "trainable_params": 10,
+    "total_params": 20,
+    "seconds": 1.5,
+    "images_per_second": 8.0,
+}
 RUNG = {"name": "frozen", "seed": 0, "validation": SCORES | {"n": 8}} | COUNTS
 WHOLE = {
     "config": {"command": ["python"], "versions": {}},
-    "results": {"data": {"source": "folder:x", "classes": ["a"]}, "environment": {}, "rungs": [RUNG]},
+    "results": {
+        "data": {"source": "folder:x", "classes": ["a"]},
+        "environment": {},
+        "rungs": [RUNG],
+    },
     "metrics": {"rung": "frozen", "seed": 0, "epoch": 1, "train": SCORES, "validation": SCORES},
 }
 
 plain = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
-anything = st.recursive(plain, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner))
+anything = st.recursive(
+    plain, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner)
+)
 
 
 def changed(document, path, value):
@@ -33,8 +47,12 @@ def changed(document, path, value):
 
 def contents(kind: str):
     """Encoded documents."""
-    edited = st.builds(changed, st.just(WHOLE[kind]), st.lists(st.integers(0, 9), max_size=3), anything)
-    encoded = (edited | anything).map(lambda document: json.dumps(document).encode(errors="surrogatepass"))
+    edited = st.builds(
+        changed, st.just(WHOLE[kind]), st.lists(st.integers(0, 9), max_size=3), anything
+    )
+    encoded = (edited | anything).map(
+        lambda document: json.dumps(document).encode(errors="surrogatepass")
+    )
     cut = st.builds(lambda data, at: data[: int(at * len(data))], encoded, st.floats(0, 1))
     deep = st.integers(1, 200_000).map(lambda depth: b"[" * depth)
     return encoded | cut | deep | st.binary(max_size=40)

@@ -13,8 +13,13 @@ from hypothesis import strategies as st
 
 from tljax.models.vgg import CONVS, channels
 
-STRICT = settings(deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
-TORCH = {path.stem: path.read_bytes() for path in pathlib.Path(__file__).parents[1].glob("weights/torch_*.pth")}
+STRICT = settings(
+    deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+)
+TORCH = {
+    path.stem: path.read_bytes()
+    for path in pathlib.Path(__file__).parents[1].glob("weights/torch_*.pth")
+}
 fraction = st.floats(0, 1, allow_nan=False)
 places = fraction | fraction.map(lambda at: at**4)
 flips = st.lists(st.tuples(places, st.integers(0, 7)), max_size=4)
@@ -61,7 +66,10 @@ def whole_model(file) -> None:
     file.attrs["keras_version"] = "3.15.1"
     file["optimizer_weights/sgd/iteration"] = 3
     for layer, (kernel, bias) in layers().items():
-        file[f"model_weights/{layer}/{layer}/kernel"], file[f"model_weights/{layer}/{layer}/bias"] = kernel, bias
+        (
+            file[f"model_weights/{layer}/{layer}/kernel"],
+            file[f"model_weights/{layer}/{layer}/bias"],
+        ) = kernel, bias
 
 
 def numbered(file) -> None:
@@ -99,7 +107,11 @@ def keras(layout: str, link: str | None, at: int) -> bytes:
             file.visit(names.append)
             name = names[at % len(names)]
             file.move(name, "elsewhere")
-            target = file["elsewhere"] if link == "cyclic" and "/" not in name else LINKS[link](file, name)
+            target = (
+                file["elsewhere"]
+                if link == "cyclic" and "/" not in name
+                else LINKS[link](file, name)
+            )
             file[name] = target
     return stream.getvalue()
 
@@ -166,7 +178,9 @@ def test_a_call_in_any_pickle_of_the_older_container(reading, tmp_path, place):
     """Magic, protocol, system, state dict and keys are a pickle each."""
     canary, path = tmp_path / "canary", tmp_path / "weights.pth"
     things = [0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}, {}, []]
-    pickles = [pickle.dumps(Canary(canary) if i == place else thing, 2) for i, thing in enumerate(things)]
+    pickles = [
+        pickle.dumps(Canary(canary) if i == place else thing, 2) for i, thing in enumerate(things)
+    ]
     path.write_bytes(b"".join(pickles))
     assert reading("weights")(path)["outcome"] == "refused"
     assert not canary.exists()
@@ -181,7 +195,9 @@ BOMBS = {
     "a number of a million digits": {
         "x/data.pkl": b"\x80\x02\x8b" + (1 << 20).to_bytes(4, "little") + b"\1" * (1 << 20)
     },
-    "a long text promised": {"x/data.pkl": b"\x80\x04\x8d" + (1 << 40).to_bytes(8, "little") + b"abc"},
+    "a long text promised": {
+        "x/data.pkl": b"\x80\x04\x8d" + (1 << 40).to_bytes(8, "little") + b"abc"
+    },
     "keras of zeros": {"model.weights.h5": bytes(1 << 28)},
 }
 

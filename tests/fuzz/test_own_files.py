@@ -24,7 +24,9 @@ from tljax.train.step import State
 from tljax.tree import json_digest
 from tljax.weights import Weights, write
 
-STRICT = settings(deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+STRICT = settings(
+    deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+)
 ROWS = np.random.default_rng(0).random((6, 2, 3)).astype(np.float32)
 fraction = st.floats(0, 1, allow_nan=False)
 places = fraction | fraction.map(lambda at: at**4)
@@ -61,7 +63,10 @@ def feature_files(folder) -> tuple[bytes, bytes, str]:
             raise KeyboardInterrupt
         return ROWS[start:stop]
 
-    wanted, options = feature_store.Rows("train", {"data": "d"}, 6, (2, 3)), {"progress": False, "block": 2}
+    wanted, options = (
+        feature_store.Rows("train", {"data": "d"}, 6, (2, 3)),
+        {"progress": False, "block": 2},
+    )
     with pytest.raises(KeyboardInterrupt):
         feature_store.stored(folder / "features.h5", wanted, compute=stops, **options)
     [part] = folder.glob("*.part")
@@ -88,8 +93,12 @@ def cases_of_features(reading, tmp_path, *, cases):
 
 def cases_of_checkpoints(reading, tmp_path, *, cases):
     state = State(np.int32(7), {"a": {"k": np.arange(16, dtype=np.float32).reshape(4, 4)}}, {}, {})
-    orbax_store.save(tmp_path / "whole", 7, state=state, meta={"note": "mine"}, metrics={"accuracy": 0.5})
-    files = sorted(p.relative_to(tmp_path / "whole") for p in (tmp_path / "whole").rglob("*") if p.is_file())
+    orbax_store.save(
+        tmp_path / "whole", 7, state=state, meta={"note": "mine"}, metrics={"accuracy": 0.5}
+    )
+    files = sorted(
+        p.relative_to(tmp_path / "whole") for p in (tmp_path / "whole").rglob("*") if p.is_file()
+    )
     read, folder = reading("checkpoint"), tmp_path / "case"
 
     @run(cases, st.sampled_from(files), st.booleans(), flips, cuts)
@@ -124,15 +133,33 @@ def finished(tmp_path_factory):
         "data": "0" * 64,
     }
     state = State(np.int32(3), params, {}, {})
-    orbax_store.save(folder / "checkpoints" / "frozen-seed0", 3, state=state, meta=meta, metrics={"accuracy": 0.5})
-    counts = {"epochs": 1, "trainable_params": 1, "total_params": 1, "seconds": 1.0, "images_per_second": 1.0}
-    row = {"name": "frozen", "seed": 0, "validation": {"accuracy": 0.5, "loss": 1.0, "n": 4}} | counts
+    orbax_store.save(
+        folder / "checkpoints" / "frozen-seed0",
+        3,
+        state=state,
+        meta=meta,
+        metrics={"accuracy": 0.5},
+    )
+    counts = {
+        "epochs": 1,
+        "trainable_params": 1,
+        "total_params": 1,
+        "seconds": 1.0,
+        "images_per_second": 1.0,
+    }
+    row = {
+        "name": "frozen",
+        "seed": 0,
+        "validation": {"accuracy": 0.5, "loss": 1.0, "n": 4},
+    } | counts
     (folder / "results.json").write_text(json.dumps({"data": {}, "rungs": [row]}))
     return folder
 
 
 plain = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=8)
-anything = st.recursive(plain, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner))
+anything = st.recursive(
+    plain, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner)
+)
 NAMES = st.sampled_from(["../../elsewhere", "a/b", "/etc", "x\0", "frozen ", "frozen"])
 
 
@@ -153,7 +180,9 @@ def cases_of_runs(reading, finished, tmp_path, *, cases):
     [document] = finished.rglob("meta/metadata")
     read, folder = reading("run", finished), tmp_path / "case"
     path_of_choices = st.lists(st.integers(0, 40), min_size=1, max_size=4)
-    edits = st.tuples(path_of_choices, anything | NAMES | st.sampled_from([1e9, 2**30, -1, [2**31], ["x"] * 3]))
+    edits = st.tuples(
+        path_of_choices, anything | NAMES | st.sampled_from([1e9, 2**30, -1, [2**31], ["x"] * 3])
+    )
 
     @run(cases // 2, st.sampled_from(files), flips, cuts)
     def flipped(file, flips, cut):
@@ -182,29 +211,49 @@ def cases_of_runs(reading, finished, tmp_path, *, cases):
 def told(tmp_path_factory):
     """A run of two rungs, with predictions, photographs for the page, and a sweep's call."""
     folder, rng = tmp_path_factory.mktemp("told"), np.random.default_rng(0)
-    split = ImageSet(np.zeros((6, 2, 2, 3), np.uint8), np.array([0, 1] * 3, np.int32), tuple("abcdef"))
+    split = ImageSet(
+        np.zeros((6, 2, 2, 3), np.uint8), np.array([0, 1] * 3, np.int32), tuple("abcdef")
+    )
     rows = []
     for name in ("scratch", "frozen"):
         logits = rng.normal(size=(6, 1)).astype(np.float32)
         path = folder / "predictions" / f"{name}-seed0.npz"
         predictions.write(path, logits, split=split, classes=("cat", "dog"), digest="d")
         scores = predictions.scores(logits, split.labels)
-        rows.append({"name": name, "seed": 0, "epochs": 1, "validation": scores, "trainable_params": 1} | COSTS)
+        rows.append(
+            {"name": name, "seed": 0, "epochs": 1, "validation": scores, "trainable_params": 1}
+            | COSTS
+        )
     (folder / "results.json").write_text(json.dumps({"data": {"digest": "d"}, "rungs": rows}))
     images, likely = np.zeros((2, 4, 4, 3), np.uint8), np.full((2, 2), 0.5)
     parts = {"ids": np.array(["a", "b"]), "labels": np.array([0, 1]), "probabilities": likely}
     both = {f"{part}_{name}": array for part in ("worst", "seen") for name, array in parts.items()}
-    fields = {"rung": "frozen", "seed": 0, "layer": "pool", "images": 6, "classes": np.array(["cat", "dog"])}
-    fields |= {"worst": images, "seen": images, "worst_losses": np.ones(2), "maps": np.ones((2, 2, 3, 3))}
+    fields = {
+        "rung": "frozen",
+        "seed": 0,
+        "layer": "pool",
+        "images": 6,
+        "classes": np.array(["cat", "dog"]),
+    }
+    fields |= {
+        "worst": images,
+        "seen": images,
+        "worst_losses": np.ones(2),
+        "maps": np.ones((2, 2, 3, 3)),
+    }
     photographs.write(photographs.Photographs(**fields, **both), workdir=folder)
     sums = dict.fromkeys(("loss", "correct", "count", "grad_norm"), np.ones(2))
     held = {name: np.ones(3) for name in sums}  # the start's too
-    Kept(folder / "calls", about={}).write({"k" * 64: Found(sums, held, np.zeros((6, 1), np.float32), 0.5)})
+    Kept(folder / "calls", about={}).write(
+        {"k" * 64: Found(sums, held, np.zeros((6, 1), np.float32), 0.5)}
+    )
     return folder
 
 
 COSTS = {"total_params": 1, "seconds": 1.0, "images_per_second": 1.0}
-KINDS = st.sampled_from(["<f4", "<f8", "<i4", "<i8", "|u1", "|b1", "<U3", "<U0", "|O", "<c8", "<f2", ">f4"])
+KINDS = st.sampled_from(
+    ["<f4", "<f8", "<i4", "<i8", "|u1", "|b1", "<U3", "<U0", "|O", "<c8", "<f2", ">f4"]
+)
 SHAPES = st.lists(st.sampled_from([0, 1, 2, 3, 6, 2**40]), max_size=4)
 
 
@@ -219,7 +268,14 @@ def cases_of_arrays(reading, told, tmp_path, *, cases):
         (folder / file).write_bytes(damaged((told / file).read_bytes(), flips, cut))
         read(folder)
 
-    @run(cases - cases // 2, st.sampled_from(files), st.integers(0, 40), KINDS, SHAPES, st.binary(max_size=300))
+    @run(
+        cases - cases // 2,
+        st.sampled_from(files),
+        st.integers(0, 40),
+        KINDS,
+        SHAPES,
+        st.binary(max_size=300),
+    )
     def edited(file, which, kind, shape, body):
         copied(told, folder)
         with zipfile.ZipFile(told / file) as archive:
@@ -228,7 +284,9 @@ def cases_of_arrays(reading, told, tmp_path, *, cases):
         header = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': ({', '.join(f'{n},' for n in shape)}), }}\n"
         if math.prod(shape) <= 300 and kind != "|O":
             body = (body * 5000)[: math.prod(shape) * np.dtype(kind).itemsize]
-        members[name] = b"\x93NUMPY\x01\0" + len(header).to_bytes(2, "little") + header.encode() + body
+        members[name] = (
+            b"\x93NUMPY\x01\0" + len(header).to_bytes(2, "little") + header.encode() + body
+        )
         with zipfile.ZipFile(folder / file, "w") as archive:
             for each, data in members.items():
                 archive.writestr(each, data)
@@ -245,7 +303,10 @@ def ours() -> Weights:
     layers, before = {}, 3
     for layer in CONVS:
         after = channels(layer, 1 / 64)
-        layers[layer] = {"kernel": np.ones((3, 3, before, after), np.float32), "bias": np.zeros(after, np.float32)}
+        layers[layer] = {
+            "kernel": np.ones((3, 3, before, after), np.float32),
+            "bias": np.zeros(after, np.float32),
+        }
         before = after
     return Weights(layers, {"name": "vgg16", "width": 1 / 64}, UNIT, ("a", "b"), {"epochs": 3})
 

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-STRICT = settings(deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+STRICT = settings(
+    deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+)
 PIECES = (
     "<img src=x onerror=alert(1)>",
     "</td><script>alert(1)</script>",
@@ -31,20 +33,37 @@ PIECES = (
     "long " * 60,
 )
 names = st.lists(st.sampled_from(PIECES) | st.text(max_size=3), min_size=1, max_size=3).map("".join)
-COUNTS = {"epochs": 2, "trainable_params": 10, "total_params": 20, "seconds": 1.5, "images_per_second": 8.0}
+COUNTS = {
+    "epochs": 2,
+    "trainable_params": 10,
+    "total_params": 20,
+    "seconds": 1.5,
+    "images_per_second": 8.0,
+}
 SCORES = {"loss": 0.5, "accuracy": 0.75}
 
 
 def document(rungs, classes, source, word) -> dict:
-    rows = [{"name": name, "seed": 0, "validation": SCORES | {"n": 8}} | COUNTS for name in dict.fromkeys(rungs)]
+    rows = [
+        {"name": name, "seed": 0, "validation": SCORES | {"n": 8}} | COUNTS
+        for name in dict.fromkeys(rungs)
+    ]
     return {
-        "results": {"data": {"source": source, "classes": classes, "skipped": [source]}, "rungs": rows},
+        "results": {
+            "data": {"source": source, "classes": classes, "skipped": [source]},
+            "rungs": rows,
+        },
         "config": {"command": ["python", word], "versions": {word: word}, "device": word},
-        "metrics": [{"rung": name, "seed": 0, "epoch": 1, "train": SCORES, "validation": SCORES} for name in rungs],
+        "metrics": [
+            {"rung": name, "seed": 0, "epoch": 1, "train": SCORES, "validation": SCORES}
+            for name in rungs
+        ],
     }
 
 
-DOCUMENTS = st.builds(document, st.lists(names, min_size=1, max_size=3), st.lists(names, max_size=3), names, names)
+DOCUMENTS = st.builds(
+    document, st.lists(names, min_size=1, max_size=3), st.lists(names, max_size=3), names, names
+)
 
 
 def run(reading, folder, *, cases):
@@ -57,7 +76,9 @@ def run(reading, folder, *, cases):
         path.mkdir()
         (path / "results.json").write_text(json.dumps(told["results"]))
         (path / "config.json").write_text(json.dumps(told["config"]))
-        (path / "metrics.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in told["metrics"]))
+        (path / "metrics.jsonl").write_text(
+            "".join(f"{json.dumps(line)}\n" for line in told["metrics"])
+        )
         read(path)
 
     each()

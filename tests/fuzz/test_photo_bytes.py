@@ -13,7 +13,9 @@ from tljax.data import photos
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
 WIDE = 50_000
-STRICT = settings(deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+STRICT = settings(
+    deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+)
 
 
 def encoded(form: str) -> bytes:
@@ -37,7 +39,9 @@ fraction = st.floats(0, 1, allow_nan=False)
 flips = st.lists(st.tuples(fraction, st.integers(1, 255)), max_size=8)
 one = st.builds(damaged, st.sampled_from(list(WHOLE.values())), flips, st.none() | fraction)
 polyglot = st.builds(lambda a, b: a + b, one, one | st.binary(max_size=64))
-headed = st.builds(lambda form, tail: WHOLE[form][:16] + tail, st.sampled_from(FORMATS), st.binary(max_size=200))
+headed = st.builds(
+    lambda form, tail: WHOLE[form][:16] + tail, st.sampled_from(FORMATS), st.binary(max_size=200)
+)
 CONTENTS = one | polyglot | headed | st.binary(max_size=64)
 NAMES = st.sampled_from(["a.jpg", "a.png", "a.gif", "a.txt", "a"])
 
@@ -46,7 +50,11 @@ def run(reading, folder, *, cases: int) -> None:
     read = reading("photo")
 
     @settings(
-        max_examples=cases, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+        max_examples=cases,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
     )
     @given(CONTENTS, NAMES)
     def each(content, name):
@@ -93,16 +101,27 @@ def test_bombs(reading, tmp_path, form):
     path.write_bytes(bomb(form))
     answer = reading("photo")(path)
     assert answer["outcome"] == "refused"
-    assert form == "WEBP" or "2500000000 pixels" in answer["message"]  # Pillow's own refusal, before it decodes
+    assert (
+        form == "WEBP" or "2500000000 pixels" in answer["message"]
+    )  # Pillow's own refusal, before it decodes
 
 
-TURNED = b"Exif\0\0MM\0*\0\0\0\x08\0\1\1\x12\0\3\0\0\0\1\0\6\0\0\0\0\0\0"  # orientation 6: on its side
+TURNED = (
+    b"Exif\0\0MM\0*\0\0\0\x08\0\1\1\x12\0\3\0\0\0\1\0\6\0\0\0\0\0\0"  # orientation 6: on its side
+)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("form", "mode"),
-    [("JPEG", "RGB"), ("JPEG", "CMYK"), ("PNG", "RGBA"), ("PNG", "I;16"), ("WEBP", "RGB"), ("GIF", "P")],
+    [
+        ("JPEG", "RGB"),
+        ("JPEG", "CMYK"),
+        ("PNG", "RGBA"),
+        ("PNG", "I;16"),
+        ("WEBP", "RGB"),
+        ("GIF", "P"),
+    ],
 )
 def test_the_largest_that_are_read_and_one_row_more(reading, tmp_path, form, mode):
     """On their side, which takes another copy."""
@@ -111,5 +130,7 @@ def test_the_largest_that_are_read_and_one_row_more(reading, tmp_path, form, mod
     for rows, outcome in ((most // wide, "read"), (most // wide + 1, "refused")):
         image = Image.radial_gradient("L").resize((wide, rows)).convert(mode)
         options = {"method": 0} if form == "WEBP" else {}
-        image.save(tmp_path / "large", form, **options, **({} if form == "GIF" else {"exif": TURNED}))
+        image.save(
+            tmp_path / "large", form, **options, **({} if form == "GIF" else {"exif": TURNED})
+        )
         assert reading("photo")(tmp_path / "large")["outcome"] == outcome

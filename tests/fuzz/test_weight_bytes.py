@@ -14,7 +14,9 @@ from safetensors.numpy import save as to_safetensors
 from tljax.models.vgg import CONVS, channels
 from tljax.weights.torch.names import from_keras
 
-STRICT = settings(deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+STRICT = settings(
+    deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+)
 WIDTH = 1 / 64
 
 
@@ -23,7 +25,10 @@ def layers() -> dict:
     found, before = {}, 3
     for layer in CONVS:
         after = channels(layer, WIDTH)
-        found[layer] = {"kernel": np.ones((3, 3, before, after), np.float32), "bias": np.zeros(after, np.float32)}
+        found[layer] = {
+            "kernel": np.ones((3, 3, before, after), np.float32),
+            "bias": np.zeros(after, np.float32),
+        }
         before = after
     return found
 

@@ -15,7 +15,15 @@ import numpy.testing  # noqa: F401  # its own import may start `lscpu`: no case'
 from tljax.runs.results import read_json, read_results
 
 sys.dont_write_bytecode = True  # of modules that a case is the first to import
-HARM = ("os.system", "os.exec", "os.posix_spawn", "os.fork", "subprocess.Popen", "socket.connect", "ctypes.dlopen")
+HARM = (
+    "os.system",
+    "os.exec",
+    "os.posix_spawn",
+    "os.fork",
+    "subprocess.Popen",
+    "socket.connect",
+    "ctypes.dlopen",
+)
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
@@ -42,7 +50,9 @@ class Watch:
             self.seen.append(f"write {args[0]!r:.60}")
 
     def _outside(self, path) -> bool:
-        return isinstance(path, str) and not os.path.realpath(path).startswith(f"{self.folder}{os.sep}")
+        return isinstance(path, str) and not os.path.realpath(path).startswith(
+            f"{self.folder}{os.sep}"
+        )
 
 
 def peak_mb() -> float:
@@ -102,7 +112,13 @@ def main() -> None:
         except BaseException as error:
             outcome, message = "traceback", repr(error)
         harm, seconds = watch.end(), time.process_time() - start
-        answer = {"outcome": outcome, "message": message, "harm": harm, "seconds": seconds, "mb": peak_mb() - before}
+        answer = {
+            "outcome": outcome,
+            "message": message,
+            "harm": harm,
+            "seconds": seconds,
+            "mb": peak_mb() - before,
+        }
         print(json.dumps(answer), flush=True)
 
 

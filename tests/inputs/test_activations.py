@@ -48,9 +48,13 @@ SETS = ImageSets("test", ("cat", "dog"), split(10, 0), split(3, 1), "0" * 64)
 
 @pytest.fixture(scope="module")
 def weights():
-    params = build.init(build.classifier(NETWORK, classes=2), key=jax.random.key(5), size=32)["params"]["base"]
+    params = build.init(build.classifier(NETWORK, classes=2), key=jax.random.key(5), size=32)[
+        "params"
+    ]["base"]
     params = jax.tree.map(lambda leaf: leaf * 1.4 if leaf.ndim == 4 else leaf, params)
-    return Weights(jax.device_get(params), {"name": "vgg16", "width": 0.0625}, TORCH, ("a", "b"), {})
+    return Weights(
+        jax.device_get(params), {"name": "vgg16", "width": 0.0625}, TORCH, ("a", "b"), {}
+    )
 
 
 @pytest.fixture
@@ -74,10 +78,14 @@ def ready(stage, weights, store, *, seed=0, **options):
 
 def equal(a, b):
     for name in ("train", "validation"):
-        np.testing.assert_array_equal(getattr(a.inputs, name).inputs, getattr(b.inputs, name).inputs)
+        np.testing.assert_array_equal(
+            getattr(a.inputs, name).inputs, getattr(b.inputs, name).inputs
+        )
 
 
-def test_other_workdirs_and_seeds_find_what_was_made_and_more_views_add_to_it(weights, ran, tmp_path, monkeypatch):
+def test_other_workdirs_and_seeds_find_what_was_made_and_more_views_add_to_it(
+    weights, ran, tmp_path, monkeypatch
+):
     """A view of ten photographs is three calls of four, the three held out are one call."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     first = ready(FROZEN, weights, Workdir(tmp_path / "a").features)
@@ -90,8 +98,13 @@ def test_other_workdirs_and_seeds_find_what_was_made_and_more_views_add_to_it(we
     assert (len(ran), more.inputs.made) == (7 + 2 * 3, 2)
     np.testing.assert_array_equal(more.inputs.train.inputs[:20], first.inputs.train.inputs)
     assert len(np.unique(more.inputs.train.inputs.reshape(4, -1), axis=0)) == 4
-    files = [file.relative_to(tmp_path / "cache" / "tljax" / "features") for file in more.inputs.files]
-    assert [file.name.rsplit("-", 1)[0] for file in files] == [*(f"train-view{k}" for k in range(4)), "validation"]
+    files = [
+        file.relative_to(tmp_path / "cache" / "tljax" / "features") for file in more.inputs.files
+    ]
+    assert [file.name.rsplit("-", 1)[0] for file in files] == [
+        *(f"train-view{k}" for k in range(4)),
+        "validation",
+    ]
     assert {file.parts[0].split("-")[0] for file in files} == {"block5_pool"}
     assert not (tmp_path / "a").exists()
 
@@ -102,7 +115,9 @@ def test_what_is_kept_of_an_earlier_layer_is_gone_on_from_to_the_same_bits(weigh
     ready(LATER, weights, tmp_path / "both")
     ran.clear()
     found = ready(FROZEN, weights, tmp_path / "both")
-    assert ran == [("block4_pool", "block5_pool")] * 3 + [(None, "block5_pool")] * 3 + [("block4_pool", "block5_pool")]
+    assert ran == [("block4_pool", "block5_pool")] * 3 + [(None, "block5_pool")] * 3 + [
+        ("block4_pool", "block5_pool")
+    ]
     equal(direct, found)
     assert found.inputs.train.inputs.std(0).max() > 1e-3
 
@@ -112,9 +127,9 @@ def test_what_stages_to_come_want_is_kept_on_the_way(weights, ran, tmp_path):
     direct = ready(FROZEN, weights, tmp_path / "direct")
     ran.clear()
     found = ready(FROZEN, weights, tmp_path / "both", ahead=[LATER])
-    assert [call for call in ran if call[0] is None] == [(None, "block4_pool")] * 3 + [(None, "block5_pool")] * 3 + [
-        (None, "block4_pool")
-    ]
+    assert [call for call in ran if call[0] is None] == [(None, "block4_pool")] * 3 + [
+        (None, "block5_pool")
+    ] * 3 + [(None, "block4_pool")]
     equal(direct, found)
     assert ready(LATER, weights, tmp_path / "both", seed=1).inputs.made == 0
 
@@ -144,7 +159,9 @@ def test_what_is_wanted_on_the_way(weights, ahead, expected):
     [(jnp.float32, None, True), (jnp.float32, "bfloat16", False), (jnp.bfloat16, "bfloat16", True)],
 )
 def test_nothing_goes_on_from_what_was_rounded(weights, dtype, kept, exact):
-    prefix = Prefix(VGG16(width=0.0625, dtype=dtype), weights.params, "block5_pool", TORCH, None, 1, kept=kept)
+    prefix = Prefix(
+        VGG16(width=0.0625, dtype=dtype), weights.params, "block5_pool", TORCH, None, 1, kept=kept
+    )
     assert prefix.exact_at("block4_pool") == exact
     assert not prefix.exact_at("block5_pool")
 
@@ -156,7 +173,9 @@ def refusing(folder):
     return folder
 
 
-def test_a_place_that_cannot_be_written_is_told_once_and_the_next_is_taken(weights, tmp_path, capsys):
+def test_a_place_that_cannot_be_written_is_told_once_and_the_next_is_taken(
+    weights, tmp_path, capsys
+):
     refused, other = refusing(tmp_path / "cache"), tmp_path / "run" / "features"
     first = ready(FROZEN, weights, [refused, other])
     (said,) = capsys.readouterr().out.splitlines()
@@ -189,7 +208,9 @@ def test_a_damaged_view_is_named(weights, tmp_path):
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
-    with pytest.raises(InputError, match=f"{file}: group train-.*; delete the file to compute it again"):
+    with pytest.raises(
+        InputError, match=f"{file}: group train-.*; delete the file to compute it again"
+    ):
         ready(FROZEN, weights, tmp_path)
     file.unlink()
     assert ready(FROZEN, weights, tmp_path).inputs.made == 1
@@ -208,7 +229,10 @@ def test_the_seconds_of_a_rung_are_all_of_it_and_its_parts_are_told(weights, tmp
     wall = time.perf_counter() - began
     assert history.seconds == pytest.approx(wall, abs=0.1)
     assert history.features_seconds > 0.4
-    assert history.seconds > history.features_seconds + history.compile_seconds + history.train_seconds + 0.3
+    assert (
+        history.seconds
+        > history.features_seconds + history.compile_seconds + history.train_seconds + 0.3
+    )
 
 
 def test_a_program_compiled_ahead_is_part_of_its_rung(weights, tmp_path):
@@ -216,7 +240,9 @@ def test_a_program_compiled_ahead_is_part_of_its_rung(weights, tmp_path):
     ahead = program.ahead({"one": (FROZEN, outline), "two": (FROZEN, outline)})
     began = time.perf_counter()
     longer = replace(ahead["one"], seconds=100.0)
-    history = rung.run(FROZEN, ready(FROZEN, weights, tmp_path), seed=0, program=longer, progress=False).history
+    history = rung.run(
+        FROZEN, ready(FROZEN, weights, tmp_path), seed=0, program=longer, progress=False
+    ).history
     assert history.seconds == pytest.approx(100 + time.perf_counter() - began, abs=0.1)
 
 

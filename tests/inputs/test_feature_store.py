@@ -30,14 +30,26 @@ COUNT, SHAPE = 10, (2, 3)
 
 def rows(start: int, stop: int) -> np.ndarray:
     """Row i holds i + 0, i + 1/8, ...: exact in every dtype."""
-    return (np.arange(start, stop)[:, None, None] + np.arange(6).reshape(SHAPE) / 8).astype(np.float32)
+    return (np.arange(start, stop)[:, None, None] + np.arange(6).reshape(SHAPE) / 8).astype(
+        np.float32
+    )
 
 
 def never(start, stop):
     raise AssertionError(f"compute({start}, {stop}) of rows that are stored")
 
 
-def get(path, *, compute=never, name="train", identity=IDENTITY, count=COUNT, shape=SHAPE, dtype="float32", block=4):
+def get(
+    path,
+    *,
+    compute=never,
+    name="train",
+    identity=IDENTITY,
+    count=COUNT,
+    shape=SHAPE,
+    dtype="float32",
+    block=4,
+):
     wanted = feature_store.Rows(name, identity, count, shape, dtype)
     return feature_store.stored(path, wanted, compute=compute, block=block, progress=False)
 
@@ -118,7 +130,9 @@ def test_the_order_of_the_identity_and_tuples_do_not_matter(path):
     get(path, identity={"b": {"d": 3, "c": [1, 2]}, "a": 1})
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16", np.float32, jax.numpy.bfloat16])
+@pytest.mark.parametrize(
+    "dtype", ["float32", "float16", "bfloat16", np.float32, jax.numpy.bfloat16]
+)
 def test_dtypes_come_back_with_their_bits(path, dtype):
     kind = np.dtype(ml_dtypes.bfloat16) if dtype == "bfloat16" else np.dtype(dtype)
     expected = rows(0, COUNT).astype(kind)
@@ -203,7 +217,11 @@ def test_blocks_of_another_place_or_set_are_not_taken(path):
         )
     (other,) = set(path.parent.glob("*.part")) - {part}
     other.write_bytes(content)
-    get(path, compute=lambda *block: seeded.append(block[0]) or rows(*block), identity=IDENTITY | {"seed": 1})
+    get(
+        path,
+        compute=lambda *block: seeded.append(block[0]) or rows(*block),
+        identity=IDENTITY | {"seed": 1},
+    )
     assert seeded[0] == 0
 
 
@@ -304,7 +322,9 @@ def test_activations_that_are_not_finite_are_refused_by_row_and_not_kept(path, v
     ],
 )
 def test_a_compute_of_another_shape_or_dtype_is_a_bug(path, wrong):
-    with pytest.raises(ValueError, match=r"compute\(0, 4\): expected float32\[4, 2, 3\], found float"):
+    with pytest.raises(
+        ValueError, match=r"compute\(0, 4\): expected float32\[4, 2, 3\], found float"
+    ):
         get(path, compute=wrong)
 
 
@@ -351,7 +371,9 @@ def test_attributes_are_those_that_were_written(path):
     refused(path, found="found other attributes")
 
 
-@pytest.mark.parametrize("other", [{"name": "validation"}, {"identity": IDENTITY | {"views": 2}}], ids=str)
+@pytest.mark.parametrize(
+    "other", [{"name": "validation"}, {"identity": IDENTITY | {"views": 2}}], ids=str
+)
 def test_another_sets_rows_under_this_sets_name_are_noticed(path, other):
     get(path, compute=rows)
     ours = only_group(path)
@@ -392,7 +414,9 @@ def test_rows_in_another_file_are_not_read(path):
             del file[group]["activations"]
             if kind == "external":
                 external = [(str(raw), 0, h5py.h5f.UNLIMITED)]
-                data = file[group].create_dataset("activations", (COUNT, *SHAPE), "f4", external=external)
+                data = file[group].create_dataset(
+                    "activations", (COUNT, *SHAPE), "f4", external=external
+                )
             else:
                 layout = h5py.VirtualLayout((COUNT, *SHAPE), "f4")
                 layout[:] = h5py.VirtualSource(str(raw), "rows", (COUNT, *SHAPE))
@@ -439,7 +463,9 @@ def test_the_longest_frozen_prefix():
     prefix = lambda *frozen: feature_store.longest_frozen_prefix(vgg.LAYERS, set().union(*frozen))  # noqa: E731
     assert prefix() is None
     assert prefix(*blocks) == "block5_pool"
-    assert prefix(*blocks[:4]) == "block4_pool"  # the lecture's fine-tuning trains block5_conv1 onward
+    assert (
+        prefix(*blocks[:4]) == "block4_pool"
+    )  # the lecture's fine-tuning trains block5_conv1 onward
     assert prefix({"block1_conv1"}) == "block1_conv1"
     assert prefix(*blocks[:2], {"block3_conv1", "block3_conv3"}) == "block3_conv1"
     assert prefix(*blocks[1:]) is None

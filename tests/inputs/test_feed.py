@@ -58,11 +58,14 @@ def test_a_divided_set_has_equal_parts_with_zeros_at_the_end():
     over = devices.mesh()
     pool, _ = next(feed(INPUTS, ROWS, over=over, place="sharded"))
     assert [part.data.shape for part in pool.addressable_shards] == [(2, 2)] * 8
-    np.testing.assert_array_equal(np.asarray(pool), np.concatenate([INPUTS, np.zeros((6, 2), np.uint8)]))
+    np.testing.assert_array_equal(
+        np.asarray(pool), np.concatenate([INPUTS, np.zeros((6, 2), np.uint8)])
+    )
 
 
 @pytest.mark.parametrize(
-    ("count", "expected"), [(20, "replicated"), (21, "sharded"), (160, "sharded"), (161, "streamed")]
+    ("count", "expected"),
+    [(20, "replicated"), (21, "sharded"), (160, "sharded"), (161, "streamed")],
 )
 def test_a_set_may_have_half_of_a_devices_memory(monkeypatch, count, expected):
     """320 bytes that eight devices share: 40 each, of which a set gets 20."""

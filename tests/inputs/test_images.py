@@ -28,9 +28,16 @@ def compiled_in_a_hurry():
 def kernels(seed=0):
     """Block 1 of a VGG16 of a sixteenth of the width, and a layer behind it."""
     rng = np.random.default_rng(seed)
-    shapes = {"block1_conv1": (3, 3, 3, 4), "block1_conv2": (3, 3, 4, 4), "block2_conv1": (3, 3, 4, 8)}
+    shapes = {
+        "block1_conv1": (3, 3, 3, 4),
+        "block1_conv2": (3, 3, 4, 4),
+        "block2_conv1": (3, 3, 4, 8),
+    }
     return {
-        name: {"kernel": rng.normal(0, 0.3, shape).astype(np.float32), "bias": np.full(shape[-1], 0.1, np.float32)}
+        name: {
+            "kernel": rng.normal(0, 0.3, shape).astype(np.float32),
+            "bias": np.full(shape[-1], 0.1, np.float32),
+        }
         for name, shape in shapes.items()
     }
 
@@ -47,7 +54,9 @@ PLAIN = replace(PREFIX, augment=None, views=1)
 
 def activations(images):
     """The prefix by Flax, on a batch."""
-    apply = ops.jit(lambda x: PREFIX.base.apply({"params": PREFIX.params}, CAFFE(x), stop=PREFIX.stop)[0])
+    apply = ops.jit(
+        lambda x: PREFIX.base.apply({"params": PREFIX.params}, CAFFE(x), stop=PREFIX.stop)[0]
+    )
     return apply(images)
 
 
@@ -66,10 +75,17 @@ def test_photographs_are_augmented_in_training_only():
 def test_cached_activations_are_those_of_the_prefix(tmp_path):
     read = from_prefix(SETS, PLAIN, store=tmp_path, progress=False)
     assert read.train.inputs.shape == (N, 4, 4, 4)
-    for examples, images in ((read.train, SETS.train.images), (read.validation, SETS.validation.images)):
-        np.testing.assert_allclose(examples.inputs, activations(images), rtol=1e-5, atol=1e-4)  # values near 100
+    for examples, images in (
+        (read.train, SETS.train.images),
+        (read.validation, SETS.validation.images),
+    ):
+        np.testing.assert_allclose(
+            examples.inputs, activations(images), rtol=1e-5, atol=1e-4
+        )  # values near 100
     assert read.start == "block2_conv1"
-    np.testing.assert_array_equal(read.plain(read.train.inputs), read.augmented(read.train.inputs, None))
+    np.testing.assert_array_equal(
+        read.plain(read.train.inputs), read.augmented(read.train.inputs, None)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +126,10 @@ def test_a_second_run_computes_nothing(monkeypatch, store, viewed):
 
 
 OTHERS = {
-    "base": (SETS, replace(PREFIX, params={**PREFIX.params, "block1_conv2": kernels(seed=1)["block1_conv2"]})),
+    "base": (
+        SETS,
+        replace(PREFIX, params={**PREFIX.params, "block1_conv2": kernels(seed=1)["block1_conv2"]}),
+    ),
     "data": (replace(SETS, digest="1" * 64), PREFIX),
     "layer": (SETS, replace(PREFIX, stop="block1_conv2")),
     "preprocess": (SETS, replace(PREFIX, preprocess=TORCH)),
@@ -126,6 +145,7 @@ def test_whatever_decides_the_activations_is_in_their_identity(other):
     """And what does not decide those of validation, which is never augmented, is not in theirs."""
     sets, prefix = OTHERS[other]
     same = {
-        name: PREFIX.identity(SETS, split=name) == prefix.identity(sets, split=name) for name in ("train", "validation")
+        name: PREFIX.identity(SETS, split=name) == prefix.identity(sets, split=name)
+        for name in ("train", "validation")
     }
     assert same == {"train": False, "validation": other in ("augment", "plain", "batch")}

@@ -44,7 +44,12 @@ SETS = ImageSets("test", ("cat", "dog"), split(10, 0), split(4, 1), "0" * 64)
 @pytest.mark.parametrize(
     ("epochs", "room", "views_", "why"),
     [
-        (3, 10**9, 3, "3 augmented views of each photograph through block4_pool: as many as passes, 0 MB"),
+        (
+            3,
+            10**9,
+            3,
+            "3 augmented views of each photograph through block4_pool: as many as passes, 0 MB",
+        ),
         (100, 10**9, config.MOST_VIEWS, "16 augmented views .* the most that are worth it"),
         (100, 7 * VIEW + VIEW // 2, 7, "7 augmented views .* all that fit into 0 MB"),
         (100, VIEW, 1, "1 augmented views"),
@@ -72,18 +77,26 @@ def test_a_number_stays_and_nothing_is_said():
 
 
 def test_views_want_a_frozen_first_layer():
-    with pytest.raises(InputError, match="views need a frozen first layer; its rules train block1_conv1"):
+    with pytest.raises(
+        InputError, match="views need a frozen first layer; its rules train block1_conv1"
+    ):
         views.settled(replace(AUTO, rules=TRAIN_ALL), NETWORK, SETS)
     with pytest.raises(InputError, match="views must be 1 or more, found many"):
         replace(AUTO, views="many")
-    with pytest.raises(InputError, match="features_dtype must be float32 or bfloat16, found float16"):
+    with pytest.raises(
+        InputError, match="features_dtype must be float32 or bfloat16, found float16"
+    ):
         replace(AUTO, features_dtype="float16")
 
 
 @pytest.fixture(scope="module")
 def weights():
-    params = build.init(build.classifier(NETWORK, classes=2), key=jax.random.key(5), size=32)["params"]["base"]
-    return Weights(jax.device_get(params), {"name": "vgg16", "width": 0.0625}, TORCH, ("a", "b"), {})
+    params = build.init(build.classifier(NETWORK, classes=2), key=jax.random.key(5), size=32)[
+        "params"
+    ]["base"]
+    return Weights(
+        jax.device_get(params), {"name": "vgg16", "width": 0.0625}, TORCH, ("a", "b"), {}
+    )
 
 
 def test_as_many_views_as_passes_give_the_bits_of_running_the_prefix_at_each_step():
@@ -93,10 +106,14 @@ def test_as_many_views_as_passes_give_the_bits_of_running_the_prefix_at_each_ste
     """
     script = pathlib.Path(__file__).with_name("trained_from_views.py")
     clean = {**os.environ, "XLA_FLAGS": "", "PYTHONPATH": str(script.parents[2])}
-    said = subprocess.run([sys.executable, str(script)], env=clean, capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(
+        [sys.executable, str(script)], env=clean, capture_output=True, text=True, check=True
+    ).stdout
     leaves = 4 * 2 * (13 + 2)  # kernels and biases of all layers, of four runs
     # Besides them each run says that a stage of so few photographs has learnt nothing.
-    assert [line for line in said.splitlines() if line.startswith(("differs", "compared"))] == [f"compared: {leaves}"]
+    assert [line for line in said.splitlines() if line.startswith(("differs", "compared"))] == [
+        f"compared: {leaves}"
+    ]
 
 
 def test_activations_in_bfloat16_are_those_in_float32_rounded(weights, tmp_path):
@@ -106,6 +123,8 @@ def test_activations_in_bfloat16_are_those_in_float32_rounded(weights, tmp_path)
     options = {"preprocess": TORCH, "store": tmp_path / "f.h5", "progress": False}
     given = {**build.init(module, key=jax.random.key(0), size=32)["params"], **params}
     full = views.reading(stage, module, given, SETS, **options).train.inputs
-    half = views.reading(replace(stage, features_dtype="bfloat16"), module, given, SETS, **options).train.inputs
+    half = views.reading(
+        replace(stage, features_dtype="bfloat16"), module, given, SETS, **options
+    ).train.inputs
     assert (full.dtype, half.dtype) == (jnp.float32, jnp.bfloat16)
     np.testing.assert_array_equal(half, full.astype(jnp.bfloat16))

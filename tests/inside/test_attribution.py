@@ -57,7 +57,9 @@ def test_grad_cam_runs_on_from_any_layer_of_vgg16(layer):
 def test_the_scratch_network_runs_from_a_layer_of_its_own(cnn, start):
     logits, out = cnn.run(IMAGES, cnn.params)
     before = {"conv3": "base/pool2", "pool3": "base/conv3"}[start]
-    np.testing.assert_allclose(cnn.onward(out[before], cnn.params, start=start), logits, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        cnn.onward(out[before], cnn.params, start=start), logits, rtol=1e-5, atol=1e-6
+    )
     with pytest.raises(InputError, match="the scratch CNN has no layer 'conv9'"):
         cnn.onward(out[before], cnn.params, start="conv9")
 

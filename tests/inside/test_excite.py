@@ -53,7 +53,9 @@ def test_receptive_fields_of_vgg16_are_the_published_ones(layer, size, stride, s
 )
 def test_a_layer_has_so_many_units_along_a_photograph_of_48_pixels(base, layer, places):
     assert receptive_field(base, layer).places(48) == places
-    out = jax.eval_shape(lambda x: base.init_with_output(jax.random.key(0), x)[0][1], jax.numpy.zeros((1, 48, 48, 3)))
+    out = jax.eval_shape(
+        lambda x: base.init_with_output(jax.random.key(0), x)[0][1], jax.numpy.zeros((1, 48, 48, 3))
+    )
     assert out[layer].shape[1:3] == (places, places)
 
 
@@ -63,7 +65,9 @@ def test_a_unit_of_the_scratch_network_sees_its_field_and_nothing_else(padding):
     field = receptive_field(base, layer)
     x = jax.random.uniform(jax.random.key(0), (1, 48, 48, 3))
     variables = ops.jit(base.init)(jax.random.key(1), x)
-    reached = ops.jit(jax.grad(lambda x: base.apply(variables, x)[1][layer][0, *at, :].sum()))(x)[0].any(-1)
+    reached = ops.jit(jax.grad(lambda x: base.apply(variables, x)[1][layer][0, *at, :].sum()))(x)[
+        0
+    ].any(-1)
     rows, columns = (np.flatnonzero(reached.any(axis)) for axis in (1, 0))
     for seen, place in ((rows, at[0]), (columns, at[1])):
         first = field.start + field.stride * place
@@ -112,7 +116,9 @@ def test_planted_duplicates_are_the_nearest(net):
     assert set(rows[0, :2].tolist()) == {3, 8}
     np.testing.assert_allclose(similarity[0, :2], 1, rtol=1e-5)
     assert similarity[0, 2] < similarity[0, 1]
-    np.testing.assert_allclose(neighbours(np.eye(2), np.array([[3.0, 4.0]]), count=1)[1], [[0.6], [0.8]])
+    np.testing.assert_allclose(
+        neighbours(np.eye(2), np.array([[3.0, 4.0]]), count=1)[1], [[0.6], [0.8]]
+    )
 
 
 def test_the_worst_losses_come_first(net):

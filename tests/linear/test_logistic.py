@@ -21,7 +21,9 @@ def drawn(count, width, classes, *, apart=1.0, seed=0):
 
 def log_chances(features, kernel, bias):
     logits = features.reshape(len(features), -1).astype(np.float64) @ kernel + bias
-    both = logits if logits.shape[1] > 1 else np.concatenate([np.zeros_like(logits), logits], axis=1)
+    both = (
+        logits if logits.shape[1] > 1 else np.concatenate([np.zeros_like(logits), logits], axis=1)
+    )
     return log_softmax(both, axis=1)
 
 
@@ -36,7 +38,9 @@ def slopes(features, labels, kernel, bias, penalty):
 @pytest.mark.parametrize(("count", "width"), [(40, 300), (300, 12)])
 def test_the_gradient_vanishes_in_the_features_own_coordinates(classes, count, width):
     features, labels = drawn(count, width, classes)
-    kernel, bias, solution = fit_logistic(features, labels, classes=classes, strengths=(1e-1, 1e-2, 1e-3))
+    kernel, bias, solution = fit_logistic(
+        features, labels, classes=classes, strengths=(1e-1, 1e-2, 1e-3)
+    )
     spread = ((features - features.mean(axis=0)) ** 2).sum(axis=1).mean()
     assert solution.scale == pytest.approx(math.sqrt(spread), rel=1e-5)
     outputs = 1 if classes == 2 else classes
@@ -49,11 +53,15 @@ def test_the_gradient_vanishes_in_the_features_own_coordinates(classes, count, w
 def test_two_points_have_the_solution_of_the_textbook():
     """Of log(1 + exp(-k)) + s k^2 / 2 the slope is s k - 1 / (1 + exp(k)), nothing at k = 1 where s = 1 / (1 + e)."""
     features = np.array([[-1.0], [1.0]])
-    kernel, bias, solution = fit_logistic(features, np.array([0, 1]), classes=2, strengths=[1 / (1 + math.e)])
+    kernel, bias, solution = fit_logistic(
+        features, np.array([0, 1]), classes=2, strengths=[1 / (1 + math.e)]
+    )
     assert solution.scale == 1.0
     np.testing.assert_allclose(kernel, 1.0, atol=1e-6)
     np.testing.assert_allclose(bias, 0.0, atol=1e-6)
-    kernel, bias, _ = fit_logistic(15 * features + 7, np.array([0, 1]), classes=2, strengths=[1 / (1 + math.e)])
+    kernel, bias, _ = fit_logistic(
+        15 * features + 7, np.array([0, 1]), classes=2, strengths=[1 / (1 + math.e)]
+    )
     np.testing.assert_allclose(kernel, 1 / 15, atol=1e-7)
     np.testing.assert_allclose(bias, -7 / 15, atol=1e-6)
 
@@ -80,7 +88,10 @@ def test_a_strength_is_judged_by_fits_that_have_not_seen_the_examples():
         own = [strength * solution.scale**2 / spread]
         kernel, bias, _ = fit_logistic(features[seen], labels[seen], classes=2, strengths=own)
         said = log_chances(features[held], kernel, bias)
-        losses[held], right[held] = -said[np.arange(held.sum()), labels[held]], said.argmax(axis=1) == labels[held]
+        losses[held], right[held] = (
+            -said[np.arange(held.sum()), labels[held]],
+            said.argmax(axis=1) == labels[held],
+        )
     assert solution.loss[at] == pytest.approx(losses.mean(), abs=1e-4)
     assert solution.accuracy[at] == right.mean()
     assert solution.standard_error[at] == pytest.approx(losses.std() / math.sqrt(30), abs=1e-4)
@@ -90,10 +101,14 @@ def test_a_strength_is_judged_by_fits_that_have_not_seen_the_examples():
 
 def test_the_seed_deals_the_folds_out_and_decides_nothing_else():
     features, labels = drawn(30, 20, 2, apart=0.3)
-    first, again, other = (fit_logistic(features, labels, classes=2, seed=seed) for seed in (0, 0, 1))
+    first, again, other = (
+        fit_logistic(features, labels, classes=2, seed=seed) for seed in (0, 0, 1)
+    )
     assert first[2] == again[2] != other[2]
     np.testing.assert_array_equal(first[0], again[0])
-    one, two = (fit_logistic(features, labels, classes=2, seed=seed, strengths=[0.1])[0] for seed in (0, 1))
+    one, two = (
+        fit_logistic(features, labels, classes=2, seed=seed, strengths=[0.1])[0] for seed in (0, 1)
+    )
     np.testing.assert_allclose(one, two, atol=1e-6)
 
 
@@ -129,7 +144,9 @@ def test_strengths_may_come_in_any_order():
     features, labels = drawn(30, 20, 2)
     _, _, solution = fit_logistic(features, labels, classes=2, strengths=(1e-3, 1.0, 1e-2))
     assert all(a > b for a, b in pairwise(solution.strengths))
-    assert solution.said().startswith(f"strength {solution.strength:.1e} of 3 by 5 folds, held out ")
+    assert solution.said().startswith(
+        f"strength {solution.strength:.1e} of 3 by 5 folds, held out "
+    )
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,9 @@ class Base(nn.Module):
         return Conv(4, name="conv1")(x, pool=True)[1], {}
 
 
-MODULE = Classifier(base=Base(), head=Head(outputs=1, hidden=8, dropout_flat=True, dropout_hidden=True))
+MODULE = Classifier(
+    base=Base(), head=Head(outputs=1, hidden=8, dropout_flat=True, dropout_hidden=True)
+)
 HYPER = {"lr": np.float32(1e-2), "dropout": np.float32(0.5)}
 BATCH = 16
 
@@ -39,11 +41,15 @@ BATCH = 16
 def augmented_step(state_and_tx, *, axis_name=None):
     """Augmentation and the step, as the loop composes them."""
     _, tx = state_and_tx
-    train_step = step.make_train_step(apply=MODULE.apply, tx=tx, rules=TRAIN_ALL, axis_name=axis_name)
+    train_step = step.make_train_step(
+        apply=MODULE.apply, tx=tx, rules=TRAIN_ALL, axis_name=axis_name
+    )
 
     def whole(state, batch, hyper):
         image = augment_batch(batch["image"], keys=batch["augment"], ranges=Augment()) / 255
-        return train_step(state, {"image": image, "label": batch["label"], "key": batch["dropout"]}, hyper)
+        return train_step(
+            state, {"image": image, "label": batch["label"], "key": batch["dropout"]}, hyper
+        )
 
     return whole
 
@@ -60,7 +66,10 @@ def batches(count=3):
     for p in range(count):
         drawn = np.full(BATCH, p), np.arange(BATCH)
         augment, dropout = augment_keys(*drawn), dropout_keys(jax.random.key(1), *drawn)
-        image, label = rng.integers(0, 256, (BATCH, 6, 6, 3), np.uint8), rng.integers(0, 2, BATCH, np.int32)
+        image, label = (
+            rng.integers(0, 256, (BATCH, 6, 6, 3), np.uint8),
+            rng.integers(0, 2, BATCH, np.int32),
+        )
         yield {"image": image, "label": label, "augment": augment, "dropout": dropout}
 
 
@@ -81,14 +90,18 @@ def test_a_mesh_of_eight_gives_what_one_device_gives(start, on_one):
     over = devices.mesh()
     stepped = devices.jit_step(augmented_step(start), over)
     found = after_three_steps(stepped, devices.put(start[0], devices.replicated(over)))
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), found, on_one[1])
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), found, on_one[1]
+    )
 
 
 def test_pmap_gives_what_one_device_gives(start, on_one):
     """Dropout and augmentation included: both are keyed by example, not by device."""
     stepped = devices.pmap_step(augmented_step(start, axis_name=devices.AXIS))
     found = after_three_steps(stepped, jax.tree.map(jnp.array, start[0]))
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), found, on_one[1])
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), found, on_one[1]
+    )
 
 
 def test_metrics_are_of_the_whole_batch_and_dropout_was_on(start, on_one):
@@ -121,7 +134,9 @@ def test_the_mesh_has_as_many_devices_as_share_a_batch_equally(batch, count):
 
 
 def test_a_batch_that_does_not_divide_is_refused():
-    with pytest.raises(InputError, match="batch size 12 cannot be split over 8 devices; take a multiple of 8"):
+    with pytest.raises(
+        InputError, match="batch size 12 cannot be split over 8 devices; take a multiple of 8"
+    ):
         devices.check_batch(12, devices.mesh())
 
 

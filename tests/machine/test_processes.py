@@ -128,7 +128,10 @@ def test_a_cluster_is_one_where_it_started_more_than_one_process(environment, ex
 
 
 def test_a_cluster_that_does_not_count_is_named():
-    with pytest.raises(InputError, match="SLURM_STEP_NUM_TASKS: expected a number of processes from SLURM, found '2x'"):
+    with pytest.raises(
+        InputError,
+        match="SLURM_STEP_NUM_TASKS: expected a number of processes from SLURM, found '2x'",
+    ):
         processes.detected({"SLURM_STEP_NUM_TASKS": "2x"})
 
 
@@ -137,7 +140,10 @@ def test_a_cluster_that_does_not_count_is_named():
     [
         ({"coordinator": "a:1", "processes": 2, "process": None}, "expected all three or none"),
         ({"coordinator": None, "processes": None, "process": 0}, "expected all three or none"),
-        ({"coordinator": "a:1", "processes": 2, "process": 2}, "--process must be from 0 to 1, found 2"),
+        (
+            {"coordinator": "a:1", "processes": 2, "process": 2},
+            "--process must be from 0 to 1, found 2",
+        ),
     ],
 )
 def test_half_an_address_is_refused(given, message):

@@ -67,8 +67,12 @@ def sets(seed=0, *, classes=2, size=2, count=8):
 
 def train(own_weight=1.0, weight=1.0, *, other=None, seed=0, batch_size=6, stage=STAGE):
     read = inputs.from_images(sets(), augment=None, preprocess=UNIT)
-    beside_read = inputs.from_images(other or sets(5, classes=3, count=12), augment=None, preprocess=UNIT)
-    beside = Beside(beside_read, batch_size, multitask.weighted(own_weight=own_weight, weight=weight))
+    beside_read = inputs.from_images(
+        other or sets(5, classes=3, count=12), augment=None, preprocess=UNIT
+    )
+    beside = Beside(
+        beside_read, batch_size, multitask.weighted(own_weight=own_weight, weight=weight)
+    )
     return loop.train_stage(stage, Ready(MODULE, start(), read, second=beside), seed=seed, **ONE)
 
 
@@ -79,13 +83,20 @@ def start():
 def by_hand(own_weight, weight, *, seed):
     """The same stage in float64: both heads descend by their own task, the base by the weighted sum."""
     params = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), start()["params"])
-    base, ours, theirs = params["base"]["matrix"], params["head"]["predictions"], params["other"]["predictions"]
+    base, ours, theirs = (
+        params["base"]["matrix"],
+        params["head"]["predictions"],
+        params["other"]["predictions"],
+    )
     one, other = sets().train, sets(5, classes=3, count=12).train
     losses = []
     for step in range(4):
         _, mine = draws(step * 4, 4, examples=8, seed=seed)
         _, yours = draws(step * 6, 6, examples=12, seed=seed + (1 << 31))
-        x, y = (each.images[rows].reshape(len(rows), -1) / 255 for each, rows in ((one, mine), (other, yours)))
+        x, y = (
+            each.images[rows].reshape(len(rows), -1) / 255
+            for each, rows in ((one, mine), (other, yours))
+        )
         a, b = (
             x @ base["kernel"] @ ours["kernel"] + ours["bias"],
             y @ base["kernel"] @ theirs["kernel"] + theirs["bias"],
@@ -109,7 +120,9 @@ def test_both_heads_and_the_base_descend_by_the_chain_rule(weights):
     """Each set in an order of its own, 4 and 6 images a step."""
     state, history = train(*weights, seed=3)
     expected, losses = by_hand(*weights, seed=3)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), dict(state.params), expected)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), dict(state.params), expected
+    )
     told = [record["train"]["beside_loss"] for record in history.epochs[1:]]
     assert told == pytest.approx([np.mean(losses[:2]), np.mean(losses[2:])], rel=1e-4)
     assert history.epochs[-1]["validation"]["n"] == 8  # of the stage's own task
@@ -121,28 +134,41 @@ def test_sets_of_equal_size_do_not_meet_in_the_same_pairs():
 
     def spy(apply, objective):
         def loss(variables, batch, rate):
-            jax.debug.callback(lambda *pair: seen.append(pair), batch["image"], batch["beside"]["image"])
-            return multitask.weighted(own_weight=1.0, weight=1.0)(apply, objective)(variables, batch, rate)
+            jax.debug.callback(
+                lambda *pair: seen.append(pair), batch["image"], batch["beside"]["image"]
+            )
+            return multitask.weighted(own_weight=1.0, weight=1.0)(apply, objective)(
+                variables, batch, rate
+            )
 
         return loss
 
     read = inputs.from_images(sets(), augment=None, preprocess=UNIT)
-    loop.train_stage(STAGE, Ready(MODULE, start(), read, second=Beside(read, 4, spy)), seed=0, **ONE)
+    loop.train_stage(
+        STAGE, Ready(MODULE, start(), read, second=Beside(read, 4, spy)), seed=0, **ONE
+    )
     jax.effects_barrier()
     assert len(seen) == 4
     assert not all(np.array_equal(mine, yours) for mine, yours in seen)
-    assert not any(np.array_equal(np.sort(a.sum((1, 2, 3))), np.sort(b.sum((1, 2, 3)))) for a, b in seen)
+    assert not any(
+        np.array_equal(np.sort(a.sum((1, 2, 3))), np.sort(b.sum((1, 2, 3)))) for a, b in seen
+    )
 
 
 def test_many_devices_give_what_one_gives():
     alone, _ = train(batch_size=4)
     read, other = (
-        inputs.from_images(each, augment=None, preprocess=UNIT) for each in (sets(), sets(5, classes=3, count=12))
+        inputs.from_images(each, augment=None, preprocess=UNIT)
+        for each in (sets(), sets(5, classes=3, count=12))
     )
     beside = Beside(other, 4, multitask.weighted(own_weight=1.0, weight=1.0))
-    many, _ = loop.train_stage(STAGE, Ready(MODULE, start(), read, second=beside), seed=0, progress=False)
+    many, _ = loop.train_stage(
+        STAGE, Ready(MODULE, start(), read, second=beside), seed=0, progress=False
+    )
     assert many.params["base"]["matrix"]["kernel"].sharding.mesh.size == 4
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), alone.params, many.params)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), alone.params, many.params
+    )
 
 
 def test_a_batch_that_the_devices_cannot_share_is_refused():
@@ -161,9 +187,13 @@ def test_batch_statistics_are_those_of_both_batches():
     x = jnp.float32(np.random.default_rng(0).normal(size=(6, 32, 32, 3)))
     x = x.at[2:].add(1.0)
     options = {"train": True, "mutable": ["batch_stats"]}
-    (ours, theirs), moved = quick(partial(module.apply, own=2, method="together", **options))(variables, x)
+    (ours, theirs), moved = quick(partial(module.apply, own=2, method="together", **options))(
+        variables, x
+    )
     assert (ours.shape, theirs.shape) == ((2, 1), (4, 3))
-    _, expected = quick(partial(build.classifier(network, classes=2).apply, **options))(variables, x)
+    _, expected = quick(partial(build.classifier(network, classes=2).apply, **options))(
+        variables, x
+    )
     layer = "block1_conv1"
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6),
@@ -217,9 +247,13 @@ def test_in_turn_hands_on_the_base_with_its_statistics_and_no_head(monkeypatch):
     assert (name, after) == ("first", "tiny")
     assert read.train.inputs is source.train.images
     assert own.train.inputs is target.train.images
-    same = jax.tree.map(lambda a, b: bool((a == b).all()), then["params"]["base"], ends[0].params["base"])
+    same = jax.tree.map(
+        lambda a, b: bool((a == b).all()), then["params"]["base"], ends[0].params["base"]
+    )
     assert all(jax.tree.leaves(same))
-    same = jax.tree.map(lambda a, b: bool((a == b).all()), then["batch_stats"], ends[0].model_state["batch_stats"])
+    same = jax.tree.map(
+        lambda a, b: bool((a == b).all()), then["batch_stats"], ends[0].model_state["batch_stats"]
+    )
     assert all(jax.tree.leaves(same))
     shapes = [tree["params"]["head"]["predictions"]["kernel"].shape for tree in (started, then)]
     assert shapes == [(4, 3), (4, 1)]
@@ -229,6 +263,8 @@ def test_in_turn_hands_on_the_base_with_its_statistics_and_no_head(monkeypatch):
 
 def test_what_does_not_fit_is_refused():
     with pytest.raises(InputError, match="expected images of 2 pixels, found 4"):
-        multitask.run(STAGE, Network(), Source(sets()), other=multitask.Other(sets(size=4), 4), seed=0)
+        multitask.run(
+            STAGE, Network(), Source(sets()), other=multitask.Other(sets(size=4), 4), seed=0
+        )
     with pytest.raises(InputError, match="without mixup"):
         multitask.weighted(own_weight=1.0, weight=1.0)(MODULE.apply, Objective(mixup=0.2))

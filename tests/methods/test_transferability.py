@@ -19,7 +19,10 @@ def test_the_evidence_is_that_of_the_normal_distribution_at_its_peak(width):
     found, alpha, beta = transferability._evidence(left, singular**2, width, y)
 
     def evidence(alpha, beta):
-        return stats.multivariate_normal(np.zeros(30), np.eye(30) / beta + x @ x.T / alpha).logpdf(y) / 30
+        return (
+            stats.multivariate_normal(np.zeros(30), np.eye(30) / beta + x @ x.T / alpha).logpdf(y)
+            / 30
+        )
 
     assert found == pytest.approx(evidence(alpha, beta), rel=1e-6)
     for factor in (0.8, 1.25):
@@ -29,7 +32,10 @@ def test_the_evidence_is_that_of_the_normal_distribution_at_its_peak(width):
 
 def test_logme_is_the_mean_over_classes_and_prefers_features_that_tell():
     left, singular, _ = np.linalg.svd(APART, full_matrices=False)
-    each = [transferability._evidence(left, singular**2, 6, (k == LABELS).astype(float))[0] for k in range(3)]
+    each = [
+        transferability._evidence(left, singular**2, 6, (k == LABELS).astype(float))[0]
+        for k in range(3)
+    ]
     assert logme(APART, LABELS) == pytest.approx(np.mean(each))
     assert logme(APART, LABELS) > logme(NOISE, LABELS)
 

@@ -11,7 +11,9 @@ SMALL = Network(width=0.0625, hidden=4)
 
 
 def shapes(network, *, classes, size):
-    return jax.eval_shape(classifier(network, classes=classes).init, jax.random.key(0), jnp.zeros((1, size, size, 3)))
+    return jax.eval_shape(
+        classifier(network, classes=classes).init, jax.random.key(0), jnp.zeros((1, size, size, 3))
+    )
 
 
 def count(tree):

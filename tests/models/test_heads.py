@@ -14,7 +14,9 @@ KEYS = jax.random.split(jax.random.key(1), 6)
 
 def filled(module, x=FEATURES):
     shapes = jax.eval_shape(module.init, jax.random.key(0), x)["params"]
-    return jax.tree.map(lambda leaf: jnp.asarray(RNG.normal(0, 0.3, leaf.shape), jnp.float32), shapes)
+    return jax.tree.map(
+        lambda leaf: jnp.asarray(RNG.normal(0, 0.3, leaf.shape), jnp.float32), shapes
+    )
 
 
 def dense(x, layer):
@@ -35,11 +37,16 @@ def test_head_by_formula():
 @pytest.mark.parametrize("hidden", [0, 5])
 def test_normalised_features_have_a_root_mean_square_of_one(hidden):
     """Each example by its own, so that a base with features of any scale gives the same logits."""
-    params, normed = filled(Head(outputs=3, hidden=hidden)), Head(outputs=3, hidden=hidden, norm=True)
+    params, normed = (
+        filled(Head(outputs=3, hidden=hidden)),
+        Head(outputs=3, hidden=hidden, norm=True),
+    )
     root = np.sqrt((np.asarray(FEATURES) ** 2).mean(axis=(1, 2, 3), keepdims=True))
     expected, _ = Head(outputs=3, hidden=hidden).apply({"params": params}, FEATURES / root)
     for scale in (1.0, 15.0):
-        np.testing.assert_allclose(normed.apply({"params": params}, scale * FEATURES)[0], expected, atol=1e-5)
+        np.testing.assert_allclose(
+            normed.apply({"params": params}, scale * FEATURES)[0], expected, atol=1e-5
+        )
 
 
 def test_features_of_an_example_that_are_all_zero_stay_zero():
@@ -51,7 +58,9 @@ def test_linear_probe_is_one_layer():
     params = filled(head)
     assert set(params) == {"predictions"}
     logits, _ = head.apply({"params": params}, FEATURES)
-    np.testing.assert_allclose(logits, dense(FEATURES.reshape(6, 12), params["predictions"]), atol=1e-6)
+    np.testing.assert_allclose(
+        logits, dense(FEATURES.reshape(6, 12), params["predictions"]), atol=1e-6
+    )
 
 
 @pytest.mark.parametrize(("flat", "hidden"), [(True, False), (False, True), (False, False)])
@@ -99,7 +108,9 @@ def test_top_drops_out_after_both_hidden_layers_with_masks_of_their_own():
     none, out = top.apply(variables, FEATURES, train=True, rate=1.0, keys=KEYS)
     bias = variables["params"]["predictions"]["bias"]
     np.testing.assert_allclose(none, np.broadcast_to(bias, (6, 2)), atol=1e-6)
-    np.testing.assert_allclose(out["fc2"], np.broadcast_to(np.maximum(variables["params"]["fc2"]["bias"], 0), (6, 400)))
+    np.testing.assert_allclose(
+        out["fc2"], np.broadcast_to(np.maximum(variables["params"]["fc2"]["bias"], 0), (6, 400))
+    )
     half = {"keys": KEYS, "train": True, "rate": 0.5}
     first, second = (top.apply(variables, FEATURES, **half)[0] for _ in range(2))
     np.testing.assert_array_equal(first, second)
@@ -120,7 +131,9 @@ def test_logits_are_float32_whatever_the_arithmetic():
 
 
 def test_features_with_nothing_in_them_are_refused():
-    with pytest.raises(InputError, match=r"too small for the base: it leaves features of \(0, 3, 4\)"):
+    with pytest.raises(
+        InputError, match=r"too small for the base: it leaves features of \(0, 3, 4\)"
+    ):
         Head(outputs=1).init(jax.random.key(0), jnp.zeros((2, 0, 3, 4)))
 
 

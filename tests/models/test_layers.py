@@ -18,7 +18,9 @@ drop = quick(lambda x, rate, keys: dropout(x, rate=rate, keys=keys))
 
 def conv_variables(layer, **changes):
     shapes = jax.eval_shape(functools.partial(layer.init, pool=True), jax.random.key(2), X)
-    variables = jax.tree.map(lambda leaf: jnp.asarray(RNG.normal(0, 0.3, leaf.shape), jnp.float32), shapes)
+    variables = jax.tree.map(
+        lambda leaf: jnp.asarray(RNG.normal(0, 0.3, leaf.shape), jnp.float32), shapes
+    )
     return {**variables, "params": {**variables["params"], **changes}}
 
 
@@ -45,7 +47,9 @@ def test_normalised_conv_by_formula():
     variables["batch_stats"] = {"norm": {"mean": jnp.zeros(6), "var": jnp.ones(6)}}
     y = np.asarray(ops.conv(X, variables["params"]["kernel"], padding="SAME"))
 
-    (activation, pooled), moved = layer.apply(variables, X, pool=True, frozen_statistics=False, mutable=["batch_stats"])
+    (activation, pooled), moved = layer.apply(
+        variables, X, pool=True, frozen_statistics=False, mutable=["batch_stats"]
+    )
     mean, variance = y.mean((0, 1, 2)), y.var((0, 1, 2))
     expected = np.maximum((y - mean) / np.sqrt(variance + 1e-3) * scale + shift, 0)
     np.testing.assert_allclose(activation, expected, atol=1e-5)
@@ -54,7 +58,10 @@ def test_normalised_conv_by_formula():
     np.testing.assert_allclose(statistics["mean"], 0.1 * mean, atol=1e-6)
     np.testing.assert_allclose(statistics["var"], 0.9 + 0.1 * variance, rtol=1e-5)
 
-    running = {**variables, "batch_stats": {"norm": {"mean": jnp.full(6, 0.3), "var": jnp.full(6, 2.0)}}}
+    running = {
+        **variables,
+        "batch_stats": {"norm": {"mean": jnp.full(6, 0.3), "var": jnp.full(6, 2.0)}},
+    }
     (activation, _), moved = layer.apply(running, X, pool=True, mutable=["batch_stats"])
     expected = np.maximum((y - 0.3) / np.sqrt(2.0 + 1e-3) * scale + shift, 0)
     np.testing.assert_allclose(activation, expected, atol=1e-5)

@@ -17,7 +17,9 @@ def integers(*shape, low=-3, high=4):
 
 
 def stock_conv(x, kernel, padding):
-    return lax.conv_general_dilated(x, kernel, (1, 1), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    return lax.conv_general_dilated(
+        x, kernel, (1, 1), padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
 
 
 def stock_pool(x):
@@ -45,7 +47,8 @@ def assert_same(function, stock, g, *inputs):
         return y, *back(g)
 
     found, wanted = (
-        jax.jit(value_and_gradients, static_argnums=0, compiler_options=HURRY)(f) for f in (function, stock)
+        jax.jit(value_and_gradients, static_argnums=0, compiler_options=HURRY)(f)
+        for f in (function, stock)
     )
     for a, b in zip(found, wanted, strict=True):
         np.testing.assert_array_equal(a, b)
@@ -56,7 +59,13 @@ def assert_same_conv(height, width, padding):
     x, kernel = integers(2, height, width, 3), integers(3, 3, 3, 4)
     lost = 2 if padding == "VALID" else 0
     g = integers(2, height - lost, width - lost, 4)
-    assert_same(lambda x, k: ops.conv(x, k, padding=padding), lambda x, k: stock_conv(x, k, padding), g, x, kernel)
+    assert_same(
+        lambda x, k: ops.conv(x, k, padding=padding),
+        lambda x, k: stock_conv(x, k, padding),
+        g,
+        x,
+        kernel,
+    )
 
 
 @pytest.mark.parametrize(
@@ -93,7 +102,9 @@ def test_pool_and_its_gradient_are_the_stock_ones_ties_included(height, width):
 
 def test_pool_gives_a_tie_to_the_first():
     """Written out: windows of equal numbers, the last row dropped."""
-    g = jax.grad(lambda x: (ops.max_pool(x) * jnp.array([[[[5.0], [7.0]]]])).sum())(jnp.ones((1, 3, 4, 1)))
+    g = jax.grad(lambda x: (ops.max_pool(x) * jnp.array([[[[5.0], [7.0]]]])).sum())(
+        jnp.ones((1, 3, 4, 1))
+    )
     np.testing.assert_array_equal(g[0, :, :, 0], [[5, 0, 7, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
 
 
@@ -103,15 +114,25 @@ def test_gradients_inside_a_scan_are_those_outside():
     def grads(kernel, x):
         return jax.grad(lambda k: (ops.max_pool(ops.conv(x, k, padding="SAME")) ** 2).sum())(kernel)
 
-    inside = ops.jit(lambda k, xs: lax.scan(lambda total, x: (total + grads(k, x), None), jnp.zeros_like(k), xs)[0])
+    inside = ops.jit(
+        lambda k, xs: lax.scan(lambda total, x: (total + grads(k, x), None), jnp.zeros_like(k), xs)[
+            0
+        ]
+    )
     np.testing.assert_array_equal(inside(kernel, xs), sum(grads(kernel, x) for x in xs))
 
 
 def test_other_platforms_get_the_stock_convolution_and_the_hand_written_pooling(elsewhere):
-    assert "custom_vjp" not in str(jax.make_jaxpr(lambda x: ops.conv(x, x, padding="SAME"))(integers(3, 3, 3, 3)))
+    assert "custom_vjp" not in str(
+        jax.make_jaxpr(lambda x: ops.conv(x, x, padding="SAME"))(integers(3, 3, 3, 3))
+    )
     pooled = jax.jit(jax.grad(lambda x: ops.max_pool(x).sum()))
     for dtype in (jnp.float32, jnp.bfloat16):
-        lowered = pooled.trace(jnp.zeros((2, 6, 7, 3), dtype)).lower(lowering_platforms=("cuda",)).as_text()
+        lowered = (
+            pooled.trace(jnp.zeros((2, 6, 7, 3), dtype))
+            .lower(lowering_platforms=("cuda",))
+            .as_text()
+        )
         assert "select_and_scatter" not in lowered
     assert_same_conv(5, 4, "SAME")
     assert_same_conv(5, 4, "VALID")
@@ -125,7 +146,10 @@ def test_no_compiler_options_elsewhere(forgetful, elsewhere):
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="about XLA on CPU")
 def test_jit_keeps_convolutions_from_ynnpack():
     conv = ops.jit(lambda x, k: ops.conv(x, k, padding="SAME"))
-    assert "ynn_fusion" not in conv.lower(integers(2, 8, 8, 3), integers(3, 3, 3, 4)).compile().as_text()
+    assert (
+        "ynn_fusion"
+        not in conv.lower(integers(2, 8, 8, 3), integers(3, 3, 3, 4)).compile().as_text()
+    )
 
 
 def test_jit_falls_back_where_the_option_is_unknown(forgetful, monkeypatch):

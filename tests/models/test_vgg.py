@@ -71,7 +71,9 @@ def test_width_multiplies_the_channels():
         9 * i * o + o for i, o in zip(inputs, quarter, strict=True)
     )
     normed = shapes(VGG16(width=0.25, norm=True))
-    assert count(normed["params"]) == sum(9 * i * o + 2 * o for i, o in zip(inputs, quarter, strict=True))
+    assert count(normed["params"]) == sum(
+        9 * i * o + 2 * o for i, o in zip(inputs, quarter, strict=True)
+    )
     assert count(normed["batch_stats"]) == 2 * sum(quarter)
 
 
@@ -86,7 +88,10 @@ def test_every_activation_by_stock_operations(params, whole):
         else:
             kernel, bias = params[layer]["kernel"], params[layer]["bias"]
             x = nn.relu(
-                lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")) + bias
+                lax.conv_general_dilated(
+                    x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+                )
+                + bias
             )
         np.testing.assert_allclose(out[layer], x, atol=1e-5 * np.abs(x).max(), err_msg=layer)
     assert features.shape == (2, 1, 1, 32)
@@ -142,11 +147,17 @@ def test_folded_normalisation_gives_the_same_activations():
     _, found = quick(SMALL.apply)({"params": folded}, X)
     for layer, value in expected.items():
         assert np.any(value), layer
-        np.testing.assert_allclose(found[layer], value, atol=1e-5 * np.abs(value).max(), rtol=1e-5, err_msg=layer)
+        np.testing.assert_allclose(
+            found[layer], value, atol=1e-5 * np.abs(value).max(), rtol=1e-5, err_msg=layer
+        )
 
 
 def test_the_layer_that_follows():
-    following = {"block1_conv1": "block1_conv2", "block4_pool": "block5_conv1", "block5_pool": "head"}
+    following = {
+        "block1_conv1": "block1_conv2",
+        "block4_pool": "block5_conv1",
+        "block5_pool": "head",
+    }
     assert {layer: vgg.following(layer) for layer in following} == following
     with pytest.raises(InputError, match="VGG16 has no layer 'head'"):
         vgg.following("head")

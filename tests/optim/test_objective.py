@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from tljax.errors import InputError
-from tljax.optim.objective import Objective, balanced, constant_loss, mixed, neighbours, per_example_loss
+from tljax.optim.objective import (
+    Objective,
+    balanced,
+    constant_loss,
+    mixed,
+    neighbours,
+    per_example_loss,
+)
 
 LOGITS = np.array([[2.0, -1.0, 0.5], [0.0, 3.0, 1.0]])
 LABELS = np.array([0, 2])
@@ -17,7 +24,9 @@ def log_softmax(z):
 def test_smoothing_moves_a_share_evenly_over_all_classes():
     targets = np.full((2, 3), 0.3 / 3)
     targets[[0, 1], LABELS] += 0.7
-    found = per_example_loss(jnp.asarray(LOGITS), jnp.asarray(LABELS), Objective(label_smoothing=0.3))
+    found = per_example_loss(
+        jnp.asarray(LOGITS), jnp.asarray(LABELS), Objective(label_smoothing=0.3)
+    )
     np.testing.assert_allclose(found, -(targets * log_softmax(LOGITS)).sum(1), rtol=1e-6)
 
 
@@ -25,8 +34,12 @@ def test_smoothing_a_sigmoid_is_smoothing_two_classes():
     logits, labels = np.array([[1.5], [-0.5]]), np.array([0, 1])
     targets = np.where(labels == 1, 0.8 + 0.1, 0.1)
     p = 1 / (1 + np.exp(-logits[:, 0]))
-    found = per_example_loss(jnp.asarray(logits), jnp.asarray(labels), Objective(label_smoothing=0.2))
-    np.testing.assert_allclose(found, -(targets * np.log(p) + (1 - targets) * np.log(1 - p)), rtol=1e-6)
+    found = per_example_loss(
+        jnp.asarray(logits), jnp.asarray(labels), Objective(label_smoothing=0.2)
+    )
+    np.testing.assert_allclose(
+        found, -(targets * np.log(p) + (1 - targets) * np.log(1 - p)), rtol=1e-6
+    )
 
 
 @pytest.mark.parametrize("logits", [LOGITS, LOGITS[:, :1]])
@@ -52,7 +65,9 @@ def test_mixing_is_with_the_neighbour_and_mostly_oneself():
     keys = jax.random.split(jax.random.key(1), 64)
     mix, share = mixed(images, keys, alpha=0.4)
     by_image = np.asarray(share)[:, None, None, None]
-    np.testing.assert_allclose(mix, by_image * images + (1 - by_image) * np.roll(images, 1, 0), atol=1e-6)
+    np.testing.assert_allclose(
+        mix, by_image * images + (1 - by_image) * np.roll(images, 1, 0), atol=1e-6
+    )
     assert 0.5 <= share.min() < 0.7
     assert 0.99 < share.max() <= 1
     np.testing.assert_array_equal(neighbours(jnp.arange(3)), [2, 0, 1])
@@ -65,8 +80,14 @@ def test_mixing_is_with_the_neighbour_and_mostly_oneself():
     [
         ({"label_smoothing": 1.0}, "label_smoothing must be from 0 to below 1, found 1.0"),
         ({"mixup": -0.1}, "mixup must be 0 or a positive number, found -0.1"),
-        ({"class_weights": "even"}, "class_weights: expected numbers or \"balanced\", found 'even'"),
-        ({"class_weights": (1.0, 0.0)}, r"class_weights must be positive numbers, found \(1.0, 0.0\)"),
+        (
+            {"class_weights": "even"},
+            "class_weights: expected numbers or \"balanced\", found 'even'",
+        ),
+        (
+            {"class_weights": (1.0, 0.0)},
+            r"class_weights must be positive numbers, found \(1.0, 0.0\)",
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_refused(wrong, message):
@@ -94,11 +115,17 @@ def test_no_constant_prediction_has_a_lower_loss(outputs, options):
     if isinstance(weights := options.get("class_weights"), tuple):
         options = {**options, "class_weights": weights[:classes]}
     told = Objective(**options)
-    applied = told if weights != "balanced" else Objective(class_weights=balanced(labels, classes=classes))
+    applied = (
+        told
+        if weights != "balanced"
+        else Objective(class_weights=balanced(labels, classes=classes))
+    )
 
     def loss(row):
         logits = jnp.broadcast_to(jnp.asarray(row, jnp.float32), (len(labels), outputs))
         return per_example_loss(logits, jnp.asarray(labels), applied).mean()
 
-    descended = scipy.optimize.minimize(loss, np.zeros(outputs), jac=jax.grad(loss), method="BFGS", tol=1e-4)
+    descended = scipy.optimize.minimize(
+        loss, np.zeros(outputs), jac=jax.grad(loss), method="BFGS", tol=1e-4
+    )
     assert constant_loss(labels, told, classes=classes) == pytest.approx(descended.fun, rel=1e-4)

@@ -4,7 +4,10 @@ from tljax.errors import InputError
 from tljax.optim import rules
 
 PARAMS = {
-    "base": {"block1_conv1": {"kernel": 1, "bias": 2}, "block5_conv1": {"kernel": 3, "norm": {"scale": 4}}},
+    "base": {
+        "block1_conv1": {"kernel": 1, "bias": 2},
+        "block5_conv1": {"kernel": 3, "norm": {"scale": 4}},
+    },
     "head": {"fc1": {"kernel": 5}},
 }
 PATHS = (
@@ -26,7 +29,9 @@ def test_the_first_match_decides():
         "head/fc1/kernel": "head/.*",
     }
     kernels_first = rules.labels(PATHS, [(".*/kernel", 2.0), *FINE_TUNE[1:]])
-    assert kernels_first["base/block5_conv1/kernel"] == kernels_first["head/fc1/kernel"] == ".*/kernel"
+    assert (
+        kernels_first["base/block5_conv1/kernel"] == kernels_first["head/fc1/kernel"] == ".*/kernel"
+    )
     assert kernels_first["base/block5_conv1/norm/scale"] == "base/block5_.*"
 
 
@@ -41,12 +46,24 @@ def test_a_pattern_must_match_the_whole_path():
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        ([("head/.*", 1.0), ("base/block5_.*", None)], "no rule covers the parameter 'base/block1_conv1/kernel'"),
-        ([("head/.*", 1.0), ("base/blok5.*", 1.0), (".*", None)], "'base/blok5.*' decides no parameter"),
-        ([(".*", None), ("head/.*", 1.0)], "'head/.*' decides no parameter"),  # matches, but too late
+        (
+            [("head/.*", 1.0), ("base/block5_.*", None)],
+            "no rule covers the parameter 'base/block1_conv1/kernel'",
+        ),
+        (
+            [("head/.*", 1.0), ("base/blok5.*", 1.0), (".*", None)],
+            "'base/blok5.*' decides no parameter",
+        ),
+        (
+            [(".*", None), ("head/.*", 1.0)],
+            "'head/.*' decides no parameter",
+        ),  # matches, but too late
         ([("head/.*", 1.0), (".*", None), ("head/.*", 2.0)], "'head/.*' is listed twice"),
         ([("head/(", 1.0), (".*", None)], r"'head/\(' is not a regular expression"),
-        ([("head/.*", 0.0), (".*", None)], "'head/.*' has multiplier 0.0; a positive number, or None to freeze"),
+        (
+            [("head/.*", 0.0), (".*", None)],
+            "'head/.*' has multiplier 0.0; a positive number, or None to freeze",
+        ),
         ([("head/.*", -1.0), (".*", None)], "multiplier -1.0"),
         ([("head/.*", float("nan")), (".*", None)], "multiplier nan"),
         ([("head/.*", float("inf")), (".*", None)], "multiplier inf"),
@@ -61,7 +78,11 @@ def test_rules_fail_loudly(bad, message):
 
 def test_split_and_merge_are_inverse():
     trainable, frozen = rules.split(PARAMS, FINE_TUNE)
-    assert trainable == {"base/block5_conv1/kernel": 3, "base/block5_conv1/norm/scale": 4, "head/fc1/kernel": 5}
+    assert trainable == {
+        "base/block5_conv1/kernel": 3,
+        "base/block5_conv1/norm/scale": 4,
+        "head/fc1/kernel": 5,
+    }
     assert frozen == {"base/block1_conv1/kernel": 1, "base/block1_conv1/bias": 2}
     assert rules.merge(trainable, frozen) == PARAMS
     assert rules.split(PARAMS, [(".*", 1.0)])[1] == {}

@@ -36,7 +36,9 @@ def test_warm_up_then_cosine_by_formula(steps):
     for step in range(steps):
         done = step + 1
         part = (done - rising) / (steps - rising)
-        expected = 0.8 * done / rising if done <= rising else 0.8 * (1 + math.cos(math.pi * part)) / 2
+        expected = (
+            0.8 * done / rising if done <= rising else 0.8 * (1 + math.cos(math.pi * part)) / 2
+        )
         assert rate(step) == pytest.approx(expected, abs=1e-7)
     assert rate(rising - 1) == pytest.approx(0.8)
 
@@ -78,7 +80,9 @@ LIKE_PYTORCH = [
 def test_equal_to_pytorch_at_every_step(case, what, schedule):
     expected = PYTORCH[case][what]
     value = resolve(schedule, steps=len(expected))
-    np.testing.assert_allclose([value(step) for step in range(len(expected))], expected, rtol=1e-12, atol=1e-16)
+    np.testing.assert_allclose(
+        [value(step) for step in range(len(expected))], expected, rtol=1e-12, atol=1e-16
+    )
 
 
 def values(schedule, steps):
@@ -100,7 +104,9 @@ def test_restarts_fill_the_stage_and_fall_on_whole_steps():
     assert [step for step in range(70) if found[step] == 0.8] == [0, 10, 30]
     assert found[20] == pytest.approx(0.4)
     assert found[69] == pytest.approx(0.4 * (1 + math.cos(math.pi * 39 / 40)))
-    assert [step for step, rate in enumerate(values(WarmRestarts(0.8, cycles=3), 100)) if rate == 0.8] == [0, 33, 67]
+    assert [
+        step for step, rate in enumerate(values(WarmRestarts(0.8, cycles=3), 100)) if rate == 0.8
+    ] == [0, 33, 67]
 
 
 def test_restarts_after_a_warm_up():
@@ -118,20 +124,30 @@ def test_one_cycle_by_formula():
     assert rate[10] == pytest.approx(1 - (1 - 1 / 25) * (1 + math.cos(math.pi * 10 / 29)) / 2)
     assert (rate[29], rate[64], rate[99]) == pytest.approx((1, (1 + low) / 2, low))
     assert momentum[10] == pytest.approx(0.85 + 0.1 * (1 + math.cos(math.pi * 10 / 29)) / 2)
-    assert (momentum[0], momentum[29], momentum[64], momentum[99]) == pytest.approx((0.95, 0.85, 0.9, 0.95))
+    assert (momentum[0], momentum[29], momentum[64], momentum[99]) == pytest.approx(
+        (0.95, 0.85, 0.9, 0.95)
+    )
 
 
 @pytest.mark.parametrize(("steps", "warmup"), [(20, 0.25), (7, 0.25), (9, 0.0)])
 def test_warm_up_then_a_line_equals_optax(steps, warmup):
     rising = math.ceil(warmup * steps)
-    lines = [optax.linear_schedule(0.0, 0.8, max(rising, 1)), optax.linear_schedule(0.8, 0.2, steps - rising)]
+    lines = [
+        optax.linear_schedule(0.0, 0.8, max(rising, 1)),
+        optax.linear_schedule(0.8, 0.2, steps - rising),
+    ]
     expected = optax.join_schedules(lines, [rising])(np.arange(1, steps + 1))
-    np.testing.assert_allclose(values(WarmupLinear(0.8, warmup=warmup, final=0.2), steps), expected, rtol=1e-5)
+    np.testing.assert_allclose(
+        values(WarmupLinear(0.8, warmup=warmup, final=0.2), steps), expected, rtol=1e-5
+    )
 
 
 def test_restarts_equal_optax_after_a_warm_up():
     """Its warm-up starts one step earlier, at nothing; from the peak on they are one."""
-    cycles = [{"init_value": 0.8, "peak_value": 0.8, "warmup_steps": 0, "decay_steps": n} for n in (5, 10, 20)]
+    cycles = [
+        {"init_value": 0.8, "peak_value": 0.8, "warmup_steps": 0, "decay_steps": n}
+        for n in (5, 10, 20)
+    ]
     expected = [float(optax.sgdr_schedule(cycles)(step)) for step in range(35)]
     found = values(WarmRestarts(0.8, cycles=3, cycle_mult=2, warmup=0.125), 40)
     np.testing.assert_allclose(found[5:], expected, atol=1e-7)
@@ -151,7 +167,11 @@ def test_a_sweep_from_low_to_high():
 
 
 SCHEDULES = [schedule for _, _, schedule in LIKE_PYTORCH]
-SCHEDULES += [WarmRestarts(0.8, cycles=7, cycle_mult=3, warmup=0.9), WarmupLinear(0.8), Sweep(1e-3, 1)]
+SCHEDULES += [
+    WarmRestarts(0.8, cycles=7, cycle_mult=3, warmup=0.9),
+    WarmupLinear(0.8),
+    Sweep(1e-3, 1),
+]
 SCHEDULES += [Piecewise((0.3, OneCycle(0.8), 0.1)), Piecewise((1, 2), (0.001,)), WarmupCosine(0.8)]
 
 
@@ -166,7 +186,9 @@ def test_schedules_are_values_with_a_value_at_any_step(schedule):
         assert all(isinstance(x, int | float) and math.isfinite(x) for x in found)
 
 
-@pytest.mark.parametrize("schedule", [OneCycle(0.8), WarmRestarts(0.8, cycles=3), WarmupLinear(0.8)], ids=repr)
+@pytest.mark.parametrize(
+    "schedule", [OneCycle(0.8), WarmRestarts(0.8, cycles=3), WarmupLinear(0.8)], ids=repr
+)
 def test_a_stage_of_one_step_moves(schedule):
     assert resolve(schedule, steps=1)(0) == pytest.approx(0.8)
 
@@ -190,9 +212,18 @@ def test_a_schedule_is_cheap_to_ask():
         (lambda: Cyclic(0.1, 0.9, cycles=0), "cycles must be a finite number above 0, found 0"),
         (lambda: Cyclic(0.1, 0.9, cycle_steps=2.5), "cycle_steps must be whole, found 2.5"),
         (lambda: WarmRestarts(0.1, cycles=2.5), "cycles must be a whole number, found 2.5"),
-        (lambda: WarmRestarts(0.1, cycles=2, cycle_mult=0.5), "cycle_mult must be 1 or more, found 0.5"),
-        (lambda: WarmRestarts(0.1, cycles=2, warmup=2), "warmup must be a finite number from 0 to 1, found 2"),
-        (lambda: Cyclic(0.1, 0.9, mode="square", cycles=2), "one of triangular, .*, found 'square'"),
+        (
+            lambda: WarmRestarts(0.1, cycles=2, cycle_mult=0.5),
+            "cycle_mult must be 1 or more, found 0.5",
+        ),
+        (
+            lambda: WarmRestarts(0.1, cycles=2, warmup=2),
+            "warmup must be a finite number from 0 to 1, found 2",
+        ),
+        (
+            lambda: Cyclic(0.1, 0.9, mode="square", cycles=2),
+            "one of triangular, .*, found 'square'",
+        ),
         (lambda: Cyclic(0.1, 0.9, gamma=0.9, cycles=2), "gamma below 1 goes with exp_range"),
         (lambda: Cyclic(0.1, 0.9, mode="exp_range", cycles=2), "gamma below 1 goes with exp_range"),
         (lambda: Cyclic(0.1, 0.9, rising=1.0, cycles=2), "rising must be above 0 and below 1"),
@@ -200,7 +231,10 @@ def test_a_schedule_is_cheap_to_ask():
         (lambda: OneCycle(0.1, div=0), "div must be a finite number above 0, found 0"),
         (lambda: OneCycleMomentum(pct_start=1.1), "pct_start must be a finite number from 0 to 1"),
         (lambda: WarmupLinear("0.1"), "peak must be a finite number, found '0.1'"),
-        (lambda: Piecewise((1.0, 2.0), (0.5, 0.7)), "2 values need 1 boundaries that increase between 0 and 1"),
+        (
+            lambda: Piecewise((1.0, 2.0), (0.5, 0.7)),
+            "2 values need 1 boundaries that increase between 0 and 1",
+        ),
         (lambda: Piecewise((1.0, 2.0, 3.0), (0.7, 0.5)), "increase between 0 and 1"),
         (lambda: Piecewise([1.0]), "values must be a tuple"),
         (lambda: Sweep(1.0, 0.1), "expected 0 < low < high"),
@@ -218,7 +252,9 @@ def test_mistakes_are_named(make, told):
 def test_scaled_rises_from_the_value_to_its_multiple():
     """Over the first half of 8 steps from 1 to 4 times; then 4 times whatever the schedule says."""
     value = Scaled(0.1, 4.0, warmup=0.5)(8)
-    np.testing.assert_allclose([value(i) for i in range(8)], [0.175, 0.25, 0.325, 0.4, 0.4, 0.4, 0.4, 0.4])
+    np.testing.assert_allclose(
+        [value(i) for i in range(8)], [0.175, 0.25, 0.325, 0.4, 0.4, 0.4, 0.4, 0.4]
+    )
     line = Scaled(WarmupLinear(1.0, warmup=0.0), 2.0)(4)
     np.testing.assert_allclose([line(i) for i in range(4)], [1.5, 1.0, 0.5, 0.0])
 
@@ -227,7 +263,10 @@ def test_scaled_rises_from_the_value_to_its_multiple():
     ("wrong", "message"),
     [
         ({"factor": 0.0}, "Scaled: factor must be a finite number above 0, found 0.0"),
-        ({"factor": 2.0, "warmup": 1.5}, "Scaled: warmup must be a finite number from 0 to 1, found 1.5"),
+        (
+            {"factor": 2.0, "warmup": 1.5},
+            "Scaled: warmup must be a finite number from 0 to 1, found 1.5",
+        ),
         ({"factor": 2.0, "value": "find"}, "a hyperparameter is a number or a schedule"),
     ],
 )

@@ -14,7 +14,10 @@ PARAMS = {"head/kernel": 2.0, "head/bias": -1.0, "base/late/kernel": 0.5, "base/
 PATHS = (*PARAMS, "base/early/kernel")
 LR = 0.01
 # Steep, ordinary and tiny, with both signs: a tiny gradient is where the two epsilons differ.
-GRADIENTS = [{path: g * s for path, s in zip(PARAMS, (1, -2, 0.5, 1e-4), strict=True)} for g in (1.0, -0.3, 1e-3, 2.0)]
+GRADIENTS = [
+    {path: g * s for path, s in zip(PARAMS, (1, -2, 0.5, 1e-4), strict=True)}
+    for g in (1.0, -0.3, 1e-3, 2.0)
+]
 
 
 def multiplier(path):
@@ -96,7 +99,10 @@ def test_steps_by_formula(optimizer, direction):
 def test_the_two_epsilons_are_far_apart_where_gradients_are_tiny():
     """The first step on a gradient of 1e-5: Keras 2 makes its full step, Keras 3 a hundredth of it."""
     tiny = [dict.fromkeys(PARAMS, 1e-5)]
-    steps = [PARAMS["head/bias"] - run(Optimizer(eps_in_sqrt=inside), tiny)[0]["head/bias"] for inside in (False, True)]
+    steps = [
+        PARAMS["head/bias"] - run(Optimizer(eps_in_sqrt=inside), tiny)[0]["head/bias"]
+        for inside in (False, True)
+    ]
     assert steps[0] == pytest.approx(LR * np.sqrt(10) * (1 / (1 + np.sqrt(10) * 1e-2)), rel=1e-4)
     assert steps[1] == pytest.approx(LR * 1e-5 / np.sqrt(1e-11 + 1e-7), rel=1e-2)
     assert steps[0] > 90 * steps[1]
@@ -124,7 +130,10 @@ def test_with_a_trust_ratio_the_rate_is_the_part_of_its_norm_that_a_leaf_moves()
 def test_relative_steps_are_the_same_for_weights_of_any_scale():
     """Both leaves of a rule move by the rate times their own norms, whatever these are."""
     rng = np.random.default_rng(0)
-    params = {name: rng.normal(0, s, (3, 4)).astype(np.float32) for name, s in (("a/kernel", 1e-3), ("b/kernel", 50.0))}
+    params = {
+        name: rng.normal(0, s, (3, 4)).astype(np.float32)
+        for name, s in (("a/kernel", 1e-3), ("b/kernel", 50.0))
+    }
     grads = {name: rng.normal(0, 1, (3, 4)).astype(np.float32) for name in params}
     tx = transform.make(Optimizer("adam", trust_ratio=True), [(".*", 1.0)], params)
     updates, _ = tx.update(grads, tx.init(params), params, lr=jnp.float32(LR))
@@ -136,18 +145,29 @@ def test_clipping_is_over_the_leaves_of_one_rule():
     """Norm 5 in the head, 0.5 in the base: the head is clipped to 1, the base is left alone."""
     grads = {"head/kernel": 3.0, "head/bias": -4.0, "base/late/kernel": 0.3, "base/late/bias": 0.4}
     (found,) = run(Optimizer("sgd", momentum=0.0, clip_norm=1.0), [grads])
-    clipped = {"head/kernel": 0.6, "head/bias": -0.8, "base/late/kernel": 0.3, "base/late/bias": 0.4}
+    clipped = {
+        "head/kernel": 0.6,
+        "head/bias": -0.8,
+        "base/late/kernel": 0.3,
+        "base/late/bias": 0.4,
+    }
     for path, g in clipped.items():
         assert PARAMS[path] - found[path] == pytest.approx(LR * multiplier(path) * g, abs=4e-7)
 
 
-@pytest.mark.parametrize(("name", "copies", "counters"), [("rmsprop", 1, 0), ("adam", 2, 2), ("sgd", 1, 0)])
+@pytest.mark.parametrize(
+    ("name", "copies", "counters"), [("rmsprop", 1, 0), ("adam", 2, 2), ("sgd", 1, 0)]
+)
 def test_state_exists_for_trainable_leaves_only(name, copies, counters):
     """As many bytes as the trainable leaves have, once per moment; and nothing named after a frozen leaf."""
     trainable = {"head/kernel": jnp.zeros((5, 3)), "base/late/kernel": jnp.zeros((7, 2))}
-    tx = transform.make(Optimizer(name, weight_decay=0.1, clip_norm=1.0), RULES, [*trainable, "base/early/kernel"])
+    tx = transform.make(
+        Optimizer(name, weight_decay=0.1, clip_norm=1.0), RULES, [*trainable, "base/early/kernel"]
+    )
     state = tx.init(trainable)
-    assert sum(leaf.nbytes for leaf in jax.tree.leaves(state)) == copies * 4 * (15 + 14) + counters * 4
+    assert (
+        sum(leaf.nbytes for leaf in jax.tree.leaves(state)) == copies * 4 * (15 + 14) + counters * 4
+    )
     paths = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(state)]
     assert not any("early" in path for path in paths)
     for leaf in trainable:
@@ -198,7 +218,9 @@ def test_an_unfreeze_keeps_the_state_of_what_trained_and_starts_the_rest_anew(na
 
     def of(state, path):
         leaves = jax.tree_util.tree_leaves_with_path(state)
-        return [float(leaf) for place, leaf in leaves if f"'{path}'" in jax.tree_util.keystr(place[3:])]
+        return [
+            float(leaf) for place, leaf in leaves if f"'{path}'" in jax.tree_util.keystr(place[3:])
+        ]
 
     for path in PARAMS:
         assert of(carried, path) == of(old if path.startswith("head") else fresh, path), path
@@ -236,7 +258,9 @@ def test_momentum_of_the_step_by_formula(name):
     found, decayed = [], replay(scheduled, decay=0.2)
     for t, grads in enumerate(GRADIENTS):
         hyper = {"lr": LR * (1 + t), "momentum": momenta[t], "weight_decay": 0.2}
-        updates, state = update({p: jnp.float32(g) for p, g in grads.items()}, state, params, **hyper)
+        updates, state = update(
+            {p: jnp.float32(g) for p, g in grads.items()}, state, params, **hyper
+        )
         params = {path: params[path] + updates[path] for path in params}
         found.append({path: float(value) for path, value in params.items()})
     assert_close(found, decayed)

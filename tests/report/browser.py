@@ -27,22 +27,41 @@ class Browser:
         flags = f"--headless --no-sandbox --disable-gpu --hide-scrollbars --user-data-dir={self._profile.name}"
         # The protocol has its pipe at 3 and 4: a shell moves ours there.
         script = f'exec "$0" "$@" 3<&{to_read} 4>&{to_write}'
-        words = ["bash", "-c", script, command, *flags.split(), "--remote-debugging-pipe", "about:blank"]
+        words = [
+            "bash",
+            "-c",
+            script,
+            command,
+            *flags.split(),
+            "--remote-debugging-pipe",
+            "about:blank",
+        ]
         self._process = subprocess.Popen(
-            words, pass_fds=(to_read, to_write), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            words,
+            pass_fds=(to_read, to_write),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         os.close(to_read)
         os.close(to_write)
         self._rest, self._number, self.events = b"", 0, []
         target = self.ask("Target.createTarget", url="about:blank")["targetId"]
-        self._session = self.ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        self._session = self.ask("Target.attachToTarget", targetId=target, flatten=True)[
+            "sessionId"
+        ]
         for domain in ("Page", "Network", "Log", "Runtime"):
             self.ask(f"{domain}.enable")
         self.ask("Emulation.setScriptExecutionDisabled", value=True)
 
     def show(self, path: Path, *, width: int, dark: bool) -> None:
         """Load the file afresh; `events` are then those of this load."""
-        self.ask("Emulation.setDeviceMetricsOverride", width=width, height=844, deviceScaleFactor=1, mobile=width < 600)
+        self.ask(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=844,
+            deviceScaleFactor=1,
+            mobile=width < 600,
+        )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.ask("Emulation.setEmulatedMedia", features=[scheme])
         self.events.clear()
@@ -56,12 +75,21 @@ class Browser:
 
     def requests(self) -> list[str]:
         """Addresses asked for since the page was shown, but for its own and those inside it."""
-        asked = [e["params"]["request"]["url"] for e in self.events if e["method"] == "Network.requestWillBeSent"]
+        asked = [
+            e["params"]["request"]["url"]
+            for e in self.events
+            if e["method"] == "Network.requestWillBeSent"
+        ]
         return [url for url in asked[1:] if not url.startswith("data:")]
 
     def complaints(self) -> list[str]:
         """What the console would show, and what failed."""
-        kinds = ("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Network.loadingFailed")
+        kinds = (
+            "Log.entryAdded",
+            "Runtime.consoleAPICalled",
+            "Runtime.exceptionThrown",
+            "Network.loadingFailed",
+        )
         return [json.dumps(event["params"]) for event in self.events if event["method"] in kinds]
 
     def value(self, expression: str):
@@ -71,7 +99,9 @@ class Browser:
 
     def picture(self) -> bytes:
         """PNG of the whole page, however long."""
-        return base64.b64decode(self.ask("Page.captureScreenshot", captureBeyondViewport=True)["data"])
+        return base64.b64decode(
+            self.ask("Page.captureScreenshot", captureBeyondViewport=True)["data"]
+        )
 
     def ask(self, method: str, **params):
         """The answer of the protocol."""

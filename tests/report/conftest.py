@@ -23,8 +23,12 @@ def said():
     def said(right, *, labels=None, seeds=(0,)) -> Predictions:
         """Two classes; `right` [S, N] says which images each run classifies correctly."""
         right = np.atleast_2d(np.asarray(right, bool))
-        labels = np.zeros(right.shape[1], np.int32) if labels is None else np.asarray(labels, np.int32)
+        labels = (
+            np.zeros(right.shape[1], np.int32) if labels is None else np.asarray(labels, np.int32)
+        )
         logits = np.eye(2)[np.where(right, labels, 1 - labels)]
-        return Predictions(tuple(seeds), logits, labels, tuple(map(str, range(len(labels)))), ("cat", "dog"))
+        return Predictions(
+            tuple(seeds), logits, labels, tuple(map(str, range(len(labels)))), ("cat", "dog")
+        )
 
     return said

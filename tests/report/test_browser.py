@@ -34,7 +34,10 @@ def whole_run(workdir, write, **options):
     workdir.mkdir()
     write(workdir, classes=(LONG, "dog", "fox"), rungs=RUNGS, **options)
     rng = np.random.default_rng(0)
-    images, likely = rng.integers(0, 256, (4, 48, 48, 3), dtype=np.uint8), rng.dirichlet((1, 1, 1), 4)
+    images, likely = (
+        rng.integers(0, 256, (4, 48, 48, 3), dtype=np.uint8),
+        rng.dirichlet((1, 1, 1), 4),
+    )
     ids, labels = np.array([f"validation/{LONG}/{i}.jpg" for i in range(4)]), np.arange(4) % 3
     about = {"rung": "frozen", "seed": 0, "layer": "block5_conv3", "images": 40}
     kept = Photographs(
@@ -43,9 +46,16 @@ def whole_run(workdir, write, **options):
         seen_probabilities=likely, maps=rng.random((4, 2, 3, 3)),
     )  # fmt: skip
     photographs.write(kept, workdir=workdir)
-    planned.write_planned([Stage(n, HEAD_ONLY, 1e-3, epochs=1) for n in RUNGS], images=96, workdir=workdir)
+    planned.write_planned(
+        [Stage(n, HEAD_ONLY, 1e-3, epochs=1) for n in RUNGS], images=96, workdir=workdir
+    )
     command = ["python", "-m", "experiments.ladder", "--workdir", "/" + 30 * "folder/"]
-    config = {"command": command, "arguments": {"weights": 90 * "x"}, "device": "cpu", "versions": {"jax": "0.10.2"}}
+    config = {
+        "command": command,
+        "arguments": {"weights": 90 * "x"},
+        "device": "cpu",
+        "versions": {"jax": "0.10.2"},
+    }
     rules = [["head/.*", 1.0], *[[f"base/block{i}_.*", 0.1] for i in range(5, 0, -1)]]
     config["plan"] = {rung: {"stage": {"rules": rules}} for rung in RUNGS}
     (workdir / "config.json").write_text(json.dumps(config))
@@ -62,7 +72,10 @@ def pages(tmp_path_factory, browser):
 def page(request, pages, write):
     made, folder = pages
     if not made:
-        one, two = (whole_run(folder / name, write, seeds=seeds) for name, seeds in (("one", (0, 1)), ("two", (1,))))
+        one, two = (
+            whole_run(folder / name, write, seeds=seeds)
+            for name, seeds in (("one", (0, 1)), ("two", (1,)))
+        )
         made["run"] = report.write_report(one)[-1]
         made["comparison"] = runs_page.write_comparison([one, two], out=folder / "compare.html")
     return made[request.param]
@@ -76,13 +89,18 @@ def test_a_page_stands_alone_and_fits_every_screen(browser, page):
             assert browser.requests() == []
             assert browser.complaints() == []
             assert browser.width() <= width
-    assert browser.value("[...document.images].filter(i => !i.complete || i.naturalWidth == 0).length") == 0
+    assert (
+        browser.value("[...document.images].filter(i => !i.complete || i.naturalWidth == 0).length")
+        == 0
+    )
     assert browser.value("[...document.images].filter(i => !i.alt).length") == 0
 
 
 def test_no_text_is_tiny(browser, page):
     browser.show(page, width=390, dark=False)
-    sizes = browser.value("[...document.body.querySelectorAll('*')].map(e => parseFloat(getComputedStyle(e).fontSize))")
+    sizes = browser.value(
+        "[...document.body.querySelectorAll('*')].map(e => parseFloat(getComputedStyle(e).fontSize))"
+    )
     assert len(sizes) > 100
     assert min(sizes) >= 13
 

@@ -25,19 +25,29 @@ def test_equal_mass_bins_hold_equally_many():
     found = calibration.reliability(probabilities, labels, bins=2, mass=True)
     assert found.count.tolist() == [2, 2]
     assert (found.low.tolist(), found.high.tolist()) == ([0.5, 0.52], [0.51, 0.99])
-    assert calibration.ece(probabilities, labels, bins=2, mass=True) == pytest.approx((0.505 + 0.245) / 2)
-    assert calibration.ece(probabilities, labels, bins=2) == pytest.approx(0.25 * 0.5 + 0.75 * (2.02 - 2) / 3)
+    assert calibration.ece(probabilities, labels, bins=2, mass=True) == pytest.approx(
+        (0.505 + 0.245) / 2
+    )
+    assert calibration.ece(probabilities, labels, bins=2) == pytest.approx(
+        0.25 * 0.5 + 0.75 * (2.02 - 2) / 3
+    )
 
 
 def test_a_confidence_on_an_edge_belongs_below():
     found = calibration.reliability(np.array([[0.5, 0.5], [1.0, 0.0]]), np.array([0, 0]), bins=2)
-    assert (found.low.tolist(), found.high.tolist(), found.count.tolist()) == ([0, 0.5], [0.5, 1], [1, 1])
+    assert (found.low.tolist(), found.high.tolist(), found.count.tolist()) == (
+        [0, 0.5],
+        [0.5, 1],
+        [1, 1],
+    )
 
 
 def test_brier_by_hand():
     """0.4^2 + 0.4^2; 0.6^2 + 0.6^2; 2 x 0.1^2 twice: 0.32, 0.72, 0.02, 0.02."""
     assert calibration.brier(HAND, LABELS) == pytest.approx(1.08 / 4)
-    assert calibration.brier(np.full((1, 4), 0.25), np.array([2])) == pytest.approx(0.75**2 + 3 * 0.25**2)
+    assert calibration.brier(np.full((1, 4), 0.25), np.array([2])) == pytest.approx(
+        0.75**2 + 3 * 0.25**2
+    )
 
 
 def test_nll_is_scikit_learns_log_loss(probabilities, labels):
@@ -49,7 +59,9 @@ def test_temperature_has_a_closed_form_where_all_logits_are_equal():
     """Of four logits (0, 2) three are right: sigmoid(2 / T) = 3 / 4, so T = 2 / log 3; underconfident ones shrink."""
     logits, labels = np.tile([0.0, 2.0], (4, 1)), np.array([0, 1, 1, 1])
     assert calibration.fit_temperature(logits, labels) == pytest.approx(2 / np.log(3), rel=1e-4)
-    assert calibration.fit_temperature(logits / 4, labels) == pytest.approx(0.5 / np.log(3), rel=1e-4)
+    assert calibration.fit_temperature(logits / 4, labels) == pytest.approx(
+        0.5 / np.log(3), rel=1e-4
+    )
 
 
 def test_cross_fitted_halves_hold_each_class_alike():
@@ -70,4 +82,7 @@ def test_no_image_is_judged_by_a_temperature_that_saw_it():
         after = calibration.cross_fitted(moved, labels)[0]
         assert after[image] == pytest.approx(-3 * before[image])
         same = np.isclose(after, before).all(1)
-        assert same.sum() in (19, 20)  # its own half, but for itself; a class may leave an odd image
+        assert same.sum() in (
+            19,
+            20,
+        )  # its own half, but for itself; a class may leave an odd image

@@ -9,10 +9,14 @@ from PIL import Image
 from tljax.report.pictures import curves, style
 
 
-def line(rung: str, seed: int, epoch: int, loss: float | None, accuracy: float | None = 0.75) -> str:
+def line(
+    rung: str, seed: int, epoch: int, loss: float | None, accuracy: float | None = 0.75
+) -> str:
     train = {"loss": 0.25, "accuracy": 0.875}
     validation = {"loss": loss, "accuracy": accuracy}
-    return json.dumps({"rung": rung, "seed": seed, "epoch": epoch, "train": train, "validation": validation})
+    return json.dumps(
+        {"rung": rung, "seed": seed, "epoch": epoch, "train": train, "validation": validation}
+    )
 
 
 @pytest.fixture
@@ -22,7 +26,9 @@ def drawn(tmp_path, monkeypatch):
     def draw(seeds: dict, rung: str = "frozen"):
         kept = []
         save = style.save
-        monkeypatch.setattr(style, "save", lambda figure, path: kept.append(figure) or save(figure, path))
+        monkeypatch.setattr(
+            style, "save", lambda figure, path: kept.append(figure) or save(figure, path)
+        )
         path = curves.write_curves(rung, seeds, workdir=tmp_path)
         return kept[0].axes, path, kept[0].texts[1].get_text()
 
@@ -37,18 +43,29 @@ def test_a_rung_cannot_name_a_file_elsewhere(tmp_path, rung):
 
 
 def test_the_lines_are_the_mean_and_each_seed(read, drawn):
-    runs = read(*[line("frozen", s, e, float(s + e), 0.5 + 0.1 * s) for s in (0, 2) for e in (1, 2)])
+    runs = read(
+        *[line("frozen", s, e, float(s + e), 0.5 + 0.1 * s) for s in (0, 2) for e in (1, 2)]
+    )
     (loss, accuracy), path, caption = drawn(runs["frozen"])
-    mean, *seeds = [ln.get_ydata().tolist() for ln in loss.lines if ln.get_color() == style.COLOURS["validation"]]
+    mean, *seeds = [
+        ln.get_ydata().tolist()
+        for ln in loss.lines
+        if ln.get_color() == style.COLOURS["validation"]
+    ]
     assert (mean, seeds) == ([2.0, 3.0], [[1.0, 2.0], [3.0, 4.0]])
     validation = [ln for ln in accuracy.lines if ln.get_color() == style.COLOURS["validation"]]
     np.testing.assert_allclose(validation[0].get_ydata(), [60.0, 60.0])
-    assert [text.get_text() for text in accuracy.texts] == ["validation\n60.0 %", "training\n87.5 %"]
+    assert [text.get_text() for text in accuracy.texts] == [
+        "validation\n60.0 %",
+        "training\n87.5 %",
+    ]
     assert loss.get_ylim()[0] == 0
     assert accuracy.get_ylim() == pytest.approx((40 - 1.0, 90 + 1.0))
     assert caption.startswith("2 seeds.")
     with Image.open(path) as picture:
-        assert picture.size == pytest.approx((726, 808), rel=0.05)  # the versions of matplotlib differ by some pixels
+        assert picture.size == pytest.approx(
+            (726, 808), rel=0.05
+        )  # the versions of matplotlib differ by some pixels
         assert np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0).shape[0] > 100
 
 
@@ -76,7 +93,9 @@ def test_nothing_finite_is_said_so(read, drawn):
 
 
 def test_one_huge_loss_does_not_flatten_the_rest(read, drawn):
-    (loss, _), _, _ = drawn(read(*[line("a", 0, e, 5000.0 if e == 1 else 0.5) for e in range(1, 21)])["a"])
+    (loss, _), _, _ = drawn(
+        read(*[line("a", 0, e, 5000.0 if e == 1 else 0.5) for e in range(1, 21)])["a"]
+    )
     assert loss.get_ylim()[1] == pytest.approx(1.05 * 3 * 0.5)
     assert "off the scale: up to 5e+03" in [text.get_text() for text in loss.texts]
 
@@ -93,8 +112,14 @@ def test_dollars_in_a_name_are_no_formula(read, drawn):
 
 
 def test_the_start_is_drawn_in_validation_and_missing_in_training_without_a_remark(read, drawn):
-    start = json.loads(line("a", 0, 0, 2.0)) | {"train": {"loss": None, "accuracy": None}, "rates": {}, "step": 0}
-    (loss, _), _, caption = drawn(read(json.dumps(start), line("a", 0, 1, 1.0), line("a", 0, 2, 0.5))["a"])
+    start = json.loads(line("a", 0, 0, 2.0)) | {
+        "train": {"loss": None, "accuracy": None},
+        "rates": {},
+        "step": 0,
+    }
+    (loss, _), _, caption = drawn(
+        read(json.dumps(start), line("a", 0, 1, 1.0), line("a", 0, 2, 0.5))["a"]
+    )
     shown = {ln.get_color(): ln.get_ydata().tolist() for ln in loss.lines}
     assert shown[style.COLOURS["validation"]] == [2.0, 1.0, 0.5]
     np.testing.assert_array_equal(shown[style.COLOURS["train"]], [np.nan, 0.25, 0.25])

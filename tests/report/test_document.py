@@ -8,7 +8,9 @@ from tljax.report.pages import document
 def luminance(colour: str) -> float:
     """Relative, of '#rrggbb' (WCAG 2.2)."""
     parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    linear = [
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    ]
     return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
 
@@ -35,6 +37,8 @@ def test_the_page_has_both_themes():
     for theme in (document.LIGHT, document.DARK):
         assert f"--ink: {theme['ink']}; --faint: {theme['faint']};" in page
     assert (
-        page.index(document.LIGHT["ink"]) < page.index("prefers-color-scheme: dark") < page.index(document.DARK["ink"])
+        page.index(document.LIGHT["ink"])
+        < page.index("prefers-color-scheme: dark")
+        < page.index(document.DARK["ink"])
     )
     assert set(document.LIGHT) == set(document.DARK)

@@ -33,7 +33,10 @@ def results(tmp_path):
 
 
 def test_a_row_a_target_and_way(results):
-    targets = {"noise": results(source_only=(0.5, 0.6), CORAL=(0.7, 0.7)), "blur": results(source_only=(0.25,))}
+    targets = {
+        "noise": results(source_only=(0.5, 0.6), CORAL=(0.7, 0.7)),
+        "blur": results(source_only=(0.25,)),
+    }
     rows = domain.cells(targets)
     assert [row[:3] for row in rows] == [
         ["noise", "source only", "55.0 %"],
@@ -47,9 +50,15 @@ def test_a_row_a_target_and_way(results):
 def test_bars_intervals_and_the_source_are_drawn_where_they_belong(results, tmp_path, monkeypatch):
     drawn = SimpleNamespace()
     save = style.save
-    monkeypatch.setattr(style, "save", lambda figure, path: setattr(drawn, "ax", figure.axes[0]) or save(figure, path))
+    monkeypatch.setattr(
+        style,
+        "save",
+        lambda figure, path: setattr(drawn, "ax", figure.axes[0]) or save(figure, path),
+    )
     one = results(source_only=(0.5, 0.6), CORAL=(0.7, 0.8), fine_tuned=(0.9, 0.9))
-    path = domain.write_domains(results(source_only=(0.85,)), {"noise": one, "blur": one}, workdir=tmp_path)
+    path = domain.write_domains(
+        results(source_only=(0.85,)), {"noise": one, "blur": one}, workdir=tmp_path
+    )
     widths = [round(bar.get_width(), 6) for bar in drawn.ax.patches]
     assert widths == [55, 75, 90] * 2
     heights = [bar.get_y() for bar in drawn.ax.patches]

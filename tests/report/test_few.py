@@ -24,15 +24,21 @@ ARGUMENTS = {
 
 def results(right: int, *, images: int, train: int = 900, rungs=("features",)) -> dict:
     validation = {"accuracy": right / images, "loss": 0.5, "n": images}
-    rows = [{"name": name, "seed": seed, "validation": validation} for name in rungs for seed in (0, 1)]
+    rows = [
+        {"name": name, "seed": seed, "validation": validation} for name in rungs for seed in (0, 1)
+    ]
     return {"data": {"size": 150, "train_images": train}, "rungs": rows}
 
 
 def test_the_interval_is_wilson_s_over_so_many_photographs():
     # 24 of 24: 1 / (1 + z^2 / 24) = 0.862 with z = 1.96. Newcombe 1998: 15 of 148 is 6.2 to 16.1 %.
     said = few.note(results(24, images=24))
-    assert said.startswith("Validation accuracy rests on 24 photographs: features 86.2 to 100.0 % (95 %, Wilson's")
-    assert "scratch 86.2 to 100.0 %, frozen 86.2" in few.note(results(24, images=24, rungs=("scratch", "frozen")))
+    assert said.startswith(
+        "Validation accuracy rests on 24 photographs: features 86.2 to 100.0 % (95 %, Wilson's"
+    )
+    assert "scratch 86.2 to 100.0 %, frozen 86.2" in few.note(
+        results(24, images=24, rungs=("scratch", "frozen"))
+    )
 
 
 @pytest.mark.parametrize(("images", "told"), [(99, True), (100, False), (1000, False)])

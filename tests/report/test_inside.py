@@ -61,7 +61,9 @@ def test_the_worst_photograph_comes_first_and_is_told_as_wrong(net, photographs)
 
 def test_probabilities_are_those_of_a_sigmoid(net, photographs):
     red = 1 / (1 + np.exp(-0.5))
-    np.testing.assert_allclose(sheets.probabilities(net, photographs.images[3:4]), [[1 - red, red]], rtol=1e-5)
+    np.testing.assert_allclose(
+        sheets.probabilities(net, photographs.images[3:4]), [[1 - red, red]], rtol=1e-5
+    )
 
 
 def test_grad_cam_lies_over_the_red_square(net, photographs):
@@ -72,16 +74,23 @@ def test_grad_cam_lies_over_the_red_square(net, photographs):
     np.testing.assert_array_equal(original, photos.images[0])
     bright = red.astype(int).sum(-1)
     assert bright[8, 8] > 2 * bright[25, 25]
-    np.testing.assert_array_equal(blue, np.repeat(np.round(photos.images[0].mean(-1, keepdims=True)), 3, -1))
+    np.testing.assert_array_equal(
+        blue, np.repeat(np.round(photos.images[0].mean(-1, keepdims=True)), 3, -1)
+    )
     assert (pixels[20:, 20:] == 255).all()
-    assert [text for text in texts(figure) if text.startswith("for")][:2] == ["for red, 62%", "for blue, 38%"]
+    assert [text for text in texts(figure) if text.startswith("for")][:2] == [
+        "for red, 62%",
+        "for blue, 38%",
+    ]
 
 
 def test_neighbours_and_warps_stand_right_of_their_photograph(net, photographs):
     photos = Photos(photographs.images[4:5], ("four",))
     figure = sheets.neighbours(net, photos, photographs, count=3)
     assert len(figure.axes) == 4
-    np.testing.assert_array_equal(figure.axes[1].images[0].get_array(), photographs.images[3])  # its equal
+    np.testing.assert_array_equal(
+        figure.axes[1].images[0].get_array(), photographs.images[3]
+    )  # its equal
     assert texts(figure)[2:4] == ["four\nsays red 62%", "red\n1.00"]
     still = sheets.augmented(net, photos, Augment(0, 0, 0, 0, 0, horizontal_flip=False), count=2)
     for axes in still.axes:
@@ -91,7 +100,10 @@ def test_neighbours_and_warps_stand_right_of_their_photograph(net, photographs):
 def test_units_are_shown_by_their_layers(net, photographs):
     assert units.shown_layers(net) == ["conv1", "conv2", "conv3", "conv4"]
     chosen = units.chosen_units(net, photographs.images, units=1)
-    assert chosen == {"conv2": [0], "conv3": [0]}  # conv4 sees 38 pixels, more than the photograph has
+    assert chosen == {
+        "conv2": [0],
+        "conv3": [0],
+    }  # conv4 sees 38 pixels, more than the photograph has
     figure = units.patches(net, photographs.images, chosen)
     assert "conv3, unit 0: sees 18 x 18 pixels" in texts(figure)
     assert figure.axes[0].images[0].get_array().shape == (8, 8, 3)
@@ -107,9 +119,15 @@ def test_colours_of_numbers():
     kernel = np.zeros((3, 3, 3))
     kernel[0, 0], kernel[2, 2] = (2, 0, 0), (0, 0, -2)
     picture = inside_maps.kernel(kernel)
-    assert [picture[at].tolist() for at in ((0, 0), (1, 1), (2, 2))] == [[255, 128, 128], [128] * 3, [128, 128, 0]]
+    assert [picture[at].tolist() for at in ((0, 0), (1, 1), (2, 2))] == [
+        [255, 128, 128],
+        [128] * 3,
+        [128, 128, 0],
+    ]
     assert inside_maps.kernel(kernel, bgr=True)[0, 0].tolist() == [128, 128, 255]
-    assert inside_maps.signed(np.array([[0.0, 1.0, -1.0]])).tolist() == [[[255] * 3, [213, 94, 0], [0, 114, 178]]]
+    assert inside_maps.signed(np.array([[0.0, 1.0, -1.0]])).tolist() == [
+        [[255] * 3, [213, 94, 0], [0, 114, 178]]
+    ]
     photo = np.full((2, 2, 3), 60, np.uint8)
     np.testing.assert_array_equal(inside_maps.overlay(photo, np.zeros((2, 2))), photo)
     assert inside_maps.heat(np.array([[0.0, 5.0]]), largest=10).tolist()[0][0] == [0, 0, 4]
@@ -117,7 +135,10 @@ def test_colours_of_numbers():
 
 def test_a_sheet_has_no_overlaps_and_is_a_small_png(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (48, 48, 3)).astype(np.uint8)
-    rows = [Row([Tile(noise, "one\ntwo")] * 8, "a label", split=4), Row([Tile(None, "gap"), Tile(noise)])]
+    rows = [
+        Row([Tile(noise, "one\ntwo")] * 8, "a label", split=4),
+        Row([Tile(None, "gap"), Tile(noise)]),
+    ]
     figure = layout.sheet("A $title", "two\nlines", rows)
     boxes = [axes.get_position() for axes in figure.axes]
     assert boxes[4].x0 - boxes[3].x1 > 3 * (boxes[3].x0 - boxes[2].x1)  # the wider gap

@@ -13,7 +13,9 @@ RATES = np.geomspace(1e-4, 1.0, 5)
 
 def finding(*smoothed, **suggestions):
     losses = np.array(smoothed)
-    return SimpleNamespace(rates=RATES[: len(losses)], losses=losses + 0.1, smoothed=losses, suggestions=suggestions)
+    return SimpleNamespace(
+        rates=RATES[: len(losses)], losses=losses + 0.1, smoothed=losses, suggestions=suggestions
+    )
 
 
 @pytest.fixture
@@ -23,7 +25,9 @@ def drawn(tmp_path, monkeypatch):
     def draw(findings, **options):
         kept = []
         save = style.save
-        monkeypatch.setattr(style, "save", lambda figure, path: kept.append(figure) or save(figure, path))
+        monkeypatch.setattr(
+            style, "save", lambda figure, path: kept.append(figure) or save(figure, path)
+        )
         path = lr_curve.write_lr_curve("finetune", findings, workdir=tmp_path, **options)
         return *kept[0].axes, path
 
@@ -33,12 +37,17 @@ def drawn(tmp_path, monkeypatch):
 def test_one_seed_a_curve_its_losses_and_its_suggestions(drawn):
     curve, rows, path = drawn({3: finding(1.0, 0.9, 0.5, 0.6, 2.0, valley=1e-3, slide=1e-1)})
     smoothed, losses, used = curve.lines
-    assert (smoothed.get_xdata().tolist(), smoothed.get_ydata().tolist()) == (RATES.tolist(), [1, 0.9, 0.5, 0.6, 2])
+    assert (smoothed.get_xdata().tolist(), smoothed.get_ydata().tolist()) == (
+        RATES.tolist(),
+        [1, 0.9, 0.5, 0.6, 2],
+    )
     assert losses.get_ydata().tolist() == pytest.approx([1.1, 1, 0.6, 0.7, 2.1])
     assert used.get_xdata() == pytest.approx([1e-3, 1e-3])
     assert [text.get_text() for text in rows.texts] == ["valley", "1.0e-03", "slide", "1.0e-01"]
     assert curve.get_xscale() == "log"
-    assert curve.get_ylim() == pytest.approx((0.5 - 0.075, 1.0 + 0.4))  # divergence does not flatten the descent
+    assert curve.get_ylim() == pytest.approx(
+        (0.5 - 0.075, 1.0 + 0.4)
+    )  # divergence does not flatten the descent
     assert curve.figure.texts[1].get_text().startswith("Seed 3;")
     with Image.open(path) as picture:
         assert path.name == "lr_find.png"
@@ -50,7 +59,9 @@ def test_several_seeds_a_band_and_no_mean_where_one_has_ended(drawn):
     curve, rows, _ = drawn(findings)
     mean, *seeds = curve.lines[:3]
     np.testing.assert_array_equal(mean.get_ydata(), [1.5, 0.75, np.nan])
-    np.testing.assert_array_equal([line.get_ydata() for line in seeds], [[1, 0.5, 0.75], [2, 1, np.nan]])
+    np.testing.assert_array_equal(
+        [line.get_ydata() for line in seeds], [[1, 0.5, 0.75], [2, 1, np.nan]]
+    )
     assert len(curve.collections) == 1
     assert rows.lines[1].get_xdata().tolist() == [1e-3, 1e-1]
     assert rows.texts[1].get_text() == "1.0e-02"  # the mean of factors

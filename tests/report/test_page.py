@@ -39,11 +39,16 @@ class Page(HTMLParser):
         return [attrs for name, attrs in self.tags if name == tag]
 
 
-def write_run(workdir, *, rungs=("scratch", "frozen"), finished=1, source="critters", classes=("cat", "dog")):
+def write_run(
+    workdir, *, rungs=("scratch", "frozen"), finished=1, source="critters", classes=("cat", "dog")
+):
     """A run of these rungs, two seeds each, of which the first `finished` have a result."""
     epochs = [(rung, seed, epoch) for rung in rungs for seed in (0, 5) for epoch in (1, 2)]
     scores = {"loss": 0.5, "accuracy": 0.75}
-    lines = [{"rung": r, "seed": s, "epoch": e, "train": scores, "validation": scores} for r, s, e in epochs]
+    lines = [
+        {"rung": r, "seed": s, "epoch": e, "train": scores, "validation": scores}
+        for r, s, e in epochs
+    ]
     (workdir / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     numbers = {
         "epochs": 2,
@@ -53,7 +58,9 @@ def write_run(workdir, *, rungs=("scratch", "frozen"), finished=1, source="critt
         "images_per_second": 100.0,
     }
     rows = [
-        {"name": r, "seed": s, "validation": scores | {"n": 40}} | numbers for r in rungs[:finished] for s in (0, 5)
+        {"name": r, "seed": s, "validation": scores | {"n": 40}} | numbers
+        for r in rungs[:finished]
+        for s in (0, 5)
     ]
     data = {"source": source, "digest": "abc123", "classes": classes, "size": 150}
     data |= {"train_images": 900, "validation_images": 1000}
@@ -87,23 +94,36 @@ def test_report_of_a_run_that_is_not_finished(tmp_path):
         "critters; 2 classes (cat, dog); 150 x 150 pixels; 900 training images; 1,000 validation images; sha256 abc123"
     )
     ladder = "7 of 9275.0 %75.0 to 75.0 % over 2 seeds0.5001004.0"
-    assert page.text["span"] == f"{ladder}unknown7 (77.8 %)unknownunknown100unknownunknownunknownunknown4.0"
+    assert (
+        page.text["span"]
+        == f"{ladder}unknown7 (77.8 %)unknownunknown100unknownunknownunknownunknown4.0"
+    )
     assert page.text["dt"] == "deviceseedsjax"
     assert page.text["dd"] == "cpu0, 50.10.2"
     assert '"more": [' in page.text["pre"]
     assert '"machine": "two cores"' in page.text["pre"]
     pictures = page.all("img")
-    embedded = [base64.b64decode(img["src"].removeprefix("data:image/png;base64,")) for img in pictures]
-    assert embedded == [tmp_path.joinpath(name).read_bytes() for name in ("ladder.png", *[p.name for p in paths[:2]])]
+    embedded = [
+        base64.b64decode(img["src"].removeprefix("data:image/png;base64,")) for img in pictures
+    ]
+    assert embedded == [
+        tmp_path.joinpath(name).read_bytes()
+        for name in ("ladder.png", *[p.name for p in paths[:2]])
+    ]
     assert pictures[0]["alt"] == "Validation accuracy of each rung, mean over seeds: scratch 75.0 %"
-    assert pictures[1]["alt"] == "scratch: training and validation loss and accuracy up to epoch 2, 2 seeds"
+    assert (
+        pictures[1]["alt"]
+        == "scratch: training and validation loss and accuracy up to epoch 2, 2 seeds"
+    )
     assert len(text) < 3_000_000
 
 
 def test_the_page_asks_for_nothing_outside_itself(tmp_path):
     write_run(tmp_path, source="http://example.org/x.zip")
     page = Page(report.write_report(tmp_path)[-1].read_text())
-    addresses = [a[k] for _, a in page.tags for k in ("src", "href", "srcset", "action", "data") if k in a]
+    addresses = [
+        a[k] for _, a in page.tags for k in ("src", "href", "srcset", "action", "data") if k in a
+    ]
     assert len(addresses) == 4
     assert all(address.startswith("data:") for address in addresses)
     assert "url(" not in page.text["style"]
@@ -113,7 +133,9 @@ def test_the_page_asks_for_nothing_outside_itself(tmp_path):
 
 
 def test_names_are_text_and_never_markup(tmp_path):
-    write_run(tmp_path, rungs=(EVIL, '" onerror="x'), finished=2, source=EVIL, classes=(EVIL, "caf\udce9"))
+    write_run(
+        tmp_path, rungs=(EVIL, '" onerror="x'), finished=2, source=EVIL, classes=(EVIL, "caf\udce9")
+    )
     page = Page(report.write_report(tmp_path)[-1].read_text())
     assert page.all("script") == []
     assert all(set(img) == {"src", "alt"} for img in page.all("img"))

@@ -8,17 +8,23 @@ from tljax.report.tables import paired
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "p"), [(121, 59, 4.4344492637551645e-06), (5, 1, 0.21875), (3, 9, 0.14599609375), (0, 0, 1.0)]
+    ("first", "second", "p"),
+    [(121, 59, 4.4344492637551645e-06), (5, 1, 0.21875), (3, 9, 0.14599609375), (0, 0, 1.0)],
 )
 def test_mcnemar_is_that_of_statsmodels(first, second, p):
     """statsmodels 0.14, contingency_tables.mcnemar(exact=True); 40 images on which both agree change nothing."""
-    one, other = (np.repeat([a, b, True, False], [first, second, 20, 20]) for a, b in ((True, False), (False, True)))
+    one, other = (
+        np.repeat([a, b, True, False], [first, second, 20, 20])
+        for a, b in ((True, False), (False, True))
+    )
     assert paired.mcnemar(one, other) == pytest.approx(p, rel=1e-9)
 
 
 def test_interval_over_images_is_the_normal_one_for_many_of_them():
     """Differences of +1 on 300, -1 on 200 and 0 on 1500 images: mean 0.05, variance 0.25 - 0.05^2."""
-    one, other = (np.repeat([a, b, True], [300, 200, 1500])[None] for a, b in ((True, False), (False, True)))
+    one, other = (
+        np.repeat([a, b, True], [300, 200, 1500])[None] for a, b in ((True, False), (False, True))
+    )
     interval = paired.paired_bootstrap(one, other)
     half = 1.96 * np.sqrt((0.25 - 0.05**2) / 2000)
     assert (interval.low, interval.high) == pytest.approx((0.05 - half, 0.05 + half), abs=1.5e-3)
@@ -51,7 +57,13 @@ def test_interval_over_both_adds_their_variances():
         (0.018, 0.009, 0.027, None, "a beats b by 1.8 points [0.9, 2.7]"),
         (-0.018, -0.027, -0.009, None, "b beats a by 1.8 points [0.9, 2.7]"),
         (0.003, -0.008, 0.014, None, "a against b: no difference shown: +0.3 points [-0.8, 1.4]"),
-        (-0.003, -0.014, 0.0, 0.25, "a against b: no difference shown: -0.3 points [-1.4, 0.0], McNemar p 0.250"),
+        (
+            -0.003,
+            -0.014,
+            0.0,
+            0.25,
+            "a against b: no difference shown: -0.3 points [-1.4, 0.0], McNemar p 0.250",
+        ),
         (0.018, 0.009, 0.027, 1e-5, "a beats b by 1.8 points [0.9, 2.7], McNemar p < 0.001"),
     ],
 )
@@ -62,13 +74,18 @@ def test_the_sentence_says_no_more_than_the_interval(value, low, high, p, text):
 
 def rows(**accuracies) -> dict:
     scores = [(name, {"accuracy": value, "n": 4}) for name, value in accuracies.items()]
-    return {"rungs": [{"name": name, "seed": seed, "validation": s} for name, s in scores for seed in (0, 1)]}
+    return {
+        "rungs": [
+            {"name": name, "seed": seed, "validation": s} for name, s in scores for seed in (0, 1)
+        ]
+    }
 
 
 def test_each_rung_against_the_one_before_and_the_best_against_scratch(said):
     results = rows(scratch=0.25, features=0.9, frozen=0.5, old=1.0, finetune=0.75)
     predictions = {
-        name: said([[1, 0, 1, 0]] * 2, seeds=(0, 1)) for name in ("scratch", "features", "frozen", "finetune")
+        name: said([[1, 0, 1, 0]] * 2, seeds=(0, 1))
+        for name in ("scratch", "features", "frozen", "finetune")
     }
     pairs = [(each.rung, each.against) for each in paired.differences(results, predictions)]
     assert pairs == [("features", "scratch"), ("frozen", "features"), ("finetune", "frozen")]

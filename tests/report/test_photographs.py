@@ -75,8 +75,14 @@ def test_a_photograph_beside_its_two_maps(kept):
     expected = [*kept.worst, kept.seen[0], *overlays]
     assert len(shown) == 5
     for found, wanted in zip(shown, expected, strict=True):
-        assert np.abs(found - wanted).mean() < 12  # noise is what JPEG does worst; another image is 60 off
-    assert re.findall(r'alt="(.*?)"', text)[2:] == ["c/3.jpg", "where finetune sees fox", "where finetune sees dog"]
+        assert (
+            np.abs(found - wanted).mean() < 12
+        )  # noise is what JPEG does worst; another image is 60 off
+    assert re.findall(r'alt="(.*?)"', text)[2:] == [
+        "c/3.jpg",
+        "where finetune sees fox",
+        "where finetune sees dog",
+    ]
 
 
 def test_large_photographs_are_made_small():
@@ -94,7 +100,10 @@ def test_large_photographs_are_made_small():
     [
         ({"worst_labels": np.array([0, 3])}, "worst: expected N images"),
         ({"worst_labels": np.array([0])}, "worst: expected N images"),
-        ({"seen": np.zeros((1, SIDE, SIDE, 3))}, "seen: expected unsigned integers of 4 dimensions, found float64"),
+        (
+            {"seen": np.zeros((1, SIDE, SIDE, 3))},
+            "seen: expected unsigned integers of 4 dimensions, found float64",
+        ),
         ({"maps": np.zeros((1, 1, 3, 3))}, "expected two maps a photograph"),
         ({"worst_losses": np.array([1.0])}, "expected two maps a photograph and a loss each"),
     ],

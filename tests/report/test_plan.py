@@ -9,10 +9,27 @@ def cells(line):
 
 
 def test_the_table_tells_what_trains_how_fast_and_at_what_cost():
-    head = Outlook("head", {"head/.*": None}, 5, 1234567, 3, 150, 4800, 2.5e9, 3.2e7, 1.25, 28_000_000, "replicated")
+    head = Outlook(
+        "head",
+        {"head/.*": None},
+        5,
+        1234567,
+        3,
+        150,
+        4800,
+        2.5e9,
+        3.2e7,
+        1.25,
+        28_000_000,
+        "replicated",
+    )
     rates = {"c": 0.01, "b": 0.005, "a": 0.0025}
-    whole = Outlook("whole", rates, 1234567, 1234567, 8, 400, 12800, NAN, NAN, NAN, 6_220_000_000, "streamed")
-    solved = Outlook("linear", {"head/.*": None}, 5, 1234567, 1, 0, 0, NAN, NAN, NAN, 28_000_000, "replicated")
+    whole = Outlook(
+        "whole", rates, 1234567, 1234567, 8, 400, 12800, NAN, NAN, NAN, 6_220_000_000, "streamed"
+    )
+    solved = Outlook(
+        "linear", {"head/.*": None}, 5, 1234567, 1, 0, 0, NAN, NAN, NAN, 28_000_000, "replicated"
+    )
     lines = plan_table([head, whole, solved]).splitlines()
     assert cells(lines[0])[-3:] == ["temporary", "compiled in", "reads"]
     assert cells(lines[2]) == [

@@ -9,7 +9,9 @@ from tljax.errors import InputError
 from tljax.report.pictures import range_tests
 from tljax.train.lr_finder import Finding
 
-FOUND = Finding(np.geomspace(1e-4, 1, 5), np.ones(5), np.array([1, 0.9, 0.5, 0.6, 2.0]), {"valley": 1e-3})
+FOUND = Finding(
+    np.geomspace(1e-4, 1, 5), np.ones(5), np.array([1, 0.9, 0.5, 0.6, 2.0]), {"valley": 1e-3}
+)
 
 
 def keep(workdir, name, rung, seeds, **more):
@@ -39,7 +41,10 @@ def test_both_kinds_of_files_are_found_by_rung_and_drawn(tmp_path):
     ("text", "message"),
     [
         ('{"rung": "a"}', "expected the range test of each seed, found KeyError"),
-        ('{"rung": "a", "seeds": {"0": {"rates": [1], "losses": [], "smoothed": [1]}}}', "lists of different lengths"),
+        (
+            '{"rung": "a", "seeds": {"0": {"rates": [1], "losses": [], "smoothed": [1]}}}',
+            "lists of different lengths",
+        ),
         ('{"rung": "a", "seeds": {}}', "expected a rung and its seeds, found 'a' and 0 seeds"),
         ("[", r"line 1: expected JSON"),
     ],

@@ -8,7 +8,16 @@ import pytest
 from tljax.report.pictures import rates, style
 
 PLAN = {
-    "all": {"stage": {"rules": [["head/.*", 1.0], ["base/block5_.*", 0.5], ["base/block4_.*", 0.5], [".*", None]]}},
+    "all": {
+        "stage": {
+            "rules": [
+                ["head/.*", 1.0],
+                ["base/block5_.*", 0.5],
+                ["base/block4_.*", 0.5],
+                [".*", None],
+            ]
+        }
+    },
     "head": {"stage": {"rules": [["head/.*", 1.0], ["base/.*", None]]}},
 }
 
@@ -51,7 +60,10 @@ def test_plan_as_lines_and_records_as_dots_fastest_first(drawn):
 
 
 def test_a_rate_that_a_range_test_found_is_dots_alone(drawn):
-    (ax,) = drawn({"head": {0: series(**{"head/.*": [3e-4, 3e-4]})}}, [("head", {"dropout": np.array([0.5] * 4)})])
+    (ax,) = drawn(
+        {"head": {0: series(**{"head/.*": [3e-4, 3e-4]})}},
+        [("head", {"dropout": np.array([0.5] * 4)})],
+    )
     assert [line.get_ydata().tolist() for line in ax.lines] == [[3e-4, 3e-4]]
 
 
@@ -65,5 +77,8 @@ def test_names_never_overlap(drawn):
 
 
 def test_records_without_rates_draw_nothing(tmp_path):
-    assert rates.write_rates({"old": {0: {"epoch": np.array([1])}}}, [], plan={}, workdir=tmp_path) is None
+    assert (
+        rates.write_rates({"old": {0: {"epoch": np.array([1])}}}, [], plan={}, workdir=tmp_path)
+        is None
+    )
     assert not list(tmp_path.iterdir())

@@ -33,22 +33,34 @@ def inside(text: str, tag: str) -> list[str]:
 
 
 def test_the_page_has_each_rung_of_each_run(pair, tmp_path):
-    edit(pair[0] / "config.json", arguments={"budget": 1.0, "workdir": "x"}, plan={"scratch": {"n": 1}}, device="cpu")
+    edit(
+        pair[0] / "config.json",
+        arguments={"budget": 1.0, "workdir": "x"},
+        plan={"scratch": {"n": 1}},
+        device="cpu",
+    )
     edit(pair[1] / "config.json", arguments={"budget": 0.5, "workdir": "y"}, plan={}, device="cpu")
     out = runs_page.write_comparison(pair, out=tmp_path / "new" / "page.html")
     text = out.read_text()
     heads = re.findall(r'<th scope="row">(.*?)</th><td data-label="run"><span>(.*?)</span>', text)
     assert heads == [("frozen", "a"), ("frozen", "b"), ("scratch", "a"), ("&lt;late&gt;", "b")]
-    accuracy = json.loads((pair[1] / "results.json").read_text())["rungs"][1]["validation"]["accuracy"]
-    b = re.findall(r'<span>b</span></td><td data-label="seeds"><span>1</span></td>.*?<span>(.*?)</span>', text)
+    accuracy = json.loads((pair[1] / "results.json").read_text())["rungs"][1]["validation"][
+        "accuracy"
+    ]
+    b = re.findall(
+        r'<span>b</span></td><td data-label="seeds"><span>1</span></td>.*?<span>(.*?)</span>', text
+    )
     assert b[0] == f"{100 * accuracy:.1f} %"
     lines = inside(text, "li")
     assert len(lines) == 2
     assert lines[0].startswith("frozen: b beats a by ")
     assert "McNemar p" in lines[0]  # of the one seed that both have
-    assert lines[1].startswith("best rungs: b (frozen) against a (scratch): no difference shown: +0.0 points")
+    assert lines[1].startswith(
+        "best rungs: b (frozen) against a (scratch): no difference shown: +0.0 points"
+    )
     settings = re.findall(
-        r'<th scope="row">([a-z.]+)</th><td data-label="a"><span>(.*?)</span></td><td[^>]*><span>(.*?)<', text
+        r'<th scope="row">([a-z.]+)</th><td data-label="a"><span>(.*?)</span></td><td[^>]*><span>(.*?)<',
+        text,
     )
     assert settings == [("arguments.budget", "1.0", "0.5"), ("plan.scratch", "present", "absent")]
     assert text.count("data:image/png;base64,") == 1 + 3  # accuracies, and the curves of each rung
@@ -59,7 +71,8 @@ def test_the_page_has_each_rung_of_each_run(pair, tmp_path):
 def test_other_photographs_are_refused_in_one_line(pair, tmp_path, write):
     edit(pair[1] / "results.json", data={"digest": "fff", "classes": ["cat", "dog"]})
     with pytest.raises(
-        InputError, match=r"/b: expected the photographs of a \(sha256 abc123\), found others \(fff\)"
+        InputError,
+        match=r"/b: expected the photographs of a \(sha256 abc123\), found others \(fff\)",
     ) as caught:
         runs_page.write_comparison(pair, out=tmp_path / "page.html")
     assert "\n" not in str(caught.value)
@@ -68,7 +81,9 @@ def test_other_photographs_are_refused_in_one_line(pair, tmp_path, write):
 
 def test_predictions_on_other_photographs_are_refused(pair, write):
     write(pair[1], images=38, rungs=("frozen",))
-    with pytest.raises(InputError, match="b: expected predictions on the photographs and classes of a"):
+    with pytest.raises(
+        InputError, match="b: expected predictions on the photographs and classes of a"
+    ):
         runs.read_runs(pair)
 
 
@@ -89,7 +104,11 @@ def test_names_tell_runs_apart(tmp_path, write):
 
 
 def test_the_test_split_judges_where_every_rung_has_it(tmp_path, write):
-    for name, splits in (("a", ("validation", "test")), ("b", ("validation", "test")), ("c", ("validation",))):
+    for name, splits in (
+        ("a", ("validation", "test")),
+        ("b", ("validation", "test")),
+        ("c", ("validation",)),
+    ):
         (tmp_path / name).mkdir()
         write(tmp_path / name, rungs=("frozen",), splits=splits)
     assert runs.read_runs([tmp_path / "a", tmp_path / "b"])[0] == "test"
@@ -98,7 +117,11 @@ def test_the_test_split_judges_where_every_rung_has_it(tmp_path, write):
 
 def run(name, **said):
     rows = [
-        {"name": rung, "seed": seed, "validation": {"accuracy": float(right.mean()), "n": len(right)}}
+        {
+            "name": rung,
+            "seed": seed,
+            "validation": {"accuracy": float(right.mean()), "n": len(right)},
+        }
         for rung, each in said.items()
         for seed, right in zip(each.seeds, each.right, strict=True)
     ]
@@ -110,13 +133,25 @@ def test_differences_by_hand(said):
     a, b, c = said([1, 0, 0, 0]), said([1, 1, 1, 1]), said([1, 1, 0, 0], seeds=(9,))
     lines = runs.difference_lines([run("A", x=a), run("B", x=b), run("C", x=c)])
     assert len(lines) == 2
-    assert re.fullmatch(r"x: B beats A by 75\.0 points \[\d+\.0, 100\.0\], McNemar p 0\.250", lines[0])
+    assert re.fullmatch(
+        r"x: B beats A by 75\.0 points \[\d+\.0, 100\.0\], McNemar p 0\.250", lines[0]
+    )
     assert lines[1] == "x: C and A share no seed"
 
 
 def test_what_differs_is_named_with_each_value():
-    same = {"size": 48, "command": ["x"], "arguments": {"workdir": "a", "lr": None}, "plan": {"x": {"epochs": 3}}}
-    other = {"size": 48, "command": ["y"], "arguments": {"workdir": "b", "lr": "find"}, "plan": {"y": [1, 2]}}
+    same = {
+        "size": 48,
+        "command": ["x"],
+        "arguments": {"workdir": "a", "lr": None},
+        "plan": {"x": {"epochs": 3}},
+    }
+    other = {
+        "size": 48,
+        "command": ["y"],
+        "arguments": {"workdir": "b", "lr": "find"},
+        "plan": {"y": [1, 2]},
+    }
     assert runs.unequal({"a": same, "b": same}) == []
     assert runs.unequal({"a": same, "b": other, "c": same}) == [
         ("arguments.lr", "null", "find", "null"),
@@ -141,7 +176,10 @@ def test_pictures_show_the_runs_own_numbers(pair, monkeypatch):
         [("b", "frozen", 5)],
         [("a", "scratch", 0), ("a", "scratch", 5)],
     ]
-    assert dots == [*[[accuracies[key] for key in keys] for keys in expected], [accuracies["b", "<late>", 5]]]
+    assert dots == [
+        *[[accuracies[key] for key in keys] for keys in expected],
+        [accuracies["b", "<late>", 5]],
+    ]
     both[0].metrics["frozen"][0]["validation/loss"] = np.array([0.25])
     runs_page.runs_pictures.curves("frozen", both)
     lines = [(ln.get_color(), ln.get_ydata().tolist()) for ln in kept[1].axes[0].lines]

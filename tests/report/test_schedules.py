@@ -14,7 +14,9 @@ def drawn(tmp_path, monkeypatch):
     def draw(stages):
         kept = []
         save = style.save
-        monkeypatch.setattr(style, "save", lambda figure, path: kept.append(figure) or save(figure, path))
+        monkeypatch.setattr(
+            style, "save", lambda figure, path: kept.append(figure) or save(figure, path)
+        )
         path = schedules.write_schedules(stages, workdir=tmp_path)
         return kept[0].axes, path
 
@@ -30,10 +32,20 @@ PLAN = [
 def test_a_panel_for_each_hyperparameter_over_the_whole_plan(drawn):
     """The second stage begins where the first ends; what a stage does not have is a gap; a value holds for its step."""
     (lr, momentum, dropout), path = drawn(PLAN)
-    assert [ax.get_title(loc="left") for ax in (lr, momentum, dropout)] == ["lr", "momentum", "dropout"]
+    assert [ax.get_title(loc="left") for ax in (lr, momentum, dropout)] == [
+        "lr",
+        "momentum",
+        "dropout",
+    ]
     first, second = lr.lines[:2]
-    assert (first.get_xdata().tolist(), first.get_ydata().tolist()) == ([0, 1, 2, 3], [1e-3, 2e-3, 1e-3, 1e-3])
-    assert (second.get_xdata().tolist(), second.get_ydata().tolist()) == ([3, 4, 5], [5e-4, 4e-4, 4e-4])
+    assert (first.get_xdata().tolist(), first.get_ydata().tolist()) == (
+        [0, 1, 2, 3],
+        [1e-3, 2e-3, 1e-3, 1e-3],
+    )
+    assert (second.get_xdata().tolist(), second.get_ydata().tolist()) == (
+        [3, 4, 5],
+        [5e-4, 4e-4, 4e-4],
+    )
     assert first.get_drawstyle() == "steps-post"
     assert [len(line.get_xdata()) for line in momentum.lines[:2]] == [4, 0]
     assert [line.get_xdata().tolist() for line in dropout.lines[:2]] == [[], [3, 4, 5]]
@@ -50,7 +62,9 @@ def test_axes_suit_their_values(drawn):
     assert (lr.get_yscale(), momentum.get_yscale()) == ("linear", "linear")
     assert lr.get_ylim()[0] <= 0
     assert 0.8 < momentum.get_ylim()[0] < 0.85
-    (apart,), _ = drawn([("a", {"lr": np.array([1e-2, 1e-9])}), ("b", {"lr": np.array([1e-4, 1e-4])})])
+    (apart,), _ = drawn(
+        [("a", {"lr": np.array([1e-2, 1e-9])}), ("b", {"lr": np.array([1e-4, 1e-4])})]
+    )
     assert apart.get_yscale() == "log"
     assert apart.get_ylim() == pytest.approx((1e-6 / 1.5, 1.5e-2))
 

@@ -13,12 +13,16 @@ def test_scores_are_scikit_learns(probabilities, labels):
     assert scores.precision(matrix) == pytest.approx([2 / 3, 1 / 2, 1])
     assert scores.recall(matrix) == pytest.approx([2 / 3, 2 / 3, 3 / 4])
     assert scores.f1(matrix) == pytest.approx([2 / 3, 4 / 7, 6 / 7])
-    assert scores.aucs(probabilities, labels) == pytest.approx([0.8809523809523809, 0.8095238095238095, 0.9375])
+    assert scores.aucs(probabilities, labels) == pytest.approx(
+        [0.8809523809523809, 0.8095238095238095, 0.9375]
+    )
 
 
 def test_a_tie_counts_half():
     """Pairs of (0.5, 0.9) over (0.1, 0.5): three won, one tied."""
-    assert scores.auc(np.array([0.5, 0.9, 0.1, 0.5]), np.array([True, True, False, False])) == 3.5 / 4
+    assert (
+        scores.auc(np.array([0.5, 0.9, 0.1, 0.5]), np.array([True, True, False, False])) == 3.5 / 4
+    )
 
 
 def test_what_is_not_there_has_no_score():

@@ -29,22 +29,33 @@ def test_the_page_has_a_part_for_each_question(tmp_path, write, classes):
     for head in ("Differences", "Calibration", "What frozen confuses"):
         assert head in inside(text, "h2")
     assert "frozen beats scratch by" in inside(text, "li")
-    assert "the same 60 validation images: 95 % intervals by bootstrap over seeds and images" in inside(text, "p")
+    assert (
+        "the same 60 validation images: 95 % intervals by bootstrap over seeds and images"
+        in inside(text, "p")
+    )
     assert text.count('src="data:image/png;base64,') == 5
     assert text.count('<th scope="row">') == 2 + 2 + 2 + min(classes, 20)
     assert text.count('<th scope="row">&lt;class&gt; $') == min(classes, 20)
     assert ("The 20 classes of lowest recall" in text) == (classes == 30)
     for name in PICTURES[1:3]:
         with Image.open(tmp_path / name) as picture:
-            assert np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0).shape[0] > 100
+            assert (
+                np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0).shape[0] > 100
+            )
 
 
 def test_old_runs_report_without(tmp_path, write):
     write(tmp_path)
     shutil.rmtree(tmp_path / "predictions")
-    assert [path.name for path in report.write_report(tmp_path)[2:]] == ["ladder.png", "report.html"]
+    assert [path.name for path in report.write_report(tmp_path)[2:]] == [
+        "ladder.png",
+        "report.html",
+    ]
     heads = inside((tmp_path / "report.html").read_text(), "h2")
-    assert heads == "The ladder | What each rung trained, and what it cost | Loss and accuracy against epoch"
+    assert (
+        heads
+        == "The ladder | What each rung trained, and what it cost | Loss and accuracy against epoch"
+    )
     assert report.differences(tmp_path) == []
 
 
@@ -52,7 +63,9 @@ def test_tables_have_a_test_column_and_differences_only_where_there_are(tmp_path
     write(tmp_path, splits=("validation", "test"), seeds=(0,))
     report.write_report(tmp_path)
     results, lines = report.read_results(tmp_path / "results.json"), report.differences(tmp_path)
-    assert lines[-1].startswith("Paired on the same 40 test images: 95 % intervals by bootstrap over images, which")
+    assert lines[-1].startswith(
+        "Paired on the same 40 test images: 95 % intervals by bootstrap over images, which"
+    )
     text = report.text_table(results, differences=lines)
     assert text.splitlines()[0].endswith("test accuracy")
     accuracy = 100 * results["rungs"][0]["test"]["accuracy"]
@@ -66,7 +79,9 @@ def test_tables_have_a_test_column_and_differences_only_where_there_are(tmp_path
 
 def predictions(*logits, labels=(0, 1, 1)):
     ids, classes = tuple(map(str, labels)), ("cat", "dog")
-    return Predictions(tuple(range(len(logits))), np.array(logits, float), np.array(labels, np.int32), ids, classes)
+    return Predictions(
+        tuple(range(len(logits))), np.array(logits, float), np.array(labels, np.int32), ids, classes
+    )
 
 
 # Right, right, wrong; and all right, with logits of 0 and log 3.
@@ -97,7 +112,11 @@ def test_calibration_row_by_hand():
 
 def test_the_matrix_shows_shares_and_counts(tmp_path, monkeypatch):
     kept, save = [], style.save
-    monkeypatch.setattr(style, "save", lambda figure, path: kept.append(figure) or save(figure, path))
-    report.confusion.write_confusion("x", predictions(ONE, TWO), split="validation", workdir=tmp_path)
+    monkeypatch.setattr(
+        style, "save", lambda figure, path: kept.append(figure) or save(figure, path)
+    )
+    report.confusion.write_confusion(
+        "x", predictions(ONE, TWO), split="validation", workdir=tmp_path
+    )
     texts = [text.get_text() for text in kept[0].axes[0].texts]
     assert texts == ["100.0 %\n1", "0.0 %\n0", "25.0 %\n0.5", "75.0 %\n1.5"]

@@ -39,7 +39,12 @@ def test_one_value_has_no_standard_deviation_and_nan_is_not_dropped():
 
 @pytest.mark.parametrize(
     ("right", "images", "low", "high"),
-    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
+    [
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ],
 )
 def test_wilson_interval_is_method_3_of_newcombe_1998_table_i(right, images, low, high):
     interval = intervals.wilson_interval(right / images, images=images)

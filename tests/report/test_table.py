@@ -14,7 +14,11 @@ def row(name: str, seed: int, accuracy: float | None, **changes) -> dict:
     """One row of results.json: 1,000 parameters of 16,000 train for 30 epochs, 263 validation images."""
     values = {"epochs": 30, "trainable_params": 1000, "total_params": 16000, "seconds": 60.0}
     validation = {"accuracy": accuracy, "loss": 0.5, "n": 263}
-    return {"name": name, "seed": seed, "images_per_second": 812.4, "validation": validation} | values | changes
+    return (
+        {"name": name, "seed": seed, "images_per_second": 812.4, "validation": validation}
+        | values
+        | changes
+    )
 
 
 @pytest.fixture
@@ -28,7 +32,11 @@ def read(tmp_path):
 
 
 # Seeds: mean 0.92, s / sqrt(2) = 0.02, t = 12.706. Images: Newcombe 1998, 81 of 263.
-ROWS = [row("scratch", 0, 81 / 263), row("frozen", 0, 0.90, epochs=10), row("frozen", 1, 0.94, seconds=3.0)]
+ROWS = [
+    row("scratch", 0, 81 / 263),
+    row("frozen", 0, 0.90, epochs=10),
+    row("frozen", 1, 0.94, seconds=3.0),
+]
 
 
 LEFT = """\
@@ -51,7 +59,9 @@ Over images: Wilson score interval of a single run; it does not cover the choice
 
 def test_text_table_is_aligned_and_says_what_its_intervals_are(read):
     lines = zip(LEFT.splitlines(), RIGHT.splitlines(), strict=True)
-    assert table.text_table(read(ROWS)) == "".join(f"{left}{right}\n" for left, right in lines) + NOTES
+    assert (
+        table.text_table(read(ROWS)) == "".join(f"{left}{right}\n" for left, right in lines) + NOTES
+    )
 
 
 def test_markdown_table_escapes_names_and_notes_only_the_intervals_it_shows(read):
@@ -71,13 +81,24 @@ def test_null_is_nan_and_a_diverged_seed_leaves_the_interval_undefined(read):
     results = read([row("frozen", 0, 0.9), diverged])
     assert math.isnan(results["rungs"][1]["validation"]["loss"])
     shown = table.cells(results)[0]
-    assert shown == ("frozen", "1,000 of 16,000", "30", "NaN", "undefined, n = 2", "NaN", "NaN", "60")
+    assert shown == (
+        "frozen",
+        "1,000 of 16,000",
+        "30",
+        "NaN",
+        "undefined, n = 2",
+        "NaN",
+        "NaN",
+        "60",
+    )
     assert table.interval_note(results) == ""
 
 
 def test_rungs_keep_file_order_and_the_last_row_of_a_seed_counts(read):
     results = read([row("b", 1, 0.1), row("a", 0, 0.2), row("b", 0, 0.3), row("b", 1, 0.4)])
-    accuracies = {n: [r["validation"]["accuracy"] for r in rows] for n, rows in by_rung(results).items()}
+    accuracies = {
+        n: [r["validation"]["accuracy"] for r in rows] for n, rows in by_rung(results).items()
+    }
     assert accuracies == {"b": [0.3, 0.4], "a": [0.2]}
     assert list(accuracies) == ["b", "a"]
 
@@ -88,8 +109,14 @@ def test_rungs_keep_file_order_and_the_last_row_of_a_seed_counts(read):
         ('{"data": {},\n "rungs": [}', r"results\.json: line 2: expected JSON"),
         ("[]", r"results\.json: line 1: expected a JSON object, found list"),
         ("\xff", r"results\.json: expected UTF-8 text"),
-        ("[" * 100_000, r"results\.json: expected plain JSON, found numbers too long or nesting too deep"),
-        ("9" * 5000, r"results\.json: expected plain JSON, found numbers too long or nesting too deep"),
+        (
+            "[" * 100_000,
+            r"results\.json: expected plain JSON, found numbers too long or nesting too deep",
+        ),
+        (
+            "9" * 5000,
+            r"results\.json: expected plain JSON, found numbers too long or nesting too deep",
+        ),
         (
             json.dumps({"data": {}, "rungs": [row("a", 0, 0.5, seconds=10**400)]}),
             r"'seconds': expected a number, found",
@@ -100,7 +127,10 @@ def test_rungs_keep_file_order_and_the_last_row_of_a_seed_counts(read):
             json.dumps({"data": {}, "rungs": [row("a", 0, 0.5, epochs="ten")]}),
             r"rungs\[0\] \(a, seed 0\): 'epochs': expected a whole number, found \"ten\"",
         ),
-        (json.dumps({"data": {}, "rungs": [row("a", 0, 78.3)]}), r"'accuracy': expected 0 to 1, found 78\.3"),
+        (
+            json.dumps({"data": {}, "rungs": [row("a", 0, 78.3)]}),
+            r"'accuracy': expected 0 to 1, found 78\.3",
+        ),
     ],
 )
 def test_garbled_results_are_named_in_one_line(tmp_path, text, message):
@@ -122,7 +152,12 @@ SAID = "finetune, seed 1: collapsed: training loss 0.693 from epoch 1 on is that
 def test_what_collapsed_is_marked_and_told(read):
     ruined = {"learnt_nothing": False, "said": SAID}
     rows = [
-        row("scratch", 0, 0.5, collapsed={"learnt_nothing": True, "said": "scratch, seed 0: learnt | nothing"}),
+        row(
+            "scratch",
+            0,
+            0.5,
+            collapsed={"learnt_nothing": True, "said": "scratch, seed 0: learnt | nothing"},
+        ),
         row("frozen", 0, 0.9),
         row("finetune", 0, 0.9),
         row("finetune", 1, 0.9, collapsed=ruined),
@@ -138,7 +173,9 @@ def test_what_collapsed_is_marked_and_told(read):
 
 
 def test_alarms_stand_beside_collapses(read):
-    chance, sure = ({"kind": kind, "said": f"said {kind}"} for kind in ("at chance", "overconfident"))
+    chance, sure = (
+        {"kind": kind, "said": f"said {kind}"} for kind in ("at chance", "overconfident")
+    )
     ruined = {"learnt_nothing": False, "said": "fell"}
     rows = [
         row("a", 0, 0.5, alarm=chance),
@@ -147,5 +184,14 @@ def test_alarms_stand_beside_collapses(read):
     ]
     results = read([*rows, row("c", 0, 0.9)])
     names = [cells[0] for cells in table.cells(results)]
-    assert names == ["a (at chance)", "b (overconfident in 2 of 2 seeds, collapsed in 1 of 2 seeds)", "c"]
-    assert table.alarms(results) == ["said at chance", "said overconfident", "fell", "said overconfident"]
+    assert names == [
+        "a (at chance)",
+        "b (overconfident in 2 of 2 seeds, collapsed in 1 of 2 seeds)",
+        "c",
+    ]
+    assert table.alarms(results) == [
+        "said at chance",
+        "said overconfident",
+        "fell",
+        "said overconfident",
+    ]

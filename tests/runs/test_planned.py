@@ -11,11 +11,15 @@ from tljax.optim.schedules import WarmupCosine
 from tljax.runs import planned
 from tljax.train.segments import hyperparameters
 
-STAGE = Stage("head", HEAD_ONLY, WarmupCosine(0.5), epochs=2, batch_size=4, images_per_epoch=40, dropout=0.25)
+STAGE = Stage(
+    "head", HEAD_ONLY, WarmupCosine(0.5), epochs=2, batch_size=4, images_per_epoch=40, dropout=0.25
+)
 
 
 def test_each_step_of_a_short_stage_comes_back(tmp_path):
-    planned.write_planned([STAGE, replace(STAGE, name="more", lr="find")], images=7, workdir=tmp_path)
+    planned.write_planned(
+        [STAGE, replace(STAGE, name="more", lr="find")], images=7, workdir=tmp_path
+    )
     (name, values), (_, without) = planned.read_planned(tmp_path)
     assert name == "head"
     lr = hyperparameters(STAGE, steps=20)["lr"]
@@ -36,7 +40,12 @@ def test_a_long_stage_is_thinned_and_held(tmp_path, monkeypatch):
 
 def test_a_run_of_old_has_none_and_a_garbled_file_is_named(tmp_path):
     assert planned.read_planned(tmp_path) == []
-    for text in ('{"stages": [7]}', '{"stages": [{"name": "a", "steps": 2, "at": [0], "values": {"lr": ["x"]}}]}'):
+    for text in (
+        '{"stages": [7]}',
+        '{"stages": [{"name": "a", "steps": 2, "at": [0], "values": {"lr": ["x"]}}]}',
+    ):
         (tmp_path / "schedules.json").write_text(text)
-        with pytest.raises(InputError, match=r"schedules\.json: expected stages with steps and values"):
+        with pytest.raises(
+            InputError, match=r"schedules\.json: expected stages with steps and values"
+        ):
             planned.read_planned(tmp_path)

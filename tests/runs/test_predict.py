@@ -25,13 +25,18 @@ SIZE = 16
 NETWORK = Network(base="cnn", padding="SAME", hidden=0)
 PIXELS = np.zeros((2, SIZE, SIZE, 3), np.uint8)
 SETS = ImageSets(
-    "test", ("cat", "dog"), *[ImageSet(PIXELS, np.array([0, 1], np.int32), ("a", "b"))] * 2, digest="0" * 64
+    "test",
+    ("cat", "dog"),
+    *[ImageSet(PIXELS, np.array([0, 1], np.int32), ("a", "b"))] * 2,
+    digest="0" * 64,
 )
 
 
 def state(*, bias, averaged=None):
     """Kernels of nothing: the logit is the bias, whatever the picture."""
-    params = build.init(build.classifier(NETWORK, classes=2), key=jax.random.key(0), size=SIZE)["params"]
+    params = build.init(build.classifier(NETWORK, classes=2), key=jax.random.key(0), size=SIZE)[
+        "params"
+    ]
     params = jax.tree.map(np.zeros_like, params)
     params["head"]["predictions"]["bias"] = np.float32([bias])
     ema = {} if averaged is None else {"head/predictions/bias": np.float32([averaged])}
@@ -42,7 +47,9 @@ def state(*, bias, averaged=None):
 def run(tmp_path_factory):
     workdir = Workdir(tmp_path_factory.mktemp("run"))
     stages = {name: Stage(name, TRAIN_ALL, lr=1.0, epochs=2) for name in ("scratch", "averaged")}
-    workdir.begin(arguments={}, stages={name: (NETWORK, stage) for name, stage in stages.items()}, sets=SETS)
+    workdir.begin(
+        arguments={}, stages={name: (NETWORK, stage) for name, stage in stages.items()}, sets=SETS
+    )
     for name, accuracy, states in (
         ("scratch", 0.9, state(bias=2.0)),
         ("averaged", 0.5, state(bias=9.0, averaged=-1.0)),
@@ -56,7 +63,13 @@ def run(tmp_path_factory):
         }
         record["train"] = record["validation"]
         workdir.log(record)
-        about = {"data": SETS.digest, "classes": SETS.classes, "size": SIZE, "rung": name, "seed": 7}
+        about = {
+            "data": SETS.digest,
+            "classes": SETS.classes,
+            "size": SIZE,
+            "rung": name,
+            "seed": 7,
+        }
         trained = Trained(states, History([record]), NETWORK, UNIT, 1, 1, **about)
         workdir.finish(name, trained, seed=7, stage=stages[name], sets=SETS)
     return workdir.path
@@ -70,7 +83,12 @@ def photo(tmp_path):
 
 def test_the_best_in_validation_classifies(run, photo):
     classifier = load_run(run)
-    assert (classifier.rung, classifier.seed, classifier.classes, classifier.size) == ("scratch", 7, ("cat", "dog"), 16)
+    assert (classifier.rung, classifier.seed, classifier.classes, classifier.size) == (
+        "scratch",
+        7,
+        ("cat", "dog"),
+        16,
+    )
     likely = 1 / (1 + math.exp(-2))
     found = classifier([photo] * 33)  # more than a batch
     assert found.shape == (33, 2)
@@ -80,7 +98,9 @@ def test_the_best_in_validation_classifies(run, photo):
 
 def test_averaged_parameters_are_the_result(run, photo):
     likely = 1 / (1 + math.exp(1))
-    np.testing.assert_allclose(load_run(run, rung="averaged")([photo]), [[1 - likely, likely]], rtol=1e-5)
+    np.testing.assert_allclose(
+        load_run(run, rung="averaged")([photo]), [[1 - likely, likely]], rtol=1e-5
+    )
 
 
 def test_an_accuracy_that_is_not_known_is_not_the_best(run, tmp_path):
@@ -116,12 +136,16 @@ def test_a_run_that_was_cut_short_is_still_used(run, tmp_path):
 
 
 def test_what_is_not_there_is_named(run, photo, tmp_path):
-    with pytest.raises(InputError, match=r"expected a finished rung frozen, seed 3, found none in results\.json"):
+    with pytest.raises(
+        InputError, match=r"expected a finished rung frozen, seed 3, found none in results\.json"
+    ):
         load_run(run, rung="frozen", seed=3)
     with pytest.raises(InputError, match=r"results\.json: expected a readable file"):
         load_run(tmp_path)
     classifier = load_run(run)
-    with pytest.raises(InputError, match=r"missing\.jpg: expected a readable photograph: No such file"):
+    with pytest.raises(
+        InputError, match=r"missing\.jpg: expected a readable photograph: No such file"
+    ):
         classifier([photo, tmp_path / "missing.jpg"])
     photo.write_bytes(b"not a photograph")
     with pytest.raises(InputError, match=r"x\.png"):

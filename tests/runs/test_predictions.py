@@ -30,7 +30,11 @@ def test_a_sigmoid_is_two_classes_and_a_run_a_seed(run):
     found = read(run)
     assert list(found) == ["scratch", "frozen"]
     frozen = found["frozen"]
-    assert (frozen.seeds, frozen.classes, frozen.ids[:2]) == ((0, 5), ("cat", "dog"), ("validation/0", "validation/1"))
+    assert (frozen.seeds, frozen.classes, frozen.ids[:2]) == (
+        (0, 5),
+        ("cat", "dog"),
+        ("validation/0", "validation/1"),
+    )
     with np.load(run / "predictions" / "frozen-seed5.npz") as file:
         z = file["logits"][:, 0].astype(float)
     assert frozen.logits.shape == (2, 40, 2)
@@ -50,14 +54,24 @@ def test_a_run_of_old_and_a_seed_of_old_leave_their_rung_out(run):
 def test_the_test_split_is_judged_where_there_is_one(run, write):
     write(run, splits=("validation", "test"))
     split, judged, fitted_on = predictions.held_out(run, read_results(run / "results.json"))
-    assert (split, judged["frozen"].ids[0], fitted_on["frozen"].ids[0]) == ("test", "test/0", "validation/0")
+    assert (split, judged["frozen"].ids[0], fitted_on["frozen"].ids[0]) == (
+        "test",
+        "test/0",
+        "validation/0",
+    )
 
 
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"logits": None}, r"seed5\.npz: expected an \.npz with logits, labels, ids, classes, digest"),
-        ({"logits": np.zeros(3)}, r"seed5\.npz: logits: expected floats of 2 dimensions, found float64 \[3\]"),
+        (
+            {"logits": None},
+            r"seed5\.npz: expected an \.npz with logits, labels, ids, classes, digest",
+        ),
+        (
+            {"logits": np.zeros(3)},
+            r"seed5\.npz: logits: expected floats of 2 dimensions, found float64 \[3\]",
+        ),
         (
             {"labels": np.zeros(3, int)},
             r"seed5\.npz: expected logits \[N, outputs\], N labels and N ids, found \(40, 1\)",
@@ -66,10 +80,19 @@ def test_the_test_split_is_judged_where_there_is_one(run, write):
             {"labels": np.full(40, 2)},
             r"seed5\.npz: expected an output and labels of each of 2 classes, found 1 outputs",
         ),
-        ({"logits": np.zeros((40, 3))}, r"seed5\.npz: expected an output .* of 2 classes, found 3 outputs"),
+        (
+            {"logits": np.zeros((40, 3))},
+            r"seed5\.npz: expected an output .* of 2 classes, found 3 outputs",
+        ),
         ({"digest": np.array("other")}, r"seed5\.npz: expected data abc123, found other"),
-        ({"ids": np.array(["x"] * 40)}, r"seed5\.npz: expected the photographs and labels of frozen-seed0\.npz"),
-        ({"logits": np.zeros((40, 1))}, r"seed5\.npz: expected accuracy .* as in results\.json, found 0\.5"),
+        (
+            {"ids": np.array(["x"] * 40)},
+            r"seed5\.npz: expected the photographs and labels of frozen-seed0\.npz",
+        ),
+        (
+            {"logits": np.zeros((40, 1))},
+            r"seed5\.npz: expected accuracy .* as in results\.json, found 0\.5",
+        ),
         ({"labels": np.array([None] * 40)}, r"seed5\.npz: expected an \.npz"),  # a pickle
     ],
 )
@@ -95,7 +118,10 @@ def test_half_a_file_is_named(run, data):
 
 def test_rungs_of_other_photographs_are_not_paired(run):
     for seed in (0, 5):
-        change(run / "predictions" / f"frozen-seed{seed}.npz", ids=np.array([f"x{i}" for i in range(40)]))
+        change(
+            run / "predictions" / f"frozen-seed{seed}.npz",
+            ids=np.array([f"x{i}" for i in range(40)]),
+        )
     with pytest.raises(InputError, match="frozen: expected the photographs of the other rungs"):
         read(run)
     assert json.loads((run / "results.json").read_text())["rungs"]

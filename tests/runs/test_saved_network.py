@@ -14,7 +14,10 @@ META = {"network": asdict(Network()), "classes": ["cat", "dog"], "size": 32, "pr
 
 
 def test_what_a_run_writes_is_read():
-    assert described(META, where=Path("run")) == (Network(), {"classes": ("cat", "dog"), "size": 32})
+    assert described(META, where=Path("run")) == (
+        Network(),
+        {"classes": ("cat", "dog"), "size": 32},
+    )
 
 
 def test_a_run_of_an_earlier_version_lacks_later_fields():
@@ -39,7 +42,10 @@ def test_another_network_is_named_with_its_folder(name, value):
     told = META | {"network": META["network"] | {name: value}}
     with pytest.raises(InputError) as refused:
         described(told, where=Path("run"))
-    assert str(refused.value) == f"run: meta: network.{name}: expected what a run writes, found {str(value)!r}"
+    assert (
+        str(refused.value)
+        == f"run: meta: network.{name}: expected what a run writes, found {str(value)!r}"
+    )
 
 
 def test_batch_statistics_belong_to_a_network_with_norm():
@@ -49,7 +55,9 @@ def test_batch_statistics_belong_to_a_network_with_norm():
     image = jax.ShapeDtypeStruct((1, 32, 32, 3), np.float32)
     variables = jax.eval_shape(module.init, jax.random.key(0), image)
     refuse_other(variables, module, size=32, where=Path("run"))
-    with pytest.raises(InputError, match=r"run does not fit its network.*- batch_stats/base/block1_conv1"):
+    with pytest.raises(
+        InputError, match=r"run does not fit its network.*- batch_stats/base/block1_conv1"
+    ):
         refuse_other({"params": variables["params"]}, module, size=32, where=Path("run"))
     plain = build.classifier(replace(network, norm=False), classes=2)
     params = jax.eval_shape(plain.init, jax.random.key(0), image)["params"]

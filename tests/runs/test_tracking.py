@@ -54,7 +54,10 @@ def test_tensorboard_reads_what_was_logged(tmp_path):
     for record in (RECORD, LATER, RECORD | {"seed": 4}):
         tell(record)
     tell.close()
-    assert sorted(path.name for path in (tmp_path / "tensorboard").iterdir()) == ["frozen-seed3", "frozen-seed4"]
+    assert sorted(path.name for path in (tmp_path / "tensorboard").iterdir()) == [
+        "frozen-seed3",
+        "frozen-seed4",
+    ]
     read = accumulator.EventAccumulator(str(tmp_path / "tensorboard" / "frozen-seed3"))
     read.Reload()
     assert sorted(read.Tags()["scalars"]) == sorted(SCALARS)
@@ -69,7 +72,9 @@ def test_a_missing_package_is_named_in_a_line(tmp_path, monkeypatch, name):
     for module in [m for m in sys.modules if m.split(".")[0] == name]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(InputError, match=rf'--log {name}: .*; pip install -e "\.\[{name}\]" brings') as caught:
+    with pytest.raises(
+        InputError, match=rf'--log {name}: .*; pip install -e "\.\[{name}\]" brings'
+    ) as caught:
         tracking.TRACKERS[name](tmp_path)
     assert "\n" not in str(caught.value)
 
@@ -84,13 +89,20 @@ def test_wandb_has_what_was_logged_offline(tmp_path):
         environment={"WANDB_MODE": "offline", "HOME": str(tmp_path)},
     )
     assert done.returncode == 0, done.stderr
-    records = [proto.Record.FromString(data) for data in logged(next(tmp_path.glob("wandb/offline-run-*/*.wandb")))]
+    records = [
+        proto.Record.FromString(data)
+        for data in logged(next(tmp_path.glob("wandb/offline-run-*/*.wandb")))
+    ]
     first, second = (values(record.history.item) for record in records if record.history.item)
     assert {tag: first[tag] for tag in SCALARS} == SCALARS
     assert (first["epoch"], first["_step"], second["epoch"], second["_step"]) == (1, 50, 2, 100)
     assert second["grad_norm"] == 4.0
     run = next(record.run for record in records if record.run.run_id)
-    assert (run.display_name, run.run_group, run.job_type) == ("frozen-seed3", tmp_path.name, "frozen")
+    assert (run.display_name, run.run_group, run.job_type) == (
+        "frozen-seed3",
+        tmp_path.name,
+        "frozen",
+    )
     told = {each.key: json.loads(each.value_json) for each in run.config.update}
     assert (told["base"], told["rung"], told["seed"]) == ("abc", "frozen", 3)
 
@@ -98,16 +110,27 @@ def test_wandb_has_what_was_logged_offline(tmp_path):
 @pytest.mark.slow
 def test_wandb_without_a_key_is_refused_before_training(tmp_path):
     pytest.importorskip("wandb")
-    done = in_a_process(f"WandB(pathlib.Path({str(tmp_path)!r}))", environment={"HOME": str(tmp_path)})
+    done = in_a_process(
+        f"WandB(pathlib.Path({str(tmp_path)!r}))", environment={"HOME": str(tmp_path)}
+    )
     assert done.returncode == 1
     assert "InputError: --log wandb: No API key configured" in done.stderr.splitlines()[-1]
 
 
 def in_a_process(code, *, environment):
     environment = {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"], **environment}
-    command = [sys.executable, "-c", f"import pathlib; from tljax.runs.tracking import WandB; {code}"]
+    command = [
+        sys.executable,
+        "-c",
+        f"import pathlib; from tljax.runs.tracking import WandB; {code}",
+    ]
     return subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=180, stdin=subprocess.DEVNULL
+        command,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        stdin=subprocess.DEVNULL,
     )
 
 

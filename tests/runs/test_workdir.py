@@ -41,7 +41,14 @@ RECORD = {
 def photographs():
     images, labels = np.zeros((4, 8, 8, 3), np.uint8), np.zeros(4, np.int32)
     train = ImageSet(images[:3], labels[:3], ("a", "b", "c"))
-    return ImageSets("folder:pets", ("cat", "dog"), train, ImageSet(images, labels, tuple("abcd")), "d" * 64, ("bad",))
+    return ImageSets(
+        "folder:pets",
+        ("cat", "dog"),
+        train,
+        ImageSet(images, labels, tuple("abcd")),
+        "d" * 64,
+        ("bad",),
+    )
 
 
 def trained():
@@ -73,8 +80,12 @@ def finished(path, **options):
 def test_the_range_test_of_a_found_rate_is_kept(tmp_path):
     workdir = begun(tmp_path / "run")
     workdir.log(RECORD)
-    finding = Finding(np.array([1e-3, 1e-2]), np.array([1.0, 0.5]), np.array([1.0, 0.75]), {"valley": 1e-2})
-    workdir.finish("frozen", replace(trained(), finding=finding), seed=3, stage=STAGE, sets=photographs())
+    finding = Finding(
+        np.array([1e-3, 1e-2]), np.array([1.0, 0.5]), np.array([1.0, 0.75]), {"valley": 1e-2}
+    )
+    workdir.finish(
+        "frozen", replace(trained(), finding=finding), seed=3, stage=STAGE, sets=photographs()
+    )
     assert strict((workdir.path / "lr_find_frozen-seed3.json").read_text()) == {
         "rung": "frozen",
         "seeds": {
@@ -93,7 +104,9 @@ def test_the_range_test_of_a_found_rate_is_kept(tmp_path):
 def test_how_a_rung_was_solved_is_kept_with_its_results(tmp_path):
     workdir = begun(tmp_path / "run")
     solution = Solution(1e-3, 965.0, 5, (1.0, 1e-3), (0.75, math.nan), (0.5, 0.25), (0.1, 0.1))
-    workdir.finish("frozen", replace(trained(), solution=solution), seed=3, stage=STAGE, sets=photographs())
+    workdir.finish(
+        "frozen", replace(trained(), solution=solution), seed=3, stage=STAGE, sets=photographs()
+    )
     (row,) = strict((workdir.path / "results.json").read_text())["rungs"]
     assert row["strength"] == 1e-3
     assert row["cross_validation"] == {
@@ -111,7 +124,9 @@ def test_the_files_of_features_are_named_for_each_rung_and_not_those_of_a_run_be
     workdir = begun(tmp_path / "run")
     workdir.log(RECORD)
     for seed, files in ((3, (Path("/a/b.h5"), Path("/a/c.h5"))), (4, (Path("/a/b.h5"),))):
-        workdir.finish("frozen", replace(trained(), files=files), seed=seed, stage=STAGE, sets=photographs())
+        workdir.finish(
+            "frozen", replace(trained(), files=files), seed=seed, stage=STAGE, sets=photographs()
+        )
     assert strict((workdir.path / "features.json").read_text()) == {
         "frozen-seed3": ["/a/b.h5", "/a/c.h5"],
         "frozen-seed4": ["/a/b.h5"],
@@ -134,7 +149,9 @@ def test_what_a_killed_run_did_not_remove_goes_when_it_is_resumed(tmp_path):
     left.mkdir(parents=True)
     results = (tmp_path / "run" / "results.json").read_bytes()
     workdir = begun(tmp_path / "run", resume=True)
-    workdir.finish("frozen", replace(trained(), restored=True), seed=3, stage=STAGE, sets=photographs())
+    workdir.finish(
+        "frozen", replace(trained(), restored=True), seed=3, stage=STAGE, sets=photographs()
+    )
     assert not left.exists()
     assert (tmp_path / "run" / "results.json").read_bytes() == results
 
@@ -233,7 +250,12 @@ def test_a_collapse_is_kept_with_the_line_that_was_said(tmp_path):
     begun(tmp_path / "run").finish("frozen", ruined, seed=3, stage=STAGE, sets=photographs())
     told = strict((tmp_path / "run" / "results.json").read_text())["rungs"][0]["collapsed"]
     assert told["said"] == found.line(stage="frozen", seed=3)
-    assert (told["learnt_nothing"], told["epoch"], told["training_loss"], told["back_to"]) == (False, 1, None, 0)
+    assert (told["learnt_nothing"], told["epoch"], told["training_loss"], told["back_to"]) == (
+        False,
+        1,
+        None,
+        0,
+    )
 
 
 def test_a_line_an_epoch_with_null_for_what_is_not_finite(run):
@@ -246,7 +268,12 @@ def test_the_classifier_can_be_restored(run):
     variables, meta = orbax_store.restore_variables(run / "checkpoints" / "frozen-seed3", 10)
     np.testing.assert_array_equal(variables["params"]["head"]["kernel"], [[1.5, -2.0]])
     assert meta["preprocess"] == CAFFE.to_dict()
-    assert (meta["classes"], meta["size"], meta["seed"], meta["data"]) == (["cat", "dog"], 8, 3, "d" * 64)
+    assert (meta["classes"], meta["size"], meta["seed"], meta["data"]) == (
+        ["cat", "dog"],
+        8,
+        3,
+        "d" * 64,
+    )
     assert meta["network"]["hidden"] == 2
     assert meta["stage"]["name"] == "frozen"
 
@@ -262,7 +289,8 @@ def test_a_second_run_is_refused_or_starts_anew(tmp_path):
     for name in ("features.h5", "report.html", "curves_frozen.png", "ladder.png", "notes.png"):
         (path / name).write_text("old")
     with pytest.raises(
-        InputError, match=r"holds a run \(metrics.jsonl\); name another --workdir, or pass --overwrite or --resume"
+        InputError,
+        match=r"holds a run \(metrics.jsonl\); name another --workdir, or pass --overwrite or --resume",
     ):
         Workdir(path)
     Workdir(path, overwrite=True)
@@ -271,7 +299,9 @@ def test_a_second_run_is_refused_or_starts_anew(tmp_path):
     names = sorted(file.name for file in path.iterdir())
     assert names == ["config.json", "features.h5", "notes.png", "results.json"]
     again.log(RECORD)
-    again.finish("frozen", trained(), seed=3, stage=STAGE, sets=photographs())  # the same step once more
+    again.finish(
+        "frozen", trained(), seed=3, stage=STAGE, sets=photographs()
+    )  # the same step once more
 
 
 def test_nothing_is_written_before_the_run_begins(tmp_path):
@@ -281,12 +311,16 @@ def test_nothing_is_written_before_the_run_begins(tmp_path):
 
 def test_a_workdir_that_cannot_be_made_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="--workdir: expected a folder that can be written, found") as error:
+    with pytest.raises(
+        InputError, match="--workdir: expected a folder that can be written, found"
+    ) as error:
         begun(tmp_path / "file" / "run")
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize(("budget", "epochs"), [(1.0, 30), (0.1, 3), (0.01, 1), (0.05, 2), (2.0, 60)])
+@pytest.mark.parametrize(
+    ("budget", "epochs"), [(1.0, 30), (0.1, 3), (0.01, 1), (0.05, 2), (2.0, 60)]
+)
 def test_a_budget_is_a_fraction_of_the_epochs_and_at_least_one(budget, epochs):
     stage = PRESETS["deck-keras3"]["frozen"]
     assert stage.scaled(budget=budget) == replace(stage, epochs=epochs)

@@ -30,12 +30,19 @@ class Flat(nn.Module):
 
 
 MODULE = Classifier(base=Flat(), head=Head(outputs=1, hidden=4))
-STAGE = Stage("tiny", TRAIN_ALL, lr=0.5, epochs=2, optimizer=Optimizer("adam"), batch_size=4, dropout=0.5)
+STAGE = Stage(
+    "tiny", TRAIN_ALL, lr=0.5, epochs=2, optimizer=Optimizer("adam"), batch_size=4, dropout=0.5
+)
 RNG = np.random.default_rng(0)
-EXAMPLES = Examples(RNG.normal(size=(22, 2, 2, 3)).astype(np.float32), RNG.integers(0, 2, 22).astype(np.int32))
+EXAMPLES = Examples(
+    RNG.normal(size=(22, 2, 2, 3)).astype(np.float32), RNG.integers(0, 2, 22).astype(np.int32)
+)
 INPUTS = Inputs(EXAMPLES, EXAMPLES, augmented=lambda x, keys, strength: x, plain=lambda x: x)
 STARTS = {seed: build.init(MODULE, key=jax.random.key(seed), size=2) for seed in range(6)}
-GIVEN = {"ready": lambda seed: Ready(MODULE, STARTS[seed], INPUTS), "over": devices.mesh(jax.devices()[:1])}
+GIVEN = {
+    "ready": lambda seed: Ready(MODULE, STARTS[seed], INPUTS),
+    "over": devices.mesh(jax.devices()[:1]),
+}
 CALLS = {"grid": {"lr": [0.1, 0.5]}, "most": 4}  # of five seeds: calls of 4, 4 and 2
 
 
@@ -60,7 +67,16 @@ def assert_same_bits(runs, expected):
         assert (run.seed, run.values, run.finite) == (other.seed, other.values, other.finite)
         np.testing.assert_array_equal(run.logits, other.logits)
         for record, wanted in zip(run.history.epochs, other.history.epochs, strict=True):
-            for name in ("rung", "seed", "epoch", "step", "train", "validation", "rates", "grad_norm"):
+            for name in (
+                "rung",
+                "seed",
+                "epoch",
+                "step",
+                "train",
+                "validation",
+                "rates",
+                "grad_norm",
+            ):
                 np.testing.assert_equal(record.get(name), wanted.get(name))
 
 
@@ -87,7 +103,9 @@ def stopped(monkeypatch):
 @pytest.mark.parametrize("calls", [1, 2])
 def test_stopped_and_resumed_it_gives_the_same_bits(tmp_path, monkeypatch, stopped, calls, at_once):
     if at_once:  # as on an accelerator
-        monkeypatch.setattr(sweep_program, "one_by_one", lambda program, axes: jax.vmap(program, in_axes=(0, axes)))
+        monkeypatch.setattr(
+            sweep_program, "one_by_one", lambda program, axes: jax.vmap(program, in_axes=(0, axes))
+        )
     whole, told = trained(None)
     assert "10 members in 3 calls of 4" in told[0]
     assert whole[0].state is not None
@@ -114,7 +132,11 @@ def test_a_seed_more_trains_alone(tmp_path):
 
 @pytest.mark.parametrize(
     ("other", "options"),
-    [({"data": "b"}, {}), ({}, {"stage": replace(STAGE, epochs=1)}), ({}, {"grid": {"lr": [0.2, 0.3]}})],
+    [
+        ({"data": "b"}, {}),
+        ({}, {"stage": replace(STAGE, epochs=1)}),
+        ({}, {"grid": {"lr": [0.2, 0.3]}}),
+    ],
     ids=["data", "stage", "values"],
 )
 def test_what_is_kept_is_of_no_other_stage_data_or_value(tmp_path, other, options):
@@ -146,7 +168,11 @@ def test_a_damaged_file_is_named_and_its_members_are_trained_again(tmp_path, cap
     path = sorted(tmp_path.glob("*.npz"))[1]
     data = bytearray(path.read_bytes())
     data[len(data) // 3] ^= 16
-    path.write_bytes({"flipped": data, "cut": data[: len(data) // 2], "empty": b"", "no archive": b"x" * 500}[damage])
+    path.write_bytes(
+        {"flipped": data, "cut": data[: len(data) // 2], "empty": b"", "no archive": b"x" * 500}[
+            damage
+        ]
+    )
     runs, told = trained(tmp_path)
     assert capsys.readouterr().out.startswith(f"{path}: expected an .npz with key, ")
     assert "members in 1 call" in told[0]

@@ -18,7 +18,9 @@ from tljax.sweep import folds
 from tljax.train import loop
 from tljax.train.ready import Ready
 
-STAGE = Stage("tiny", TRAIN_ALL, lr=0.5, epochs=3, optimizer=Optimizer("sgd", momentum=0.0), batch_size=4)
+STAGE = Stage(
+    "tiny", TRAIN_ALL, lr=0.5, epochs=3, optimizer=Optimizer("sgd", momentum=0.0), batch_size=4
+)
 STAGE = replace(STAGE, keep_going=True)  # folds go back to no epoch
 ONE = devices.mesh(jax.devices()[:1])
 
@@ -57,7 +59,12 @@ def run(stage=STAGE, k=5, seeds=(3, 4), **options):
     every = np.arange(22)
     shared = read(every, every[:2])
     return folds.cross_validate(
-        stage, lambda seed: Ready(LINEAR, start(seed), shared), k=k, seeds=seeds, over=ONE, **options
+        stage,
+        lambda seed: Ready(LINEAR, start(seed), shared),
+        k=k,
+        seeds=seeds,
+        over=ONE,
+        **options,
     )
 
 
@@ -101,8 +108,14 @@ def test_leaving_one_out_is_as_many_folds_as_examples():
         ({"k": 1}, "folds: expected from 2 to 22, one for each example, found 1"),
         ({"k": 23}, "folds: expected from 2 to 22, one for each example, found 23"),
         ({"seeds": ()}, "folds: expected a seed or more"),
-        ({"stage": replace(STAGE, augment=Augment())}, "folds: stage 'tiny': expected plain features, found augmented"),
-        ({"stage": replace(STAGE, lr=1e38)}, "stage 'tiny': the loss of fold [0-4] is not finite; lower the rate"),
+        (
+            {"stage": replace(STAGE, augment=Augment())},
+            "folds: stage 'tiny': expected plain features, found augmented",
+        ),
+        (
+            {"stage": replace(STAGE, lr=1e38)},
+            "stage 'tiny': the loss of fold [0-4] is not finite; lower the rate",
+        ),
     ],
 )
 def test_what_cannot_be_divided_is_refused(options, message):

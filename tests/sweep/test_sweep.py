@@ -45,7 +45,9 @@ class Flat(nn.Module):
 
 LINEAR = Classifier(base=Flat(), head=Head(outputs=1, hidden=0))
 # 20 images, batches of 8: 2 steps an epoch, in and out of step with the passes.
-STAGE = Stage("tiny", TRAIN_ALL, lr=0.5, epochs=3, optimizer=Optimizer("sgd", momentum=0.0), batch_size=8)
+STAGE = Stage(
+    "tiny", TRAIN_ALL, lr=0.5, epochs=3, optimizer=Optimizer("sgd", momentum=0.0), batch_size=8
+)
 STAGE = replace(STAGE, keep_going=True)  # a sweep goes back to no epoch
 ONE = devices.mesh(jax.devices()[:1])
 
@@ -69,14 +71,18 @@ LINES = Ready(LINEAR, START, PIXELS)
 
 
 def alone(stage, run, ready):
-    return loop.train_stage(stage_at(stage, run.values), ready, seed=run.seed, over=ONE, progress=False)
+    return loop.train_stage(
+        stage_at(stage, run.values), ready, seed=run.seed, over=ONE, progress=False
+    )
 
 
 def assert_same(run, state, history):
     """Parameters, averages and metrics to 1e-5."""
     for name in ("params", "ema", "model_state"):
         jax.tree.map(
-            lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), getattr(run.state, name), getattr(state, name)
+            lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5),
+            getattr(run.state, name),
+            getattr(state, name),
         )
     assert int(run.state.step) == int(state.step)
     assert len(run.history.epochs) == len(history.epochs)
@@ -86,7 +92,9 @@ def assert_same(run, state, history):
             assert found[name] == expected[name]
         for name in ("train", "validation", "rates"):
             assert found[name] == pytest.approx(expected[name], abs=1e-5, nan_ok=True)
-        assert found.get("grad_norm", 0) == pytest.approx(expected.get("grad_norm", 0), rel=1e-4, abs=1e-5)
+        assert found.get("grad_norm", 0) == pytest.approx(
+            expected.get("grad_norm", 0), rel=1e-4, abs=1e-5
+        )
 
 
 def test_two_steps_are_gradient_descent_by_hand_for_every_rate():
@@ -98,7 +106,12 @@ def test_two_steps_are_gradient_descent_by_hand_for_every_rate():
     x, y = SETS.train.images.reshape(20, -1) / 255, SETS.train.labels
     held, right = SETS.validation.images.reshape(37, -1) / 255, SETS.validation.labels
     start = np.asarray(START["params"]["head"]["predictions"]["kernel"], np.float64)[:, 0]
-    assert [(run.values["lr"], run.seed) for run in found.runs] == [(0.1, 0), (0.1, 1), (0.5, 0), (0.5, 1)]
+    assert [(run.values["lr"], run.seed) for run in found.runs] == [
+        (0.1, 0),
+        (0.1, 1),
+        (0.5, 0),
+        (0.5, 1),
+    ]
     for i, run in enumerate(found.runs):
         w, b, rate = start.copy(), 0.0, rates[i // 2]
         for _ in range(2):
@@ -108,7 +121,11 @@ def test_two_steps_are_gradient_descent_by_hand_for_every_rate():
         np.testing.assert_allclose(last["kernel"][:, 0], w, atol=1e-5)
         z = held @ w + b
         np.testing.assert_allclose(run.logits[:, 0], z, atol=1e-4)
-        expected = {"loss": (np.logaddexp(0, z) - right * z).mean(), "accuracy": ((z > 0) == right).mean(), "n": 37}
+        expected = {
+            "loss": (np.logaddexp(0, z) - right * z).mean(),
+            "accuracy": ((z > 0) == right).mean(),
+            "n": 37,
+        }
         assert run.history.result()["validation"] == pytest.approx(expected, abs=1e-5)
     assert found.at({"lr": 0.5}) == found.runs[2:]
     assert len(told) == 1
@@ -122,10 +139,15 @@ def features():
     module = build.classifier(build.Network(width=0.0625, hidden=8, dropout_hidden=True), classes=2)
     variables = jax.tree.map(np.asarray, build.init(module, key=jax.random.key(4), size=32))
     train, held = (
-        Examples(rng.normal(size=(n, 1, 1, 32)).astype(np.float32), rng.integers(0, 2, n).astype(np.int32))
+        Examples(
+            rng.normal(size=(n, 1, 1, 32)).astype(np.float32),
+            rng.integers(0, 2, n).astype(np.int32),
+        )
         for n in (20, 11)
     )
-    read = replace(PIXELS, train=train, validation=held, plain=inputs._as_float, augmented=inputs._as_float)
+    read = replace(
+        PIXELS, train=train, validation=held, plain=inputs._as_float, augmented=inputs._as_float
+    )
     return Ready(module, variables, replace(read, start="head"), build.Network(), UNIT)
 
 
@@ -133,18 +155,24 @@ def features():
 def test_heads_on_features_equal_single_runs_over_devices_in_calls(features, monkeypatch, at_once):
     """Decay and dropout vary, the rate is a schedule; 12 members in calls of 8, traced once."""
     if at_once:  # as on an accelerator
-        monkeypatch.setattr(sweep_program, "one_by_one", lambda program, axes: jax.vmap(program, in_axes=(0, axes)))
+        monkeypatch.setattr(
+            sweep_program, "one_by_one", lambda program, axes: jax.vmap(program, in_axes=(0, axes))
+        )
     optimizer = Optimizer("adam", weight_decay=0.0)
     stage = replace(STAGE, rules=HEAD_ONLY, lr=WarmupCosine(0.01), optimizer=optimizer, ema=0.9)
     grid = {"weight_decay": [0.0, 0.5], "dropout": [0.0, 0.6]}
     traces = []
-    counted = replace(features.inputs, augmented=lambda *args: traces.append(1) or inputs._as_float(*args))
+    counted = replace(
+        features.inputs, augmented=lambda *args: traces.append(1) or inputs._as_float(*args)
+    )
     first = starts(replace(features, inputs=counted), seeds=[3, 4, 5], size=32)
     found = sweep(stage, first, seeds=[3, 4, 5], grid=grid, over=devices.mesh(), most=8)
     assert str(found.plan).startswith("12 members in 2 calls of 8 over 8 devices")
     assert len(traces) == 1
     for run in (found.runs[0], found.runs[4], found.runs[11]):
-        expected = alone(replace(stage, dropout=0.0), run, replace(first(run.seed), inputs=features.inputs))
+        expected = alone(
+            replace(stage, dropout=0.0), run, replace(first(run.seed), inputs=features.inputs)
+        )
         assert_same(run, *expected)
         shared = features.variables["params"]["base"]["block1_conv1"]["kernel"]
         assert run.state.params["base"]["block1_conv1"]["kernel"] is shared
@@ -162,7 +190,9 @@ def test_the_first_head_of_a_seed_is_the_one_that_init_draws(features):
 def test_a_network_from_scratch_equals_single_runs():
     """Augmentation at two strengths, dropout, a schedule, and batch order by seed."""
     sets = photographs(size=32)
-    module = build.classifier(build.Network(base="cnn", padding="SAME", hidden=4, dropout_flat=True), classes=2)
+    module = build.classifier(
+        build.Network(base="cnn", padding="SAME", hidden=4, dropout_flat=True), classes=2
+    )
     stage = replace(STAGE, lr=WarmupCosine(0.05), augment=Augment(), dropout=0.5, epochs=1)
     read = inputs.from_images(sets, augment=stage.augment, preprocess=UNIT)
     first = {seed: build.init(module, key=jax.random.key(seed), size=32) for seed in (0, 1)}
@@ -185,7 +215,9 @@ def test_a_run_that_diverges_is_marked_and_spoils_no_other():
 def test_seeds_have_starts_and_views_of_their_own(features):
     """Two seeds with other heads and other views of the photographs, against the loop with each."""
     read = features.inputs
-    stage = replace(STAGE, rules=HEAD_ONLY, dropout=0.5, objective=Objective(class_weights="balanced"))
+    stage = replace(
+        STAGE, rules=HEAD_ONLY, dropout=0.5, objective=Objective(class_weights="balanced")
+    )
     first = starts(features, seeds=[1, 2], size=32)
     readies = {}
     for seed in (1, 2):
@@ -193,13 +225,21 @@ def test_seeds_have_starts_and_views_of_their_own(features):
         own = replace(read, train=replace(read.train, inputs=views, views=2))
         readies[seed] = replace(first(seed), inputs=own)
     assert fits_sweep(stage, readies[1]) is None
-    for (state, history), (seed, ready) in zip(train_seeds(stage, readies, over=ONE), readies.items(), strict=True):
+    for (state, history), (seed, ready) in zip(
+        train_seeds(stage, readies, over=ONE), readies.items(), strict=True
+    ):
         expected, told = loop.train_stage(stage, ready, seed=seed, over=ONE, progress=False)
-        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), state.params, expected.params)
-        assert history.result()["validation"] == pytest.approx(told.result()["validation"], abs=1e-5)
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), state.params, expected.params
+        )
+        assert history.result()["validation"] == pytest.approx(
+            told.result()["validation"], abs=1e-5
+        )
         assert history.step_flops == pytest.approx(told.step_flops, rel=0.2)
         assert history.temporary_bytes > 0
-    with pytest.raises(InputError, match="stage 'tiny': the loss of seed 1 is not finite; lower the rate"):
+    with pytest.raises(
+        InputError, match="stage 'tiny': the loss of seed 1 is not finite; lower the rate"
+    ):
         train_seeds(replace(stage, lr=3e38), readies, over=ONE)
 
 
@@ -215,7 +255,10 @@ class Counted:
     """A program whose bytes are 100 shared and 10 a member on each device."""
 
     def __init__(self, size, devices):
-        self.argument_size_in_bytes, self.temp_size_in_bytes = 100 + 4 * size // devices, 6 * size // devices
+        self.argument_size_in_bytes, self.temp_size_in_bytes = (
+            100 + 4 * size // devices,
+            6 * size // devices,
+        )
         self.output_size_in_bytes = self.alias_size_in_bytes = 3
 
     def memory_analysis(self):
@@ -224,7 +267,13 @@ class Counted:
 
 @pytest.mark.parametrize(
     ("members", "count", "limit", "sizes"),
-    [(32, 1, 1000, [32]), (32, 1, 300, [32, 16]), (32, 4, 140, [32, 12]), (3, 4, 200, [4]), (5, 1, 111, [5, 1])],
+    [
+        (32, 1, 1000, [32]),
+        (32, 1, 300, [32, 16]),
+        (32, 4, 140, [32, 12]),
+        (3, 4, 200, [4]),
+        (5, 1, 111, [5, 1]),
+    ],
 )
 def test_calls_are_as_large_as_fit(members, count, limit, sizes):
     tried = []
@@ -233,7 +282,9 @@ def test_calls_are_as_large_as_fit(members, count, limit, sizes):
         tried.append(size)
         return Counted(size, count)
 
-    plan, _ = planned(compiled_for, members=members, devices=count, shared=100, most=64, limit=limit)
+    plan, _ = planned(
+        compiled_for, members=members, devices=count, shared=100, most=64, limit=limit
+    )
     assert (tried[0], tried[-1]) == (sizes[0], sizes[-1])
     assert plan.size == sizes[-1]
     assert plan.bytes == 100 + 10 * plan.size // count <= limit
@@ -249,7 +300,9 @@ def test_a_plan_is_made_from_the_program_s_own_memory(monkeypatch):
     assert parts.plan.calls > 1
     assert parts.plan.bytes <= limit
     for a, b in zip(whole.runs, parts.runs, strict=True):
-        jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, atol=1e-6), a.state.params, b.state.params)
+        jax.tree.map(
+            lambda x, y: np.testing.assert_allclose(x, y, atol=1e-6), a.state.params, b.state.params
+        )
     monkeypatch.setattr("tljax.sweep.calls.memory", lambda: 1000)
     with pytest.raises(InputError, match=r"sweep: one member needs .* MB; 0 MB may be used"):
         sweep(STAGE, LINES, seeds=range(8), over=ONE)
@@ -261,7 +314,11 @@ def test_a_plan_is_made_from_the_program_s_own_memory(monkeypatch):
     [
         (STAGE, {"rate": [1.0]}, "expected some of lr, dropout.*; found 'rate'"),
         (STAGE, {"augment_strength": [1.0]}, "stage 'tiny' has no augmentation"),
-        (replace(STAGE, optimizer=Optimizer()), {"momentum": [0.5]}, "rmsprop has no momentum to vary"),
+        (
+            replace(STAGE, optimizer=Optimizer()),
+            {"momentum": [0.5]},
+            "rmsprop has no momentum to vary",
+        ),
         (STAGE, {"lr": [-1.0]}, "lr must be a positive number"),
         (STAGE, {"lr": []}, "a value or more for each name"),
         (replace(STAGE, lr="find"), {}, "finds a rate a run"),

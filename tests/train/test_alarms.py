@@ -41,7 +41,9 @@ def test_a_loss_above_that_of_the_frequencies_is_overconfident():
     found = alarms.alarm(logits(95, COIN, sure=80), COIN, training_loss=0.1)
     assert (found.kind, found.constant_loss) == ("overconfident", pytest.approx(math.log(2)))
     assert found.loss == pytest.approx(0.05 * 80)
-    assert "validation loss 4.000, where answering the class frequencies has 0.693" in found.line(stage="s", seed=0)
+    assert "validation loss 4.000, where answering the class frequencies has 0.693" in found.line(
+        stage="s", seed=0
+    )
 
 
 def test_a_loss_within_noise_of_it_is_not():
@@ -59,7 +61,11 @@ def test_what_memorises_is_told_apart_from_what_does_not_learn():
 
 
 def test_labels_of_one_class_and_good_ends_of_five_classes_raise_nothing():
-    assert alarms.alarm(np.zeros((5, 1), np.float32), np.ones(5, np.int32), training_loss=0.0) is None
+    assert (
+        alarms.alarm(np.zeros((5, 1), np.float32), np.ones(5, np.int32), training_loss=0.0) is None
+    )
     labels = np.arange(50) % 5
     assert alarms.alarm(4 * np.eye(5, dtype=np.float32)[labels], labels, training_loss=0.1) is None
-    assert alarms.alarm(np.zeros((50, 5), np.float32), labels, training_loss=1.6).kind == "at chance"
+    assert (
+        alarms.alarm(np.zeros((50, 5), np.float32), labels, training_loss=1.6).kind == "at chance"
+    )

@@ -51,7 +51,9 @@ def split(count, seed, classes):
 
 
 def ready(classes, variables=None):
-    sets = ImageSets("t", tuple("abcde"[:classes]), split(80, 0, classes), split(100, 1, classes), "0" * 64)
+    sets = ImageSets(
+        "t", tuple("abcde"[:classes]), split(80, 0, classes), split(100, 1, classes), "0" * 64
+    )
     module = Classifier(base=Flat(), head=Head(outputs=1 if classes == 2 else classes, hidden=32))
     variables = variables or build.init(module, key=jax.random.key(9), size=4)
     read = inputs.from_images(sets, augment=None, preprocess=UNIT)
@@ -83,14 +85,24 @@ def trained():
 @pytest.mark.parametrize("classes", [2, 5])
 def test_at_a_rate_100_times_too_high_it_goes_back_and_says_so(trained, capsys, classes):
     state, history = train(TOO_HIGH, trained[classes])
-    assert [record["epoch"] for record in history.epochs] == [0, 1, 2]  # two epochs of a constant, of four
+    assert [record["epoch"] for record in history.epochs] == [
+        0,
+        1,
+        2,
+    ]  # two epochs of a constant, of four
     assert history.epochs[0]["validation"]["accuracy"] > 0.9
     assert history.kept == 0
     assert history.result() is history.epochs[0]
     assert bits(state.params) == bits(trained[classes].variables["params"])
     assert int(state.step) == 0
     found = history.collapsed
-    assert (found.learnt_nothing, found.constant, found.epoch, found.last, found.back_to) == (False, True, 1, 2, 0)
+    assert (found.learnt_nothing, found.constant, found.epoch, found.last, found.back_to) == (
+        False,
+        True,
+        1,
+        2,
+        0,
+    )
     assert found.constant_loss == pytest.approx(math.log(classes))
     said = capsys.readouterr().out.splitlines()
     assert said == [found.line(stage="tiny", seed=0)]
@@ -126,7 +138,9 @@ def test_a_stage_that_only_begins_has_learnt_nothing(capsys):
     assert history.collapsed.learnt_nothing
     assert len(history.epochs) == 3
     losses = [record["validation"]["loss"] for record in history.epochs]
-    assert min(losses) == losses[2]  # and yet no better than its start: what is left may as well be dead
+    assert (
+        min(losses) == losses[2]
+    )  # and yet no better than its start: what is left may as well be dead
     assert history.kept == 0
     assert int(state.step) == 0
     assert "tiny, seed 0: learnt nothing: " in capsys.readouterr().out
@@ -155,7 +169,9 @@ def test_stopped_before_or_after_it_collapsed_it_ends_with_the_same_bits(trained
     finally:
         signals._waiting = None
     told = []
-    state, rest = train(TOO_HIGH, trained[5], saver=Saver(tmp_path), on_epoch=lambda r, _: told.append(r["epoch"]))
+    state, rest = train(
+        TOO_HIGH, trained[5], saver=Saver(tmp_path), on_epoch=lambda r, _: told.append(r["epoch"])
+    )
     assert bits(state) == bits(whole)
     assert (rest.kept, rest.collapsed) == (history.kept, history.collapsed)
     assert told == [1, 2][step // 10 :]  # the start is not evaluated again
@@ -169,7 +185,9 @@ def test_seeds_in_one_program_end_as_alone(trained, keep_going):
     assert history.kept == told.kept
     assert history.collapsed.epoch == told.collapsed.epoch
     assert history.collapsed.back_to == told.collapsed.back_to
-    assert [record["epoch"] for record in history.epochs] == [record["epoch"] for record in told.epochs]
+    assert [record["epoch"] for record in history.epochs] == [
+        record["epoch"] for record in told.epochs
+    ]
     if not keep_going:
         assert bits(state.params) == bits(alone.params)
 
@@ -177,7 +195,12 @@ def test_seeds_in_one_program_end_as_alone(trained, keep_going):
 def records(*epochs, n=1000):
     """Of (training loss, validation accuracy) from epoch 0 on, of ten steps each."""
     return [
-        {"epoch": i, "step": 10 * i, "train": {"loss": loss}, "validation": {"accuracy": right, "loss": 1.0, "n": n}}
+        {
+            "epoch": i,
+            "step": 10 * i,
+            "train": {"loss": loss},
+            "validation": {"accuracy": right, "loss": 1.0, "n": n},
+        }
         for i, (loss, right) in enumerate(epochs)
     ]
 
@@ -224,7 +247,9 @@ def test_what_noise_is_follows_fisher():
     n, start = 50, 45
     for end in range(start):
         total = start + end
-        tail = sum(math.comb(n, k) * math.comb(n, total - k) for k in range(max(0, total - n), end + 1))
+        tail = sum(
+            math.comb(n, k) * math.comb(n, total - k) for k in range(max(0, total - n), end + 1)
+        )
         told = records((math.nan, start / n), (0.1, end / n), n=n)
         assert collapse.fell(*told) == (tail / math.comb(2 * n, total) < 1e-3)
 

@@ -19,7 +19,9 @@ def watch(losses, **options):
 def test_it_stops_after_so_many_epochs_without_a_better_one_and_returns_to_the_best():
     ended, (epoch, state) = watch([5, 4, 3, 3.5, 3.1, 2], patience=2)
     assert (ended, epoch, int(state.step)) == (5, 3, 30)
-    ended, (epoch, _) = watch([5, 4, 3, 3.5, 2, 3, 3], patience=2)  # a better one starts the count anew
+    ended, (epoch, _) = watch(
+        [5, 4, 3, 3.5, 2, 3, 3], patience=2
+    )  # a better one starts the count anew
     assert (ended, epoch) == (7, 5)
     ended, (epoch, _) = watch([3, 4, 5], patience=3)
     assert (ended, epoch) == (None, 1)

@@ -17,7 +17,10 @@ def linear(variables, x, *, train):
 
 def problem(count, *, outputs):
     rng = np.random.default_rng(0)
-    x, w = rng.integers(0, 256, (count, 5), np.uint8), rng.normal(size=(5, outputs)).astype(np.float32)
+    x, w = (
+        rng.integers(0, 256, (count, 5), np.uint8),
+        rng.normal(size=(5, outputs)).astype(np.float32),
+    )
     labels = rng.integers(0, max(2, outputs), count).astype(np.int32)
     return Examples(x, labels), State(jnp.int32(0), {"w": jnp.asarray(w)}, {}, None)
 
@@ -36,7 +39,9 @@ def by_hand(examples, state):
 def evaluated(examples, state, over, batch_size=8):
     prepare = lambda x: x.astype(jnp.float32) / 255  # noqa: E731
     options = {"apply": linear, "prepare": prepare, "examples": examples, "batch_size": batch_size}
-    return evaluate.make_evaluate(**options, over=over)(devices.put(state, devices.replicated(over)))
+    return evaluate.make_evaluate(**options, over=over)(
+        devices.put(state, devices.replicated(over))
+    )
 
 
 @pytest.mark.parametrize(
@@ -72,7 +77,9 @@ def test_a_batch_that_does_not_divide_is_refused():
         evaluated(examples, state, devices.mesh(), batch_size=12)
 
 
-@pytest.mark.parametrize(("count", "batch", "chunk"), [(1, 8, 4), (21, 8, 2), (64, 8, 4), (65, 8, 4)])
+@pytest.mark.parametrize(
+    ("count", "batch", "chunk"), [(1, 8, 4), (21, 8, 2), (64, 8, 4), (65, 8, 4)]
+)
 def test_batches_hold_each_example_once_in_equal_shapes(monkeypatch, count, batch, chunk):
     monkeypatch.setattr(evaluate, "_CHUNK", chunk)
     batches = evaluate.batches_of(count, batch)

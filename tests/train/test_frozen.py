@@ -72,8 +72,13 @@ def test_what_is_held():
 
 def test_statistics_that_move_are_refused_by_name_before_a_step(monkeypatch):
     """A module with normalisation that was not told which layers are frozen."""
-    monkeypatch.setattr(frozen, "refuse_moved", lambda *args, **options: pytest.fail("a step has run"))
-    with pytest.raises(InputError, match="'late': its rules freeze 'batch_stats/base/norm/mean', but its step changes"):
+    monkeypatch.setattr(
+        frozen, "refuse_moved", lambda *args, **options: pytest.fail("a step has run")
+    )
+    with pytest.raises(
+        InputError,
+        match="'late': its rules freeze 'batch_stats/base/norm/mean', but its step changes",
+    ):
         train(classifier(still=False))
 
 
@@ -91,7 +96,9 @@ def test_a_transformation_that_moves_frozen_leaves_is_refused_by_name(monkeypatc
         return broken
 
     monkeypatch.setattr(loop.step, "make_step", decayed)
-    with pytest.raises(InputError, match="its rules freeze 'params/base/norm/bias', but its step changes it"):
+    with pytest.raises(
+        InputError, match="its rules freeze 'params/base/norm/bias', but its step changes it"
+    ):
         train(classifier(still=True))
 
 
@@ -101,7 +108,12 @@ def test_bits_are_compared_after_the_first_segment_even_of_a_resumed_state(monke
     variables = build.init(module, key=jax.random.key(0), size=4)
     halfway = replace(STAGE, epochs=1)
     moved = {**variables, "params": jax.tree.map(lambda leaf: leaf + 1, variables["params"])}
-    train(module, halfway, variables=moved, on_epoch=lambda record, state: states.append(jax.device_get(state)))
+    train(
+        module,
+        halfway,
+        variables=moved,
+        on_epoch=lambda record, state: states.append(jax.device_get(state)),
+    )
     train(module, resume=states[0], variables=variables)  # the caller's variables have other bits
     make_compiled = loop.compiled
 
@@ -118,7 +130,10 @@ def test_bits_are_compared_after_the_first_segment_even_of_a_resumed_state(monke
         return replace(program, call=wrong)
 
     monkeypatch.setattr(loop, "compiled", compile_wrong)
-    with pytest.raises(InputError, match="its rules freeze 'params/base/norm/scale', but its first steps have changed"):
+    with pytest.raises(
+        InputError,
+        match="its rules freeze 'params/base/norm/scale', but its first steps have changed",
+    ):
         train(module, variables=variables)
 
 

@@ -38,7 +38,9 @@ def resumed(stage, last, sums=None):
 
 def test_skipped_steps_are_not_counted_as_images():
     """Three of four steps skipped at 8 images a second: four images in half a second."""
-    journal = resumed(replace(STAGE, skip_nonfinite=True), record(speed=8.0, seconds=3.0, skipped=3))
+    journal = resumed(
+        replace(STAGE, skip_nonfinite=True), record(speed=8.0, seconds=3.0, skipped=3)
+    )
     journal.finish()
     assert journal.history.train_seconds == pytest.approx(0.5)
     assert journal.history.images_per_second == pytest.approx(8.0)

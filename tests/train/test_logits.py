@@ -25,7 +25,11 @@ CACHED = replace(STAGE, rules=HEAD_ONLY, views=1, ema=0.9)
 
 def split(name, count, classes):
     images = np.random.default_rng(count).integers(0, 256, (count, 32, 32, 3), np.uint8)
-    return ImageSet(images, np.arange(count, dtype=np.int32) % classes, tuple(f"{name}/{i}" for i in range(count)))
+    return ImageSet(
+        images,
+        np.arange(count, dtype=np.int32) % classes,
+        tuple(f"{name}/{i}" for i in range(count)),
+    )
 
 
 def sets(classes, *, test=True):
@@ -67,12 +71,16 @@ def test_kept_logits_give_the_accuracy_and_loss_of_the_results(tmp_path, classes
     told = trained.history.result()["validation"]
     assert row["validation"]["accuracy"] == told["accuracy"]
     assert row["validation"] == pytest.approx(told, abs=1e-6)
-    assert sorted(path.name for path in (tmp_path / "predictions").iterdir()) == sorted(names.values())
+    assert sorted(path.name for path in (tmp_path / "predictions").iterdir()) == sorted(
+        names.values()
+    )
     if not stage.ema:
         image = trained.preprocess(data.test.images)
         variables = {"params": jax.device_get(trained.state.params)}
         module = setup.build.classifier(trained.network, classes=classes)
-        np.testing.assert_allclose(trained.logits["test"], module.apply(variables, image)[0], atol=1e-5)
+        np.testing.assert_allclose(
+            trained.logits["test"], module.apply(variables, image)[0], atol=1e-5
+        )
 
 
 def test_without_a_test_split_nothing_is_said_of_one(tmp_path):

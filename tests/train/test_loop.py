@@ -45,7 +45,9 @@ DROPPED = Classifier(base=Flat(), head=Head(outputs=1, hidden=4, dropout_hidden=
 SGD = Optimizer("sgd", momentum=0.0)
 # 20 images, batches of 8: 2 steps an epoch, in and out of step with the passes.
 STAGE = Stage("tiny", TRAIN_ALL, lr=0.5, epochs=3, optimizer=SGD, batch_size=8)
-AUGMENTED = replace(STAGE, augment=Augment(), dropout=0.5, images_per_epoch=32, epochs=2, keep_going=True)
+AUGMENTED = replace(
+    STAGE, augment=Augment(), dropout=0.5, images_per_epoch=32, epochs=2, keep_going=True
+)
 
 
 def images(count, *, size=4, seed=0, name="train"):
@@ -65,7 +67,9 @@ SETS = photographs()
 
 def train(stage, *, module, seed=0, sets=SETS, **options):
     size = sets.train.images.shape[1]
-    variables = options.pop("variables", None) or build.init(module, key=jax.random.key(9), size=size)
+    variables = options.pop("variables", None) or build.init(
+        module, key=jax.random.key(9), size=size
+    )
     read = inputs.from_images(sets, augment=stage.augment, preprocess=UNIT)
     over = devices.mesh(jax.devices()[:1])
     options = {"over": over, "progress": False} | options
@@ -109,25 +113,44 @@ def test_training_is_gradient_descent_by_hand():
     for record, (loss, accuracy) in zip(history.epochs[1:], losses, strict=True):
         assert record["train"] == pytest.approx({"loss": loss, "accuracy": accuracy}, abs=1e-5)
     z = SETS.validation.images.reshape(11, -1) / 255 @ w + b
-    assert history.epochs[-1]["validation"]["accuracy"] == ((z > 0) == SETS.validation.labels).mean()
+    assert (
+        history.epochs[-1]["validation"]["accuracy"] == ((z > 0) == SETS.validation.labels).mean()
+    )
     assert history.epochs[-1]["validation"]["n"] == 11
 
 
 def test_a_record_tells_all_about_an_epoch():
     told = []
     stage = replace(STAGE, lr=WarmupCosine(0.5), rules=(("head/.*/bias", 0.5), (".*", 1.0)))
-    state, history = train(stage, module=LINEAR, seed=4, on_epoch=lambda record, state: told.append(record))
+    state, history = train(
+        stage, module=LINEAR, seed=4, on_epoch=lambda record, state: told.append(record)
+    )
     assert told == history.epochs
-    assert [(r["rung"], r["seed"], r["epoch"], r["step"]) for r in told] == [("tiny", 4, e, 2 * e) for e in range(4)]
+    assert [(r["rung"], r["seed"], r["epoch"], r["step"]) for r in told] == [
+        ("tiny", 4, e, 2 * e) for e in range(4)
+    ]
     start = told.pop(0)
-    assert start.keys() == {"rung", "seed", "epoch", "step", "train", "validation", "rates", "seconds"}
+    assert start.keys() == {
+        "rung",
+        "seed",
+        "epoch",
+        "step",
+        "train",
+        "validation",
+        "rates",
+        "seconds",
+    }
     assert start["rates"] == {}
     np.testing.assert_equal(start["train"], {"loss": math.nan, "accuracy": math.nan})
     # Six steps, one of them warm-up; a record has the rate of its last step: the cosine at 1/5, 3/5 and 5/5.
     for record, place in zip(told, (1 / 5, 3 / 5, 1), strict=True):
         rate = 0.25 * (1 + math.cos(math.pi * place))
         assert record["rates"] == pytest.approx({"head/.*/bias": 0.5 * rate, ".*": rate}, abs=1e-7)
-    assert all(record[name] > 0 for record in told for name in ("images_per_second", "seconds", "grad_norm"))
+    assert all(
+        record[name] > 0
+        for record in told
+        for name in ("images_per_second", "seconds", "grad_norm")
+    )
     assert told[0]["seconds"] < told[1]["seconds"] < told[2]["seconds"] <= history.seconds
     assert state.step == 6
     assert history.compile_seconds > 0
@@ -158,7 +181,9 @@ def test_streaming_changes_nothing_and_each_program_is_traced_once(monkeypatch, 
 
         return count
 
-    read = replace(read, augmented=counted("train", read.augmented), plain=counted("plain", read.plain))
+    read = replace(
+        read, augmented=counted("train", read.augmented), plain=counted("plain", read.plain)
+    )
     variables = build.init(DROPPED, key=jax.random.key(9), size=4)
     state, _ = loop.train_stage(
         AUGMENTED,
@@ -174,8 +199,12 @@ def test_streaming_changes_nothing_and_each_program_is_traced_once(monkeypatch, 
 def test_eight_devices_give_what_one_gives(straight):
     state, history = train(AUGMENTED, module=DROPPED, over=None)
     assert len(state.step.sharding.device_set) == 8
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), state.params, straight[0].params)
-    assert history.epochs[-1]["validation"] == pytest.approx(straight[1].epochs[-1]["validation"], abs=1e-6)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), state.params, straight[0].params
+    )
+    assert history.epochs[-1]["validation"] == pytest.approx(
+        straight[1].epochs[-1]["validation"], abs=1e-6
+    )
 
 
 def test_another_seed_is_another_run(straight):
@@ -185,7 +214,9 @@ def test_another_seed_is_another_run(straight):
 def test_a_loss_that_is_not_finite_names_stage_and_step():
     """A rate of 1e38 is finite in float32; the weights after one step are not."""
     variables = build.init(LINEAR, key=jax.random.key(9), size=4)
-    with pytest.raises(InputError, match=r"stage 'tiny': the loss of step [123] is not finite; lower the rate"):
+    with pytest.raises(
+        InputError, match=r"stage 'tiny': the loss of step [123] is not finite; lower the rate"
+    ):
         train(replace(STAGE, lr=3e38), module=LINEAR, variables=variables)
     assert np.isfinite(variables["params"]["head"]["predictions"]["kernel"]).all()
 
@@ -197,7 +228,20 @@ def test_a_batch_that_does_not_divide_over_the_mesh_is_refused():
 
 @pytest.mark.parametrize(
     ("steps", "segment"),
-    [(1, 1), (7, 7), (8, 8), (28, 28), (32, 32), (45, 15), (50, 25), (64, 32), (100, 25), (14, 14), (62, 31), (97, 97)],
+    [
+        (1, 1),
+        (7, 7),
+        (8, 8),
+        (28, 28),
+        (32, 32),
+        (45, 15),
+        (50, 25),
+        (64, 32),
+        (100, 25),
+        (14, 14),
+        (62, 31),
+        (97, 97),
+    ],
 )
 def test_a_program_is_the_largest_divisor_up_to_32_steps(steps, segment):
     """Where that is under 8 (97 is a prime), the whole epoch."""
@@ -223,16 +267,22 @@ def test_frozen_layers_keep_their_bits_and_the_others_move():
 
 def test_a_stage_goes_on_where_it_stopped():
     """Four epochs straight, and two of them continued from the state after two: the same bits, step and records."""
-    stage = replace(AUGMENTED, epochs=4, optimizer=Optimizer("adam"), lr=WarmupCosine(0.01), keep_going=True)
+    stage = replace(
+        AUGMENTED, epochs=4, optimizer=Optimizer("adam"), lr=WarmupCosine(0.01), keep_going=True
+    )
     states = []
-    whole, history = train(stage, module=DROPPED, on_epoch=lambda record, state: states.append(jax.device_get(state)))
+    whole, history = train(
+        stage, module=DROPPED, on_epoch=lambda record, state: states.append(jax.device_get(state))
+    )
     again, rest = train(stage, module=DROPPED, resume=states[2])
     assert bits(again) == bits(whole)
     assert int(again.step) == int(whole.step)
     assert [(r["epoch"], r["validation"]) for r in rest.epochs] == [
         (r["epoch"], r["validation"]) for r in history.epochs[3:]
     ]
-    with pytest.raises(InputError, match="a state of step 3 cannot be continued: expected the end of one of its 4"):
+    with pytest.raises(
+        InputError, match="a state of step 3 cannot be continued: expected the end of one of its 4"
+    ):
         train(stage, module=DROPPED, resume=states[2].replace(step=np.int32(3)))
 
 
@@ -240,13 +290,19 @@ def test_it_trains_until_it_overfits_and_steps_back():
     """At a rate that diverges from the first epoch on, the state of that epoch comes back, whole, and can go on."""
     stage = replace(STAGE, lr=30.0, epochs=9, patience=2)
     states = []
-    state, history = train(stage, module=LINEAR, on_epoch=lambda record, state: states.append(jax.device_get(state)))
+    state, history = train(
+        stage, module=LINEAR, on_epoch=lambda record, state: states.append(jax.device_get(state))
+    )
     losses = [record["validation"]["loss"] for record in history.epochs]
-    best = 1 + int(np.argmin(losses[1:]))  # the start is not among those that patience may go back to
+    best = 1 + int(
+        np.argmin(losses[1:])
+    )  # the start is not among those that patience may go back to
     assert len(losses) == best + 3 < 10
     assert history.kept == best
     assert history.result() is history.epochs[best]
-    for found, expected in zip(jax.tree.leaves(jax.device_get(state)), jax.tree.leaves(states[best]), strict=True):
+    for found, expected in zip(
+        jax.tree.leaves(jax.device_get(state)), jax.tree.leaves(states[best]), strict=True
+    ):
         np.testing.assert_array_equal(found, expected)
     back, told = train(replace(stage, step_back=1), module=LINEAR)
     assert told.kept == len(told.epochs) - 2
@@ -259,12 +315,16 @@ def test_averages_follow_the_parameters_and_are_what_is_evaluated():
     state, history = train(stage, module=LINEAR, on_epoch=lambda record, state: seen.append(state))
     # Two steps: the decay of a young average is 1/10, then 2/11.
     first = train(replace(STAGE, epochs=1, images_per_epoch=8, keep_going=True), module=LINEAR)[0]
-    start = build.init(LINEAR, key=jax.random.key(9), size=4)["params"]["head"]["predictions"]["kernel"]
+    start = build.init(LINEAR, key=jax.random.key(9), size=4)["params"]["head"]["predictions"][
+        "kernel"
+    ]
     one, two = (s.params["head"]["predictions"]["kernel"] for s in (first, state))
     expected = 2 / 11 * (0.1 * start + 0.9 * one) + 9 / 11 * two
     np.testing.assert_allclose(state.ema["head/predictions/kernel"], expected, atol=1e-6)
     assert state.ema.keys() == {"head/predictions/kernel", "head/predictions/bias"}
-    w, b = (np.float64(state.ema[f"head/predictions/{name}"]).ravel() for name in ("kernel", "bias"))
+    w, b = (
+        np.float64(state.ema[f"head/predictions/{name}"]).ravel() for name in ("kernel", "bias")
+    )
     z = SETS.validation.images.reshape(11, -1) / 255 @ w + b
     loss = np.logaddexp(0, z) - SETS.validation.labels * z
     assert history.epochs[-1]["validation"]["loss"] == pytest.approx(loss.mean(), rel=1e-5)
@@ -273,7 +333,9 @@ def test_averages_follow_the_parameters_and_are_what_is_evaluated():
 def test_strength_is_part_of_every_draw():
     """At strength 0 an augmented stage is the plain one, by numbers; in between it is neither."""
     plain = bits(train(replace(AUGMENTED, augment=None), module=DROPPED)[0])
-    strengths = {s: train(replace(AUGMENTED, augment_strength=s), module=DROPPED)[0] for s in (0.0, 0.5, 1.0)}
+    strengths = {
+        s: train(replace(AUGMENTED, augment_strength=s), module=DROPPED)[0] for s in (0.0, 0.5, 1.0)
+    }
     still = np.frombuffer(b"".join(bits(strengths[0.0])), np.float32)
     np.testing.assert_allclose(still, np.frombuffer(b"".join(plain), np.float32), atol=1e-5)
     assert len({tuple(bits(state)) for state in strengths.values()}) == 3
@@ -281,14 +343,23 @@ def test_strength_is_part_of_every_draw():
 
 def test_mixing_and_balance_reach_the_step():
     base = train(STAGE, module=LINEAR)[0]
-    skewed = replace(SETS, train=replace(SETS.train, labels=np.r_[np.ones(15), np.zeros(5)].astype(np.int32)))
+    skewed = replace(
+        SETS, train=replace(SETS.train, labels=np.r_[np.ones(15), np.zeros(5)].astype(np.int32))
+    )
     for objective in (Objective(mixup=0.5), Objective(label_smoothing=0.2)):
         assert bits(train(replace(STAGE, objective=objective), module=LINEAR)[0]) != bits(base)
-    balanced = train(replace(STAGE, objective=Objective(class_weights="balanced")), module=LINEAR, sets=skewed)[0]
-    by_hand = train(replace(STAGE, objective=Objective(class_weights=(2.0, 2 / 3))), module=LINEAR, sets=skewed)[0]
+    balanced = train(
+        replace(STAGE, objective=Objective(class_weights="balanced")), module=LINEAR, sets=skewed
+    )[0]
+    by_hand = train(
+        replace(STAGE, objective=Objective(class_weights=(2.0, 2 / 3))), module=LINEAR, sets=skewed
+    )[0]
     assert bits(balanced) == bits(by_hand)
 
 
 def test_a_rate_that_is_still_to_be_found_names_who_finds_it():
-    with pytest.raises(InputError, match=r"stage 'tiny': lr=\"find\" is no rate yet: find one with lr_finder.find, or"):
+    with pytest.raises(
+        InputError,
+        match=r"stage 'tiny': lr=\"find\" is no rate yet: find one with lr_finder.find, or",
+    ):
         train(replace(STAGE, lr="find"), module=LINEAR)

@@ -96,8 +96,12 @@ def test_the_smoothed_loss_by_formula():
     losses = [3.0, 1.0, 2.0, 0.5]
     smoothed = [average for _, average in lr_finder.smooth(losses)]
     for n in range(1, 5):
-        assert smoothed[n - 1] == pytest.approx(np.average(losses[:n], weights=0.98 ** np.arange(n)[::-1]))
-    np.testing.assert_allclose(find().smoothed, [average for _, average in lr_finder.smooth(find().losses)])
+        assert smoothed[n - 1] == pytest.approx(
+            np.average(losses[:n], weights=0.98 ** np.arange(n)[::-1])
+        )
+    np.testing.assert_allclose(
+        find().smoothed, [average for _, average in lr_finder.smooth(find().losses)]
+    )
 
 
 def test_a_test_is_its_seed():
@@ -110,7 +114,10 @@ def test_a_test_is_its_seed():
 def everything(given):
     """Bits of variables and data that were given."""
     read = given.inputs
-    arrays = [*jax.tree.leaves(given.variables), *(getattr(s, n) for s in (read.train, read.validation) for n in N)]
+    arrays = [
+        *jax.tree.leaves(given.variables),
+        *(getattr(s, n) for s in (read.train, read.validation) for n in N),
+    ]
     return [np.asarray(array).tobytes() for array in arrays]
 
 
@@ -123,8 +130,13 @@ def test_a_test_leaves_no_trace():
     over, quiet = devices.mesh(jax.devices()[:1]), {"progress": False}
     given = ready(stage)
     state, _ = loop.train_stage(stage, given, seed=0, over=over, **quiet)
-    given = replace(given, variables={"params": state.params})  # live on the device, as the find's own copy is
-    given_bits, state_bits = everything(given), [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(state)]
+    given = replace(
+        given, variables={"params": state.params}
+    )  # live on the device, as the find's own copy is
+    given_bits, state_bits = (
+        everything(given),
+        [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(state)],
+    )
     straight, _ = loop.train_stage(stage, given, seed=7, over=over, **quiet)
     chance = np.random.get_state()[1].tobytes()
     lr_finder.find(stage, given, seed=7, over=over, sweep=SWEEP, steps=8)
@@ -132,7 +144,9 @@ def test_a_test_leaves_no_trace():
     assert everything(given) == given_bits
     assert [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(state)] == state_bits
     after, _ = loop.train_stage(stage, given, seed=7, over=over, **quiet)
-    same = jax.tree.map(lambda a, b: np.asarray(a).tobytes() == np.asarray(b).tobytes(), after, straight)
+    same = jax.tree.map(
+        lambda a, b: np.asarray(a).tobytes() == np.asarray(b).tobytes(), after, straight
+    )
     assert all(jax.tree.leaves(same))
 
 
@@ -165,8 +179,15 @@ def test_no_suggestion_is_an_error_of_valley_alone():
     given = ready(STAGE)
     given = replace(given, variables=jax.tree.map(lambda leaf: leaf * np.nan, given.variables))
     empty = lr_finder.find(STAGE, given, seed=0, steps=8)
-    assert (empty.losses.size, empty.rates.size, empty.smoothed.size, empty.suggestions) == (0, 0, 0, {})
-    with pytest.raises(InputError, match="stage 'tiny': the loss is not finite at the lowest rates"):
+    assert (empty.losses.size, empty.rates.size, empty.smoothed.size, empty.suggestions) == (
+        0,
+        0,
+        0,
+        {},
+    )
+    with pytest.raises(
+        InputError, match="stage 'tiny': the loss is not finite at the lowest rates"
+    ):
         lr_finder.valley(STAGE, empty)
 
 
@@ -186,9 +207,13 @@ def test_eight_devices_find_what_one_finds():
 def test_a_cached_prefix_finds_what_photographs_find(tmp_path):
     """Views of a frozen VGG16, not augmented: the same losses as from the photographs."""
     module = build.classifier(build.Network(width=0.0625, hidden=0), classes=2)
-    sets = ImageSets("test", ("cat", "dog"), images(20, size=32), images(4, size=32, seed=1), "0" * 64)
+    sets = ImageSets(
+        "test", ("cat", "dog"), images(20, size=32), images(4, size=32, seed=1), "0" * 64
+    )
     variables = build.init(module, key=jax.random.key(9), size=32)
-    prefix = inputs.Prefix(module.base, variables["params"]["base"], vgg.LAYERS[-1], TORCH, None, views=1)
+    prefix = inputs.Prefix(
+        module.base, variables["params"]["base"], vgg.LAYERS[-1], TORCH, None, views=1
+    )
     cached = inputs.from_prefix(sets, prefix, store=tmp_path / "features.h5", progress=False)
     fresh = inputs.from_images(sets, augment=None, preprocess=TORCH)
     stage = replace(STAGE, rules=HEAD_ONLY)

@@ -44,7 +44,12 @@ def test_ends_are_left_out_unless_little_remains():
     losses[1], losses[36] = -9.0, -8.0
     assert suggestions(rates, losses, steps=40)["minimum/10"] == rates[34] / 10
     assert suggestions(rates[:10], losses[:10], steps=40)["minimum/10"] == rates[1] / 10
-    assert set(suggestions(rates[:2], losses[:2], steps=40)) == {"steepest", "minimum/10", "valley", "slide"}
+    assert set(suggestions(rates[:2], losses[:2], steps=40)) == {
+        "steepest",
+        "minimum/10",
+        "valley",
+        "slide",
+    }
     assert suggestions(rates[:1], losses[:1], steps=40) == {}
 
 

@@ -39,7 +39,13 @@ class Logarithms(nn.Module):
 
 MODULE = Classifier(base=Logarithms(), head=Head(outputs=1, hidden=0))
 STAGE = Stage(
-    "tiny", TRAIN_ALL, lr=0.01, epochs=3, optimizer=Optimizer("sgd", momentum=0.9), batch_size=4, images_per_epoch=16
+    "tiny",
+    TRAIN_ALL,
+    lr=0.01,
+    epochs=3,
+    optimizer=Optimizer("sgd", momentum=0.9),
+    batch_size=4,
+    images_per_epoch=16,
 )
 STAGE = replace(STAGE, keep_going=True)
 
@@ -48,7 +54,9 @@ def split(count, *, black=()):
     rng = np.random.default_rng(count)
     pixels = rng.integers(1, 256, (count, 2, 2, 3)).astype(np.uint8)
     pixels[list(black)] = 0
-    return ImageSet(pixels, rng.integers(0, 2, count).astype(np.int32), tuple(map(str, range(count))))
+    return ImageSet(
+        pixels, rng.integers(0, 2, count).astype(np.int32), tuple(map(str, range(count)))
+    )
 
 
 def train(stage, *, black):
@@ -68,7 +76,9 @@ def in_a_hurry(monkeypatch):
 def linear(variables, x, *, train, rate=0.0, keys=None, mutable=False):
     """Without a ReLU: on CPU XLA makes 0 of the maximum of NaN and 0."""
     hidden = x.reshape(len(x), -1) @ variables["params"]["base"]["kernel"]
-    return (hidden @ variables["params"]["head"]["kernel"], {}), {"batch_stats": {"mean": hidden.mean(0)}}
+    return (hidden @ variables["params"]["head"]["kernel"], {}), {
+        "batch_stats": {"mean": hidden.mean(0)}
+    }
 
 
 @functools.cache
@@ -86,13 +96,17 @@ def small(*, skip):
     """`(train step, state)` of a normalised VGG16 whose first blocks are frozen."""
     rules = (("head/.*", 1.0), ("base/block5_.*", 0.1), ("base/.*", None))
     network = Network(width=0.0625, norm=True, hidden=4)
-    shapes = jax.eval_shape(build.classifier(network, classes=2).init, jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
+    shapes = jax.eval_shape(
+        build.classifier(network, classes=2).init, jax.random.key(0), jnp.zeros((1, 32, 32, 3))
+    )
     layers = rules_lib.frozen_layers(shapes["params"], rules)
     module = build.classifier(network, classes=2, frozen=layers)
     variables = jax.tree.map(lambda leaf: jnp.full(leaf.shape, 0.1), shapes)
     tx = transform.make(Optimizer("adam"), rules, flatten(variables["params"]))
     options = {"tx": tx, "rules": rules}
-    state = step.init_state(variables["params"], model_state={"batch_stats": variables["batch_stats"]}, **options)
+    state = step.init_state(
+        variables["params"], model_state={"batch_stats": variables["batch_stats"]}, **options
+    )
     return step.make_train_step(apply=module.apply, skip_nonfinite=skip, **options), state
 
 
@@ -100,7 +114,11 @@ def batch(value):
     rng = np.random.default_rng(0)
     image = rng.normal(size=(4, 32, 32, 3)).astype(np.float32)
     image[2, 3, 4, 1] = value
-    return {"image": image, "label": np.int32([0, 1, 1, 0]), "key": jax.random.split(jax.random.key(0), 4)}
+    return {
+        "image": image,
+        "label": np.int32([0, 1, 1, 0]),
+        "key": jax.random.split(jax.random.key(0), 4),
+    }
 
 
 HYPER = {"lr": np.float32(0.1), "dropout": np.float32(0.0)}
@@ -160,5 +178,7 @@ def test_a_stage_counts_what_it_passes_over():
 
 
 def test_an_epoch_of_nothing_else_ends_the_run():
-    with pytest.raises(InputError, match="no step of epoch 1 had a finite loss and gradient; lower the rate"):
+    with pytest.raises(
+        InputError, match="no step of epoch 1 had a finite loss and gradient; lower the rate"
+    ):
         train(replace(STAGE, skip_nonfinite=True), black=range(10))

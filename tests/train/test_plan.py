@@ -22,7 +22,9 @@ from tljax.weights import Weights
 
 NETWORK = Network(width=0.0625, hidden=4)
 ADAM = Optimizer("adam")
-HEAD = Stage("head", HEAD_ONLY, lr=1e-2, epochs=2, batch_size=5, optimizer=ADAM, views=1, keep_going=True)
+HEAD = Stage(
+    "head", HEAD_ONLY, lr=1e-2, epochs=2, batch_size=5, optimizer=ADAM, views=1, keep_going=True
+)
 LATE = recipe.unfreeze(replace(HEAD, name="late"), start="block5_conv1", factor=2.0)
 PLAN = Plan("two", (HEAD, LATE))
 
@@ -45,7 +47,9 @@ SETS = ImageSets("test", ("cat", "dog"), split(10, 0), split(4, 1), "0" * 64)
 
 @pytest.fixture(scope="module")
 def weights():
-    params = build.init(build.classifier(NETWORK, classes=2), key=jax.random.key(5), size=32)["params"]["base"]
+    params = build.init(build.classifier(NETWORK, classes=2), key=jax.random.key(5), size=32)[
+        "params"
+    ]["base"]
     return Weights(jax.device_get(params), {"name": "vgg16", "width": 0.0625}, UNIT, ("a", "b"), {})
 
 
@@ -54,26 +58,41 @@ def carried_out(weights, tmp_path_factory):
     records = []
     store = tmp_path_factory.mktemp("store") / "features.h5"
     source = Source(SETS, weights, store=store, progress=False)
-    done = plan_lib.train_plan(PLAN, Network(hidden=4), source, seed=1, on_epoch=lambda r, s: records.append(r))
+    done = plan_lib.train_plan(
+        PLAN, Network(hidden=4), source, seed=1, on_epoch=lambda r, s: records.append(r)
+    )
     return done, records
 
 
 def counters(state):
     """Steps that Adam has counted for each leaf."""
     leaves = jax.tree_util.tree_leaves_with_path(state.opt_state)
-    return {path[-2].key: int(leaf) for path, leaf in leaves if getattr(path[-1], "name", "") == "count"}
+    return {
+        path[-2].key: int(leaf) for path, leaf in leaves if getattr(path[-1], "name", "") == "count"
+    }
 
 
 def test_stages_follow_one_another_and_what_trained_keeps_its_momentum(carried_out, weights):
     (head, late), records = carried_out
-    assert [(r["rung"], r["epoch"]) for r in records] == [(name, e) for name in ("head", "late") for e in (0, 1, 2)]
+    assert [(r["rung"], r["epoch"]) for r in records] == [
+        (name, e) for name in ("head", "late") for e in (0, 1, 2)
+    ]
     found = counters(late.state)
-    assert {path for path, count in found.items() if count == 8} == {p for p in found if p.startswith("head")}
-    assert {path for path, count in found.items() if count == 4} == {p for p in found if "block5" in p}
+    assert {path for path, count in found.items() if count == 8} == {
+        p for p in found if p.startswith("head")
+    }
+    assert {path for path, count in found.items() if count == 4} == {
+        p for p in found if "block5" in p
+    }
     for layer in vgg.CONVS:
-        kept = np.array_equal(late.state.params["base"][layer]["kernel"], weights.params[layer]["kernel"])
+        kept = np.array_equal(
+            late.state.params["base"][layer]["kernel"], weights.params[layer]["kernel"]
+        )
         assert kept == (not layer.startswith("block5"))
-    assert np.array_equal(head.state.params["base"]["block5_conv1"]["kernel"], weights.params["block5_conv1"]["kernel"])
+    assert np.array_equal(
+        head.state.params["base"]["block5_conv1"]["kernel"],
+        weights.params["block5_conv1"]["kernel"],
+    )
 
 
 def test_another_optimizer_starts_anew(weights, tmp_path):
@@ -84,7 +103,9 @@ def test_another_optimizer_starts_anew(weights, tmp_path):
 
 
 def told(plan):
-    outlines = {stage.name: (stage, setup.outline(stage, NETWORK, Source(SETS))) for stage in plan.stages}
+    outlines = {
+        stage.name: (stage, setup.outline(stage, NETWORK, Source(SETS))) for stage in plan.stages
+    }
     return outlook(outlines, ahead(outlines))
 
 
@@ -93,7 +114,10 @@ def test_a_plan_is_told_before_it_runs(carried_out):
     done, _ = carried_out
     plan = replace(PLAN, stages=(HEAD, replace(LATE, lr=OneCycle(1e-2))))
     for look, trained in zip(told(plan), done, strict=True):
-        assert (look.trainable_params, look.total_params) == (trained.trainable_params, trained.total_params)
+        assert (look.trainable_params, look.total_params) == (
+            trained.trainable_params,
+            trained.total_params,
+        )
         assert (look.epochs, look.steps, look.images) == (2, 4, 20)
         assert look.step_flops == trained.history.step_flops
     peak = max(OneCycle(1e-2)(4)(step) for step in range(4))
@@ -106,9 +130,15 @@ def test_a_whole_step_costs_what_its_convolutions_do():
     stage = recipe.unfreeze(replace(HEAD, views=None))
     (look,) = told(Plan("p", (stage,)))
     shapes = jax.eval_shape(
-        build.classifier(NETWORK, classes=2).init, jax.random.key(0), jax.ShapeDtypeStruct((1, 32, 32, 3), np.float32)
+        build.classifier(NETWORK, classes=2).init,
+        jax.random.key(0),
+        jax.ShapeDtypeStruct((1, 32, 32, 3), np.float32),
     )
-    kernels = {p: leaf.shape for p, leaf in flatten(shapes["params"]["base"]).items() if p.endswith("kernel")}
+    kernels = {
+        p: leaf.shape
+        for p, leaf in flatten(shapes["params"]["base"]).items()
+        if p.endswith("kernel")
+    }
     sides = {1: 32, 2: 16, 3: 8, 4: 4, 5: 2}
     macs = {path: sides[int(path[5])] ** 2 * np.prod(shape) for path, shape in kernels.items()}
     expected = 2 * 5 * (3 * sum(macs.values()) - macs["block1_conv1/kernel"])
@@ -119,10 +149,20 @@ def test_fine_tune_is_one_call(weights):
     """Head first, then everything: all layers have moved, the last by most."""
     like = replace(HEAD, views=None)
     trained = recipe.fine_tune(
-        SETS, weights, epochs=1, lr=1e-2, network=Network(hidden=4), stage=like, seed=1, progress=False
+        SETS,
+        weights,
+        epochs=1,
+        lr=1e-2,
+        network=Network(hidden=4),
+        stage=like,
+        seed=1,
+        progress=False,
     )
     moved = {
-        layer: np.abs(np.asarray(trained.state.params["base"][layer]["kernel"]) - weights.params[layer]["kernel"]).max()
+        layer: np.abs(
+            np.asarray(trained.state.params["base"][layer]["kernel"])
+            - weights.params[layer]["kernel"]
+        ).max()
         for layer in vgg.CONVS
     }
     assert 0 < moved["block1_conv1"] < moved["block5_conv1"]
@@ -140,8 +180,14 @@ def test_a_stage_finds_its_rate(weights, tmp_path, monkeypatch):
     caught = []
     found = lr_finder.Finding(*np.ones((3, 1)), {"valley": 0.125})
     monkeypatch.setattr(lr_finder, "find", lambda stage, ready, **_: found)
-    monkeypatch.setattr(plan_lib.rung.loop, "train_stage", lambda stage, ready, **_: caught.append(stage.lr) or 1 / 0)
+    monkeypatch.setattr(
+        plan_lib.rung.loop,
+        "train_stage",
+        lambda stage, ready, **_: caught.append(stage.lr) or 1 / 0,
+    )
     source = Source(SETS, weights, store=tmp_path / "f.h5", progress=False)
     with pytest.raises(ZeroDivisionError):
-        plan_lib.train_plan(Plan("p", (replace(HEAD, lr="find"),)), Network(hidden=4), source, seed=1)
+        plan_lib.train_plan(
+            Plan("p", (replace(HEAD, lr="find"),)), Network(hidden=4), source, seed=1
+        )
     assert caught == [0.125]

@@ -25,7 +25,9 @@ from tljax.tree import flatten
 from tljax.weights import Weights
 
 NETWORK = Network(width=0.0625, hidden=4)
-VIEWS = Stage("late", FINE_TUNE, lr=1e-3, epochs=2, batch_size=4, augment=Augment(), views=2, dropout=0.5)
+VIEWS = Stage(
+    "late", FINE_TUNE, lr=1e-3, epochs=2, batch_size=4, augment=Augment(), views=2, dropout=0.5
+)
 FRESH = replace(VIEWS, name="whole", rules=TRAIN_ALL, views=None, optimizer=Optimizer("adam"))
 HALF = replace(VIEWS, name="half", features_dtype="bfloat16")
 
@@ -46,8 +48,12 @@ BASE = Weights({}, {}, TORCH, ("a", "b"), {})  # an outline reads its preprocess
 
 @pytest.fixture(scope="module")
 def weights():
-    params = build.init(build.classifier(NETWORK, classes=2), key=jax.random.key(5), size=32)["params"]["base"]
-    return Weights(jax.device_get(params), {"name": "vgg16", "width": 0.0625}, TORCH, ("a", "b"), {})
+    params = build.init(build.classifier(NETWORK, classes=2), key=jax.random.key(5), size=32)[
+        "params"
+    ]["base"]
+    return Weights(
+        jax.device_get(params), {"name": "vgg16", "width": 0.0625}, TORCH, ("a", "b"), {}
+    )
 
 
 def outlined(stage):
@@ -62,7 +68,9 @@ def trained(stage, weights, tmp_path, **options):
 
 @pytest.mark.parametrize("place", ["replicated", "sharded", "streamed"])
 @pytest.mark.parametrize("stage", [VIEWS, FRESH, HALF], ids=lambda stage: stage.name)
-def test_what_is_lowered_ahead_is_what_the_loop_lowers(stage, place, weights, tmp_path, monkeypatch):
+def test_what_is_lowered_ahead_is_what_the_loop_lowers(
+    stage, place, weights, tmp_path, monkeypatch
+):
     """To the letter: persistent cache and compiled calls can be shared."""
     if place != "replicated" and stage is not VIEWS:
         pytest.skip("places differ in the pool alone")
@@ -81,7 +89,9 @@ def test_what_is_lowered_ahead_is_what_the_loop_lowers(stage, place, weights, tm
     assert texts == [ahead.as_text()]
 
 
-def test_a_stage_trains_the_same_bits_with_the_program_compiled_ahead(weights, tmp_path, monkeypatch):
+def test_a_stage_trains_the_same_bits_with_the_program_compiled_ahead(
+    weights, tmp_path, monkeypatch
+):
     programs = program.ahead({"late": outlined(VIEWS)})
     alone = trained(VIEWS, weights, tmp_path)
     monkeypatch.setattr(loop, "compiled", lambda *_: pytest.fail("compiled once more"))
@@ -100,7 +110,9 @@ def test_stages_are_told_with_what_the_compiler_knows():
     late, whole = outlook(stages, programs)
     assert 0 < late.step_flops < whole.step_flops
     assert 0 < late.temporary < whole.temporary
-    assert late.data == 2 * 10 * 2 * 2 * 32 * 4  # views, photographs, 2 x 2 x 32 activations in float32
+    assert (
+        late.data == 2 * 10 * 2 * 2 * 32 * 4
+    )  # views, photographs, 2 x 2 x 32 activations in float32
     assert whole.data == SETS.train.images.nbytes
     assert outlook({"half": outlined(HALF)}, {})[0].data == late.data / 2
     table = plan_table([late, whole])
@@ -109,9 +121,13 @@ def test_stages_are_told_with_what_the_compiler_knows():
 
 
 def test_what_moves_frozen_leaves_is_refused_before_it_is_compiled(monkeypatch):
-    monkeypatch.setattr(frozen, "moving", lambda traced, state, rules: ["params/base/block1_conv1/kernel"])
+    monkeypatch.setattr(
+        frozen, "moving", lambda traced, state, rules: ["params/base/block1_conv1/kernel"]
+    )
     monkeypatch.setattr(program, "_compile", lambda *_: pytest.fail("compiled"))
-    with pytest.raises(InputError, match="freeze 'params/base/block1_conv1/kernel', but its step changes it"):
+    with pytest.raises(
+        InputError, match="freeze 'params/base/block1_conv1/kernel', but its step changes it"
+    ):
         program.ahead({"late": outlined(VIEWS)})
 
 
@@ -123,7 +139,11 @@ def test_the_shape_of_a_pool_is_that_of_what_the_feed_gives():
             patch.setattr(feed, "place", lambda array, over, place=place: place)
             expected = feed.pool_shape(inputs, rows.size, over=over)
         pool, _ = next(feed.feed(inputs, [rows], over=over, place=place))
-        assert (pool.shape, pool.dtype, pool.sharding) == (expected.shape, expected.dtype, expected.sharding)
+        assert (pool.shape, pool.dtype, pool.sharding) == (
+            expected.shape,
+            expected.dtype,
+            expected.sharding,
+        )
 
 
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="about XLA on CPU")

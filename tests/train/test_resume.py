@@ -54,7 +54,11 @@ STAGE = Stage(
 def split(count, seed):
     rng = np.random.default_rng(seed)
     pixels = rng.integers(0, 256, (count, 4, 4, 3)).astype(np.uint8)
-    return ImageSet(pixels, rng.integers(0, 2, count).astype(np.int32), tuple(f"{seed}/{i}" for i in range(count)))
+    return ImageSet(
+        pixels,
+        rng.integers(0, 2, count).astype(np.int32),
+        tuple(f"{seed}/{i}" for i in range(count)),
+    )
 
 
 SETS = ImageSets("test", ("cat", "dog"), split(20, 0), split(11, 1), "0" * 64)
@@ -64,7 +68,9 @@ def train(stage=STAGE, *, saver=None, over=1):
     variables = build.init(MODULE, key=jax.random.key(9), size=4)
     read = inputs.from_images(SETS, augment=stage.augment, preprocess=UNIT)
     mesh = devices.mesh(jax.devices()[:over])
-    return loop.train_stage(stage, Ready(MODULE, variables, read), seed=0, over=mesh, saver=saver, progress=False)
+    return loop.train_stage(
+        stage, Ready(MODULE, variables, read), seed=0, over=mesh, saver=saver, progress=False
+    )
 
 
 class StopsAfter(Saver):
@@ -94,7 +100,10 @@ def stopped(directory, step, *, stage=STAGE, over=1):
 
 def told(history):
     """As text, in which NaN is NaN."""
-    return [repr({k: v for k, v in r.items() if k not in ("seconds", "images_per_second")}) for r in history.epochs]
+    return [
+        repr({k: v for k, v in r.items() if k not in ("seconds", "images_per_second")})
+        for r in history.epochs
+    ]
 
 
 def bits(state):
@@ -118,7 +127,9 @@ def test_another_number_of_devices_goes_on_almost_alike(tmp_path):
     whole, _ = train(stage)
     stopped(tmp_path, 6, stage=stage, over=8)
     state, _ = train(stage, saver=Saver(tmp_path))
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), state.params, whole.params)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), state.params, whole.params
+    )
 
 
 @pytest.mark.parametrize("damage", ["flip", "truncate", "delete", "half", "metrics"])
@@ -127,7 +138,9 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_taken(tmp_path, cap
     stopped(tmp_path, 4)
     stopped(tmp_path, 6)
     newest = tmp_path / "000006"
-    file = max((p for p in (newest / "params").rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+    file = max(
+        (p for p in (newest / "params").rglob("*") if p.is_file()), key=lambda p: p.stat().st_size
+    )
     if damage == "half":
         for name in ("meta", "params"):
             (newest / name).rename(tmp_path / f"gone-{name}")
@@ -150,8 +163,12 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_taken(tmp_path, cap
 def test_another_identity_is_not_continued(tmp_path):
     saver = Saver(tmp_path, identity={"data": "a", "rates": (1, 2)})
     train(replace(STAGE, epochs=1), saver=saver)
-    with pytest.raises(InputError, match="begun with other settings: data a -> b; --overwrite starts anew"):
-        train(replace(STAGE, epochs=1), saver=Saver(tmp_path, identity={"data": "b", "rates": (1, 2)}))
+    with pytest.raises(
+        InputError, match="begun with other settings: data a -> b; --overwrite starts anew"
+    ):
+        train(
+            replace(STAGE, epochs=1), saver=Saver(tmp_path, identity={"data": "b", "rates": (1, 2)})
+        )
 
 
 def test_a_stage_is_saved_at_its_end_and_otherwise_not_too_often(tmp_path):

@@ -50,7 +50,9 @@ SETS = ImageSets("test", ("cat", "dog"), split(10, 0), split(4, 1), "0" * 64)
 
 
 def fresh(network, *, seed):
-    return build.init(build.classifier(network, classes=2), key=jax.random.key(seed), size=32)["params"]
+    return build.init(build.classifier(network, classes=2), key=jax.random.key(seed), size=32)[
+        "params"
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -89,10 +91,15 @@ def equal(a, b):
 def test_the_base_is_the_files_and_the_head_fresh(untrained, weights, tmp_path):
     trained = run(STAGE, tmp_path, weights=weights)
     assert equal(untrained["variables"]["params"]["base"], weights.params)
-    assert equal(untrained["variables"]["params"]["head"], fresh(replace(NETWORK, width=WIDTH), seed=2)["head"])
+    assert equal(
+        untrained["variables"]["params"]["head"],
+        fresh(replace(NETWORK, width=WIDTH), seed=2)["head"],
+    )
     assert trained.network == replace(NETWORK, width=WIDTH)
     assert trained.preprocess == CAFFE
-    np.testing.assert_array_equal(untrained["inputs"].plain(SETS.train.images), CAFFE(SETS.train.images))
+    np.testing.assert_array_equal(
+        untrained["inputs"].plain(SETS.train.images), CAFFE(SETS.train.images)
+    )
     head = 32 * 4 + 4 + 4 + 1
     assert trained.trainable_params == head
     assert trained.total_params == head + sum(leaf.size for leaf in jax.tree.leaves(weights.params))
@@ -100,10 +107,14 @@ def test_the_base_is_the_files_and_the_head_fresh(untrained, weights, tmp_path):
 
 def test_a_rate_to_be_found_is_the_valley_and_the_test_is_kept(untrained, tmp_path, monkeypatch):
     found, asked = rung.lr_finder.Finding(*np.ones((3, 1)), {"valley": 0.125, "slide": 0.5}), []
-    monkeypatch.setattr(rung.lr_finder, "find", lambda stage, ready, **given: asked.append(given["seed"]) or found)
+    monkeypatch.setattr(
+        rung.lr_finder, "find", lambda stage, ready, **given: asked.append(given["seed"]) or found
+    )
     train_stage = rung.loop.train_stage
     monkeypatch.setattr(
-        rung.loop, "train_stage", lambda stage, ready, **o: asked.append(stage.lr) or train_stage(stage, ready, **o)
+        rung.loop,
+        "train_stage",
+        lambda stage, ready, **o: asked.append(stage.lr) or train_stage(stage, ready, **o),
     )
     assert run(replace(STAGE, lr="find"), tmp_path).finding is found
     assert run(STAGE, tmp_path).finding is None
@@ -132,7 +143,9 @@ def test_the_network_from_scratch_takes_no_weights(untrained, weights, tmp_path)
     assert trained.trainable_params == trained.total_params
 
 
-@pytest.mark.parametrize("architecture", [{}, {"name": "vgg16"}, {"name": "resnet50", "width": 1.0}])
+@pytest.mark.parametrize(
+    "architecture", [{}, {"name": "vgg16"}, {"name": "resnet50", "width": 1.0}]
+)
 def test_weights_that_do_not_say_they_are_a_vgg16_are_refused(weights, tmp_path, architecture):
     strange = replace(weights, architecture=architecture)
     with pytest.raises(InputError, match="expected the base of a vgg16 with its width"):
@@ -163,14 +176,18 @@ def test_the_prefix_is_the_longest_that_is_frozen(untrained, monkeypatch, weight
     """Caught before it is run."""
     prefixes = []
     read = inputs.from_images(SETS, augment=None, preprocess=CAFFE)
-    monkeypatch.setattr(inputs, "from_prefix", lambda sets, prefix, **_: prefixes.append(prefix) or read)
+    monkeypatch.setattr(
+        inputs, "from_prefix", lambda sets, prefix, **_: prefixes.append(prefix) or read
+    )
     for rules in (HEAD_ONLY, FINE_TUNE):
         run(replace(STAGE, rules=rules, views=3, augment=Augment()), tmp_path, weights=weights)
     assert [(p.stop, vgg.following(p.stop)) for p in prefixes] == [
         ("block5_pool", "head"),
         ("block4_pool", "block5_conv1"),
     ]
-    assert {(p.views, p.augment, p.preprocess) for p in prefixes} == {(2, Augment(), CAFFE)}  # two passes: no third
+    assert {(p.views, p.augment, p.preprocess) for p in prefixes} == {
+        (2, Augment(), CAFFE)
+    }  # two passes: no third
 
 
 def test_cached_and_fresh_prefixes_train_the_same(weights, tmp_path):
@@ -178,7 +195,9 @@ def test_cached_and_fresh_prefixes_train_the_same(weights, tmp_path):
     cached = run(replace(STAGE, views=1), tmp_path, weights=weights)
     fresh_each_step = run(STAGE, tmp_path, weights=weights)
     for name, leaf in cached.state.params["head"]["fc1"].items():
-        np.testing.assert_allclose(leaf, fresh_each_step.state.params["head"]["fc1"][name], atol=1e-5)
+        np.testing.assert_allclose(
+            leaf, fresh_each_step.state.params["head"]["fc1"][name], atol=1e-5
+        )
     assert equal(jax.device_get(cached.state.params["base"]), weights.params)
     for one, other in zip(cached.history.epochs, fresh_each_step.history.epochs, strict=True):
         assert one["train"] == pytest.approx(other["train"], abs=1e-5, nan_ok=True)

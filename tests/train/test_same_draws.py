@@ -34,7 +34,10 @@ def whole():
 
 @pytest.mark.parametrize("size", [1, 2, 8])
 def test_batches_of_another_size(whole, size):
-    parts = [jax.jit(drawn)(PASSES[at : at + size], EXAMPLES[at : at + size]) for at in range(0, COUNT, size)]
+    parts = [
+        jax.jit(drawn)(PASSES[at : at + size], EXAMPLES[at : at + size])
+        for at in range(0, COUNT, size)
+    ]
     assert bits(np.concatenate([np.asarray(part[i]) for part in parts]) for i in range(2)) == whole
 
 

@@ -46,7 +46,10 @@ def module(*, hidden=0, outputs=1):
 
 def examples(count, classes):
     labels = (np.arange(count) % classes).astype(np.int32)
-    return Examples((RNG.normal(size=(count, 2, 2, 3)) + 15 * labels[:, None, None, None]).astype(np.float32), labels)
+    return Examples(
+        (RNG.normal(size=(count, 2, 2, 3)) + 15 * labels[:, None, None, None]).astype(np.float32),
+        labels,
+    )
 
 
 def inputs(classes=2, start="head"):
@@ -61,14 +64,18 @@ def solved(request):
     network, read = module(outputs=1 if classes == 2 else classes), inputs(classes)
     variables = build.init(network, key=jax.random.key(4), size=2)
     given = {"ready": Ready(network, variables, read), "seed": 4, "progress": False}
-    found = solver.solve_stage(STAGE, **given, on_epoch=lambda record, state: told.append((record, int(state.step))))
+    found = solver.solve_stage(
+        STAGE, **given, on_epoch=lambda record, state: told.append((record, int(state.step)))
+    )
     return network, variables, read, told, found
 
 
 def test_the_head_is_the_regression_and_the_base_is_as_it_was(solved):
     _, variables, read, _, (state, _, solution) = solved
     classes = int(read.train.labels.max()) + 1
-    kernel, bias, expected = fit_logistic(read.train.inputs, read.train.labels, classes=classes, seed=4)
+    kernel, bias, expected = fit_logistic(
+        read.train.inputs, read.train.labels, classes=classes, seed=4
+    )
     assert solution == expected
     np.testing.assert_array_equal(state.params["head"]["predictions"]["kernel"], kernel)
     np.testing.assert_array_equal(state.params["head"]["predictions"]["bias"], bias)
@@ -84,13 +91,17 @@ def test_a_head_that_normalises_is_fitted_to_normalised_features(solved):
     state, *_ = solver.solve_stage(STAGE, Ready(network, variables, read), seed=4, progress=False)
     rows = np.asarray(rms_norm(read.train.inputs.reshape(len(read.train), -1)))
     kernel, _, _ = fit_logistic(rows, read.train.labels, classes=classes, seed=4)
-    np.testing.assert_allclose(state.params["head"]["predictions"]["kernel"], kernel, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        state.params["head"]["predictions"]["kernel"], kernel, rtol=1e-5, atol=1e-6
+    )
 
 
 def test_the_start_and_the_end_are_recorded_as_of_two_epochs(solved):
     network, variables, read, told, (state, history, _) = solved
     assert [record for record, _ in told] == history.epochs
-    assert [(record["rung"], record["seed"], record["epoch"], record["step"]) for record, _ in told] == [
+    assert [
+        (record["rung"], record["seed"], record["epoch"], record["step"]) for record, _ in told
+    ] == [
         ("linear", 4, 0, 0),
         ("linear", 4, 1, 1),
     ]
@@ -101,13 +112,17 @@ def test_the_start_and_the_end_are_recorded_as_of_two_epochs(solved):
         expected = predictions.scores(np.asarray(logits), read.validation.labels)
         assert record["validation"] == pytest.approx(expected, abs=1e-5)
         assert record["rates"] == {}
-    assert history.epochs[1]["train"]["accuracy"] == history.epochs[1]["validation"]["accuracy"] == 1.0
+    assert (
+        history.epochs[1]["train"]["accuracy"] == history.epochs[1]["validation"]["accuracy"] == 1.0
+    )
     assert history.epochs[0]["validation"]["accuracy"] < 1.0
 
 
 def test_a_finished_one_is_restored_from_its_checkpoint(solved, tmp_path):
     network, variables, read, _, (state, history, _) = solved
-    orbax_store.save(tmp_path, history.result()["step"], state=state, meta={}, metrics={"accuracy": 1.0})
+    orbax_store.save(
+        tmp_path, history.result()["step"], state=state, meta={}, metrics={"accuracy": 1.0}
+    )
     ready = Ready(network, variables, read, Network(hidden=0), UNIT)
     again = rung._restored(STAGE, ready, tmp_path)
     for name, leaf in state.params["head"]["predictions"].items():
@@ -120,8 +135,14 @@ def test_what_is_kept_of_a_solution_is_plain_json(solved):
     *_, (_, _, solution) = solved
     told = json.loads(json.dumps(solution.to_dict()))
     assert list(told) == ["strength", "cross_validation"]
-    by_strength = dict(zip(told["cross_validation"]["strengths"], told["cross_validation"]["loss"], strict=True))
-    assert by_strength[told["strength"]] == min(by_strength.values()) == told["cross_validation"]["held_out"]["loss"]
+    by_strength = dict(
+        zip(told["cross_validation"]["strengths"], told["cross_validation"]["loss"], strict=True)
+    )
+    assert (
+        by_strength[told["strength"]]
+        == min(by_strength.values())
+        == told["cross_validation"]["held_out"]["loss"]
+    )
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,10 @@ def linear_params(outputs):
     def draw(*shape):
         return jnp.asarray(RNG.normal(size=shape), jnp.float32)
 
-    return {"base": {"kernel": draw(4, 3)}, "head": {"kernel": draw(3, outputs), "bias": draw(outputs)}}
+    return {
+        "base": {"kernel": draw(4, 3)},
+        "head": {"kernel": draw(3, outputs), "bias": draw(outputs)},
+    }
 
 
 def batch_of(x, labels):
@@ -77,7 +80,8 @@ def test_a_step_by_formula(outputs):
     )
 
     base, kernel, bias = (
-        np.float64(params[a][b]) for a, b in (("base", "kernel"), ("head", "kernel"), ("head", "bias"))
+        np.float64(params[a][b])
+        for a, b in (("base", "kernel"), ("head", "kernel"), ("head", "bias"))
     )
     features = x @ base
     logits = features @ kernel + bias
@@ -90,7 +94,9 @@ def test_a_step_by_formula(outputs):
     np.testing.assert_array_equal(moved.params["base"]["kernel"], params["base"]["kernel"])
 
     guesses = (logits[:, 0] > 0).astype(int) if outputs == 1 else logits.argmax(1)
-    assert float(metrics["loss"]) == pytest.approx(stable_loss(logits, labels).sum(), rel=1e-5)  # a sum, not a mean
+    assert float(metrics["loss"]) == pytest.approx(
+        stable_loss(logits, labels).sum(), rel=1e-5
+    )  # a sum, not a mean
     assert int(metrics["correct"]) == (guesses == labels).sum()
     assert int(metrics["count"]) == 6
     norm = np.sqrt(sum((g**2).sum() for g in gradients.values()))
@@ -103,10 +109,14 @@ def test_losses_by_jax_and_at_the_extremes():
         expected = -log_sigmoid(logits[:, 0] if label else -logits[:, 0])
         found = objective.per_example_loss(logits, jnp.full(5, label))
         np.testing.assert_allclose(found, expected, rtol=1e-6)
-        np.testing.assert_allclose(found, stable_loss(np.float64(logits), np.full(5, label)), rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(
+            found, stable_loss(np.float64(logits), np.full(5, label)), rtol=1e-5, atol=1e-7
+        )
     many = jnp.array([[1.0, 2.0, -3.0], [50.0, 0.0, 0.0]])
     np.testing.assert_allclose(
-        objective.per_example_loss(many, jnp.array([1, 2])), [-log_softmax(many)[0, 1], 50.0], rtol=1e-6
+        objective.per_example_loss(many, jnp.array([1, 2])),
+        [-log_softmax(many)[0, 1], 50.0],
+        rtol=1e-6,
     )
     np.testing.assert_array_equal(objective.predicted(logits), [0, 0, 0, 1, 1])
     np.testing.assert_array_equal(objective.predicted(many), [1, 0])
@@ -158,7 +168,9 @@ def fine_tuned():
     """A normalised VGG16 before and after one step of `FINE_TUNE`, and its batch and module."""
     network = build.Network(width=0.0625, norm=True, hidden=8, dropout_hidden=True)
     shapes = jax.eval_shape(
-        build.classifier(network, classes=2).init, jax.random.key(0), jnp.zeros((1, 32, 32, 3), jnp.float32)
+        build.classifier(network, classes=2).init,
+        jax.random.key(0),
+        jnp.zeros((1, 32, 32, 3), jnp.float32),
     )
     frozen = rules_lib.frozen_layers(shapes["params"], FINE_TUNE)
     module = build.classifier(network, classes=2, frozen=frozen)
@@ -180,7 +192,9 @@ def fill(path, leaf):
     name = path[-1].key
     if name in ("var", "scale"):
         return jnp.asarray(RNG.uniform(0.5, 1.5, leaf.shape), jnp.float32)
-    return jnp.asarray(RNG.normal(0, 1.4 / np.sqrt(np.prod(leaf.shape[:-1])), leaf.shape), jnp.float32)
+    return jnp.asarray(
+        RNG.normal(0, 1.4 / np.sqrt(np.prod(leaf.shape[:-1])), leaf.shape), jnp.float32
+    )
 
 
 def test_frozen_leaves_keep_their_bits_and_all_others_move(fine_tuned):
@@ -212,7 +226,9 @@ def test_frozen_layers_use_their_running_statistics_in_training(fine_tuned):
 
     @quick
     def both(variables, image):
-        (_, training), _ = module.apply(variables, image, train=True, keys=batch["key"], mutable=["batch_stats"])
+        (_, training), _ = module.apply(
+            variables, image, train=True, keys=batch["key"], mutable=["batch_stats"]
+        )
         _, evaluating = module.apply(variables, image)
         return training, evaluating
 
@@ -237,12 +253,16 @@ def test_a_head_only_step_costs_a_forward_pass_and_three_heads():
     head = 2 * n * kernels
     bound = 1.01 * forward + 3 * head
 
-    head_only = flops(step.make_train_step(apply=module.apply, tx=tx, rules=rules), state, batch, hyper())
+    head_only = flops(
+        step.make_train_step(apply=module.apply, tx=tx, rules=rules), state, batch, hyper()
+    )
     assert forward + head < head_only <= bound
     spatial = [32, 32, 16, 16, 8, 8, 8, 4, 4, 4, 2, 2, 2]
     convs = [layer["kernel"].shape for _, layer in sorted(params["base"].items())]
     macs = sum(s * s * np.prod(shape) for s, shape in zip(spatial, convs, strict=True))
-    assert forward == pytest.approx(2 * n * macs, rel=0.2)  # the compiler does count convolutions; borders are fewer
+    assert forward == pytest.approx(
+        2 * n * macs, rel=0.2
+    )  # the compiler does count convolutions; borders are fewer
 
 
 def flops(function, *arguments):

@@ -22,7 +22,9 @@ from tljax.tree import flatten
 from tljax.weights import Weights
 
 NETWORK = Network(width=0.0625, hidden=4)
-STAGE = Stage("s", HEAD_ONLY, lr=1e-3, epochs=2, batch_size=4, views=1, dropout=0.5, keep_going=True)
+STAGE = Stage(
+    "s", HEAD_ONLY, lr=1e-3, epochs=2, batch_size=4, views=1, dropout=0.5, keep_going=True
+)
 
 
 def split(count, seed):
@@ -32,16 +34,28 @@ def split(count, seed):
 
 def main():
     sets = ImageSets("test", ("cat", "dog"), split(10, 0), split(4, 1), "0" * 64)
-    params = build.init(build.classifier(NETWORK, classes=2), key=jax.random.key(5), size=32)["params"]["base"]
-    weights = Weights(jax.device_get(params), {"name": "vgg16", "width": 0.0625}, TORCH, ("a", "b"), {})
+    params = build.init(build.classifier(NETWORK, classes=2), key=jax.random.key(5), size=32)[
+        "params"
+    ]["base"]
+    weights = Weights(
+        jax.device_get(params), {"name": "vgg16", "width": 0.0625}, TORCH, ("a", "b"), {}
+    )
     compared = 0
     augmented = replace(STAGE, augment=Augment(), views=2)  # as many as it has passes
-    for stage, seed in ((STAGE, 1), (replace(STAGE, rules=FINE_TUNE), 1), (augmented, 1), (augmented, 5)):
+    for stage, seed in (
+        (STAGE, 1),
+        (replace(STAGE, rules=FINE_TUNE), 1),
+        (augmented, 1),
+        (augmented, 5),
+    ):
         with TemporaryDirectory() as folder:
             source = Source(sets, weights, store=Path(folder), progress=False)
             stages = [replace(stage, views=views) for views in (stage.views, None)]
             readies = [setup.prepare(each, NETWORK, source, seed=seed) for each in stages]
-            trained = [rung.run(*pair, seed=seed, progress=False) for pair in zip(stages, readies, strict=True)]
+            trained = [
+                rung.run(*pair, seed=seed, progress=False)
+                for pair in zip(stages, readies, strict=True)
+            ]
             cached, fresh = (flatten(each.state.params) for each in trained)
         for path, leaf in fresh.items():
             compared += 1

@@ -44,12 +44,16 @@ def trained(over):
 
     def split(count, name):
         pixels = rng.integers(0, 256, (count, 32, 32, 3), np.uint8)
-        return ImageSet(pixels, rng.integers(0, 2, count, np.int32), tuple(f"{name}/{i}" for i in range(count)))
+        return ImageSet(
+            pixels, rng.integers(0, 2, count, np.int32), tuple(f"{name}/{i}" for i in range(count))
+        )
 
     sets = ImageSets("test", ("cat", "dog"), split(24, "train"), split(11, "validation"), "0" * 64)
     module = build.classifier(Network(width=0.0625, hidden=8, dropout_hidden=True), classes=2)
     variables = build.init(module, key=jax.random.key(0), size=32)
-    ready = Ready(module, variables, inputs.from_images(sets, augment=STAGE.augment, preprocess=UNIT))
+    ready = Ready(
+        module, variables, inputs.from_images(sets, augment=STAGE.augment, preprocess=UNIT)
+    )
     state, history = loop.train_stage(STAGE, ready, seed=0, over=over, progress=False)
     return state, history.epochs[-1]["validation"]
 
@@ -63,9 +67,16 @@ def main():
         print(error, file=sys.stderr, flush=True)
         os._exit(2)
     state, metrics = trained(devices.mesh_for(STAGE.batch_size))
-    orbax_store.save(Path(out) / "checkpoints", int(state.step), state=state, meta={}, metrics=metrics)
+    orbax_store.save(
+        Path(out) / "checkpoints", int(state.step), state=state, meta={}, metrics=metrics
+    )
     flat = {path: np.asarray(leaf) for path, leaf in flatten(state.params).items()}
-    np.savez(Path(out) / f"process{index}.npz", accuracy=metrics["accuracy"], loss=metrics["loss"], **flat)
+    np.savez(
+        Path(out) / f"process{index}.npz",
+        accuracy=metrics["accuracy"],
+        loss=metrics["loss"],
+        **flat,
+    )
 
 
 if __name__ == "__main__":

@@ -17,7 +17,11 @@ def small_layers(*, side: int = 2, hidden: int = 6, classes: int = 4) -> dict:
     for layer in CONVS:
         shapes[layer] = (3, 3, before, channels(layer, WIDTH))
         before = channels(layer, WIDTH)
-    shapes |= {"fc1": (before * side**2, hidden), "fc2": (hidden, hidden), "predictions": (hidden, classes)}
+    shapes |= {
+        "fc1": (before * side**2, hidden),
+        "fc2": (hidden, hidden),
+        "predictions": (hidden, classes),
+    }
     return {
         layer: {
             "kernel": rng.normal(0, np.sqrt(2 / np.prod(shape[:-1])), shape).astype(np.float32),

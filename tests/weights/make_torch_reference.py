@@ -25,8 +25,20 @@ def network():
         else:
             layers += [nn.Conv2d(before, channels, 3, padding=1), nn.ReLU()]
             before = channels
-    top = [nn.Linear(64, 24), nn.ReLU(), nn.Dropout(), nn.Linear(24, 24), nn.ReLU(), nn.Dropout(), nn.Linear(24, 10)]
-    parts = {"features": nn.Sequential(*layers), "flatten": nn.Flatten(), "classifier": nn.Sequential(*top)}
+    top = [
+        nn.Linear(64, 24),
+        nn.ReLU(),
+        nn.Dropout(),
+        nn.Linear(24, 24),
+        nn.ReLU(),
+        nn.Dropout(),
+        nn.Linear(24, 10),
+    ]
+    parts = {
+        "features": nn.Sequential(*layers),
+        "flatten": nn.Flatten(),
+        "classifier": nn.Sequential(*top),
+    }
     model = nn.Sequential(collections.OrderedDict(parts)).eval()
     for parameter in model.parameters():
         if parameter.ndim == 1:
@@ -47,7 +59,9 @@ def outputs(model, images):
             x = layer(x)
             if not isinstance(layer, (nn.Conv2d, nn.Dropout)):
                 value = x.detach().numpy()
-                found[f"{part}.{number}"] = value.transpose(0, 2, 3, 1) if value.ndim == 4 else value
+                found[f"{part}.{number}"] = (
+                    value.transpose(0, 2, 3, 1) if value.ndim == 4 else value
+                )
     del found["classifier.0"], found["classifier.3"]  # before their relu
     return found
 
@@ -60,10 +74,17 @@ def main():
     np.savez_compressed(HERE / "torch_outputs.npz", **stored)
     state = model.state_dict()
     # Kernels with the strides of channels last, in the container of today.
-    strided = {name: t.contiguous(memory_format=torch.channels_last) if t.ndim == 4 else t for name, t in state.items()}
+    strided = {
+        name: t.contiguous(memory_format=torch.channels_last) if t.ndim == 4 else t
+        for name, t in state.items()
+    }
     torch.save(collections.OrderedDict(strided), HERE / "torch_zip.pth")
     # All tensors are views into one storage, in the container before it.
-    flat, views, offset = torch.cat([t.reshape(-1) for t in state.values()]), collections.OrderedDict(), 0
+    flat, views, offset = (
+        torch.cat([t.reshape(-1) for t in state.values()]),
+        collections.OrderedDict(),
+        0,
+    )
     for name, t in state.items():
         views[name] = flat[offset : offset + t.numel()].view(t.shape)
         offset += t.numel()

@@ -52,9 +52,16 @@ def test_a_missing_layer(vgg, path, place):
     layers = vgg.layers()
     tensors = from_keras(layers)
     if place == "h5":
-        put(path, {layer: leaves for layer, leaves in layers.items() if layer != "block3_conv2"}, place)
+        put(
+            path,
+            {layer: leaves for layer, leaves in layers.items() if layer != "block3_conv2"},
+            place,
+        )
     else:
-        save_file({name: array for name, array in tensors.items() if not name.startswith("features.12.")}, path)
+        save_file(
+            {name: array for name, array in tensors.items() if not name.startswith("features.12.")},
+            path,
+        )
     assert refused(vgg, path) == NOT_WHOLE + "- block3_conv2/bias; - block3_conv2/kernel"
 
 
@@ -83,10 +90,15 @@ def test_a_transposed_kernel(vgg, path, place):
         expected, own = "[4, 2, 3, 3]", "block2_conv1/block2_conv1/kernel:0"
     else:
         tensors = from_keras(layers)
-        tensors["features.5.weight"] = np.ascontiguousarray(tensors["features.5.weight"].transpose(2, 3, 1, 0))
+        tensors["features.5.weight"] = np.ascontiguousarray(
+            tensors["features.5.weight"].transpose(2, 3, 1, 0)
+        )
         save_file(tensors, path)
         expected, own = "[2, 4, 3, 3]", "features.5.weight"
-    assert refused(vgg, path) == f"{NOT_WHOLE}! block2_conv1/kernel expected [3, 3, 2, 4], found {expected} ({own})"
+    assert (
+        refused(vgg, path)
+        == f"{NOT_WHOLE}! block2_conv1/kernel expected [3, 3, 2, 4], found {expected} ({own})"
+    )
 
 
 def test_a_transposed_dense_kernel(vgg, path):
@@ -117,12 +129,18 @@ def test_integers(vgg, path):
     layers = vgg.layers()
     layers["block1_conv1"]["bias"] = np.array([0, 1])
     put(path, layers, "h5")
-    message = "leaf block1_conv1/bias: expected one of float16, bfloat16, float32, float64, found int64"
+    message = (
+        "leaf block1_conv1/bias: expected one of float16, bfloat16, float32, float64, found int64"
+    )
     assert refused(vgg, path) == message
 
 
 def test_another_network(vgg, path):
-    put(path, {f"conv{i}_block": {"kernel": np.ones((3, 3, 3, 4), np.float32)} for i in range(200)}, "h5")
+    put(
+        path,
+        {f"conv{i}_block": {"kernel": np.ones((3, 3, 3, 4), np.float32)} for i in range(200)},
+        "h5",
+    )
     name = "conv0_block/conv0_block/kernel:0"
     assert refused(vgg, path).startswith(f"expected the layers of a VGG16, found {name}, ")
 
@@ -134,7 +152,9 @@ def test_a_truncated_file(vgg, path, keep):
     assert refused(vgg, path).startswith("expected a whole HDF5 file: ")
 
 
-@pytest.mark.parametrize("leaf", ["block5_conv3/block5_conv3/kernel:0", "block5_conv3/block5_conv3", "block5_conv3"])
+@pytest.mark.parametrize(
+    "leaf", ["block5_conv3/block5_conv3/kernel:0", "block5_conv3/block5_conv3", "block5_conv3"]
+)
 @pytest.mark.parametrize("kind", ["soft", "external"])
 def test_links(vgg, path, leaf, kind):
     """Wherever on the way to a leaf, and whether or not they lead somewhere."""
@@ -142,7 +162,11 @@ def test_links(vgg, path, leaf, kind):
     put(path.with_name("other"), vgg.layers(), "h5")
     with h5py.File(path, "r+") as file:
         file.move(leaf, "elsewhere")
-        target = h5py.SoftLink("/elsewhere") if kind == "soft" else h5py.ExternalLink("other", f"/{leaf}")
+        target = (
+            h5py.SoftLink("/elsewhere")
+            if kind == "soft"
+            else h5py.ExternalLink("other", f"/{leaf}")
+        )
         file[leaf] = target
     assert refused(vgg, path) == f"{leaf}: expected data, found a link to elsewhere"
 
@@ -160,9 +184,14 @@ HUGE = (1 << 20, 1 << 20, 3, 2)
 
 @pytest.mark.parametrize("chunks", [None, (1 << 10, 1 << 10, 3, 2)])
 def test_a_huge_declared_shape(vgg, path, chunks):
-    replaced(vgg, path, lambda group: group.create_dataset("kernel:0", HUGE, np.float32, chunks=chunks))
+    replaced(
+        vgg, path, lambda group: group.create_dataset("kernel:0", HUGE, np.float32, chunks=chunks)
+    )
     message = refused(vgg, path)
-    assert message == "block1_conv1/block1_conv1/kernel:0: declares [1048576, 1048576, 3, 2] float32, holds 0 bytes"
+    assert (
+        message
+        == "block1_conv1/block1_conv1/kernel:0: declares [1048576, 1048576, 3, 2] float32, holds 0 bytes"
+    )
 
 
 def test_a_kernel_that_was_never_written_is_no_kernel_of_zeros(vgg, path):
@@ -172,7 +201,9 @@ def test_a_kernel_that_was_never_written_is_no_kernel_of_zeros(vgg, path):
 
 def test_a_compression_bomb(vgg, path):
     zeros = np.zeros((1 << 10, 1 << 12), np.float32)
-    replaced(vgg, path, lambda group: group.create_dataset("kernel:0", data=zeros, compression="gzip"))
+    replaced(
+        vgg, path, lambda group: group.create_dataset("kernel:0", data=zeros, compression="gzip")
+    )
     assert "kernel:0: declares [1024, 4096] float32, holds " in refused(vgg, path)
 
 
@@ -196,7 +227,9 @@ def test_numbers_in_another_file(vgg, path):
     replaced(
         vgg,
         path,
-        lambda group: group.create_dataset("kernel:0", (3, 3, 3, 2), np.float32, external=[("secret", 0, 216)]),
+        lambda group: group.create_dataset(
+            "kernel:0", (3, 3, 3, 2), np.float32, external=[("secret", 0, 216)]
+        ),
     )
     assert "kernel:0: expected data, found a reference to another file" in refused(vgg, path)
     layout = h5py.VirtualLayout((3, 3, 3, 2), np.float32)
@@ -216,7 +249,9 @@ def test_names_that_are_no_text(vgg, path):
     put(path, vgg.layers(), "h5")
     with h5py.File(path, "r+") as file:
         file[b"\xe6lock"] = h5py.SoftLink("/")
-    assert refused(vgg, path).startswith("expected a whole HDF5 file: 'utf-8' codec can't decode byte 0xe6")
+    assert refused(vgg, path).startswith(
+        "expected a whole HDF5 file: 'utf-8' codec can't decode byte 0xe6"
+    )
 
 
 @pytest.mark.parametrize("size", [0, 2**64 - 16, 1 << 20])
@@ -250,7 +285,10 @@ def test_huge_shapes_that_agree_with_each_other(vgg, path):
     with h5py.File(path, "w") as file:
         for name, shape in expected({"block1_conv1/bias": (64_000,)}).items():
             file.create_dataset(name, shape, np.float32, chunks=True, compression="gzip")
-    assert refused(vgg, path) == "block1_conv1/kernel: declares [3, 3, 3, 64000] float32, holds 0 bytes"
+    assert (
+        refused(vgg, path)
+        == "block1_conv1/kernel: declares [3, 3, 3, 64000] float32, holds 0 bytes"
+    )
 
 
 @pytest.mark.parametrize("layer", ["block1_conv1/bias", "optimizer/x"])
@@ -274,11 +312,17 @@ def archive(path, members, compression=zipfile.ZIP_STORED):
 
 def test_archives(vgg, path):
     archive(path, {"a.txt": b"", "b.txt": b""})
-    assert refused(vgg, path) == "expected model.weights.h5 or data.pkl in the archive, found a.txt, b.txt"
+    assert (
+        refused(vgg, path)
+        == "expected model.weights.h5 or data.pkl in the archive, found a.txt, b.txt"
+    )
     archive(path, {"model.weights.h5": b"no HDF5"})
     assert refused(vgg, path).startswith("expected a whole HDF5 file: ")
     archive(path, {"model.weights.h5": bytes(5_000_000)}, zipfile.ZIP_DEFLATED)
-    assert refused(vgg, path) == "model.weights.h5: declares 5000000 bytes, more than the file can hold"
+    assert (
+        refused(vgg, path)
+        == "model.weights.h5: declares 5000000 bytes, more than the file can hold"
+    )
     archive(path, {"x/data.pkl": bytes(5_000_000)}, zipfile.ZIP_DEFLATED)
     assert refused(vgg, path) == "x/data.pkl: expected 5000000 bytes, found 5000000"
     path.write_bytes(b"PK\x03\x04 and no more")

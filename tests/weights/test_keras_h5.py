@@ -145,9 +145,9 @@ def test_every_layer_at_224_with_the_top_is_keras_s(tmp_path):
     weights = read(tmp_path / "top.weights.h5")
     assert weights.architecture == {"name": "vgg16", "width": 1.0, "size": 224}
     assert_same_bits(weights.params | weights.top, params)
-    out = jax.jit(Classifier(VGG16(), Top()).apply)({"params": {"base": weights.params, "head": weights.top}}, images)[
-        1
-    ]
+    out = jax.jit(Classifier(VGG16(), Top()).apply)(
+        {"params": {"base": weights.params, "head": weights.top}}, images
+    )[1]
     found = {name.split("/")[1]: value for name, value in out.items()}
     found["predictions"] = jax.nn.softmax(found["predictions"])
     assert set(found) == expected.keys() == {*LAYERS, *TOP}
@@ -163,14 +163,21 @@ def test_keras_reads_what_we_write_without_top(at_150, tmp_path):
     import keras
 
     model = at_150[0]
-    weights = Weights(tree(model), {"name": "vgg16", "width": 1.0}, UNIT, ("cat", "dog"), {"epochs": 3})
+    weights = Weights(
+        tree(model), {"name": "vgg16", "width": 1.0}, UNIT, ("cat", "dog"), {"epochs": 3}
+    )
     keras_write.write(tmp_path / "ours.h5", weights)
     for options in ({}, {"input_shape": (64, 64, 3)}):
-        again = keras.applications.VGG16(include_top=False, weights=str(tmp_path / "ours.h5"), **options)
+        again = keras.applications.VGG16(
+            include_top=False, weights=str(tmp_path / "ours.h5"), **options
+        )
         assert digest(tree(again)) == digest(tree(model))
     with h5py.File(tmp_path / "ours.h5") as file:
         assert file.attrs["layer_names"][0] == b"block1_conv1"
-        assert file["block1_conv1"].attrs["weight_names"].tolist() == [b"block1_conv1/kernel:0", b"block1_conv1/bias:0"]
+        assert file["block1_conv1"].attrs["weight_names"].tolist() == [
+            b"block1_conv1/kernel:0",
+            b"block1_conv1/bias:0",
+        ]
 
 
 @pytest.mark.parametrize("write", [keras_write.write, torch_safe.write])
@@ -180,7 +187,9 @@ def test_layouts_of_others_keep_what_tljax_knows(vgg, tmp_path, write):
     top = {layer: layers.pop(layer) for layer in TOP}
     architecture = {"name": "vgg16", "width": vgg.width, "size": 64}
     preprocess = UNIT if write is keras_write.write else CAFFE
-    ours = Weights(layers, architecture, preprocess, ("cat", "dog", "owl", "é"), {"epochs": 3}, top=top)
+    ours = Weights(
+        layers, architecture, preprocess, ("cat", "dog", "owl", "é"), {"epochs": 3}, top=top
+    )
     write(tmp_path / "w", ours)
     found = read(tmp_path / "w")
     assert (found.architecture, found.preprocess, found.classes, found.provenance) == (
@@ -201,7 +210,9 @@ def test_the_width_comes_from_the_shapes(width, tmp_path):
     from tljax.weights.vgg16 import width_of
 
     found = width_of({f"{layer}/bias": (channels(layer, width),) for layer in CONVS})
-    assert [channels(layer, found) for layer in CONVS] == [channels(layer, width) for layer in CONVS]
+    assert [channels(layer, found) for layer in CONVS] == [
+        channels(layer, width) for layer in CONVS
+    ]
 
 
 @pytest.mark.parametrize("write", [keras_write.write, torch_safe.write])
@@ -211,6 +222,8 @@ def test_what_is_no_vgg16_is_not_written(vgg, tmp_path, write):
     weights = Weights(layers, {}, TORCH, (), {})
     assert f"{tmp_path / 'w'}: not a whole VGG16" in vgg.refusal(write, tmp_path / "w", weights)
     assert "expected the layers of a VGG16, found conv1/kernel" in vgg.refusal(
-        write, tmp_path / "w", Weights({"conv1": {"kernel": np.ones((3, 3, 3, 4))}}, {}, TORCH, (), {})
+        write,
+        tmp_path / "w",
+        Weights({"conv1": {"kernel": np.ones((3, 3, 3, 4))}}, {}, TORCH, (), {}),
     )
     assert list(tmp_path.iterdir()) == []

@@ -38,7 +38,10 @@ def server(vgg, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     layers = vgg.layers()
     base = {layer: layers[layer] for layer in layers if layer.startswith("block")}
-    write(tmp_path / "w", Weights(base, {"name": "vgg16", "width": vgg.width}, TORCH, (), {"epochs": 3}))
+    write(
+        tmp_path / "w",
+        Weights(base, {"name": "vgg16", "width": vgg.width}, TORCH, (), {"epochs": 3}),
+    )
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.data, server.asked, server.most = (tmp_path / "w").read_bytes(), [], 1 << 30
         server.url = f"http://127.0.0.1:{server.server_port}/deep/vgg.pth"
@@ -54,7 +57,8 @@ def server(vgg, tmp_path, monkeypatch):
 
 def test_the_published_facts():
     files = {
-        name: (file.url.rsplit("/", 1)[-1], file.size, file.md5 or file.sha256) for name, file in known.FILES.items()
+        name: (file.url.rsplit("/", 1)[-1], file.size, file.md5 or file.sha256)
+        for name, file in known.FILES.items()
     }
     assert files == {
         "vgg16-imagenet-keras": (
@@ -110,7 +114,9 @@ def test_offline_it_says_what_to_do(vgg, server, monkeypatch, tmp_path):
     message = vgg.refusal(load, NAME, progress=False)
     assert message.startswith(f"{NAME}: http://127.0.0.1:1/vgg.pth: stopped at 0 of 5 bytes (")
     where = server.cache / "vgg.pth"
-    hint = "; without a connection, fetch it by hand and put it at {}, or give a file: --weights FILE"
+    hint = (
+        "; without a connection, fetch it by hand and put it at {}, or give a file: --weights FILE"
+    )
     assert message.endswith(hint.format(where))
     where.write_bytes(b"x")
     message = vgg.refusal(load, NAME, progress=False)
@@ -129,4 +135,6 @@ def test_paths_and_names_that_are_neither(vgg, server, tmp_path):
     assert load(tmp_path / "w").provenance == load(str(tmp_path / "w")).provenance == {"epochs": 3}
     message = vgg.refusal(load, tmp_path / "vgg16")
     names = "vgg16-imagenet-keras, vgg16-imagenet-keras-notop, vgg16-imagenet-torchvision"
-    assert message == f"{tmp_path / 'vgg16'}: expected a weights file or one of {names}, found nothing"
+    assert (
+        message == f"{tmp_path / 'vgg16'}: expected a weights file or one of {names}, found nothing"
+    )

@@ -18,7 +18,10 @@ def weights(vgg):
     layers = vgg.layers()
     top = {layer: layers.pop(layer) for layer in TOP}
     # The picture does not matter: the second class wins, then the fourth.
-    top["predictions"] = {"kernel": np.zeros((6, 4), np.float32), "bias": np.array([0, 3, 1, 2], np.float32)}
+    top["predictions"] = {
+        "kernel": np.zeros((6, 4), np.float32),
+        "bias": np.array([0, 3, 1, 2], np.float32),
+    }
     architecture = {"name": "vgg16", "width": vgg.width, "size": 64}
     return Weights(layers, architecture, TORCH, ("ant", "bee", "cat", "dog"), {}, top=top)
 
@@ -66,7 +69,9 @@ def test_verify_shows_what_is_missing_and_fails(capsys, vgg, tmp_path):
     assert rows["block4_conv1/kernel"].startswith("16 x 8 x 3 x 3 expected 3 x 3 x 8 x 16 ")
     assert rows["block4_conv1/bias"] == "16 found nan nan nan nan"
     assert rows["dense/kernel"] == "2 x 2 extra 1 0 1 1"
-    assert lines[-1].startswith("preprocessing caffe: BGR, ImageNet mean (103.9, 116.8, 123.7) subtracted")
+    assert lines[-1].startswith(
+        "preprocessing caffe: BGR, ImageNet mean (103.9, 116.8, 123.7) subtracted"
+    )
     assert status == 2
     assert err.startswith(f"error: {tmp_path / 'w'}: not a whole VGG16 of width 0.03125")
     assert err.count("\n") == 1
@@ -76,7 +81,9 @@ def test_verify_asks_for_a_whole_vgg16_of_our_own_files_too(capsys, path, weight
     del weights.params["block3_conv2"]
     write(path, weights)
     status, lines, err = run(capsys, "verify", path)
-    assert any(line.split()[0] == "block3_conv2/bias" and line.endswith("missing") for line in lines[:-3])
+    assert any(
+        line.split()[0] == "block3_conv2/bias" and line.endswith("missing") for line in lines[:-3]
+    )
     assert (status, err.count("\n")) == (2, 1)
     assert err.startswith(
         f"error: {path}: not a whole VGG16 of width 0.03125 (- missing, + extra): - block3_conv2/bias"
@@ -90,13 +97,17 @@ def test_verify_names_the_classes_of_a_picture(capsys, path, weights, tmp_path):
     assert status == 0
     assert lines[-5] == str(tmp_path / "a.png")
     expected = [
-        f"{c:.2%} class {i} {n}" for c, i, n in zip(chances, (1, 3, 2, 0), ("bee", "dog", "cat", "ant"), strict=True)
+        f"{c:.2%} class {i} {n}"
+        for c, i, n in zip(chances, (1, 3, 2, 0), ("bee", "dog", "cat", "ant"), strict=True)
     ]
     assert [" ".join(line.split()) for line in lines[-4:]] == expected
     __main__.main(["convert", str(path), str(tmp_path / "w.h5"), "--to", "keras-h5"])
     write(path, Weights(weights.params, weights.architecture, CAFFE, (), {}))
     status, _, err = run(capsys, "verify", path, "--image", tmp_path / "a.png")
-    assert (status, err) == (2, f"error: {path}: --image needs fc1, fc2 and predictions, found the base only\n")
+    assert (status, err) == (
+        2,
+        f"error: {path}: --image needs fc1, fc2 and predictions, found the base only\n",
+    )
     for bad in (tmp_path / "none.png", path):
         status, _, err = run(capsys, "verify", tmp_path / "w.h5", "--image", bad)
         assert status == 2
@@ -112,13 +123,20 @@ def test_verify_says_how_much_photographs_differ_with_each_preprocessing(capsys,
     (folder / "notes.txt").write_text("no photograph")
     status, lines, err = run(capsys, "verify", path, "--image-folder", folder)
     assert (status, err) == (0, "")
-    at = lines.index(f"3 photographs of {folder} at 150 x 150: how much their features differ, with")
-    assert [line.split("  ")[-1] for line in lines[at + 1 : at + 4]] == [words(each) for each in (TORCH, UNIT, CAFFE)]
+    at = lines.index(
+        f"3 photographs of {folder} at 150 x 150: how much their features differ, with"
+    )
+    assert [line.split("  ")[-1] for line in lines[at + 1 : at + 4]] == [
+        words(each) for each in (TORCH, UNIT, CAFFE)
+    ]
     assert all(0 <= float(line.split()[0]) <= 1 for line in lines[at + 1 : at + 4])
     for empty in (tmp_path / "none", path.parent / "photos" / "notes.txt"):
         status, _, err = run(capsys, "verify", path, "--image-folder", empty)
         assert status == 2
-        assert err == f"error: {empty}: expected a folder with photographs in it or below it, found none\n"
+        assert (
+            err
+            == f"error: {empty}: expected a folder with photographs in it or below it, found none\n"
+        )
     (folder / "a.png").write_bytes(b"no picture")
     status, _, err = run(capsys, "verify", path, "--image-folder", folder)
     assert status == 2
@@ -130,7 +148,10 @@ def test_verify_says_how_much_photographs_differ_with_each_preprocessing(capsys,
 def test_convert_to_each_layout_and_back(capsys, path, weights, tmp_path, layout):
     status, lines, _ = run(capsys, "convert", path, tmp_path / "deep" / "out", "--to", layout)
     assert status == 0
-    assert lines == [f"{tmp_path / 'deep' / 'out'}: {layout}, preprocessing torch: " + lines[0].split("torch: ")[1]]
+    assert lines == [
+        f"{tmp_path / 'deep' / 'out'}: {layout}, preprocessing torch: "
+        + lines[0].split("torch: ")[1]
+    ]
     run(capsys, "convert", tmp_path / "deep" / "out", tmp_path / "back", "--to", "safetensors")
     back = read(tmp_path / "back")
     assert digest(back.params | back.top) == digest(weights.params | weights.top)
@@ -144,7 +165,9 @@ def test_convert_to_each_layout_and_back(capsys, path, weights, tmp_path, layout
 @pytest.mark.parametrize("name", __main__.PREPROCESSES)
 def test_convert_notes_another_preprocessing(capsys, path, weights, tmp_path, name):
     assert sorted(__main__.PREPROCESSES) == sorted(BY_NAME)
-    status, lines, _ = run(capsys, "convert", path, tmp_path / "w.h5", "--to", "keras-h5", "--preprocess", name)
+    status, lines, _ = run(
+        capsys, "convert", path, tmp_path / "w.h5", "--to", "keras-h5", "--preprocess", name
+    )
     assert status == 0
     assert lines == [f"{tmp_path / 'w.h5'}: keras-h5, preprocessing {name}: {words(BY_NAME[name])}"]
     back = read(tmp_path / "w.h5")
@@ -165,11 +188,18 @@ def test_the_command_itself(tmp_path):
     """Without a traceback."""
 
     def command(*arguments):
-        return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=60)
+        return subprocess.run(
+            [sys.executable, *arguments], capture_output=True, text=True, timeout=60
+        )
 
     nothing = command("-m", "tljax.weights", "verify", str(tmp_path / "w"))
     assert (nothing.returncode, nothing.stdout) == (2, "")
-    assert nothing.stderr.startswith(f"error: {tmp_path / 'w'}: expected a weights file or one of vgg16-imagenet-keras")
+    assert nothing.stderr.startswith(
+        f"error: {tmp_path / 'w'}: expected a weights file or one of vgg16-imagenet-keras"
+    )
     assert nothing.stderr.count("\n") == 1
-    assert command("-m", "tljax.weights", "verify").stderr == "error: the following arguments are required: FILE\n"
+    assert (
+        command("-m", "tljax.weights", "verify").stderr
+        == "error: the following arguments are required: FILE\n"
+    )
     assert "convert FILE OUT" in command("-m", "tljax.weights", "--help").stdout

@@ -40,7 +40,10 @@ def synthetic() -> Weights:
     for layer in CONVS:
         after = channels(layer, 1 / 16)
         kernel = rng.normal(0, np.sqrt(2 / (9 * before)), (3, 3, before, after))
-        params[layer] = {"kernel": kernel.astype(np.float32), "bias": rng.normal(-6, 6, after).astype(np.float32)}
+        params[layer] = {
+            "kernel": kernel.astype(np.float32),
+            "bias": rng.normal(-6, 6, after).astype(np.float32),
+        }
         before = after
     return Weights(params, {"name": "vgg16", "width": 1 / 16}, CAFFE, (), {})
 
@@ -62,7 +65,9 @@ def test_the_wrong_order_of_size_is_noticed_and_the_right_one_is_not(synthetic, 
     assert "\n" not in found.alarm + found.told()
 
 
-@pytest.mark.parametrize("change", [lambda x: x // 8, lambda x: 255 - x // 8, lambda x: 120 + x // 16])
+@pytest.mark.parametrize(
+    "change", [lambda x: x // 8, lambda x: 255 - x // 8, lambda x: 120 + x // 16]
+)
 def test_dark_pale_and_flat_photographs_are_no_reason(synthetic, drawn, change):
     for right in (CAFFE, TORCH):
         assert check_preprocess(made_for(synthetic, right), change(drawn)).alarm == ""
@@ -86,14 +91,22 @@ def test_without_photographs_or_biases_nothing_is_claimed(synthetic, drawn):
     wrong = dataclasses.replace(synthetic, preprocess=UNIT)
     for few in (drawn[:0], drawn[:1], np.zeros_like(drawn)):
         found = check_preprocess(wrong, few)
-        assert (found.photographs, found.alarm, found.told()) == (0, "", "RGB / 255 alone (the lecture's)")
+        assert (found.photographs, found.alarm, found.told()) == (
+            0,
+            "",
+            "RGB / 255 alone (the lecture's)",
+        )
     bare = {name: leaves | {"bias": 0 * leaves["bias"]} for name, leaves in wrong.params.items()}
     assert check_preprocess(dataclasses.replace(wrong, params=bare), drawn).alarm == ""
 
 
 def test_another_network_is_refused(synthetic, drawn, vgg):
-    other = dataclasses.replace(synthetic, architecture={"name": "residual"}, source="r.safetensors")
-    assert vgg.refusal(check_preprocess, other, drawn).startswith("r.safetensors: expected those of a vgg16")
+    other = dataclasses.replace(
+        synthetic, architecture={"name": "residual"}, source="r.safetensors"
+    )
+    assert vgg.refusal(check_preprocess, other, drawn).startswith(
+        "r.safetensors: expected those of a vgg16"
+    )
 
 
 def test_photographs_are_few_small_and_ordinary():
@@ -108,7 +121,10 @@ def test_a_difference_is_one_minus_the_mean_cosine(synthetic, drawn):
     same = np.stack([drawn[0]] * 3)
     np.testing.assert_allclose(differences(synthetic, same, (CAFFE,)), [0], atol=1e-6)
     layers = synthetic.params.items()
-    dead = {name: {"kernel": 0 * leaves["kernel"], "bias": 0 * leaves["bias"] - 1} for name, leaves in layers}
+    dead = {
+        name: {"kernel": 0 * leaves["kernel"], "bias": 0 * leaves["bias"] - 1}
+        for name, leaves in layers
+    }
     assert differences(dataclasses.replace(synthetic, params=dead), drawn, (CAFFE,)) == [0.0]
 
 
@@ -126,7 +142,9 @@ def photographs(real_images) -> np.ndarray:
     return np.stack([photos.decode(path.read_bytes(), size=64, name=path.name) for path in paths])
 
 
-@pytest.mark.parametrize("used", [CAFFE, SWAPPED, UNIT, TORCH], ids=["caffe", "swapped", "unit", "torch"])
+@pytest.mark.parametrize(
+    "used", [CAFFE, SWAPPED, UNIT, TORCH], ids=["caffe", "swapped", "unit", "torch"]
+)
 def test_the_published_first_kernel_says_what_it_wants(real, used):
     for right in (CAFFE, SWAPPED, UNIT, TORCH):
         weights = dataclasses.replace(made_for(real, right), preprocess=used)
@@ -137,8 +155,12 @@ def test_the_published_first_kernel_says_what_it_wants(real, used):
 
 @pytest.mark.parametrize("right", [CAFFE, TORCH], ids=["caffe", "torch"])
 @pytest.mark.parametrize("used", [CAFFE, UNIT, TORCH], ids=["caffe", "unit", "torch"])
-def test_activations_alone_tell_of_the_published_weights(real, photographs, used, right, monkeypatch):
+def test_activations_alone_tell_of_the_published_weights(
+    real, photographs, used, right, monkeypatch
+):
     monkeypatch.setattr("tljax.weights.preprocessing.published", lambda weights: None)
-    alarm = check_preprocess(dataclasses.replace(made_for(real, right), preprocess=used), photographs).alarm
+    alarm = check_preprocess(
+        dataclasses.replace(made_for(real, right), preprocess=used), photographs
+    ).alarm
     # 1/255 lacks a mean and is 4.4 times too small for torchvision's: too little to be told by.
     assert bool(alarm) == ((used is CAFFE) != (right is CAFFE))

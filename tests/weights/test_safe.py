@@ -24,7 +24,9 @@ def small() -> Weights:
             "kernel": rng.normal(size=(3, 3, 3, 4)).astype(np.float32),
             "bias": np.arange(4, dtype=np.float32).astype(ml_dtypes.bfloat16),
         },
-        "block5_conv1": {"kernel": rng.normal(size=(4, 3, 3, 3)).astype(np.float32).transpose(1, 2, 3, 0)},
+        "block5_conv1": {
+            "kernel": rng.normal(size=(4, 3, 3, 3)).astype(np.float32).transpose(1, 2, 3, 0)
+        },
         "scale": np.array(2.0, np.float32),
     }
     architecture = {"name": "vgg16", "width": 0.5, "blocks": [1, 2]}
@@ -52,7 +54,9 @@ def test_everything_comes_back(path):
     assert jax.tree.structure(found.params) == jax.tree.structure(expected.params)
     for a, b in zip(jax.tree.leaves(found.params), jax.tree.leaves(expected.params), strict=True):
         assert (a.dtype, a.shape) == (b.dtype, b.shape)
-        np.testing.assert_array_equal(a, b)  # block5_conv1 is a transposed view: safetensors would scramble it
+        np.testing.assert_array_equal(
+            a, b
+        )  # block5_conv1 is a transposed view: safetensors would scramble it
     for field in ("architecture", "preprocess", "classes", "provenance"):
         assert getattr(found, field) == getattr(expected, field)
 
@@ -118,7 +122,9 @@ def test_what_is_no_whole_safetensors_file_is_refused(path, damage):
     assert f"{path}: expected a whole safetensors file" in refusal(read, path)
 
 
-@pytest.mark.parametrize("content", [b"", b"<html>404 not found</html>", b"version https://git-lfs.github.com/spec/v1"])
+@pytest.mark.parametrize(
+    "content", [b"", b"<html>404 not found</html>", b"version https://git-lfs.github.com/spec/v1"]
+)
 def test_what_is_no_weights_file_is_refused(tmp_path, content):
     (tmp_path / "w").write_bytes(content)
     message = "expected a weights file (Keras HDF5 or .keras, torch .pth, or safetensors), found "
@@ -126,7 +132,9 @@ def test_what_is_no_weights_file_is_refused(tmp_path, content):
 
 
 def test_no_file(tmp_path):
-    assert refusal(read, tmp_path / "x") == f"{tmp_path / 'x'}: expected a weights file, found nothing"
+    assert (
+        refusal(read, tmp_path / "x") == f"{tmp_path / 'x'}: expected a weights file, found nothing"
+    )
     assert refusal(read, tmp_path) == f"{tmp_path}: expected a weights file, found no file"
 
 
@@ -171,10 +179,22 @@ def test_metadata_that_is_not_ours(tmp_path, metadata, message):
             {},
             "leaf b: expected finite numbers, found 2 NaN",
         ),
-        ({"b": np.array([np.nan], ml_dtypes.bfloat16)}, {}, "leaf b: expected finite numbers, found 1 NaN"),
+        (
+            {"b": np.array([np.nan], ml_dtypes.bfloat16)},
+            {},
+            "leaf b: expected finite numbers, found 1 NaN",
+        ),
         ({"b": np.ones(2, np.int32)}, {}, "leaf b: expected F32 or BF16, found I32"),
-        ({"b": np.ones(2, ml_dtypes.float8_e5m2)}, {}, "leaf b: expected F32 or BF16, found F8_E5M2"),
-        ({"b": ONE["a"], "b/c": ONE["a"]}, {}, "leaf b: expected a leaf or a folder, found both: b/c"),
+        (
+            {"b": np.ones(2, ml_dtypes.float8_e5m2)},
+            {},
+            "leaf b: expected F32 or BF16, found F8_E5M2",
+        ),
+        (
+            {"b": ONE["a"], "b/c": ONE["a"]},
+            {},
+            "leaf b: expected a leaf or a folder, found both: b/c",
+        ),
         (ONE, {"preprocess": {"channels": "HSV"}}, "preprocess"),
         (ONE, {"classes": "cat"}, "metadata: classes: expected a list, found 'cat'"),
         ({}, {}, "expected parameters, found none"),
@@ -240,7 +260,10 @@ def test_merge_takes_every_leaf_but_those_left_out():
 
 
 def test_merge_leaves_out_on_either_side():
-    loaded = {"a": np.ones(1, np.float32), "old": {"x": np.ones(1, np.float32), "y": np.ones(1, np.float32)}}
+    loaded = {
+        "a": np.ones(1, np.float32),
+        "old": {"x": np.ones(1, np.float32), "y": np.ones(1, np.float32)},
+    }
     init = {"a": np.zeros(1, np.float32), "new": np.zeros(1, np.float32)}
     assert merge(loaded, init, leave_out=["old/.*", "new"]) == {"a": [1], "new": [0]}
 
@@ -249,15 +272,17 @@ def test_merge_lists_what_does_not_fit():
     message = "loaded parameters do not fit the model (- missing, + extra): ! top expected float32[2], found "
     assert refusal(merge, LOADED, INIT) == message + "float32[5]"
     narrow = {"a": np.zeros(1, ml_dtypes.bfloat16), "c": np.zeros(1, np.float32)}
-    assert refusal(merge, {"a": np.zeros(1, np.float32), "b": np.zeros(1, np.float32)}, narrow).endswith(
-        "- c; + b; ! a expected bfloat16[1], found float32[1]"
-    )
+    assert refusal(
+        merge, {"a": np.zeros(1, np.float32), "b": np.zeros(1, np.float32)}, narrow
+    ).endswith("- c; + b; ! a expected bfloat16[1], found float32[1]")
 
 
 def test_merge_names_the_file_and_keeps_long_lists_short():
     loaded = {f"layer{i}": np.ones(1, np.float32) for i in range(300)}
     message = refusal(merge, loaded, {"a": np.zeros(1, np.float32)}, source="w.h5")
-    assert message.startswith("w.h5: loaded parameters do not fit the model (- missing, + extra): - a; + layer0; ")
+    assert message.startswith(
+        "w.h5: loaded parameters do not fit the model (- missing, + extra): - a; + layer0; "
+    )
     assert message.endswith("; + 292 more")
 
 
@@ -281,7 +306,9 @@ def test_merge_patterns_match_whole_paths_and_something():
     assert "leave_out 'to' matches no leaf; leaves are base/bias, base/kernel, top" in refusal(
         merge, LOADED, INIT, leave_out=["to"]
     )
-    assert "leave_out '(': expected a regular expression" in refusal(merge, LOADED, INIT, leave_out=["("])
+    assert "leave_out '(': expected a regular expression" in refusal(
+        merge, LOADED, INIT, leave_out=["("]
+    )
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(path, monkeypatch):

@@ -30,9 +30,20 @@ from tljax.weights.torch.pth import LEGACY, MAGIC
 HERE = pathlib.Path(__file__).parent
 CONTAINERS = [HERE / "torch_zip.pth", HERE / "torch_legacy.pth"]
 # torch's module whose output is the layer's after relu; a pooling's own.
-OUTPUTS = {f"base/{layer}": f"features.{int(name[9:]) + 1}" for name, layer in TORCHVISION.items() if "feat" in name}
-OUTPUTS |= {f"base/block{block}_pool": f"features.{n}" for block, n in enumerate((4, 9, 16, 23, 30), start=1)}
-OUTPUTS |= {"head/fc1": "classifier.1", "head/fc2": "classifier.4", "head/predictions": "classifier.6"}
+OUTPUTS = {
+    f"base/{layer}": f"features.{int(name[9:]) + 1}"
+    for name, layer in TORCHVISION.items()
+    if "feat" in name
+}
+OUTPUTS |= {
+    f"base/block{block}_pool": f"features.{n}"
+    for block, n in enumerate((4, 9, 16, 23, 30), start=1)
+}
+OUTPUTS |= {
+    "head/fc1": "classifier.1",
+    "head/fc2": "classifier.4",
+    "head/predictions": "classifier.6",
+}
 
 
 def test_the_containers_are_the_two_that_torch_has():
@@ -54,7 +65,9 @@ def test_every_layer_is_torch_s(path):
     for layer, name in OUTPUTS.items():
         scale = np.abs(expected[name]).max()
         assert scale > 0.1
-        np.testing.assert_allclose(out[layer], expected[name], atol=1e-5 * scale, rtol=0, err_msg=layer)
+        np.testing.assert_allclose(
+            out[layer], expected[name], atol=1e-5 * scale, rtol=0, err_msg=layer
+        )
 
 
 @pytest.fixture
@@ -66,7 +79,9 @@ def named(tmp_path):
 
 def same(found, expected=None):
     expected = expected or read(CONTAINERS[0])
-    return digest(found.params) == digest(expected.params) and digest(found.top or {}) == digest(expected.top or {})
+    return digest(found.params) == digest(expected.params) and digest(found.top or {}) == digest(
+        expected.top or {}
+    )
 
 
 def test_both_containers_hold_the_same_numbers():
@@ -76,7 +91,10 @@ def test_both_containers_hold_the_same_numbers():
 def test_torchvision_named_safetensors_by_formula(named, tmp_path):
     weights = read(CONTAINERS[0])
     assert named.keys() == {f"{name}.{kind}" for name in TORCHVISION for kind in ("weight", "bias")}
-    assert named["features.5.weight"][3, 1, 2, 0] == weights.params["block2_conv1"]["kernel"][2, 0, 1, 3]
+    assert (
+        named["features.5.weight"][3, 1, 2, 0]
+        == weights.params["block2_conv1"]["kernel"][2, 0, 1, 3]
+    )
     assert named["classifier.3.weight"][3, 1] == weights.top["fc2"]["kernel"][1, 3]
     channel, row, column = 5, 1, 0  # of 16 x 2 x 2
     ours = weights.top["fc1"]["kernel"][(row * 2 + column) * 16 + channel, 7]
@@ -103,12 +121,16 @@ def test_timm_s_names_and_shapes(named, tmp_path):
 
 @pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float64])
 def test_other_precisions_become_float32(named, tmp_path, dtype):
-    base = {name: array.astype(dtype) for name, array in named.items() if name.startswith("features")}
+    base = {
+        name: array.astype(dtype) for name, array in named.items() if name.startswith("features")
+    }
     save_file(base, tmp_path / "w")
     found = read(tmp_path / "w")
     assert found.top is None
     assert found.params["block1_conv1"]["kernel"].dtype == np.float32
-    np.testing.assert_array_equal(found.params["block1_conv1"]["bias"], np.float32(base["features.0.bias"]))
+    np.testing.assert_array_equal(
+        found.params["block1_conv1"]["bias"], np.float32(base["features.0.bias"])
+    )
 
 
 class Evil:
@@ -139,7 +161,9 @@ def zipped(state) -> bytes:
 @pytest.mark.parametrize("container", [legacy, zipped, pickles])
 def test_a_pickle_that_runs_a_command_is_refused(vgg, tmp_path, container):
     marker = tmp_path / "ran"
-    (tmp_path / "w.pth").write_bytes(container(collections.OrderedDict({"features.0.weight": Evil(marker)})))
+    (tmp_path / "w.pth").write_bytes(
+        container(collections.OrderedDict({"features.0.weight": Evil(marker)}))
+    )
     message = vgg.refusal(read, tmp_path / "w.pth")
     assert message.startswith(f"{tmp_path / 'w.pth'}: expected ")
     if container is not pickles:
@@ -198,8 +222,16 @@ EXPANDED = b"(J\xff\xff\xff\x7fK\x03K\x03K\x03tq\x09(K\x00K\x00K\x00K\x00t"
         ("/data/0", lambda data: data + b"1234", "/data/0: expected 216 bytes, found 220"),
         ("/byteorder", lambda data: b"big", "/byteorder: expected 6 bytes, found 3"),
         ("/data.pkl", lambda data: data[:-200], "expected torch's pickle, found damage"),
-        ("/data.pkl", lambda data: data.replace(b"features.0.bias", b"features.0.bios"), "- block1_conv1/bias; + feat"),
-        ("/data.pkl", lambda data: data.replace(b"FloatStorage", b"QInt8Storage"), "asks for 'torch.QInt8Storage'"),
+        (
+            "/data.pkl",
+            lambda data: data.replace(b"features.0.bias", b"features.0.bios"),
+            "- block1_conv1/bias; + feat",
+        ),
+        (
+            "/data.pkl",
+            lambda data: data.replace(b"FloatStorage", b"QInt8Storage"),
+            "asks for 'torch.QInt8Storage'",
+        ),
         (
             "/data.pkl",
             lambda data: data.replace(STRIDES, b"(K\xffK\x01K\tK\x03t"),
@@ -215,8 +247,16 @@ EXPANDED = b"(J\xff\xff\xff\x7fK\x03K\x03K\x03tq\x09(K\x00K\x00K\x00K\x00t"
             lambda data: data.replace(SHAPE + STRIDES, EXPANDED),
             "[2147483647, 3, 3, 3] with strides [0, 0, ",
         ),
-        ("/data.pkl", lambda data: data.replace(b"K6tq", b"K5tq"), "leaves its storage of 53 numbers"),
-        ("/data.pkl", lambda data: data.replace(b"K6t", b"J\xff\xff\xff\x7ft"), "/data/0: expected 8589934588 bytes"),
+        (
+            "/data.pkl",
+            lambda data: data.replace(b"K6tq", b"K5tq"),
+            "leaves its storage of 53 numbers",
+        ),
+        (
+            "/data.pkl",
+            lambda data: data.replace(b"K6t", b"J\xff\xff\xff\x7ft"),
+            "/data/0: expected 8589934588 bytes",
+        ),
     ],
 )
 def test_archives_that_are_not_as_torch_wrote_them(vgg, tmp_path, name, change, message):

@@ -72,20 +72,28 @@ class Dry:
     def _step(self, over: Mesh) -> Any:
         # Balanced class weights are counted from the labels, which are not known here; they cost nothing.
         stage = self.stage
-        train_step = step.make_train_step(apply=self.apply, tx=self._tx(), rules=stage.rules, ema=stage.ema)
+        train_step = step.make_train_step(
+            apply=self.apply, tx=self._tx(), rules=stage.rules, ema=stage.ema
+        )
         return devices.jit_step(train_step, over)
 
     def _first(self, variables: step.Variables) -> step.State:
-        return step.first_state(variables, tx=self._tx(), rules=self.stage.rules, ema=self.stage.ema)
+        return step.first_state(
+            variables, tx=self._tx(), rules=self.stage.rules, ema=self.stage.ema
+        )
 
     def _tx(self) -> Any:
-        return transform.make(self.stage.optimizer, self.stage.rules, flatten(self.variables["params"]))
+        return transform.make(
+            self.stage.optimizer, self.stage.rules, flatten(self.variables["params"])
+        )
 
 
 def planned(stage: Stage, network: Network, *, classes: int, size: int) -> Dry:
     """The stage on `size` x `size` photographs as shapes, from the layer it starts at; a frozen prefix has run."""
     images = jax.ShapeDtypeStruct((stage.batch_size, size, size, 3), jnp.float32)
-    variables = jax.eval_shape(build.classifier(network, classes=classes).init, jax.random.key(0), images)
+    variables = jax.eval_shape(
+        build.classifier(network, classes=classes).init, jax.random.key(0), images
+    )
     frozen = rules_lib.frozen_layers(variables["params"], stage.rules)
     module = build.classifier(network, classes=classes, frozen=frozen)
     if (stop := views.prefix_stop(stage, module, variables["params"])) is None:
@@ -97,4 +105,6 @@ def planned(stage: Stage, network: Network, *, classes: int, size: int) -> Dry:
 
 def _random(shapes: Any) -> Any:
     rng = np.random.default_rng(0)
-    return jax.tree.map(lambda leaf: (0.1 * rng.random(leaf.shape, np.float32)).astype(leaf.dtype), shapes)
+    return jax.tree.map(
+        lambda leaf: (0.1 * rng.random(leaf.shape, np.float32)).astype(leaf.dtype), shapes
+    )

@@ -30,7 +30,9 @@ class Cost:
     @property
     def ratio(self) -> float:
         """Divide the cost by the least; 1 where nothing is wasted, also where both are 0."""
-        return 1.0 if self.found == self.least else self.found / self.least if self.least else math.inf
+        return (
+            1.0 if self.found == self.least else self.found / self.least if self.least else math.inf
+        )
 
 
 @dataclass(frozen=True)
@@ -81,10 +83,15 @@ def audit(dry: Dry, over: Mesh) -> Audit:
         devices=over.size,
         flops=Cost(float((compiled.cost_analysis() or {}).get("flops", math.nan)), work),
         products=Cost(hlo.product_flops(text), work),
-        temporary=Cost(memory.temp_size_in_bytes if memory else math.nan, lower_bound.temporary_bytes(run, trainable)),
+        temporary=Cost(
+            memory.temp_size_in_bytes if memory else math.nan,
+            lower_bound.temporary_bytes(run, trainable),
+        ),
         reduced=Cost(sent.pop("all-reduce", 0), gradients),
         exchanged=Cost(sum(sent.values()), 0),
-        optimizer=Cost(_nbytes(state.opt_state), lower_bound.optimizer_bytes(dry.stage.optimizer, trainable)),
+        optimizer=Cost(
+            _nbytes(state.opt_state), lower_bound.optimizer_bytes(dry.stage.optimizer, trainable)
+        ),
         held=tuple(frozen.held(frozen.variables(state), rules)),
         trainable=tuple(trainable),
         moved=tuple(frozen.moving(traced, state, rules)),
@@ -104,7 +111,9 @@ def _idle(traced: Any, state: State, rules: rules_lib.Rules) -> tuple[str, ...]:
             reached.update(equation.outvars)
     _, left = frozen.ends(traced, state)
     trainable, _ = rules_lib.split(left.params, rules)
-    return tuple(path for path, v in trainable.items() if isinstance(v, Literal) or v not in reached)
+    return tuple(
+        path for path, v in trainable.items() if isinstance(v, Literal) or v not in reached
+    )
 
 
 def _part(x: jax.ShapeDtypeStruct, over: Mesh) -> jax.ShapeDtypeStruct:

@@ -37,7 +37,9 @@ class Outlook:
     place: feed.Place
 
 
-def outlook(stages: Mapping[str, tuple[Stage, Ready]], programs: Mapping[str, Program]) -> list[Outlook]:
+def outlook(
+    stages: Mapping[str, tuple[Stage, Ready]], programs: Mapping[str, Program]
+) -> list[Outlook]:
     """What each stage will do, from what `setup.outline` makes of it and `program.ahead` of that, by its name."""
     return [_outlook(stage, ready, programs.get(name)) for name, (stage, ready) in stages.items()]
 

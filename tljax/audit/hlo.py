@@ -13,9 +13,18 @@ import re
 _INSTRUCTION = re.compile(r"^\s*(?:ROOT )?%?([\w.\-]+) = (.*?) ([a-z][a-z0-9\-]*)\((.*)$")
 _SHAPE = re.compile(r"\b([a-z]+[0-9]*(?:e[0-9]m[0-9]\w*)?)\[([0-9,]*)\]")
 _NAME = re.compile(r"%([\w.\-]+)")
-_COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute", "ragged-all-to-all")
+_COLLECTIVES = (
+    "all-reduce",
+    "all-gather",
+    "reduce-scatter",
+    "all-to-all",
+    "collective-permute",
+    "ragged-all-to-all",
+)
 # Products by libraries, which the text does not describe: cuBLAS, cuDNN, oneDNN, Triton.
-_OPAQUE = re.compile(r'custom_call_target="[^"]*(?:conv|gemm|dot|matmul|cublas|cudnn)', re.IGNORECASE)
+_OPAQUE = re.compile(
+    r'custom_call_target="[^"]*(?:conv|gemm|dot|matmul|cublas|cudnn)', re.IGNORECASE
+)
 
 
 def product_flops(text: str) -> float:
@@ -37,7 +46,11 @@ def product_flops(text: str) -> float:
             return math.nan
         if operation in ("dot", "convolution"):
             lhs, rhs = (shapes[operand] for operand in _NAME.findall(rest)[:2])
-            total += _dot(shapes[name], lhs, rest) if operation == "dot" else _convolution(shapes[name], lhs, rhs, rest)
+            total += (
+                _dot(shapes[name], lhs, rest)
+                if operation == "dot"
+                else _convolution(shapes[name], lhs, rhs, rest)
+            )
     return total
 
 
@@ -49,13 +62,17 @@ def collective_bytes(text: str) -> dict[str, int]:
     """
     sent: dict[str, int] = {}
     for line in text.splitlines():
-        if (found := _INSTRUCTION.match(line)) and (operation := found[3].removesuffix("-done")) in _COLLECTIVES:
+        if (found := _INSTRUCTION.match(line)) and (
+            operation := found[3].removesuffix("-done")
+        ) in _COLLECTIVES:
             result = sum(_bytes(dtype) * math.prod(dims) for dtype, dims in _shapes(found[2]))
             sent[operation] = sent.get(operation, 0) + result
     return sent
 
 
-def valid_taps(size: int, *, out: int, taps: int, before: int, stride: int = 1, spread: int = 1, gap: int = 1) -> int:
+def valid_taps(
+    size: int, *, out: int, taps: int, before: int, stride: int = 1, spread: int = 1, gap: int = 1
+) -> int:
     """Count pairs of an output and a tap of its window that fall on a real input, along one axis.
 
     `before` is the padding at the start, `spread` the dilation of the input and `gap` that of the
@@ -71,7 +88,9 @@ def _dot(out: tuple[int, ...], lhs: tuple[int, ...], rest: str) -> float:
     return 2.0 * math.prod(out) * math.prod(lhs[axis] for axis in axes)
 
 
-def _convolution(out: tuple[int, ...], lhs: tuple[int, ...], rhs: tuple[int, ...], rest: str) -> float:
+def _convolution(
+    out: tuple[int, ...], lhs: tuple[int, ...], rhs: tuple[int, ...], rest: str
+) -> float:
     labels = re.search(r"dim_labels=(\w+)_(\w+)->(\w+)", rest)
     if labels is None:
         raise ValueError(f"a convolution without dim_labels: {rest}")
@@ -100,7 +119,9 @@ def _window(rest: str, field: str, default: str, axis: int) -> str:
 
 def _shapes(kind: str) -> list[tuple[str, tuple[int, ...]]]:
     """List the arrays in a type: `(f32[64]{0}, f32[])` -> `[("f32", (64,)), ("f32", ())]`."""
-    return [(dtype, tuple(int(d) for d in dims.split(",") if d)) for dtype, dims in _SHAPE.findall(kind)]
+    return [
+        (dtype, tuple(int(d) for d in dims.split(",") if d)) for dtype, dims in _SHAPE.findall(kind)
+    ]
 
 
 def _bytes(dtype: str) -> int:

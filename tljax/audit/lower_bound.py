@@ -51,9 +51,17 @@ def flops(run: Sequence[Layer], trainable: Sequence[str]) -> float:
     by the input from the last layer down to, not including, the first in which anything trains.
     Each is as much as a forward pass. `run` is a chain. Everything elementwise is left out.
     """
-    first = next(i for i, layer in enumerate(run) if any(path.startswith(f"{layer.path}/") for path in trainable))
+    first = next(
+        i
+        for i, layer in enumerate(run)
+        if any(path.startswith(f"{layer.path}/") for path in trainable)
+    )
     by_weights = sum(layer.flops for layer in run if f"{layer.path}/kernel" in trainable)
-    return sum(layer.flops for layer in run) + by_weights + sum(layer.flops for layer in run[first + 1 :])
+    return (
+        sum(layer.flops for layer in run)
+        + by_weights
+        + sum(layer.flops for layer in run[first + 1 :])
+    )
 
 
 def temporary_bytes(run: Sequence[Layer], trainable: dict[str, Any]) -> int:

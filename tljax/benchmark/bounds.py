@@ -37,4 +37,7 @@ def _copy(settings: Settings) -> Contender:
     return Contender(call, {"bytes": 2.0 * x.nbytes})
 
 
-MAKERS: dict[str, Callable[[Settings], Contender]] = {"matrix product": _matrix_product, "copy": _copy}
+MAKERS: dict[str, Callable[[Settings], Contender]] = {
+    "matrix product": _matrix_product,
+    "copy": _copy,
+}

@@ -31,7 +31,9 @@ class PeerError(Exception):
 class Child:
     """A process that makes and times the contenders of one module."""
 
-    def __init__(self, python: str, module: str, *, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, python: str, module: str, *, environment: dict[str, str] | None = None
+    ) -> None:
         command = [python, "-c", _CODE.format(module=module), str(_ROOT)]
         try:
             self._process = subprocess.Popen(
@@ -57,7 +59,9 @@ class Child:
         except BrokenPipeError:
             pass  # the missing answer reports it
         line = self._process.stdout.readline()
-        answer = json.loads(line) if line else {"error": f"ended with status {self._process.wait()}"}
+        answer = (
+            json.loads(line) if line else {"error": f"ended with status {self._process.wait()}"}
+        )
         if "error" in answer:
             raise PeerError(answer["error"])
         return answer

@@ -12,7 +12,12 @@ from tljax.benchmark.child import Child, PeerError
 from tljax.benchmark.rows import Settings
 from tljax.benchmark.timing import Entrant, timed
 
-_MODULES = {"torch": "torch_side", "keras": "keras_side", "ours": "tljax_side", "uncached": "tljax_side"}
+_MODULES = {
+    "torch": "torch_side",
+    "keras": "keras_side",
+    "ours": "tljax_side",
+    "uncached": "tljax_side",
+}
 # A GPU is shared with this process, which has its memory already.
 _CHILD = {"KERAS_BACKEND": "jax", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 
@@ -45,7 +50,9 @@ class Field:
 
         A call lasts from the start of the process to the end of the contender's first call.
         """
-        start = functools.partial(Child, self._python(who), _MODULES[who], environment=self._environment(who))
+        start = functools.partial(
+            Child, self._python(who), _MODULES[who], environment=self._environment(who)
+        )
 
         def seconds(repeats: int) -> float:
             assert repeats == 1
@@ -83,19 +90,28 @@ class Field:
 
     def _child(self, who: str) -> Child:
         if who not in self._children:
-            self._children[who] = Child(self._python(who), _MODULES[who], environment=self._environment(who))
+            self._children[who] = Child(
+                self._python(who), _MODULES[who], environment=self._environment(who)
+            )
         return self._children[who]
 
     def _python(self, who: str) -> str:
         if who == "torch" and self._torch_python:
             return self._torch_python
         if who in ("torch", "keras") and importlib.util.find_spec(who) is None:
-            raise PeerError("not installed" + ("; --torch-python PATH names a Python that has it" * (who == "torch")))
+            raise PeerError(
+                "not installed"
+                + ("; --torch-python PATH names a Python that has it" * (who == "torch"))
+            )
         return sys.executable
 
     def _version(self, who: str) -> str:
         try:
-            command = [self._python(who), "-c", f"import importlib.metadata as m; print(m.version({who!r}))"]
+            command = [
+                self._python(who),
+                "-c",
+                f"import importlib.metadata as m; print(m.version({who!r}))",
+            ]
             process = subprocess.run(command, capture_output=True, text=True)
         except (PeerError, OSError) as error:
             return str(error)
@@ -103,4 +119,8 @@ class Field:
 
     def _environment(self, who: str) -> dict[str, str]:
         cache = {} if who == "uncached" else {"JAX_COMPILATION_CACHE_DIR": self._folder.name}
-        return {**_CHILD, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5", **(cache if who == "ours" else {})}
+        return {
+            **_CHILD,
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5",
+            **(cache if who == "ours" else {}),
+        }

@@ -15,11 +15,20 @@ from tljax.benchmark.timing import Contender
 
 def _scratch(settings: Settings) -> Any:
     """Build the lecture's network, compiled as in the lecture."""
-    keras.config.set_dtype_policy("float32" if settings.dtype == "float32" else f"mixed_{settings.dtype}")
+    keras.config.set_dtype_policy(
+        "float32" if settings.dtype == "float32" else f"mixed_{settings.dtype}"
+    )
     layers: list[Any] = [keras.Input((settings.size, settings.size, 3))]
     for channels in (32, 64, 128, 128):
-        layers += [keras.layers.Conv2D(channels, 3, activation="relu"), keras.layers.MaxPooling2D(2)]
-    layers += [keras.layers.Flatten(), keras.layers.Dropout(0.5), keras.layers.Dense(512, activation="relu")]
+        layers += [
+            keras.layers.Conv2D(channels, 3, activation="relu"),
+            keras.layers.MaxPooling2D(2),
+        ]
+    layers += [
+        keras.layers.Flatten(),
+        keras.layers.Dropout(0.5),
+        keras.layers.Dense(512, activation="relu"),
+    ]
     model = keras.Sequential([*layers, keras.layers.Dense(1)])
     loss = keras.losses.BinaryCrossentropy(from_logits=True)
     accuracy = keras.metrics.BinaryAccuracy(threshold=0.0)
@@ -63,7 +72,9 @@ def _augmentation(settings: Settings) -> Contender:
         horizontal_flip=True,
         fill_mode="nearest",
     )
-    batches = generator.flow(photos.images(settings.batch, settings.size)[0], batch_size=settings.batch)
+    batches = generator.flow(
+        photos.images(settings.batch, settings.size)[0], batch_size=settings.batch
+    )
     return Contender(lambda: next(batches), {"images": settings.batch})
 
 
@@ -77,7 +88,9 @@ def _decode(settings: Settings) -> Contender:
     def call() -> None:
         assert folder  # keeps it until the contender is dropped
         for path in paths:
-            square = keras.utils.load_img(path, target_size=(settings.size,) * 2, interpolation="bilinear")
+            square = keras.utils.load_img(
+                path, target_size=(settings.size,) * 2, interpolation="bilinear"
+            )
             np.asarray(square)
 
     return Contender(call, {"images": len(paths)})

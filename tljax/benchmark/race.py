@@ -36,7 +36,9 @@ def measure(
     return results
 
 
-def _measured(row: Row, settings: Settings, field: Field, *, rounds: int, deadline: float) -> dict[str, Any]:
+def _measured(
+    row: Row, settings: Settings, field: Field, *, rounds: int, deadline: float
+) -> dict[str, Any]:
     about = {"name": row.name, "what": row.what, "load": None, "rounds": 0, "seconds": None}
     if time.monotonic() > deadline:
         return {**about, "against": [_missing(each, "no time left") for each in row.against]}
@@ -56,10 +58,15 @@ def _measured(row: Row, settings: Settings, field: Field, *, rounds: int, deadli
         for (each, theirs), taken in zip(present.items(), times[1:], strict=True)
     }
     about |= {"rounds": len(times[0]), "seconds": median(times[0]), "work": ours.work}
-    return {**about, "against": [compared[each] if each in compared else absent[each] for each in row.against]}
+    return {
+        **about,
+        "against": [compared[each] if each in compared else absent[each] for each in row.against],
+    }
 
 
-def _entrants(row: Row, field: Field) -> tuple[Entrant, dict[Against, Entrant], dict[Against, dict[str, Any]]]:
+def _entrants(
+    row: Row, field: Field
+) -> tuple[Entrant, dict[Against, Entrant], dict[Against, dict[str, Any]]]:
     """Make our entrant and those present, and a table line for each that is missing."""
     make = field.fresh if row.fresh else field.entrant
     ours, present, absent = make("ours", row.ours), {}, {}
@@ -76,7 +83,13 @@ def _missing(each: Against, why: str) -> dict[str, Any]:
 
 
 def _compared(
-    each: Against, ours: Entrant, theirs: Entrant, mine: list[float], taken: list[float], *, quiet: bool
+    each: Against,
+    ours: Entrant,
+    theirs: Entrant,
+    mine: list[float],
+    taken: list[float],
+    *,
+    quiet: bool,
 ) -> dict[str, Any]:
     """Compare a peer with ours.
 

@@ -35,7 +35,14 @@ class Settings:
 
 CPU = Settings()
 GPU = replace(
-    CPU, batch=256, vgg_batch=256, dtype="bfloat16", accelerated=True, matrix=8192, evaluated=2048, epoch_steps=32
+    CPU,
+    batch=256,
+    vgg_batch=256,
+    dtype="bfloat16",
+    accelerated=True,
+    matrix=8192,
+    evaluated=2048,
+    epoch_steps=32,
 )
 
 
@@ -77,7 +84,12 @@ ROWS = (
         "full step",
         (Against("torch", "full step", 1.0), _matrices()),
     ),
-    Row("frozen step", "VGG16, the head trains", "frozen step", (Against("torch", "frozen step"), _matrices())),
+    Row(
+        "frozen step",
+        "VGG16, the head trains",
+        "frozen step",
+        (Against("torch", "frozen step"), _matrices()),
+    ),
     Row(
         "augmentation",
         "rotation, shift, shear, zoom, flip, 1/255",
@@ -100,7 +112,12 @@ ROWS = (
         "cached block5 step",
         (Against("torch", "block5 step", 5.0), Against("ours", "block5 step")),
     ),
-    Row("VGG16 forward", "logits of images", "forward", (Against("torch", "forward", 1.0), _matrices())),
+    Row(
+        "VGG16 forward",
+        "logits of images",
+        "forward",
+        (Against("torch", "forward", 1.0), _matrices()),
+    ),
     Row(
         "scratch step",
         "the lecture's CNN, all of it trains",

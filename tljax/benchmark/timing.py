@@ -104,7 +104,9 @@ class Load:
 def _busy() -> float | None:
     """Read the CPU seconds of the whole machine since it started."""
     try:
-        user, nice, system, _, _, *interrupts = Path("/proc/stat").read_text().splitlines()[0].split()[1:9]
+        user, nice, system, _, _, *interrupts = (
+            Path("/proc/stat").read_text().splitlines()[0].split()[1:9]
+        )
     except OSError:
         return None
     return sum(map(int, (user, nice, system, *interrupts))) / os.sysconf("SC_CLK_TCK")
@@ -113,7 +115,9 @@ def _busy() -> float | None:
 def _own() -> float:
     """Read the CPU seconds of this process and of its children, ended or alive."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(x.ru_utime + x.ru_stime for x in used) + sum(map(_child_seconds, Path("/proc").glob("[0-9]*/stat")))
+    return sum(x.ru_utime + x.ru_stime for x in used) + sum(
+        map(_child_seconds, Path("/proc").glob("[0-9]*/stat"))
+    )
 
 
 def _child_seconds(stat: Path) -> float:
@@ -121,4 +125,8 @@ def _child_seconds(stat: Path) -> float:
         fields = stat.read_text().rpartition(")")[2].split()
     except OSError:  # it ended meanwhile
         return 0.0
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") if int(fields[1]) == os.getpid() else 0.0
+    return (
+        (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        if int(fields[1]) == os.getpid()
+        else 0.0
+    )

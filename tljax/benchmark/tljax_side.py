@@ -53,21 +53,35 @@ class _Started:
         return self.ready.inputs
 
 
-def _ready(stage: Stage, settings: Settings, *, batch: int, count: int = 0, cached: bool = False) -> _Started:
+def _ready(
+    stage: Stage, settings: Settings, *, batch: int, count: int = 0, cached: bool = False
+) -> _Started:
     """Prepare a stage with `count` images to read, by default one batch.
 
     `cached` images are the activations of the frozen prefix.
     """
-    stage = replace(stage, batch_size=batch, epochs=1, images_per_epoch=settings.epoch_steps * batch)
+    stage = replace(
+        stage, batch_size=batch, epochs=1, images_per_epoch=settings.epoch_steps * batch
+    )
     network = replace(config.NETWORKS[stage.name], width=settings.width)
     module = build.classifier(network, classes=2, dtype=jnp.dtype(settings.dtype))
     variables = build.init(module, key=jax.random.key(0), size=settings.size)
     read = _read(stage, settings, count=count or batch)
     if cached:
-        prefix = ops.jit(lambda params, x: module.base.apply({"params": params}, read.plain(x), stop=_LAST_CACHED)[0])
+        prefix = ops.jit(
+            lambda params, x: module.base.apply(
+                {"params": params}, read.plain(x), stop=_LAST_CACHED
+            )[0]
+        )
         activations = prefix(variables["params"]["base"], read.train.inputs)
         examples = Examples(np.asarray(activations.astype(jnp.float32)), read.train.labels)
-        read = replace(read, train=examples, validation=examples, plain=lambda x: x, start=vgg.following(_LAST_CACHED))
+        read = replace(
+            read,
+            train=examples,
+            validation=examples,
+            plain=lambda x: x,
+            start=vgg.following(_LAST_CACHED),
+        )
     over = devices.mesh(jax.devices()[:1])
     ready = Ready(module, variables, read, network)
     return _Started(stage, ready, *program.start(stage, ready, over), over)
@@ -88,7 +102,10 @@ def _step(ready: _Started) -> Contender:
         "label": ready.inputs.train.labels,
         "key": jax.random.split(jax.random.key(0), count),
     }
-    hyper = {name: jnp.float32(value(0)) for name, value in segments.hyperparameters(ready.stage, steps=1).items()}
+    hyper = {
+        name: jnp.float32(value(0))
+        for name, value in segments.hyperparameters(ready.stage, steps=1).items()
+    }
     batch = devices.put(batch, devices.split_batch(ready.over))
     hyper = devices.put(hyper, devices.replicated(ready.over))
     step = devices.jit_step(ready.train_step, ready.over)
@@ -153,7 +170,9 @@ def _augmentation(settings: Settings) -> Contender:
     def call() -> None:
         augmented(0 * numbers, images).block_until_ready()
 
-    return Contender(call, {"images": settings.batch, "bytes": 5.0 * images.nbytes})  # uint8 read, float32 written
+    return Contender(
+        call, {"images": settings.batch, "bytes": 5.0 * images.nbytes}
+    )  # uint8 read, float32 written
 
 
 def _epoch(settings: Settings) -> Contender:
@@ -198,10 +217,14 @@ def _seeds(settings: Settings) -> tuple[Stage, dict[int, Ready]]:
     ).shape
 
     def examples(count: int) -> Examples:
-        return Examples(rng.random((count, *shape[1:]), np.float32), rng.integers(0, 2, count, np.int32))
+        return Examples(
+            rng.random((count, *shape[1:]), np.float32), rng.integers(0, 2, count, np.int32)
+        )
 
     train, held = examples(settings.photographs_seen), examples(settings.evaluated)
-    read = Inputs(train, held, lambda x, keys, strength: x, lambda x: x, start=vgg.following(vgg.LAYERS[-1]))
+    read = Inputs(
+        train, held, lambda x, keys, strength: x, lambda x: x, start=vgg.following(vgg.LAYERS[-1])
+    )
     ready = Ready(module, variables, read, network)
     start = heads_of_seeds.starts(ready, seeds=range(settings.seeds), size=settings.seeds_size)
     return stage, {seed: start(seed) for seed in range(settings.seeds)}
@@ -241,7 +264,11 @@ def _decode(settings: Settings) -> Contender:
 
     def call() -> None:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            list(pool.map(lambda data: photos.decode(data, size=settings.size, name="photograph"), encoded))
+            list(
+                pool.map(
+                    lambda data: photos.decode(data, size=settings.size, name="photograph"), encoded
+                )
+            )
 
     return Contender(call, {"images": len(encoded)})
 

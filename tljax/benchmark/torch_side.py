@@ -43,7 +43,9 @@ def _vgg(settings: Settings, *, trains: int) -> Any:
 def _head(base: Any, settings: Settings, *, hidden: int, dropout: float) -> Any:
     with torch.no_grad():
         flat = base(torch.zeros(1, 3, settings.size, settings.size)).numel()
-    return nn.Sequential(nn.Flatten(), nn.Dropout(dropout), nn.Linear(flat, hidden), nn.ReLU(), nn.Linear(hidden, 1))
+    return nn.Sequential(
+        nn.Flatten(), nn.Dropout(dropout), nn.Linear(flat, hidden), nn.ReLU(), nn.Linear(hidden, 1)
+    )
 
 
 def _device(settings: Settings) -> str:
@@ -71,9 +73,9 @@ def _cast(settings: Settings) -> Any:
 def _batch(settings: Settings, count: int) -> tuple[Any, Any]:
     pixels, labels = photos.images(count, settings.size)
     images = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(_device(settings), torch.float32) / 255
-    return images.contiguous(memory_format=torch.channels_last), torch.from_numpy(labels)[:, None].float().to(
-        images.device
-    )
+    return images.contiguous(memory_format=torch.channels_last), torch.from_numpy(labels)[
+        :, None
+    ].float().to(images.device)
 
 
 def _step(model: Any, settings: Settings, count: int) -> Contender:

@@ -26,18 +26,32 @@ def main() -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--rung", choices=config.STEPPED, help="a rung of the ladder")
     what.add_argument("--plan", choices=sorted(PLANS), help="the stages of a recipe")
-    parser.add_argument("--preset", choices=sorted(config.PRESETS), default="tuned", help="of the rung (tuned)")
-    parser.add_argument("--size", type=cli.positive, default=150, metavar="PIXELS", help="side of the images (150)")
-    parser.add_argument("--batch", type=cli.positive, default=4, metavar="N", help="images in a step (4)")
-    parser.add_argument("--width", type=cli.fraction, default=1.0, metavar="W", help="of the VGG16 (1.0)")
+    parser.add_argument(
+        "--preset", choices=sorted(config.PRESETS), default="tuned", help="of the rung (tuned)"
+    )
+    parser.add_argument(
+        "--size", type=cli.positive, default=150, metavar="PIXELS", help="side of the images (150)"
+    )
+    parser.add_argument(
+        "--batch", type=cli.positive, default=4, metavar="N", help="images in a step (4)"
+    )
+    parser.add_argument(
+        "--width", type=cli.fraction, default=1.0, metavar="W", help="of the VGG16 (1.0)"
+    )
     args = parser.parse_args()
-    network = replace(config.NETWORKS[args.rung], width=args.width) if args.rung else Network(width=args.width)
+    network = (
+        replace(config.NETWORKS[args.rung], width=args.width)
+        if args.rung
+        else Network(width=args.width)
+    )
     if args.size < config.CNN_VALID_SIZE:
         network = replace(network, padding="SAME")
     stages = [config.PRESETS[args.preset][args.rung]] if args.rung else PLANS[args.plan].stages
     over, sound = devices.mesh_for(args.batch), True
     for stage in stages:
-        dry = planned(replace(stage, batch_size=args.batch, views=None), network, classes=2, size=args.size)
+        dry = planned(
+            replace(stage, batch_size=args.batch, views=None), network, classes=2, size=args.size
+        )
         costs, same = audit(dry, over), dry.keeps_bits(over)
         print(audit_table(costs, same_bits=same) + "\n", flush=True)
         sound = sound and same and not costs.moved and not costs.idle

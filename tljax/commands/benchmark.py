@@ -47,7 +47,9 @@ def main() -> None:
         results = _about(args.mode, settings, field)
         print(results["about"], file=sys.stderr)
         on_row = None if args.quiet else _said
-        results["rows"] = measure(rows, settings, field, rounds=args.rounds, deadline=deadline, on_row=on_row)
+        results["rows"] = measure(
+            rows, settings, field, rounds=args.rounds, deadline=deadline, on_row=on_row
+        )
     finally:
         field.close()
     _leave(results, args.out, as_json=args.json)
@@ -60,14 +62,42 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = new.add_argument
-    add("mode", nargs="?", choices=("cpu", "gpu"), default="cpu", help="sizes and dtype of the rows (cpu)")
+    add(
+        "mode",
+        nargs="?",
+        choices=("cpu", "gpu"),
+        default="cpu",
+        help="sizes and dtype of the rows (cpu)",
+    )
     add("--json", action="store_true", help="print JSON in place of the table")
-    add("--torch-python", metavar="PATH", help="a Python with torch, for its peers (this one, if it has it)")
+    add(
+        "--torch-python",
+        metavar="PATH",
+        help="a Python with torch, for its peers (this one, if it has it)",
+    )
     add("--rows", metavar="A,B", help=f"only these of: {', '.join(row.name for row in ROWS)}")
     add("--rounds", type=cli.positive, default=5, metavar="N", help="rounds of each contender (5)")
-    add("--minutes", type=cli.fraction, default=8.0, metavar="M", help="no round begins later than this (8)")
-    add("--set", nargs="+", default=[], metavar="NAME=VALUE", help=f"sizes: {', '.join(asdict(CPU))}")
-    add("--out", type=Path, default=Path("runs/benchmark"), metavar="DIR", help="for the files (runs/benchmark)")
+    add(
+        "--minutes",
+        type=cli.fraction,
+        default=8.0,
+        metavar="M",
+        help="no round begins later than this (8)",
+    )
+    add(
+        "--set",
+        nargs="+",
+        default=[],
+        metavar="NAME=VALUE",
+        help=f"sizes: {', '.join(asdict(CPU))}",
+    )
+    add(
+        "--out",
+        type=Path,
+        default=Path("runs/benchmark"),
+        metavar="DIR",
+        help="for the files (runs/benchmark)",
+    )
     add("--quiet", action="store_true", help="no line as a row ends")
     return new
 
@@ -78,7 +108,9 @@ def _settings(args: argparse.Namespace) -> Settings:
         name, _, text = word.partition("=")
         kind = type(getattr(settings, name, None))
         if kind not in (int, float):
-            raise InputError(f"--set: expected NAME=VALUE with a name that has a number, found {word!r}")
+            raise InputError(
+                f"--set: expected NAME=VALUE with a name that has a number, found {word!r}"
+            )
         try:
             value = (cli.positive if kind is int else cli.fraction)(text)
         except (ValueError, argparse.ArgumentTypeError):
@@ -107,13 +139,20 @@ def _about(mode: str, settings: Settings, field: Field) -> dict[str, Any]:
         "mode": mode,
         "settings": asdict(settings),
         "versions": versions,
-        "device": {"kind": device.device_kind, "count": jax.device_count(), "cores": os.cpu_count()},
+        "device": {
+            "kind": device.device_kind,
+            "count": jax.device_count(),
+            "cores": os.cpu_count(),
+        },
         "load_average": os.getloadavg(),
     }
 
 
 def _said(row: dict[str, Any]) -> None:
-    cells = [f"{each['ratio']['value']:.2f}" if "ratio" in each else each["missing"] for each in row["against"]]
+    cells = [
+        f"{each['ratio']['value']:.2f}" if "ratio" in each else each["missing"]
+        for each in row["against"]
+    ]
     print(f"{row['name']}: {', '.join(cells)}", file=sys.stderr, flush=True)
 
 

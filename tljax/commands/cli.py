@@ -65,7 +65,12 @@ def parser(
         metavar="SOURCE",
         help=f"critters, critters:source, folder:PATH or tfds:NAME ({source})",
     )
-    add("--data-dir", type=Path, metavar="DIR", help="where TFDS keeps its data sets ($TFDS_DATA_DIR, or TFDS's own)")
+    add(
+        "--data-dir",
+        type=Path,
+        metavar="DIR",
+        help="where TFDS keeps its data sets ($TFDS_DATA_DIR, or TFDS's own)",
+    )
     add(
         "--validation-fraction",
         type=fraction,
@@ -74,21 +79,39 @@ def parser(
         help="of a source without a validation split (0.2)",
     )
     sides = size or f"the base's, or {config.LECTURE_SIZE}; {config.SIZE} for critters"
-    add("--size", type=positive, default=size, metavar="PIXELS", help=f"side of the square images ({sides})")
+    add(
+        "--size",
+        type=positive,
+        default=size,
+        metavar="PIXELS",
+        help=f"side of the square images ({sides})",
+    )
     add(
         "--skip-corrupt",
         action="store_true",
         help="leave out photographs that cannot be read, and count them",
     )
-    add("--allow-duplicates", action="store_true", help="allow the same photograph in training and validation")
+    add(
+        "--allow-duplicates",
+        action="store_true",
+        help="allow the same photograph in training and validation",
+    )
     add("--workdir", type=Path, metavar="DIR", help=f"where the run's files go (runs/{experiment})")
     add(
         "--overwrite",
         action="store_true",
         help="start anew where a run or a weights file lies; saved features are kept",
     )
-    add("--resume", action="store_true", help="go on where the run in the workdir stopped, to the same bits")
-    add("--resume-anyway", action="store_true", help="the same, even with other data, base, plan or arguments")
+    add(
+        "--resume",
+        action="store_true",
+        help="go on where the run in the workdir stopped, to the same bits",
+    )
+    add(
+        "--resume-anyway",
+        action="store_true",
+        help="the same, even with other data, base, plan or arguments",
+    )
     add("--epochs", type=positive, metavar="N", help="of every stage (the preset's)")
     add(
         "--budget",
@@ -104,9 +127,20 @@ def parser(
     )
     keeps = "train a stage that collapses to its end and keep what is left (it goes back to its best epoch)"
     add("--keep-going", action="store_true", help=keeps)
-    add("--dtype", choices=("float32", "bfloat16"), default="float32", help="what is computed in (float32)")
-    add("--deterministic", action="store_true", help="on a GPU, the same bits each time, at the cost of speed")
-    add("--coordinator", metavar="ADDR", help="host:port of process 0, where several train together")
+    add(
+        "--dtype",
+        choices=("float32", "bfloat16"),
+        default="float32",
+        help="what is computed in (float32)",
+    )
+    add(
+        "--deterministic",
+        action="store_true",
+        help="on a GPU, the same bits each time, at the cost of speed",
+    )
+    add(
+        "--coordinator", metavar="ADDR", help="host:port of process 0, where several train together"
+    )
     add("--processes", type=positive, metavar="N", help="how many there are (with --coordinator)")
     add("--process", type=int, metavar="I", help="which this is, from 0 (with --coordinator)")
     add("--quiet", action="store_true", help="no progress bars")
@@ -115,7 +149,9 @@ def parser(
 
 def log_option(new: argparse.ArgumentParser) -> None:
     """Add the option that names where each epoch's record goes besides the run's own files."""
-    new.add_argument("--log", choices=sorted(TRACKERS), help="also log each epoch there (the run's files alone)")
+    new.add_argument(
+        "--log", choices=sorted(TRACKERS), help="also log each epoch there (the run's files alone)"
+    )
 
 
 def tracked(args: argparse.Namespace, *, workdir: Path) -> list[Listener]:
@@ -178,7 +214,9 @@ def _deterministic_costs(platform: str) -> str:
 
 def _one_line(text: str) -> str:
     """Escape newlines and direction marks, which a file's name may hold."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
+    )
 
 
 def positive(text: str) -> int:

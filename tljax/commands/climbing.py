@@ -17,7 +17,8 @@ from tljax.train.source import Source
 def compile_ahead(stages: Stages, source: Source, *, seeds: Sequence[int]) -> dict[str, Program]:
     """Compile stages that run one seed at a time, side by side; print what each will do and cost."""
     outlines: dict[str, tuple[Stage, Ready]] = {
-        name: (stage, setup.outline(stage, network, source)) for name, (network, stage) in stages.items()
+        name: (stage, setup.outline(stage, network, source))
+        for name, (network, stage) in stages.items()
     }
     stepped = {name: pair for name, pair in outlines.items() if pair[0].solver == "steps"}
     alone = {

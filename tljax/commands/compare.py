@@ -17,6 +17,12 @@ def main() -> None:
     parser = cli.bare_parser(__doc__, experiment="compare")
     add = parser.add_argument
     add("runs", nargs="+", type=Path, metavar="RUN_DIR", help="the workdirs of two runs or more")
-    add("--out", type=Path, default=Path("runs/compare.html"), metavar="FILE", help="the page (runs/compare.html)")
+    add(
+        "--out",
+        type=Path,
+        default=Path("runs/compare.html"),
+        metavar="FILE",
+        help="the page (runs/compare.html)",
+    )
     args = parser.parse_args()
     print(write_comparison(args.runs, out=args.out))

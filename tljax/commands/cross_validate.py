@@ -54,15 +54,29 @@ def main() -> None:
 
 
 def _write(
-    args: argparse.Namespace, folder: Path, sets: ImageSets, found: folds.CrossValidation, seconds: float
+    args: argparse.Namespace,
+    folder: Path,
+    sets: ImageSets,
+    found: folds.CrossValidation,
+    seconds: float,
 ) -> None:
     rows = {
-        seed: predictions.scores(logits, found.labels) for seed, logits in zip(found.seeds, found.logits, strict=True)
+        seed: predictions.scores(logits, found.labels)
+        for seed, logits in zip(found.seeds, found.logits, strict=True)
     }
-    wrong = np.mean([np.asarray(predicted(logits)) != found.labels for logits in found.logits], axis=0)
-    hard = [(sets.train.ids[i], float(wrong[i])) for i in np.argsort(-wrong, kind="stable")[:_SHOWN] if wrong[i] > 0]
+    wrong = np.mean(
+        [np.asarray(predicted(logits)) != found.labels for logits in found.logits], axis=0
+    )
+    hard = [
+        (sets.train.ids[i], float(wrong[i]))
+        for i in np.argsort(-wrong, kind="stable")[:_SHOWN]
+        if wrong[i] > 0
+    ]
     document = {
-        "arguments": {name: str(value) if isinstance(value, Path) else value for name, value in vars(args).items()},
+        "arguments": {
+            name: str(value) if isinstance(value, Path) else value
+            for name, value in vars(args).items()
+        },
         "data": {"source": sets.name, "digest": sets.digest},
         "environment": environment(),
         "seconds": seconds,
@@ -71,7 +85,13 @@ def _write(
     }
     disk.write_json(folder / "cross_validate.json", document)
     accuracies = [row["accuracy"] for row in rows.values()]
-    print("\n" + aligned(("seed", "accuracy", "95 % interval over images"), [_row(*pair) for pair in rows.items()]))
+    print(
+        "\n"
+        + aligned(
+            ("seed", "accuracy", "95 % interval over images"),
+            [_row(*pair) for pair in rows.items()],
+        )
+    )
     if interval := intervals.t_interval(accuracies):
         print(
             f"mean {intervals.mean(accuracies):.1%}, 95 % interval over seeds {interval.low:.1%} to {interval.high:.1%}"
@@ -89,7 +109,9 @@ def _row(seed: int, row: dict[str, float]) -> tuple[str, ...]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = runner.parser(__doc__, experiment="cross_validate")
-    parser.add_argument("--folds", type=_folds, default=10, metavar="K", help="how many, or all: leave one out (10)")
+    parser.add_argument(
+        "--folds", type=_folds, default=10, metavar="K", help="how many, or all: leave one out (10)"
+    )
     return parser
 
 

@@ -56,7 +56,9 @@ def main() -> None:
         return
     name = sys.argv[1].replace("-", "_")
     if name not in COMMANDS:
-        print(f"error: tljax has no command {sys.argv[1]!r}; tljax --help lists them", file=sys.stderr)
+        print(
+            f"error: tljax has no command {sys.argv[1]!r}; tljax --help lists them", file=sys.stderr
+        )
         raise SystemExit(2)
     sys.argv[:2] = [f"tljax {_spelt(name)}"]
     _command(name)()
@@ -75,7 +77,11 @@ def _command(name: str) -> Callable[[], None]:
 
 
 def _help() -> str:
-    lines = ["usage: tljax COMMAND [options]", "       tljax COMMAND --help", "       tljax --version"]
+    lines = [
+        "usage: tljax COMMAND [options]",
+        "       tljax COMMAND --help",
+        "       tljax --version",
+    ]
     for title, commands in GROUPS.items():
         lines += ["", title, *(f"  {_spelt(name):<16} {line}" for name, line in commands.items())]
     return "\n".join(lines)

@@ -40,14 +40,20 @@ def main() -> None:
     folder = args.run / "inside" / f"{net.rung}-seed{net.seed}"
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    bar = tqdm(pictures(net, sets, photos, augment_of(config, net)).items(), unit="picture", disable=args.quiet)
+    bar = tqdm(
+        pictures(net, sets, photos, augment_of(config, net)).items(),
+        unit="picture",
+        disable=args.quiet,
+    )
     for name, draw in bar:
         bar.set_description(name)
         written.append(layout.write(draw(), folder / f"{name}.png"))
     print("\n".join(map(str, written)))
 
 
-def pictures(net: Net, sets: ImageSets, photos: Photos, augment: Augment | None) -> dict[str, Callable[[], Any]]:
+def pictures(
+    net: Net, sets: ImageSets, photos: Photos, augment: Augment | None
+) -> dict[str, Callable[[], Any]]:
     """Map the name of each picture to the function that draws it."""
     chosen = units.chosen_units(net, sets.train.images)
     drawn: dict[str, Callable[[], Any]] = {
@@ -60,7 +66,9 @@ def pictures(net: Net, sets: ImageSets, photos: Photos, augment: Augment | None)
         "neighbours": lambda: sheets.neighbours(net, photos, sets.train),
     }
     # A rung on saved features does not augment, so it has no such picture.
-    return drawn | ({"augmented": lambda: sheets.augmented(net, photos, augment)} if augment else {})
+    return drawn | (
+        {"augmented": lambda: sheets.augmented(net, photos, augment)} if augment else {}
+    )
 
 
 def data_of(config: dict[str, Any], *, size: int, where: Path, progress: bool) -> ImageSets:
@@ -68,9 +76,13 @@ def data_of(config: dict[str, Any], *, size: int, where: Path, progress: bool) -
     arguments, known = (typed(config, name, dict, str(where)) for name in ("arguments", "data"))
     names = ("data_dir", "validation_fraction", "skip_corrupt", "allow_duplicates")
     options = {name: arguments[name] for name in names if arguments.get(name) is not None}
-    sets = data.load(typed(known, "source", str, str(where)), size=size, progress=progress, **options)
+    sets = data.load(
+        typed(known, "source", str, str(where)), size=size, progress=progress, **options
+    )
     if sets.digest != known.get("digest"):
-        raise InputError(f"{where}: expected the photographs of the run, found that {sets.name} has changed since")
+        raise InputError(
+            f"{where}: expected the photographs of the run, found that {sets.name} has changed since"
+        )
     return sets
 
 
@@ -93,7 +105,13 @@ def some_of(sets: ImageSets, *, count: int = EXPLAINED) -> Photos:
 def _parser() -> argparse.ArgumentParser:
     parser = cli.bare_parser(__doc__, experiment="inside")
     add = parser.add_argument
-    add("images", nargs="*", type=Path, metavar="IMAGE", help="photographs to explain (some of validation)")
+    add(
+        "images",
+        nargs="*",
+        type=Path,
+        metavar="IMAGE",
+        help="photographs to explain (some of validation)",
+    )
     add("--run", type=Path, required=True, metavar="DIR", help="the workdir of a run")
     add("--rung", help="which of its rungs (the best in validation)")
     add("--seed", type=int, help="which of its seeds (the best in validation)")

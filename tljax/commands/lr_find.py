@@ -32,7 +32,8 @@ def main() -> None:
     stages = {name: (runner.network_of(name, args), runner.stage_of(name, args)) for name in names}
     workdir, source, stages = runner.begin(args, stages, experiment="lr_find")
     findings = {
-        seed: find(args, stages, source, seed=seed, sweep=sweep, workdir=workdir) for seed in runner.seeds_of(args)
+        seed: find(args, stages, source, seed=seed, sweep=sweep, workdir=workdir)
+        for seed in runner.seeds_of(args)
     }
     for listener in workdir.listeners:
         listener.close()
@@ -55,7 +56,9 @@ def find(
     done = ladder(dict(below), source, seeds=[seed], workdir=workdir)[seed]
     before = done.get(config.STARTS_FROM.get(name, ""))
     ready = setup.prepare(stage, network, source, seed=seed, before=before)
-    return lr_finder.find(stage, ready, seed=seed, sweep=sweep, steps=args.steps, progress=source.progress)
+    return lr_finder.find(
+        stage, ready, seed=seed, sweep=sweep, steps=args.steps, progress=source.progress
+    )
 
 
 def _rungs_below(rung: str) -> list[str]:
@@ -63,11 +66,16 @@ def _rungs_below(rung: str) -> list[str]:
     return [*_rungs_below(below), below] if below else []
 
 
-def _write(args: argparse.Namespace, sets: ImageSets, findings: dict[int, lr_finder.Finding], workdir: Path) -> None:
+def _write(
+    args: argparse.Namespace, sets: ImageSets, findings: dict[int, lr_finder.Finding], workdir: Path
+) -> None:
     suggested = {name: mean_rate(rates) for name, rates in across(findings).items()}
     document = {
         "rung": args.rung,
-        "arguments": {name: str(value) if isinstance(value, Path) else value for name, value in vars(args).items()},
+        "arguments": {
+            name: str(value) if isinstance(value, Path) else value
+            for name, value in vars(args).items()
+        },
         "data": {"source": sets.name, "digest": sets.digest},
         "environment": environment(),
         "suggestions": suggested,
@@ -83,10 +91,33 @@ def _write(args: argparse.Namespace, sets: ImageSets, findings: dict[int, lr_fin
 def _parser() -> argparse.ArgumentParser:
     parser = runner.parser(__doc__, experiment="lr_find")
     add = parser.add_argument
-    add("--rung", choices=config.STEPPED, default="finetune", help="whose rates are tested (finetune)")
+    add(
+        "--rung",
+        choices=config.STEPPED,
+        default="finetune",
+        help="whose rates are tested (finetune)",
+    )
     sweep, steps = lr_finder.SWEEP, lr_finder.STEPS
-    add("--low", type=cli.fraction, default=sweep.low, metavar="RATE", help=f"the first rate ({sweep.low:g})")
-    add("--high", type=cli.fraction, default=sweep.high, metavar="RATE", help=f"the last rate ({sweep.high:g})")
+    add(
+        "--low",
+        type=cli.fraction,
+        default=sweep.low,
+        metavar="RATE",
+        help=f"the first rate ({sweep.low:g})",
+    )
+    add(
+        "--high",
+        type=cli.fraction,
+        default=sweep.high,
+        metavar="RATE",
+        help=f"the last rate ({sweep.high:g})",
+    )
     add("--linear", action="store_true", help="equal differences between rates, not equal factors")
-    add("--steps", type=cli.positive, default=steps, metavar="N", help=f"from the first to the last ({steps})")
+    add(
+        "--steps",
+        type=cli.positive,
+        default=steps,
+        metavar="N",
+        help=f"from the first to the last ({steps})",
+    )
     return parser

@@ -35,7 +35,10 @@ def keep(workdir: Path, sets: ImageSets) -> Path | None:
     seen = np.unique(np.linspace(0, len(split.labels) - 1, SEEN).round().astype(int))
     layer = sheets.cam_layer(net)
     order = np.argsort(-likely[seen], axis=1, kind="stable")[:, :2]
-    maps = [attribution.grad_cam(net, split.images[seen], order[:, i], layer=layer) for i in range(order.shape[1])]
+    maps = [
+        attribution.grad_cam(net, split.images[seen], order[:, i], layer=layer)
+        for i in range(order.shape[1])
+    ]
     ids = np.array(split.ids, dtype=np.str_)
     kept = photographs.Photographs(
         rung=net.rung,

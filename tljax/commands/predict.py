@@ -22,16 +22,28 @@ def main() -> None:
     add("--run", type=Path, required=True, metavar="DIR", help="the workdir of a run")
     add("--rung", help="which of its rungs (the best in validation)")
     add("--seed", type=int, help="which of its seeds (the best in validation)")
-    add("--json", action="store_true", help="a JSON object: class -> probability, for each photograph")
+    add(
+        "--json",
+        action="store_true",
+        help="a JSON object: class -> probability, for each photograph",
+    )
     args = parser.parse_args()
     classifier = load_run(args.run, rung=args.rung, seed=args.seed)
-    likely = [dict(zip(classifier.classes, row.tolist(), strict=True)) for row in classifier(args.images)]
+    likely = [
+        dict(zip(classifier.classes, row.tolist(), strict=True)) for row in classifier(args.images)
+    ]
     if args.json:
-        print(json.dumps({str(path): row for path, row in zip(args.images, likely, strict=True)}, indent=1))
+        print(
+            json.dumps(
+                {str(path): row for path, row in zip(args.images, likely, strict=True)}, indent=1
+            )
+        )
         return
     print(f"{args.run}: {classifier.rung}, seed {classifier.seed}, {_size(classifier)}")
     for path, row in zip(args.images, likely, strict=True):
-        print(f"{path}: {', '.join(f'{name} {p:.1%}' for name, p in sorted(row.items(), key=lambda pair: -pair[1]))}")
+        print(
+            f"{path}: {', '.join(f'{name} {p:.1%}' for name, p in sorted(row.items(), key=lambda pair: -pair[1]))}"
+        )
 
 
 def _size(classifier: Trained) -> str:

@@ -54,7 +54,9 @@ def pretrain(
     `saves` holds checkpoints until training is done; training continues from those already there.
     """
     sets, dtype, size = source.sets, source.dtype, source.sets.train.images.shape[1]
-    stage = replace(stage, keep_going=True)  # it begins at random, where there is nothing to go back to
+    stage = replace(
+        stage, keep_going=True
+    )  # it begins at random, where there is nothing to go back to
     network = build.Network(width=width, norm=True, hidden=0)
     module = build.classifier(network, classes=len(sets.classes), dtype=dtype)
     variables = build.init(module, key=jax.random.key(seed), size=size)
@@ -84,10 +86,18 @@ def pretrain(
         write(out, saved[0])
 
     read = inputs.from_images(sets, augment=stage.augment, preprocess=TORCH)
-    identity = {"stage": asdict(stage), "data": sets.digest, "size": size, "width": width, "seed": seed}
+    identity = {
+        "stage": asdict(stage),
+        "data": sets.digest,
+        "size": size,
+        "width": width,
+        "seed": seed,
+    }
     saver = Saver(saves, identity={**identity, "dtype": jnp.dtype(dtype).name})
     ready = Ready(module, variables, read, network, TORCH)
-    state, history = loop.train_stage(stage, ready, seed=seed, on_epoch=told, saver=saver, progress=source.progress)
+    state, history = loop.train_stage(
+        stage, ready, seed=seed, on_epoch=told, saver=saver, progress=source.progress
+    )
     if not saved:  # nothing was left to train
         save(history.epochs[-1], state)
     shutil.rmtree(saves, ignore_errors=True)
@@ -96,13 +106,24 @@ def pretrain(
 
 def main() -> None:
     """Run the command."""
-    parser = cli.parser(__doc__, experiment="pretrain", source="critters:source", size=config.PRETRAIN_SIZE)
-    parser.add_argument(
-        "--width", type=cli.fraction, default=config.CRITTERS_WIDTH, help="times VGG16's channels (%(default)s)"
+    parser = cli.parser(
+        __doc__, experiment="pretrain", source="critters:source", size=config.PRETRAIN_SIZE
     )
-    parser.add_argument("--batch", type=cli.positive, help=f"batch size ({config.PRETRAIN.batch_size})")
-    parser.add_argument("--lr", type=cli.fraction, help=f"peak learning rate ({config.PRETRAIN_RATE})")
-    parser.add_argument("--seed", type=int, default=0, help="of initialisation, order and augmentation (0)")
+    parser.add_argument(
+        "--width",
+        type=cli.fraction,
+        default=config.CRITTERS_WIDTH,
+        help="times VGG16's channels (%(default)s)",
+    )
+    parser.add_argument(
+        "--batch", type=cli.positive, help=f"batch size ({config.PRETRAIN.batch_size})"
+    )
+    parser.add_argument(
+        "--lr", type=cli.fraction, help=f"peak learning rate ({config.PRETRAIN_RATE})"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of initialisation, order and augmentation (0)"
+    )
     parser.add_argument("--out", type=Path, help="the weights file (WORKDIR/base.safetensors)")
     cli.log_option(parser)
     args = parser.parse_args()
@@ -111,7 +132,9 @@ def main() -> None:
     resume = args.resume or args.resume_anyway
     if saves.exists() and not resume:
         if not args.overwrite:
-            raise InputError(f"{saves} holds a run; name another --out, or pass --overwrite or --resume")
+            raise InputError(
+                f"{saves} holds a run; name another --out, or pass --overwrite or --resume"
+            )
         shutil.rmtree(saves)
     if out.exists() and not args.overwrite and not (resume and saves.exists()):
         raise InputError(f"{out} exists; name another --out, or pass --overwrite")
@@ -131,7 +154,9 @@ def main() -> None:
     if not processes.first():
         return
     record = weights.provenance["record"]
-    print(f"{out}: {record['validation']['accuracy']:.1%} of {record['validation']['n']} validation images right")
+    print(
+        f"{out}: {record['validation']['accuracy']:.1%} of {record['validation']['n']} validation images right"
+    )
 
 
 def _stage(args: argparse.Namespace) -> config.Stage:

@@ -16,13 +16,17 @@ from tljax.runs.results import read_json, read_results, typed
 def main() -> None:
     """Run the command."""
     parser = cli.bare_parser(__doc__, experiment="report")
-    parser.add_argument("--run", type=Path, required=True, metavar="DIR", help="the workdir of a run")
+    parser.add_argument(
+        "--run", type=Path, required=True, metavar="DIR", help="the workdir of a run"
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     args = parser.parse_args()
     config = read_json(args.run / "config.json")
     results = read_results(args.run / "results.json")
     if results["rungs"] and not (args.run / "photographs.npz").exists():
         size = typed(results["data"], "size", int, str(args.run / "results.json"))
-        sets = inside.data_of(config, size=size, where=args.run / "config.json", progress=not args.quiet)
+        sets = inside.data_of(
+            config, size=size, where=args.run / "config.json", progress=not args.quiet
+        )
         photographs.keep(args.run, sets)
     print(report.write_report(args.run)[-1])

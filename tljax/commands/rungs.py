@@ -39,4 +39,8 @@ def finetune() -> None:
 
 def differential() -> None:
     """Train rung 4, then everything, each earlier block at a smaller rate: rung 5."""
-    runner.main(differential.__doc__, experiment="differential", rungs=("frozen", "finetune", "differential"))
+    runner.main(
+        differential.__doc__,
+        experiment="differential",
+        rungs=("frozen", "finetune", "differential"),
+    )

@@ -56,16 +56,23 @@ def begin(
     sets = cli.load(args, args.data, size=args.size)
     baseless = weights is None and any(network.base == "vgg16" for network, _ in stages.values())
     if baseless and args.data != "critters":
-        raise InputError(f"--weights: {args.data} needs a pretrained base; make one with tljax pretrain")
+        raise InputError(
+            f"--weights: {args.data} needs a pretrained base; make one with tljax pretrain"
+        )
     if processes.first():
         print(about(sets), flush=True)
     width = setup.width_of(weights) if weights else config.CRITTERS_WIDTH
-    stages = {name: _settled(*pair, sets, width=width, dtype=jnp.dtype(args.dtype)) for name, pair in stages.items()}
+    stages = {
+        name: _settled(*pair, sets, width=width, dtype=jnp.dtype(args.dtype))
+        for name, pair in stages.items()
+    }
     base = digest(weights.params) if weights else None
     workdir.begin(arguments=vars(args), stages=stages, sets=sets, base=base)
     if processes.first():
         planned.write_planned(
-            (stage for _, stage in stages.values()), images=len(sets.train.labels), workdir=workdir.path
+            (stage for _, stage in stages.values()),
+            images=len(sets.train.labels),
+            workdir=workdir.path,
         )
     weights = _pretrained(args, workdir) if baseless else weights
     if weights and any(network.base == "vgg16" for network, _ in stages.values()):
@@ -73,9 +80,13 @@ def begin(
     return workdir, source_of(args, workdir, sets, weights), stages
 
 
-def source_of(args: argparse.Namespace, workdir: Workdir, sets: ImageSets, weights: Weights | None) -> Source:
+def source_of(
+    args: argparse.Namespace, workdir: Workdir, sets: ImageSets, weights: Weights | None
+) -> Source:
     """Return what all stages of a command start from."""
-    return Source(sets, weights, store=workdir.features, dtype=jnp.dtype(args.dtype), progress=not args.quiet)
+    return Source(
+        sets, weights, store=workdir.features, dtype=jnp.dtype(args.dtype), progress=not args.quiet
+    )
 
 
 def _look_at_preprocessing(workdir: Workdir, sets: ImageSets, weights: Weights) -> None:
@@ -83,11 +94,15 @@ def _look_at_preprocessing(workdir: Workdir, sets: ImageSets, weights: Weights) 
     if not processes.first():
         return
     found = check_preprocess(weights, sets.train.images)
-    print(f"WARNING: {found.alarm}" if found.alarm else f"preprocessing: {found.told()}", flush=True)
+    print(
+        f"WARNING: {found.alarm}" if found.alarm else f"preprocessing: {found.told()}", flush=True
+    )
     workdir.note("preprocessing", found.to_dict())
 
 
-def _settled(network: Network, stage: Stage, sets: ImageSets, *, width: float, dtype: Any) -> tuple[Network, Stage]:
+def _settled(
+    network: Network, stage: Stage, sets: ImageSets, *, width: float, dtype: Any
+) -> tuple[Network, Stage]:
     if network.base == "vgg16":
         network = replace(network, width=width)
     stage, said = views.settled(stage, network, sets, dtype=dtype)
@@ -100,13 +115,23 @@ def refuse_finished(args: argparse.Namespace, folder: Path, name: str) -> None:
     """InputError where the document that a command leaves is there already, and the options do not say what of it."""
     folder = args.workdir or folder
     if (folder / name).exists() and not (args.overwrite or args.resume or args.resume_anyway):
-        raise InputError(f"{folder} holds {name}; name another --workdir, or pass --overwrite or --resume")
+        raise InputError(
+            f"{folder} holds {name}; name another --workdir, or pass --overwrite or --resume"
+        )
 
 
-def kept_calls(workdir: Workdir, args: argparse.Namespace, network: Network, source: Source) -> Kept:
+def kept_calls(
+    workdir: Workdir, args: argparse.Namespace, network: Network, source: Source
+) -> Kept:
     """Where a sweep keeps its calls, for this network, these data and this base."""
     base, data = digest(source.weights.params) if source.weights else None, source.sets.digest
-    about = {"network": asdict(network), "data": data, "base": base, "dtype": args.dtype, "first": args.seed}
+    about = {
+        "network": asdict(network),
+        "data": data,
+        "base": base,
+        "dtype": args.dtype,
+        "first": args.seed,
+    }
     return Kept(workdir.path / CALLS, about=about)
 
 
@@ -182,7 +207,12 @@ def parser(doc: str | None, *, experiment: str, rates: bool = True) -> argparse.
     add("--views", type=int, metavar="K", help=views)
     kept = "what those views are kept in; bfloat16 makes room for twice as many (as --dtype)"
     add("--features-dtype", choices=("float32", "bfloat16"), help=kept)
-    add("--batch", type=cli.positive, metavar="N", help="batch size, of all devices together (the preset's)")
+    add(
+        "--batch",
+        type=cli.positive,
+        metavar="N",
+        help="batch size, of all devices together (the preset's)",
+    )
     scaled = "with --batch: rates times as much as the batch is larger, after a warm-up (the linear rule)"
     add("--scale-lr", action="store_true", help=scaled)
     return new
@@ -208,14 +238,20 @@ def as_told(stage: Stage, args: argparse.Namespace) -> Stage:
         raise InputError("--scale-lr: expected --batch with it, which it scales the rates by")
     if args.epochs and stage.solver == "steps":
         stage = replace(stage, epochs=args.epochs)
-    stage = replace(stage.scaled(budget=args.budget), skip_nonfinite=args.skip_nonfinite, keep_going=args.keep_going)
+    stage = replace(
+        stage.scaled(budget=args.budget),
+        skip_nonfinite=args.skip_nonfinite,
+        keep_going=args.keep_going,
+    )
     if rate := getattr(args, "rate", None):
         stage = at_rate(stage, rate)
     if args.features_dtype and stage.views:
         stage = replace(stage, features_dtype=args.features_dtype)
     if not args.batch:
         return stage
-    return scaled_batch(stage, args.batch) if args.scale_lr else replace(stage, batch_size=args.batch)
+    return (
+        scaled_batch(stage, args.batch) if args.scale_lr else replace(stage, batch_size=args.batch)
+    )
 
 
 def at_rate(stage: Stage, rate: float | Literal["find"]) -> Stage:
@@ -252,7 +288,9 @@ def _pretrained(args: argparse.Namespace, workdir: Workdir) -> Weights:
 
 def about(sets: ImageSets) -> str:
     """A line on a data set: classes, images, size."""
-    counts = f"{len(sets.train.labels)} training and {len(sets.validation.labels)} validation images"
+    counts = (
+        f"{len(sets.train.labels)} training and {len(sets.validation.labels)} validation images"
+    )
     skipped = f", {len(sets.skipped)} corrupt ones left out" if sets.skipped else ""
     side = sets.train.images.shape[1]
     classes = ", ".join(sets.classes) if len(sets.classes) <= 12 else f"{len(sets.classes)} classes"

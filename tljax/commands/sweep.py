@@ -66,7 +66,9 @@ def main() -> None:
         _write(args, workdir.path, source.sets.digest, found, seconds)
 
 
-def _write(args: argparse.Namespace, folder: Path, digest: str, found: sweep.SweepResult, seconds: float) -> None:
+def _write(
+    args: argparse.Namespace, folder: Path, digest: str, found: sweep.SweepResult, seconds: float
+) -> None:
     runs = [
         {
             "seed": run.seed,
@@ -76,8 +78,16 @@ def _write(args: argparse.Namespace, folder: Path, digest: str, found: sweep.Swe
         }
         for run in found.runs
     ]
-    told = {name: str(value) if isinstance(value, Path) else value for name, value in vars(args).items()}
-    document = {"arguments": told, "data": digest, "environment": environment(), "seconds": seconds, "runs": runs}
+    told = {
+        name: str(value) if isinstance(value, Path) else value for name, value in vars(args).items()
+    }
+    document = {
+        "arguments": told,
+        "data": digest,
+        "environment": environment(),
+        "seconds": seconds,
+        "runs": runs,
+    }
     disk.write_json(folder / "sweep.json", document)
     points: dict[str, Point] = {}
     for run in runs:
@@ -87,7 +97,11 @@ def _write(args: argparse.Namespace, folder: Path, digest: str, found: sweep.Swe
         points[key] = Point(run["values"], (*before, accuracy))
     print("\n" + sweep_table(list(points.values())))
     print(f"\n{len(runs)} runs, {found.plan.members} of them in these {seconds:.1f} s")
-    print(write_sweep(list(points.values()), title=f"A sweep of rung {args.rung}", path=folder / "sweep.png"))
+    print(
+        write_sweep(
+            list(points.values()), title=f"A sweep of rung {args.rung}", path=folder / "sweep.png"
+        )
+    )
 
 
 def _parser() -> argparse.ArgumentParser:

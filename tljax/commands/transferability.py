@@ -38,17 +38,23 @@ def main() -> None:
     weights = load(args.weights, progress=not args.quiet)
     net = load_net(args.run, rung=args.rung) if args.run else None
     if net and not isinstance(net.module.base, vgg.VGG16):
-        raise InputError(f"{args.run}: {net.rung}: expected a rung with a VGG16 base, found the network from scratch")
+        raise InputError(
+            f"{args.run}: {net.rung}: expected a rung with a VGG16 base, found the network from scratch"
+        )
     sets = cli.load(args, args.data, size=args.size)
     before = features(vgg.VGG16(width=width_of(weights)), weights.params, weights.preprocess, sets)
     scores = {layer: measured(rows, sets.train.labels) for layer, rows in before.items()}
     if net:
-        for layer, rows in features(net.module.base, net.params["base"], net.preprocess, sets).items():
+        for layer, rows in features(
+            net.module.base, net.params["base"], net.preprocess, sets
+        ).items():
             scores[layer][f"CKA with {net.rung}"] = transferability.cka(before[layer], rows)
     _write(args, sets, scores, folder)
 
 
-def features(base: Any, params: Any, preprocess: Preprocess, sets: ImageSets) -> dict[str, np.ndarray]:
+def features(
+    base: Any, params: Any, preprocess: Preprocess, sets: ImageSets
+) -> dict[str, np.ndarray]:
     """Compute each block's last activation, averaged over places, of each training photograph.
 
     Keyed by layer, float32 `[N, C]`.
@@ -70,22 +76,40 @@ def measured(rows: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     }
 
 
-def _write(args: argparse.Namespace, sets: ImageSets, scores: dict[str, dict[str, float]], folder: Path) -> None:
+def _write(
+    args: argparse.Namespace, sets: ImageSets, scores: dict[str, dict[str, float]], folder: Path
+) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     advice = suggestion(scores)
-    document = {"data": {"source": sets.name, "digest": sets.digest}, "scores": scores, "suggestion": advice}
+    document = {
+        "data": {"source": sets.name, "digest": sets.digest},
+        "scores": scores,
+        "suggestion": advice,
+    }
     document["arguments"] = {n: str(v) if isinstance(v, Path) else v for n, v in vars(args).items()}
     disk.write_json(folder / "transferability.json", document)
     picture = write_transferability(sets.name, scores, workdir=folder)
     head = ["after", *next(iter(scores.values()))]
-    print(aligned(head, [[layer, *(f"{value:.3f}" for value in row.values())] for layer, row in scores.items()]))
+    print(
+        aligned(
+            head,
+            [[layer, *(f"{value:.3f}" for value in row.values())] for layer, row in scores.items()],
+        )
+    )
     print(f"\n{advice}\n\n{picture}")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = cli.parser(__doc__, experiment="transferability")
     add = parser.add_argument
-    add("--weights", required=True, metavar="FILE", help="the pretrained base: a file, or the name of a published one")
-    add("--run", type=Path, metavar="DIR", help="a trained run whose base is compared with this one")
+    add(
+        "--weights",
+        required=True,
+        metavar="FILE",
+        help="the pretrained base: a file, or the name of a published one",
+    )
+    add(
+        "--run", type=Path, metavar="DIR", help="a trained run whose base is compared with this one"
+    )
     add("--rung", help="which of its rungs (the best in validation)")
     return parser

@@ -34,7 +34,9 @@ class Augment:
         }.items():
             value = getattr(self, name)
             if not 0.0 <= value <= bound:  # false for nan as well
-                raise InputError(f"Augment.{name}: expected a number from 0 to {bound:g}, found {value!r}")
+                raise InputError(
+                    f"Augment.{name}: expected a number from 0 to {bound:g}, found {value!r}"
+                )
 
 
 class Params(NamedTuple):
@@ -49,7 +51,9 @@ class Params(NamedTuple):
     flip: jax.Array
 
 
-def draw(keys, *, height: int, width: int, ranges: Augment, strength: jax.Array | float = 1.0) -> Params:
+def draw(
+    keys, *, height: int, width: int, ranges: Augment, strength: jax.Array | float = 1.0
+) -> Params:
     """Draw a warp for each key (typed, [B]), a function of that key alone.
 
     The ranges are those of Keras's `ImageDataGenerator.get_random_transform` times `strength`,
@@ -93,7 +97,12 @@ def matrices(params: Params, *, height: int, width: int) -> tuple[jax.Array, jax
     # Keras passes (height, width) to a function of (x, y): an image that is not square turns about
     # a transposed centre. Kept, so that the same parameters give Keras's image.
     centre_row, centre_col = width / 2 - 0.5, height / 2 - 0.5
-    b = jnp.array([centre_row, centre_col], jnp.float32) + shift - per_row * centre_row - per_col * centre_col
+    b = (
+        jnp.array([centre_row, centre_col], jnp.float32)
+        + shift
+        - per_row * centre_row
+        - per_col * centre_col
+    )
     flip = params.flip[:, None]
     b = jnp.where(flip, b + per_col * (width - 1), b)
     per_col = jnp.where(flip, -per_col, per_col)

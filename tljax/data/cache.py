@@ -36,7 +36,9 @@ def default_folder() -> pathlib.Path:
     return pathlib.Path(base) / "tljax"
 
 
-def decoded(listing: Listing, *, size: int, folder: pathlib.Path, progress: bool, name: str) -> Stored:
+def decoded(
+    listing: Listing, *, size: int, folder: pathlib.Path, progress: bool, name: str
+) -> Stored:
     """Decode the listing's photographs in order, without the corrupt ones, or read them from cache.
 
     Returns the array, and the reason for each corrupt photograph by index.
@@ -48,7 +50,9 @@ def decoded(listing: Listing, *, size: int, folder: pathlib.Path, progress: bool
     return stored(made_from, rows, count=len(listing.ids), size=size, folder=folder)
 
 
-def stored(made_from: list, rows: Callable[[], Rows], *, count: int, size: int, folder: pathlib.Path) -> Stored:
+def stored(
+    made_from: list, rows: Callable[[], Rows], *, count: int, size: int, folder: pathlib.Path
+) -> Stored:
     """Read the rows made from `made_from`, or write what `rows()` yields and read that.
 
     InputError where the bytes read back differ from those written.
@@ -63,7 +67,9 @@ def stored(made_from: list, rows: Callable[[], Rows], *, count: int, size: int, 
     return array
 
 
-def decode_all(listing: Listing, *, size: int, progress: bool, name: str) -> Iterator[np.ndarray | CorruptPhoto]:
+def decode_all(
+    listing: Listing, *, size: int, progress: bool, name: str
+) -> Iterator[np.ndarray | CorruptPhoto]:
     """Decode the photographs in order, on one thread per core.
 
     Yields each image, or the CorruptPhoto that says why it cannot be decoded.
@@ -115,7 +121,9 @@ def _scratch(folder: pathlib.Path) -> Iterator[pathlib.Path]:
         with contextlib.ExitStack() as briefly:
             if _locked(folder, briefly, fcntl.LOCK_EX):
                 _sweep(folder)
-            scratch = until_the_end.enter_context(tempfile.TemporaryDirectory(dir=folder, prefix=_WRITING))
+            scratch = until_the_end.enter_context(
+                tempfile.TemporaryDirectory(dir=folder, prefix=_WRITING)
+            )
             _locked(pathlib.Path(scratch), until_the_end, fcntl.LOCK_EX)
         yield pathlib.Path(scratch)
 
@@ -169,11 +177,18 @@ def _read(stem: pathlib.Path, *, count: int, size: int) -> Stored | None:
     try:
         meta = json.loads(stem.with_suffix(".json").read_text())
         array = np.lib.format.open_memmap(stem.with_suffix(".npy"), mode="r")
-        good, corrupt = int(meta["good"]), {int(i): str(reason) for i, reason in meta["corrupt"].items()}
+        good, corrupt = (
+            int(meta["good"]),
+            {int(i): str(reason) for i, reason in meta["corrupt"].items()},
+        )
         expected = meta["sha256"]
     except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    if array.shape != (count, size, size, 3) or array.dtype != np.uint8 or good + len(corrupt) != count:
+    if (
+        array.shape != (count, size, size, 3)
+        or array.dtype != np.uint8
+        or good + len(corrupt) != count
+    ):
         return None
     digest = hashlib.sha256()
     for start in range(0, good, CHUNK):

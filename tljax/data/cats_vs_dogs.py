@@ -83,7 +83,9 @@ def _read(archive: zipfile.ZipFile, name: str) -> bytes:
     """Read a member's bytes and check its CRC."""
     size = archive.getinfo(name).file_size
     if size > MAX_BYTES:
-        raise zipfile.BadZipFile(f"{name}: declares {size} bytes, expected a photograph of at most {MAX_BYTES}")
+        raise zipfile.BadZipFile(
+            f"{name}: declares {size} bytes, expected a photograph of at most {MAX_BYTES}"
+        )
     try:
         return archive.read(name)
     except Exception as error:

@@ -27,7 +27,8 @@ def noise(images: np.ndarray, *, severity: int, seed: int = 0) -> np.ndarray:
     """
     deviation = (0.04, 0.06, 0.08, 0.09, 0.10)[severity - 1]
     drawn = (
-        np.random.default_rng([seed, i]).normal(scale=deviation, size=images.shape[1:]) for i in range(len(images))
+        np.random.default_rng([seed, i]).normal(scale=deviation, size=images.shape[1:])
+        for i in range(len(images))
     )
     return _pixels(images / 255 + np.stack(list(drawn)))
 
@@ -70,7 +71,12 @@ def pixelate(images: np.ndarray, *, severity: int, seed: int = 0) -> np.ndarray:
     share = (0.95, 0.9, 0.85, 0.75, 0.65)[severity - 1]
     few = (int(width * share), int(height * share))
     box = Image.Resampling.BOX
-    return np.stack([np.asarray(Image.fromarray(x).resize(few, box).resize((width, height), box)) for x in images])
+    return np.stack(
+        [
+            np.asarray(Image.fromarray(x).resize(few, box).resize((width, height), box))
+            for x in images
+        ]
+    )
 
 
 CORRUPTIONS: dict[str, Callable[..., np.ndarray]] = {
@@ -87,10 +93,14 @@ def corrupted(sets: ImageSets, name: str, *, severity: int) -> ImageSets:
     if name not in CORRUPTIONS:
         raise InputError(f"corruption: expected one of {', '.join(CORRUPTIONS)}; found {name!r}")
     if severity not in SEVERITIES:
-        raise InputError(f"severity: expected {SEVERITIES[0]} to {SEVERITIES[-1]}, found {severity}")
+        raise InputError(
+            f"severity: expected {SEVERITIES[0]} to {SEVERITIES[-1]}, found {severity}"
+        )
 
     def made(split: ImageSet, seed: int) -> ImageSet:
-        return dataclasses.replace(split, images=CORRUPTIONS[name](split.images, severity=severity, seed=seed))
+        return dataclasses.replace(
+            split, images=CORRUPTIONS[name](split.images, severity=severity, seed=seed)
+        )
 
     digest = hashlib.sha256(f"{sets.digest} {name} {severity}".encode()).hexdigest()
     return dataclasses.replace(

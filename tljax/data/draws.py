@@ -19,7 +19,9 @@ def draws(start: int, count: int, *, examples: int, seed: int) -> tuple[np.ndarr
     passes = position // examples
     example = np.empty(count, np.int32)
     for p in np.unique(passes):
-        order = np.random.Generator(np.random.Philox(key=[seed, _SHUFFLE], counter=int(p) << 64)).permutation(examples)
+        order = np.random.Generator(
+            np.random.Philox(key=[seed, _SHUFFLE], counter=int(p) << 64)
+        ).permutation(examples)
         here = passes == p
         example[here] = order[position[here] % examples]
     return passes.astype(np.int32), example

@@ -27,13 +27,19 @@ def listings(root: pathlib.Path, *, progress: bool) -> tuple[tuple[str, ...], di
     named = {split: _subfolders(path) for split, path in folders.items()}
     classes = tuple(sorted({name for names in named.values() for name in names}))
     pairs = {
-        split: [(path, name) for name in named[split] for path in photo_paths(folders[split] / name, root=root)]
+        split: [
+            (path, name)
+            for name in named[split]
+            for path in photo_paths(folders[split] / name, root=root)
+        ]
         for split in folders
     }
     _refuse_empty(root, classes, pairs)
     label = {name: i for i, name in enumerate(classes)}
     return classes, {
-        split: _listing(root, [(path, label[name]) for path, name in pairs[split]], progress=progress)
+        split: _listing(
+            root, [(path, label[name]) for path, name in pairs[split]], progress=progress
+        )
         for split in pairs
         if split != "test" or pairs[split]
     }
@@ -50,7 +56,9 @@ def split_folders(root: pathlib.Path) -> dict[str, pathlib.Path]:
             raise InputError(f"{root}: expected a train folder beside {validation[0]}, found none")
         return {"train": root}
     if len(validation) > 1:
-        raise InputError(f"{root}: expected one validation folder, found {' and '.join(validation)}")
+        raise InputError(
+            f"{root}: expected one validation folder, found {' and '.join(validation)}"
+        )
     folders = {"train": root / "train"}
     if validation:
         folders["validation"] = root / validation[0]
@@ -103,7 +111,9 @@ def _visible(folder: pathlib.Path) -> list[os.DirEntry]:
     """List the entries of `folder` that do not start with a dot, sorted by name."""
     try:
         with os.scandir(folder) as entries:
-            return sorted((e for e in entries if not e.name.startswith(".")), key=lambda entry: entry.name)
+            return sorted(
+                (e for e in entries if not e.name.startswith(".")), key=lambda entry: entry.name
+            )
     except OSError as error:
         raise InputError(f"{folder}: cannot be read ({error.strerror})") from None
 
@@ -113,7 +123,9 @@ def _refuse_outside(path: pathlib.Path, *, root: pathlib.Path) -> None:
         raise InputError(f"{path}: a link that leaves {root}, expected photographs inside it")
 
 
-def _refuse_empty(root: pathlib.Path, classes: tuple[str, ...], found: dict[str, list[tuple[str, str]]]) -> None:
+def _refuse_empty(
+    root: pathlib.Path, classes: tuple[str, ...], found: dict[str, list[tuple[str, str]]]
+) -> None:
     """Check that every class and every split but test has photographs; InputError otherwise."""
     if not classes:
         raise InputError(f"{root}: expected class folders, found none")

@@ -30,7 +30,9 @@ class Preprocess:
         x = jnp.asarray(images).astype(jnp.float32)
         if self.channels == "BGR":
             x = x[..., ::-1]
-        return (x * self.scale - jnp.array(self.mean, jnp.float32)) / jnp.array(self.std, jnp.float32)
+        return (x * self.scale - jnp.array(self.mean, jnp.float32)) / jnp.array(
+            self.std, jnp.float32
+        )
 
     def to_dict(self) -> dict:
         """Convert to plain JSON, to be stored with the weights."""
@@ -55,13 +57,17 @@ class Preprocess:
         for key in sorted(stored.keys() - known, key=str):
             raise InputError(f"preprocess.{key}: unknown key; expected {sorted(known)}")
         if stored["channels"] not in ("RGB", "BGR"):
-            raise InputError(f"preprocess.channels: expected 'RGB' or 'BGR', found {stored['channels']!r}")
+            raise InputError(
+                f"preprocess.channels: expected 'RGB' or 'BGR', found {stored['channels']!r}"
+            )
         scale = _number("scale", stored["scale"])
         mean, std = (_three(key, stored[key]) for key in ("mean", "std"))
         if scale == 0.0:
             raise InputError("preprocess.scale: expected a number other than 0, found 0")
         if 0.0 in std:
-            raise InputError(f"preprocess.std: expected three numbers other than 0, found {stored['std']!r}")
+            raise InputError(
+                f"preprocess.std: expected three numbers other than 0, found {stored['std']!r}"
+            )
         return cls(channels=stored["channels"], scale=scale, mean=mean, std=std)
 
 

@@ -62,7 +62,9 @@ def load(
     if size < 1:
         raise InputError(f"size: expected at least 1 pixel, found {size}")
     if not 0 < validation_fraction < 1:
-        raise InputError(f"validation_fraction: expected between 0 and 1, found {validation_fraction}")
+        raise InputError(
+            f"validation_fraction: expected between 0 and 1, found {validation_fraction}"
+        )
     store = pathlib.Path(cache) if cache else decoded_cache.default_folder()
     kind, _, where = source.partition(":")
     if source in ("critters", "critters:source"):
@@ -77,7 +79,9 @@ def load(
         expected = "folder:PATH, tfds:NAME, critters or critters:source"
         raise InputError(f"source: expected {expected}, found {source!r}")
     if len(classes) < 2:
-        raise InputError(f"{source}: expected two or more classes, found {', '.join(classes) or 'none'}")
+        raise InputError(
+            f"{source}: expected two or more classes, found {', '.join(classes) or 'none'}"
+        )
     if "validation" not in listings:
         listings |= splits.stratified(listings["train"], fraction=validation_fraction, seed=seed)
     elif not allow_duplicates:
@@ -85,7 +89,9 @@ def load(
     if "test" in listings and not allow_duplicates:
         for other, name in (("train", "training"), ("validation", "validation")):
             splits.refuse_shared(listings[other], listings["test"], names=(name, "test"))
-    return _decoded(source, classes, listings, size, store, skip_corrupt=skip_corrupt, progress=progress)
+    return _decoded(
+        source, classes, listings, size, store, skip_corrupt=skip_corrupt, progress=progress
+    )
 
 
 def _decoded(
@@ -105,7 +111,9 @@ def _decoded(
     """
     sets, good, corrupt = {}, {}, {}
     for split, listing in listings.items():
-        images, bad = decoded_cache.decoded(listing, size=size, folder=store, progress=progress, name=split)
+        images, bad = decoded_cache.decoded(
+            listing, size=size, folder=store, progress=progress, name=split
+        )
         good[split] = listing.take([i for i in range(len(listing.ids)) if i not in bad])
         sets[split] = ImageSet(images, good[split].labels, good[split].ids)
         corrupt |= {listing.ids[i]: reason for i, reason in bad.items()}
@@ -117,11 +125,17 @@ def _decoded(
         if not sets[split].ids:
             raise InputError(f"{source}: expected photographs for {split}, found none")
     content = {split: [listing.digests, listing.labels.tolist()] for split, listing in good.items()}
-    digest = photos.sha256(json.dumps([size, photos.FILTER, classes, content], sort_keys=True).encode())
-    return ImageSets(source, classes, sets["train"], sets["validation"], digest, tuple(corrupt), sets.get("test"))
+    digest = photos.sha256(
+        json.dumps([size, photos.FILTER, classes, content], sort_keys=True).encode()
+    )
+    return ImageSets(
+        source, classes, sets["train"], sets["validation"], digest, tuple(corrupt), sets.get("test")
+    )
 
 
-def _critters(source: str, *, size: int, store: pathlib.Path, seed: int, progress: bool) -> ImageSets:
+def _critters(
+    source: str, *, size: int, store: pathlib.Path, seed: int, progress: bool
+) -> ImageSets:
     """Draw the critters, with the digest of their pixels.
 
     The digest therefore survives changes of code that draws the same pixels.
@@ -158,7 +172,11 @@ def _drawn(
     from tljax.data import critters
 
     code = sorted(pathlib.Path(critters.__file__).parent.glob("*.py"))
-    made_from = [[photos.sha256(path.read_bytes()) for path in code], PIL.__version__, np.__version__]
+    made_from = [
+        [photos.sha256(path.read_bytes()) for path in code],
+        PIL.__version__,
+        np.__version__,
+    ]
     options = {"per_class": per_class, "seed": seed, "size": size, "split": split}
     images, _ = decoded_cache.stored(
         ["critters", *made_from, classes, options],
@@ -167,5 +185,11 @@ def _drawn(
         size=size,
         folder=store,
     )
-    labels = np.repeat(np.arange(len(classes), dtype=np.int32), per_class)  # class by class, as `make`
-    return ImageSet(images, labels, tuple(f"{split}/{name}/{i:04d}" for name in classes for i in range(per_class)))
+    labels = np.repeat(
+        np.arange(len(classes), dtype=np.int32), per_class
+    )  # class by class, as `make`
+    return ImageSet(
+        images,
+        labels,
+        tuple(f"{split}/{name}/{i:04d}" for name in classes for i in range(per_class)),
+    )

@@ -20,7 +20,11 @@ def stratified(listing: Listing, *, fraction: float, seed: int) -> dict[str, Lis
     by_class = collections.defaultdict(list)
     for digest, indices in copies.items():
         by_class[int(listing.labels[indices[0]])].append(digest)
-    held = [i for digests in by_class.values() for i in _held_out(digests, copies, fraction=fraction, seed=seed)]
+    held = [
+        i
+        for digests in by_class.values()
+        for i in _held_out(digests, copies, fraction=fraction, seed=seed)
+    ]
     rest = sorted(set(range(len(listing.ids))) - set(held))
     return {"train": listing.take(rest), "validation": listing.take(sorted(held))}
 
@@ -43,7 +47,9 @@ def refuse_shared(
         )
 
 
-def _held_out(digests: list[str], copies: dict[str, list[int]], *, fraction: float, seed: int) -> list[int]:
+def _held_out(
+    digests: list[str], copies: dict[str, list[int]], *, fraction: float, seed: int
+) -> list[int]:
     """Choose one class's indices for validation: some and not all, unless it has one photograph."""
     count = sum(len(copies[digest]) for digest in digests)
     target = max(1, round(fraction * count))

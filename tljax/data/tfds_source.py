@@ -22,14 +22,18 @@ from tljax.errors import InputError
 VALIDATION = ("validation", "test")  # the first present one; a second one is the test
 
 
-def listings(name: str, *, data_dir: pathlib.Path | None, progress: bool) -> tuple[tuple[str, ...], dict[str, Listing]]:
+def listings(
+    name: str, *, data_dir: pathlib.Path | None, progress: bool
+) -> tuple[tuple[str, ...], dict[str, Listing]]:
     """List a data set: `(classes, {"train", and maybe "validation", "test": listing})`.
 
     A test split without a validation split is the validation. `name` is TFDS's: "set", "set/config"
     or "set:version". `data_dir` is by default TFDS's, `$TFDS_DATA_DIR`. cats_vs_dogs is prepared
     from its published archive where it is not there.
     """
-    folder = pathlib.Path(data_dir or os.environ.get("TFDS_DATA_DIR") or constants.DATA_DIR).expanduser()
+    folder = pathlib.Path(
+        data_dir or os.environ.get("TFDS_DATA_DIR") or constants.DATA_DIR
+    ).expanduser()
     builder = _find(name, folder)
     if builder is None and name == cats_vs_dogs.NAME:
         cats_vs_dogs.prepare(folder, archive=cats_vs_dogs.PUBLISHED, progress=progress)
@@ -46,7 +50,9 @@ def listings(name: str, *, data_dir: pathlib.Path | None, progress: bool) -> tup
         with _damage_named(name, folder):
             listed[ours] = _listing(records, theirs, image=image, label=label, progress=progress)
         if not np.isin(listed[ours].labels, range(len(classes))).all():
-            raise InputError(f"tfds:{name}: expected a label for every photograph of {theirs}, found some without")
+            raise InputError(
+                f"tfds:{name}: expected a label for every photograph of {theirs}, found some without"
+            )
     return classes, listed
 
 
@@ -68,10 +74,14 @@ def _features(name: str, builder) -> tuple[str, str, tuple[str, ...]]:
     features = dict(features) if isinstance(features, tfds.features.FeaturesDict) else {}
     images = [key for key, feature in features.items() if isinstance(feature, tfds.features.Image)]
     labels = {
-        key: tuple(feature.names) for key, feature in features.items() if isinstance(feature, tfds.features.ClassLabel)
+        key: tuple(feature.names)
+        for key, feature in features.items()
+        if isinstance(feature, tfds.features.ClassLabel)
     }
     if len(images) != 1 or len(labels) != 1:
-        raise InputError(f"tfds:{name}: expected one image and one class label, found {images} and {list(labels)}")
+        raise InputError(
+            f"tfds:{name}: expected one image and one class label, found {images} and {list(labels)}"
+        )
     [(label, classes)] = labels.items()
     return images[0], label, classes
 
@@ -80,11 +90,15 @@ def _records(name: str, builder, split: str, *, image: str, folder: pathlib.Path
     """Open random access to a split, with its images left encoded."""
     info = builder.info
     if split not in info.splits:
-        raise InputError(f"tfds:{name}: expected a split {split}, found {', '.join(info.splits) or 'none'}")
+        raise InputError(
+            f"tfds:{name}: expected a split {split}, found {', '.join(info.splits) or 'none'}"
+        )
     formats = [format.value for format in info.available_file_formats()]
     if "array_record" not in formats:  # TFDS silently loses examples of parquet
         found = f"found {', '.join(formats)} files in {builder.data_dir}"
-        raise InputError(f"tfds:{name}: expected array_record, {found}; {_how(name, 'ANOTHER_FOLDER')}")
+        raise InputError(
+            f"tfds:{name}: expected array_record, {found}; {_how(name, 'ANOTHER_FOLDER')}"
+        )
     skip = {image: tfds.decode.SkipDecoding()}
     with _damage_named(name, folder):
         return builder.as_data_source(split=split, decoders=skip, file_format="array_record")
@@ -98,7 +112,9 @@ def _listing(records, split: str, *, image: str, label: str, progress: bool) -> 
         ids.append(f"{split}/{_file_name(record, i)}")
         labels.append(int(record[label]))
         digests.append(photos.sha256(record[image]))
-    return Listing(tuple(ids), np.array(labels, np.int32), tuple(digests), lambda i: records[i][image])
+    return Listing(
+        tuple(ids), np.array(labels, np.int32), tuple(digests), lambda i: records[i][image]
+    )
 
 
 def _file_name(record: dict, index: int) -> str:

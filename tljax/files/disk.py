@@ -73,7 +73,11 @@ def finite(value: Any) -> Any:
 def _sweep(folder: Path, beginning: str) -> None:
     for name in os.listdir(folder):
         process = name.removeprefix(beginning).removesuffix(".part")
-        if name == f"{beginning}{process}.part" and process.isdecimal() and not _lives(int(process)):
+        if (
+            name == f"{beginning}{process}.part"
+            and process.isdecimal()
+            and not _lives(int(process))
+        ):
             (folder / name).unlink(missing_ok=True)
 
 

@@ -57,7 +57,9 @@ def fetch(file: Download, path: pathlib.Path, *, progress: bool) -> None:
         kind, digest = "sha256" if file.sha256 else "md5", _digest(file, part)
         part.unlink()
         expected = file.sha256 or file.md5
-        raise InputError(f"{file.url}: expected {kind} {expected}, found {digest}; the download is discarded")
+        raise InputError(
+            f"{file.url}: expected {kind} {expected}, found {digest}; the download is discarded"
+        )
     os.replace(part, path)
 
 
@@ -71,7 +73,14 @@ def _receive(file: Download, part: pathlib.Path, *, progress: bool) -> None:
         if response.status != 206:  # the server ignored the range and sends everything
             have = 0
         size = _size(file, response, have)
-        bar = tqdm(total=size, initial=have, unit="B", unit_scale=True, desc=part.stem, disable=not progress)
+        bar = tqdm(
+            total=size,
+            initial=have,
+            unit="B",
+            unit_scale=True,
+            desc=part.stem,
+            disable=not progress,
+        )
         with bar, part.open("ab" if have else "wb") as out:
             while block := response.read(BLOCK if size is None else min(BLOCK, size - have)):
                 out.write(block)
@@ -90,7 +99,9 @@ def _size(file: Download, response, have: int) -> int | None:
     if rest is None:
         return file.size
     if file.size is not None and have + int(rest) != file.size:
-        raise InputError(f"{file.url}: expected {file.size} bytes, the server offers {have + int(rest)}")
+        raise InputError(
+            f"{file.url}: expected {file.size} bytes, the server offers {have + int(rest)}"
+        )
     return have + int(rest)
 
 
@@ -104,7 +115,9 @@ def _open(file: Download, have: int):
             raise
         error.close()  # the partial file is not the beginning of this file
         return urllib.request.urlopen(file.url, timeout=TIMEOUT_SECONDS)
-    if response.status == 206 and not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
+    if response.status == 206 and not response.headers.get("Content-Range", "").startswith(
+        f"bytes {have}-"
+    ):
         response.close()
         return urllib.request.urlopen(file.url, timeout=TIMEOUT_SECONDS)
     return response

@@ -21,7 +21,9 @@ def hold(folder: Path, *, owner: object) -> None:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(handle)
-        raise InputError(f"{folder}: another process is running here; wait, or name another --workdir") from None
+        raise InputError(
+            f"{folder}: another process is running here; wait, or name another --workdir"
+        ) from None
     except OSError:
         pass  # a file system without locks
     weakref.finalize(owner, os.close, handle)

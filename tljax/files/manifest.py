@@ -11,13 +11,29 @@ from tljax.errors import InputError
 from tljax.tree import compare, json_digest, kind, leaf_digest, leaves
 
 _OF_A_LEAF = {"dtype": str, "shape": list, "sha256": str}
-_DTYPES = ("float32", "bfloat16", "float16", "float64", "int32", "uint32", "int64", "bool", "uint8", "int8", "key<fry>")
+_DTYPES = (
+    "float32",
+    "bfloat16",
+    "float16",
+    "float64",
+    "int32",
+    "uint32",
+    "int64",
+    "bool",
+    "uint8",
+    "int8",
+    "key<fry>",
+)
 
 
 def make(items: dict[str, Any], *, meta: dict[str, Any], where: str) -> dict[str, Any]:
     """Describe the trees in `items` in a JSON document; InputError if `meta` is not plain JSON."""
     described = {
-        name: {"dtype": str(leaf.dtype), "shape": list(leaf.shape), "sha256": leaf_digest(name, leaf)}
+        name: {
+            "dtype": str(leaf.dtype),
+            "shape": list(leaf.shape),
+            "sha256": leaf_digest(name, leaf),
+        }
         for name, leaf in leaves(items).items()
     }
     try:
@@ -35,11 +51,20 @@ def check_whole(manifest: Any, *, where: str) -> None:
     if not isinstance(manifest.get("meta"), dict) or not isinstance(described, dict):
         raise InputError(f"{where}: meta: expected objects meta and leaves")
     for name, leaf in described.items():
-        if not isinstance(leaf, dict) or not all(isinstance(leaf.get(x), k) for x, k in _OF_A_LEAF.items()):
-            raise InputError(f"{where}: meta: leaf {name[:80]!r}: expected its dtype, shape and sha256")
-        whole = all(type(side) is int and 0 <= side < 2**31 for side in leaf["shape"]) and len(leaf["shape"]) <= 8
+        if not isinstance(leaf, dict) or not all(
+            isinstance(leaf.get(x), k) for x, k in _OF_A_LEAF.items()
+        ):
+            raise InputError(
+                f"{where}: meta: leaf {name[:80]!r}: expected its dtype, shape and sha256"
+            )
+        whole = (
+            all(type(side) is int and 0 <= side < 2**31 for side in leaf["shape"])
+            and len(leaf["shape"]) <= 8
+        )
         if not whole or leaf["dtype"] not in _DTYPES:
-            raise InputError(f"{where}: meta: leaf {name[:80]!r}: expected numbers, found {str(leaf)[:80]}")
+            raise InputError(
+                f"{where}: meta: leaf {name[:80]!r}: expected numbers, found {str(leaf)[:80]}"
+            )
 
 
 def check_fit(manifest: dict[str, Any], target: dict[str, Any], *, where: str) -> None:
@@ -61,4 +86,6 @@ def verify(manifest: dict[str, Any], items: dict[str, Any], *, where: str) -> No
     """Check every leaf's bits; InputError names the first leaf that is not what was saved."""
     for name, leaf in leaves(items).items():
         if leaf_digest(name, leaf) != manifest["leaves"][name]["sha256"]:
-            raise InputError(f"{where}: leaf {name}: its bytes are not those that were saved (sha256)")
+            raise InputError(
+                f"{where}: leaf {name}: its bytes are not those that were saved (sha256)"
+            )

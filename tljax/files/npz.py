@@ -47,14 +47,26 @@ def read(path: Path, wanted: Mapping[str, str] | None = None) -> dict[str, np.nd
             names = wanted or [name.removesuffix(".npy") for name in archive.namelist()]
             arrays = {name: _array(_bytes(archive, f"{name}.npy")) for name in names}
     # RuntimeError: encrypted, or an unknown compression.
-    except (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        EOFError,
+        RuntimeError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
         what = f" with {', '.join(wanted)}" if wanted else ""
-        raise InputError(f"{path}: expected an .npz{what}: {' '.join(str(error).split())[:200]}") from None
+        raise InputError(
+            f"{path}: expected an .npz{what}: {' '.join(str(error).split())[:200]}"
+        ) from None
     for name, kind in (wanted or {}).items():
         array = arrays[name]
         if f"{array.dtype.kind}{array.ndim}" != kind:
             expected = f"{_KINDS[kind[0]]} of {kind[1:]} dimensions"
-            raise InputError(f"{path}: {name}: expected {expected}, found {array.dtype} {list(array.shape)}")
+            raise InputError(
+                f"{path}: {name}: expected {expected}, found {array.dtype} {list(array.shape)}"
+            )
     return arrays
 
 
@@ -76,9 +88,13 @@ def _array(data: bytes) -> np.ndarray:
     except TypeError:
         raise ValueError(f"no dtype {kind!r}") from None
     shape = tuple(int(side) for side in sides.split(b",") if side.strip())
-    if math.prod(shape) * dtype.itemsize != len(data) - header.end() or (not dtype.itemsize and math.prod(shape)):
+    if math.prod(shape) * dtype.itemsize != len(data) - header.end() or (
+        not dtype.itemsize and math.prod(shape)
+    ):
         raise ValueError(f"{len(data) - header.end()} bytes for {dtype} {list(shape)}")
-    array = np.ndarray(shape, dtype, buffer=data, offset=header.end(), order="F" if fortran == b"True" else "C")
+    array = np.ndarray(
+        shape, dtype, buffer=data, offset=header.end(), order="F" if fortran == b"True" else "C"
+    )
     if dtype.kind == "U" and array.size:
         points = np.frombuffer(data, "<u4", offset=header.end())
         if points.max() > 0x10FFFF:

@@ -49,11 +49,20 @@ def save(
     import orbax.checkpoint as ocp
 
     if monitor not in metrics:
-        raise InputError(f"{directory}: step {step}: expected the metric {monitor}, found {sorted(metrics)}")
-    filled = {name: item for name, item in {**items(state), **(others or {})}.items() if jax.tree.leaves(item)}
+        raise InputError(
+            f"{directory}: step {step}: expected the metric {monitor}, found {sorted(metrics)}"
+        )
+    filled = {
+        name: item
+        for name, item in {**items(state), **(others or {})}.items()
+        if jax.tree.leaves(item)
+    }
     record = manifest.make(filled, meta=meta, where=_where(directory, step))
     args = {name: ocp.args.StandardSave(item) for name, item in filled.items()}
-    with _writing(_where(directory, step)), _manager(directory, monitor=monitor, latest=latest) as manager:
+    with (
+        _writing(_where(directory, step)),
+        _manager(directory, monitor=monitor, latest=latest) as manager,
+    ):
         saved = manager.save(
             step,
             args=ocp.args.Composite(**args, meta=ocp.args.JsonSave(record)),
@@ -61,7 +70,9 @@ def save(
         )
         manager.wait_until_finished()
         if not saved:
-            raise InputError(f"{directory}: step {step}: expected a step after {manager.latest_step()}")
+            raise InputError(
+                f"{directory}: step {step}: expected a step after {manager.latest_step()}"
+            )
 
 
 def latest_step(directory: str | Path) -> int | None:
@@ -89,7 +100,9 @@ def restore(directory: str | Path, step: int, target: Any) -> tuple[Any, Meta]:
     return restore_with(directory, step, target, others={})[0], read_meta(directory, step)
 
 
-def restore_with(directory: str | Path, step: int, target: Any, *, others: Mapping[str, Any]) -> tuple[Any, Meta]:
+def restore_with(
+    directory: str | Path, step: int, target: Any, *, others: Mapping[str, Any]
+) -> tuple[Any, Meta]:
     """Restore `(state, others)`: a state saved with further trees.
 
     `others` describes these trees as `target` describes the state.
@@ -99,7 +112,9 @@ def restore_with(directory: str | Path, step: int, target: Any, *, others: Mappi
         manifest.check_fit(record, expected, where=where)
         read = _read(manager, where, step, expected)
     manifest.verify(record, read, where=where)
-    return from_items(target, {name: read[name] for name in items(target)}), {name: read[name] for name in others}
+    return from_items(target, {name: read[name] for name in items(target)}), {
+        name: read[name] for name in others
+    }
 
 
 def read_meta(directory: str | Path, step: int) -> Meta:
@@ -151,7 +166,11 @@ def _read(manager: Any, where: str, step: int, wanted: dict[str, Any]) -> dict[s
     import orbax.checkpoint as ocp
 
     abstract = jax.tree.map(_abstract, wanted)
-    args = {name: ocp.args.StandardRestore(item) for name, item in abstract.items() if jax.tree.leaves(item)}
+    args = {
+        name: ocp.args.StandardRestore(item)
+        for name, item in abstract.items()
+        if jax.tree.leaves(item)
+    }
     # Without arguments Orbax would restore everything.
     return wanted | (_restored(manager, where, step, args) if args else {})
 
@@ -210,7 +229,9 @@ def _steps(directory: str | Path) -> list[int]:
     if not Path(directory).is_dir():
         return []
     with orbax_noise.quiet(), _manager(directory, read_only=True) as manager:
-        return sorted(step for step in manager.all_steps() if Path(_where(directory, step), "meta").is_dir())
+        return sorted(
+            step for step in manager.all_steps() if Path(_where(directory, step), "meta").is_dir()
+        )
 
 
 def damaged(directory: str | Path) -> dict[int, str]:
@@ -243,7 +264,9 @@ def _score(metrics: Mapping[str, float], monitor: str) -> float:
     return value if math.isfinite(value) else -math.inf  # Orbax would take NaN for the best
 
 
-def _manager(directory: str | Path, *, monitor: str = MONITOR, latest: int = 1, read_only: bool = False) -> Any:
+def _manager(
+    directory: str | Path, *, monitor: str = MONITOR, latest: int = 1, read_only: bool = False
+) -> Any:
     import orbax.checkpoint as ocp
     from orbax.checkpoint.checkpoint_managers import preservation_policy as keep
 
@@ -253,7 +276,9 @@ def _manager(directory: str | Path, *, monitor: str = MONITOR, latest: int = 1, 
     def score(metrics: dict[str, Any]) -> float:
         return _score(metrics, monitor)
 
-    policy = keep.AnyPreservationPolicy([keep.LatestN(latest), keep.BestN(get_metric_fn=score, n=1)])
+    policy = keep.AnyPreservationPolicy(
+        [keep.LatestN(latest), keep.BestN(get_metric_fn=score, n=1)]
+    )
     options = ocp.CheckpointManagerOptions(
         best_fn=score,  # without it Orbax takes the metrics and does not write them
         preservation_policy=policy,

@@ -44,7 +44,13 @@ class Activations:
     """
 
     def __init__(
-        self, sets: ImageSets, prefix: Prefix, store: Store, *, passing: Sequence[tuple[str, int]], progress: bool
+        self,
+        sets: ImageSets,
+        prefix: Prefix,
+        store: Store,
+        *,
+        passing: Sequence[tuple[str, int]],
+        progress: bool,
     ) -> None:
         self._sets, self._prefix, self._progress = sets, prefix, progress
         self._folders = [store] if isinstance(store, Path) else [Path(folder) for folder in store]
@@ -71,7 +77,9 @@ class Activations:
         row = self._prefix.row(self._sets)
         rows = np.empty((views * count, *row.shape), row.dtype)
         for view in range(views):
-            rows[view * count : (view + 1) * count], file = self._unit(name, view, self._prefix.stop)
+            rows[view * count : (view + 1) * count], file = self._unit(
+                name, view, self._prefix.stop
+            )
             self.files += [file] if file else []
         return rows
 
@@ -82,11 +90,17 @@ class Activations:
         for folder in self._folders:
             if (rows := feature_store.found(folder / name, wanted)) is not None:
                 return rows, folder / name
-        compute, block, progress = self._compute(split, view, stop), self._prefix.block(split), self._progress
+        compute, block, progress = (
+            self._compute(split, view, stop),
+            self._prefix.block(split),
+            self._progress,
+        )
         for folder in self._folders:
             if folder not in self._refused:
                 try:
-                    rows = feature_store.stored(folder / name, wanted, compute=compute, block=block, progress=progress)
+                    rows = feature_store.stored(
+                        folder / name, wanted, compute=compute, block=block, progress=progress
+                    )
                     return rows, folder / name
                 except Unwritable as error:
                     self._refused.add(folder)
@@ -98,7 +112,9 @@ class Activations:
         augment = self._prefix.augment if split == "train" else None
         key = (augment is None, start, stop)
         if key not in self._programs:
-            self._programs[key] = ops.jit(self._prefix.program(augment=augment, start=start, stop=stop))
+            self._programs[key] = ops.jit(
+                self._prefix.program(augment=augment, start=start, stop=stop)
+            )
         program, block = self._programs[key], self._prefix.block(split)
         params = self._params
 

@@ -25,7 +25,9 @@ from tljax.errors import InputError
 from tljax.files import disk
 
 SEAL = struct.Struct("<Q32s")  # before each block of a part: how many rows follow, and their digest
-DTYPES = {np.dtype(kind).name: np.dtype(kind) for kind in (np.float32, np.float16, ml_dtypes.bfloat16)}
+DTYPES = {
+    np.dtype(kind).name: np.dtype(kind) for kind in (np.float32, np.float16, ml_dtypes.bfloat16)
+}
 
 Compute = Callable[[int, int], np.ndarray]
 
@@ -51,7 +53,9 @@ class RowSet:
 
     @property
     def on_disk(self) -> np.dtype:
-        return np.dtype(np.uint16) if self.dtype.name == "bfloat16" else self.dtype  # new in HDF5 2.0
+        return (
+            np.dtype(np.uint16) if self.dtype.name == "bfloat16" else self.dtype
+        )  # new in HDF5 2.0
 
     def digest(self, rows: np.ndarray, *, start: int = 0) -> bytes:
         """Compute the sha256 of the rows, their place and the set they belong to."""
@@ -110,7 +114,9 @@ def in_blocks(
     wanted: RowSet, compute: Compute, rows: np.ndarray, *, done: int, block: int, progress: bool
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Fill `rows` from `done` on, and yield `(start, rows of the block)` as each is computed."""
-    with tqdm(total=len(rows), initial=done, desc=wanted.name, unit="row", disable=not progress) as bar:
+    with tqdm(
+        total=len(rows), initial=done, desc=wanted.name, unit="row", disable=not progress
+    ) as bar:
         for start in range(done, len(rows), block):
             stop = min(start + block, len(rows))
             part_rows = rows[start:stop]
@@ -150,7 +156,9 @@ def _checked(wanted: RowSet, found: np.ndarray, start: int, stop: int) -> np.nda
     finite = np.isfinite(found).reshape(len(found), -1).all(1)
     if not finite.all():
         row = f"{wanted.name}: row {start + int(finite.argmin())}"
-        raise InputError(f"{wanted.path}: {row}: expected finite activations, found NaN or infinite")
+        raise InputError(
+            f"{wanted.path}: {row}: expected finite activations, found NaN or infinite"
+        )
     return found
 
 

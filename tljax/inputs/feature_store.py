@@ -44,7 +44,9 @@ class Rows:
     dtype: Any = "float32"
 
 
-def stored(path: Path, wanted: Rows, *, compute: Compute, block: int, progress: bool = True) -> np.ndarray:
+def stored(
+    path: Path, wanted: Rows, *, compute: Compute, block: int, progress: bool = True
+) -> np.ndarray:
     """Return the rows in memory; `compute(start, stop)` gives those not on disk, `block` at a time.
 
     A pass that was stopped, even killed, continues after
@@ -53,7 +55,9 @@ def stored(path: Path, wanted: Rows, *, compute: Compute, block: int, progress: 
     holds a set twice while it is added.
     """
     if wanted.count < 1 or block < 1:
-        raise InputError(f"{wanted.name}: expected at least 1 for count and block, found {wanted.count} and {block}")
+        raise InputError(
+            f"{wanted.name}: expected at least 1 for count and block, found {wanted.count} and {block}"
+        )
     whole = _wanted(Path(path), wanted)
     rows = _read(whole)
     if rows is None:
@@ -63,7 +67,9 @@ def stored(path: Path, wanted: Rows, *, compute: Compute, block: int, progress: 
                 rows = feature_rows.computed(whole, compute, block=block, progress=progress)
                 with disk.refusal(whole.path):
                     _add(whole, rows)
-    with contextlib.suppress(OSError):  # left by a kill after the last block; the folder may be read-only
+    with contextlib.suppress(
+        OSError
+    ):  # left by a kill after the last block; the folder may be read-only
         whole.part.unlink()
     return rows
 
@@ -89,7 +95,9 @@ def longest_frozen_prefix(layers: Sequence[str], frozen: Collection[str]) -> str
     whose names end in "pool" have none.
     """
     if unknown := sorted(set(frozen) - set(layers)):
-        raise InputError(f"frozen: expected layers among {', '.join(layers)}; found {', '.join(unknown)}")
+        raise InputError(
+            f"frozen: expected layers among {', '.join(layers)}; found {', '.join(unknown)}"
+        )
     last = None
     for layer in layers:
         if layer not in frozen and not layer.endswith("pool"):
@@ -106,7 +114,9 @@ def _wanted(path: Path, rows: Rows) -> RowSet:
         raise InputError(f"{name}: dtype: expected {', '.join(DTYPES)}, found {dtype_name}")
     for word in (name, *identity):
         if not isinstance(word, str) or not re.fullmatch(r"\w+", word, re.ASCII):
-            raise InputError(f"{path}: name and identity: expected letters, digits and _, found {word!r}")
+            raise InputError(
+                f"{path}: name and identity: expected letters, digits and _, found {word!r}"
+            )
     try:
         key = {"name": name, "identity": dict(identity), "shape": list(shape), "dtype": dtype_name}
         key = json.dumps(key, sort_keys=True, allow_nan=False)
@@ -142,7 +152,9 @@ def _add(wanted: RowSet, rows: np.ndarray) -> None:
             group = file.create_group(wanted.group)
             group.attrs.update(wanted.attributes)
             chunks = (min(len(rows), max(1, CHUNK_BYTES // rows[0].nbytes)), *rows.shape[1:])
-            data = group.create_dataset("activations", data=rows.view(wanted.on_disk), chunks=chunks)
+            data = group.create_dataset(
+                "activations", data=rows.view(wanted.on_disk), chunks=chunks
+            )
             data.attrs.update(wanted.sealed(rows))
         with draft.open("rb+") as file:
             os.fsync(file.fileno())  # a power cut must not leave the name without the bytes
@@ -178,11 +190,15 @@ def _verified(wanted: RowSet, group: Any) -> np.ndarray:
     if data.external or data.is_virtual:
         raise InputError("expected the data itself, found rows that lie in another file")
     if data.shape != rows.shape or data.dtype != rows.dtype:
-        raise InputError(f"expected {rows.dtype}{list(rows.shape)}, found {data.dtype}{list(data.shape)}")
+        raise InputError(
+            f"expected {rows.dtype}{list(rows.shape)}, found {data.dtype}{list(data.shape)}"
+        )
     data.read_direct(rows)
     rows = rows.view(wanted.dtype)
     if dict(group.attrs) != wanted.attributes or dict(data.attrs) != wanted.sealed(rows):
-        raise InputError("expected what was written, found other attributes or activations (sha256)")
+        raise InputError(
+            "expected what was written, found other attributes or activations (sha256)"
+        )
     return rows
 
 

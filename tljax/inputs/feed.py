@@ -64,7 +64,11 @@ def room() -> int:
     """
     local = jax.local_devices()
     stats = local[0].memory_stats()
-    memory = stats["bytes_limit"] if stats else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // len(local)
+    memory = (
+        stats["bytes_limit"]
+        if stats
+        else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // len(local)
+    )
     return memory // 2
 
 
@@ -79,7 +83,11 @@ def feed(
     """
     whole = devices.replicated(over)
     if place != "streamed":
-        pool = devices.put(inputs, whole, copy=False) if place == "replicated" else _sharded(inputs, over)
+        pool = (
+            devices.put(inputs, whole, copy=False)
+            if place == "replicated"
+            else _sharded(inputs, over)
+        )
         yield from ((pool, numbers) for numbers in rows)
         return
 

@@ -52,7 +52,9 @@ def from_images(sets: ImageSets, *, augment: Augment | None, preprocess: Preproc
             return preprocess(images)
         return preprocess(augment_batch(images, keys=keys, ranges=augment, strength=strength))
 
-    train, validation = (Examples(split.images, split.labels) for split in (sets.train, sets.validation))
+    train, validation = (
+        Examples(split.images, split.labels) for split in (sets.train, sets.validation)
+    )
     test = Examples(sets.test.images, sets.test.labels) if sets.test else None
     return _of(sets, Inputs(train, validation, augmented, preprocess, test=test))
 
@@ -78,7 +80,9 @@ def from_prefix(
     seconds = time.perf_counter() - began
     if progress:
         print(f"activations of {prefix.stop}: {made} in {seconds:,.0f} s", flush=True)
-    entered = Inputs(train, validation, _as_float, _as_float, start=vgg.following(prefix.stop), test=test)
+    entered = Inputs(
+        train, validation, _as_float, _as_float, start=vgg.following(prefix.stop), test=test
+    )
     entered = replace(entered, files=tuple(made.files), made=len(made.made), seconds=seconds)
     return _of(sets, entered)
 
@@ -89,7 +93,9 @@ def promised(sets: ImageSets, prefix: Prefix) -> Inputs:
 
     def zeros(split: ImageSet, views: int) -> Examples:
         count = views * len(split.labels)
-        return Examples(np.broadcast_to(np.zeros((), row.dtype), (count, *row.shape)), split.labels, views=views)
+        return Examples(
+            np.broadcast_to(np.zeros((), row.dtype), (count, *row.shape)), split.labels, views=views
+        )
 
     test = zeros(sets.test, 1) if sets.test else None
     train, validation = zeros(sets.train, prefix.views), zeros(sets.validation, 1)

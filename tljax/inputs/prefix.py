@@ -38,10 +38,14 @@ class Prefix:
     preprocess: Preprocess
     augment: Augment | None
     views: int
-    kept: str | None = None  # the dtype in which activations are held and stored; None: as they are computed
+    kept: str | None = (
+        None  # the dtype in which activations are held and stored; None: as they are computed
+    )
     batch: int = 32  # training photographs in one pass: a step's, as another number rounds some layers otherwise
 
-    def identity(self, sets: ImageSets, *, split: str, view: int = 0, stop: str | None = None) -> dict[str, Any]:
+    def identity(
+        self, sets: ImageSets, *, split: str, view: int = 0, stop: str | None = None
+    ) -> dict[str, Any]:
         """All that decides the activations of one view of a split at a layer; the file they are kept in is keyed by it.
 
         The code and the versions too: the file may outlive them.
@@ -53,7 +57,9 @@ class Prefix:
             "data": sets.digest,
             "split": split,
             "size": sets.train.images.shape[1],
-            "weights": json_digest({layer: told for layer, told in self._layers.items() if layer in used}),
+            "weights": json_digest(
+                {layer: told for layer, told in self._layers.items() if layer in used}
+            ),
             "preprocess": self.preprocess.to_dict(),
             "layer": stop,
             "view": view if warped else 0,
@@ -74,7 +80,9 @@ class Prefix:
         whole = self.kept in (None, "float32", jnp.dtype(self.base.dtype).name)
         return whole and vgg.LAYERS.index(layer) < vgg.LAYERS.index(self.stop)
 
-    def program(self, *, augment: Augment | None, start: str | None, stop: str) -> Callable[..., Any]:
+    def program(
+        self, *, augment: Augment | None, start: str | None, stop: str
+    ) -> Callable[..., Any]:
         """`(params, batch, view [B], example [B]) -> activations` at `stop`.
 
         The batch is images, or what the layer `start` gave of them.
@@ -102,7 +110,9 @@ class Prefix:
         def outputs(side: int) -> dict[str, jax.ShapeDtypeStruct]:
             images = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
             run = functools.partial(self.base.apply, stop=self.stop)
-            return jax.eval_shape(lambda params, images: run({"params": params}, images)[1], self.params, images)
+            return jax.eval_shape(
+                lambda params, images: run({"params": params}, images)[1], self.params, images
+            )
 
         return functools.cache(outputs)
 
@@ -116,5 +126,8 @@ def _code() -> str:
     """The digest of the code that decides activations: a changed file must not find those of the one before."""
     from tljax.data import augment
 
-    files = [__file__, *(str(module.__file__) for module in (augment, draws, preprocess, layers, ops, vgg))]
+    files = [
+        __file__,
+        *(str(module.__file__) for module in (augment, draws, preprocess, layers, ops, vgg)),
+    ]
     return hashlib.sha256(b"".join(Path(file).read_bytes() for file in files)).hexdigest()[:16]

@@ -38,11 +38,15 @@ def prefix_stop(stage: Stage, module: Any, params: dict[str, Any]) -> str | None
         )
     stop = longest_frozen_prefix(vgg.LAYERS, _frozen(stage, params))
     if stop is None:
-        raise InputError(f"stage {stage.name!r}: views need a frozen first layer; its rules train {vgg.LAYERS[0]}")
+        raise InputError(
+            f"stage {stage.name!r}: views need a frozen first layer; its rules train {vgg.LAYERS[0]}"
+        )
     return stop
 
 
-def settled(stage: Stage, network: Network, sets: ImageSets, *, dtype: Any = jnp.float32) -> tuple[Stage, str | None]:
+def settled(
+    stage: Stage, network: Network, sets: ImageSets, *, dtype: Any = jnp.float32
+) -> tuple[Stage, str | None]:
     """The stage with a number in place of `views="auto"`, and a line that says which and why; None if it had one.
 
     As many as the stage has passes, as `config.MOST_VIEWS` or as memory holds, whichever is least; where not even one
@@ -52,7 +56,9 @@ def settled(stage: Stage, network: Network, sets: ImageSets, *, dtype: Any = jnp
         return stage, None
     classes, side = len(sets.classes), sets.train.images.shape[1]
     images = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
-    params = jax.eval_shape(build.classifier(network, classes=classes).init, jax.random.key(0), images)["params"]
+    params = jax.eval_shape(
+        build.classifier(network, classes=classes).init, jax.random.key(0), images
+    )["params"]
     prefix = _prefix(stage, build.classifier(network, classes=classes, dtype=dtype), params)
     if prefix is None:  # cannot be: the stage wants views
         return stage, None
@@ -65,7 +71,11 @@ def settled(stage: Stage, network: Network, sets: ImageSets, *, dtype: Any = jnp
         why = "as many as passes" if wanted < config.MOST_VIEWS else "the most that are worth it"
     else:
         why = f"all that fit into {room() / 1e6:,.0f} MB"
-    said = f"{views} augmented views of each photograph through {prefix.stop}" if views else "no views, fresh ones"
+    said = (
+        f"{views} augmented views of each photograph through {prefix.stop}"
+        if views
+        else "no views, fresh ones"
+    )
     return replace(stage, views=views or None), f"{stage.name}: {said}: {why}, {held}"
 
 
@@ -107,7 +117,12 @@ def _passing(
     for later in ahead:
         layer = longest_frozen_prefix(vgg.LAYERS, _frozen(later, params))
         at = -1 if layer is None else vgg.LAYERS.index(layer)
-        like = replace(later, augment=stage.augment, batch_size=stage.batch_size, features_dtype=stage.features_dtype)
+        like = replace(
+            later,
+            augment=stage.augment,
+            batch_size=stage.batch_size,
+            features_dtype=stage.features_dtype,
+        )
         if later.views is not None and later == like and 0 <= at <= reach and layer != stop:
             found.append((str(layer), _count(later, images)))
         reach = min(reach, at)

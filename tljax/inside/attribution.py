@@ -23,7 +23,9 @@ def grad_cam(net: Net, images: np.ndarray, wanted: np.ndarray, *, layer: str) ->
 
     def program(params: dict[str, Any], batch: Array, classes: Array) -> Array:
         activation = net.run(batch, params)[1][f"base/{layer}"]
-        gradient = jax.grad(lambda a: score(net.onward(a, params, start=start), classes).sum())(activation)
+        gradient = jax.grad(lambda a: score(net.onward(a, params, start=start), classes).sum())(
+            activation
+        )
         return jax.nn.relu((gradient.mean((1, 2), keepdims=True) * activation).sum(-1))
 
     return in_batches(program, net.params, images, wanted)

@@ -49,7 +49,9 @@ def strongest_units(net: Net, images: np.ndarray, *, layer: str, count: int) -> 
     They are compared by the standard deviation of their maxima.
     """
     layers.check(net.module.base, layer)
-    peak = in_batches(lambda p, batch: net.run(batch, p)[1][f"base/{layer}"].max((1, 2)), net.params, images)
+    peak = in_batches(
+        lambda p, batch: net.run(batch, p)[1][f"base/{layer}"].max((1, 2)), net.params, images
+    )
     return np.argsort(-peak.std(0), kind="stable")[:count].tolist()
 
 
@@ -92,6 +94,8 @@ def _blurred(x: Array) -> Array:
     """Blur with weights 1 4 1 along rows and columns; edges are repeated."""
     for axis in (1, 2):
         padded = jnp.pad(x, [(1, 1) if a == axis else (0, 0) for a in range(4)], mode="edge")
-        before, after = (jax.lax.slice_in_dim(padded, at, at + x.shape[axis], axis=axis) for at in (0, 2))
+        before, after = (
+            jax.lax.slice_in_dim(padded, at, at + x.shape[axis], axis=axis) for at in (0, 2)
+        )
         x = (before + 4 * x + after) / 6
     return x

@@ -34,7 +34,11 @@ class Field:
         """
         if self.size >= max(image.shape[:2]):
             return image
-        top, left, pad = self.start + self.stride * row, self.start + self.stride * column, self.size
+        top, left, pad = (
+            self.start + self.stride * row,
+            self.start + self.stride * column,
+            self.size,
+        )
         padded = np.pad(image, ((pad, pad), (pad, pad), (0, 0)), constant_values=128)
         return padded[top + pad : top + pad + self.size, left + pad : left + pad + self.size]
 

@@ -10,7 +10,9 @@ from tljax.inside import layers
 from tljax.inside.net import Net, in_batches, score
 
 
-def top_losses(net: Net, images: np.ndarray, labels: np.ndarray, *, count: int) -> tuple[np.ndarray, np.ndarray]:
+def top_losses(
+    net: Net, images: np.ndarray, labels: np.ndarray, *, count: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Find the `count` photographs with the highest cross-entropy, worst first.
 
     Returns `(examples, losses)`.
@@ -30,10 +32,14 @@ def top_losses(net: Net, images: np.ndarray, labels: np.ndarray, *, count: int) 
 def pooled(net: Net, images: np.ndarray, *, layer: str) -> np.ndarray:
     """Average a layer over its places: float32 `[N, C]`."""
     layers.check(net.module.base, layer)
-    return in_batches(lambda p, batch: net.run(batch, p)[1][f"base/{layer}"].mean((1, 2)), net.params, images)
+    return in_batches(
+        lambda p, batch: net.run(batch, p)[1][f"base/{layer}"].mean((1, 2)), net.params, images
+    )
 
 
-def neighbours(queries: np.ndarray, gallery: np.ndarray, *, count: int) -> tuple[np.ndarray, np.ndarray]:
+def neighbours(
+    queries: np.ndarray, gallery: np.ndarray, *, count: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Find each query's nearest features in the gallery by cosine, nearest first.
 
     Returns `(rows, similarities)`, `[Q, count]` each.

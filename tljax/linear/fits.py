@@ -34,7 +34,9 @@ class Fits:
     are not rotated, and are kept as float32.
     """
 
-    def __init__(self, rows: np.ndarray, labels: np.ndarray, *, classes: int, fold: np.ndarray) -> None:
+    def __init__(
+        self, rows: np.ndarray, labels: np.ndarray, *, classes: int, fold: np.ndarray
+    ) -> None:
         """Prepare `rows` `[N, D]` for fits; `fold` `[N]` counts from 0.
 
         -1 is the fold of an example that is never held out.
@@ -72,8 +74,15 @@ class Fits:
         held = np.flatnonzero(self._fold >= 0)
         if not len(held):
             return math.nan, math.nan, math.nan
-        right, losses = (np.asarray(each)[held] for each in _held_out(solution, self._rows, self._labels, self._fold))
-        return float(right.mean()), float(losses.mean()), float(losses.std() / math.sqrt(len(losses)))
+        right, losses = (
+            np.asarray(each)[held]
+            for each in _held_out(solution, self._rows, self._labels, self._fold)
+        )
+        return (
+            float(right.mean()),
+            float(losses.mean()),
+            float(losses.std() / math.sqrt(len(losses))),
+        )
 
     def polished(self, strength: float, solution: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Solve precisely for `(kernel [D, outputs], bias [outputs])` float32 on all examples.
@@ -97,7 +106,10 @@ class Fits:
             loss, slopes = _loss_and_slopes(flat.reshape(start.shape), *fixed)
             return float(loss), np.asarray(slopes).reshape(-1)
 
-        first, options = (start * units).reshape(-1), {**OPTIONS, "gtol": tolerance, "ftol": tolerance**2}
+        first, options = (
+            (start * units).reshape(-1),
+            {**OPTIONS, "gtol": tolerance, "ftol": tolerance**2},
+        )
         result = minimize(value, first, jac=True, method="L-BFGS-B", options=options)
         return result.x.reshape(start.shape) / units
 
@@ -105,12 +117,16 @@ class Fits:
 def _logits(rows: Array, solution: Array) -> Array:
     """Compute logits `[fits, N, outputs]`."""
     columns = solution[:-1].reshape(rows.shape[1], math.prod(solution.shape[1:])).astype(rows.dtype)
-    return (rows @ columns).reshape(len(rows), *solution.shape[1:]).swapaxes(0, 1) + solution[-1][:, None]
+    return (rows @ columns).reshape(len(rows), *solution.shape[1:]).swapaxes(0, 1) + solution[-1][
+        :, None
+    ]
 
 
 @jax.jit
 @jax.value_and_grad
-def _loss_and_slopes(scaled: Array, units: Array, strength: float, rows: Array, labels: Array, weights: Array) -> Array:
+def _loss_and_slopes(
+    scaled: Array, units: Array, strength: float, rows: Array, labels: Array, weights: Array
+) -> Array:
     solution = scaled / units
     losses = jax.vmap(per_example_loss, (0, None))(_logits(rows, solution), labels)
     return (weights * losses).sum() + strength / 2 * (solution[:-1] ** 2).sum()

@@ -78,21 +78,33 @@ def fit_logistic(
     _check(rows, labels, classes, ordered)
     fold = _folds(labels, folds=min(folds, len(labels)), seed=seed)
     if len(ordered) > 1 and not (fold >= 0).any():
-        raise InputError("linear: no class has two examples, so none can be held out to choose among strengths")
+        raise InputError(
+            "linear: no class has two examples, so none can be held out to choose among strengths"
+        )
     with jax.enable_x64(True):
         fits = Fits(rows, labels, classes=classes, fold=fold)
         path = list(fits.path(ordered))
         accuracy, loss, error = zip(*[fits.held_out(solution) for solution in path], strict=True)
         best = int(np.argmin(loss))  # the first where all are NaN: then there is only one
         kernel, bias = fits.polished(ordered[best], path[best])
-    return kernel, bias, Solution(ordered[best], fits.scale, int(fold.max()) + 1, ordered, accuracy, loss, error)
+    return (
+        kernel,
+        bias,
+        Solution(ordered[best], fits.scale, int(fold.max()) + 1, ordered, accuracy, loss, error),
+    )
 
 
-def _check(rows: np.ndarray, labels: np.ndarray, classes: int, strengths: tuple[float, ...]) -> None:
+def _check(
+    rows: np.ndarray, labels: np.ndarray, classes: int, strengths: tuple[float, ...]
+) -> None:
     if (outside := (labels < 0) | (labels >= classes)).any():
-        raise InputError(f"linear: expected labels from 0 to {classes - 1}, found {labels[outside][0]}")
+        raise InputError(
+            f"linear: expected labels from 0 to {classes - 1}, found {labels[outside][0]}"
+        )
     if lacking := np.flatnonzero(np.bincount(labels, minlength=classes) == 0).tolist():
-        raise InputError(f"linear: expected an example or more of each of {classes} classes, none is of {lacking[0]}")
+        raise InputError(
+            f"linear: expected an example or more of each of {classes} classes, none is of {lacking[0]}"
+        )
     if not strengths or not all(0 < strength < math.inf for strength in strengths):
         raise InputError(f"linear: expected positive strengths, found {list(strengths)}")
     if not np.isfinite(rows).all():

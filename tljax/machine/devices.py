@@ -94,7 +94,9 @@ def _put(x: Any, sharding: NamedSharding, *, copy: bool) -> Array:
     if _is_key(x):
         if sharding.is_fully_addressable:
             return jax.device_put(x, sharding)
-        return jax.random.wrap_key_data(_put(jax.random.key_data(x), sharding, copy=copy), impl=jax.random.key_impl(x))
+        return jax.random.wrap_key_data(
+            _put(jax.random.key_data(x), sharding, copy=copy), impl=jax.random.key_impl(x)
+        )
     x = np.array(x) if copy else np.asarray(x)
     if sharding.is_fully_addressable:
         return jax.device_put(x, sharding)

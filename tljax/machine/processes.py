@@ -35,7 +35,9 @@ def start(*, coordinator: str | None, processes: int | None, process: int | None
         jax.distributed.initialize(**_TIMEOUTS)
         return f"process {jax.process_index()} of {jax.process_count()}, found by {cluster}"
     if coordinator is None or processes is None or process is None:
-        raise InputError("--coordinator, --processes and --process: expected all three or none of them")
+        raise InputError(
+            "--coordinator, --processes and --process: expected all three or none of them"
+        )
     if not 0 <= process < processes:
         raise InputError(f"--process must be from 0 to {processes - 1}, found {process}")
     jax.distributed.initialize(coordinator, processes, process, **_TIMEOUTS)
@@ -47,7 +49,9 @@ def detected(environment: Mapping[str, str]) -> str | None:
     for cluster, variable in _CLUSTERS.items():
         value = environment.get(variable, "1")
         if not value.isdecimal():
-            raise InputError(f"{variable}: expected a number of processes from {cluster}, found {value!r}")
+            raise InputError(
+                f"{variable}: expected a number of processes from {cluster}, found {value!r}"
+            )
         if int(value) > 1:
             return cluster
     return "TPU pod" if "," in environment.get("TPU_WORKER_HOSTNAMES", "") else None

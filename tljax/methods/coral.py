@@ -38,18 +38,29 @@ def aligned(*, weight: float, layer: str = LAYER) -> Callable[[Apply, Objective]
 
     def make(apply: Apply, objective: Objective) -> Loss:
         if objective.mixup:
-            raise InputError("CORAL: expected an objective without mixup; mixed features have another covariance")
+            raise InputError(
+                "CORAL: expected an objective without mixup; mixed features have another covariance"
+            )
 
         def loss(variables: Variables, batch: Batch, rate: Array) -> Losses:
-            images, keys = (jnp.concatenate([batch[name], batch["beside"][name]]) for name in ("image", "key"))
+            images, keys = (
+                jnp.concatenate([batch[name], batch["beside"][name]]) for name in ("image", "key")
+            )
             mutable = [name for name in variables if name != "params"]
-            (logits, out), moved = apply(variables, images, train=True, rate=rate, keys=keys, mutable=mutable)
+            (logits, out), moved = apply(
+                variables, images, train=True, rate=rate, keys=keys, mutable=mutable
+            )
             own, label = len(batch["label"]), batch["label"]
             features = out[layer].reshape(len(images), -1).astype(jnp.float32)
             apart = distance(features[:own], features[own:])
             losses = per_example_loss(logits[:own], label, objective)
             correct = (predicted(logits[:own]) == label).sum()
-            metrics = {"loss": losses.sum(), "correct": correct, "count": jnp.int32(own), "coral": apart * own}
+            metrics = {
+                "loss": losses.sum(),
+                "correct": correct,
+                "count": jnp.int32(own),
+                "coral": apart * own,
+            }
             return losses.mean() + weight * apart, (moved, metrics)
 
         return loss

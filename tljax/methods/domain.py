@@ -34,7 +34,9 @@ def check(source: ImageSets, target: ImageSets) -> None:
         raise InputError(f"{target.name}: expected images of {sizes[0]} pixels, found {sizes[1]}")
 
 
-def moved(trained: rung.Trained, target: ImageSets, *, record: Record, dtype: DTypeLike = jnp.float32) -> rung.Trained:
+def moved(
+    trained: rung.Trained, target: ImageSets, *, record: Record, dtype: DTypeLike = jnp.float32
+) -> rung.Trained:
     """A trained classifier as it is, with its logits on the target's held-out images and its scores there.
 
     `record` is that of its last epoch, as the loop has it.
@@ -52,7 +54,9 @@ def moved(trained: rung.Trained, target: ImageSets, *, record: Record, dtype: DT
         images_per_second=record["images_per_second"],
     )
     scores = logits.scores_of(said, read)
-    return replace(trained, history=history, logits=said, scores=scores, data=target.digest, restored=False)
+    return replace(
+        trained, history=history, logits=said, scores=scores, data=target.digest, restored=False
+    )
 
 
 def by_coral(
@@ -74,6 +78,10 @@ def by_coral(
     shifted = replace(source.sets, validation=target.validation, test=target.test)
     ready = setup.prepare(stage, network, replace(source, sets=shifted), seed=seed)
     unlabelled = inputs.from_images(target, augment=stage.augment, preprocess=ready.preprocess)
-    ready = replace(ready, second=Beside(unlabelled, stage.batch_size, coral.aligned(weight=weight)))
-    state, history = loop.train_stage(stage, ready, seed=seed, on_epoch=on_epoch, saver=saver, progress=source.progress)
+    ready = replace(
+        ready, second=Beside(unlabelled, stage.batch_size, coral.aligned(weight=weight))
+    )
+    state, history = loop.train_stage(
+        stage, ready, seed=seed, on_epoch=on_epoch, saver=saver, progress=source.progress
+    )
     return rung.trained(stage, ready, state, history)

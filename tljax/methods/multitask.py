@@ -48,11 +48,15 @@ def weighted(*, own_weight: float, weight: float) -> Callable[[Apply, Objective]
 
     def make(apply: Apply, objective: Objective) -> Loss:
         if objective.mixup:
-            raise InputError("two tasks: expected an objective without mixup; it would mix the tasks")
+            raise InputError(
+                "two tasks: expected an objective without mixup; it would mix the tasks"
+            )
 
         def loss(variables: Variables, batch: Batch, rate: Array) -> Losses:
             ours, theirs = batch["label"], batch["beside"]["label"]
-            images, keys = (jnp.concatenate([batch[name], batch["beside"][name]]) for name in ("image", "key"))
+            images, keys = (
+                jnp.concatenate([batch[name], batch["beside"][name]]) for name in ("image", "key")
+            )
             (logits, others), moved = apply(
                 variables,
                 images,
@@ -63,7 +67,10 @@ def weighted(*, own_weight: float, weight: float) -> Callable[[Apply, Objective]
                 keys=keys,
                 mutable=[name for name in variables if name != "params"],
             )
-            losses, beside = per_example_loss(logits, ours, objective), per_example_loss(others, theirs)
+            losses, beside = (
+                per_example_loss(logits, ours, objective),
+                per_example_loss(others, theirs),
+            )
             metrics = {
                 "loss": losses.sum(),
                 "correct": (predicted(logits) == ours).sum(),
@@ -97,16 +104,24 @@ def run(
     sets, weights = source.sets, source.weights
     size, classes = sets.train.images.shape[1], len(sets.classes)
     if other and other.sets.train.images.shape[1] != size:
-        raise InputError(f"two tasks: expected images of {size} pixels, found {other.sets.train.images.shape[1]}")
+        raise InputError(
+            f"two tasks: expected images of {size} pixels, found {other.sets.train.images.shape[1]}"
+        )
     network = replace(network, width=setup.width_of(weights)) if weights else network
     module = build.classifier(network, classes=classes, dtype=source.dtype)
     if other:
-        module = build.two_headed(network, classes=classes, others=len(other.sets.classes), dtype=source.dtype)
+        module = build.two_headed(
+            network, classes=classes, others=len(other.sets.classes), dtype=source.dtype
+        )
     variables = setup.with_base(build.init(module, key=jax.random.key(seed), size=size), weights)
     preprocess = weights.preprocess if weights else TORCH
     read = inputs.from_images(sets, augment=stage.augment, preprocess=preprocess)
-    ready = Ready(module, variables, read, network, preprocess, _second(other, preprocess) if other else None)
-    state, history = loop.train_stage(stage, ready, seed=seed, on_epoch=on_epoch, saver=saver, progress=source.progress)
+    ready = Ready(
+        module, variables, read, network, preprocess, _second(other, preprocess) if other else None
+    )
+    state, history = loop.train_stage(
+        stage, ready, seed=seed, on_epoch=on_epoch, saver=saver, progress=source.progress
+    )
     return _trained(stage, ready, state, history, source)
 
 
@@ -127,11 +142,15 @@ def in_turn(
     the seconds, which are those of both.
     """
     before = _fresh(first, network, other, source, seed=seed)
-    learnt, history = loop.train_stage(first, before, seed=seed, saver=savers[0], progress=source.progress)
+    learnt, history = loop.train_stage(
+        first, before, seed=seed, saver=savers[0], progress=source.progress
+    )
     seconds = history.seconds
     ready = _fresh(stage, network, source.sets, source, seed=seed)
     params = {**ready.variables["params"], "base": averaged(learnt)["base"]}
-    ready = replace(ready, variables={"params": params, **learnt.model_state})  # of which only the base has some
+    ready = replace(
+        ready, variables={"params": params, **learnt.model_state}
+    )  # of which only the base has some
     state, history = loop.train_stage(
         stage, ready, seed=seed, on_epoch=on_epoch, saver=savers[1], progress=source.progress
     )
@@ -149,15 +168,23 @@ def _fresh(stage: Stage, network: Network, sets: ImageSets, source: Source, *, s
 
 def _second(other: Other, preprocess: Preprocess) -> Beside:
     read = inputs.from_images(other.sets, augment=other.augment, preprocess=preprocess)
-    return Beside(read, other.batch_size, weighted(own_weight=other.own_weight, weight=other.weight))
+    return Beside(
+        read, other.batch_size, weighted(own_weight=other.own_weight, weight=other.weight)
+    )
 
 
-def _trained(stage: Stage, ready: Ready, state: State, history: History, source: Source) -> rung.Trained:
+def _trained(
+    stage: Stage, ready: Ready, state: State, history: History, source: Source
+) -> rung.Trained:
     plain, network = _plain(state), replace(ready.described(), norm=False)
     module = build.classifier(network, classes=len(source.sets.classes), dtype=source.dtype)
-    said = predictions.held_out(plain, module=module, inputs=ready.inputs, batch_size=stage.batch_size)
+    said = predictions.held_out(
+        plain, module=module, inputs=ready.inputs, batch_size=stage.batch_size
+    )
     trainable, _ = rules_lib.split(state.params, stage.rules)
-    moving, total = (sum(leaf.size for leaf in jax.tree.leaves(tree)) for tree in (trainable, state.params))
+    moving, total = (
+        sum(leaf.size for leaf in jax.tree.leaves(tree)) for tree in (trainable, state.params)
+    )
     return rung.Trained(
         plain,
         history,

@@ -25,7 +25,9 @@ def logme(features: np.ndarray, labels: np.ndarray) -> float:
     return float(np.mean([_evidence(left, singular**2, x.shape[1], y)[0] for y in indicators.T]))
 
 
-def _evidence(left: np.ndarray, squared: np.ndarray, width: int, y: np.ndarray) -> tuple[float, float, float]:
+def _evidence(
+    left: np.ndarray, squared: np.ndarray, width: int, y: np.ndarray
+) -> tuple[float, float, float]:
     """Compute `(evidence per example, alpha, beta)`, the precisions of weights and noise.
 
     They are at the fixed point of MacKay's updates.

@@ -30,7 +30,11 @@ class Network:
 
 
 def classifier(
-    network: Network, *, classes: int, frozen: frozenset[str] = frozenset(), dtype: Any = jnp.float32
+    network: Network,
+    *,
+    classes: int,
+    frozen: frozenset[str] = frozenset(),
+    dtype: Any = jnp.float32,
 ) -> Classifier:
     """Build the module for a number of classes.
 
@@ -57,7 +61,9 @@ def classifier(
     return Classifier(base=base, head=head)
 
 
-def two_headed(network: Network, *, classes: int, others: int, dtype: Any = jnp.float32) -> TwoHeaded:
+def two_headed(
+    network: Network, *, classes: int, others: int, dtype: Any = jnp.float32
+) -> TwoHeaded:
     """Build the module with a second, linear head for a task of `others` classes."""
     one = classifier(network, classes=classes, dtype=dtype)
     other = Head(outputs=outputs_for(others), hidden=0, dtype=dtype)
@@ -72,4 +78,6 @@ def init(module: Classifier, *, key: Array, size: int) -> dict[str, Any]:
     # Run once, so compiled without optimisation: with it, XLA on CPU spends ten times longer on the
     # random draws.
     options = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
-    return jax.jit(module.init, compiler_options=options)(key, jnp.zeros((1, size, size, 3), jnp.float32))
+    return jax.jit(module.init, compiler_options=options)(
+        key, jnp.zeros((1, size, size, 3), jnp.float32)
+    )

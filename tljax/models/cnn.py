@@ -28,12 +28,16 @@ class CNN(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Array, *, train: bool = False, start: str = LAYERS[0]) -> tuple[Array, dict[str, Array]]:
+    def __call__(
+        self, x: Array, *, train: bool = False, start: str = LAYERS[0]
+    ) -> tuple[Array, dict[str, Array]]:
         """Run the layers from `start` on; `x` is the input of `start`."""
         del train  # nothing here behaves differently in training
         out: dict[str, Array] = {}
         if start not in LAYERS:
-            raise InputError(f"the scratch CNN has no layer {start!r}; its layers are {', '.join(LAYERS)}")
+            raise InputError(
+                f"the scratch CNN has no layer {start!r}; its layers are {', '.join(LAYERS)}"
+            )
         if start == LAYERS[0] and self.padding == "VALID" and min(x.shape[1:3]) < MIN_SIZE:
             raise InputError(
                 f"the scratch CNN needs images of {MIN_SIZE} x {MIN_SIZE} or larger, found {x.shape[1]} x {x.shape[2]}"

@@ -41,7 +41,9 @@ class Head(nn.Module):
         """
         out: dict[str, Array] = {}
         if 0 in x.shape[1:]:
-            raise InputError(f"the images are too small for the base: it leaves features of {x.shape[1:]}")
+            raise InputError(
+                f"the images are too small for the base: it leaves features of {x.shape[1:]}"
+            )
         x = x.reshape(x.shape[0], -1).astype(self.dtype)
         if self.norm:
             x = rms_norm(x)
@@ -63,7 +65,9 @@ def rms_norm(x: Array) -> Array:
     Zhang and Sennrich 2019, arXiv 1910.07467, without gains.
     """
     rows = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-    return (rows * jax.lax.rsqrt(jnp.square(rows).mean(axis=-1, keepdims=True) + 1e-6)).astype(x.dtype)
+    return (rows * jax.lax.rsqrt(jnp.square(rows).mean(axis=-1, keepdims=True) + 1e-6)).astype(
+        x.dtype
+    )
 
 
 class Top(nn.Module):

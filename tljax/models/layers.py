@@ -29,7 +29,9 @@ class Conv(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Array, *, pool: bool, frozen_statistics: bool = True) -> tuple[Array, Array]:
+    def __call__(
+        self, x: Array, *, pool: bool, frozen_statistics: bool = True
+    ) -> tuple[Array, Array]:
         shape = (3, 3, x.shape[-1], self.features)
         kernel = self.param("kernel", nn.initializers.glorot_uniform(), shape).astype(self.dtype)
         y = ops.conv(x.astype(self.dtype), kernel, padding=self.padding)
@@ -57,5 +59,7 @@ def dropout(x: Array, *, rate: Array | float, keys: Array) -> Array:
     zeros.
     """
     keep = jnp.asarray(1.0 - rate, x.dtype)
-    mask = jax.vmap(lambda key: jax.random.bernoulli(key, keep.astype(jnp.float32), x.shape[1:]))(keys)
+    mask = jax.vmap(lambda key: jax.random.bernoulli(key, keep.astype(jnp.float32), x.shape[1:]))(
+        keys
+    )
     return jnp.where(mask, x / jnp.where(keep > 0, keep, jnp.ones_like(keep)), jnp.zeros_like(x))

@@ -65,7 +65,9 @@ def max_pool(x: Array) -> Array:
     An odd last row or column is dropped.
     """
     if min(x.shape[1:3]) < 2:
-        raise InputError(f"images too small for the base: {x.shape[1]} x {x.shape[2]} are left where it pools 2 x 2")
+        raise InputError(
+            f"images too small for the base: {x.shape[1]} x {x.shape[2]} are left where it pools 2 x 2"
+        )
     return _max_pool(x)
 
 
@@ -136,10 +138,15 @@ def _max_pool_backward(saved: tuple[Array, Array], g: Array) -> tuple[Array]:
     top, left, right = is_max[:, :, 0, :, 0], is_max[:, :, 0, :, 1], is_max[:, :, 1, :, 0]
     first = jnp.where(top, 0, jnp.where(left, 1, jnp.where(right, 2, 3))).astype(jnp.uint8)
     position = np.arange(4, dtype=np.uint8).reshape(2, 1, 2, 1)
-    dx = jnp.where(first[:, :, None, :, None] == position, g[:, :, None, :, None], jnp.zeros((), g.dtype))
+    dx = jnp.where(
+        first[:, :, None, :, None] == position, g[:, :, None, :, None], jnp.zeros((), g.dtype)
+    )
     n, h, w, c = y.shape
     return (
-        jnp.pad(dx.reshape(n, 2 * h, 2 * w, c), ((0, 0), (0, x.shape[1] - 2 * h), (0, x.shape[2] - 2 * w), (0, 0))),
+        jnp.pad(
+            dx.reshape(n, 2 * h, 2 * w, c),
+            ((0, 0), (0, x.shape[1] - 2 * h), (0, x.shape[2] - 2 * w), (0, 0)),
+        ),
     )
 
 

@@ -95,5 +95,8 @@ def fold_norm(params: dict[str, Any], statistics: dict[str, Any]) -> dict[str, A
     for layer, leaves in params.items():
         norm, moving = leaves["norm"], statistics[layer]["norm"]
         scale = norm["scale"] / jnp.sqrt(moving["var"] + NORM_EPSILON)
-        folded[layer] = {"kernel": leaves["kernel"] * scale, "bias": norm["bias"] - moving["mean"] * scale}
+        folded[layer] = {
+            "kernel": leaves["kernel"] * scale,
+            "bias": norm["bias"] - moving["mean"] * scale,
+        }
     return folded

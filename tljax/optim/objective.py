@@ -30,13 +30,19 @@ class Objective:
 
     def __post_init__(self) -> None:
         if not 0 <= self.label_smoothing < 1:
-            raise InputError(f"label_smoothing must be from 0 to below 1, found {self.label_smoothing}")
+            raise InputError(
+                f"label_smoothing must be from 0 to below 1, found {self.label_smoothing}"
+            )
         if not 0 <= self.mixup < float("inf"):
             raise InputError(f"mixup must be 0 or a positive number, found {self.mixup}")
         if isinstance(self.class_weights, str):
             if self.class_weights != "balanced":
-                raise InputError(f'class_weights: expected numbers or "balanced", found {self.class_weights!r}')
-        elif self.class_weights is not None and not all(0 < w < float("inf") for w in self.class_weights):
+                raise InputError(
+                    f'class_weights: expected numbers or "balanced", found {self.class_weights!r}'
+                )
+        elif self.class_weights is not None and not all(
+            0 < w < float("inf") for w in self.class_weights
+        ):
             raise InputError(f"class_weights must be positive numbers, found {self.class_weights}")
 
 
@@ -50,7 +56,9 @@ def balanced(labels: np.ndarray, *, classes: int) -> tuple[float, ...]:
     """
     counts = np.bincount(labels, minlength=classes)
     if not counts.all():
-        raise InputError(f"class_weights: class {int(counts.argmin())} has no training example to balance")
+        raise InputError(
+            f"class_weights: class {int(counts.argmin())} has no training example to balance"
+        )
     return tuple((len(labels) / (classes * counts)).tolist())
 
 
@@ -76,10 +84,15 @@ def constant_loss(labels: np.ndarray, objective: Objective = PLAIN, *, classes: 
 def per_example_loss(logits: Array, labels: Array, objective: Objective = PLAIN) -> Array:
     """Compute the cross entropy `[N]` of a sigmoid (`logits` `[N, 1]`) or a softmax (`[N, C]`)."""
     if logits.shape[-1] == 1:
-        targets = labels.astype(logits.dtype) * (1 - objective.label_smoothing) + objective.label_smoothing / 2
+        targets = (
+            labels.astype(logits.dtype) * (1 - objective.label_smoothing)
+            + objective.label_smoothing / 2
+        )
         losses = optax.sigmoid_binary_cross_entropy(logits[:, 0], targets)
     elif objective.label_smoothing:
-        targets = optax.smooth_labels(jax.nn.one_hot(labels, logits.shape[-1]), objective.label_smoothing)
+        targets = optax.smooth_labels(
+            jax.nn.one_hot(labels, logits.shape[-1]), objective.label_smoothing
+        )
         losses = optax.softmax_cross_entropy(logits, targets)
     else:
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)

@@ -31,11 +31,15 @@ def labels(paths: Iterable[str], rules: Rules) -> dict[str, str]:
     for path in paths:
         matches = [pattern for pattern, regex in compiled if regex.fullmatch(path)]
         if not matches:
-            raise InputError(f"no rule covers the parameter {path!r}; rules: {[p for p, _ in rules]}")
+            raise InputError(
+                f"no rule covers the parameter {path!r}; rules: {[p for p, _ in rules]}"
+            )
         decided[path] = matches[0]
     unused = [pattern for pattern, _ in rules if pattern not in decided.values()]
     if unused:
-        raise InputError(f"the rule {unused[0]!r} decides no parameter; parameters: {sorted(decided)}")
+        raise InputError(
+            f"the rule {unused[0]!r} decides no parameter; parameters: {sorted(decided)}"
+        )
     return decided
 
 
@@ -67,7 +71,9 @@ def frozen_layers(params: Mapping[str, Any], rules: Rules) -> frozenset[str]:
     return frozenset(layer for path in frozen for layer in _ancestors(path) if layer not in moving)
 
 
-def discriminative(groups: Sequence[str | Sequence[str]], *, factor: float, freeze: str | None = None) -> Rules:
+def discriminative(
+    groups: Sequence[str | Sequence[str]], *, factor: float, freeze: str | None = None
+) -> Rules:
     """Make rules for layer groups from input to output, with rates that shrink towards the input.
 
     Each group's rate is `factor` times smaller than the next later group's; the last group has
@@ -96,7 +102,9 @@ def _ancestors(path: str) -> list[str]:
 
 def _checked(rules: Rules) -> Rules:
     for pattern, multiplier in rules:
-        if multiplier is not None and not (isinstance(multiplier, int | float) and 0 < multiplier < float("inf")):
+        if multiplier is not None and not (
+            isinstance(multiplier, int | float) and 0 < multiplier < float("inf")
+        ):
             raise InputError(
                 f"the rule {pattern!r} has multiplier {multiplier!r}; a positive number, or None to freeze"
             )

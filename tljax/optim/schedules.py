@@ -62,7 +62,9 @@ def resolve(value: float | Schedule, *, steps: int) -> Callable[[int], float]:
     if isinstance(value, Schedule) and not isinstance(value, type):
         return value(steps)
     if isinstance(value, str | bool) or not isinstance(value, int | float | np.number):
-        raise InputError(f"a hyperparameter is a number or a schedule (a dataclass), found {value!r}")
+        raise InputError(
+            f"a hyperparameter is a number or a schedule (a dataclass), found {value!r}"
+        )
     return lambda step: value
 
 
@@ -104,7 +106,9 @@ class WarmupLinear:
         rising = math.ceil(self.warmup * steps)
         places, values = (0, rising, max(steps, rising + 1)), (0.0, self.peak, self.final)
         start = 0 if rising else 1  # without warm-up the first step is on the line down
-        return lambda step: float(np.interp(step + 1, places[start:], values[start:]))  # the first step moves too
+        return lambda step: float(
+            np.interp(step + 1, places[start:], values[start:])
+        )  # the first step moves too
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,9 @@ class Piecewise:
 
     def __post_init__(self) -> None:
         if not isinstance(self.values, tuple) or not self.values:
-            raise InputError(f"Piecewise: values must be a tuple with one or more, found {self.values!r}")
+            raise InputError(
+                f"Piecewise: values must be a tuple with one or more, found {self.values!r}"
+            )
         edges = (0.0, *self._fractions(), 1.0)
         increase = all(a < b for a, b in pairwise(edges))
         if len(edges) != len(self.values) + 1 or not increase:
@@ -133,7 +139,9 @@ class Piecewise:
         """Return the function of the step, for a stage of this many steps."""
         edges = [0, *(round(fraction * steps) for fraction in self._fractions()), steps]
         lengths = [max(1, last - first) for first, last in pairwise(edges)]
-        parts = [resolve(value, steps=length) for value, length in zip(self.values, lengths, strict=True)]
+        parts = [
+            resolve(value, steps=length) for value, length in zip(self.values, lengths, strict=True)
+        ]
 
         def value(step: int) -> float:
             part = bisect_right(edges[1:-1], step)
@@ -186,7 +194,9 @@ class Sweep:
     def __post_init__(self) -> None:
         number(self, "low", "high")
         if not 0 < self.low < self.high:
-            raise InputError(f"Sweep: expected 0 < low < high, found {self.low!r} and {self.high!r}")
+            raise InputError(
+                f"Sweep: expected 0 < low < high, found {self.low!r} and {self.high!r}"
+            )
 
     def __call__(self, steps: int) -> Callable[[int], float]:
         """Return the function of the step, for a stage of this many steps."""

@@ -44,7 +44,9 @@ class Cyclic:
         if not 0 < self.rising < 1:
             raise InputError(f"Cyclic: rising must be above 0 and below 1, found {self.rising!r}")
         if (self.mode == "exp_range") != (self.gamma != 1):
-            raise InputError(f"Cyclic: gamma below 1 goes with exp_range; found {self.mode} and gamma {self.gamma!r}")
+            raise InputError(
+                f"Cyclic: gamma below 1 goes with exp_range; found {self.mode} and gamma {self.gamma!r}"
+            )
 
     def __call__(self, steps: int) -> Callable[[int], float]:
         """Return the function of the step, for a stage of this many steps."""
@@ -52,8 +54,12 @@ class Cyclic:
 
         def value(step: int) -> float:
             cycle, place = divmod(step / length, 1.0)
-            height = place / self.rising if place <= self.rising else (1 - place) / (1 - self.rising)
-            scale = {"triangular": 1.0, "triangular2": 0.5**cycle, "exp_range": self.gamma**step}[self.mode]
+            height = (
+                place / self.rising if place <= self.rising else (1 - place) / (1 - self.rising)
+            )
+            scale = {"triangular": 1.0, "triangular2": 0.5**cycle, "exp_range": self.gamma**step}[
+                self.mode
+            ]
             return self.start + (self.peak - self.start) * height * scale
 
         return value
@@ -81,7 +87,9 @@ class WarmRestarts:
         if self.cycles is not None and self.cycles != int(self.cycles):
             raise InputError(f"WarmRestarts: cycles must be a whole number, found {self.cycles!r}")
         if not is_number(self.cycle_mult) or self.cycle_mult < 1:
-            raise InputError(f"WarmRestarts: cycle_mult must be 1 or more, found {self.cycle_mult!r}")
+            raise InputError(
+                f"WarmRestarts: cycle_mult must be 1 or more, found {self.cycle_mult!r}"
+            )
         within(self, "warmup", 0, 1)
 
     def __call__(self, steps: int) -> Callable[[int], float]:
@@ -133,7 +141,9 @@ class OneCycle:
     def __call__(self, steps: int) -> Callable[[int], float]:
         """Return the function of the step, for a stage of this many steps."""
         start = self.peak / self.div
-        return _two_phases(start, self.peak, start / self.final_div, pct_start=self.pct_start, steps=steps)
+        return _two_phases(
+            start, self.peak, start / self.final_div, pct_start=self.pct_start, steps=steps
+        )
 
 
 @dataclass(frozen=True)
@@ -153,14 +163,18 @@ class OneCycleMomentum:
         return _two_phases(self.high, self.low, self.high, pct_start=self.pct_start, steps=steps)
 
 
-def _two_phases(start: float, middle: float, end: float, *, pct_start: float, steps: int) -> Callable[[int], float]:
+def _two_phases(
+    start: float, middle: float, end: float, *, pct_start: float, steps: int
+) -> Callable[[int], float]:
     # The turn lies between steps, as in PyTorch; a stage of a few steps may begin at or past it.
     turn, last = pct_start * steps - 1, steps - 1
 
     def value(step: int) -> float:
         if step < turn:
             return _cosine(start, middle, step / turn)
-        return _cosine(middle, end, min(1.0, (step - turn) / (last - turn)) if last > max(turn, 0) else 0.0)
+        return _cosine(
+            middle, end, min(1.0, (step - turn) / (last - turn)) if last > max(turn, 0) else 0.0
+        )
 
     return value
 
@@ -173,7 +187,11 @@ def _one_length(schedule: Any) -> None:
     fields = [name for name in ("cycles", "cycle_steps") if getattr(schedule, name) is not None]
     if len(fields) != 1:
         found = " and ".join(f"{name}={getattr(schedule, name)!r}" for name in fields) or "neither"
-        raise InputError(f"{type(schedule).__name__}: give cycles (in the stage) or cycle_steps, one; found {found}")
+        raise InputError(
+            f"{type(schedule).__name__}: give cycles (in the stage) or cycle_steps, one; found {found}"
+        )
     positive(schedule, fields[0])
     if schedule.cycle_steps is not None and schedule.cycle_steps != int(schedule.cycle_steps):
-        raise InputError(f"{type(schedule).__name__}: cycle_steps must be whole, found {schedule.cycle_steps!r}")
+        raise InputError(
+            f"{type(schedule).__name__}: cycle_steps must be whole, found {schedule.cycle_steps!r}"
+        )

@@ -25,7 +25,9 @@ def positive(schedule: Any, *names: str) -> None:
     for name in names:
         value = getattr(schedule, name)
         if not is_number(value) or value <= 0:
-            raise InputError(f"{type(schedule).__name__}: {name} must be a finite number above 0, found {value!r}")
+            raise InputError(
+                f"{type(schedule).__name__}: {name} must be a finite number above 0, found {value!r}"
+            )
 
 
 def is_number(value: Any) -> bool:

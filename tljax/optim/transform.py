@@ -38,7 +38,9 @@ class Optimizer:
             raise InputError("rmsprop has no momentum to schedule; take adam or sgd")
 
 
-def make(optimizer: Optimizer, rules: rules_lib.Rules, paths: Iterable[str]) -> optax.GradientTransformationExtraArgs:
+def make(
+    optimizer: Optimizer, rules: rules_lib.Rules, paths: Iterable[str]
+) -> optax.GradientTransformationExtraArgs:
     """Make an `optax.multi_transform` with one chain for each rule that trains.
 
     `paths` are those of all parameters. The transformation works on flat trees (slash path -> leaf)
@@ -47,8 +49,12 @@ def make(optimizer: Optimizer, rules: rules_lib.Rules, paths: Iterable[str]) -> 
     also `momentum` and `weight_decay` where they are schedules.
     """
     rates = rules_lib.multipliers(rules)
-    decided = {path: label for path, label in rules_lib.labels(paths, rules).items() if label in rates}
-    chains: dict[Any, Any] = {label: _chain(optimizer, rates[label]) for label in set(decided.values())}
+    decided = {
+        path: label for path, label in rules_lib.labels(paths, rules).items() if label in rates
+    }
+    chains: dict[Any, Any] = {
+        label: _chain(optimizer, rates[label]) for label in set(decided.values())
+    }
     return optax.with_extra_args_support(optax.multi_transform(chains, decided))
 
 
@@ -97,7 +103,11 @@ def _core(optimizer: Optimizer) -> optax.GradientTransformationExtraArgs:
     """
 
     def init(params: Any) -> Any:
-        return {path: _rule(optimizer, 0.0).init(leaf) for path, leaf in params.items() if not _masked(leaf)}
+        return {
+            path: _rule(optimizer, 0.0).init(leaf)
+            for path, leaf in params.items()
+            if not _masked(leaf)
+        }
 
     def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> Any:
         del params
@@ -127,7 +137,8 @@ def _decay(optimizer: Optimizer) -> optax.GradientTransformationExtraArgs:
     def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> Any:
         decay = extra.get("weight_decay", optimizer.weight_decay)
         return {
-            p: u + decay * params[p] if p.endswith("kernel") and not _masked(u) else u for p, u in updates.items()
+            p: u + decay * params[p] if p.endswith("kernel") and not _masked(u) else u
+            for p, u in updates.items()
         }, state
 
     return optax.GradientTransformationExtraArgs(lambda params: optax.EmptyState(), update)

@@ -3,14 +3,29 @@
 from pathlib import Path
 
 from tljax.report.pages import page, sections
-from tljax.report.pictures import confusion, curves, ladder, range_tests, rates, reliability, schedules
+from tljax.report.pictures import (
+    confusion,
+    curves,
+    ladder,
+    range_tests,
+    rates,
+    reliability,
+    schedules,
+)
 from tljax.report.tables import few, paired
 from tljax.report.tables.table import markdown_table, text_table
 from tljax.runs import metrics as records
 from tljax.runs import planned, predictions
 from tljax.runs.results import read_json, read_results
 
-__all__ = ["differences", "few_photographs", "markdown_table", "read_results", "text_table", "write_report"]
+__all__ = [
+    "differences",
+    "few_photographs",
+    "markdown_table",
+    "read_results",
+    "text_table",
+    "write_report",
+]
 
 
 def differences(workdir: Path) -> list[str]:
@@ -54,12 +69,22 @@ def write_report(workdir: Path) -> list[Path]:
     written = [curves.write_curves(rung, seeds, workdir=workdir) for rung, seeds in metrics.items()]
     if results["rungs"]:
         written.append(ladder.write_ladder(results, workdir=workdir))
-    written += [path for path in (rates.write_rates(metrics, stages, plan=plan, workdir=workdir),) if path]
-    written += [schedules.write_schedules(stages, workdir=workdir)] if any(values for _, values in stages) else []
+    written += [
+        path for path in (rates.write_rates(metrics, stages, plan=plan, workdir=workdir),) if path
+    ]
+    written += (
+        [schedules.write_schedules(stages, workdir=workdir)]
+        if any(values for _, values in stages)
+        else []
+    )
     written += range_tests.write_range_tests(tests, workdir=workdir)
     if judged:
         best = paired.best_rung(results, judged)
         options = {"split": split, "workdir": workdir}
-        written.append(reliability.write_reliability(best, judged[best], fitted_on=fitted_on.get(best), **options))
+        written.append(
+            reliability.write_reliability(
+                best, judged[best], fitted_on=fitted_on.get(best), **options
+            )
+        )
         written.append(confusion.write_confusion(best, judged[best], **options))
     return [*written, page.write_page(workdir)]

@@ -30,7 +30,10 @@ def read_metrics(path: Path) -> dict[str, dict[int, Series]]:
         if line.strip():
             rung, seed, epoch, values = _record(line, where=f"{path}: line {place}")
             rungs.setdefault(rung, {}).setdefault(seed, {})[epoch] = values
-    return {rung: {seed: _series(by_epoch) for seed, by_epoch in seeds.items()} for rung, seeds in rungs.items()}
+    return {
+        rung: {seed: _series(by_epoch) for seed, by_epoch in seeds.items()}
+        for rung, seeds in rungs.items()
+    }
 
 
 def read_begun(path: Path, results: dict) -> dict[str, dict[int, Series]]:
@@ -94,15 +97,21 @@ def _values(record: dict[str, Any], *, where: str) -> tuple[str, int, int, dict[
     values = {}
     for split in SPLITS:
         scores = typed(record, split, dict, where)
-        values |= {f"{split}/{m}": number(scores, m, f"{where}: {split}") for m in ("loss", "accuracy")}
+        values |= {
+            f"{split}/{m}": number(scores, m, f"{where}: {split}") for m in ("loss", "accuracy")
+        }
     values |= {"step": number(record, "step", where)} if "step" in record else {}
     rates = typed(record, "rates", dict, where) if "rates" in record else {}
     values |= {RATE + pattern: number(rates, pattern, f"{where}: rates") for pattern in rates}
-    rung, seed, epoch = (typed(record, *field, where) for field in (("rung", str), ("seed", int), ("epoch", int)))
+    rung, seed, epoch = (
+        typed(record, *field, where) for field in (("rung", str), ("seed", int), ("epoch", int))
+    )
     return rung, seed, epoch, values
 
 
 def _series(by_epoch: dict[int, dict[str, float]]) -> Series:
     epochs = sorted(by_epoch)
     names = dict.fromkeys(name for values in by_epoch.values() for name in values)
-    return {"epoch": np.array(epochs)} | {n: np.array([by_epoch[e].get(n, np.nan) for e in epochs]) for n in names}
+    return {"epoch": np.array(epochs)} | {
+        n: np.array([by_epoch[e].get(n, np.nan) for e in epochs]) for n in names
+    }

@@ -12,7 +12,9 @@ from tljax.files import disk
 from tljax.runs.results import read_json, typed
 from tljax.train.segments import hyperparameters
 
-Stages = Sequence[tuple[str, Mapping[str, np.ndarray]]]  # name, and hyperparameter -> its value at each step
+Stages = Sequence[
+    tuple[str, Mapping[str, np.ndarray]]
+]  # name, and hyperparameter -> its value at each step
 
 POINTS = 400  # of a stage at most: a pixel of the picture each
 
@@ -39,7 +41,9 @@ def read_planned(workdir: Path) -> Stages:
     try:
         return [_expanded(told) for told in stages]
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise InputError(f"{path}: expected stages with steps and values, found {error!r}") from None
+        raise InputError(
+            f"{path}: expected stages with steps and values, found {error!r}"
+        ) from None
 
 
 def _stage(stage: Stage, images: int) -> dict:
@@ -55,6 +59,10 @@ def _stage(stage: Stage, images: int) -> dict:
 
 
 def _expanded(told: dict) -> tuple[str, dict[str, np.ndarray]]:
-    held = np.searchsorted(np.array(told["at"], int), np.arange(int(told["steps"])), side="right") - 1
+    held = (
+        np.searchsorted(np.array(told["at"], int), np.arange(int(told["steps"])), side="right") - 1
+    )
     values = {str(name): np.array(each, float) for name, each in told["values"].items()}
-    return str(told["name"]), {name: each[held if len(each) > 1 else held * 0] for name, each in values.items()}
+    return str(told["name"]), {
+        name: each[held if len(each) > 1 else held * 0] for name, each in values.items()
+    }

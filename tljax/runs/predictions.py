@@ -53,7 +53,10 @@ def read(workdir: Path, results: dict, *, split: str = "validation") -> dict[str
     """
     rungs = {}
     for name, rows in by_rung(results).items():
-        paths = [workdir / "predictions" / f"{name}-seed{row['seed']}{SUFFIXES[split]}.npz" for row in rows]
+        paths = [
+            workdir / "predictions" / f"{name}-seed{row['seed']}{SUFFIXES[split]}.npz"
+            for row in rows
+        ]
         if all(path.is_file() for path in paths):
             parts = [_read(path, results["data"]) for path in paths]
             if all(np.isfinite(part["logits"]).all() for part in parts):
@@ -62,11 +65,15 @@ def read(workdir: Path, results: dict, *, split: str = "validation") -> dict[str
     for name, each in rungs.items():
         first = next(iter(rungs.values()))
         if each.ids != first.ids or not np.array_equal(each.labels, first.labels):
-            raise InputError(f"{workdir / 'predictions'}: {name}: expected the photographs of the other rungs")
+            raise InputError(
+                f"{workdir / 'predictions'}: {name}: expected the photographs of the other rungs"
+            )
     return rungs
 
 
-def held_out(workdir: Path, results: dict) -> tuple[str, dict[str, Predictions], dict[str, Predictions]]:
+def held_out(
+    workdir: Path, results: dict
+) -> tuple[str, dict[str, Predictions], dict[str, Predictions]]:
     """Choose the judged split: (its name, its predictions, those to fit a temperature on).
 
     The test split, with temperatures fitted on validation, where the run has one; otherwise
@@ -81,16 +88,25 @@ def _read(path: Path, data: dict) -> dict[str, np.ndarray]:
     logits, labels = part["logits"], part["labels"]
     if labels.shape != logits.shape[:1] or part["ids"].shape != labels.shape:
         shapes = f"{logits.shape}, {labels.shape}, {part['ids'].shape}"
-        raise InputError(f"{path}: expected logits [N, outputs], N labels and N ids, found {shapes}")
+        raise InputError(
+            f"{path}: expected logits [N, outputs], N labels and N ids, found {shapes}"
+        )
     outputs, classes = logits.shape[1], len(part["classes"])
-    if outputs not in ((1, 2) if classes == 2 else (classes,)) or not np.isin(labels, np.arange(classes)).all():
-        raise InputError(f"{path}: expected an output and labels of each of {classes} classes, found {outputs} outputs")
+    if (
+        outputs not in ((1, 2) if classes == 2 else (classes,))
+        or not np.isin(labels, np.arange(classes)).all()
+    ):
+        raise InputError(
+            f"{path}: expected an output and labels of each of {classes} classes, found {outputs} outputs"
+        )
     if "digest" in data and part["digest"].item() != data["digest"]:
         raise InputError(f"{path}: expected data {data['digest']}, found {part['digest'].item()}")
     return part
 
 
-def _together(parts: list[dict[str, np.ndarray]], paths: list[Path], seeds: list[int]) -> Predictions:
+def _together(
+    parts: list[dict[str, np.ndarray]], paths: list[Path], seeds: list[int]
+) -> Predictions:
     first = parts[0]
     for part, path in zip(parts, paths, strict=True):
         if any(not np.array_equal(part[field], first[field]) for field in tuple(FIELDS)[1:]):

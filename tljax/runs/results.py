@@ -25,9 +25,13 @@ def read_json(path: Path) -> dict:
     except json.JSONDecodeError as error:
         raise InputError(f"{path}: line {error.lineno}: expected JSON: {error.msg}") from None
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: expected UTF-8 text: {error.reason} at byte {error.start}") from None
+        raise InputError(
+            f"{path}: expected UTF-8 text: {error.reason} at byte {error.start}"
+        ) from None
     except (ValueError, RecursionError):  # integers of thousands of digits, lists in lists in lists
-        raise InputError(f"{path}: expected plain JSON, found numbers too long or nesting too deep") from None
+        raise InputError(
+            f"{path}: expected plain JSON, found numbers too long or nesting too deep"
+        ) from None
     if not isinstance(value, dict):
         raise InputError(f"{path}: line 1: expected a JSON object, found {type(value).__name__}")
     return value
@@ -82,7 +86,10 @@ def _checked(row: object, where: str) -> dict:
     where = f"{where} ({typed(row, 'name', str, where)}, seed {typed(row, 'seed', int, where)})"
     for field in ("epochs", "trainable_params", "total_params"):
         typed(row, field, int, where)
-    splits = {split: _scores(row, split, where) for split in ("validation", *(["test"] if "test" in row else []))}
+    splits = {
+        split: _scores(row, split, where)
+        for split in ("validation", *(["test"] if "test" in row else []))
+    }
     measured = {field: number(row, field, where) for field in ("seconds", "images_per_second")}
     return row | measured | splits
 
@@ -92,5 +99,7 @@ def _scores(row: dict, split: str, where: str) -> dict:
     typed(record, "n", int, f"{where}: {split}")
     scores = {field: number(record, field, f"{where}: {split}") for field in ("accuracy", "loss")}
     if scores["accuracy"] < 0 or scores["accuracy"] > 1:
-        raise InputError(f"{where}: {split}: 'accuracy': expected 0 to 1, found {scores['accuracy']}")
+        raise InputError(
+            f"{where}: {split}: 'accuracy': expected 0 to 1, found {scores['accuracy']}"
+        )
     return record | scores

@@ -12,7 +12,18 @@ from tljax.errors import InputError
 from tljax.files.json_diff import differences
 
 # Paths and output settings; the digests in `data` and `base` stand for the files' contents.
-FREE = ("workdir", "overwrite", "resume", "resume_anyway", "quiet", "weights", "data", "data_dir", "seeds", "log")
+FREE = (
+    "workdir",
+    "overwrite",
+    "resume",
+    "resume_anyway",
+    "quiet",
+    "weights",
+    "data",
+    "data_dir",
+    "seeds",
+    "log",
+)
 
 
 def check(path: Path, *, before: dict[str, Any], now: dict[str, Any], anyway: bool) -> None:
@@ -32,4 +43,6 @@ def check(path: Path, *, before: dict[str, Any], now: dict[str, Any], anyway: bo
 def _deciding(config: dict[str, Any]) -> dict[str, Any]:
     config = json.loads(json.dumps(config))  # as read from a file: tuples are lists
     kept = {name: config.get(name) for name in ("plan", "data", "base", "versions")}
-    return kept | {"arguments": {k: v for k, v in config.get("arguments", {}).items() if k not in FREE}}
+    return kept | {
+        "arguments": {k: v for k, v in config.get("arguments", {}).items() if k not in FREE}
+    }

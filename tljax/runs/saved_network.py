@@ -26,7 +26,9 @@ def described(meta: dict[str, Any], *, where: Path) -> tuple[Network, dict[str, 
 
     def check(right: bool, name: str, found: Any) -> None:
         if not right:
-            raise InputError(f"{where}: meta: {name}: expected what a run writes, found {str(found)[:60]!r}")
+            raise InputError(
+                f"{where}: meta: {name}: expected what a run writes, found {str(found)[:60]!r}"
+            )
 
     entry: Any = meta.get("network")
     classes: Any = meta.get("classes")
@@ -37,13 +39,21 @@ def described(meta: dict[str, Any], *, where: Path) -> tuple[Network, dict[str, 
     check(known, "network", entry)
     for name, expected in {name: fields[name] for name in entry}.items():
         value = entry[name]
-        check(type(value) is expected or (expected is float and type(value) is int), f"network.{name}", value)
+        check(
+            type(value) is expected or (expected is float and type(value) is int),
+            f"network.{name}",
+            value,
+        )
     network = Network(**entry)
     check(network.base in BASES, "network.base", network.base)
     check(network.padding in PADDINGS, "network.padding", network.padding)
     check(math.isfinite(network.width) and 0 < network.width <= 64, "network.width", network.width)
     check(0 <= network.hidden <= MAX_UNITS, "network.hidden", network.hidden)
-    check(isinstance(classes, list) and all(isinstance(name, str) for name in classes), "classes", classes)
+    check(
+        isinstance(classes, list) and all(isinstance(name, str) for name in classes),
+        "classes",
+        classes,
+    )
     check(2 <= len(classes) <= MAX_UNITS, "classes", classes)
     check(type(size) is int and 1 <= size <= MAX_SIDE, "size", size)
     check("preprocess" in meta, "preprocess", None)

@@ -18,7 +18,9 @@ Record = dict[str, Any]  # what the loop reports of an epoch, as in metrics.json
 
 def scalars(record: Record) -> dict[str, float]:
     """Name a record's numbers as both trackers group them: 'loss/train', 'rate/head/.*', ..."""
-    splits = [split for split in SPLITS if split != "train" or record["epoch"] > 0]  # nothing is trained at the start
+    splits = [
+        split for split in SPLITS if split != "train" or record["epoch"] > 0
+    ]  # nothing is trained at the start
     names = ("loss", "accuracy")
     values = {f"{name}/{split}": record[split][name] for name in names for split in splits}
     values |= {RATE + pattern: rate for pattern, rate in record.get("rates", {}).items()}
@@ -33,9 +35,13 @@ class TensorBoard:
     """
 
     def __init__(self, workdir: Path) -> None:
-        self._writers = _package("tensorboard.summary.writer.event_file_writer", extra="tensorboard")
+        self._writers = _package(
+            "tensorboard.summary.writer.event_file_writer", extra="tensorboard"
+        )
         self._event = _package("tensorboard.compat.proto.event_pb2", extra="tensorboard").Event
-        self._summary = _package("tensorboard.compat.proto.summary_pb2", extra="tensorboard").Summary
+        self._summary = _package(
+            "tensorboard.compat.proto.summary_pb2", extra="tensorboard"
+        ).Summary
         self._folder, self._of, self._writer = workdir / "tensorboard", "", None
 
     def __call__(self, record: Record) -> None:
@@ -43,9 +49,14 @@ class TensorBoard:
         if self._writer is None or name != self._of:
             self.close()
             self._of, self._writer = name, self._writers.EventFileWriter(str(self._folder / name))
-        values = [self._summary.Value(tag=tag, simple_value=value) for tag, value in scalars(record).items()]
+        values = [
+            self._summary.Value(tag=tag, simple_value=value)
+            for tag, value in scalars(record).items()
+        ]
         summary = self._summary(value=values)
-        self._writer.add_event(self._event(wall_time=time.time(), step=record["step"], summary=summary))
+        self._writer.add_event(
+            self._event(wall_time=time.time(), step=record["step"], summary=summary)
+        )
         self._writer.flush()
 
     def close(self) -> None:
@@ -84,7 +95,11 @@ class WandB:
 
     def _begin(self, name: str, record: Record) -> Any:
         file = self._workdir / "config.json"
-        about = {"rung": record["rung"], "seed": record["seed"], **(read_json(file) if file.exists() else {})}
+        about = {
+            "rung": record["rung"],
+            "seed": record["seed"],
+            **(read_json(file) if file.exists() else {}),
+        }
         return self._wandb.init(
             project="tljax",
             group=self._workdir.name,
@@ -115,4 +130,6 @@ def _package(name: str, *, extra: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise InputError(f'--log {extra}: {error}; pip install -e ".[{extra}]" brings what it needs') from None
+        raise InputError(
+            f'--log {extra}: {error}; pip install -e ".[{extra}]" brings what it needs'
+        ) from None

@@ -58,7 +58,9 @@ class Listener(Protocol):
 class Workdir:
     """The files of one run. Every write is whole: a reader never finds half a document."""
 
-    def __init__(self, path: Path, *, overwrite: bool = False, resume: bool = False, anyway: bool = False):
+    def __init__(
+        self, path: Path, *, overwrite: bool = False, resume: bool = False, anyway: bool = False
+    ):
         """InputError if a run lies there already, unless it is to be overwritten or resumed.
 
         Nothing is written before `begin`. `anyway` resumes with other settings too.
@@ -66,7 +68,10 @@ class Workdir:
         A run that was stopped before it had evaluated its first start left nothing to lose, and is none.
         """
         self.path = Path(path).resolve()
-        held = next((name for name in ("metrics.jsonl", "progress", CALLS) if (self.path / name).exists()), None)
+        held = next(
+            (name for name in ("metrics.jsonl", "progress", CALLS) if (self.path / name).exists()),
+            None,
+        )
         if held and not (overwrite or resume):
             raise InputError(
                 f"{self.path} holds a run ({held}); name another --workdir, or pass --overwrite or --resume"
@@ -98,12 +103,16 @@ class Workdir:
         """
         processes.agree("data", sets.digest)
         processes.agree(
-            "arguments and stages", json_digest({"plan": repr(stages), "arguments": repr(_shared(arguments))})
+            "arguments and stages",
+            json_digest({"plan": repr(stages), "arguments": repr(_shared(arguments))}),
         )
         if processes.first():
             self._make()
         where = environment()
-        plan = {name: {"network": asdict(network), "stage": asdict(stage)} for name, (network, stage) in stages.items()}
+        plan = {
+            name: {"network": asdict(network), "stage": asdict(stage)}
+            for name, (network, stage) in stages.items()
+        }
         data = {
             "source": sets.name,
             "digest": sets.digest,
@@ -114,8 +123,17 @@ class Workdir:
             **({"test_images": len(sets.test.labels)} if sets.test else {}),
             "skipped": list(sets.skipped),
         }
-        named = {name: str(value) if isinstance(value, Path) else value for name, value in arguments.items()}
-        config = {"command": command(), "arguments": named, "plan": plan, "data": data, "base": base}
+        named = {
+            name: str(value) if isinstance(value, Path) else value
+            for name, value in arguments.items()
+        }
+        config = {
+            "command": command(),
+            "arguments": named,
+            "plan": plan,
+            "data": data,
+            "base": base,
+        }
         config = disk.finite({**config, "versions": where["versions"], "device": where["device"]})
         if self.resumed:
             before, self._results = self._read("config.json"), self._read("results.json")
@@ -132,7 +150,10 @@ class Workdir:
         """Append one epoch's line."""
         if not processes.first():
             return
-        with disk.refusal(self.path), open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
+        with (
+            disk.refusal(self.path),
+            open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file,
+        ):
             file.write(json.dumps(disk.finite(record)) + "\n")
         for tell in self.listeners:
             tell(record)
@@ -147,7 +168,8 @@ class Workdir:
         name = f"{rung}-seed{seed}"
         done = any((told["name"], told["seed"]) == (rung, seed) for told in self._results["rungs"])
         saver = Saver(
-            self.path / "progress" / name, on_restore=lambda epochs: self._relog(epochs, rung=rung, seed=seed)
+            self.path / "progress" / name,
+            on_restore=lambda epochs: self._relog(epochs, rung=rung, seed=seed),
         )
         return Slot(saver, self.path / "checkpoints" / name if done else None)
 
@@ -166,7 +188,9 @@ class Workdir:
         kept = "".join([*others, *(json.dumps(disk.finite(record)) + "\n" for record in epochs)])
         disk.write(file, kept.encode())
 
-    def finish(self, rung: str, trained: Trained, *, seed: int, stage: Stage, sets: ImageSets) -> None:
+    def finish(
+        self, rung: str, trained: Trained, *, seed: int, stage: Stage, sets: ImageSets
+    ) -> None:
         """Save the trained classifier and add the rung to the results; a restored one has been, and is only tidied."""
         name = f"{rung}-seed{seed}"
         if trained.restored:
@@ -184,10 +208,15 @@ class Workdir:
             metrics={name: last["validation"][name] for name in ("accuracy", "loss")},
         )
         if trained.finding:
-            self._write(f"lr_find_{name}.json", {"rung": rung, "seeds": {str(seed): trained.finding.to_dict()}})
+            self._write(
+                f"lr_find_{name}.json",
+                {"rung": rung, "seeds": {str(seed): trained.finding.to_dict()}},
+            )
         if trained.files:
             self._name_features(name, trained.files)
-        rungs = [told for told in self._results["rungs"] if (told["name"], told["seed"]) != (rung, seed)]
+        rungs = [
+            told for told in self._results["rungs"] if (told["name"], told["seed"]) != (rung, seed)
+        ]
         scores = self._keep(rung, trained, seed=seed, sets=sets)
         row = trained.row() | {"name": rung, "seed": seed, "train_images": len(sets.train.labels)}
         rungs.append(row | scores)
@@ -206,24 +235,39 @@ class Workdir:
         if processes.first():
             shutil.rmtree(self.path / "progress" / name, ignore_errors=True)
 
-    def _keep(self, rung: str, trained: Trained, *, seed: int, sets: ImageSets) -> dict[str, dict[str, float]]:
+    def _keep(
+        self, rung: str, trained: Trained, *, seed: int, sets: ImageSets
+    ) -> dict[str, dict[str, float]]:
         """`predictions/RUNG-seedS.npz`, and `RUNG-seedS.test.npz` of a test split; returns each split's scores.
 
         They are of the logits kept: in bfloat16 another program may round an image on the edge to the other side.
         """
         for split, logits in trained.logits.items():
-            path = self.path / "predictions" / f"{rung}-seed{seed}{'.test' if split == 'test' else ''}.npz"
+            path = (
+                self.path
+                / "predictions"
+                / f"{rung}-seed{seed}{'.test' if split == 'test' else ''}.npz"
+            )
             if processes.first():
-                predictions.write(path, logits, split=getattr(sets, split), classes=sets.classes, digest=sets.digest)
+                predictions.write(
+                    path,
+                    logits,
+                    split=getattr(sets, split),
+                    classes=sets.classes,
+                    digest=sets.digest,
+                )
         return {
-            split: predictions.scores(logits, getattr(sets, split).labels) for split, logits in trained.logits.items()
+            split: predictions.scores(logits, getattr(sets, split).labels)
+            for split, logits in trained.logits.items()
         }
 
     def _make(self) -> None:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError(f"--workdir: expected a folder that can be written, found {error}") from None
+            raise InputError(
+                f"--workdir: expected a folder that can be written, found {error}"
+            ) from None
         lock.hold(self.path, owner=self)
 
     def _clear(self) -> None:
@@ -241,7 +285,9 @@ class Workdir:
         try:
             return json.loads((self.path / name).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise InputError(f"{self.path / name}: expected what the run wrote, found {error}") from None
+            raise InputError(
+                f"{self.path / name}: expected what the run wrote, found {error}"
+            ) from None
 
 
 def _shared(arguments: dict[str, Any]) -> dict[str, Any]:

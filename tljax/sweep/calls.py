@@ -41,7 +41,9 @@ class Calls:
         """
         most = most or (MOST_ON_CPU if self._over.devices.flat[0].platform == "cpu" else MOST)
         shared = sum(leaf.nbytes for leaf in self._shared.values())
-        whole_calls = -(-members // size) * size if size else members  # so that all are of that size
+        whole_calls = (
+            -(-members // size) * size if size else members
+        )  # so that all are of that size
         plan, compiled = planned(
             self._compiled,
             members=whole_calls,
@@ -52,7 +54,9 @@ class Calls:
         )
         return replace(plan, members=members), compiled
 
-    def run(self, compiled: Any, wanted: list[int], *, size: int) -> Iterator[tuple[list[int], Any]]:
+    def run(
+        self, compiled: Any, wanted: list[int], *, size: int
+    ) -> Iterator[tuple[list[int], Any]]:
         """Yield `(members, the program's results, on the device)` of each call.
 
         A call has `size` of the wanted members.
@@ -66,14 +70,19 @@ class Calls:
         """Compile the program for so many members, from shapes alone."""
         state = jax.tree.map(lambda leaf: self._shape(leaf, size), self._states[0])
         arguments = [
-            self._shared[i] if i in self._shared else self._shape(leaf[0], size) for i, leaf in enumerate(self._leaves)
+            self._shared[i] if i in self._shared else self._shape(leaf[0], size)
+            for i, leaf in enumerate(self._leaves)
         ]
         return self._program.lower(state, jax.tree.unflatten(self._structure, arguments)).compile()
 
     def _arguments(self, members: list[int]) -> tuple[Any, Any]:
-        state = jax.tree.map(lambda *leaves: _stacked(leaves, self._parts), *(self._states[i] for i in members))
+        state = jax.tree.map(
+            lambda *leaves: _stacked(leaves, self._parts), *(self._states[i] for i in members)
+        )
         arguments = [
-            self._shared[i] if i in self._shared else _stacked([leaf[j] for j in members], self._parts)
+            self._shared[i]
+            if i in self._shared
+            else _stacked([leaf[j] for j in members], self._parts)
             for i, leaf in enumerate(self._leaves)
         ]
         return state, jax.tree.unflatten(self._structure, arguments)

@@ -50,7 +50,10 @@ class Kept:
     def key(self, stage: Stage, member: Member) -> str:
         """Return the member's name here; `stage` is the one at its values."""
         text = f"{self._about}\n{stage!r}\n{member.seed}"
-        parts = [b"" if rows is None else np.ascontiguousarray(rows).tobytes() for rows in (member.train, member.held)]
+        parts = [
+            b"" if rows is None else np.ascontiguousarray(rows).tobytes()
+            for rows in (member.train, member.held)
+        ]
         return hashlib.sha256(b"\n".join([text.encode(), *parts])).hexdigest()
 
     def read(self, stage: Stage) -> dict[str, Found]:
@@ -70,7 +73,9 @@ class Kept:
     def write(self, found: Mapping[str, Found]) -> None:
         """Write the results of a call in one piece."""
         rows = list(found.values())
-        sums = {f"{kind}/{name}": [getattr(row, kind)[name] for row in rows] for kind, name in _SUMS}
+        sums = {
+            f"{kind}/{name}": [getattr(row, kind)[name] for row in rows] for kind, name in _SUMS
+        }
         columns = {name: np.stack(column).astype(np.float64) for name, column in sums.items()}
         columns |= {"key": np.array(list(found)), "logits": np.stack([row.logits for row in rows])}
         columns["seconds"] = np.array([row.seconds for row in rows])
@@ -78,12 +83,16 @@ class Kept:
 
 
 def _read(path: Path, *, epochs: int) -> dict[str, Found]:
-    columns = npz.read(path, {"key": "U1", "seconds": "f1", "logits": "f3"} | {f"{k}/{n}": "f2" for k, n in _SUMS})
+    columns = npz.read(
+        path, {"key": "U1", "seconds": "f1", "logits": "f3"} | {f"{k}/{n}": "f2" for k, n in _SUMS}
+    )
     keys = columns.pop("key")
     for name, column in columns.items():
         length = {"train": epochs, "validation": 1 + epochs}.get(name.split("/")[0])
         if len(column) != len(keys) or (length and column.shape[1] != length):
-            raise InputError(f"{path}: {name}: expected {len(keys)} members of {epochs} epochs, found {column.shape}")
+            raise InputError(
+                f"{path}: {name}: expected {len(keys)} members of {epochs} epochs, found {column.shape}"
+            )
     found: dict[str, Found] = {}
     for i, key in enumerate(keys):
         sums: dict[str, dict[str, np.ndarray]] = {"train": {}, "validation": {}}

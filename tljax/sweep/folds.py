@@ -55,7 +55,9 @@ def cross_validate(
     readies = {seed: ready(seed) if callable(ready) else ready for seed in seeds}
     inputs = readies[seeds[0]].inputs
     if inputs.train.views != 1 or stage.augment is not None:
-        raise InputError(f"folds: stage {stage.name!r}: expected plain features, found augmented ones; take one view")
+        raise InputError(
+            f"folds: stage {stage.name!r}: expected plain features, found augmented ones; take one view"
+        )
     labels = inputs.train.labels
     fold = stratified(labels, k=k, seed=seeds[0])
     every = np.arange(len(labels), dtype=np.int32)

@@ -31,6 +31,8 @@ def starts(ready: Ready, *, seeds: Sequence[int], size: int) -> Callable[[int], 
     shared = jax.tree.map(np.asarray, ready.variables)
 
     def start(seed: int) -> Ready:
-        return replace(ready, variables={**shared, "params": {**shared["params"], "head": heads[seed]}})
+        return replace(
+            ready, variables={**shared, "params": {**shared["params"], "head": heads[seed]}}
+        )
 
     return start

@@ -45,7 +45,9 @@ def stage_at(stage: Stage, values: Mapping[str, float | Schedule]) -> Stage:
     if "momentum" in values and stage.optimizer.name == "rmsprop":
         raise InputError("sweep: rmsprop has no momentum to vary; take adam or sgd")
     if "augment_strength" in values and stage.augment is None:
-        raise InputError(f"sweep: stage {stage.name!r} has no augmentation whose strength could vary")
+        raise InputError(
+            f"sweep: stage {stage.name!r} has no augmentation whose strength could vary"
+        )
     was = stage.optimizer
     optimizer = replace(
         was,
@@ -108,10 +110,15 @@ class Given:
         """Evaluate the hyperparameters at every step: name -> float32 `[epochs, steps]`."""
         steps = stage.epochs * self._per_epoch
         functions = hyperparameters(stage, steps=steps)
-        every = {name: np.array([value(i) for i in range(steps)], np.float32) for name, value in functions.items()}
+        every = {
+            name: np.array([value(i) for i in range(steps)], np.float32)
+            for name, value in functions.items()
+        }
         return {name: values.reshape(stage.epochs, -1) for name, values in every.items()}
 
-    def _order(self, train: Examples, subset: np.ndarray | None, seed: int) -> dict[str, np.ndarray]:
+    def _order(
+        self, train: Examples, subset: np.ndarray | None, seed: int
+    ) -> dict[str, np.ndarray]:
         """Draw the order `[epochs, steps, batch]` as the loop does, within the subset if given."""
         shape = (self._stage.epochs, self._per_epoch, self._stage.batch_size)
         count = len(train) if subset is None else len(subset)
@@ -125,7 +132,9 @@ class Given:
         }
         return {name: values.reshape(shape) for name, values in order.items()}
 
-    def _held_batches(self, examples: Examples, subset: np.ndarray | None, rows: int) -> dict[str, np.ndarray]:
+    def _held_batches(
+        self, examples: Examples, subset: np.ndarray | None, rows: int
+    ) -> dict[str, np.ndarray]:
         """Batch the validation rows `[batches, batch]`, padded with example 0 under mask 0."""
         numbers = np.arange(len(examples), dtype=np.int32) if subset is None else subset
         size = min(max(self._stage.batch_size, 32), rows)

@@ -35,7 +35,13 @@ class SweepPlan:
 
 
 def planned(
-    compiled_for: Callable[[int], Any], *, members: int, devices: int, shared: int, most: int, limit: int
+    compiled_for: Callable[[int], Any],
+    *,
+    members: int,
+    devices: int,
+    shared: int,
+    most: int,
+    limit: int,
 ) -> tuple[SweepPlan, Any]:
     """Plan the largest calls that fit into `limit` bytes of a device: (plan, compiled program).
 
@@ -49,7 +55,9 @@ def planned(
         if needed <= limit:
             return SweepPlan(members, size, devices, needed), compiled
         if size == devices:
-            raise InputError(f"sweep: one member needs {needed / 1e6:.0f} MB; {limit / 1e6:.0f} MB may be used")
+            raise InputError(
+                f"sweep: one member needs {needed / 1e6:.0f} MB; {limit / 1e6:.0f} MB may be used"
+            )
         each = max(1, needed - shared) * devices / size
         fit = max(devices, int(0.95 * max(0, limit - shared) / each) * devices)
         size = min(_even(members, most=fit, devices=devices), size - devices)
@@ -60,7 +68,9 @@ def memory() -> int:
     stats = jax.devices()[0].memory_stats()
     if stats:
         return stats["bytes_limit"] // 2
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // (2 * jax.local_device_count())
+    return (
+        os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // (2 * jax.local_device_count())
+    )
 
 
 def _even(members: int, *, most: int, devices: int) -> int:
@@ -72,5 +82,7 @@ def _even(members: int, *, most: int, devices: int) -> int:
 
 def _bytes(compiled: Any) -> int:
     counted = compiled.memory_analysis()
-    held = counted.argument_size_in_bytes + counted.output_size_in_bytes - counted.alias_size_in_bytes
+    held = (
+        counted.argument_size_in_bytes + counted.output_size_in_bytes - counted.alias_size_in_bytes
+    )
     return held + counted.temp_size_in_bytes

@@ -45,8 +45,12 @@ def make_stage(
     objective = stage.objective
     if objective.class_weights == "balanced":
         labels = inputs.train.labels
-        objective = replace(objective, class_weights=balanced(labels, classes=int(labels.max()) + 1))
-    train_step = step.make_train_step(apply=apply, tx=tx, rules=stage.rules, objective=objective, ema=stage.ema)
+        objective = replace(
+            objective, class_weights=balanced(labels, classes=int(labels.max()) + 1)
+        )
+    train_step = step.make_train_step(
+        apply=apply, tx=tx, rules=stage.rules, objective=objective, ema=stage.ema
+    )
     eval_step = step.make_eval_step(apply=apply)
 
     def program(state: State, given: dict[str, Any]) -> tuple[State, Any, Any, Array]:
@@ -58,7 +62,9 @@ def make_stage(
         def one_step(state: State, xs: tuple[dict[str, Array], dict[str, Array]]) -> Any:
             draw, now = xs
             image = inputs.augmented(
-                given["pool"][draw["row"]], augment_keys(draw["pass"], draw["example"]), now["augment"]
+                given["pool"][draw["row"]],
+                augment_keys(draw["pass"], draw["example"]),
+                now["augment"],
             )
             keys = dropout_keys(root, draw["pass"], draw["example"])
             batch = {"image": image, "label": draw["label"], "key": keys}
@@ -73,7 +79,9 @@ def make_stage(
         def evaluated(state: State) -> Any:
             def one_batch(_: None, held: dict[str, Array]) -> Any:
                 image = inputs.plain(given["held_pool"][held["row"]])
-                return None, eval_step(state, {"image": image, "label": held["label"], "mask": held["mask"]})
+                return None, eval_step(
+                    state, {"image": image, "label": held["label"], "mask": held["mask"]}
+                )
 
             return _summed(jax.lax.scan(one_batch, None, given["held"])[1])
 
@@ -81,14 +89,20 @@ def make_stage(
             variables = {"params": averaged(state), **state.model_state}
 
             def one_batch(_: None, held: dict[str, Array]) -> Any:
-                return None, apply(variables, inputs.plain(given["held_pool"][held["row"]]), train=False)[0]
+                return None, apply(
+                    variables, inputs.plain(given["held_pool"][held["row"]]), train=False
+                )[0]
 
             batches = jax.lax.scan(one_batch, None, given["held"])[1]
             return batches.reshape(-1, batches.shape[-1])
 
         start = evaluated(whole(state))
-        state, (train, validation) = jax.lax.scan(one_epoch, state, (given["draws"], given["hyper"]))
-        validation = jax.tree.map(lambda first, later: jnp.concatenate([first[None], later]), start, validation)
+        state, (train, validation) = jax.lax.scan(
+            one_epoch, state, (given["draws"], given["hyper"])
+        )
+        validation = jax.tree.map(
+            lambda first, later: jnp.concatenate([first[None], later]), start, validation
+        )
         return state, train, validation, logits(whole(state))
 
     return tx, program
@@ -102,10 +116,18 @@ def over_members(program: Callable[..., Any], axes: Any, over: Mesh) -> Any:
     fast ones. Eight heads of 4,608 features took 0.35 s in place of 0.65, of 128 features 0.03
     either way.
     """
-    many = one_by_one(program, axes) if over.devices.flat[0].platform == "cpu" else jax.vmap(program, in_axes=(0, axes))
-    parts = jax.tree.map(lambda axis: P() if axis is None else P(devices.AXIS), axes, is_leaf=_is_none)
+    many = (
+        one_by_one(program, axes)
+        if over.devices.flat[0].platform == "cpu"
+        else jax.vmap(program, in_axes=(0, axes))
+    )
+    parts = jax.tree.map(
+        lambda axis: P() if axis is None else P(devices.AXIS), axes, is_leaf=_is_none
+    )
     whole = P(devices.AXIS)
-    mapped = jax.shard_map(many, mesh=over, in_specs=(whole, parts), out_specs=whole, check_vma=False)
+    mapped = jax.shard_map(
+        many, mesh=over, in_specs=(whole, parts), out_specs=whole, check_vma=False
+    )
     return ops.jit(mapped, donate_argnums=0)
 
 
@@ -113,7 +135,9 @@ def one_by_one(program: Callable[..., Any], axes: Any) -> Callable[..., Any]:
     """Map the program over members in a loop inside one program, with the results of `vmap`."""
 
     def many(states: State, given: Any) -> Any:
-        own = jax.tree.map(lambda axis, leaf: None if axis is None else leaf, axes, given, is_leaf=_is_none)
+        own = jax.tree.map(
+            lambda axis, leaf: None if axis is None else leaf, axes, given, is_leaf=_is_none
+        )
 
         def one(member: tuple[State, Any]) -> Any:
             state, mine = member
@@ -141,7 +165,9 @@ def together(trees: list[Any]) -> tuple[list[Any], Any]:
     columns = [list(column) for column in zip(*leaves, strict=True)]
     alike = [_alike(column) for column in columns]
     axes = jax.tree.unflatten(jax.tree.structure(trees[0]), [None if same else 0 for same in alike])
-    return [column[0] if same else column for column, same in zip(columns, alike, strict=True)], axes
+    return [
+        column[0] if same else column for column, same in zip(columns, alike, strict=True)
+    ], axes
 
 
 def _alike(column: list[Any]) -> bool:

@@ -63,7 +63,11 @@ def run_members(
     """
     stages = [stage_at(stage, member.values) for member in members]
     _check(stages)
-    over = devices.mesh(jax.devices()[: min(len(members), jax.device_count())]) if over is None else over
+    over = (
+        devices.mesh(jax.devices()[: min(len(members), jax.device_count())])
+        if over is None
+        else over
+    )
     keys = [kept.key(*pair) for pair in zip(stages, members, strict=True)] if kept else []
     before = kept.read(stage) if kept else {}
     done = {i: before[key] for i, key in enumerate(keys) if key in before}
@@ -97,13 +101,24 @@ class _Ready:
 
     def __init__(self, stage: Stage, members: list[Member], *, over: Mesh) -> None:
         self._members, self._per_epoch = members, stage.steps_per_epoch(_train_size(members[0]))
-        split = [rules_lib.split(member.ready.variables["params"], stage.rules) for member in members]
+        split = [
+            rules_lib.split(member.ready.variables["params"], stage.rules) for member in members
+        ]
         self._frozen = [frozen for _, frozen in split]
         paths = [*split[0][0], *split[0][1]]
         tx, program = make_stage(stage, members[0].ready, paths=paths)
-        states = [_first(stage, m, trainable, tx) for m, (trainable, _) in zip(members, split, strict=True)]
-        given, rows = Given(stage, per_epoch=self._per_epoch), max(_held_size(member) for member in members)
-        trees = [given.of(m, frozen=frozen, held_rows=rows) for m, (_, frozen) in zip(members, split, strict=True)]
+        states = [
+            _first(stage, m, trainable, tx)
+            for m, (trainable, _) in zip(members, split, strict=True)
+        ]
+        given, rows = (
+            Given(stage, per_epoch=self._per_epoch),
+            max(_held_size(member) for member in members),
+        )
+        trees = [
+            given.of(m, frozen=frozen, held_rows=rows)
+            for m, (_, frozen) in zip(members, split, strict=True)
+        ]
         self._rates = [tree["hyper"]["lr"][:, -1] for tree in trees]
         self.calls = Calls(states, trees, program, over)
 
@@ -115,12 +130,16 @@ class _Ready:
         for ids, (moved, *sums) in self.calls.run(compiled, wanted, size=size):
             count, (train, validation, logits) = len(ids), jax.device_get(sums)
             seconds = (time.perf_counter() - began) / count
-            call = [Found(_at(train, i), _at(validation, i), logits[i], seconds) for i in range(count)]
+            call = [
+                Found(_at(train, i), _at(validation, i), logits[i], seconds) for i in range(count)
+            ]
             moved = jax.device_get(moved) if states else None
             yield ids, call, [_at(moved, i) for i in range(count)] if states else []
             began = time.perf_counter()
 
-    def run(self, i: int, stage: Stage, found: Found, state: State | None, share: tuple[float, float]) -> Run:
+    def run(
+        self, i: int, stage: Stage, found: Found, state: State | None, share: tuple[float, float]
+    ) -> Run:
         """Assemble a member's result from its sums and state."""
         member, per_epoch = self._members[i], self._per_epoch
         compile_seconds, temporary_bytes = share
@@ -135,7 +154,9 @@ class _Ready:
             temporary_bytes=temporary_bytes,
         )
         scores, name = _scores(found.validation, 0), stage.name
-        history.epochs.append(start_of(name, seed=member.seed, validation=scores, seconds=compile_seconds))
+        history.epochs.append(
+            start_of(name, seed=member.seed, validation=scores, seconds=compile_seconds)
+        )
         for epoch in range(stage.epochs):
             rate = float(self._rates[i][epoch])
             record: Record = {
@@ -145,7 +166,9 @@ class _Ready:
                 "step": (epoch + 1) * per_epoch,
                 "train": _means(found.train, epoch),
                 "validation": _scores(found.validation, epoch + 1),
-                "rates": {path: times * rate for path, times in rules_lib.multipliers(stage.rules).items()},
+                "rates": {
+                    path: times * rate for path, times in rules_lib.multipliers(stage.rules).items()
+                },
                 "grad_norm": float(found.train["grad_norm"][epoch]) / per_epoch,
                 "images_per_second": speed,
                 "seconds": compile_seconds + found.seconds * (epoch + 1) / stage.epochs,
@@ -153,7 +176,9 @@ class _Ready:
             history.epochs.append(record)
         finite = bool(np.isfinite(found.train["loss"]).all() and np.isfinite(found.logits).all())
         whole = state and state.replace(params=rules_lib.merge(state.params, self._frozen[i]))
-        return Run(member.seed, member.values, whole, history, found.logits[: _held_size(member)], finite)
+        return Run(
+            member.seed, member.values, whole, history, found.logits[: _held_size(member)], finite
+        )
 
 
 def _first(stage: Stage, member: Member, trainable: dict[str, Any], tx: Any) -> State:
@@ -173,7 +198,10 @@ def _at(tree: Any, i: int) -> Any:
 
 def _means(sums: Mapping[str, np.ndarray], epoch: int) -> dict[str, float]:
     count = float(sums["count"][epoch])
-    return {"loss": float(sums["loss"][epoch]) / count, "accuracy": float(sums["correct"][epoch]) / count}
+    return {
+        "loss": float(sums["loss"][epoch]) / count,
+        "accuracy": float(sums["correct"][epoch]) / count,
+    }
 
 
 def _scores(sums: Mapping[str, np.ndarray], at: int) -> dict[str, float]:
@@ -191,8 +219,14 @@ def _held_size(member: Member) -> int:
 def _check(stages: list[Stage]) -> None:
     for stage in stages:
         if stage.lr == "find":
-            raise InputError(f'stage {stage.name!r}: lr="find" finds a rate a run: give the sweep numbers or schedules')
+            raise InputError(
+                f'stage {stage.name!r}: lr="find" finds a rate a run: give the sweep numbers or schedules'
+            )
         if stage.patience is not None:
-            raise InputError(f"stage {stage.name!r}: patience ends each run at an epoch of its own: no sweep has it")
+            raise InputError(
+                f"stage {stage.name!r}: patience ends each run at an epoch of its own: no sweep has it"
+            )
         if stage.skip_nonfinite:
-            raise InputError(f"stage {stage.name!r}: skip_nonfinite: a sweep says of each run whether it stayed finite")
+            raise InputError(
+                f"stage {stage.name!r}: skip_nonfinite: a sweep says of each run whether it stayed finite"
+            )

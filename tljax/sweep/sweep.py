@@ -66,12 +66,16 @@ def sweep(
     """
     grid = {} if grid is None else grid
     if not seeds or not all(grid.values()):
-        raise InputError("sweep: expected a seed or more, and a value or more for each name of the grid")
+        raise InputError(
+            "sweep: expected a seed or more, and a value or more for each name of the grid"
+        )
     points = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
     readies = {seed: ready(seed) if callable(ready) else ready for seed in seeds}
     first = readies[seeds[0]]
     if "augment_strength" in grid and first.inputs.start is not None:
-        raise InputError("sweep: the strength of augmentation cannot vary where views are drawn ahead")
+        raise InputError(
+            "sweep: the strength of augmentation cannot vary where views are drawn ahead"
+        )
     members = [Member(seed, values, readies[seed]) for values in points for seed in seeds]
     return SweepResult(*run_members(stage, members, over=over, most=most, kept=kept, tell=tell))
 
@@ -117,14 +121,18 @@ def train_seeds(
     trained: list[tuple[State, History]] = []
     for run in runs:
         if not run.finite:
-            raise InputError(f"stage {stage.name!r}: the loss of seed {run.seed} is not finite; lower the rate")
+            raise InputError(
+                f"stage {stage.name!r}: the loss of seed {run.seed} is not finite; lower the rate"
+            )
         assert run.state is not None  # nothing was kept on disk
         run.history.step_flops = step_flops
         trained.append(_judged(stage, readies[run.seed], run.seed, run.state, run.history))
     return trained
 
 
-def _judged(stage: Stage, ready: Ready, seed: int, state: State, history: History) -> tuple[State, History]:
+def _judged(
+    stage: Stage, ready: Ready, seed: int, state: State, history: History
+) -> tuple[State, History]:
     told, chance = history.epochs, collapse.chance(stage, ready.inputs)
     found = collapse.judged(told, told[-1], chance, stage=stage, back_to=None)
     if found and stage.keep_going:

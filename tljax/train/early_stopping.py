@@ -52,7 +52,11 @@ class Keeper:
 
     def held(self, *, ended: bool = False) -> dict[int, State]:
         """The states that may have to be returned to, by epoch; of a stage that has ended, the one that is."""
-        kept = [self._best, *self._recent, self._highest and (self._highest[0]["epoch"], self._highest[1])]
+        kept = [
+            self._best,
+            *self._recent,
+            self._highest and (self._highest[0]["epoch"], self._highest[1]),
+        ]
         if ended:
             kept = [self.chosen()]
         return dict(filter(None, kept))
@@ -65,9 +69,15 @@ class Keeper:
     def _note(self, record: Record, copy: Callable[[], Any]) -> bool:
         self._records.append(record)
         best = self._highest and self._highest[0]
-        if self._chance and not self._stage.keep_going and collapse.better(record, best, self._chance):
+        if (
+            self._chance
+            and not self._stage.keep_going
+            and collapse.better(record, best, self._chance)
+        ):
             self._highest = record, copy()
-        overfits = record["epoch"] > 0 and self._patience is not None and self._overfits(record, copy)
+        overfits = (
+            record["epoch"] > 0 and self._patience is not None and self._overfits(record, copy)
+        )
         return overfits or self._hopeless()
 
     def _overfits(self, record: Record, copy: Callable[[], Any]) -> bool:
@@ -102,7 +112,9 @@ class Keeper:
         kept = self._stepped_back()
         ends = [record for record in self._records if kept is None or record["epoch"] == kept[0]]
         back_to = self._highest[0]["epoch"] if self._highest else None
-        return collapse.judged(self._records, ends[-1], self._chance, stage=self._stage, back_to=back_to)
+        return collapse.judged(
+            self._records, ends[-1], self._chance, stage=self._stage, back_to=back_to
+        )
 
     def _stepped_back(self) -> Kept | None:
         return self._best if self._back is None or not self._recent else self._recent[0]

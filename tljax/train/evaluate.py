@@ -33,7 +33,9 @@ def make_evaluate(
     divided at the end, in float64.
     """
     devices.check_batch(batch_size, over)
-    program = ops.jit(_program(make_eval_step(apply=apply), prepare), out_shardings=devices.replicated(over))
+    program = ops.jit(
+        _program(make_eval_step(apply=apply), prepare), out_shardings=devices.replicated(over)
+    )
     batches = batches_of(len(examples), batch_size)
     where = place(examples.inputs, over)
 
@@ -47,18 +49,25 @@ def make_evaluate(
         for (pool, rows), (wanted, mask) in zip(kept or pools(), batches, strict=True):
             batch = {"row": rows, "label": examples.labels[wanted].astype(np.int32), "mask": mask}
             sums = program(state, pool, devices.put(batch, devices.split_batch(over, axis=1)))
-            total = {name: total[name] + float(np.sum(np.asarray(sums[name], np.float64))) for name in total}
+            total = {
+                name: total[name] + float(np.sum(np.asarray(sums[name], np.float64)))
+                for name in total
+            }
         count = int(total["count"])
         return {"loss": total["loss"] / count, "accuracy": total["correct"] / count, "n": count}
 
     return evaluate
 
 
-def _program(eval_step: Callable[..., Any], prepare: Callable[[Array], Array]) -> Callable[..., Any]:
+def _program(
+    eval_step: Callable[..., Any], prepare: Callable[[Array], Array]
+) -> Callable[..., Any]:
     def program(state: State, pool: Array, batches: dict[str, Array]) -> dict[str, Array]:
         def body(_: None, batch: dict[str, Array]) -> tuple[None, dict[str, Array]]:
             image = prepare(pool[batch["row"]])
-            return None, eval_step(state, {"image": image, "label": batch["label"], "mask": batch["mask"]})
+            return None, eval_step(
+                state, {"image": image, "label": batch["label"], "mask": batch["mask"]}
+            )
 
         return jax.lax.scan(body, None, batches)[1]
 

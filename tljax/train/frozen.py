@@ -27,7 +27,11 @@ def held(variables: Variables, rules: rules_lib.Rules) -> dict[str, Any]:
     for kind, tree in variables.items():
         if kind != "params":
             leaves = flatten(tree)
-            found |= {f"{kind}/{path}": leaf for path, leaf in leaves.items() if path.rpartition("/")[0] in still}
+            found |= {
+                f"{kind}/{path}": leaf
+                for path, leaf in leaves.items()
+                if path.rpartition("/")[0] in still
+            }
     return found
 
 
@@ -53,7 +57,9 @@ def moving(traced: Traced, state: State, rules: rules_lib.Rules) -> list[str]:
 def refuse_moving(stage: Stage, traced: Traced, state: State) -> None:
     """InputError naming what the stage freezes and its program moves; nothing has run yet."""
     if found := moving(traced, state, stage.rules):
-        raise InputError(f"stage {stage.name!r}: its rules freeze {found[0]!r}, but its step changes it")
+        raise InputError(
+            f"stage {stage.name!r}: its rules freeze {found[0]!r}, but its step changes it"
+        )
 
 
 def refuse_moved(stage: Stage, *, before: Variables, after: State) -> None:
@@ -61,7 +67,9 @@ def refuse_moved(stage: Stage, *, before: Variables, after: State) -> None:
     now = held(variables(after), stage.rules)
     for path, leaf in held(before, stage.rules).items():
         if not same_bits(leaf, now[path]):
-            raise InputError(f"stage {stage.name!r}: its rules freeze {path!r}, but its first steps have changed it")
+            raise InputError(
+                f"stage {stage.name!r}: its rules freeze {path!r}, but its first steps have changed it"
+            )
 
 
 def variables(state: State) -> Variables:

@@ -29,7 +29,9 @@ class History:
 
     def result(self) -> Record:
         """Return the record of the epoch whose state was returned."""
-        return next(record for record in reversed(self.epochs) if self.kept in (None, record["epoch"]))
+        return next(
+            record for record in reversed(self.epochs) if self.kept in (None, record["epoch"])
+        )
 
 
 def start_of(rung: str, *, seed: int, validation: dict[str, float], seconds: float) -> Record:

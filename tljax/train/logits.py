@@ -23,7 +23,9 @@ from tljax.train.evaluate import batches_of
 from tljax.train.step import State, averaged
 
 
-def held_out(state: State, *, module: nn.Module, inputs: Inputs, batch_size: int) -> dict[str, np.ndarray]:
+def held_out(
+    state: State, *, module: nn.Module, inputs: Inputs, batch_size: int
+) -> dict[str, np.ndarray]:
     """{"validation", and "test" where there is one: logits `[N, outputs]` float32}, in the order of the examples.
 
     Where the state has averages, theirs. `batch_size` is the stage's: the batches are those of the evaluation.
@@ -42,7 +44,11 @@ def held_out(state: State, *, module: nn.Module, inputs: Inputs, batch_size: int
 def scores(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     """{"accuracy", "loss", "n"} of stored logits, as an evaluation has them; in float64."""
     right = predicted_classes(logits) == labels
-    return {"accuracy": float(right.mean()), "loss": float(image_losses(logits, labels).mean()), "n": len(labels)}
+    return {
+        "accuracy": float(right.mean()),
+        "loss": float(image_losses(logits, labels).mean()),
+        "n": len(labels),
+    }
 
 
 def scores_of(logits: dict[str, np.ndarray], inputs: Inputs) -> dict[str, dict[str, float]]:
@@ -63,10 +69,14 @@ def predicted_classes(logits: np.ndarray) -> np.ndarray:
 
 def two_sided(logits: np.ndarray) -> np.ndarray:
     """`[..., classes]`: a single output z, of a sigmoid, is a softmax over (0, z)."""
-    return logits if logits.shape[-1] > 1 else np.concatenate([np.zeros_like(logits), logits], axis=-1)
+    return (
+        logits if logits.shape[-1] > 1 else np.concatenate([np.zeros_like(logits), logits], axis=-1)
+    )
 
 
-def write(path: Path, logits: np.ndarray, *, split: ImageSet, classes: tuple[str, ...], digest: str) -> Path:
+def write(
+    path: Path, logits: np.ndarray, *, split: ImageSet, classes: tuple[str, ...], digest: str
+) -> Path:
     """One split as .npz, readable without pickle: logits, labels, ids, classes, data digest. Whole or not at all."""
     arrays = {
         "logits": np.asarray(logits, np.float32),
@@ -78,7 +88,9 @@ def write(path: Path, logits: np.ndarray, *, split: ImageSet, classes: tuple[str
     return npz.write(path, arrays)
 
 
-def _parts(program: Any, state: State, examples: Examples, size: int, over: Mesh) -> Iterable[np.ndarray]:
+def _parts(
+    program: Any, state: State, examples: Examples, size: int, over: Mesh
+) -> Iterable[np.ndarray]:
     """Logits `[rows, outputs]` of each compiled call, the last one with its padding."""
     rows = (chunk for chunk, _ in batches_of(len(examples), size))
     split = devices.split_batch(over, axis=1)
@@ -92,7 +104,9 @@ def _program(module: nn.Module, inputs: Inputs) -> Any:
         variables = {"params": averaged(state), **state.model_state}
 
         def body(_: None, wanted: Array) -> tuple[None, Array]:
-            return None, module.apply(variables, inputs.plain(pool[wanted]), start=inputs.start, train=False)[0]
+            return None, module.apply(
+                variables, inputs.plain(pool[wanted]), start=inputs.start, train=False
+            )[0]
 
         return jax.lax.scan(body, None, rows)[1]
 

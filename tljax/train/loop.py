@@ -66,7 +66,14 @@ def train_stage(
         over=over,
     )
     journal = Journal(
-        stage, ready, place, first_step=first, seed=seed, began=began, on_epoch=on_epoch, progress=progress
+        stage,
+        ready,
+        place,
+        first_step=first,
+        seed=seed,
+        began=began,
+        on_epoch=on_epoch,
+        progress=progress,
     )
     journal.begin(state, evaluate)
     with saver or nullcontext(), journal:
@@ -84,14 +91,18 @@ def train_stage(
             _refuse_nonfinite(stage, segment, state, done["loss"], saver)
             last = journal.after(segment, state, evaluate)
             if saver:
-                place = partial(_sound, journal.place(state, ended=last), stage=stage.name, step=segment.end)
+                place = partial(
+                    _sound, journal.place(state, ended=last), stage=stage.name, step=segment.end
+                )
                 saver.after(place, step=segment.end, ended=last)
             if last:
                 break
     if saver is None:  # else its last save has
         nonfinite.refuse_state(state, stage=stage.name, step=int(state.step))
     if (held := journal.finish()) is not None:
-        state = devices.put(early_stopping.whole(held, state, stage.rules), devices.replicated(over))
+        state = devices.put(
+            early_stopping.whole(held, state, stage.rules), devices.replicated(over)
+        )
     return state, journal.history
 
 
@@ -108,18 +119,26 @@ def _mesh(stage: Stage, ready: Ready, over: Mesh | None) -> Mesh:
     return over
 
 
-def _begun(state: step.State, carried: OptState | None, resume: step.State | None, over: Mesh) -> step.State:
+def _begun(
+    state: step.State, carried: OptState | None, resume: step.State | None, over: Mesh
+) -> step.State:
     """Return the state to start from: fresh, with the optimizer state carried over, or one to resume."""
     if carried is not None:
         state = state.replace(opt_state=transform.carry(carried, state.opt_state))
     if resume is not None:
         state = resume
-    return state if carried is None and resume is None else devices.put(state, devices.replicated(over))
+    return (
+        state
+        if carried is None and resume is None
+        else devices.put(state, devices.replicated(over))
+    )
 
 
 def _restored(stage: Stage, state: step.State, saver: Saver | None, over: Mesh) -> Place:
     """Return the newest place that was saved, with its state on the devices; else the start."""
-    place = saver.restore(state, held=early_stopping.trainable(state, stage.rules)) if saver else None
+    place = (
+        saver.restore(state, held=early_stopping.trainable(state, stage.rules)) if saver else None
+    )
     if place is None:
         return Place(state)
     return replace(place, state=devices.put(place.state, devices.replicated(over)))

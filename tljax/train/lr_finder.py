@@ -62,7 +62,9 @@ def find(
     """
     over = devices.mesh_for(stage.batch_size) if over is None else over
     devices.check_batch(stage.batch_size, over)
-    swept = replace(stage, lr=sweep, epochs=1, images_per_epoch=steps * stage.batch_size, skip_nonfinite=False)
+    swept = replace(
+        stage, lr=sweep, epochs=1, images_per_epoch=steps * stage.batch_size, skip_nonfinite=False
+    )
     losses: list[float] = []
     smoothed: list[float] = []
     with tqdm(total=steps, desc=f"{stage.name}: rates", unit="step", disable=not progress) as bar:
@@ -83,7 +85,9 @@ def find(
 def valley(stage: Stage, finding: Finding) -> float:
     """The rate that `lr="find"` stands for, by the stage's range test; InputError where the test has none."""
     if "valley" not in finding.suggestions:
-        raise InputError(f"stage {stage.name!r}: the loss is not finite at the lowest rates: no rate to be found")
+        raise InputError(
+            f"stage {stage.name!r}: the loss is not finite at the lowest rates: no rate to be found"
+        )
     return finding.suggestions["valley"]
 
 

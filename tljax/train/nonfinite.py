@@ -24,7 +24,9 @@ def refuse(state: Any, *, stage: str, step: int) -> None:
     """Raise an InputError for the loss of this step; `state` is the one after its segment."""
     leaf = first_leaf(state.params)
     where = f"; {leaf} was the first leaf to be so after the segment" if leaf else ""
-    raise InputError(f"stage {stage!r}: the loss of step {step} is not finite; lower the rate{where}")
+    raise InputError(
+        f"stage {stage!r}: the loss of step {step} is not finite; lower the rate{where}"
+    )
 
 
 def refuse_state(state: Any, *, stage: str, step: int) -> None:
@@ -33,13 +35,17 @@ def refuse_state(state: Any, *, stage: str, step: int) -> None:
     A step with a finite loss may have left it so.
     """
     if leaf := first_leaf(state.params):
-        raise InputError(f"stage {stage!r}: {leaf} is not finite after {step} steps; lower the rate")
+        raise InputError(
+            f"stage {stage!r}: {leaf} is not finite after {step} steps; lower the rate"
+        )
 
 
 def taken(sums: dict[str, float], *, stage: str, steps: int, epoch: int) -> int:
     """Count the steps of an epoch that were not skipped; InputError if all were."""
     if sums.get("skipped") == steps:
-        raise InputError(f"stage {stage!r}: no step of epoch {epoch} had a finite loss and gradient; lower the rate")
+        raise InputError(
+            f"stage {stage!r}: no step of epoch {epoch} had a finite loss and gradient; lower the rate"
+        )
     return steps - int(sums.get("skipped", 0))
 
 

@@ -76,7 +76,9 @@ def compiled(stage: Stage, program: Jitted, state: step.State, arguments: Argume
 
 
 def ahead(
-    stages: Mapping[str, tuple[Stage, Ready]], *, tell: Callable[[str, int], None] = lambda name, done: None
+    stages: Mapping[str, tuple[Stage, Ready]],
+    *,
+    tell: Callable[[str, int], None] = lambda name, done: None,
 ) -> dict[str, Program]:
     """The programs of stages with what `setup.outline` makes of them, before anything is computed.
 
@@ -96,8 +98,12 @@ def ahead(
         for name, program in pending.items():
             done[name] = program.result()
             tell(name, len(done))
-    share = (time.perf_counter() - began) / max(1e-9, sum(program.seconds for program in done.values()))
-    return {name: replace(program, seconds=share * program.seconds) for name, program in done.items()}
+    share = (time.perf_counter() - began) / max(
+        1e-9, sum(program.seconds for program in done.values())
+    )
+    return {
+        name: replace(program, seconds=share * program.seconds) for name, program in done.items()
+    }
 
 
 def flops(stage: Stage, ready: Ready) -> float:
@@ -118,7 +124,9 @@ def _outlined(stage: Stage, ready: Ready) -> tuple[Stage, Any, float]:
     return _traced(stage, make_program(train_step, ready, over), state, arguments)
 
 
-def _traced(stage: Stage, program: Jitted, state: step.State, arguments: Arguments) -> tuple[Stage, Any, float]:
+def _traced(
+    stage: Stage, program: Jitted, state: step.State, arguments: Arguments
+) -> tuple[Stage, Any, float]:
     started = time.perf_counter()
     traced = program.trace(state, *arguments)
     frozen.refuse_moving(stage, traced, state)

@@ -32,5 +32,7 @@ class Ready:
     def described(self) -> Network:
         """Return the network; InputError for a module that no `Network` describes."""
         if self.network is None:
-            raise InputError("a module of one's own: expected the Network that it was built from, found none")
+            raise InputError(
+                "a module of one's own: expected the Network that it was built from, found none"
+            )
         return self.network

@@ -104,7 +104,9 @@ class Saver:
             meta = {"identity": self._identity}
         if meta["identity"] != self._identity:
             what = ", ".join(differences(meta["identity"], self._identity))
-            raise InputError(f"{self._directory}: begun with other settings: {what}; --overwrite starts anew")
+            raise InputError(
+                f"{self._directory}: begun with other settings: {what}; --overwrite starts anew"
+            )
         self._on_restore(place.epochs if place else [])
         return place
 
@@ -118,7 +120,9 @@ class Saver:
             if jax.process_count() > 1:
                 _write(self._directory, step, place(), self._identity)
             else:
-                self._background.start(partial(_write, self._directory, step, _copied(place()), self._identity))
+                self._background.start(
+                    partial(_write, self._directory, step, _copied(place()), self._identity)
+                )
             self._last = time.monotonic()
         signals.stop_if_waiting()
 
@@ -150,17 +154,32 @@ def _copied(place: Place) -> Place:
 def _steps(directory: Path) -> list[int]:
     if not directory.is_dir():
         return []
-    return [int(path.name) for path in directory.iterdir() if path.name.isdecimal() and path.is_dir()]
+    return [
+        int(path.name) for path in directory.iterdir() if path.name.isdecimal() and path.is_dir()
+    ]
 
 
 def _write(directory: Path, step: int, place: Place, identity: dict[str, Any]) -> None:
-    trained = place.epochs and place.epochs[-1]["epoch"] > 0  # the start's accuracy would be the best of many a stage
+    trained = (
+        place.epochs and place.epochs[-1]["epoch"] > 0
+    )  # the start's accuracy would be the best of many a stage
     accuracy = place.epochs[-1]["validation"]["accuracy"] if trained else float("nan")
-    meta = {"epochs": place.epochs, "sums": place.sums, "held": sorted(place.held), "ended": place.ended}
+    meta = {
+        "epochs": place.epochs,
+        "sums": place.sums,
+        "held": sorted(place.held),
+        "ended": place.ended,
+    }
     meta |= {"step_flops": place.step_flops, "identity": identity}
     held = {f"held{epoch}": orbax_store.items(state) for epoch, state in place.held.items()}
     orbax_store.save(
-        directory, step, state=place.state, meta=meta, metrics={"accuracy": accuracy}, others=held, latest=2
+        directory,
+        step,
+        state=place.state,
+        meta=meta,
+        metrics={"accuracy": accuracy},
+        others=held,
+        latest=2,
     )
 
 

@@ -49,7 +49,9 @@ def run(
         except InputError as error:
             print(f"{error}; trained again", flush=True)
     if stage.solver == "lbfgs":
-        state, history, solution = solver.solve_stage(stage, ready, seed=seed, on_epoch=on_epoch, progress=progress)
+        state, history, solution = solver.solve_stage(
+            stage, ready, seed=seed, on_epoch=on_epoch, progress=progress
+        )
         return replace(trained(stage, ready, state, history), solution=solution)
     began = time.perf_counter()
     finding = lr_finder.find(stage, ready, seed=seed) if stage.lr == "find" else None
@@ -88,7 +90,9 @@ def trained(stage: Stage, ready: Ready, state: State, history: loop.History) -> 
     began = time.perf_counter()
     trainable, frozen = rules_lib.split(state.params, stage.rules)
     moved, total = _count(trainable), _count(trainable) + _count(frozen)
-    said = predictions.held_out(state, module=ready.module, inputs=ready.inputs, batch_size=stage.batch_size)
+    said = predictions.held_out(
+        state, module=ready.module, inputs=ready.inputs, batch_size=stage.batch_size
+    )
     history.features_seconds = ready.inputs.seconds
     alarm = _alarm(stage, history, said["validation"], ready.inputs.validation.labels)
     history.seconds += ready.seconds + time.perf_counter() - began
@@ -112,13 +116,20 @@ def trained(stage: Stage, ready: Ready, state: State, history: loop.History) -> 
     )
 
 
-def _alarm(stage: Stage, history: loop.History, logits: np.ndarray, labels: np.ndarray) -> alarms.Alarm | None:
+def _alarm(
+    stage: Stage, history: loop.History, logits: np.ndarray, labels: np.ndarray
+) -> alarms.Alarm | None:
     """Say what is wrong with a stage that was just trained; of one that learnt nothing, chance has been said."""
     if not history.epochs:
         return None
     end = history.result()
     found = alarms.alarm(logits, labels, training_loss=end["train"]["loss"])
-    if found and found.kind == "at chance" and history.collapsed and history.collapsed.learnt_nothing:
+    if (
+        found
+        and found.kind == "at chance"
+        and history.collapsed
+        and history.collapsed.learnt_nothing
+    ):
         return None
     if found:
         alarms.say(found, stage=stage.name, seed=end["seed"])

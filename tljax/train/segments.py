@@ -23,25 +23,35 @@ from tljax.optim import schedules
 from tljax.train.ready import Ready
 from tljax.train.step import Batch, Metrics, State, TrainStep
 
-Arguments = tuple[Any, Any, dict[str, Any], dict[str, Any]]  # pool, root key, batches, hyper: arrays or shapes
+Arguments = tuple[
+    Any, Any, dict[str, Any], dict[str, Any]
+]  # pool, root key, batches, hyper: arrays or shapes
 Jitted = Any  # jax.jit's wrapper, with `trace` and `lower`
 
 _BESIDE = 1 << 31  # keeps the draws of a second set apart from the first's
-_SEGMENT = 32  # steps in one compiled program at most: what lies between two moves of the progress bar
+_SEGMENT = (
+    32  # steps in one compiled program at most: what lies between two moves of the progress bar
+)
 
 
 def make_program(train_step: TrainStep, ready: Ready, over: Mesh) -> Jitted:
     """`(state, pool, root key, batches, hyper) -> (state, metrics [steps])`: steps in one scan, the state donated."""
     inputs, second = ready.inputs, ready.second
 
-    def program(state: State, pool: Any, root: Array, batches: dict[str, Any], hyper: dict[str, Array]) -> Any:
-        def body(state: State, xs: tuple[dict[str, Any], dict[str, Array]]) -> tuple[State, Metrics]:
+    def program(
+        state: State, pool: Any, root: Array, batches: dict[str, Any], hyper: dict[str, Array]
+    ) -> Any:
+        def body(
+            state: State, xs: tuple[dict[str, Any], dict[str, Array]]
+        ) -> tuple[State, Metrics]:
             drawn, now = xs
             if not second:
                 return train_step(state, make_batch(inputs, pool, root, drawn, now["augment"]), now)
             batch = make_batch(inputs, pool[0], root, drawn, now["augment"])
             other_root = jax.random.fold_in(root, _BESIDE)
-            other = make_batch(second.inputs, pool[1], other_root, drawn["beside"], now["augment"], stream=_BESIDE)
+            other = make_batch(
+                second.inputs, pool[1], other_root, drawn["beside"], now["augment"], stream=_BESIDE
+            )
             return train_step(state, {**batch, "beside": other}, now)
 
         return jax.lax.scan(body, state, (batches, hyper))
@@ -64,7 +74,11 @@ def make_batch(
     """
     keys = augment_keys(drawn["pass"], drawn["example"], stream=stream)
     image = inputs.augmented(pool[drawn["row"]], keys, strength)
-    return {"image": image, "label": drawn["label"], "key": dropout_keys(root, drawn["pass"], drawn["example"])}
+    return {
+        "image": image,
+        "label": drawn["label"],
+        "key": dropout_keys(root, drawn["pass"], drawn["example"]),
+    }
 
 
 def segment_steps(steps_per_epoch: int) -> int:
@@ -103,7 +117,9 @@ def _values(stage: Stage) -> dict[str, Any]:
     }
 
 
-def segments(stage: Stage, ready: Ready, *, seed: int, over: Mesh, first_step: int = 0) -> Iterator[Segment]:
+def segments(
+    stage: Stage, ready: Ready, *, seed: int, over: Mesh, first_step: int = 0
+) -> Iterator[Segment]:
     """The arguments of each compiled call, in order, copied to the devices ahead of it where the set is streamed."""
     train, second = ready.inputs.train, ready.second
     per_epoch = stage.steps_per_epoch(len(train))
@@ -116,14 +132,24 @@ def segments(stage: Stage, ready: Ready, *, seed: int, over: Mesh, first_step: i
     if second:
         # An order of its own: sets of equal size would else meet in the same pairs at every step.
         other = second.inputs.train
-        streams.append(_batches(other, second.batch_size, starts, length, seed=seed + _BESIDE, over=over))
+        streams.append(
+            _batches(other, second.batch_size, starts, length, seed=seed + _BESIDE, over=over)
+        )
     for first, *drawn in zip(starts, *streams, strict=True):
         pool, batches = drawn[0]
         if second:
             pool, batches = (pool, drawn[1][0]), {**batches, "beside": drawn[1][1]}
         steps = range(first, first + length)
-        hyper = {name: np.array([value(i) for i in steps], np.float32) for name, value in functions.items()}
-        yield Segment(first, length, (pool, root, batches, devices.put(hyper, whole)), functions["lr"](steps[-1]))
+        hyper = {
+            name: np.array([value(i) for i in steps], np.float32)
+            for name, value in functions.items()
+        }
+        yield Segment(
+            first,
+            length,
+            (pool, root, batches, devices.put(hyper, whole)),
+            functions["lr"](steps[-1]),
+        )
 
 
 def _batches(
@@ -132,7 +158,9 @@ def _batches(
     """For each start: the pool, and what is drawn of it `[length, batch_size]`."""
 
     def drawn(first: int) -> tuple[np.ndarray, np.ndarray]:
-        passes, example = draws(first * batch_size, length * batch_size, examples=len(examples), seed=seed)
+        passes, example = draws(
+            first * batch_size, length * batch_size, examples=len(examples), seed=seed
+        )
         return passes.reshape(length, batch_size), example.reshape(length, batch_size)
 
     rows_of = (examples.rows(*drawn(first)) for first in starts)
@@ -160,4 +188,9 @@ def shapes(stage: Stage, train: Examples, length: int, *, over: Mesh) -> Argumen
     batches = {name: shape(steps, np.int32, split) for name in names}
     hyper = {name: shape((length,), np.float32, whole) for name in _values(stage)}
     root = jax.eval_shape(lambda: jax.random.key(0))
-    return pool_shape(train.inputs, math.prod(steps), over=over), shape(root.shape, root.dtype, whole), batches, hyper
+    return (
+        pool_shape(train.inputs, math.prod(steps), over=over),
+        shape(root.shape, root.dtype, whole),
+        batches,
+        hyper,
+    )

@@ -81,7 +81,9 @@ def width_of(weights: Weights) -> float:
     name, width = (weights.architecture.get(key) for key in ("name", "width"))
     if name != "vgg16" or not isinstance(width, int | float):
         source = weights.source or "weights"
-        raise InputError(f"{source}: expected the base of a vgg16 with its width, found {weights.architecture}")
+        raise InputError(
+            f"{source}: expected the base of a vgg16 with its width, found {weights.architecture}"
+        )
     return width
 
 

@@ -47,12 +47,16 @@ def solve_stage(
 
     def evaluator(examples: Examples) -> Callable[[State], dict[str, float]]:
         size = max(stage.batch_size, 32 * over.size)
-        return make_evaluate(apply=apply, prepare=inputs.plain, examples=examples, batch_size=size, over=over)
+        return make_evaluate(
+            apply=apply, prepare=inputs.plain, examples=examples, batch_size=size, over=over
+        )
 
     evaluate = evaluator(inputs.validation)
 
     def record(validation: dict[str, float]) -> Record:
-        return start_of(stage.name, seed=seed, validation=validation, seconds=time.perf_counter() - began)
+        return start_of(
+            stage.name, seed=seed, validation=validation, seconds=time.perf_counter() - began
+        )
 
     epochs = [record(evaluate(state))]
     on_epoch(epochs[0], state)
@@ -62,17 +66,25 @@ def solve_stage(
     on_epoch(epochs[1], state)
     if progress and processes.first():
         print(f"{stage.name}: {solution.said()}", flush=True)
-    history = History(epochs, seconds=epochs[1]["seconds"], images_per_second=math.nan, step_flops=math.nan)
+    history = History(
+        epochs, seconds=epochs[1]["seconds"], images_per_second=math.nan, step_flops=math.nan
+    )
     return state, history, solution
 
 
-def _solved(state: State, inputs: Inputs, *, head: Head, seed: int, over: Mesh) -> tuple[State, Solution]:
+def _solved(
+    state: State, inputs: Inputs, *, head: Head, seed: int, over: Mesh
+) -> tuple[State, Solution]:
     rows = inputs.plain(jnp.asarray(inputs.train.inputs)).reshape(len(inputs.train.inputs), -1)
     features = np.asarray(rms_norm(rows) if head.norm else rows)
-    kernel, bias, solution = fit_logistic(features, inputs.train.labels, classes=max(2, head.outputs), seed=seed)
+    kernel, bias, solution = fit_logistic(
+        features, inputs.train.labels, classes=max(2, head.outputs), seed=seed
+    )
     layer = processes.from_first({"kernel": kernel, "bias": bias})
     step, fitted = devices.put((np.int32(1), layer), devices.replicated(over))
-    return state.replace(step=step, params={**state.params, "head": {"predictions": fitted}}), solution
+    return state.replace(
+        step=step, params={**state.params, "head": {"predictions": fitted}}
+    ), solution
 
 
 def _head(ready: Ready) -> Head:
@@ -84,6 +96,10 @@ def _head(ready: Ready) -> Head:
 
 def _refuse_other(stage: Stage, ready: Ready) -> None:
     if (start := ready.inputs.start) != "head":
-        raise InputError(f"stage {stage.name!r}: what is solved is a head on saved features, found {start}")
+        raise InputError(
+            f"stage {stage.name!r}: what is solved is a head on saved features, found {start}"
+        )
     if (layers := set(ready.variables["params"]["head"])) != _HEAD:
-        raise InputError(f"stage {stage.name!r}: what is solved has no hidden layer, found {sorted(layers)}")
+        raise InputError(
+            f"stage {stage.name!r}: what is solved has no hidden layer, found {sorted(layers)}"
+        )

@@ -88,10 +88,14 @@ def classification(apply: Apply, objective: Objective = PLAIN) -> Loss:
         if objective.mixup:
             image, share = mixed(image, batch["key"], alpha=objective.mixup)
         mutable = [name for name in variables if name != "params"]
-        (logits, _), moved = apply(variables, image, train=True, rate=rate, keys=batch["key"], mutable=mutable)
+        (logits, _), moved = apply(
+            variables, image, train=True, rate=rate, keys=batch["key"], mutable=mutable
+        )
         losses = per_example_loss(logits, label, objective)
         if share is not None:
-            losses = share * losses + (1 - share) * per_example_loss(logits, neighbours(label), objective)
+            losses = share * losses + (1 - share) * per_example_loss(
+                logits, neighbours(label), objective
+            )
         correct = (predicted(logits) == label).sum()
         return losses.mean(), (
             moved,
@@ -122,7 +126,9 @@ def make_step(
     def train_step(state: State, batch: Batch, hyper: dict[str, Array]) -> tuple[State, Metrics]:
         trainable, frozen = rules_lib.split(state.params, rules)
         grad = jax.grad(loss_fn, has_aux=True)
-        grads, (moved, metrics) = grad(trainable, frozen, state.model_state, batch, hyper["dropout"])
+        grads, (moved, metrics) = grad(
+            trainable, frozen, state.model_state, batch, hyper["dropout"]
+        )
         if axis_name is not None:
             grads, moved = jax.lax.pmean((grads, moved), axis_name)
             metrics = jax.lax.psum(metrics, axis_name)
@@ -130,7 +136,11 @@ def make_step(
         moved_leaves: Any = optax.apply_updates(trainable, updates)
         params = rules_lib.merge(moved_leaves, frozen)
         metrics["grad_norm"] = optax.tree.norm(grads)
-        averages = state.ema if ema is None else _average(moved_leaves, state.ema, decay=ema, step=state.step)
+        averages = (
+            state.ema
+            if ema is None
+            else _average(moved_leaves, state.ema, decay=ema, step=state.step)
+        )
         after = State(state.step + 1, params, {**state.model_state, **moved}, opt_state, averages)
         return _unless_finite(grads, state, after, metrics) if skip_nonfinite else (after, metrics)
 
@@ -145,7 +155,9 @@ def make_eval_step(*, apply: Apply) -> Callable[[State, Batch], Metrics]:
     """
 
     def eval_step(state: State, batch: Batch) -> Metrics:
-        logits, _ = apply({"params": averaged(state), **state.model_state}, batch["image"], train=False)
+        logits, _ = apply(
+            {"params": averaged(state), **state.model_state}, batch["image"], train=False
+        )
         hits = (predicted(logits) == batch["label"]).astype(jnp.float32)
         mask = batch["mask"]
         return {
@@ -161,7 +173,9 @@ def averaged(state: State) -> dict[str, Any]:
     """Return the parameters, replaced by their moving averages where the state has them."""
     if not state.ema:
         return state.params
-    return rules_lib.merge(state.ema, {p: x for p, x in flatten(state.params).items() if p not in state.ema})
+    return rules_lib.merge(
+        state.ema, {p: x for p, x in flatten(state.params).items() if p not in state.ema}
+    )
 
 
 def init_state(
@@ -174,7 +188,13 @@ def init_state(
 ) -> State:
     """Make a fresh state: optimizer state, and averages if asked for, of the trainable leaves."""
     trainable, _ = rules_lib.split(params, rules)
-    return State(jnp.int32(0), params, model_state, tx.init(trainable), {} if ema is None else dict(trainable))
+    return State(
+        jnp.int32(0),
+        params,
+        model_state,
+        tx.init(trainable),
+        {} if ema is None else dict(trainable),
+    )
 
 
 def first_state(
@@ -189,7 +209,9 @@ def first_state(
     return init_state(variables["params"], model_state=model_state, tx=tx, rules=rules, ema=ema)
 
 
-def _unless_finite(grads: Any, before: State, after: State, metrics: Metrics) -> tuple[State, Metrics]:
+def _unless_finite(
+    grads: Any, before: State, after: State, metrics: Metrics
+) -> tuple[State, Metrics]:
     """Return the state after the step if loss and gradients are finite, else that of a skipped one.
 
     With the metrics of the same.
@@ -201,14 +223,20 @@ def _unless_finite(grads: Any, before: State, after: State, metrics: Metrics) ->
         return new if new is old else jnp.where(good, new, old)  # the same object stays so
 
     chosen = jax.tree.map(kept, before, after).replace(step=after.step)
-    counted = {name: jnp.where(good, value, jnp.zeros_like(value)) for name, value in metrics.items()}
+    counted = {
+        name: jnp.where(good, value, jnp.zeros_like(value)) for name, value in metrics.items()
+    }
     return chosen, {**counted, "skipped": 1 - good.astype(jnp.int32)}
 
 
-def _average(leaves: dict[str, Array], averages: dict[str, Array], *, decay: float, step: Array) -> dict[str, Array]:
+def _average(
+    leaves: dict[str, Array], averages: dict[str, Array], *, decay: float, step: Array
+) -> dict[str, Array]:
     """Average leaves with a decay of at most (1 + step) / (10 + step), as in TensorFlow.
 
     The average is young at first.
     """
     decay_now = jnp.minimum(decay, (1 + step) / (10 + step))
-    return {path: decay_now * averages[path] + (1 - decay_now) * leaf for path, leaf in leaves.items()}
+    return {
+        path: decay_now * averages[path] + (1 - decay_now) * leaf for path, leaf in leaves.items()
+    }

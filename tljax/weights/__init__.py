@@ -7,4 +7,13 @@ from tljax.weights.known import load
 from tljax.weights.preprocessing import PreprocessCheck, check_preprocess
 from tljax.weights.safe import write
 
-__all__ = ["PreprocessCheck", "Weights", "check_preprocess", "digest", "load", "merge", "read", "write"]
+__all__ = [
+    "PreprocessCheck",
+    "Weights",
+    "check_preprocess",
+    "digest",
+    "load",
+    "merge",
+    "read",
+    "write",
+]

@@ -35,7 +35,13 @@ def main(arguments: list[str] | None = None) -> int:
         if args.command == "verify":
             verify(args.file, args.image, args.image_folder)
         else:
-            convert(args.file, args.out, to=args.to, preprocess=args.preprocess, overwrite=args.overwrite)
+            convert(
+                args.file,
+                args.out,
+                to=args.to,
+                preprocess=args.preprocess,
+                overwrite=args.overwrite,
+            )
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -79,7 +85,11 @@ def convert(name: str, out: Path, *, to: str, preprocess: str | None, overwrite:
     weights = known.load(name)
     if preprocess is not None:
         weights = replace(weights, preprocess=BY_NAME[preprocess])
-    write = {"safetensors": safe.write, "keras-h5": keras_write.write, "torchvision": torch_safe.write}[to]
+    write = {
+        "safetensors": safe.write,
+        "keras-h5": keras_write.write,
+        "torchvision": torch_safe.write,
+    }[to]
     try:
         write(out, weights)
     except OSError as error:
@@ -88,12 +98,20 @@ def convert(name: str, out: Path, *, to: str, preprocess: str | None, overwrite:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="tljax weights", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = _Parser(
+        prog="tljax weights",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     look = commands.add_parser("verify", help="what the file holds, layer by layer")
     look.add_argument("file", metavar="FILE")
-    look.add_argument("--image", type=Path, metavar="PICTURE", help="print its likeliest classes: needs a top")
-    seen = "say whether the preprocessing suits the weights, by the features of some photographs in it"
+    look.add_argument(
+        "--image", type=Path, metavar="PICTURE", help="print its likeliest classes: needs a top"
+    )
+    seen = (
+        "say whether the preprocessing suits the weights, by the features of some photographs in it"
+    )
     look.add_argument("--image-folder", type=Path, metavar="DIR", help=seen)
     change = commands.add_parser("convert", help="the same weights in another layout")
     change.add_argument("file", metavar="FILE")

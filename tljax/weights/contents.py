@@ -82,7 +82,9 @@ def check_fields(path: str | Path, document: dict, kinds: dict[str, type]) -> No
     for field, kind in kinds.items():
         if not isinstance(document.get(field), kind):
             found = f"{document.get(field)!r}"[:40]
-            raise InputError(f"{path}: metadata: {field}: expected a {kind.__name__}, found {found}")
+            raise InputError(
+                f"{path}: metadata: {field}: expected a {kind.__name__}, found {found}"
+            )
 
 
 def read_preprocess(path: str | Path, stored: dict) -> Preprocess:

@@ -40,7 +40,9 @@ def opened(path: Path) -> contextlib.AbstractContextManager[Contents] | None:
     InputError for anything but a weights file.
     """
     if not path.is_file():
-        raise InputError(f"{path}: expected a weights file, found {'no file' if path.exists() else 'nothing'}")
+        raise InputError(
+            f"{path}: expected a weights file, found {'no file' if path.exists() else 'nothing'}"
+        )
     with path.open("rb") as file:
         start = file.read(64)
     if start.startswith(HDF5):
@@ -64,4 +66,6 @@ def _archive(path: Path) -> contextlib.AbstractContextManager[Contents]:
         return keras_h5.opened(path)
     if any(name.endswith("/data.pkl") for name in names):
         return torch_pth.opened(path)
-    raise InputError(f"{path}: expected {keras_h5.MEMBER} or data.pkl in the archive, found {', '.join(names)[:80]}")
+    raise InputError(
+        f"{path}: expected {keras_h5.MEMBER} or data.pkl in the archive, found {', '.join(names)[:80]}"
+    )

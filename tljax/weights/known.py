@@ -13,8 +13,12 @@ KERAS = "https://storage.googleapis.com/tensorflow/keras-applications/vgg16/vgg1
 # Trained on ImageNet. The layout decides the preprocessing: Caffe's for Keras, torch's for
 # torchvision.
 FILES = {
-    "vgg16-imagenet-keras": Download(KERAS + ".h5", size=553467096, md5="64373286793e3c8b2b4e3219cbf3544b"),
-    "vgg16-imagenet-keras-notop": Download(KERAS + "_notop.h5", size=58889256, md5="6d6bbae143d832006294945121d1f1fc"),
+    "vgg16-imagenet-keras": Download(
+        KERAS + ".h5", size=553467096, md5="64373286793e3c8b2b4e3219cbf3544b"
+    ),
+    "vgg16-imagenet-keras-notop": Download(
+        KERAS + "_notop.h5", size=58889256, md5="6d6bbae143d832006294945121d1f1fc"
+    ),
     "vgg16-imagenet-torchvision": Download(
         "https://download.pytorch.org/models/vgg16-397923af.pth",
         size=553433881,
@@ -32,7 +36,9 @@ def load(name_or_path: str | Path, *, progress: bool = True) -> Weights:
     weights = read(file_of(name, progress=progress))
     if name not in FILES:
         return weights
-    return dataclasses.replace(weights, provenance=weights.provenance | {"name": name, "url": FILES[name].url})
+    return dataclasses.replace(
+        weights, provenance=weights.provenance | {"name": name, "url": FILES[name].url}
+    )
 
 
 def file_of(name_or_path: str | Path, *, progress: bool = True) -> Path:
@@ -44,7 +50,9 @@ def file_of(name_or_path: str | Path, *, progress: bool = True) -> Path:
     if name in FILES:
         return _fetched(name, progress=progress)
     if not Path(name).exists():
-        raise InputError(f"{name}: expected a weights file or one of {', '.join(FILES)}, found nothing")
+        raise InputError(
+            f"{name}: expected a weights file or one of {', '.join(FILES)}, found nothing"
+        )
     return Path(name)
 
 
@@ -59,7 +67,11 @@ def _fetched(name: str, *, progress: bool) -> Path:
     try:
         fetch(file, path, progress=progress)
     except InputError as error:
-        there = " (the file there now has other bytes)" if path.is_file() and not matches(file, path) else ""
+        there = (
+            " (the file there now has other bytes)"
+            if path.is_file() and not matches(file, path)
+            else ""
+        )
         hint = f"without a connection, fetch it by hand and put it at {path}{there}, or give a file: --weights FILE"
         raise InputError(f"{name}: {error}; {hint}") from None
     return path

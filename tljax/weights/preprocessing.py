@@ -64,7 +64,10 @@ class PreprocessCheck:
         needed = self.published or self.other
         if certain and _same(needed, self.used):
             return ""
-        reasons = [*(["their first kernel is the published one"] if certain else []), *self._of_features()]
+        reasons = [
+            *(["their first kernel is the published one"] if certain else []),
+            *self._of_features(),
+        ]
         need = f"which {'want' if certain else 'look made for inputs like'} {words(needed)}"
         unsuited = f"{words(self.used)} does not suit these weights, {need}"
         return f"{unsuited}: {'; '.join(reasons)}" if reasons else ""
@@ -87,9 +90,13 @@ class PreprocessCheck:
         measured = f"by {used:.3f} (1 minus the mean cosine), with the other by {other:.3f}"
         alike = ALIKE if other >= FAINT else ALIKE_OF_FAINT
         if not _large(self.used) and other >= LEAST and used < alike * other:
-            return [f"with it the features of {self.photographs} photographs hardly differ, {measured}"]
+            return [
+                f"with it the features of {self.photographs} photographs hardly differ, {measured}"
+            ]
         if _large(self.used) and used >= LEAST and other > UNMOVED * used:
-            return [f"with it biases have no part in the features of {self.photographs} photographs: {measured}"]
+            return [
+                f"with it biases have no part in the features of {self.photographs} photographs: {measured}"
+            ]
         return []
 
 
@@ -101,7 +108,9 @@ def check_preprocess(weights: Weights, images: np.ndarray) -> PreprocessCheck:
     weights of another network.
     """
     if weights.architecture.get("name") != "vgg16":
-        raise InputError(f"{weights.source or 'weights'}: expected those of a vgg16, found {weights.architecture}")
+        raise InputError(
+            f"{weights.source or 'weights'}: expected those of a vgg16, found {weights.architecture}"
+        )
     used, needed = weights.preprocess, published(weights)
     other = TORCH if _large(used) else CAFFE
     if needed is not None and _large(needed) != _large(used):
@@ -131,14 +140,19 @@ def published(weights: Weights) -> Preprocess | None:
     return None
 
 
-def differences(weights: Weights, images: np.ndarray, preprocesses: tuple[Preprocess, ...]) -> list[float]:
+def differences(
+    weights: Weights, images: np.ndarray, preprocesses: tuple[Preprocess, ...]
+) -> list[float]:
     """Measure how much the features of different images differ, with each preprocessing.
 
     1 minus the mean cosine between them; 0 where all are alike. Features are those of block5_pool,
     averaged over places.
     """
     program = _program(weights.architecture["width"])
-    return [_difference(np.asarray(program(weights.params, preprocess(images)))) for preprocess in preprocesses]
+    return [
+        _difference(np.asarray(program(weights.params, preprocess(images))))
+        for preprocess in preprocesses
+    ]
 
 
 @functools.cache
@@ -146,7 +160,9 @@ def _program(width: float) -> Callable[..., Any]:
     from tljax.models import ops
     from tljax.models.vgg import VGG16
 
-    return ops.jit(lambda params, x: VGG16(width=width).apply({"params": params}, x)[0].mean((1, 2)))
+    return ops.jit(
+        lambda params, x: VGG16(width=width).apply({"params": params}, x)[0].mean((1, 2))
+    )
 
 
 def _difference(features: np.ndarray) -> float:
@@ -163,8 +179,16 @@ def ordinary(images: np.ndarray) -> np.ndarray:
     Returns `[n, H, W, 3]` float32. Dark or pale photographs are alike to any base, with the right
     preprocessing too; those of one colour are left out.
     """
-    rows = np.unique(np.linspace(0, len(images) - 1, PHOTOGRAPHS).round().astype(int)) if len(images) else []
-    shown = _averaged(np.stack([images[i] for i in rows]).astype(np.float32)) if len(rows) else np.zeros((0, 1, 1, 3))
+    rows = (
+        np.unique(np.linspace(0, len(images) - 1, PHOTOGRAPHS).round().astype(int))
+        if len(images)
+        else []
+    )
+    shown = (
+        _averaged(np.stack([images[i] for i in rows]).astype(np.float32))
+        if len(rows)
+        else np.zeros((0, 1, 1, 3))
+    )
     mean, deviation = shown.mean((1, 2, 3), keepdims=True), shown.std((1, 2, 3), keepdims=True)
     seen = deviation[:, 0, 0, 0] > 1
     stretched = (shown - mean)[seen] / deviation[seen] * _DEVIATION + _MEAN

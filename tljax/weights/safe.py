@@ -18,7 +18,13 @@ __all__ = ["Weights", "digest", "merge", "read", "write"]
 FORMAT = 1
 KEY = "tljax"  # one key: safetensors writes several in random order, and the hash must be stable
 DTYPES = {"float32": np.dtype(np.float32), "bfloat16": np.dtype(jnp.bfloat16)}
-FIELDS = {"architecture": dict, "preprocess": dict, "classes": list, "provenance": dict, "leaves": dict}
+FIELDS = {
+    "architecture": dict,
+    "preprocess": dict,
+    "classes": list,
+    "provenance": dict,
+    "leaves": dict,
+}
 
 
 def write(path: str | Path, weights: Weights) -> str:
@@ -42,7 +48,9 @@ def write(path: str | Path, weights: Weights) -> str:
         # As it will be read: tuples become lists.
         document = json.loads(json.dumps(document, allow_nan=False))
     except (TypeError, ValueError) as error:
-        raise InputError(f"{path}: architecture and provenance must be plain JSON: {error}") from None
+        raise InputError(
+            f"{path}: architecture and provenance must be plain JSON: {error}"
+        ) from None
     text = json.dumps(document | {"digest": json_digest(document)})
     return _write_file(path, flat, text)
 
@@ -56,17 +64,25 @@ def read(path: str | Path) -> Weights:
 
     path = Path(path)
     if not path.is_file():
-        raise InputError(f"{path}: expected a weights file, found {'no file' if path.exists() else 'nothing'}")
+        raise InputError(
+            f"{path}: expected a weights file, found {'no file' if path.exists() else 'nothing'}"
+        )
     try:
         with safetensors.safe_open(path, framework="np") as file:
             document = _document(path, file.metadata() or {})
-            compare(f"{path}: leaves differ from its list", found=file.keys(), expected=document["leaves"])
+            compare(
+                f"{path}: leaves differ from its list",
+                found=file.keys(),
+                expected=document["leaves"],
+            )
             flat = {name: _tensor(path, file, name) for name in document["leaves"]}
     except safetensors.SafetensorError as error:
         raise InputError(f"{path}: expected a whole safetensors file: {str(error)[:200]}") from None
     for name, leaf in flat.items():
         if leaf_digest(name, leaf) != document["leaves"][name]:
-            raise InputError(f"{path}: leaf {name}: its bytes are not those that were written (sha256)")
+            raise InputError(
+                f"{path}: leaf {name}: its bytes are not those that were written (sha256)"
+            )
     params = nest(path, _checked(flat, where=path))
     return Weights(
         params,
@@ -96,11 +112,15 @@ def _checked(flat: dict, *, where: Path) -> dict[str, np.ndarray]:
     arrays = {}
     for name, leaf in flat.items():
         if (dtype := DTYPES.get(leaf.dtype.name)) is None:
-            raise InputError(f"{where}: leaf {name}: expected float32 or bfloat16, found {leaf.dtype}")
+            raise InputError(
+                f"{where}: leaf {name}: expected float32 or bfloat16, found {leaf.dtype}"
+            )
         # safetensors writes memory as it is: a transposed view would silently be saved scrambled.
         arrays[name] = np.asarray(leaf, dtype=dtype, order="C")
         if bad := arrays[name].size - np.count_nonzero(np.isfinite(arrays[name])):
-            raise InputError(f"{where}: leaf {name}: expected finite numbers, found {bad} NaN or infinite")
+            raise InputError(
+                f"{where}: leaf {name}: expected finite numbers, found {bad} NaN or infinite"
+            )
     return arrays
 
 
@@ -112,13 +132,17 @@ def _tensor(path: Path, file, name: str) -> np.ndarray:
 
 def _document(path: Path, metadata: dict[str, str]) -> dict:
     if KEY not in metadata:
-        raise InputError(f"{path}: expected weights written by tljax, found safetensors without its metadata")
+        raise InputError(
+            f"{path}: expected weights written by tljax, found safetensors without its metadata"
+        )
     try:
         document = json.loads(metadata[KEY])
     except (ValueError, RecursionError):
         raise InputError(f"{path}: metadata: expected JSON, found {metadata[KEY][:40]!r}") from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise InputError(f"{path}: metadata: expected format {FORMAT}, found {metadata[KEY][:40]!r}")
+        raise InputError(
+            f"{path}: metadata: expected format {FORMAT}, found {metadata[KEY][:40]!r}"
+        )
     check_fields(path, document, FIELDS)
     if document.get("digest") != json_digest(document):
         raise InputError(f"{path}: metadata is not what was written (sha256)")

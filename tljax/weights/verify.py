@@ -47,14 +47,18 @@ def top_classes(weights: Weights, picture: Path, *, count: int = 5) -> list[str]
     from tljax.models.vgg import VGG16
 
     if weights.top is None or "size" not in weights.architecture:
-        raise InputError(f"{weights.source}: --image needs fc1, fc2 and predictions, found the base only")
+        raise InputError(
+            f"{weights.source}: --image needs fc1, fc2 and predictions, found the base only"
+        )
     try:
         data = picture.read_bytes()
     except OSError as error:
         raise InputError(f"{picture}: expected a picture: {error.strerror}") from None
     image = photos.decode(data, size=weights.architecture["size"], name=str(picture))
     hidden, classes = weights.top["predictions"]["kernel"].shape
-    model = Classifier(VGG16(width=weights.architecture["width"]), Top(outputs=classes, hidden=hidden))
+    model = Classifier(
+        VGG16(width=weights.architecture["width"]), Top(outputs=classes, hidden=hidden)
+    )
     variables = {"params": {"base": weights.params, "head": weights.top}}
     logits, _ = jax.jit(model.apply)(variables, weights.preprocess(image[None]))
     chances = np.asarray(jax.nn.softmax(logits[0]))
@@ -91,17 +95,24 @@ def _photographs(folder: Path, size: int) -> np.ndarray:
     from tljax.data import photos
     from tljax.data.folder import EXTENSIONS, read_file
 
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS and path.is_file())
+    paths = sorted(
+        path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS and path.is_file()
+    )
     if not paths:
-        raise InputError(f"{folder}: expected a folder with photographs in it or below it, found none")
+        raise InputError(
+            f"{folder}: expected a folder with photographs in it or below it, found none"
+        )
     rows = np.unique(np.linspace(0, len(paths) - 1, PHOTOGRAPHS).round().astype(int))
-    return np.stack([photos.decode(read_file(paths[i]), size=size, name=str(paths[i])) for i in rows])
+    return np.stack(
+        [photos.decode(read_file(paths[i]), size=size, name=str(paths[i])) for i in rows]
+    )
 
 
 def _ours(weights: Weights) -> Contents:
     arrays = flatten(weights.params | (weights.top or {}))
     leaves = {
-        name: Leaf(name, array.shape, array.dtype.name, lambda array=array: array) for name, array in arrays.items()
+        name: Leaf(name, array.shape, array.dtype.name, lambda array=array: array)
+        for name, array in arrays.items()
     }
     return Contents(leaves, weights.preprocess, "tljax's safetensors")
 
@@ -113,7 +124,10 @@ def _table(contents: Contents) -> str:
     names = [*required, *(name for name in shapes if name not in required)]
     rows = [HEADINGS, *(_row(name, leaves.get(name), required.get(name)) for name in names)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
     top = "with its top" if "fc1/bias" in shapes else "without top"
     stored = contents.about.get("preprocess")
     preprocess = Preprocess.from_dict(stored) if stored else contents.preprocess
@@ -124,7 +138,13 @@ def _table(contents: Contents) -> str:
 def _row(name: str, leaf: Leaf | None, wanted: tuple[int, ...] | None) -> tuple[str, ...]:
     if leaf is None:
         return (name, _shape(wanted), "missing", "", "", "", "")
-    state = "extra" if wanted is None else "found" if leaf.shape == wanted else f"expected {_shape(wanted)}"
+    state = (
+        "extra"
+        if wanted is None
+        else "found"
+        if leaf.shape == wanted
+        else f"expected {_shape(wanted)}"
+    )
     return (name, _shape(leaf.shape), state, *_statistics(leaf))
 
 

@@ -47,7 +47,9 @@ def check(path: Path, leaves: Mapping[str, Leaf]) -> float:
     """
     shapes = {name: leaf.shape for name, leaf in leaves.items()}
     if not any(name.split("/")[0] in CONVS for name in shapes):
-        raise InputError(f"{path}: expected the layers of a VGG16, found {_some(list(shapes)) or 'none'}")
+        raise InputError(
+            f"{path}: expected the layers of a VGG16, found {_some(list(shapes)) or 'none'}"
+        )
     width = width_of(shapes)
     required = expected(shapes)
     unequal = [
@@ -55,10 +57,17 @@ def check(path: Path, leaves: Mapping[str, Leaf]) -> float:
         for name in sorted(required.keys() & shapes.keys())
         if shapes[name] != required[name]
     ]
-    compare(f"{path}: not a whole VGG16 of width {width:g}", found=shapes, expected=required, unequal=unequal)
+    compare(
+        f"{path}: not a whole VGG16 of width {width:g}",
+        found=shapes,
+        expected=required,
+        unequal=unequal,
+    )
     for name, leaf in leaves.items():
         if leaf.dtype not in DTYPES:
-            raise InputError(f"{path}: leaf {name}: expected one of {', '.join(DTYPES)}, found {leaf.dtype}")
+            raise InputError(
+                f"{path}: leaf {name}: expected one of {', '.join(DTYPES)}, found {leaf.dtype}"
+            )
     return width
 
 
@@ -74,7 +83,10 @@ def in_order(path: Path, weights: Weights) -> dict[str, dict[str, np.ndarray]]:
     }
     check(path, leaves)
     return {
-        layer: {leaf: _read(path, f"{layer}/{leaf}", leaves[f"{layer}/{leaf}"]) for leaf in ("kernel", "bias")}
+        layer: {
+            leaf: _read(path, f"{layer}/{leaf}", leaves[f"{layer}/{leaf}"])
+            for leaf in ("kernel", "bias")
+        }
         for layer in (*CONVS, *TOP)
         if layer in layers
     }
@@ -82,7 +94,9 @@ def in_order(path: Path, weights: Weights) -> dict[str, dict[str, np.ndarray]]:
 
 def architecture(width: float, shapes: Mapping[str, Shape]) -> dict:
     """Make `Weights.architecture` for a VGG16."""
-    return {"name": "vgg16", "width": width} | ({"size": side(shapes) * 32} if "fc1/kernel" in shapes else {})
+    return {"name": "vgg16", "width": width} | (
+        {"size": side(shapes) * 32} if "fc1/kernel" in shapes else {}
+    )
 
 
 def expected(shapes: Mapping[str, Shape]) -> dict[str, Shape]:
@@ -98,9 +112,17 @@ def expected(shapes: Mapping[str, Shape]) -> dict[str, Shape]:
         before = after
     if any(name.split("/")[0] in TOP for name in shapes):
         hidden = _length(shapes.get("fc1/bias"), 4096)
-        sizes = (before * side(shapes) ** 2, hidden, hidden, _length(shapes.get("predictions/bias"), 1000))
+        sizes = (
+            before * side(shapes) ** 2,
+            hidden,
+            hidden,
+            _length(shapes.get("predictions/bias"), 1000),
+        )
         for i, layer in enumerate(TOP):
-            leaves |= {f"{layer}/kernel": (sizes[i], sizes[i + 1]), f"{layer}/bias": (sizes[i + 1],)}
+            leaves |= {
+                f"{layer}/kernel": (sizes[i], sizes[i + 1]),
+                f"{layer}/bias": (sizes[i + 1],),
+            }
     return leaves
 
 

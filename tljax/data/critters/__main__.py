@@ -11,9 +11,14 @@ from tljax.data.critters.kinds import KINDS
 from tljax.errors import InputError
 
 
-def contact_sheet(animals: Sequence[str], *, each: int = 8, seed: int = 0, size: int = 96) -> Image.Image:
+def contact_sheet(
+    animals: Sequence[str], *, each: int = 8, seed: int = 0, size: int = 96
+) -> Image.Image:
     """Draw a row of `each` photographs for every animal."""
-    rows = [np.concatenate([draw(a, seed=seed, index=i, size=size) for i in range(each)], 1) for a in animals]
+    rows = [
+        np.concatenate([draw(a, seed=seed, index=i, size=size) for i in range(each)], 1)
+        for a in animals
+    ]
     return Image.fromarray(np.concatenate(rows))
 
 
@@ -26,7 +31,9 @@ def main() -> None:
     parser.add_argument("--animals", nargs="+", default=list(KINDS))
     options = parser.parse_args()
     try:
-        sheet = contact_sheet(options.animals, each=options.each, seed=options.seed, size=options.size)
+        sheet = contact_sheet(
+            options.animals, each=options.each, seed=options.seed, size=options.size
+        )
     except InputError as problem:
         parser.error(str(problem))
     sheet.save(options.out)

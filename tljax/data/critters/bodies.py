@@ -60,7 +60,9 @@ def body(pen: Pen, rng: random.Random, kind: Kind, c: Coat, pose: str) -> None:
         if not low:
             for x in (0.35, back * 1.45):
                 pen.stroke([(x, 1), (x + 0.1, 2.15)], tone(c.fur, 0.72), 0.36, LEG)
-        pen.ellipse(back * 0.8, 0.95 if low else 0.8, back, 0.78, c.fur, BODY, fuzz=fuzz, hair=c.hair)
+        pen.ellipse(
+            back * 0.8, 0.95 if low else 0.8, back, 0.78, c.fur, BODY, fuzz=fuzz, hair=c.hair
+        )
         if low:
             pen.ellipse(back * 1.45, 1.15, 0.62, 0.58, limb, BODY + 10, fuzz=fuzz)
             paws(pen, c, -0.1, 1.5, 0.42)
@@ -69,7 +71,12 @@ def body(pen: Pen, rng: random.Random, kind: Kind, c: Coat, pose: str) -> None:
                 pen.stroke([(x, 1), (x, 2.2)], limb, 0.38, LEG)
             paws(pen, c, -0.05 + back * 0.62, 2.25, back * 0.62)
     elif pose == "portrait":
-        pen.blob([(-0.7, 0.3), (0.7, 0.3), (1.3, 1.6), (1.4, 4), (-1.4, 4), (-1.3, 1.6)], c.fur, BODY, fuzz=0.01)
+        pen.blob(
+            [(-0.7, 0.3), (0.7, 0.3), (1.3, 1.6), (1.4, 4), (-1.4, 4), (-1.3, 1.6)],
+            c.fur,
+            BODY,
+            fuzz=0.01,
+        )
         pen.ellipse(0, 1.6, 0.6, 0.8, c.light, PLAIN - 8, fuzz=0.12, hair=c.hair)
     pen.ellipse(0, 0.62, 0.82, 0.55, shadow, BODY)
 

@@ -30,14 +30,26 @@ def field(name: str) -> np.ndarray:
     """
     rng = np.random.RandomState(sum(map(ord, name)))
     if name == "fur":
-        values = 128 + 34 * (_smooth(rng, 130, 260) + _smooth(rng, 60, 110) + 0.7 * _smooth(rng, 24, 24)) / 1.6
+        values = (
+            128
+            + 34
+            * (_smooth(rng, 130, 260) + _smooth(rng, 60, 110) + 0.7 * _smooth(rng, 24, 24))
+            / 1.6
+        )
     elif name == "ground":
-        values = 128 + 40 * (_smooth(rng, 60, 200) + _smooth(rng, 30, 40) + _smooth(rng, 8, 8)) / 1.7
+        values = (
+            128 + 40 * (_smooth(rng, 60, 200) + _smooth(rng, 30, 40) + _smooth(rng, 8, 8)) / 1.7
+        )
     elif name == "blotch":
         values = 255 / (1 + np.exp(-9 * (_smooth(rng, 17, 17) + 0.2 * _smooth(rng, 60, 60) - 0.35)))
     elif name == "stripes":
         y = np.linspace(0, 34 * 2 * math.pi, FIELD)[:, None]
-        values = 255 / (1 + np.exp(-5 * (np.sin(y + 1.6 * _smooth(rng, 22, 22)) - 0.2 + 0.4 * _smooth(rng, 40, 40))))
+        values = 255 / (
+            1
+            + np.exp(
+                -5 * (np.sin(y + 1.6 * _smooth(rng, 22, 22)) - 0.2 + 0.4 * _smooth(rng, 40, 40))
+            )
+        )
     else:  # spots
         values = 255 / (1 + np.exp(-9 * (_smooth(rng, 44, 44) - 1.0)))
     return np.clip(values, 0, 255).astype(np.uint8)
@@ -111,7 +123,9 @@ def expose(colour: np.ndarray, light: np.ndarray, rng: random.Random) -> np.ndar
     """
     size = len(light)
     x, y, r2 = _grid(size)
-    lamp = 1 + rng.uniform(-0.25, 0.25) * x + rng.uniform(-0.25, 0.25) * y - rng.uniform(0, 0.22) * r2
+    lamp = (
+        1 + rng.uniform(-0.25, 0.25) * x + rng.uniform(-0.25, 0.25) * y - rng.uniform(0, 0.22) * r2
+    )
     lamp *= rng.uniform(0.7, 1.2)
     if rng.random() < 0.3:
         edge = rng.uniform(-6, 6) * x + rng.uniform(-6, 6) * y + rng.uniform(-3, 3)
@@ -127,4 +141,6 @@ def expose(colour: np.ndarray, light: np.ndarray, rng: random.Random) -> np.ndar
         lens = ImageFilter.BoxBlur(size * rng.uniform(0.006, 0.016))
         image = np.asarray(Image.fromarray(image).filter(lens))
     grain, i, j = rng.uniform(0, 9), rng.randrange(size), rng.randrange(size)
-    return np.clip(grain * _sensor(size)[i : i + size, j : j + size] + image, 0, 255).astype(np.uint8)
+    return np.clip(grain * _sensor(size)[i : i + size, j : j + size] + image, 0, 255).astype(
+        np.uint8
+    )

@@ -53,12 +53,28 @@ def rounded(pen: Pen, c: Coat) -> None:
 
 
 def long(pen: Pen, c: Coat) -> None:
-    pen.blob([(-0.22, 0.3), (-0.36, -0.9), (-0.14, -1.9), (0.16, -1.9), (0.36, -0.9), (0.22, 0.3)], c.ear, EAR)
-    pen.blob([(-0.1, 0.2), (-0.2, -0.9), (-0.06, -1.6), (0.08, -1.6), (0.2, -0.9), (0.1, 0.2)], c.skin, EAR + 40)
+    pen.blob(
+        [(-0.22, 0.3), (-0.36, -0.9), (-0.14, -1.9), (0.16, -1.9), (0.36, -0.9), (0.22, 0.3)],
+        c.ear,
+        EAR,
+    )
+    pen.blob(
+        [(-0.1, 0.2), (-0.2, -0.9), (-0.06, -1.6), (0.08, -1.6), (0.2, -0.9), (0.1, 0.2)],
+        c.skin,
+        EAR + 40,
+    )
 
 
 def lop(pen: Pen, c: Coat) -> None:
-    points = [(-0.25, -0.2), (0.3, -0.35), (0.62, 0.2), (0.66, 1.3), (0.4, 1.75), (0.1, 1.4), (0.06, 0.4)]
+    points = [
+        (-0.25, -0.2),
+        (0.3, -0.35),
+        (0.62, 0.2),
+        (0.66, 1.3),
+        (0.4, 1.75),
+        (0.1, 1.4),
+        (0.06, 0.4),
+    ]
     pen.blob(points, tone(c.ear, 0.72), EAR + 30, fuzz=0.04, hair=c.hair)
 
 
@@ -69,7 +85,11 @@ def side(pen: Pen, c: Coat) -> None:
         EAR,
         fuzz=0.04,
     )
-    pen.blob([(0, -0.06), (0.4, -0.18), (0.84, 0.1), (0.84, 0.1), (0.45, 0.2), (0, 0.12)], c.skin, EAR + 40)
+    pen.blob(
+        [(0, -0.06), (0.4, -0.18), (0.84, 0.1), (0.84, 0.1), (0.45, 0.2), (0, 0.12)],
+        c.skin,
+        EAR + 40,
+    )
 
 
 def fluffy(pen: Pen, c: Coat) -> None:
@@ -78,18 +98,39 @@ def fluffy(pen: Pen, c: Coat) -> None:
 
 
 def tuft(pen: Pen, c: Coat) -> None:
-    pen.blob([(-0.5, 0.4), (-0.2, -0.2), (0.25, -1), (0.25, -1), (0.34, -0.2), (0.4, 0.4)], c.ear, EAR, fuzz=0.06)
+    pen.blob(
+        [(-0.5, 0.4), (-0.2, -0.2), (0.25, -1), (0.25, -1), (0.34, -0.2), (0.4, 0.4)],
+        c.ear,
+        EAR,
+        fuzz=0.06,
+    )
 
 
 HANGING = (floppy, lop)  # these lie over the head and point down, at any angle
 
 
-def pair(pen: Pen, c: Coat, shape, *, size: float, angle: float, width: float, height: float, droop: float) -> None:
+def pair(
+    pen: Pen,
+    c: Coat,
+    shape,
+    *,
+    size: float,
+    angle: float,
+    width: float,
+    height: float,
+    droop: float,
+) -> None:
     """Draw a pair at `angle` radians from the top of a head `width` by `height`.
 
     `droop` makes the two ears differ.
     """
     for s in (-1, 1):
         x, y = s * width * math.sin(angle) * 0.92, -height * math.cos(angle) * 0.88
-        turn = s * 0.12 if shape in HANGING else 0.0 if shape is side else s * (angle * 0.75 + droop * s)
+        turn = (
+            s * 0.12
+            if shape in HANGING
+            else 0.0
+            if shape is side
+            else s * (angle * 0.75 + droop * s)
+        )
         shape(pen.at(x, y, turn=turn, sx=s * size, sy=size), c)

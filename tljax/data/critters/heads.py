@@ -13,7 +13,11 @@ def head(pen: Pen, rng: random.Random, kind: Kind, c: Coat, *, yaw: float, pitch
     has = {name for name, often in kind.extras.items() if rng.random() < often}
     w, h = kind.head[0] * rng.uniform(0.94, 1.06), kind.head[1] * rng.uniform(0.94, 1.06)
     shape = pick(rng, kind.ears)
-    size, angle, droop = rng.uniform(*kind.ear_size), rng.uniform(*kind.ear_angle), rng.uniform(-0.2, 0.2)
+    size, angle, droop = (
+        rng.uniform(*kind.ear_size),
+        rng.uniform(*kind.ear_angle),
+        rng.uniform(-0.2, 0.2),
+    )
     place = {"size": size, "angle": angle, "droop": droop, "width": w, "height": h}
     behind = pen.at(-yaw * 0.25, -pitch * 0.2)
     if "mane" in has:
@@ -22,7 +26,9 @@ def head(pen: Pen, rng: random.Random, kind: Kind, c: Coat, *, yaw: float, pitch
         behind.ellipse(0, 0.05, 1.4, 1.36, mane, BODY + 15, fuzz=0.14, hair=c.hair + 9)
     if "horns" in has:
         for s in (-1, 1):
-            behind.stroke([(s * 0.3, -0.75), (s * 0.75, -1.0), (s * 0.8, -1.4)], (222, 208, 176), 0.17, HARD)
+            behind.stroke(
+                [(s * 0.3, -0.75), (s * 0.75, -1.0), (s * 0.8, -1.4)], (222, 208, 176), 0.17, HARD
+            )
     if shape not in ears.HANGING:
         ears.pair(behind, c, shape, **place)
     if "wool" in has:
@@ -38,13 +44,27 @@ def head(pen: Pen, rng: random.Random, kind: Kind, c: Coat, *, yaw: float, pitch
     face(pen.at(yaw * 0.32, pitch * 0.3), rng, kind, c, has, yaw)
     if "wool" in has:
         for x in (-0.42, 0, 0.42):
-            pen.ellipse(x, -0.78 * h - (x == 0) * 0.08, 0.34, 0.3, tone(c.fur, 1.4), BODY + 20, fuzz=0.07, hair=c.hair)
+            pen.ellipse(
+                x,
+                -0.78 * h - (x == 0) * 0.08,
+                0.34,
+                0.3,
+                tone(c.fur, 1.4),
+                BODY + 20,
+                fuzz=0.07,
+                hair=c.hair,
+            )
     if shape in ears.HANGING:
         ears.pair(behind, c, shape, **place)
 
 
 def skull(pen: Pen, kind: Kind, c: Coat, w: float, h: float) -> None:
-    right = [(0.62 * w, -h), (1.1 * w, -0.35 * h), (kind.cheek * w * 1.1, 0.35 * h), (kind.jaw * w, 0.98 * h)]
+    right = [
+        (0.62 * w, -h),
+        (1.1 * w, -0.35 * h),
+        (kind.cheek * w * 1.1, 0.35 * h),
+        (kind.jaw * w, 0.98 * h),
+    ]
     outline = [*right, *[(-x, y) for x, y in reversed(right)]]
     pen.blob(outline, c.fur, HEAD, fuzz=0.025, hair=c.hair)
 
@@ -54,7 +74,14 @@ def face(pen: Pen, rng: random.Random, kind: Kind, c: Coat, has: set, yaw: float
     if "cheeks" in has:
         for s in (-1, 1):
             pen.blob(
-                [(s * 0.1, 0.1), (s * 0.85, 0.2), (s * 0.8, 0.5), (s * 0.3, 0.85), (0, 0.8), (0, 0.4)],
+                [
+                    (s * 0.1, 0.1),
+                    (s * 0.85, 0.2),
+                    (s * 0.8, 0.5),
+                    (s * 0.3, 0.85),
+                    (0, 0.8),
+                    (0, 0.4),
+                ],
                 c.light,
                 PLAIN,
                 fuzz=0.06,
@@ -65,11 +92,15 @@ def face(pen: Pen, rng: random.Random, kind: Kind, c: Coat, has: set, yaw: float
         pen.ellipse(0, 0.45, 0.62, 0.5, c.light, PLAIN)
     if "disc" in has:
         for s in (-1, 1):
-            pen.ellipse(s * gap, -0.05, 0.56, 0.58, tone(c.light, 0.85), PLAIN - 10, fuzz=0.08, hair=c.hair)
+            pen.ellipse(
+                s * gap, -0.05, 0.56, 0.58, tone(c.light, 0.85), PLAIN - 10, fuzz=0.08, hair=c.hair
+            )
             pen.ellipse(s * gap, -0.05, 0.48, 0.5, c.light, PLAIN, fuzz=0.08, hair=c.hair)
     if "patches" in has:
         for s in (-1, 1):
-            pen.at(s * gap * 1.05, -0.02, turn=s * -0.6).ellipse(0, 0, 0.3, 0.4, tone(c.fur, 0.28), PLAIN, fuzz=0.05)
+            pen.at(s * gap * 1.05, -0.02, turn=s * -0.6).ellipse(
+                0, 0, 0.3, 0.4, tone(c.fur, 0.28), PLAIN, fuzz=0.05
+            )
     if "blaze" in has:
         pen.blob([(-0.1, -0.85), (0.1, -0.85), (0.2, 0.3), (-0.2, 0.3)], c.light, PLAIN)
     pupil, lid = pick(rng, kind.pupil), rng.choice((0, 0, 0, 0, 0, 0.12, 0.3, 1))
@@ -80,7 +111,9 @@ def face(pen: Pen, rng: random.Random, kind: Kind, c: Coat, has: set, yaw: float
         tip = pen.at(yaw * 0.3, 0.12)
         parts.beak(tip, c)
     else:
-        tip = parts.muzzle(pen, c, length=length, width=width, yaw=yaw, colour=colour, shape=kind.muzzle_shape)
+        tip = parts.muzzle(
+            pen, c, length=length, width=width, yaw=yaw, colour=colour, shape=kind.muzzle_shape
+        )
         parts.mouth(tip, c, tongue=rng.random() < kind.tongue, teeth=rng.random() < kind.teeth)
         parts.nose(tip, c, pick(rng, kind.nose))
     for s in (-1, 1):

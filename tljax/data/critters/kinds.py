@@ -34,7 +34,9 @@ class Kind:
     teeth: float = 0.0
     tail: str = "thin"
     extras: dict = dataclasses.field(default_factory=dict)  # name -> how often
-    patterns: dict = dataclasses.field(default_factory=lambda: {"plain": 3, "blotch": 1, "stripes": 1, "spots": 1})
+    patterns: dict = dataclasses.field(
+        default_factory=lambda: {"plain": 3, "blotch": 1, "stripes": 1, "spots": 1}
+    )
 
 
 def pick(rng: random.Random, weights: dict):

@@ -12,7 +12,11 @@ from tljax.errors import InputError
 
 TARGET_SIZES = {"train": 48, "validation": 250}  # images per class
 SOURCE_SIZES = {"train": 480, "validation": 25}
-FIRST_INDEX = {"train": 0, "validation": 10_000_000, "test": 20_000_000}  # splits never share an index
+FIRST_INDEX = {
+    "train": 0,
+    "validation": 10_000_000,
+    "test": 20_000_000,
+}  # splits never share an index
 
 TARGET_CLASSES = ("cat", "dog")
 SOURCE_CLASSES = tuple(sorted(set(KINDS) - set(TARGET_CLASSES)))
@@ -39,7 +43,9 @@ def make(
     if split not in FIRST_INDEX:
         raise InputError(f"critters: no split {split!r}; expected one of {', '.join(FIRST_INDEX)}")
     if not 0 < per_class <= FIRST_INDEX["validation"]:
-        raise InputError(f"critters: per_class {per_class}; expected 1 to {FIRST_INDEX['validation']}")
+        raise InputError(
+            f"critters: per_class {per_class}; expected 1 to {FIRST_INDEX['validation']}"
+        )
     if workers is not None and workers < 1:
         raise InputError(f"critters: workers {workers}; expected at least 1")
     jobs = [(animal, FIRST_INDEX[split] + i) for animal in animals for i in range(per_class)]
@@ -54,4 +60,8 @@ def make(
                 images[n] = draw(animal, seed=seed, index=index, size=size)
                 bar.update()
     labels = np.repeat(np.arange(len(animals), dtype=np.int32), per_class)
-    return images, labels, tuple(f"{split}/{animal}/{i:04d}" for animal in animals for i in range(per_class))
+    return (
+        images,
+        labels,
+        tuple(f"{split}/{animal}/{i:04d}" for animal in animals for i in range(per_class)),
+    )

@@ -31,19 +31,37 @@ FURS = ((40, 38, 40), (72, 56, 48), (104, 74, 52), (140, 98, 62), (178, 118, 66)
         (188, 160, 132))
 # fmt: on
 NOSES = ((48, 38, 40), (62, 44, 42), (196, 120, 122), (160, 96, 90))
-IRISES = ((196, 160, 52), (142, 168, 74), (108, 160, 190), (152, 96, 44), (92, 60, 36), (206, 130, 40))
+IRISES = (
+    (196, 160, 52),
+    (142, 168, 74),
+    (108, 160, 190),
+    (152, 96, 44),
+    (92, 60, 36),
+    (206, 130, 40),
+)
 
 
 def coat(rng: random.Random) -> Coat:
     jitter = rng.uniform(0.85, 1.12)
     fur = tone(rng.choice(FURS), jitter)
-    light = rng.choice((tone(fur, 1.25), tone(fur, 1.45), tone(fur, 1.7), tone(fur, 0.75), (240, 234, 224)))
+    light = rng.choice(
+        (tone(fur, 1.25), tone(fur, 1.45), tone(fur, 1.7), tone(fur, 0.75), (240, 234, 224))
+    )
     skin = rng.choice(((226, 160, 150), (206, 140, 132), tone(fur, 0.6)))
     ear = tone(fur, rng.choice((0.6, 0.8, 1.0, 1.0)))
     return Coat(fur, light, ear, skin, rng.choice(NOSES), rng.choice(IRISES), rng.randrange(64))
 
 
-def eye(pen: Pen, c: Coat, *, size: float, pupil: str, slant: float, gaze: tuple[float, float], lid: float) -> None:
+def eye(
+    pen: Pen,
+    c: Coat,
+    *,
+    size: float,
+    pupil: str,
+    slant: float,
+    gaze: tuple[float, float],
+    lid: float,
+) -> None:
     """Draw one eye at the origin.
 
     `pupil` is slit, round, bar or bead (all pupil); with `lid` above 0.7 the animal is asleep.
@@ -64,9 +82,15 @@ def eye(pen: Pen, c: Coat, *, size: float, pupil: str, slant: float, gaze: tuple
 def nose(pen: Pen, c: Coat, shape: str) -> None:
     """Draw a nose around the origin, about a fifth of a head wide."""
     if shape == "small":
-        pen.blob([(-0.15, -0.08), (0.15, -0.08), (0.15, -0.08), (0, 0.12), (0, 0.12), (-0.15, -0.08)], c.nose, HARD)
+        pen.blob(
+            [(-0.15, -0.08), (0.15, -0.08), (0.15, -0.08), (0, 0.12), (0, 0.12), (-0.15, -0.08)],
+            c.nose,
+            HARD,
+        )
     elif shape == "big":
-        pen.blob([(-0.27, -0.14), (0.27, -0.14), (0.27, 0.08), (0, 0.22), (-0.27, 0.08)], c.nose, HARD)
+        pen.blob(
+            [(-0.27, -0.14), (0.27, -0.14), (0.27, 0.08), (0, 0.22), (-0.27, 0.08)], c.nose, HARD
+        )
         pen.ellipse(-0.06, -0.08, 0.08, 0.04, tone(c.nose, 1.5), HARD)
     elif shape == "ball":
         pen.ellipse(0, 0, 0.15, 0.13, c.nose, HARD)
@@ -86,8 +110,14 @@ def nose(pen: Pen, c: Coat, shape: str) -> None:
 
 def beak(pen: Pen, c: Coat) -> None:
     gold = (214, 160, 62)
-    pen.blob([(-0.17, -0.16), (0.17, -0.16), (0.14, 0.16), (0, 0.48), (0, 0.48), (-0.14, 0.16)], gold, HARD)
-    pen.blob([(-0.02, -0.1), (0.14, -0.1), (0.1, 0.16), (0, 0.44), (0, 0.44)], tone(gold, 0.8), HARD)
+    pen.blob(
+        [(-0.17, -0.16), (0.17, -0.16), (0.14, 0.16), (0, 0.48), (0, 0.48), (-0.14, 0.16)],
+        gold,
+        HARD,
+    )
+    pen.blob(
+        [(-0.02, -0.1), (0.14, -0.1), (0.1, 0.16), (0, 0.44), (0, 0.44)], tone(gold, 0.8), HARD
+    )
 
 
 def mouth(pen: Pen, c: Coat, *, tongue: bool, teeth: bool) -> None:
@@ -97,7 +127,11 @@ def mouth(pen: Pen, c: Coat, *, tongue: bool, teeth: bool) -> None:
     """
     dark = tone(c.light, 0.35)
     if tongue:
-        pen.blob([(-0.17, 0.26), (0.17, 0.26), (0.16, 0.62), (0, 0.74), (-0.16, 0.62)], (222, 108, 116), HARD)
+        pen.blob(
+            [(-0.17, 0.26), (0.17, 0.26), (0.16, 0.62), (0, 0.74), (-0.16, 0.62)],
+            (222, 108, 116),
+            HARD,
+        )
         pen.stroke([(0, 0.32), (0, 0.6)], (190, 84, 94), 0.03, HARD)
     if teeth:
         pen.blob(
@@ -110,7 +144,9 @@ def mouth(pen: Pen, c: Coat, *, tongue: bool, teeth: bool) -> None:
         pen.stroke([(0, 0.24), (s * 0.14, 0.4), (s * 0.3, 0.22)], dark, 0.045, HARD)
 
 
-def muzzle(pen: Pen, c: Coat, *, length: float, width: float, yaw: float, colour: Colour, shape: str) -> Pen:
+def muzzle(
+    pen: Pen, c: Coat, *, length: float, width: float, yaw: float, colour: Colour, shape: str
+) -> Pen:
     """Draw a muzzle from between the eyes to the tip, which points towards the viewer.
 
     A turn of the head swings the tip aside. Returns the frame of the nose.
@@ -121,7 +157,9 @@ def muzzle(pen: Pen, c: Coat, *, length: float, width: float, yaw: float, colour
         right = [(0.16, -0.3), (x + w * 0.75, y + 0.1), (x + w * 0.6, y + 0.4)]
         left = [(x - w * 0.6, y + 0.4), (x - w * 0.75, y + 0.1), (-0.16, -0.3)]
         pen.blob([*right, *left], colour, PLAIN - 8)
-        pen.ellipse(x, y + 0.34 + 0.1 * length, w * 0.86, 0.3 + 0.12 * length, tone(colour, 0.7), PLAIN - 20)
+        pen.ellipse(
+            x, y + 0.34 + 0.1 * length, w * 0.86, 0.3 + 0.12 * length, tone(colour, 0.7), PLAIN - 20
+        )
         pen.ellipse(x, y + 0.26 + 0.06 * length, w, 0.28 + 0.14 * length, colour, PLAIN)
     if shape == "puffs":
         pen.ellipse(x, y + 0.4, w * 0.5, 0.2, tone(colour, 0.86), PLAIN - 10)
@@ -135,7 +173,11 @@ def whiskers(pen: Pen, rng: random.Random, colour: Colour) -> None:
         for k in (-1, 0, 1):
             reach, sag = rng.uniform(0.75, 1.1), rng.uniform(-0.05, 0.1)
             pen.stroke(
-                [(s * 0.22, 0.22 + k * 0.06), (s * 0.6, 0.16 + k * 0.14), (s * reach, 0.25 + k * 0.2 + sag)],
+                [
+                    (s * 0.22, 0.22 + k * 0.06),
+                    (s * 0.6, 0.16 + k * 0.14),
+                    (s * reach, 0.25 + k * 0.2 + sag),
+                ],
                 colour,
                 0.022,
                 HARD,

@@ -69,7 +69,9 @@ class Pen:
     def __init__(self, canvas: Image.Image, frame: Frame):
         self._draw, self.frame = ImageDraw.Draw(canvas), frame
 
-    def at(self, x: float, y: float, *, turn: float = 0.0, sx: float = 1.0, sy: float | None = None) -> "Pen":
+    def at(
+        self, x: float, y: float, *, turn: float = 0.0, sx: float = 1.0, sy: float | None = None
+    ) -> "Pen":
         """Return a pen whose frame is scaled, turned clockwise and moved to (x, y).
 
         The scales are `sx` and `sy`, by default the same.
@@ -78,13 +80,19 @@ class Pen:
         right, down, origin = self.frame
         pen = object.__new__(Pen)
         pen._draw = self._draw
-        pen.frame = sx * (c * right + s * down), sy * (c * down - s * right), x * right + y * down + origin
+        pen.frame = (
+            sx * (c * right + s * down),
+            sy * (c * down - s * right),
+            x * right + y * down + origin,
+        )
         return pen
 
     def polygon(self, points, colour: Colour, height: int) -> None:
         self._fill(np.array(self._pixels(points)), colour, height)
 
-    def blob(self, points, colour: Colour, height: int, *, fuzz: float = 0.0, hair: int = 0) -> None:
+    def blob(
+        self, points, colour: Colour, height: int, *, fuzz: float = 0.0, hair: int = 0
+    ) -> None:
         """Fill a closed smooth outline; `fuzz` roughens it by that fraction, `hair` selects how."""
         self._fill(_spline(len(points), fuzz, hair % 64) @ self._pixels(points), colour, height)
 

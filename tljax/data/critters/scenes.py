@@ -38,8 +38,15 @@ def indoors(pen: Pen, rng: random.Random, floor: float) -> None:
         _rectangle(pen, x + 0.02, y + 0.02, w - 0.04, h - 0.04, hue(rng))
     _rectangle(pen, 0, floor, 1, 1, hue(rng))
     for _ in range(rng.randrange(3)):  # cushions, cupboards, chair legs
-        x, w, h, colour = rng.uniform(-0.2, 1), rng.uniform(0.1, 0.6), rng.uniform(0.1, 0.5), hue(rng)
-        pen.at(x, floor + rng.uniform(-0.1, 0.3)).blob([(0, -h), (0, -h), (w, -h), (w, -h), (w, 0), (0, 0)], colour, 0)
+        x, w, h, colour = (
+            rng.uniform(-0.2, 1),
+            rng.uniform(0.1, 0.6),
+            rng.uniform(0.1, 0.5),
+            hue(rng),
+        )
+        pen.at(x, floor + rng.uniform(-0.1, 0.3)).blob(
+            [(0, -h), (0, -h), (w, -h), (w, -h), (w, 0), (0, 0)], colour, 0
+        )
 
 
 def outdoors(pen: Pen, rng: random.Random, floor: float) -> None:
@@ -69,7 +76,9 @@ def foliage(pen: Pen, rng: random.Random, floor: float) -> None:
     ground = hue(rng)
     _rectangle(pen, 0, 0, 1, 1, tone(ground, 0.6))
     for _ in range(rng.randrange(10, 24)):
-        frame = pen.at(rng.random(), rng.random(), turn=rng.uniform(-3, 3), sx=rng.uniform(0.12, 0.4))
+        frame = pen.at(
+            rng.random(), rng.random(), turn=rng.uniform(-3, 3), sx=rng.uniform(0.12, 0.4)
+        )
         leaf(frame, tone(ground, rng.uniform(0.5, 1.3)))
 
 

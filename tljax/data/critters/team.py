@@ -34,7 +34,9 @@ def size_for(images: int) -> int:
     """Count the processes worth starting: one for every 200 images, at most one per core."""
     if images <= ALONE:
         return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     return min(cores, images // (ALONE // 2))
 
 
@@ -84,10 +86,14 @@ class Child:
             status = self.process.wait()
             self._errors.seek(0)
             lines = self._errors.read().decode(errors="replace").strip().splitlines() or ["nothing"]
-            raise ChildProcessError(f"critters: a drawing process ended with status {status}: {lines[-1]}")
+            raise ChildProcessError(
+                f"critters: a drawing process ended with status {status}: {lines[-1]}"
+            )
 
 
-def draw_all(jobs: Sequence[tuple[str, int]], out: np.ndarray, *, seed: int, size: int, workers: int) -> Iterator[int]:
+def draw_all(
+    jobs: Sequence[tuple[str, int]], out: np.ndarray, *, seed: int, size: int, workers: int
+) -> Iterator[int]:
     """Fill out[n], uint8 [size, size, 3], with the drawing of jobs[n], an (animal, index).
 
     Yields how many more are done. ChildProcessError if a child fails. No child outlives the
@@ -101,7 +107,9 @@ def draw_all(jobs: Sequence[tuple[str, int]], out: np.ndarray, *, seed: int, siz
         def chunk(start: int) -> int:
             part, child = jobs[start : start + CHUNK], idle.get()
             try:
-                child.draw({"seed": int(seed), "size": size, "jobs": part}, out[start : start + CHUNK])
+                child.draw(
+                    {"seed": int(seed), "size": size, "jobs": part}, out[start : start + CHUNK]
+                )
             finally:
                 idle.put(child)  # a dead one too: its next user fails at once, without a wait
             return len(part)

@@ -70,7 +70,9 @@ def png(figure: "Figure") -> bytes:
     figure.savefig(data, format="png", dpi=style.DPI)
     small = io.BytesIO()
     with Image.open(data) as picture:
-        picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(small, "png", optimize=True)
+        picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(
+            small, "png", optimize=True
+        )
     return small.getvalue()
 
 
@@ -88,7 +90,15 @@ def _draw(figure: "Figure", row: Row, *, top: float, side: float) -> None:
     width, height = figure.get_size_inches()
     put = {"va": "top", "parse_math": False}
     if row.label:
-        figure.text(MARGIN / width, (top - 0.02) / height, row.label, size=9, weight="bold", color=style.INK, **put)
+        figure.text(
+            MARGIN / width,
+            (top - 0.02) / height,
+            row.label,
+            size=9,
+            weight="bold",
+            color=style.INK,
+            **put,
+        )
         top -= LABEL
     for place, tile in enumerate(row.tiles):
         left, bottom = MARGIN + row.left(place, side), top - side

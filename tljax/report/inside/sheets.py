@@ -37,7 +37,11 @@ def cam_layer(net: Net) -> str:
     On larger photographs that is the last convolution of all, as published.
     """
     names = [name for name in layers.layers_of(net.module.base) if "conv" in name]
-    wide = [name for name in names if layers.receptive_field(net.module.base, name).places(net.size) >= SIDE]
+    wide = [
+        name
+        for name in names
+        if layers.receptive_field(net.module.base, name).places(net.size) >= SIDE
+    ]
     return (wide or names)[-1]
 
 
@@ -50,8 +54,12 @@ def grad_cam(net: Net, photos: Photos, *, layer: str | None = None) -> "Figure":
     layer = layer or cam_layer(net)
     likely = probabilities(net, photos.images)
     order = np.argsort(-likely, axis=1, kind="stable")[:, :2]
-    cams = [attribution.grad_cam(net, photos.images, order[:, place], layer=layer) for place in (0, 1)]
-    paths = attribution.integrated_gradients(net, photos.images, order[:, 0], baseline=128.0).sum(-1)
+    cams = [
+        attribution.grad_cam(net, photos.images, order[:, place], layer=layer) for place in (0, 1)
+    ]
+    paths = attribution.integrated_gradients(net, photos.images, order[:, 0], baseline=128.0).sum(
+        -1
+    )
     rows = []
     for i, (image, name) in enumerate(zip(photos.images, photos.names, strict=True)):
         largest = float(max(cam[i].max() for cam in cams))
@@ -79,17 +87,23 @@ def top_losses(net: Net, split: ImageSet, *, count: int = 18, columns: int = 6) 
         text = f"{short(net.classes[guess], 12)} {row[guess]:.0%}\n"
         text += f"is {short(net.classes[truth], 12)}, loss {loss:.2f}"
         tiles.append(Tile(split.images[example], text, RIGHT if truth == guess else WRONG))
-    caption = f"Of {len(split.labels)} validation photographs. Below each: what it said, and what it is."
+    caption = (
+        f"Of {len(split.labels)} validation photographs. Below each: what it said, and what it is."
+    )
     return sheet(f"{net.rung}: highest losses", caption, _wrapped(tiles, columns))
 
 
-def neighbours(net: Net, photos: Photos, train: ImageSet, *, count: int = 7, layer: str | None = None) -> "Figure":
+def neighbours(
+    net: Net, photos: Photos, train: ImageSet, *, count: int = 7, layer: str | None = None
+) -> "Figure":
     """Show for each photograph its nearest training photographs in the base's features, by cosine.
 
     Features are means over places of `layer`, by default the base's last.
     """
     layer = layer or layers.layers_of(net.module.base)[-1]
-    queries, gallery = (similar.pooled(net, images, layer=layer) for images in (photos.images, train.images))
+    queries, gallery = (
+        similar.pooled(net, images, layer=layer) for images in (photos.images, train.images)
+    )
     rows, near = similar.neighbours(queries, gallery, count=count)
     likely = probabilities(net, photos.images)
     lines = []
@@ -114,7 +128,9 @@ def augmented(net: Net, photos: Photos, ranges: Augment, *, count: int = 7) -> "
     rows = []
     for example, image in enumerate(photos.images):
         keys = augment_keys(jnp.arange(count), jnp.full(count, example))
-        drawn = np.asarray(augment_batch(np.repeat(image[None], count, 0), keys=keys, ranges=ranges))
+        drawn = np.asarray(
+            augment_batch(np.repeat(image[None], count, 0), keys=keys, ranges=ranges)
+        )
         warped = [Tile(np.clip(np.round(x), 0, 255).astype(np.uint8)) for x in drawn]
         rows.append(Row([Tile(image, short(photos.names[example], 16)), *warped]))
     caption = "Left: the photograph. Then random warps of it, as training draws them at each pass."
@@ -134,7 +150,10 @@ def probabilities(net: Net, images: np.ndarray) -> np.ndarray:
 
 def _two_abreast(rows: Sequence[Row]) -> list[Row]:
     pairs = [rows[i : i + 2] for i in range(0, len(rows), 2)]
-    return [Row([tile for row in pair for tile in row.tiles], split=len(pair[0].tiles)) for pair in pairs]
+    return [
+        Row([tile for row in pair for tile in row.tiles], split=len(pair[0].tiles))
+        for pair in pairs
+    ]
 
 
 def _wrapped(tiles: list[Tile], columns: int) -> list[Row]:

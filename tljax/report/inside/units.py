@@ -30,7 +30,9 @@ def chosen_units(net: Net, images: np.ndarray, *, units: int = 4, deepest: int =
     They are of the deepest layers whose receptive field is smaller than the whole photograph.
     """
     base = net.module.base
-    local = [name for name in shown_layers(net) if layers.receptive_field(base, name).size <= net.size]
+    local = [
+        name for name in shown_layers(net) if layers.receptive_field(base, name).size <= net.size
+    ]
     return {
         name: excite.strongest_units(net, images, layer=name, count=units)
         for name in (local or shown_layers(net)[:1])[-deepest:]
@@ -41,8 +43,13 @@ def filters(net: Net) -> "Figure":
     """Show the kernels of the first layer; a kernel over three colours is itself a picture."""
     first = layers.layers_of(net.module.base)[0]
     kernels = np.asarray(net.params["base"][first]["kernel"], np.float32)
-    tiles = [Tile(maps.kernel(kernels[..., i], bgr=net.preprocess.channels == "BGR")) for i in range(kernels.shape[-1])]
-    caption = f"{first}: {len(tiles)} kernels of 3 x 3, each scaled by its largest weight; grey is 0."
+    tiles = [
+        Tile(maps.kernel(kernels[..., i], bgr=net.preprocess.channels == "BGR"))
+        for i in range(kernels.shape[-1])
+    ]
+    caption = (
+        f"{first}: {len(tiles)} kernels of 3 x 3, each scaled by its largest weight; grey is 0."
+    )
     rows = [Row(tiles[i : i + COLUMNS]) for i in range(0, len(tiles), COLUMNS)]
     return sheet(f"{net.rung}: first-layer filters", caption, rows, columns=COLUMNS)
 
@@ -60,7 +67,9 @@ def activations(net: Net, image: np.ndarray, name: str) -> "Figure":
         channels = np.argsort(-values[0].max((0, 1)), kind="stable")[: COLUMNS - 1]
         tiles = [Tile(maps.heat(values[0, ..., c]), f"channel {c}") for c in channels]
         height, width, depth = values.shape[1:]
-        rows.append(Row([Tile(image, ""), *tiles], f"{layer}: {height} x {width}, {depth} channels"))
+        rows.append(
+            Row([Tile(image, ""), *tiles], f"{layer}: {height} x {width}, {depth} channels")
+        )
     caption = f"{name}, left, and the channels of highest maximum, strongest first; each scaled to its own maximum."
     return sheet(f"{net.rung}: activations", caption, rows, columns=COLUMNS)
 
@@ -82,11 +91,18 @@ def maximised(net: Net, chosen: Chosen) -> "Figure":
     """Show for each unit the picture that gradient ascent makes for it."""
     rows = []
     for layer, units in chosen.items():
-        pictures, (before, after) = excite.maximise(net, layer=layer, units=units, key=jax.random.key(0))
+        pictures, (before, after) = excite.maximise(
+            net, layer=layer, units=units, key=jax.random.key(0)
+        )
         tiles = [
             Tile(np.round(picture).astype(np.uint8), f"unit {unit}\n{low:.2f} to {high:.2f}")
             for picture, unit, low, high in zip(pictures, units, before, after, strict=True)
         ]
         rows.append(Row(tiles, layer))
     caption = "Gradient ascent on the mean of a channel, from grey noise; below it, that mean before and after."
-    return sheet(f"{net.rung}: pictures made for a unit", caption, rows, columns=max(map(len, chosen.values())))
+    return sheet(
+        f"{net.rung}: pictures made for a unit",
+        caption,
+        rows,
+        columns=max(map(len, chosen.values())),
+    )

@@ -80,7 +80,14 @@ def document(title: str, body: Iterable[str]) -> str:
         '<link rel="icon" href="data:,">',
         f"<style>{_colours()}{_LAYOUT}</style>",
     ]
-    lines = ["<!DOCTYPE html>", '<html lang="en"><head>', *head, "</head><body>", *body, "</body></html>"]
+    lines = [
+        "<!DOCTYPE html>",
+        '<html lang="en"><head>',
+        *head,
+        "</head><body>",
+        *body,
+        "</body></html>",
+    ]
     return "\n".join(line for line in lines if line) + "\n"
 
 
@@ -91,7 +98,7 @@ def write(path: Path, title: str, body: Iterable[str]) -> Path:
 
 
 def _colours() -> str:
-    light, dark = (" ".join(f"--{name}: {value};" for name, value in of.items()) for of in (LIGHT, DARK))
-    return (
-        f"\n:root {{ color-scheme: light dark; {light} }}\n@media (prefers-color-scheme: dark) {{ :root {{ {dark} }} }}"
+    light, dark = (
+        " ".join(f"--{name}: {value};" for name, value in of.items()) for of in (LIGHT, DARK)
     )
+    return f"\n:root {{ color-scheme: light dark; {light} }}\n@media (prefers-color-scheme: dark) {{ :root {{ {dark} }} }}"

@@ -64,7 +64,11 @@ def data_line(data: dict) -> str:
         str(data.get("source", "")),
         f"{len(classes)} classes ({', '.join(classes[:12])}{more})" if classes else "",
         "{0} x {0} pixels".format(data["size"]) if "size" in data else "",
-        *[f"{data[f'{s}_images']:,} {n} images" for s, n in records.SPLITS.items() if f"{s}_images" in data],
+        *[
+            f"{data[f'{s}_images']:,} {n} images"
+            for s, n in records.SPLITS.items()
+            if f"{s}_images" in data
+        ],
         f"sha256 {data['digest']}" if "digest" in data else "",
     ]
     return "; ".join(part for part in parts if part)
@@ -85,21 +89,33 @@ def alarms_section(results: dict) -> list[str]:
 
 
 def _ladder_alt(results: dict) -> str:
-    rungs = [f"{name} {table.percent(table.accuracy(rows)[0])}" for name, rows in by_rung(results).items()]
+    rungs = [
+        f"{name} {table.percent(table.accuracy(rows)[0])}"
+        for name, rows in by_rung(results).items()
+    ]
     return f"Validation accuracy of each rung, mean over seeds: {', '.join(rungs)}"
 
 
 def _details(config: dict, results: dict, metrics: dict) -> list[str]:
-    seeds = {seed for by_seed in metrics.values() for seed in by_seed} | {row["seed"] for row in results["rungs"]}
+    seeds = {seed for by_seed in metrics.values() for seed in by_seed} | {
+        row["seed"] for row in results["rungs"]
+    }
     versions = config.get("versions")
     facts = {
         "device": config.get("device", "not recorded"),
         "seeds": ", ".join(map(str, sorted(seeds))) or "none yet",
         **(versions if isinstance(versions, dict) else {"versions": "not recorded"}),
     }
-    whole = {"config": config, "data": results["data"], "environment": results.get("environment", {})}
+    whole = {
+        "config": config,
+        "data": results["data"],
+        "environment": results.get("environment", {}),
+    }
     return [
         "<details><summary>Configuration and environment</summary><dl>",
-        *[f"<dt>{escape(str(name))}</dt><dd>{escape(str(value))}</dd>" for name, value in facts.items()],
+        *[
+            f"<dt>{escape(str(name))}</dt><dd>{escape(str(value))}</dd>"
+            for name, value in facts.items()
+        ],
         f"</dl><pre>{escape(json.dumps(whole, indent=2, ensure_ascii=False))}</pre></details>",
     ]

@@ -69,13 +69,17 @@ def small(images: np.ndarray) -> np.ndarray:
 
     if images.shape[1] <= SIDE:
         return images
-    resized = [Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.LANCZOS) for image in images]
+    resized = [
+        Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.LANCZOS) for image in images
+    ]
     return np.stack([np.asarray(image) for image in resized])
 
 
 def write(kept: Photographs, *, workdir: Path) -> Path:
     """Write `photographs.npz` in one piece, readable without pickle."""
-    return npz.write(workdir / "photographs.npz", {name: np.asarray(getattr(kept, name)) for name in _FIELDS})
+    return npz.write(
+        workdir / "photographs.npz", {name: np.asarray(getattr(kept, name)) for name in _FIELDS}
+    )
 
 
 def read(workdir: Path) -> Photographs | None:
@@ -85,7 +89,8 @@ def read(workdir: Path) -> Photographs | None:
         return None
     parts = npz.read(path, _FIELDS)
     fields: dict[str, Any] = {
-        name: parts[name].item() if kind.endswith("0") else parts[name] for name, kind in _FIELDS.items()
+        name: parts[name].item() if kind.endswith("0") else parts[name]
+        for name, kind in _FIELDS.items()
     }
     photographs = Photographs(**fields)
     _check(photographs, path)
@@ -142,7 +147,10 @@ def _said(kept: Photographs, likely: np.ndarray) -> str:
 
 def _figure(tiles: Iterable[tuple[np.ndarray, str]], caption: str, *, mark: str) -> str:
     """Place pictures side by side over one caption, which is HTML."""
-    shown = "".join(f'<img src="data:image/jpeg;base64,{_jpeg(image)}" alt="{escape(alt)}">' for image, alt in tiles)
+    shown = "".join(
+        f'<img src="data:image/jpeg;base64,{_jpeg(image)}" alt="{escape(alt)}">'
+        for image, alt in tiles
+    )
     kind = f' class="{mark}"' if mark else ""
     return f"<figure{kind}><div>{shown}</div><figcaption>{caption}</figcaption></figure>"
 
@@ -161,9 +169,20 @@ def _check(found: Photographs, path: Path) -> None:
     for part in ("worst", "seen"):
         images = getattr(found, part)
         labels, likely = (getattr(found, f"{part}_{name}") for name in ("labels", "probabilities"))
-        fits = images.dtype == np.uint8 and images.shape[3] == 3 and likely.shape == (len(images), classes)
+        fits = (
+            images.dtype == np.uint8
+            and images.shape[3] == 3
+            and likely.shape == (len(images), classes)
+        )
         fits = fits and labels.shape == (len(images),) == getattr(found, f"{part}_ids").shape
         if not fits or (len(labels) and not 0 <= labels.min() <= labels.max() < classes):
-            raise InputError(f"{path}: {part}: expected N images, ids, labels and probabilities of {classes} classes")
-    if found.maps.shape[:2] != (len(found.seen), min(2, classes)) or found.worst_losses.shape != found.worst_ids.shape:
-        raise InputError(f"{path}: expected two maps a photograph and a loss each, found {found.maps.shape[:2]}")
+            raise InputError(
+                f"{path}: {part}: expected N images, ids, labels and probabilities of {classes} classes"
+            )
+    if (
+        found.maps.shape[:2] != (len(found.seen), min(2, classes))
+        or found.worst_losses.shape != found.worst_ids.shape
+    ):
+        raise InputError(
+            f"{path}: expected two maps a photograph and a loss each, found {found.maps.shape[:2]}"
+        )

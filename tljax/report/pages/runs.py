@@ -17,7 +17,10 @@ from tljax.runs.predictions import Predictions
 from tljax.runs.results import by_rung, read_json, read_results
 
 # The command is shown as typed; these arguments do not influence the result.
-NO_SETTINGS = ("command", *(f"arguments.{name}" for name in ("workdir", "quiet", "log", "overwrite", "resume")))
+NO_SETTINGS = (
+    "command",
+    *(f"arguments.{name}" for name in ("workdir", "quiet", "log", "overwrite", "resume")),
+)
 MOST = 6  # runs, because the pictures have six colours
 
 
@@ -40,7 +43,9 @@ def read_runs(workdirs: Sequence[Path]) -> tuple[str, list[Run]]:
     """
     folders = [Path(path).resolve() for path in workdirs]
     if not 2 <= len(folders) <= MOST or len(set(folders)) < len(folders):
-        raise InputError(f"expected 2 to {MOST} runs, each once, found {', '.join(map(str, workdirs)) or 'none'}")
+        raise InputError(
+            f"expected 2 to {MOST} runs, each once, found {', '.join(map(str, workdirs)) or 'none'}"
+        )
     results = [read_results(folder / "results.json") for folder in folders]
     _same_data(folders, results)
     pairs = list(zip(folders, results, strict=True))
@@ -88,7 +93,10 @@ def _unequal(values: Sequence[Any], path: str) -> list[tuple[str, ...]]:
     if not all(isinstance(value, dict) for value in values):
         return [(path, *map(_text, values))]
     names = dict.fromkeys(name for value in values for name in value)
-    below = ((f"{path}.{name}" if path else name, [value.get(name, _ABSENT) for value in values]) for name in names)
+    below = (
+        (f"{path}.{name}" if path else name, [value.get(name, _ABSENT) for value in values])
+        for name in names
+    )
     return [row for where, each in below for row in _unequal(each, where)]
 
 
@@ -105,7 +113,8 @@ def _text(value: Any) -> str:
 
 def _sentence(one: Run, other: Run, rung: str, against: str, *, told: bool = False) -> str:
     name, name_of_other = (
-        f"{run.name} ({each})" if told else run.name for run, each in ((one, rung), (other, against))
+        f"{run.name} ({each})" if told else run.name
+        for run, each in ((one, rung), (other, against))
     )
     found = paired.compare(name, name_of_other, one.said[rung], other.said[against])
     return paired.sentence(found) if found else f"{name} and {name_of_other} share no seed"
@@ -128,11 +137,19 @@ def _same_data(folders: Sequence[Path], results: Sequence[dict]) -> None:
 
 
 def _same_images(runs: Sequence[Run]) -> None:
-    judged = [(run.name, next(iter(run.said.values()))) for run in runs if run.said]  # a run's rungs agree already
+    judged = [
+        (run.name, next(iter(run.said.values()))) for run in runs if run.said
+    ]  # a run's rungs agree already
     for name, one in judged[1:]:
         first, other = judged[0]
-        if one.ids != other.ids or not np.array_equal(one.labels, other.labels) or one.classes != other.classes:
-            raise InputError(f"{name}: expected predictions on the photographs and classes of {first}")
+        if (
+            one.ids != other.ids
+            or not np.array_equal(one.labels, other.labels)
+            or one.classes != other.classes
+        ):
+            raise InputError(
+                f"{name}: expected predictions on the photographs and classes of {first}"
+            )
 
 
 def _names(folders: Sequence[Path]) -> list[str]:

@@ -12,7 +12,16 @@ from tljax.report.stats import intervals
 from tljax.report.tables import costs, table
 from tljax.runs.results import by_rung
 
-COLUMNS = ("rung", "run", "seeds", "accuracy", "95 % interval", "parameters trained", "images/s", "seconds")
+COLUMNS = (
+    "rung",
+    "run",
+    "seeds",
+    "accuracy",
+    "95 % interval",
+    "parameters trained",
+    "images/s",
+    "seconds",
+)
 
 
 def write_comparison(workdirs: Sequence[Path], *, out: Path) -> Path:
@@ -43,18 +52,29 @@ def _command(run: Run) -> str:
 
 
 def _accuracies(runs: Sequence[Run], split: str) -> list[str]:
-    rows = [_row(rung, run, split) for rung in rungs(runs) for run in runs if rung in by_rung(run.results)]
+    rows = [
+        _row(rung, run, split)
+        for rung in rungs(runs)
+        for run in runs
+        if rung in by_rung(run.results)
+    ]
     if not rows:
         return ["<p>No rung has finished yet.</p>"]
     texts = (f"{row[0]} of {row[1]} {row[3]}" for row in rows)
     alt = f"Accuracy of each rung and run, mean over seeds: {', '.join(texts)}"
-    return [embedded(runs_pictures.accuracies(runs, split=split), alt=alt), html_table(COLUMNS, rows)]
+    return [
+        embedded(runs_pictures.accuracies(runs, split=split), alt=alt),
+        html_table(COLUMNS, rows),
+    ]
 
 
 def _row(rung: str, run: Run, split: str) -> tuple[str, ...]:
     rows = by_rung(run.results)[rung]
     average, interval = table.accuracy(rows, split=split)
-    means = {name: intervals.mean([row[name] for row in rows]) for name in ("images_per_second", "seconds")}
+    means = {
+        name: intervals.mean([row[name] for row in rows])
+        for name in ("images_per_second", "seconds")
+    }
     return (
         table.marked(rung, rows),
         run.name,
@@ -91,10 +111,17 @@ def _differences(runs: Sequence[Run], split: str) -> list[str]:
 def _curves(runs: Sequence[Run]) -> list[str]:
     named = dict.fromkeys(rung for run in runs for rung in run.metrics)
     shown = [
-        embedded(runs_pictures.curves(rung, runs), alt=f"{rung}: validation loss and accuracy of each run")
+        embedded(
+            runs_pictures.curves(rung, runs),
+            alt=f"{rung}: validation loss and accuracy of each run",
+        )
         for rung in named
     ]
-    return ["<h2>Curves over each other</h2>", '<div class="pictures">', *shown, "</div>"] if shown else []
+    return (
+        ["<h2>Curves over each other</h2>", '<div class="pictures">', *shown, "</div>"]
+        if shown
+        else []
+    )
 
 
 def _unequal(runs: Sequence[Run]) -> list[str]:

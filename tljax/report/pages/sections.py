@@ -14,7 +14,9 @@ from tljax.runs.predictions import Predictions
 SHOWN = 20  # classes in the table; of more, those that are recognised worst
 
 
-def differences_section(results: dict, predictions: Mapping[str, Predictions], *, split: str) -> list[str]:
+def differences_section(
+    results: dict, predictions: Mapping[str, Predictions], *, split: str
+) -> list[str]:
     """List a sentence for each pair; empty where fewer than two rungs kept their predictions."""
     lines = difference_lines(results, predictions, split=split)
     if not lines:
@@ -28,7 +30,9 @@ def differences_section(results: dict, predictions: Mapping[str, Predictions], *
     ]
 
 
-def difference_lines(results: dict, predictions: Mapping[str, Predictions], *, split: str) -> list[str]:
+def difference_lines(
+    results: dict, predictions: Mapping[str, Predictions], *, split: str
+) -> list[str]:
     """List a sentence for each pair, then what they rest on; empty without a pair."""
     comparisons = paired.differences(results, predictions)
     if not comparisons:
@@ -43,13 +47,24 @@ def difference_lines(results: dict, predictions: Mapping[str, Predictions], *, s
 
 
 def calibration_section(
-    results: dict, predictions: Mapping[str, Predictions], *, fitted_on: Mapping[str, Predictions], workdir: Path
+    results: dict,
+    predictions: Mapping[str, Predictions],
+    *,
+    fitted_on: Mapping[str, Predictions],
+    workdir: Path,
 ) -> list[str]:
     """Tabulate calibration, a row for each rung, with the picture of the best rung."""
     if not predictions:
         return []
-    rows = [trust.calibration_row(name, each, fitted_on=fitted_on.get(name)) for name, each in predictions.items()]
-    how = "fitted on the validation images" if fitted_on else "fitted on one half of the images and judged on the other"
+    rows = [
+        trust.calibration_row(name, each, fitted_on=fitted_on.get(name))
+        for name, each in predictions.items()
+    ]
+    how = (
+        "fitted on the validation images"
+        if fitted_on
+        else "fitted on one half of the images and judged on the other"
+    )
     note = (
         "ECE: mean gap between confidence and accuracy in 15 bins, biased upward on few images. Brier: squared "
         f"distance to the label, 0 to 2. Temperature divides the logits (above 1: overconfident); {how}. "
@@ -60,26 +75,31 @@ def calibration_section(
         "<h2>Calibration</h2>",
         html_table(trust.CALIBRATION, rows),
         small_print(note),
-        picture(workdir / "reliability.png", alt=f"Reliability diagram of {best}: accuracy against confidence"),
+        picture(
+            workdir / "reliability.png",
+            alt=f"Reliability diagram of {best}: accuracy against confidence",
+        ),
     ]
 
 
-def confusion_section(results: dict, predictions: Mapping[str, Predictions], *, workdir: Path) -> list[str]:
+def confusion_section(
+    results: dict, predictions: Mapping[str, Predictions], *, workdir: Path
+) -> list[str]:
     """Show the confusion and the per-class scores of the best rung."""
     if not predictions:
         return []
     best = paired.best_rung(results, predictions)
     rows = trust.class_rows(predictions[best])
-    note = (
-        "In brackets: 95 %, over seeds where there are several, else Wilson's over images. AUC: one class against all."
-    )
+    note = "In brackets: 95 %, over seeds where there are several, else Wilson's over images. AUC: one class against all."
     if len(rows) > SHOWN:
         worst = np.argsort(_recall(predictions[best]), kind="stable")[:SHOWN]
         rows = [rows[i] for i in worst]
         note = f"The {SHOWN} classes of lowest recall. {note}"
     return [
         f"<h2>What {escape(best)} confuses</h2>",
-        picture(workdir / "confusion.png", alt=f"Confusion of {best}: what each class was taken for"),
+        picture(
+            workdir / "confusion.png", alt=f"Confusion of {best}: what each class was taken for"
+        ),
         html_table(trust.CLASSES, rows),
         small_print(note),
     ]
@@ -94,10 +114,14 @@ def html_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, kind: str 
     lines = []
     for name, *values in rows:
         labelled = zip(head[1:], values, strict=True)
-        cells = "".join(f'<td data-label="{escape(c)}"><span>{escape(v)}</span></td>' for c, v in labelled)
+        cells = "".join(
+            f'<td data-label="{escape(c)}"><span>{escape(v)}</span></td>' for c, v in labelled
+        )
         lines.append(f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>')
     opened = f'<table class="{kind}">' if kind else "<table>"
-    return f"{opened}<thead><tr>{top}</tr></thead><tbody>\n" + "\n".join(lines) + "\n</tbody></table>"
+    return (
+        f"{opened}<thead><tr>{top}</tr></thead><tbody>\n" + "\n".join(lines) + "\n</tbody></table>"
+    )
 
 
 def picture(path: Path, *, alt: str) -> str:
@@ -115,7 +139,9 @@ def embedded(png: bytes, *, alt: str) -> str:
 def _recall(predictions: Predictions) -> np.ndarray:
     """Compute recall over all runs together, `[classes]`; classes without images last."""
     classes = len(predictions.classes)
-    matrices = [scores.confusion(predictions.labels, p, classes=classes) for p in predictions.predicted]
+    matrices = [
+        scores.confusion(predictions.labels, p, classes=classes) for p in predictions.predicted
+    ]
     return scores.recall(np.sum(matrices, axis=0))
 
 

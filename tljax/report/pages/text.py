@@ -3,7 +3,12 @@
 import html
 import unicodedata
 
-HIDDEN = ("Cc", "Cf", "Zl", "Zp")  # controls, marks that turn the direction or join, separators of lines
+HIDDEN = (
+    "Cc",
+    "Cf",
+    "Zl",
+    "Zp",
+)  # controls, marks that turn the direction or join, separators of lines
 KEPT = "\n\t"
 
 
@@ -14,7 +19,9 @@ def escape(text: str) -> str:
 
 def visible(text: str) -> str:
     """Write out the characters that cannot be seen."""
-    return "".join(c if c in KEPT or unicodedata.category(c) not in HIDDEN else _written(c) for c in text)
+    return "".join(
+        c if c in KEPT or unicodedata.category(c) not in HIDDEN else _written(c) for c in text
+    )
 
 
 def _written(character: str) -> str:

@@ -28,15 +28,24 @@ def costs_section(results: dict, config: dict) -> list[str]:
 
 def curves_section(metrics: Metrics, *, workdir: Path) -> list[str]:
     """Show a picture of each rung's curves."""
-    shown = [picture(workdir / curves.curves_name(rung), alt=_curves_alt(rung, metrics[rung])) for rung in metrics]
+    shown = [
+        picture(workdir / curves.curves_name(rung), alt=_curves_alt(rung, metrics[rung]))
+        for rung in metrics
+    ]
     return ["<h2>Loss and accuracy against epoch</h2>", '<div class="pictures">', *shown, "</div>"]
 
 
 def rates_section(tests: Mapping[str, tuple[Found, bool]], *, workdir: Path) -> list[str]:
     """Show recorded rates, planned hyperparameters and range tests; empty where none was kept."""
     shown = [
-        picture(workdir / "rates.png", alt="Learning rate of each layer group at the end of each epoch, by rung"),
-        picture(workdir / "schedules.png", alt="Every hyperparameter against the step, over all stages, as planned"),
+        picture(
+            workdir / "rates.png",
+            alt="Learning rate of each layer group at the end of each epoch, by rung",
+        ),
+        picture(
+            workdir / "schedules.png",
+            alt="Every hyperparameter against the step, over all stages, as planned",
+        ),
         *[
             picture(workdir / range_tests.picture_name(rung), alt=_test_alt(rung, found))
             for rung, (found, _) in tests.items()
@@ -49,9 +58,15 @@ def rates_section(tests: Mapping[str, tuple[Found, bool]], *, workdir: Path) -> 
 
 def _curves_alt(rung: str, seeds: Mapping[int, Series]) -> str:
     last = max(series["epoch"][-1] for series in seeds.values())
-    return f"{rung}: training and validation loss and accuracy up to epoch {last}, {len(seeds)} seeds"
+    return (
+        f"{rung}: training and validation loss and accuracy up to epoch {last}, {len(seeds)} seeds"
+    )
 
 
 def _test_alt(rung: str, found: Found) -> str:
-    valleys = [f"{finding.suggestions['valley']:.1e}" for finding in found.values() if "valley" in finding.suggestions]
+    valleys = [
+        f"{finding.suggestions['valley']:.1e}"
+        for finding in found.values()
+        if "valley" in finding.suggestions
+    ]
     return f"{rung}: loss against learning rate, valley at {', '.join(valleys) or 'no rate'}"

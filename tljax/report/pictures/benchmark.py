@@ -8,9 +8,22 @@ from tljax.report.pictures import style
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-CAPTION = "Our rate over that of a peer or bound in the same run. Thin line: single rounds. Tick: goal."
-WHO = {"torch": "PyTorch", "keras": "Keras 3 on JAX", "bound": "measured", "ours": "our", "uncached": "uncached"}
-_UNITS = {"flops": ("GFLOP/s", 1e9), "bytes": ("GB/s", 1e9), "images": ("img/s", 1.0), "starts": ("starts/s", 1.0)}
+CAPTION = (
+    "Our rate over that of a peer or bound in the same run. Thin line: single rounds. Tick: goal."
+)
+WHO = {
+    "torch": "PyTorch",
+    "keras": "Keras 3 on JAX",
+    "bound": "measured",
+    "ours": "our",
+    "uncached": "uncached",
+}
+_UNITS = {
+    "flops": ("GFLOP/s", 1e9),
+    "bytes": ("GB/s", 1e9),
+    "images": ("img/s", 1.0),
+    "starts": ("starts/s", 1.0),
+}
 _COLUMNS = ("row", "ours", "against", "theirs", "ratio", "rounds", "goal", "load")
 
 
@@ -30,7 +43,16 @@ def _line(row: dict[str, Any], each: dict[str, Any]) -> tuple[str, ...]:
         return row["name"], "", against, each["missing"], "", "", _goal(each), load
     ours, theirs = (_rate(one["work"], one["seconds"], each["unit"]) for one in (row, each))
     spread = f"{each['ratio']['low']:.2f}-{each['ratio']['high']:.2f} ({row['rounds']})"
-    return row["name"], ours, against, theirs, f"{each['ratio']['value']:.2f}", spread, _goal(each), load
+    return (
+        row["name"],
+        ours,
+        against,
+        theirs,
+        f"{each['ratio']['value']:.2f}",
+        spread,
+        _goal(each),
+        load,
+    )
 
 
 def opponent(each: dict[str, Any]) -> str:
@@ -50,7 +72,10 @@ def _goal(each: dict[str, Any]) -> str:
         return ""
     if "missing" in each:
         return f"{each['goal']:g}"
-    return f"{each['goal']:g} " + {True: "met", False: "missed", None: "not judged (load)"}[each["met"]]
+    return (
+        f"{each['goal']:g} "
+        + {True: "met", False: "missed", None: "not judged (load)"}[each["met"]]
+    )
 
 
 def write_benchmark(results: dict[str, Any], path: Path) -> Path:
@@ -70,11 +95,15 @@ def write_benchmark(results: dict[str, Any], path: Path) -> Path:
 
 def _bar(ax: "Axes", each: dict[str, Any], place: int, *, name: str) -> None:
     ratio = each["ratio"]
-    colour = {True: style.COLOURS["train"], False: style.COLOURS["validation"], None: "#999999"}[each["met"]]
+    colour = {True: style.COLOURS["train"], False: style.COLOURS["validation"], None: "#999999"}[
+        each["met"]
+    ]
     ax.barh(place, ratio["value"] - 1, left=1, height=0.55, color=colour, alpha=0.85)
     ax.plot([ratio["low"], ratio["high"]], [place, place], color=style.INK, linewidth=0.8, zorder=3)
     if each["goal"] is not None:
-        ax.plot([each["goal"]] * 2, [place - 0.4, place + 0.4], color=style.INK, linewidth=1.8, zorder=4)
+        ax.plot(
+            [each["goal"]] * 2, [place - 0.4, place + 0.4], color=style.INK, linewidth=1.8, zorder=4
+        )
     put = {"va": "center", "parse_math": False, "transform": ax.get_yaxis_transform()}
     ax.text(-0.83, place, name, size=9, weight="bold", color=style.INK, **put)
     ax.text(-0.02, place, f"/ {opponent(each)}", size=8, color=style.FAINT, ha="right", **put)
@@ -86,7 +115,9 @@ def _axis(ax: "Axes", drawn: list[tuple[dict[str, Any], dict[str, Any]]]) -> Non
     ax.set_xscale("log")
     ax.set_xlim(0.8 * min([*ends, 0.5]), 1.25 * max([*ends, 2.0]))
     ax.set_ylim(len(drawn) - 0.4, -0.6)
-    ax.set_xticks([x for x in (0.01, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if _within(x, ax.get_xlim())])
+    ax.set_xticks(
+        [x for x in (0.01, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if _within(x, ax.get_xlim())]
+    )
     ax.xaxis.set_major_formatter("{x:g}")
     ax.xaxis.set_minor_locator(_no_ticks())
     ax.yaxis.set_visible(False)

@@ -19,7 +19,9 @@ PAIRS = 20
 def write_confusion(rung: str, predictions: Predictions, *, split: str, workdir: Path) -> Path:
     """Draw `confusion.png`: shares of each class's images, averaged over the rung's runs."""
     classes, runs = len(predictions.classes), len(predictions.seeds)
-    matrices = [scores.confusion(predictions.labels, p, classes=classes) for p in predictions.predicted]
+    matrices = [
+        scores.confusion(predictions.labels, p, classes=classes) for p in predictions.predicted
+    ]
     mean = np.mean(matrices, axis=0)
     about = f"{len(predictions.labels):,} {split} images, {f'mean of {runs} runs' if runs > 1 else 'one run'}."
     if classes <= MATRIX:
@@ -33,13 +35,19 @@ def _shares(matrix: np.ndarray) -> np.ndarray:
     return np.divide(100 * matrix, total, out=np.full(matrix.shape, np.nan), where=total > 0)
 
 
-def _matrix(rung: str, mean: np.ndarray, classes: tuple[str, ...], about: str, workdir: Path) -> Path:
+def _matrix(
+    rung: str, mean: np.ndarray, classes: tuple[str, ...], about: str, workdir: Path
+) -> Path:
     slanted = len(classes) > 3
     side = (0.62 if slanted else 1.1) * len(classes)
     width, height = max(4.6, side + 1.8), side + (1.75 if slanted else 1.3)
     figure = style.new_figure(width=width, height=height)
-    ax = figure.add_axes((1.45 / width, (0.85 if slanted else 0.4) / height, side / width, side / height))
-    style.title(figure, f"{rung}: confusion", f"{about}\nRow: the class; column: what it was taken for.")
+    ax = figure.add_axes(
+        (1.45 / width, (0.85 if slanted else 0.4) / height, side / width, side / height)
+    )
+    style.title(
+        figure, f"{rung}: confusion", f"{about}\nRow: the class; column: what it was taken for."
+    )
     shares = _shares(mean)
     ax.imshow(np.nan_to_num(shares), cmap="Blues", vmin=0, vmax=100)
     for i, j in np.ndindex(*shares.shape):
@@ -62,7 +70,9 @@ def _cell(ax: "Axes", i: int, j: int, share: float, count: float, *, small: bool
     ax.text(j, i, text, size=8.5 if small else 10, color=colour, ha="center", va="center")
 
 
-def _pairs(rung: str, mean: np.ndarray, classes: tuple[str, ...], about: str, workdir: Path) -> Path:
+def _pairs(
+    rung: str, mean: np.ndarray, classes: tuple[str, ...], about: str, workdir: Path
+) -> Path:
     pairs = scores.most_confused(mean, pairs=PAIRS)
     figure = style.new_figure(width=6.0, height=1.6 + 0.24 * max(1, len(pairs)))
     height = figure.get_figheight()

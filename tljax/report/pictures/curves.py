@@ -53,20 +53,28 @@ def draw_curves(rung: str, seeds: Mapping[int, Series], *, path: Path) -> Path:
 
 def _curves_caption(seeds: Mapping[int, Series]) -> str:
     many = f"{len(seeds)} seeds. Thick: their mean; thin: each seed; band: lowest to highest."
-    return "\n".join([many if len(seeds) > 1 else f"One run, seed {next(iter(seeds))}.", *_remarks(seeds)])
+    return "\n".join(
+        [many if len(seeds) > 1 else f"One run, seed {next(iter(seeds))}.", *_remarks(seeds)]
+    )
 
 
 def _remarks(seeds: Mapping[int, Series]) -> list[str]:
     """Describe what the picture cannot show, in one line: early stops and non-finite values."""
     last = max(series["epoch"][-1] for series in seeds.values())
-    remarks = [f"seed {s} ends at epoch {x['epoch'][-1]}" for s, x in seeds.items() if x["epoch"][-1] < last]
+    remarks = [
+        f"seed {s} ends at epoch {x['epoch'][-1]}"
+        for s, x in seeds.items()
+        if x["epoch"][-1] < last
+    ]
     for seed, series in seeds.items():
         known = [_known(series, name) for name in series if name.split("/")[0] in SPLITS]
         gaps = series["epoch"][~np.all(known, axis=0)]
         if len(gaps):
             others = f" and {len(gaps) - 1} more" if len(gaps) > 1 else ""
             remarks.append(f"seed {seed} not finite at epoch {gaps[0]}{others}")
-    shown = remarks if len(remarks) <= 2 else [remarks[0], f"{len(remarks) - 1} more remarks on seeds"]
+    shown = (
+        remarks if len(remarks) <= 2 else [remarks[0], f"{len(remarks) - 1} more remarks on seeds"]
+    )
     return ["; ".join(shown)] if remarks else []
 
 
@@ -86,7 +94,15 @@ def _panel(ax: "Axes", seeds: Mapping[int, Series], metric: str) -> None:
         marker = "o" if len(epochs) <= 12 else None
         ax.plot(epochs, average, color=colour, marker=marker, markersize=3.2, linewidth=2, zorder=3)
         if len(seeds) > 1:
-            ax.plot(epochs, values.T, color=colour, marker=marker, markersize=1.8, linewidth=0.7, alpha=0.45)
+            ax.plot(
+                epochs,
+                values.T,
+                color=colour,
+                marker=marker,
+                markersize=1.8,
+                linewidth=0.7,
+                alpha=0.45,
+            )
             band = values.min(axis=0), values.max(axis=0)
             ax.fill_between(epochs, *band, color=colour, alpha=0.12, linewidth=0)
         labels.append((split, average, values))
@@ -101,16 +117,26 @@ def _panel(ax: "Axes", seeds: Mapping[int, Series], metric: str) -> None:
     _end_labels(ax, labels, unit=" %" if metric == "accuracy" else "")
 
 
-def _end_labels(ax: "Axes", lines: Sequence[tuple[str, np.ndarray, np.ndarray]], *, unit: str) -> None:
+def _end_labels(
+    ax: "Axes", lines: Sequence[tuple[str, np.ndarray, np.ndarray]], *, unit: str
+) -> None:
     """Write each split's name and last mean at the end of its line, apart where they overlap."""
     low, high = ax.get_ylim()
     ends = []
     for split, average, values in lines:
         finite = values.T[np.isfinite(values.T)]
         if len(finite):
-            value = f"\n{average[-1]:.{1 if unit else 3}f}{unit}" if np.isfinite(average[-1]) else ""
+            value = (
+                f"\n{average[-1]:.{1 if unit else 3}f}{unit}" if np.isfinite(average[-1]) else ""
+            )
             height = (average[-1] if value else finite[-1]) - low
-            ends.append([min(max(height / (high - low), 0.0), 1.0), SPLITS[split] + value, style.COLOURS[split]])
+            ends.append(
+                [
+                    min(max(height / (high - low), 0.0), 1.0),
+                    SPLITS[split] + value,
+                    style.COLOURS[split],
+                ]
+            )
     ends.sort()
     if len(ends) == 2 and ends[1][0] - ends[0][0] < LABEL_GAP:
         middle = min(max((ends[0][0] + ends[1][0]) / 2, LABEL_GAP / 2), 1 - LABEL_GAP / 2)
@@ -118,7 +144,9 @@ def _end_labels(ax: "Axes", lines: Sequence[tuple[str, np.ndarray, np.ndarray]],
     for height, text, colour in ends:
         ax.text(1.02, height, text, color=colour, size=9, va="center", transform=ax.transAxes)
     if not ends:
-        ax.text(0.5, 0.5, "no finite values", color=style.FAINT, ha="center", transform=ax.transAxes)
+        ax.text(
+            0.5, 0.5, "no finite values", color=style.FAINT, ha="center", transform=ax.transAxes
+        )
 
 
 def _loss_axis(ax: "Axes", values: np.ndarray) -> None:
@@ -129,7 +157,13 @@ def _loss_axis(ax: "Axes", values: np.ndarray) -> None:
     top = values.max(initial=0.0) or 1.0
     usual = 3 * float(np.percentile(values, 90)) if len(values) else 1.0
     if top > usual > 0:
-        put = {"color": style.FAINT, "size": 8, "ha": "right", "va": "top", "backgroundcolor": "white"}
+        put = {
+            "color": style.FAINT,
+            "size": 8,
+            "ha": "right",
+            "va": "top",
+            "backgroundcolor": "white",
+        }
         ax.text(0.99, 0.97, f"off the scale: up to {top:.3g}", transform=ax.transAxes, **put)
         top = usual
     ax.set_ylim(0, 1.05 * top)

@@ -39,9 +39,17 @@ def write_domains(source: dict, targets: Mapping[str, dict], *, workdir: Path) -
     ax.set_xlim(0, 100)  # bars say nothing where they do not start at 0
     ax.axvline(100 * at_home, color=style.INK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
     ax.set_ylim((len(targets) - 1) * group + (len(ways) - 0.5) * BAR + 0.05, -0.5 * BAR - 0.05)
-    ax.set_yticks([place * group + BAR * (len(ways) - 1) / 2 for place in range(len(targets))], list(targets))
+    ax.set_yticks(
+        [place * group + BAR * (len(ways) - 1) / 2 for place in range(len(targets))], list(targets)
+    )
     for left, way, colour in zip((0.0, 0.25, 0.42), ways, COLOURS, strict=True):
-        put = {"size": 9, "weight": "bold", "color": colour, "va": "bottom", "transform": ax.transAxes}
+        put = {
+            "size": 9,
+            "weight": "bold",
+            "color": colour,
+            "va": "bottom",
+            "transform": ax.transAxes,
+        }
         ax.text(left, 1 + 0.06 / (height - 1.55), way, **put)
     ax.xaxis.set_major_formatter("{x:.0f} %")
     ax.grid(axis="x", color=style.RULE, linewidth=0.7)
@@ -55,16 +63,35 @@ def _bar(ax: "Axes", rows: list[dict], *, height: float, colour: str) -> None:
     average, interval = table.accuracy(rows)
     ax.barh(height, 100 * average, height=0.9 * BAR, color=colour)
     if interval:
-        ax.plot([100 * interval.low, 100 * interval.high], [height, height], color=style.INK, linewidth=1.2)
+        ax.plot(
+            [100 * interval.low, 100 * interval.high],
+            [height, height],
+            color=style.INK,
+            linewidth=1.2,
+        )
     seeds = [100 * row["validation"]["accuracy"] for row in rows]
-    ax.plot(seeds, [height] * len(seeds), "o", markersize=3, color=style.INK, alpha=0.65, markeredgewidth=0)
+    ax.plot(
+        seeds,
+        [height] * len(seeds),
+        "o",
+        markersize=3,
+        color=style.INK,
+        alpha=0.65,
+        markeredgewidth=0,
+    )
     ax.text(1, height, table.percent(average), size=8, color="white", va="center")
 
 
 def cells(targets: Mapping[str, dict]) -> list[list[str]]:
     """List a row for each target and way: target, way, mean accuracy, its interval, each seed."""
     return [
-        [target, way, table.percent(table.accuracy(rows)[0]), table.interval_text(table.accuracy(rows)[1]), _each(rows)]
+        [
+            target,
+            way,
+            table.percent(table.accuracy(rows)[0]),
+            table.interval_text(table.accuracy(rows)[1]),
+            _each(rows),
+        ]
         for target, results in targets.items()
         for way, rows in by_rung(results).items()
     ]

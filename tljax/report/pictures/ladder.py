@@ -23,7 +23,9 @@ def write_ladder(results: dict, *, workdir: Path) -> Path:
     figure = style.new_figure(width=4.6, height=1.5 + 0.62 * len(rungs))
     height = figure.get_figheight()
     ax = figure.add_axes((0.04, 0.52 / height, 0.92, 1 - (0.52 + 0.87) / height))
-    style.title(figure, "Validation accuracy", CAPTION.format(ALARM if table.alarms(results) else ""))
+    style.title(
+        figure, "Validation accuracy", CAPTION.format(ALARM if table.alarms(results) else "")
+    )
     shown = []
     for place, (rung, rows) in enumerate(rungs.items()):
         shown += _rung(ax, rung, rows, place)
@@ -47,9 +49,24 @@ def _rung(ax: "Axes", rung: str, rows: Sequence[dict], place: int) -> list[float
         colour = style.COLOURS["train" if interval.over == "seeds" else "validation"]
         ax.plot(ends, [place, place], color=colour, linewidth=9, alpha=0.25, solid_capstyle="butt")
     if np.isfinite(average):
-        ax.plot([100 * average] * 2, [place - 0.17, place + 0.17], color=style.INK, linewidth=1.6, zorder=4)
+        ax.plot(
+            [100 * average] * 2,
+            [place - 0.17, place + 0.17],
+            color=style.INK,
+            linewidth=1.6,
+            zorder=4,
+        )
     spread = np.linspace(-0.06, 0.06, len(seeds)) if len(seeds) > 1 else np.zeros(len(seeds))
-    ax.plot(seeds, place + spread, "o", markersize=4.2, color=style.INK, alpha=0.65, markeredgewidth=0, zorder=5)
+    ax.plot(
+        seeds,
+        place + spread,
+        "o",
+        markersize=4.2,
+        color=style.INK,
+        alpha=0.65,
+        markeredgewidth=0,
+        zorder=5,
+    )
     put = {"transform": ax.get_yaxis_transform(), "va": "bottom", "parse_math": False}
     put["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
     colour = style.INK if table.marked(rung, rows) == rung else style.COLOURS["validation"]

@@ -44,7 +44,13 @@ def write_lr_curve(
     _rows(rows, suggested, used)
     for each in (ax, rows):
         if used in suggested:
-            each.axvline(mean_rate(suggested[used]), color=MARK, linewidth=1.1, linestyle=(0, (4, 3)), zorder=1)
+            each.axvline(
+                mean_rate(suggested[used]),
+                color=MARK,
+                linewidth=1.1,
+                linestyle=(0, (4, 3)),
+                zorder=1,
+            )
     rows.set_xlabel("learning rate", size=9.5, color=style.INK)
     return style.save(figure, workdir / name)
 
@@ -62,7 +68,9 @@ def mean_rate(rates: Sequence[float]) -> float:
 
 def _caption(findings: Mapping[int, "Finding"], used: str) -> str:
     many = f"{len(findings)} seeds; thick: their mean; band: lowest to highest."
-    seeds = many if len(findings) > 1 else f"Seed {next(iter(findings))}; dots: the loss of each batch."
+    seeds = (
+        many if len(findings) > 1 else f"Seed {next(iter(findings))}; dots: the loss of each batch."
+    )
     return f"{seeds}\nLoss smoothed (0.98). Dashed: {used}, the rate that is used."
 
 
@@ -75,7 +83,9 @@ def _curves(ax: "Axes", findings: Mapping[int, "Finding"]) -> None:
     ax.plot(rates, smoothed.mean(axis=0), color=LINE, linewidth=2, zorder=3)
     if len(findings) > 1:
         ax.plot(rates, smoothed.T, color=LINE, linewidth=0.7, alpha=0.5)
-        ax.fill_between(rates, smoothed.min(axis=0), smoothed.max(axis=0), color=LINE, alpha=0.14, linewidth=0)
+        ax.fill_between(
+            rates, smoothed.min(axis=0), smoothed.max(axis=0), color=LINE, alpha=0.14, linewidth=0
+        )
     else:
         losses = next(iter(findings.values())).losses
         ax.plot(rates, losses, "o", color=LINE, markersize=2.2, alpha=0.35, markeredgewidth=0)
@@ -101,8 +111,22 @@ def _rows(ax: "Axes", suggested: Mapping[str, list[float]], used: str) -> None:
     for place, (name, rates) in enumerate(suggested.items()):
         colour, weight = (MARK, "bold") if name == used else (style.INK, "normal")
         ax.axhline(place, color=style.RULE, linewidth=0.7, zorder=0)
-        ax.plot(rates, [place] * len(rates), "o", color=colour, markersize=4.2, alpha=0.65, markeredgewidth=0)
-        ax.plot([mean_rate(rates)] * 2, [place - 0.22, place + 0.22], color=colour, linewidth=1.6, zorder=4)
+        ax.plot(
+            rates,
+            [place] * len(rates),
+            "o",
+            color=colour,
+            markersize=4.2,
+            alpha=0.65,
+            markeredgewidth=0,
+        )
+        ax.plot(
+            [mean_rate(rates)] * 2,
+            [place - 0.22, place + 0.22],
+            color=colour,
+            linewidth=1.6,
+            zorder=4,
+        )
         ax.text(-0.02, place, name, color=colour, weight=weight, ha="right", **put)
         ax.text(1.01, place, f"{mean_rate(rates):.1e}", color=colour, weight=weight, **put)
     ax.set_ylim(len(suggested) - 0.4, -0.6)

@@ -28,7 +28,9 @@ def read_range_tests(workdir: Path) -> dict[str, tuple[Found, bool]]:
 def write_range_tests(tests: Mapping[str, tuple[Found, bool]], *, workdir: Path) -> list[Path]:
     """Draw a picture a rung: `range_test_RUNG.png`."""
     return [
-        lr_curve.write_lr_curve(rung, found, workdir=workdir, linear=linear, name=picture_name(rung))
+        lr_curve.write_lr_curve(
+            rung, found, workdir=workdir, linear=linear, name=picture_name(rung)
+        )
         for rung, (found, linear) in tests.items()
     ]
 
@@ -50,12 +52,21 @@ def _read(path: Path) -> tuple[str, Found, bool]:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{path}: expected the range test of each seed, found {error!r}") from None
     if not isinstance(rung, str) or not seeds:
-        raise InputError(f"{path}: expected a rung and its seeds, found {rung!r} and {len(seeds)} seeds")
+        raise InputError(
+            f"{path}: expected a rung and its seeds, found {rung!r} and {len(seeds)} seeds"
+        )
     return rung, seeds, bool(isinstance(arguments, dict) and arguments.get("linear"))
 
 
 def _finding(told: dict) -> Finding:
     rates, losses, smoothed = (np.array(told[name], float) for name in FIELDS)
-    if not rates.ndim == losses.ndim == smoothed.ndim == 1 or not len(rates) == len(losses) == len(smoothed):
+    if not rates.ndim == losses.ndim == smoothed.ndim == 1 or not len(rates) == len(losses) == len(
+        smoothed
+    ):
         raise ValueError("lists of different lengths")
-    return Finding(rates, losses, smoothed, {str(name): float(rate) for name, rate in told["suggestions"].items()})
+    return Finding(
+        rates,
+        losses,
+        smoothed,
+        {str(name): float(rate) for name, rate in told["suggestions"].items()},
+    )

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 PANEL = 1.35  # inches
 GAP = 0.16  # between two names at the ends of lines, of a panel's height
-DEPTH = 30.0  # of the axis below the lowest group's peak: a cosine's end would take many decades more
+DEPTH = (
+    30.0  # of the axis below the lowest group's peak: a cosine's end would take many decades more
+)
 
 Rates = dict[str, np.ndarray]  # group -> its rate at each step, or at the end of each epoch
 
@@ -44,7 +46,11 @@ def write_rates(
     `plan` is the one in config.json, with each group's multiplier. Seeds differ only where a range
     test found the rate of each; then nothing was planned, and the first is shown.
     """
-    shown = [panel for rung, seeds in metrics.items() if (panel := _panel(rung, seeds, dict(stages), plan))]
+    shown = [
+        panel
+        for rung, seeds in metrics.items()
+        if (panel := _panel(rung, seeds, dict(stages), plan))
+    ]
     if not shown:
         return None
     figure = style.new_figure(width=4.4, height=1.3 + PANEL * len(shown))
@@ -59,13 +65,17 @@ def write_rates(
     return style.save(figure, workdir / "rates.png")
 
 
-def _panel(rung: str, seeds: Mapping[int, Series], stages: Mapping[str, Mapping], plan: Mapping) -> Panel | None:
+def _panel(
+    rung: str, seeds: Mapping[int, Series], stages: Mapping[str, Mapping], plan: Mapping
+) -> Panel | None:
     seed, series = next(iter(seeds.items()))
     recorded = {name.removeprefix(RATE): values for name, values in series.items() if RATE in name}
     if not recorded or "step" not in series:
         return None
     lr, multipliers = stages.get(rung, {}).get("lr"), costs.multipliers(plan.get(rung))
-    planned = {name: lr * multipliers[name] for name in recorded if lr is not None and name in multipliers}
+    planned = {
+        name: lr * multipliers[name] for name in recorded if lr is not None and name in multipliers
+    }
     return Panel(rung, seed, series["step"], _merged(recorded), _merged(planned))
 
 
@@ -108,8 +118,13 @@ def _names(ax: "Axes", names: Sequence[str], peaks: Sequence[float]) -> None:
     """Write each group's name at the height of its peak, moved down where two would overlap."""
     low, high = ax.get_ylim()
     above = 1.0 + GAP
-    for place, (name, peak, colour) in enumerate(zip(names, peaks, _colours(len(names)), strict=True)):
-        height = max(min(float(np.log(peak / low) / np.log(high / low)), above - GAP), GAP * (len(names) - 1 - place))
+    for place, (name, peak, colour) in enumerate(
+        zip(names, peaks, _colours(len(names)), strict=True)
+    ):
+        height = max(
+            min(float(np.log(peak / low) / np.log(high / low)), above - GAP),
+            GAP * (len(names) - 1 - place),
+        )
         above = height
         put = {"transform": ax.transAxes, "va": "center", "size": 8, "parse_math": False}
         ax.text(1.02, height, style.short(name, 16), color=colour, **put)
@@ -129,5 +144,7 @@ def _colours(count: int) -> list[str]:
     """Grade colours from vermilion, for the fastest group, to blue."""
     from matplotlib.colors import LinearSegmentedColormap, to_hex
 
-    scale = LinearSegmentedColormap.from_list("rates", [style.COLOURS["validation"], "#7a5c80", style.COLOURS["train"]])
+    scale = LinearSegmentedColormap.from_list(
+        "rates", [style.COLOURS["validation"], "#7a5c80", style.COLOURS["train"]]
+    )
     return [to_hex(scale(place)) for place in np.linspace(0, 1, count)]

@@ -19,7 +19,10 @@ def write_reliability(
 ) -> Path:
     """Draw `reliability.png`, all runs of the rung together, as trained and with a temperature."""
     labels = np.tile(predictions.labels, len(predictions.seeds))
-    after = [trust.tempered(run, predictions, fitted_on=fitted_on)[0] for run in range(len(predictions.seeds))]
+    after = [
+        trust.tempered(run, predictions, fitted_on=fitted_on)[0]
+        for run in range(len(predictions.seeds))
+    ]
     shown = {
         "as trained": (np.concatenate(predictions.logits), style.COLOURS["train"]),
         "with a temperature": (np.concatenate(after), style.COLOURS["validation"]),
@@ -29,7 +32,11 @@ def write_reliability(
     figure.subplots_adjust(left=0.145, right=0.96, top=0.81, bottom=0.09)
     runs = len(predictions.seeds)
     many = f"{len(predictions.labels):,} {split} images, {runs} run{'s' if runs > 1 else ''}; 15 bins of equal width."
-    style.title(figure, f"{rung}: reliability", f"{many}\nDashed: a confidence of p is right in p of the cases.")
+    style.title(
+        figure,
+        f"{rung}: reliability",
+        f"{many}\nDashed: a confidence of p is right in p of the cases.",
+    )
     lowest = 100 / len(predictions.classes)
     axes[0].plot([lowest, 100], [lowest, 100], color=style.FAINT, linewidth=1, linestyle="--")
     for i, (name, (logits, colour)) in enumerate(shown.items()):
@@ -41,7 +48,9 @@ def write_reliability(
 
 
 def _ece(found: calibration.Bins) -> float:
-    return float((found.count * np.abs(found.accuracy - found.confidence)).sum() / found.count.sum())
+    return float(
+        (found.count * np.abs(found.accuracy - found.confidence)).sum() / found.count.sum()
+    )
 
 
 def _line(ax: "Axes", found: calibration.Bins, label: str, colour: str, *, place: int) -> None:
@@ -51,13 +60,27 @@ def _line(ax: "Axes", found: calibration.Bins, label: str, colour: str, *, place
     """
     sizes = 12 + 90 * found.count / found.count.max()
     ax.plot(100 * found.confidence, 100 * found.accuracy, color=colour, linewidth=1.4, zorder=3)
-    ax.scatter(100 * found.confidence, 100 * found.accuracy, s=sizes, color=colour, alpha=0.75, linewidths=0, zorder=4)
-    ax.text(0.98, 0.13 - 0.075 * place, label, size=9, color=colour, ha="right", transform=ax.transAxes)
+    ax.scatter(
+        100 * found.confidence,
+        100 * found.accuracy,
+        s=sizes,
+        color=colour,
+        alpha=0.75,
+        linewidths=0,
+        zorder=4,
+    )
+    ax.text(
+        0.98, 0.13 - 0.075 * place, label, size=9, color=colour, ha="right", transform=ax.transAxes
+    )
 
 
 def _histogram(ax: "Axes", found: calibration.Bins, colour: str, *, filled: bool) -> None:
     percents = 100 * found.count / found.count.sum()
-    look = {"color": colour, "alpha": 0.35} if filled else {"fill": False, "edgecolor": colour, "linewidth": 1.4}
+    look = (
+        {"color": colour, "alpha": 0.35}
+        if filled
+        else {"fill": False, "edgecolor": colour, "linewidth": 1.4}
+    )
     ax.bar(100 * found.low, percents, width=100 * (found.high - found.low), align="edge", **look)
 
 

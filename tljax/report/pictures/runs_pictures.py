@@ -30,7 +30,9 @@ def accuracies(runs: Sequence[Run], *, split: str) -> bytes:
     height = figure.get_figheight()
     ax = figure.add_axes((0.04, 0.42 / height, 0.92, length / height))
     style.title(
-        figure, f"Accuracy in {split}", "Dot: one seed. Tick: mean. Bar: 95 % interval,\nover seeds, else over images."
+        figure,
+        f"Accuracy in {split}",
+        "Dot: one seed. Tick: mean. Bar: 95 % interval,\nover seeds, else over images.",
     )
     values, place = [], 0.0
     for rung, having in shown:
@@ -64,11 +66,17 @@ def curves(rung: str, runs: Sequence[Run]) -> bytes:
     figure.subplots_adjust(left=0.15, right=0.76, top=0.8, bottom=0.095)
     style.title(figure, rung, "In validation. Thick: mean over seeds; thin: each seed.")
     for ax, metric in zip(axes, ("loss", "accuracy"), strict=True):
-        ends = [_line(ax, r, COLOURS[i], rung, metric) for i, r in enumerate(runs) if rung in r.metrics]
+        ends = [
+            _line(ax, r, COLOURS[i], rung, metric) for i, r in enumerate(runs) if rung in r.metrics
+        ]
         ax.set_title(metric, loc="left", size=9.5, color=style.INK, pad=7)
         ax.grid(axis="y", color=style.RULE, linewidth=0.7)
         if metric == "accuracy":
-            ax.set_ylim(style.percent_limits([value for line in ax.lines for value in _finite(line.get_ydata())]))
+            ax.set_ylim(
+                style.percent_limits(
+                    [value for line in ax.lines for value in _finite(line.get_ydata())]
+                )
+            )
             ax.yaxis.set_major_formatter("{x:.0f} %")
         style.strip(ax)
         _names(ax, ends)
@@ -77,14 +85,25 @@ def curves(rung: str, runs: Sequence[Run]) -> bytes:
     return style.png(figure)
 
 
-def _row(ax: "Axes", run: Run, colour: str, rows: Sequence[dict], at: float, split: str) -> list[float]:
+def _row(
+    ax: "Axes", run: Run, colour: str, rows: Sequence[dict], at: float, split: str
+) -> list[float]:
     average, interval = table.accuracy(rows, split=split)
     seeds = [100 * row[split]["accuracy"] for row in rows if np.isfinite(row[split]["accuracy"])]
     ends = [100 * interval.low, 100 * interval.high] if interval else []
     ax.plot(ends, [at] * len(ends), color=colour, linewidth=8, alpha=0.3, solid_capstyle="butt")
     if np.isfinite(average):
         ax.plot([100 * average] * 2, [at - 0.09, at + 0.09], color=colour, linewidth=1.8, zorder=4)
-    ax.plot(seeds, [at] * len(seeds), "o", color=colour, markersize=3.8, alpha=0.7, markeredgewidth=0, zorder=5)
+    ax.plot(
+        seeds,
+        [at] * len(seeds),
+        "o",
+        color=colour,
+        markersize=3.8,
+        alpha=0.7,
+        markeredgewidth=0,
+        zorder=5,
+    )
     put = {"transform": ax.get_yaxis_transform(), "va": "center", "size": 8.5, "parse_math": False}
     ax.text(0, at, f"{style.short(run.name, 17)}  {table.percent(average)}", color=colour, **put)
     return seeds + ends
@@ -112,7 +131,10 @@ def _finite(values: np.ndarray) -> np.ndarray:
 def _names(ax: "Axes", ends: Sequence[tuple[float, str, str]]) -> None:
     """Write labels at the ends of the lines, highest first, moved apart where two would overlap."""
     low, high = ax.get_ylim()
-    heights = [min(max((value - low) / (high - low), 0), 1) if np.isfinite(value) else 0 for value, *_ in ends]
+    heights = [
+        min(max((value - low) / (high - low), 0), 1) if np.isfinite(value) else 0
+        for value, *_ in ends
+    ]
     step, above = min(0.19, 1 / max(1, len(ends) - 1)), 1.05 + 0.19
     for place, row in enumerate(order := np.argsort(-np.array(heights), kind="stable")):
         room = step * (len(order) - 1 - place)  # for those below

@@ -27,7 +27,9 @@ def write_schedules(stages: Stages, *, workdir: Path) -> Path:
     edges = np.cumsum([0, *(max(len(v) for v in values.values()) for _, values in stages)])
     figure = style.new_figure(width=4.4, height=1.45 + PANEL * len(names))
     height = figure.get_figheight()
-    axes = figure.subplots(len(names), 1, sharex=True, squeeze=False, gridspec_kw={"hspace": 0.42})[:, 0]
+    axes = figure.subplots(len(names), 1, sharex=True, squeeze=False, gridspec_kw={"hspace": 0.42})[
+        :, 0
+    ]
     figure.subplots_adjust(left=0.16, right=0.955, top=1 - 0.92 / height, bottom=0.45 / height)
     count = f"{len(stages)} stages" if len(stages) > 1 else "one stage"
     style.title(figure, "The plan's schedules", f"{edges[-1]:,} steps in {count}.")
@@ -43,7 +45,13 @@ def _panel(ax: "Axes", name: str, parts: Sequence[np.ndarray], edges: np.ndarray
     for first, values in zip(edges, parts, strict=False):
         # A value holds for its whole step: without the repeated last one a stage of one step would not be seen.
         held = [*values, *values[-1:]]
-        ax.step(first + np.arange(len(held)), held, where="post", color=style.COLOURS["train"], linewidth=1.6)
+        ax.step(
+            first + np.arange(len(held)),
+            held,
+            where="post",
+            color=style.COLOURS["train"],
+            linewidth=1.6,
+        )
     for edge in edges[1:-1]:
         ax.axvline(edge, color=style.RULE, linewidth=0.9, zorder=0)
     _value_axis(ax, [values for values in parts if len(values)])

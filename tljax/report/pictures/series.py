@@ -28,15 +28,26 @@ def write_series(
     counts = list(next(iter(lines.values())))
     shown, ends = [], []
     for colour, (line, names) in zip(COLOURS, lines.items(), strict=False):
-        seen = [[100 * row["validation"]["accuracy"] for row in rungs[names[count]]] for count in counts]
+        seen = [
+            [100 * row["validation"]["accuracy"] for row in rungs[names[count]]] for count in counts
+        ]
         means = np.array([np.mean(values) for values in seen])
         low, high = (np.array([pick(values) for values in seen]) for pick in (min, max))
-        ax.errorbar(range(len(counts)), means, (means - low, high - means), color=colour, linewidth=1.8, elinewidth=0.9)
+        ax.errorbar(
+            range(len(counts)),
+            means,
+            (means - low, high - means),
+            color=colour,
+            linewidth=1.8,
+            elinewidth=0.9,
+        )
         ends.append((means[-1], line, colour))
         shown += [*low, *high]
     for place, (value, line, colour) in enumerate(sorted(ends)):
         height = max(value, sorted(ends)[0][0] + 0.9 * place)
-        ax.text(len(counts) - 0.75, height, f"{line}\n{value:.1f} %", color=colour, size=9, va="center")
+        ax.text(
+            len(counts) - 0.75, height, f"{line}\n{value:.1f} %", color=colour, size=9, va="center"
+        )
     ax.set_ylim(min(shown) - 1, max(shown) + 1)
     ax.set_xticks(range(len(counts)), counts)
     ax.set_xlabel(setting, size=9.5, color=style.INK)

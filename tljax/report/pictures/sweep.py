@@ -32,7 +32,9 @@ class Point:
 def sweep_table(points: Sequence[Point]) -> str:
     """Format the points as aligned text, the best mean first, points with a diverged seed last."""
     names = list(points[0].values)
-    ordered = sorted(points, key=lambda point: -point.mean if math.isfinite(point.mean) else math.inf)
+    ordered = sorted(
+        points, key=lambda point: -point.mean if math.isfinite(point.mean) else math.inf
+    )
     columns = (*names, "seeds", "val. accuracy", "95 % interval", "diverged")
     return aligned(columns, [_row(point) for point in ordered])
 
@@ -70,8 +72,21 @@ def write_sweep(points: Sequence[Point], *, title: str, path: Path) -> Path:
         x, y = [point.values[first] for point in drawn], [100 * point.mean for point in drawn]
         half = [100 * _half(point) for point in drawn]
         name = ", ".join(f"{name} {value:g}" for name, value in zip(rest, others, strict=True))
-        ax.errorbar(x, y, half, color=colour, linewidth=1.6, elinewidth=0.9, marker="o", markersize=3.5, label=name)
-        shown += [*(a - b for a, b in zip(y, half, strict=True)), *(a + b for a, b in zip(y, half, strict=True))]
+        ax.errorbar(
+            x,
+            y,
+            half,
+            color=colour,
+            linewidth=1.6,
+            elinewidth=0.9,
+            marker="o",
+            markersize=3.5,
+            label=name,
+        )
+        shown += [
+            *(a - b for a, b in zip(y, half, strict=True)),
+            *(a + b for a, b in zip(y, half, strict=True)),
+        ]
     values = {point.values[first] for point in points}
     if min(values) > 0 and max(values) / min(values) >= 8:
         ax.set_xscale("log")

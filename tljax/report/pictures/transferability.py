@@ -9,7 +9,11 @@ from tljax.report.pictures import style
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-FIT = ("LogME", "H-score", "CKA with classes")  # higher is better; CKA with another base says how far it moved
+FIT = (
+    "LogME",
+    "H-score",
+    "CKA with classes",
+)  # higher is better; CKA with another base says how far it moved
 Scores = Mapping[str, Mapping[str, float]]  # layer -> measure -> value
 
 
@@ -53,12 +57,26 @@ def suggestion(scores: Scores) -> str:
 
 def _line(ax: "Axes", measure: str, values: Mapping[str, float]) -> None:
     numbers = list(values.values())
-    ax.plot(range(len(numbers)), numbers, "o-", color=style.COLOURS["train"], linewidth=1.8, markersize=4)
+    ax.plot(
+        range(len(numbers)),
+        numbers,
+        "o-",
+        color=style.COLOURS["train"],
+        linewidth=1.8,
+        markersize=4,
+    )
     best = max(range(len(numbers)), key=numbers.__getitem__)
     if measure in FIT:
         ax.plot(best, numbers[best], "o", color=style.COLOURS["validation"], markersize=7)
     for place, number in enumerate(numbers):
-        ax.annotate(f"{number:.3f}", (place, number), (0, 7), textcoords="offset points", size=8, ha="center")
+        ax.annotate(
+            f"{number:.3f}",
+            (place, number),
+            (0, 7),
+            textcoords="offset points",
+            size=8,
+            ha="center",
+        )
     room = max(max(numbers) - min(numbers), 1e-6)
     ax.set_ylim(min(numbers) - 0.2 * room, max(numbers) + 0.45 * room)
     ax.set_xlim(-0.4, len(numbers) - 0.6)

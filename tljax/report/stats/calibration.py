@@ -19,7 +19,9 @@ class Bins:
     accuracy: np.ndarray
 
 
-def reliability(probabilities: np.ndarray, labels: np.ndarray, *, bins: int = BINS, mass: bool = False) -> Bins:
+def reliability(
+    probabilities: np.ndarray, labels: np.ndarray, *, bins: int = BINS, mass: bool = False
+) -> Bins:
     """Compare confidence with accuracy in bins.
 
     Bins have equal width over 0..1, or, with `mass`, as equal a number of images as possible.
@@ -37,15 +39,22 @@ def reliability(probabilities: np.ndarray, labels: np.ndarray, *, bins: int = BI
         place = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, bins - 1)
     count = np.bincount(place, minlength=bins)
     full = np.flatnonzero(count)
-    sums = (np.bincount(place, weights=x, minlength=bins)[full] / count[full] for x in (confidence, right))
+    sums = (
+        np.bincount(place, weights=x, minlength=bins)[full] / count[full]
+        for x in (confidence, right)
+    )
     if edges is None:
-        low, high = (np.array([end(confidence[place == i]) for i in full]) for end in (np.min, np.max))
+        low, high = (
+            np.array([end(confidence[place == i]) for i in full]) for end in (np.min, np.max)
+        )
     else:
         low, high = edges[full], edges[full + 1]
     return Bins(low, high, count[full], *sums)
 
 
-def ece(probabilities: np.ndarray, labels: np.ndarray, *, bins: int = BINS, mass: bool = False) -> float:
+def ece(
+    probabilities: np.ndarray, labels: np.ndarray, *, bins: int = BINS, mass: bool = False
+) -> float:
     """Compute the expected calibration error: the mean gap of accuracy and confidence over bins.
 
     Each image weighs its bin's |accuracy - confidence| equally. Naeini et al. 2015 (AAAI), equal
@@ -53,7 +62,9 @@ def ece(probabilities: np.ndarray, labels: np.ndarray, *, bins: int = BINS, mass
     biased upward where bins hold few images.
     """
     found = reliability(probabilities, labels, bins=bins, mass=mass)
-    return float((found.count * np.abs(found.accuracy - found.confidence)).sum() / found.count.sum())
+    return float(
+        (found.count * np.abs(found.accuracy - found.confidence)).sum() / found.count.sum()
+    )
 
 
 def brier(probabilities: np.ndarray, labels: np.ndarray) -> float:
@@ -68,7 +79,9 @@ def brier(probabilities: np.ndarray, labels: np.ndarray) -> float:
 def nll(logits: np.ndarray, labels: np.ndarray, *, temperature: float = 1.0) -> float:
     """Compute the mean negative log-likelihood of logits `[N, classes]` over the temperature."""
     scaled = logits / temperature
-    return float((np.logaddexp.reduce(scaled, axis=-1) - scaled[np.arange(len(labels)), labels]).mean())
+    return float(
+        (np.logaddexp.reduce(scaled, axis=-1) - scaled[np.arange(len(labels)), labels]).mean()
+    )
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
@@ -80,12 +93,16 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
 
     # Convex in 1 / T, so there is one minimum in log T too.
     found = minimize_scalar(
-        lambda log: nll(logits, labels, temperature=np.exp(log)), bounds=np.log(_TEMPERATURES), method="bounded"
+        lambda log: nll(logits, labels, temperature=np.exp(log)),
+        bounds=np.log(_TEMPERATURES),
+        method="bounded",
     )
     return float(np.exp(found.x))
 
 
-def cross_fitted(logits: np.ndarray, labels: np.ndarray, *, seed: int = 0) -> tuple[np.ndarray, float]:
+def cross_fitted(
+    logits: np.ndarray, labels: np.ndarray, *, seed: int = 0
+) -> tuple[np.ndarray, float]:
     """Scale each half of the images by the temperature fitted on the other half.
 
     Returns (logits over temperature, mean temperature). The halves are drawn at random, class by

@@ -62,10 +62,14 @@ def wilson_interval(accuracy: float, *, images: int, confidence: float = 0.95) -
     half = z * math.sqrt(accuracy * (1 - accuracy) / images + z * z / (4 * images**2))
     scale = 1 + z * z / images
     # Rounding alone can step over the ends, at accuracies of exactly 0 and 1.
-    return Interval(max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale), "images", images)
+    return Interval(
+        max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale), "images", images
+    )
 
 
-def bootstrap_interval(values: np.ndarray, *, draws: int = 10_000, seed: int = 0) -> Interval | None:
+def bootstrap_interval(
+    values: np.ndarray, *, draws: int = 10_000, seed: int = 0
+) -> Interval | None:
     """Bootstrap a 95 % BCa interval for the mean of one run's values over images `[N]`.
 
     Efron 1987, JASA 82:171-185. It covers the draw of the images, as Wilson's does, for a measure
@@ -75,7 +79,11 @@ def bootstrap_interval(values: np.ndarray, *, draws: int = 10_000, seed: int = 0
         return None
     import scipy.stats
 
-    options = {"n_resamples": draws, "batch": max(1, 10**7 // len(values)), "rng": np.random.default_rng(seed)}
+    options = {
+        "n_resamples": draws,
+        "batch": max(1, 10**7 // len(values)),
+        "rng": np.random.default_rng(seed),
+    }
     ends = scipy.stats.bootstrap((values,), np.mean, vectorized=True, **options).confidence_interval
     return Interval(float(ends.low), float(ends.high), "images", len(values))
 
@@ -93,7 +101,9 @@ def accuracy_interval(accuracies: Sequence[float], *, images: int) -> Interval |
     return dataclasses.replace(interval, low=max(0.0, interval.low), high=min(1.0, interval.high))
 
 
-def together(seeds: Mapping[int, dict[str, np.ndarray]], name: str) -> tuple[np.ndarray, np.ndarray]:
+def together(
+    seeds: Mapping[int, dict[str, np.ndarray]], name: str
+) -> tuple[np.ndarray, np.ndarray]:
     """Align seeds on one grid: epochs i64 [E] and values f64 [S, E].
 
     NaN where a seed has no such epoch.

@@ -50,7 +50,9 @@ def multipliers(planned: object) -> dict[str, float]:
     stage = planned.get("stage") if isinstance(planned, dict) else None
     rules = stage.get("rules") if isinstance(stage, dict) else None
     pairs = [rule for rule in rules or [] if isinstance(rule, list | tuple) and len(rule) == 2]
-    return {str(pattern): float(times) for pattern, times in pairs if isinstance(times, float | int)}
+    return {
+        str(pattern): float(times) for pattern, times in pairs if isinstance(times, float | int)
+    }
 
 
 def readable(pattern: str) -> str:
@@ -89,7 +91,9 @@ def _texts(runs: Sequence[dict], planned: object) -> tuple[str, ...]:
 
 def solutions(results: dict) -> list[str]:
     """Describe each run that was solved without steps, a line each: strength, held-out score."""
-    return [_solution(row) for runs in by_rung(results).values() for row in runs if "strength" in row]
+    return [
+        _solution(row) for runs in by_rung(results).values() for row in runs if "strength" in row
+    ]
 
 
 def _solution(row: dict) -> str:
@@ -97,7 +101,9 @@ def _solution(row: dict) -> str:
     validation = typed(row, "cross_validation", dict, where)
     folds = typed(validation, "folds", int, where)
     held = typed(validation, "held_out", dict, where)
-    scores = f"{table.percent(number(held, 'accuracy', where))}, loss {number(held, 'loss', where):.3f}"
+    scores = (
+        f"{table.percent(number(held, 'accuracy', where))}, loss {number(held, 'loss', where):.3f}"
+    )
     strength = number(row, "strength", where)
     return f"{where}: solved at strength {strength:.1e}, chosen by {folds} folds of the training images: {scores}."
 

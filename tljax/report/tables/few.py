@@ -13,7 +13,13 @@ FEW = 100  # a run with fewer validation photographs gets the note
 FOLDS = 10
 STEADIER = "Steadier, each training photograph judged by a head that never saw it:"
 # Options taken over from the run, and the defaults that are not repeated.
-_VALUES = {"data_dir": None, "validation_fraction": 0.2, "weights": None, "preset": None, "dtype": "float32"}
+_VALUES = {
+    "data_dir": None,
+    "validation_fraction": 0.2,
+    "weights": None,
+    "preset": None,
+    "dtype": "float32",
+}
 _FLAGS = ("skip_corrupt", "allow_duplicates")
 
 
@@ -40,11 +46,23 @@ def command(results: dict, config: dict) -> str:
     """
     arguments = config.get("arguments")
     data, size = results["data"], results["data"].get("size")
-    if not isinstance(arguments, dict) or not isinstance(arguments.get("data"), str) or not isinstance(size, int):
+    if (
+        not isinstance(arguments, dict)
+        or not isinstance(arguments.get("data"), str)
+        or not isinstance(size, int)
+    ):
         return ""
     if arguments.get("weights") is None and arguments["data"] != "critters":
         return ""
-    words = ["python", "-m", "tljax.commands.cross_validate", "--data", arguments["data"], "--size", f"{size}"]
+    words = [
+        "python",
+        "-m",
+        "tljax.commands.cross_validate",
+        "--data",
+        arguments["data"],
+        "--size",
+        f"{size}",
+    ]
     for name, default in _VALUES.items():
         if arguments.get(name) not in (None, default):
             words += [f"--{name.replace('_', '-')}", f"{arguments[name]}"]

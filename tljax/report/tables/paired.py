@@ -37,7 +37,9 @@ class Difference:
 
 def sentence(difference: Difference) -> str:
     """Write 'finetune beats frozen by 1.8 points [0.9, 2.7]', or that no difference is shown."""
-    low, high, value = (100 * x for x in (difference.interval.low, difference.interval.high, difference.value))
+    low, high, value = (
+        100 * x for x in (difference.interval.low, difference.interval.high, difference.value)
+    )
     test = "" if difference.p is None else f", McNemar p {_p(difference.p)}"
     if not difference.shown:
         between = f"{difference.rung} against {difference.against}"
@@ -65,7 +67,9 @@ def differences(results: dict, predictions: "Mapping[str, Predictions]") -> list
 
 def best_rung(results: dict, names: "Collection[str]") -> str:
     """Name the rung with the highest mean accuracy in validation; of equal ones the first."""
-    means = {name: table.accuracy(rows)[0] for name, rows in by_rung(results).items() if name in names}
+    means = {
+        name: table.accuracy(rows)[0] for name, rows in by_rung(results).items() if name in names
+    }
     return max(means, key=lambda name: means[name] if math.isfinite(means[name]) else -1.0)
 
 
@@ -93,7 +97,9 @@ def mcnemar(one: np.ndarray, other: np.ndarray) -> float:
     return float(scipy.stats.binomtest(first, first + second).pvalue) if first + second else 1.0
 
 
-def paired_bootstrap(one: np.ndarray, other: np.ndarray, *, draws: int = DRAWS, seed: int = 0) -> Interval:
+def paired_bootstrap(
+    one: np.ndarray, other: np.ndarray, *, draws: int = DRAWS, seed: int = 0
+) -> Interval:
     """Bootstrap a 95 % interval for the mean of `one - other` over seeds and images at once.
 
     A percentile interval; both `[S, N]` bool. Seeds and images are drawn separately and crossed,

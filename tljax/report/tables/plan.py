@@ -20,7 +20,11 @@ COLUMNS = (
     "reads",
 )
 _SOLVED = ("solved", "-", "-", "-")  # in place of rates, epochs, steps and images
-_PLACES = {"replicated": "on each device", "sharded": "over the devices", "streamed": "from the host"}
+_PLACES = {
+    "replicated": "on each device",
+    "sharded": "over the devices",
+    "streamed": "from the host",
+}
 
 
 def plan_table(outlooks: Sequence[Outlook]) -> str:
@@ -30,7 +34,11 @@ def plan_table(outlooks: Sequence[Outlook]) -> str:
 
 def _row(look: Outlook) -> tuple[str, ...]:
     rates = ["find" if rate is None else f"{rate:.1e}" for rate in look.rates.values()]
-    steps = (_list(rates), f"{look.epochs}", f"{look.steps:,}", f"{look.images:,}") if look.steps else _SOLVED
+    steps = (
+        (_list(rates), f"{look.epochs}", f"{look.steps:,}", f"{look.images:,}")
+        if look.steps
+        else _SOLVED
+    )
     return (
         look.name,
         _list(list(look.rates)),

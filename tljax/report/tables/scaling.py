@@ -5,7 +5,16 @@ from dataclasses import dataclass
 
 from tljax.report.tables.table import aligned
 
-COLUMNS = ("rung", "devices", "batch", "of the images", "all-reduce, predicted", "counted", "sent in a ring", "FLOP/B")
+COLUMNS = (
+    "rung",
+    "devices",
+    "batch",
+    "of the images",
+    "all-reduce, predicted",
+    "counted",
+    "sent in a ring",
+    "FLOP/B",
+)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,9 @@ COLUMNS = (
 _ALARMS = ("collapsed", "alarm")
 
 
-def accuracy(rows: Sequence[dict], *, split: str = "validation") -> tuple[float, intervals.Interval | None]:
+def accuracy(
+    rows: Sequence[dict], *, split: str = "validation"
+) -> tuple[float, intervals.Interval | None]:
     """Compute the mean accuracy of one rung's rows on a split and its interval, as fractions."""
     values = [row[split]["accuracy"] for row in rows]
     return intervals.mean(values), intervals.accuracy_interval(values, images=rows[0][split]["n"])
@@ -34,7 +36,10 @@ def columns(results: dict) -> tuple[str, ...]:
 def cells(results: dict) -> list[tuple[str, ...]]:
     """Format a tuple of texts per rung, in the order of `columns`; means over the rung's seeds."""
     tested = len(columns(results)) > len(COLUMNS)
-    return [(*_cells(name, rows), *([_tested(rows)] if tested else [])) for name, rows in by_rung(results).items()]
+    return [
+        (*_cells(name, rows), *([_tested(rows)] if tested else []))
+        for name, rows in by_rung(results).items()
+    ]
 
 
 def interval_text(interval: intervals.Interval | None) -> str:
@@ -62,22 +67,37 @@ def markdown_table(results: dict, *, differences: Sequence[str] = ()) -> str:
     alarm_lines = [f"\n**{_markdown(line)}**" for line in alarms(results)]
     text = "\n".join([*lines, *alarm_lines, "", interval_note(results)]).rstrip() + "\n"
     return text + "".join(
-        ["\n**Differences**\n\n", *[f"- {_markdown(line)}\n" for line in differences]] if differences else []
+        ["\n**Differences**\n\n", *[f"- {_markdown(line)}\n" for line in differences]]
+        if differences
+        else []
     )
 
 
 def text_table(results: dict, *, differences: Sequence[str] = ()) -> str:
     """Align the ladder for a terminal, with notes on its intervals and a list of differences."""
-    head = [column.replace(" parameters", "").replace("validation ", "val. ") for column in columns(results)]
-    text = "\n".join([aligned(head, cells(results)), *alarms(results), interval_note(results)]).rstrip() + "\n"
-    return text + "".join(["\nDifferences\n", *[f"  {line}\n" for line in differences]] if differences else [])
+    head = [
+        column.replace(" parameters", "").replace("validation ", "val. ")
+        for column in columns(results)
+    ]
+    text = (
+        "\n".join(
+            [aligned(head, cells(results)), *alarms(results), interval_note(results)]
+        ).rstrip()
+        + "\n"
+    )
+    return text + "".join(
+        ["\nDifferences\n", *[f"  {line}\n" for line in differences]] if differences else []
+    )
 
 
 def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Align a table for a terminal: the first column to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     rule = ["-" * width for width in widths]
-    lines = [[row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])] for row in (head, rule, *rows)]
+    lines = [
+        [row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]
+        for row in (head, rule, *rows)
+    ]
     return "\n".join("  ".join(line).rstrip() for line in lines)
 
 
@@ -88,14 +108,21 @@ def marked(name: str, rows: Sequence[dict]) -> str:
     """
     counts = Counter(mark for row in rows for mark in _marks(row))
     seeds = f" of {len(rows)} seeds"
-    marks = [mark if len(rows) == 1 else f"{mark} in {count}{seeds}" for mark, count in counts.items()]
+    marks = [
+        mark if len(rows) == 1 else f"{mark} in {count}{seeds}" for mark, count in counts.items()
+    ]
     return f"{name} ({', '.join(marks)})" if marks else name
 
 
 def alarms(results: dict) -> list[str]:
     """Collect each rung's and seed's alarm: where, what is wrong, what was done, and advice."""
     rows = [row for rung in by_rung(results).values() for row in rung]
-    return [str(row[field].get("said")) for row in rows for field in _ALARMS if isinstance(row.get(field), dict)]
+    return [
+        str(row[field].get("said"))
+        for row in rows
+        for field in _ALARMS
+        if isinstance(row.get(field), dict)
+    ]
 
 
 def _marks(row: dict) -> list[str]:
@@ -123,7 +150,9 @@ def _cells(name: str, rows: Sequence[dict]) -> tuple[str, ...]:
         percent(average),
         interval_text(interval) if interval else f"undefined, n = {len(rows)}",
         _number(intervals.mean([row["validation"]["loss"] for row in rows]), digits=3),
-        "-" if solved else _number(intervals.mean([row["images_per_second"] for row in rows]), digits=0),
+        "-"
+        if solved
+        else _number(intervals.mean([row["images_per_second"] for row in rows]), digits=0),
         _number(seconds, digits=0 if seconds >= 10 else 1),
     )
 

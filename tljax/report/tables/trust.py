@@ -7,11 +7,22 @@ import numpy as np
 from tljax.report.stats import calibration, intervals, scores
 from tljax.runs.predictions import Predictions, softmax
 
-CALIBRATION = ("rung", "ECE", "ECE, equal mass", "Brier", "NLL", "temperature", "ECE after", "NLL after")
+CALIBRATION = (
+    "rung",
+    "ECE",
+    "ECE, equal mass",
+    "Brier",
+    "NLL",
+    "temperature",
+    "ECE after",
+    "NLL after",
+)
 CLASSES = ("class", "images", "precision", "recall", "F1", "AUC")
 
 
-def tempered(run: int, predictions: Predictions, *, fitted_on: Predictions | None) -> tuple[np.ndarray, float]:
+def tempered(
+    run: int, predictions: Predictions, *, fitted_on: Predictions | None
+) -> tuple[np.ndarray, float]:
     """Divide one run's logits by a temperature: (logits `[N, classes]`, temperature).
 
     It is never fitted on the images it is judged on: on the run's validation images where the
@@ -24,10 +35,18 @@ def tempered(run: int, predictions: Predictions, *, fitted_on: Predictions | Non
     return logits / temperature, temperature
 
 
-def calibration_row(name: str, predictions: Predictions, *, fitted_on: Predictions | None) -> tuple[str, ...]:
+def calibration_row(
+    name: str, predictions: Predictions, *, fitted_on: Predictions | None
+) -> tuple[str, ...]:
     """Format the texts of CALIBRATION: means, over several seeds with their interval."""
     measured = [_measures(run, predictions, fitted_on) for run in range(len(predictions.seeds))]
-    return (name, *(_text(values, digits=2 if i == 4 else 3) for i, values in enumerate(zip(*measured, strict=True))))
+    return (
+        name,
+        *(
+            _text(values, digits=2 if i == 4 else 3)
+            for i, values in enumerate(zip(*measured, strict=True))
+        ),
+    )
 
 
 def class_rows(predictions: Predictions) -> list[tuple[str, ...]]:
@@ -36,9 +55,14 @@ def class_rows(predictions: Predictions) -> list[tuple[str, ...]]:
     Recall and precision of a single run have Wilson's interval.
     """
     classes, runs = len(predictions.classes), range(len(predictions.seeds))
-    matrices = [scores.confusion(predictions.labels, p, classes=classes) for p in predictions.predicted]
+    matrices = [
+        scores.confusion(predictions.labels, p, classes=classes) for p in predictions.predicted
+    ]
     aucs = [scores.aucs(predictions.probabilities[run], predictions.labels) for run in runs]
-    measures = [np.stack([measure(m) for m in matrices]) for measure in (scores.precision, scores.recall, scores.f1)]
+    measures = [
+        np.stack([measure(m) for m in matrices])
+        for measure in (scores.precision, scores.recall, scores.f1)
+    ]
     of_class, predicted = matrices[0].sum(1), matrices[0].sum(0)
     rows = []
     for i, name in enumerate(predictions.classes):
@@ -49,7 +73,9 @@ def class_rows(predictions: Predictions) -> list[tuple[str, ...]]:
     return rows
 
 
-def _measures(run: int, predictions: Predictions, fitted_on: Predictions | None) -> tuple[float, ...]:
+def _measures(
+    run: int, predictions: Predictions, fitted_on: Predictions | None
+) -> tuple[float, ...]:
     logits, labels = predictions.logits[run], predictions.labels
     probabilities = softmax(logits)
     after, temperature = tempered(run, predictions, fitted_on=fitted_on)

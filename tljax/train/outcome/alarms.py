@@ -34,7 +34,9 @@ class Alarm:
 
     def line(self, *, stage: str, seed: int) -> str:
         """Say in one line which stage and seed, what is wrong, and what to do."""
-        return f"{stage}, seed {seed}: {self.kind}: " + (self._chance() if self.kind == "at chance" else self._sure())
+        return f"{stage}, seed {seed}: {self.kind}: " + (
+            self._chance() if self.kind == "at chance" else self._sure()
+        )
 
     def to_dict(self, *, stage: str, seed: int) -> dict[str, Any]:
         """Return the numbers, and the line as `said`, for results.json."""
@@ -45,9 +47,7 @@ class Alarm:
         share = f"always answering the most frequent class gives {self.share:.1%} (binomial p {self.p:.2f})"
         advice = "train longer, at another --lr, or look at the labels"
         if self.training_loss < 0.9 * self.constant_loss:
-            advice = (
-                f"training loss is {self.training_loss:.3f}: it memorises; more images or augmentation, fewer epochs"
-            )
+            advice = f"training loss is {self.training_loss:.3f}: it memorises; more images or augmentation, fewer epochs"
         return f"{rate}, {share}; {advice}"
 
     def _sure(self) -> str:

@@ -61,7 +61,11 @@ class Collapse:
             why = f"{since} is that of a constant prediction"
             if self.training_loss > self.constant_loss / NEAR:
                 why = f"{since} is above that of a constant prediction, {self.constant_loss:.3f}"
-        advice = "train longer, or at another --lr" if self.learnt_nothing else "lower --lr, or warm up longer"
+        advice = (
+            "train longer, or at another --lr"
+            if self.learnt_nothing
+            else "lower --lr, or warm up longer"
+        )
         return f"{stage}, seed {seed}: {what}: {why} (peak rate {self.peak_rate:.0e}); {self._done()}; {advice}"
 
     def _done(self) -> str:
@@ -74,7 +78,12 @@ def chance(stage: Stage, inputs: Inputs) -> Chance:
     """Compute what a constant prediction reaches on the labels that the stage reads."""
     train, held = inputs.train.labels, inputs.validation.labels
     weights = stage.objective.class_weights
-    classes = max(int(train.max()) + 1, int(held.max()) + 1, 2, len(weights) if isinstance(weights, tuple) else 0)
+    classes = max(
+        int(train.max()) + 1,
+        int(held.max()) + 1,
+        2,
+        len(weights) if isinstance(weights, tuple) else 0,
+    )
     share = float(np.bincount(held).max() / len(held))
     return Chance(constant_loss(train, stage.objective, classes=classes), share)
 
@@ -94,7 +103,9 @@ def hopeless(records: Sequence[Record], chance: Chance) -> bool:
     trained = [record for record in records if record["epoch"] > 0]
     if len(trained) == len(records) or len(trained) < EPOCHS:  # without its start, nothing is known
         return False
-    return _above(records[0], chance) and all(_constant(record, chance) for record in trained[-EPOCHS:])
+    return _above(records[0], chance) and all(
+        _constant(record, chance) for record in trained[-EPOCHS:]
+    )
 
 
 def judged(
@@ -105,7 +116,10 @@ def judged(
     Ruined is an end as good as constant, or, for a stage that began clearly better than chance, one whose validation
     accuracy is clearly below the start's.
     """
-    start, trained = records[0], [record for record in records if 0 < record["epoch"] <= end["epoch"]]
+    start, trained = (
+        records[0],
+        [record for record in records if 0 < record["epoch"] <= end["epoch"]],
+    )
     if start["epoch"] != 0 or not trained:
         return None
     began, constant = _above(start, chance), _constant(end, chance)
@@ -138,7 +152,9 @@ def fell(start: Record, end: Record) -> bool:
     import scipy.stats
 
     (before, n), (after, _) = _right(start), _right(end)
-    return after < before and float(scipy.stats.hypergeom.cdf(after, 2 * n, before + after, n)) < CLEAR
+    return (
+        after < before and float(scipy.stats.hypergeom.cdf(after, 2 * n, before + after, n)) < CLEAR
+    )
 
 
 def say(found: Collapse, *, stage: str, seed: int) -> None:

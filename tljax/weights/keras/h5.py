@@ -49,7 +49,14 @@ def opened(path: Path) -> Iterator[Contents]:
             about = _note(path, file)
         except InputError:
             raise
-        except (OSError, RuntimeError, LookupError, ValueError, TypeError, OverflowError) as error:  # as h5py takes it
+        except (
+            OSError,
+            RuntimeError,
+            LookupError,
+            ValueError,
+            TypeError,
+            OverflowError,
+        ) as error:  # as h5py takes it
             raise InputError(f"{path}: expected a whole HDF5 file: {_line(error)}") from None
         yield Contents(leaves, CAFFE, "Keras HDF5", about)
 
@@ -65,9 +72,16 @@ def _unpacked(path: Path) -> io.BytesIO:
         with zipfile.ZipFile(path) as archive:
             info = archive.getinfo(MEMBER)
             if info.file_size > COMPRESSION * path.stat().st_size:
-                raise InputError(f"{path}: {MEMBER}: declares {info.file_size} bytes, more than the file can hold")
+                raise InputError(
+                    f"{path}: {MEMBER}: declares {info.file_size} bytes, more than the file can hold"
+                )
             return io.BytesIO(archive.read(info))
-    except (zipfile.BadZipFile, OSError, EOFError, RuntimeError) as error:  # the last: encrypted, or unknown packing
+    except (
+        zipfile.BadZipFile,
+        OSError,
+        EOFError,
+        RuntimeError,
+    ) as error:  # the last: encrypted, or unknown packing
         raise InputError(f"{path}: {MEMBER}: expected a whole archive: {_line(error)}") from None
 
 
@@ -78,7 +92,9 @@ def _leaves(path: Path, file: Any) -> dict[str, Leaf]:
         layer = _layer(path, file, names)
         key = own if layer is None else f"{layer}/{'bias' if len(dataset.shape) == 1 else 'kernel'}"
         if key in leaves:
-            raise InputError(f"{path}: leaf {key}: expected one, found {leaves[key].name} and {own}")
+            raise InputError(
+                f"{path}: leaf {key}: expected one, found {leaves[key].name} and {own}"
+            )
         leaves[key] = Leaf(own, dataset.shape, dataset.dtype.name, _reader(path, own, dataset))
     return leaves
 
@@ -99,10 +115,14 @@ def _datasets(path: Path, file: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
             if names[0] in OTHERS:
                 continue
             if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-                raise InputError(f"{path}: {'/'.join(names)}: expected data, found a link to elsewhere")
+                raise InputError(
+                    f"{path}: {'/'.join(names)}: expected data, found a link to elsewhere"
+                )
             seen += 1
             if len(names) > DEPTH or seen > COUNT:
-                raise InputError(f"{path}: {'/'.join(names)[:80]}: too many groups, or groups that contain themselves")
+                raise InputError(
+                    f"{path}: {'/'.join(names)[:80]}: too many groups, or groups that contain themselves"
+                )
             if isinstance(item := group[name], h5py.Group):
                 waiting.append((names, item))
             elif isinstance(item, h5py.Dataset):
@@ -125,12 +145,16 @@ def _check(path: Path, name: str, dataset: Any) -> None:
     properties = dataset.id.get_create_plist()
     filters = [properties.get_filter(i)[0] for i in range(properties.get_nfilters())]
     if any(number not in FILTERS for number in filters):
-        raise InputError(f"{path}: {name}: expected plain or gzip, found a compression that needs a plugin")
+        raise InputError(
+            f"{path}: {name}: expected plain or gzip, found a compression that needs a plugin"
+        )
     if dataset.shape is None:
         raise InputError(f"{path}: {name}: expected an array, found an empty dataset")
     stored = dataset.id.get_storage_size()
     if dataset.nbytes > stored * (COMPRESSION if filters else 1):
-        raise InputError(f"{path}: {name}: declares {list(dataset.shape)} {dataset.dtype}, holds {stored} bytes")
+        raise InputError(
+            f"{path}: {name}: declares {list(dataset.shape)} {dataset.dtype}, holds {stored} bytes"
+        )
 
 
 def _layer(path: Path, file: Any, names: tuple[str, ...]) -> str | None:
@@ -158,7 +182,9 @@ def _note(path: Path, file: Any) -> dict:
     """Read the note that `keras_write` left; {} if another program wrote the file."""
     import h5py
 
-    if not isinstance(file.get(NOTE, getlink=True), h5py.HardLink) or not isinstance(file[NOTE], h5py.Dataset):
+    if not isinstance(file.get(NOTE, getlink=True), h5py.HardLink) or not isinstance(
+        file[NOTE], h5py.Dataset
+    ):
         return {}
     _check(path, NOTE, file[NOTE])
     return read_about(path, file[NOTE][()].tobytes())

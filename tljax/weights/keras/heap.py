@@ -28,7 +28,10 @@ def check(path: Path, file: Any, *, unpacked: bytes | None = None) -> None:
     if unpacked is not None:
         _walk(path, unpacked)
         return
-    with path.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
+    with (
+        path.open("rb") as opened,
+        mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content,
+    ):
         _walk(path, content)
 
 
@@ -37,8 +40,12 @@ def _walk(path: Path, content: bytes | mmap.mmap) -> None:
     while start >= 0:
         if len(content) - start >= _HEADER:
             (size,) = struct.unpack_from("<Q", content, start + 8)
-            if _SMALLEST <= size <= len(content) - start and not _whole(content, start + _HEADER, start + size):
-                raise InputError(f"{path}: expected a whole HDF5 file, found a heap of text that leads nowhere")
+            if _SMALLEST <= size <= len(content) - start and not _whole(
+                content, start + _HEADER, start + size
+            ):
+                raise InputError(
+                    f"{path}: expected a whole HDF5 file, found a heap of text that leads nowhere"
+                )
         start = content.find(_SIGNATURE, start + 1)
 
 

@@ -32,7 +32,9 @@ def write(path: str | Path, weights: Weights) -> None:
         file.attrs["keras_version"], file.attrs["backend"] = b"2.0.0", b"tensorflow"
         for layer, leaves in layers.items():
             group = file.create_group(layer)
-            group.attrs["weight_names"] = np.array([f"{layer}/{leaf}:0".encode() for leaf in leaves])
+            group.attrs["weight_names"] = np.array(
+                [f"{layer}/{leaf}:0".encode() for leaf in leaves]
+            )
             for leaf, array in leaves.items():
                 group.create_dataset(f"{layer}/{leaf}:0", data=array)
         file.create_dataset(NOTE, data=note)

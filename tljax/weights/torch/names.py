@@ -27,7 +27,11 @@ def _numbered() -> dict[str, str]:
 
 
 FEATURES = _numbered()
-TORCHVISION = FEATURES | {"classifier.0": "fc1", "classifier.3": "fc2", "classifier.6": "predictions"}
+TORCHVISION = FEATURES | {
+    "classifier.0": "fc1",
+    "classifier.3": "fc2",
+    "classifier.6": "predictions",
+}
 TIMM = {"pre_logits.fc1": "fc1", "pre_logits.fc2": "fc2", "head.fc": "predictions"}
 KERAS = TORCHVISION | TIMM
 KINDS = {"weight": "kernel", "bias": "bias"}
@@ -48,7 +52,9 @@ def to_keras(found: Mapping[str, Leaf]) -> dict[str, Leaf]:
         if layer is None or kind not in KINDS or f"{layer}/{KINDS[kind]}" in leaves:
             leaves[name] = leaf
         else:
-            leaves[f"{layer}/{KINDS[kind]}"] = _turned(leaf, layer, channels) if kind == "weight" else leaf
+            leaves[f"{layer}/{KINDS[kind]}"] = (
+                _turned(leaf, layer, channels) if kind == "weight" else leaf
+            )
     return leaves
 
 
@@ -63,7 +69,9 @@ def from_keras(layers: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, np.n
         kernel = leaves["kernel"]
         if layer == "fc1":
             side = math.isqrt(kernel.shape[0] // channels)
-            kernel = kernel.reshape(side, side, channels, -1).transpose(2, 0, 1, 3).reshape(kernel.shape)
+            kernel = (
+                kernel.reshape(side, side, channels, -1).transpose(2, 0, 1, 3).reshape(kernel.shape)
+            )
         turned = kernel.transpose(3, 2, 0, 1) if kernel.ndim == 4 else kernel.T
         tensors[f"{modules[layer]}.weight"] = np.ascontiguousarray(turned)
         tensors[f"{modules[layer]}.bias"] = leaves["bias"]

@@ -79,11 +79,17 @@ class _Reader(pickle._Unpickler):  # pyright: ignore[reportAttributeAccessIssue]
         if (module, name) == ("torch._utils", "_rebuild_parameter"):
             return lambda tensor, *rest: tensor
         asked = f"{module}.{name}"[:80]
-        raise InputError(f"{self._path}: expected tensors only, found a pickle that asks for {asked!r}; refused")
+        raise InputError(
+            f"{self._path}: expected tensors only, found a pickle that asks for {asked!r}; refused"
+        )
 
     def persistent_load(self, pid: Any) -> Storage:
         kind, dtype, key, _device, count, *view = pid
-        if kind != "storage" or not isinstance(dtype, np.dtype) or any(part is not None for part in view):
+        if (
+            kind != "storage"
+            or not isinstance(dtype, np.dtype)
+            or any(part is not None for part in view)
+        ):
             raise ValueError(f"persistent id {kind!r}")
         storage = Storage(str(key), dtype, _size(count))
         if self.storages.setdefault(storage.key, storage) != storage:
@@ -104,10 +110,17 @@ def tensors(path: Path, state: Any) -> dict[str, Tensor]:
         if not isinstance(name, str) or not isinstance(value, Tensor):
             found = f"{str(name)[:80]}: expected a tensor, found {type(value).__name__}"
             raise InputError(f"{path}: {found}")
-        last = sum((size - 1) * stride for size, stride in zip(value.shape, value.strides, strict=True))
-        if math.prod(value.shape) > value.storage.count or value.offset + last >= value.storage.count:
+        last = sum(
+            (size - 1) * stride for size, stride in zip(value.shape, value.strides, strict=True)
+        )
+        if (
+            math.prod(value.shape) > value.storage.count
+            or value.offset + last >= value.storage.count
+        ):
             found = f"{list(value.shape)} with strides {list(value.strides)} from {value.offset}"
-            raise InputError(f"{path}: leaf {name}: {found} leaves its storage of {value.storage.count} numbers")
+            raise InputError(
+                f"{path}: leaf {name}: {found} leaves its storage of {value.storage.count} numbers"
+            )
     return dict(dict.items(state))
 
 
@@ -116,7 +129,9 @@ def view(tensor: Tensor, numbers: np.ndarray) -> np.ndarray:
     # The stride of an axis of length one is never used, and may be any number.
     axes = zip(tensor.shape, tensor.strides, strict=True)
     strides = [stride * numbers.itemsize if size > 1 else 0 for size, stride in axes]
-    return np.lib.stride_tricks.as_strided(numbers[tensor.offset :], tensor.shape, strides, writeable=False)
+    return np.lib.stride_tricks.as_strided(
+        numbers[tensor.offset :], tensor.shape, strides, writeable=False
+    )
 
 
 def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *rest: Any) -> Tensor:

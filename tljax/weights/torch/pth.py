@@ -66,7 +66,9 @@ def _zipped(path: Path, archive: zipfile.ZipFile) -> tuple[dict[str, Tensor], Nu
         One that would unpack to more than the file's own size is refused unread.
         """
         if sizes.get(name, -1) != size or size > path.stat().st_size:
-            raise InputError(f"{path}: {name[:80]}: expected {size} bytes, found {sizes.get(name, 'none')}")
+            raise InputError(
+                f"{path}: {name[:80]}: expected {size} bytes, found {sizes.get(name, 'none')}"
+            )
         try:
             return archive.read(name)
         except Exception as error:  # zipfile raises half a dozen kinds for damage
@@ -93,23 +95,31 @@ def _legacy(path: Path, content: mmap.mmap) -> tuple[dict[str, Tensor], Numbers]
     storages = objects[3][1]
     little = isinstance(system, dict) and system.get("little_endian") is True
     if protocol != PROTOCOL or not little or not isinstance(keys, list):
-        raise InputError(f"{path}: expected protocol {PROTOCOL} and little-endian tensors, found {protocol!r:.20}")
+        raise InputError(
+            f"{path}: expected protocol {PROTOCOL} and little-endian tensors, found {protocol!r:.20}"
+        )
     tensors = torch_pickle.tensors(path, state)
     starts, position = {}, content.tell()
     for key in keys:
         if key not in storages:
-            raise InputError(f"{path}: storage {key!r:.40}: expected one of the tensors', found another")
+            raise InputError(
+                f"{path}: storage {key!r:.40}: expected one of the tensors', found another"
+            )
         size = storages[key].count * storages[key].dtype.itemsize
         count = int.from_bytes(content[position : position + 8], "little")
         if count != storages[key].count or position + 8 + size > len(content):
             found = f"{count} with {len(content) - position - 8} bytes left"
-            raise InputError(f"{path}: storage {key!r:.40}: expected {storages[key].count} numbers, found {found}")
+            raise InputError(
+                f"{path}: storage {key!r:.40}: expected {storages[key].count} numbers, found {found}"
+            )
         starts[key] = position + 8
         position += 8 + size
 
     def numbers(storage: Storage) -> np.ndarray:
         if storage.key not in starts:
-            raise InputError(f"{path}: storage {storage.key[:40]!r}: expected its numbers, found none")
+            raise InputError(
+                f"{path}: storage {storage.key[:40]!r}: expected its numbers, found none"
+            )
         return np.frombuffer(content, storage.dtype, storage.count, starts[storage.key])
 
     return tensors, numbers
