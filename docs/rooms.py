@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 WIDTH, HEIGHT = 0.95, 0.46  # of a box, in inches
 COLUMN, FLOOR = 1.35, 0.95  # from box to box, from floor to floor
 DPI = 120
-CAPTION = "Arrows point at what is imported; grey where others lead there too."
+CAPTION = "Arrows point at what is imported at the top of a file; grey where others lead there too."
 
 
 def modules(package: Path) -> dict[str, Path]:
@@ -39,9 +39,11 @@ def room(module: str) -> str:
 
 
 def imported(path: Path, known: dict[str, Path]) -> list[str]:
-    """List the known modules that a file imports, anywhere in it."""
-    names = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    """List the known modules that a file imports when it is imported: not those inside functions."""
+    names, tree = [], ast.parse(path.read_text(encoding="utf-8"))
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    later = {id(node) for function in functions for node in ast.walk(function)}
+    for node in (node for node in ast.walk(tree) if id(node) not in later):
         if isinstance(node, ast.ImportFrom) and node.module:
             full = [f"{node.module}.{alias.name}" for alias in node.names]
             names += [name if name in known else node.module for name in full]
