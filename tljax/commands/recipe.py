@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def _plan(plan: Plan, args: argparse.Namespace) -> Plan:
-    stages = [runner.as_told(stage, args) for stage in plan.stages]
+    stages = [runner.with_options(stage, args) for stage in plan.stages]
     if args.views is not None:
         stages = [
             replace(stage, views=args.views or None) if stage.views else stage for stage in stages
