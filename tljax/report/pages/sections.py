@@ -108,7 +108,8 @@ def confusion_section(
 def html_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, kind: str = "") -> str:
     """Format a table; on a narrow screen each row becomes a list, labelled from `data-label`.
 
-    `kind` "texts" aligns to the left.
+    On a screen that is wider, but narrower than the table, it scrolls in a box of its own. `kind`
+    "texts" aligns to the left.
     """
     top = "".join(f'<th scope="col">{escape(column)}</th>' for column in head)
     lines = []
@@ -119,9 +120,9 @@ def html_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, kind: str 
         )
         lines.append(f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>')
     opened = f'<table class="{kind}">' if kind else "<table>"
-    return (
-        f"{opened}<thead><tr>{top}</tr></thead><tbody>\n" + "\n".join(lines) + "\n</tbody></table>"
-    )
+    body = "\n".join(lines)
+    table = f"{opened}<thead><tr>{top}</tr></thead><tbody>\n{body}\n</tbody></table>"
+    return f'<div class="table">{table}</div>'
 
 
 def picture(path: Path, *, alt: str) -> str:
