@@ -105,7 +105,7 @@ def indirect(pair: tuple[str, str], pairs: Arrows) -> bool:
 
 
 def draw(known: dict[str, Path]) -> Figure:
-    """Draw boxes in floors, with the number of files, and an arrow for each import between rooms."""
+    """Draw boxes in floors with their numbers of files, and arrows for imports between rooms."""
     files = Counter(room(name) for name, path in known.items() if path.stem != "__init__")
     pairs = arrows(known)
     at = places(floors(set(files), pairs), pairs)

@@ -40,7 +40,8 @@ pre { background: var(--box); padding: .75rem; border-radius: .4rem; margin: .5r
 /* A table wider than the page scrolls in a box of its own, past its first column, which stays. A
    shadow at the right edge shows that there is more; at the end of the table paper covers it. */
 .table { overflow-x: auto;
-  background: linear-gradient(to left, var(--paper) 50%, transparent) right/3rem 100% no-repeat local,
+  background:
+    linear-gradient(to left, var(--paper) 50%, transparent) right/3rem 100% no-repeat local,
     linear-gradient(to left, var(--rule), transparent) right/1rem 100% no-repeat scroll; }
 .table th:first-child { position: sticky; left: 0; background: var(--paper); }
 table { border-collapse: collapse; width: 100%; font-size: .9rem;

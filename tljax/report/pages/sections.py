@@ -41,7 +41,10 @@ def difference_lines(
     if max(each.seeds for each in comparisons) > 1:
         about = "95 % intervals by bootstrap over seeds and images together"
     else:
-        about = "95 % intervals by bootstrap over images, which say nothing of the seed; p by McNemar's exact test"
+        about = (
+            "95 % intervals by bootstrap over images, which say nothing of the seed; "
+            "p by McNemar's exact test"
+        )
     basis = f"Paired on the same {images:,} {split} images: {about}."
     return [*map(paired.sentence, comparisons), basis]
 
@@ -66,9 +69,9 @@ def calibration_section(
         else "fitted on one half of the images and judged on the other"
     )
     note = (
-        "ECE: mean gap between confidence and accuracy in 15 bins, biased upward on few images. Brier: squared "
-        f"distance to the label, 0 to 2. Temperature divides the logits (above 1: overconfident); {how}. "
-        "In brackets: 95 % over seeds."
+        "ECE: mean gap between confidence and accuracy in 15 bins, biased upward on few images. "
+        "Brier: squared distance to the label, 0 to 2. Temperature divides the logits (above 1: "
+        f"overconfident); {how}. In brackets: 95 % over seeds."
     )
     best = paired.best_rung(results, predictions)
     return [
@@ -90,7 +93,10 @@ def confusion_section(
         return []
     best = paired.best_rung(results, predictions)
     rows = trust.class_rows(predictions[best])
-    note = "In brackets: 95 %, over seeds where there are several, else Wilson's over images. AUC: one class against all."
+    note = (
+        "In brackets: 95 %, over seeds where there are several, else Wilson's over images. "
+        "AUC: one class against all."
+    )
     if len(rows) > SHOWN:
         worst = np.argsort(_recall(predictions[best]), kind="stable")[:SHOWN]
         rows = [rows[i] for i in worst]
