@@ -153,13 +153,13 @@ def _write(args: argparse.Namespace, folder: Path, workdirs: list[Workdir]) -> N
         report.write_report(each.path)
     source, *others = (read_results(each.path / "results.json") for each in workdirs)
     targets = {each.path.name: results for each, results in zip(workdirs[1:], others, strict=True)}
-    said = {each.path.name: report.differences(each.path) for each in workdirs[1:]}
+    differences = {each.path.name: report.differences(each.path) for each in workdirs[1:]}
     document = {
         "arguments": _arguments(args),
         "environment": environment(),
         "source": source,
         "targets": {
-            name: {**results, "differences": said[name]} for name, results in targets.items()
+            name: {**results, "differences": differences[name]} for name, results in targets.items()
         },
     }
     disk.write_json(folder / "results.json", document)
@@ -171,7 +171,7 @@ def _write(args: argparse.Namespace, folder: Path, workdirs: list[Workdir]) -> N
             ["target", "way", "val. accuracy", "95 % interval", "each seed"], picture.cells(targets)
         )
     )
-    for name, lines in said.items():
+    for name, lines in differences.items():
         print("\n".join([f"\n{name}", *[f"  {line}" for line in lines]]))
     print(f"\n{path}")
 

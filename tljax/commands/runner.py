@@ -239,8 +239,8 @@ def parser(doc: str | None, *, experiment: str, rates: bool = True) -> argparse.
         "step (the preset's)"
     )
     add("--views", type=int, metavar="K", help=views)
-    kept = "what those views are kept in; bfloat16 makes room for twice as many (as --dtype)"
-    add("--features-dtype", choices=("float32", "bfloat16"), help=kept)
+    stored = "what those views are kept in; bfloat16 makes room for twice as many (as --dtype)"
+    add("--features-dtype", choices=("float32", "bfloat16"), help=stored)
     add(
         "--batch",
         type=cli.positive,
