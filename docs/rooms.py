@@ -26,11 +26,11 @@ CAPTION = "Arrows point at what is imported at the top of a file; grey where oth
 
 def modules(package: Path) -> dict[str, Path]:
     """Map each module's dotted name to its file."""
-    found = {}
+    files = {}
     for path in sorted(package.rglob("*.py")):
         parts = path.relative_to(package.parent).with_suffix("").parts
-        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
-    return found
+        files[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return files
 
 
 def room(module: str) -> str:
@@ -81,22 +81,26 @@ def floors(names: set[str], pairs: Arrows) -> list[list[str]]:
         below = [placed[other] for other in needs[name] if name not in needs[other]]
         placed[name] = 1 + max(below, default=-1)
     count = 1 + max(placed.values(), default=-1)
-    return [sorted(name for name in names if placed[name] == at) for at in range(count)]
+    return [sorted(name for name in names if placed[name] == floor) for floor in range(count)]
 
 
 def places(levels: list[list[str]], pairs: Arrows) -> Places:
     """Place the centre of each box, in inches, near the rooms below that it imports."""
     middle = COLUMN * max(map(len, levels)) / 2
-    at: Places = {}
+    centres: Places = {}
     for height, names in enumerate(levels):
 
         def pull(name: str) -> float:
-            below = [at[target][0] for source, target in pairs if source == name and target in at]
+            below = [
+                centres[target][0]
+                for source, target in pairs
+                if source == name and target in centres
+            ]
             return sum(below) / len(below) if below else middle
 
         for i, name in enumerate(sorted(names, key=pull)):
-            at[name] = (middle + COLUMN * (i - (len(names) - 1) / 2), FLOOR * (height + 0.5))
-    return at
+            centres[name] = (middle + COLUMN * (i - (len(names) - 1) / 2), FLOOR * (height + 0.5))
+    return centres
 
 
 def indirect(pair: tuple[str, str], pairs: Arrows) -> bool:
@@ -107,18 +111,18 @@ def indirect(pair: tuple[str, str], pairs: Arrows) -> bool:
 
 
 def draw(known: dict[str, Path]) -> Figure:
-    """Draw boxes in floors, with the number of files, and an arrow for each import between rooms."""
+    """Draw boxes in floors with their numbers of files, and arrows for imports between rooms."""
     files = Counter(room(name) for name, path in known.items() if path.stem != "__init__")
     pairs = arrows(known)
-    at = places(floors(set(files), pairs), pairs)
-    across = max(x for x, _ in at.values()) + COLUMN / 2
-    up = max(y for _, y in at.values()) + FLOOR + 0.2
+    centres = places(floors(set(files), pairs), pairs)
+    across = max(x for x, _ in centres.values()) + COLUMN / 2
+    up = max(y for _, y in centres.values()) + FLOOR + 0.2
     figure = Figure(figsize=(across, up), dpi=DPI, facecolor="white")
     ax = figure.add_axes((0, 0, 1, 1), xlim=(0, across), ylim=(0, up))
     ax.set_axis_off()
-    boxes = {name: _box(ax, at[name], f"{name}\n{_counted(files[name])}") for name in at}
+    boxes = {name: _box(ax, centres[name], f"{name}\n{_counted(files[name])}") for name in centres}
     for pair in pairs:
-        _arrow(ax, at, boxes, pair, pairs)
+        _arrow(ax, centres, boxes, pair, pairs)
     counts = f"{_counted(files.total())} in {len(files)} rooms; {len(pairs)} arrows"
     ax.text(0.25, up - 0.15, "The rooms of tljax", weight="bold", va="top", size=12)
     ax.text(0.25, up - 0.40, f"{counts}.\n{CAPTION}", color="#666666", va="top", size=9)
@@ -129,24 +133,24 @@ def _counted(files: int) -> str:
     return f"{files} file{'s' * (files != 1)}"
 
 
-def _box(ax: Axes, at: tuple[float, float], label: str) -> FancyBboxPatch:
-    corner = (at[0] - WIDTH / 2, at[1] - HEIGHT / 2)
+def _box(ax: Axes, centre: tuple[float, float], label: str) -> FancyBboxPatch:
+    corner = (centre[0] - WIDTH / 2, centre[1] - HEIGHT / 2)
     box = FancyBboxPatch(corner, WIDTH, HEIGHT, "round,pad=0,rounding_size=0.07", zorder=3)
     box.set(facecolor="#eef4fa", edgecolor="#0072b2")
-    ax.text(*at, label, ha="center", va="center", size=9.5, zorder=4)
+    ax.text(*centre, label, ha="center", va="center", size=9.5, zorder=4)
     ax.add_patch(box)
     return box
 
 
-def _arrow(ax: Axes, at: Places, boxes: Boxes, pair: tuple[str, str], pairs: Arrows) -> None:
+def _arrow(ax: Axes, centres: Places, boxes: Boxes, pair: tuple[str, str], pairs: Arrows) -> None:
     """Draw one arrow: red in a circle, grey where longer chains lead the same way, else dark."""
     source, target = pair
     circle = source in reachable(target, pairs)
     faint = not circle and indirect(pair, pairs)
     colour = "#d55e00" if circle else "#d0d0d0" if faint else "#444444"
     arrow = FancyArrowPatch(
-        at[source],
-        at[target],
+        centres[source],
+        centres[target],
         patchA=boxes[source],
         patchB=boxes[target],
         arrowstyle="-|>",

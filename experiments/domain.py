@@ -1,17 +1,19 @@
 """The same classes in another domain: simulated to real images, or clean to corrupted ones.
 
     python -m experiments.domain --target folder:PHOTOS --size 32
-    python -m experiments.domain --data folder:PHOTOS --corrupt all --size 32 --weights base.safetensors --seeds 3
+    python -m experiments.domain --data folder:PHOTOS --corrupt all --size 32 \\
+        --weights base.safetensors --seeds 3
 
 "source only" trains on the source and is evaluated on the target; "CORAL" trains on the same images
 while it aligns the covariance of its features with that of target images, without their labels (Sun
 and Saenko 2016); "fine-tuned" continues from "source only" with labelled images of the target.
 
-Critters to photographs of cats and dogs, means of 3 seeds: 53.3, 54.0 and 62.6 %. docs/methods.md has
-the corrupted ones.
+Critters to photographs of cats and dogs, means of 3 seeds: 53.3, 54.0 and 62.6 %. docs/methods.md
+has the corrupted ones.
 """
 
 import argparse
+import copy
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -49,7 +51,8 @@ def main() -> None:
     folder = args.workdir or Path("runs/domain")
     targets = targets_of(args)
     workdirs = {name: runner.workdir_of(args, folder / name) for name in targets}
-    at_home = argparse.Namespace(**{**vars(args), "workdir": folder / "source"})
+    at_home = copy.copy(args)
+    at_home.workdir = folder / "source"
     first = {SOURCE_ONLY: stages[SOURCE_ONLY]}
     home, source, first = runner.begin(at_home, first, experiment="domain")
     for name, target in targets.items():
@@ -117,10 +120,8 @@ def stages_of(args: argparse.Namespace) -> dict[str, tuple[Network, Stage]]:
     All train everything at differential rates, in as many steps; the target's images are drawn as
     often.
     """
-    stage, network = (
-        runner.stage_of("differential", args),
-        config.network_of("differential", args.preset),
-    )
+    stage = runner.stage_of("differential", args)
+    network = config.network_of("differential", args.preset)
     return {way: (network, replace(stage, name=way)) for way in (SOURCE_ONLY, CORAL, TUNED)}
 
 
@@ -152,13 +153,13 @@ def _write(args: argparse.Namespace, folder: Path, workdirs: list[Workdir]) -> N
         report.write_report(each.path)
     source, *others = (read_results(each.path / "results.json") for each in workdirs)
     targets = {each.path.name: results for each, results in zip(workdirs[1:], others, strict=True)}
-    said = {each.path.name: report.differences(each.path) for each in workdirs[1:]}
+    differences = {each.path.name: report.differences(each.path) for each in workdirs[1:]}
     document = {
         "arguments": _arguments(args),
         "environment": environment(),
         "source": source,
         "targets": {
-            name: {**results, "differences": said[name]} for name, results in targets.items()
+            name: {**results, "differences": differences[name]} for name, results in targets.items()
         },
     }
     disk.write_json(folder / "results.json", document)
@@ -170,7 +171,7 @@ def _write(args: argparse.Namespace, folder: Path, workdirs: list[Workdir]) -> N
             ["target", "way", "val. accuracy", "95 % interval", "each seed"], picture.cells(targets)
         )
     )
-    for name, lines in said.items():
+    for name, lines in differences.items():
         print("\n".join([f"\n{name}", *[f"  {line}" for line in lines]]))
     print(f"\n{path}")
 

@@ -1,12 +1,15 @@
 """A frozen, pretrained VGG16 under a new head, with augmentation: rung 3.
 
-    python -m experiments.frozen --weights base.safetensors --seeds 5
+    tljax frozen --weights base.safetensors --seeds 5
 
 96.7 % of the lecture's cats and dogs (95.8 to 97.6 % over 3 seeds), VGG16's ImageNet weights at
 150 x 150.
 """
 
+from experiments import ladder
 from tljax.commands import cli, runner
 
+RUNGS = {"frozen": ladder.RUNGS["frozen"]}
+
 if __name__ == "__main__":
-    cli.run(lambda: runner.main(__doc__, experiment="frozen", rungs=("frozen",)))
+    cli.run(lambda: runner.main(__doc__, experiment="frozen", rungs=RUNGS))

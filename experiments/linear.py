@@ -1,6 +1,6 @@
 """A logistic regression on the saved features of a frozen, pretrained VGG16, solved exactly.
 
-    python -m experiments.linear --data folder:PHOTOS --size 150 --weights vgg16-imagenet-keras-notop
+    tljax linear --data folder:PHOTOS --size 150 --weights vgg16-imagenet-keras-notop
 
 It is an alternative to rung 2. The lecture's cats and dogs, on 1,000 other photographs: 96.1 %, log
 loss 0.094 from all 900; from 96 of them 93.7 %, 0.152, over 20 draws. Ants and bees, on 153 others:
@@ -14,7 +14,10 @@ Alternatives to normalised features: raw ones (those of the lecture's presets), 
 the largest strength within one standard error of the best: 95.9 %, 0.107 and 92.8 %, 0.203.
 """
 
+from experiments import ladder
 from tljax.commands import cli, runner
 
+RUNGS = {"linear": ladder.RUNGS["linear"]}
+
 if __name__ == "__main__":
-    cli.run(lambda: runner.main(__doc__, experiment="linear", rungs=("linear",)))
+    cli.run(lambda: runner.main(__doc__, experiment="linear", rungs=RUNGS))

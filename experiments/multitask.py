@@ -32,11 +32,9 @@ from tljax.train.resume import Saver
 from tljax.train.source import Source
 from tljax.weights import digest, load
 
-EPOCHS, TARGET_IMAGES, BATCH = (
-    20,
-    480,
-    32,
-)  # images of the target an epoch; examples a step, of both together
+EPOCHS = 20
+TARGET_IMAGES = 480  # an epoch
+BATCH = 32  # examples a step, of both together
 SOURCE_BATCH = 24  # of those 32
 SOURCE_IMAGES = TARGET_IMAGES // (BATCH - SOURCE_BATCH) * SOURCE_BATCH  # an epoch
 SHARED: Rules = discriminative((*config.BLOCKS, ("head/.*", "other/.*")), factor=3.0)

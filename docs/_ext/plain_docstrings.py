@@ -1,7 +1,7 @@
-"""Docstrings as they are written here, for Sphinx: one pair of backticks is code, and the rest is plain text.
+"""Docstrings as they are written here, for Sphinx: backticks are code, the rest is plain text.
 
-The meaning of a dataclass's field is a comment on its line; Sphinx does not see comments, so they are read from the
-source and listed below the docstring.
+The meaning of a dataclass's field is a comment on its line; Sphinx does not see comments, so they
+are read from the source and listed below the docstring.
 """
 
 import ast
@@ -21,7 +21,7 @@ SPECIAL = re.compile(r"([*|\\])|(?<=\w)(_)(?!\w)")
 
 
 def setup(app: Any) -> dict[str, bool]:
-    """Called by Sphinx."""
+    """Connect the rewriting to Sphinx, which calls this function."""
     app.connect("autodoc-process-docstring", _rewrite)
     app.connect("missing-reference", _public)
     return {"parallel_read_safe": True}
@@ -35,7 +35,7 @@ def _rewrite(app: Any, what: str, name: str, obj: Any, options: Any, lines: list
     )
     if isinstance(obj, type) and dataclasses.is_dataclass(obj):
         text += "\n\n" + "\n".join(
-            f"* ``{field}``: {restructured(said)}" for field, said in fields(obj).items()
+            f"* ``{field}``: {restructured(comment)}" for field, comment in fields(obj).items()
         )
     lines[:] = text.split("\n")
 
@@ -56,7 +56,7 @@ def _public_names() -> dict[str, str]:
 
 
 def restructured(text: str) -> str:
-    """A docstring as reStructuredText."""
+    """Convert a docstring to reStructuredText."""
     out, at = [], 0
     for code in CODE.finditer(text):
         plain = text[at : code.start()]
@@ -68,7 +68,7 @@ def restructured(text: str) -> str:
 
 
 def fields(cls: type) -> dict[str, str]:
-    """Field -> the comment at the end of its line, for those that have one."""
+    """Map each field to the comment at the end of its line, for those that have one."""
     try:
         source = textwrap.dedent(inspect.getsource(cls))
     except OSError:  # a class that was made by a call

@@ -133,9 +133,9 @@ def test_peers_that_cannot_run_say_why(monkeypatch, tmp_path):
 def test_a_child_that_ends_or_fails_says_so_in_a_line():
     gone, failing = Child(sys.executable, "nothing"), Child(sys.executable, "bounds")
     with pytest.raises(PeerError, match="ended with status 1"):
-        gone.ask(make="copy", settings={})
+        gone.ask({"make": "copy", "settings": {}})
     with pytest.raises(PeerError, match="KeyError: 'no such'"):
-        failing.ask(make="no such", settings={})
+        failing.ask({"make": "no such", "settings": {}})
     for child in (gone, failing):
         child.close()
 

@@ -14,6 +14,7 @@ import pytest
 from experiments import batches, multitask, views
 from tljax import config
 from tljax.commands import recipe, runner
+from tljax.commands.rung import named
 from tljax.config import Plan
 from tljax.machine import signals
 from tljax.models import ops
@@ -96,7 +97,7 @@ def command(photographs, base, in_a_hurry, tmp_path, monkeypatch):
             given += ["--weights", str(base)]
         monkeypatch.setattr(sys, "argv", [name, *given])
         if name in LADDER:
-            runner.main("A rung.", experiment=name, rungs=LADDER[name])
+            runner.main("A rung.", experiment=name, rungs=named(LADDER[name]))
         else:
             importlib.import_module(f"experiments.{name}").main()
         return left(folder, name)

@@ -8,6 +8,7 @@ import pytest
 
 from tljax import config
 from tljax.commands import inside, runner, transferability
+from tljax.commands.rung import named
 from tljax.errors import InputError
 from tljax.models import ops
 from tljax.report.pictures import style
@@ -36,7 +37,7 @@ def run(photographs, base, in_a_hurry, tmp_path_factory):
             config.PRESETS, "tuned", {"frozen": replace(config.PRESETS["tuned"]["frozen"], **short)}
         )
         patch.setattr(sys, "argv", words.split())
-        runner.main("", experiment="x", rungs=("frozen",))
+        runner.main("", experiment="x", rungs=named(["frozen"]))
         yield folder / "run"
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from tljax import config
 from tljax.commands import cli, compare, report, runner
+from tljax.commands.rung import named
 from tljax.data import load, preprocess
 from tljax.files import disk, orbax_store
 from tljax.models import ops
@@ -51,7 +52,7 @@ def climbed(photographs, base, in_a_hurry, tmp_path_factory):
         patch.setattr(ops, "compiler_options", in_a_hurry)
         patch.setitem(cli.TRACKERS, "told", Told)
         patch.setattr(sys, "argv", words.split())
-        runner.main("The ladder.", experiment="ladder", rungs=config.RUNGS)
+        runner.main("The ladder.", experiment="ladder", rungs=named(config.RUNGS))
     return folder / "ladder"
 
 

@@ -16,9 +16,10 @@ config.PRESETS["tuned"] = {
 
 if __name__ == "__main__":
     from tljax.commands import cli, runner
+    from tljax.commands.rung import named
 
     cli.run(
         lambda: runner.main(
-            "The ladder.", experiment="ladder", rungs=("features", "frozen", "finetune")
+            "The ladder.", experiment="ladder", rungs=named(["features", "frozen", "finetune"])
         )
     )

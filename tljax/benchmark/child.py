@@ -11,14 +11,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from tljax.benchmark.rows import Settings
+from tljax.benchmark.rows import Json, Settings
 from tljax.benchmark.timing import Contender, timed
 
 Makers = dict[str, Callable[[Settings], Contender]]
 _ROOT = Path(__file__).resolve().parents[2]
-# Appended, not put first: where this package lies among others, the child's own versions of them win.
+# Appended, not put first: where this package is in one folder with others, the child's own versions
+# of those win.
 _CODE = """import sys; sys.path.append(sys.argv[1])
 from tljax.benchmark import child, {module}
 child.serve({module}.MAKERS)"""
@@ -46,7 +46,7 @@ class Child:
         except OSError as error:
             raise PeerError(f"{python}: {error.strerror}") from None
 
-    def ask(self, **request: Any) -> dict[str, Any]:
+    def ask(self, request: Json) -> Json:
         """Send a request and return the answer.
 
         PeerError where the answer is an error, or missing because the child ended.
@@ -85,7 +85,7 @@ def serve(makers: Makers) -> None:
         print(json.dumps(answer), file=answers, flush=True)
 
 
-def _answer(request: dict[str, Any], makers: Makers, made: dict[str, Contender]) -> dict[str, Any]:
+def _answer(request: Json, makers: Makers, made: dict[str, Contender]) -> Json:
     if name := request.get("make"):
         made[name] = makers[name](Settings(**request["settings"]))
         made[name].call()

@@ -38,10 +38,10 @@ class Field:
         if who in ("ours", "bound"):
             return self._here(who, contender)
         child = self._child(who)
-        work = child.ask(make=contender, settings=asdict(self._settings))["work"]
+        work = child.ask({"make": contender, "settings": asdict(self._settings)})["work"]
 
         def seconds(repeats: int) -> float:
-            return child.ask(time=contender, repeats=repeats)["seconds"]
+            return child.ask({"time": contender, "repeats": repeats})["seconds"]
 
         return Entrant(seconds, work)
 
@@ -59,7 +59,7 @@ class Field:
             started = time.perf_counter()
             child = start()
             try:
-                child.ask(make=contender, settings=asdict(self._settings))
+                child.ask({"make": contender, "settings": asdict(self._settings)})
                 return time.perf_counter() - started
             finally:
                 child.close()
@@ -75,9 +75,10 @@ class Field:
     def drop(self, who: str, contender: str) -> None:
         """Free what a child holds."""
         if who in self._children:
-            self._children[who].ask(drop=contender)
+            self._children[who].ask({"drop": contender})
 
     def close(self) -> None:
+        """End the children, and remove the compilation cache of the fresh processes."""
         for child in self._children.values():
             child.close()
         self._folder.cleanup()

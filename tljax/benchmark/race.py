@@ -5,11 +5,10 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from statistics import median
-from typing import Any
 
 from tljax.benchmark.child import PeerError
 from tljax.benchmark.field import Field
-from tljax.benchmark.rows import Against, Row, Settings
+from tljax.benchmark.rows import Against, Json, Row, Settings
 from tljax.benchmark.timing import Entrant, Load, race, ratio
 
 FRESH_ROUNDS = 3  # a process per round is slow
@@ -25,8 +24,8 @@ def measure(
     *,
     rounds: int,
     deadline: float = math.inf,
-    on_row: Callable[[dict[str, Any]], None] | None = None,
-) -> list[dict[str, Any]]:
+    on_row: Callable[[Json], None] | None = None,
+) -> list[Json]:
     """Measure each row as plain JSON; rows for which `deadline` leaves no time say so."""
     results = []
     for row in rows:
@@ -36,9 +35,7 @@ def measure(
     return results
 
 
-def _measured(
-    row: Row, settings: Settings, field: Field, *, rounds: int, deadline: float
-) -> dict[str, Any]:
+def _measured(row: Row, settings: Settings, field: Field, *, rounds: int, deadline: float) -> Json:
     about = {"name": row.name, "what": row.what, "load": None, "rounds": 0, "seconds": None}
     if time.monotonic() > deadline:
         return {**about, "against": [_missing(each, "no time left") for each in row.against]}
@@ -66,7 +63,7 @@ def _measured(
 
 def _entrants(
     row: Row, field: Field
-) -> tuple[Entrant, dict[Against, Entrant], dict[Against, dict[str, Any]]]:
+) -> tuple[Entrant, dict[Against, Entrant], dict[Against, Json]]:
     """Make our entrant and those present, and a table line for each that is missing."""
     make = field.fresh if row.fresh else field.entrant
     ours, present, absent = make("ours", row.ours), {}, {}
@@ -78,7 +75,7 @@ def _entrants(
     return ours, present, absent
 
 
-def _missing(each: Against, why: str) -> dict[str, Any]:
+def _missing(each: Against, why: str) -> Json:
     return {**asdict(each), "missing": why}
 
 
@@ -90,7 +87,7 @@ def _compared(
     taken: list[float],
     *,
     quiet: bool,
-) -> dict[str, Any]:
+) -> Json:
     """Compare a peer with ours.
 
     `met` is None without a goal, or under too much load to judge it.

@@ -1,7 +1,9 @@
 """The benchmark as data: rows, their peers and bounds, and their goals."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
+Json = dict[str, Any]  # a part of benchmark.json
 WHO = {
     "torch": "PyTorch",
     "keras": "Keras on JAX",

@@ -95,6 +95,7 @@ class Load:
         self._began, self._busy, self._own = time.monotonic(), _busy(), _own()
 
     def cores(self) -> float | None:
+        """Return the mean number of cores in use by others since then; None if not known."""
         busy, own = _busy(), _own()
         if self._busy is None or busy is None:
             return None

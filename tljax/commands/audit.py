@@ -23,9 +23,9 @@ from tljax.report.tables.audit import audit_table
 def main() -> None:
     """Run the command."""
     parser = cli.bare_parser(__doc__, experiment="audit")
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--rung", choices=config.STEPPED, help="a rung of the ladder")
-    what.add_argument("--plan", choices=sorted(PLANS), help="the stages of a recipe")
+    subject = parser.add_mutually_exclusive_group(required=True)
+    subject.add_argument("--rung", choices=config.STEPPED, help="a rung of the ladder")
+    subject.add_argument("--plan", choices=sorted(PLANS), help="the stages of a recipe")
     parser.add_argument(
         "--preset", choices=sorted(config.PRESETS), default="tuned", help="of the rung (tuned)"
     )

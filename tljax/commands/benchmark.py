@@ -19,11 +19,11 @@ import sys
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from tljax.benchmark.field import Field
 from tljax.benchmark.race import measure
-from tljax.benchmark.rows import CPU, GPU, ROWS, Row, Settings
+from tljax.benchmark.rows import CPU, GPU, ROWS, Json, Row, Settings
 from tljax.commands import cli
 from tljax.errors import InputError
 
@@ -46,7 +46,7 @@ def main() -> None:
     try:
         results = _about(args.mode, settings, field)
         print(results["about"], file=sys.stderr)
-        on_row = None if args.quiet else _said
+        on_row = None if args.quiet else _print_row
         results["rows"] = measure(
             rows, settings, field, rounds=args.rounds, deadline=deadline, on_row=on_row
         )
@@ -115,7 +115,7 @@ def _settings(args: argparse.Namespace) -> Settings:
             value = (cli.positive if kind is int else cli.fraction)(text)
         except (ValueError, argparse.ArgumentTypeError):
             raise InputError(f"--set: expected a positive number, found {word!r}") from None
-        settings = replace(settings, **{name: value})
+        settings = replace(settings, **{name: value})  # --set names any field
     return settings
 
 
@@ -127,7 +127,7 @@ def _rows(names: str | None) -> tuple[Row, ...]:
     return tuple(known[name] for name in chosen)
 
 
-def _about(mode: str, settings: Settings, field: Field) -> dict[str, Any]:
+def _about(mode: str, settings: Settings, field: Field) -> Json:
     """Describe what the numbers depend on: device, versions, settings and load."""
     import jax
 
@@ -148,7 +148,7 @@ def _about(mode: str, settings: Settings, field: Field) -> dict[str, Any]:
     }
 
 
-def _said(row: dict[str, Any]) -> None:
+def _print_row(row: Json) -> None:
     cells = [
         f"{each['ratio']['value']:.2f}" if "ratio" in each else each["missing"]
         for each in row["against"]
@@ -156,7 +156,7 @@ def _said(row: dict[str, Any]) -> None:
     print(f"{row['name']}: {', '.join(cells)}", file=sys.stderr, flush=True)
 
 
-def _leave(results: dict[str, Any], folder: Path, *, as_json: bool) -> None:
+def _leave(results: Json, folder: Path, *, as_json: bool) -> None:
     from tljax.files import disk
     from tljax.report.pictures.benchmark import benchmark_table, write_benchmark
 

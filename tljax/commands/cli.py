@@ -4,9 +4,9 @@ import argparse
 import os
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import jax
 
@@ -25,19 +25,25 @@ _resumes = False  # whether the command has --resume
 
 
 class _Parser(argparse.ArgumentParser):
-    def parse_args(self, *args: Any, **options: Any) -> Any:
+    # argparse's own also fills a namespace of the caller's, which no command has.
+    def parse_args(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, args: Sequence[str] | None = None
+    ) -> argparse.Namespace:
         """Parse the arguments, then set XLA's flags and join the other processes.
 
         Both must come before any other use of JAX.
         """
-        parsed = super().parse_args(*args, **options)
+        parsed = super().parse_args(args)
         if getattr(parsed, "deterministic", False):
             os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {DETERMINISTIC}".strip()
         if "coordinator" in parsed:
-            given = (parsed.coordinator, parsed.processes, parsed.process)
-            said = processes.start(coordinator=given[0], processes=given[1], process=given[2])
-            if said:
-                print(said, file=sys.stderr, flush=True)
+            line = processes.start(
+                coordinator=parsed.coordinator,
+                processes=parsed.processes,
+                process=parsed.process,
+            )
+            if line:
+                print(line, file=sys.stderr, flush=True)
                 parsed.quiet = parsed.quiet or not processes.first()
         if getattr(parsed, "deterministic", False) and processes.first():
             print(_deterministic_costs(jax.default_backend()), file=sys.stderr, flush=True)
@@ -123,9 +129,13 @@ def parser(
     add(
         "--skip-nonfinite",
         action="store_true",
-        help="pass over steps whose loss or gradient is NaN or infinite, and count them (the first one ends the run)",
+        help="pass over steps whose loss or gradient is NaN or infinite, and count them "
+        "(the first one ends the run)",
     )
-    keeps = "train a stage that collapses to its end and keep what is left (it goes back to its best epoch)"
+    keeps = (
+        "train a stage that collapses to its end and keep what is left "
+        "(it goes back to its best epoch)"
+    )
     add("--keep-going", action="store_true", help=keeps)
     add(
         "--dtype",
@@ -148,7 +158,7 @@ def parser(
 
 
 def log_option(new: argparse.ArgumentParser) -> None:
-    """Add the option that names where each epoch's record goes besides the run's own files."""
+    """Add the option that names where each epoch's record goes, in addition to the run's files."""
     new.add_argument(
         "--log", choices=sorted(TRACKERS), help="also log each epoch there (the run's files alone)"
     )
@@ -206,10 +216,14 @@ def run(main: Callable[[], None]) -> None:
 def _deterministic_costs(platform: str) -> str:
     if platform == "gpu":
         return (
-            "--deterministic: XLA leaves out operations whose sums have no fixed order, and takes the first algorithm "
-            "for a convolution in place of the fastest it measures: slower steps, no tuning before the first one"
+            "--deterministic: XLA leaves out operations whose sums have no fixed order, and takes "
+            "the first algorithm for a convolution in place of the fastest it measures: slower "
+            "steps, no tuning before the first one"
         )
-    return f"--deterministic changes nothing on {platform.upper()}: the same command gives the same bits there anyway"
+    return (
+        f"--deterministic changes nothing on {platform.upper()}: the same command gives the same "
+        "bits there anyway"
+    )
 
 
 def _one_line(text: str) -> str:
@@ -220,6 +234,7 @@ def _one_line(text: str) -> str:
 
 
 def positive(text: str) -> int:
+    """Read an option that must be a whole number, 1 or more."""
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be 1 or more, found {text}")
@@ -227,6 +242,7 @@ def positive(text: str) -> int:
 
 
 def fraction(text: str) -> float:
+    """Read an option that must be a positive, finite number."""
     value = float(text)
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"must be a positive number, found {text}")

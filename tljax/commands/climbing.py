@@ -1,4 +1,4 @@
-"""What a command that climbs the ladder does before it: compiles the rungs, and prints what each will do and cost."""
+"""Before a command climbs the ladder: compile the rungs, and print what each will do and cost."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ from tljax.train.source import Source
 
 
 def compile_ahead(stages: Stages, source: Source, *, seeds: Sequence[int]) -> dict[str, Program]:
-    """Compile stages that run one seed at a time, side by side; print what each will do and cost."""
+    """Compile stages that run one seed at a time, in parallel; print what each will do and cost."""
     outlines: dict[str, tuple[Stage, Ready]] = {
         name: (stage, setup.outline(stage, network, source))
         for name, (network, stage) in stages.items()

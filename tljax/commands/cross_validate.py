@@ -1,10 +1,12 @@
-"""K-fold cross-validation of a head on saved features, all folds and seeds in one program; K = all leaves one out.
+"""Cross-validate a head on saved features in K folds, all folds and seeds in one program.
 
-    tljax cross-validate --data folder:PHOTOS --size 32 --weights base.safetensors --folds 10 --seeds 3
+    tljax cross-validate --data folder:PHOTOS --size 32 --weights base.safetensors \\
+        --folds 10 --seeds 3
 
-Uses the training photographs alone, each judged by the run that never saw it: with a few hundred of them a steadier
-figure than one validation set. Leaves cross_validate.json, with the logits' scores a seed, and the names of the
-photographs that most runs get wrong. --resume goes on with the runs that a stopped one had not trained yet.
+--folds all leaves one photograph out at a time. Uses the training photographs alone, each judged
+by the run that never saw it: with a few hundred of them a steadier figure than one validation set.
+Leaves cross_validate.json, with the logits' scores for each seed, and the names of the photographs
+that most runs get wrong. --resume continues with the runs that a stopped one had not trained yet.
 """
 
 import argparse
@@ -30,7 +32,7 @@ _SHOWN = 10  # photographs that are named
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     args = runner.parsed(_parser())
     runner.refuse_finished(args, Path("runs/cross_validate"), "cross_validate.json")
     stages = {"features": (runner.network_of("features", args), runner.stage_of("features", args))}
@@ -41,7 +43,7 @@ def main() -> None:
         raise InputError(f"cross_validate: {why}")
     seeds = runner.seeds_of(args)
     started = time.perf_counter()
-    found = folds.cross_validate(
+    judged = folds.cross_validate(
         stage,
         heads_of_seeds.starts(ready, seeds=seeds, size=args.size),
         k=len(ready.inputs.train) if args.folds == "all" else args.folds,
@@ -50,22 +52,22 @@ def main() -> None:
         tell=lambda line: print(line, flush=True),
     )
     if processes.first():
-        _write(args, workdir.path, source.sets, found, time.perf_counter() - started)
+        _write(args, workdir.path, source.sets, judged, time.perf_counter() - started)
 
 
 def _write(
     args: argparse.Namespace,
     folder: Path,
     sets: ImageSets,
-    found: folds.CrossValidation,
+    judged: folds.CrossValidation,
     seconds: float,
 ) -> None:
     rows = {
-        seed: predictions.scores(logits, found.labels)
-        for seed, logits in zip(found.seeds, found.logits, strict=True)
+        seed: predictions.scores(logits, judged.labels)
+        for seed, logits in zip(judged.seeds, judged.logits, strict=True)
     }
     wrong = np.mean(
-        [np.asarray(predicted(logits)) != found.labels for logits in found.logits], axis=0
+        [np.asarray(predicted(logits)) != judged.labels for logits in judged.logits], axis=0
     )
     hard = [
         (sets.train.ids[i], float(wrong[i]))
@@ -94,10 +96,11 @@ def _write(
     )
     if interval := intervals.t_interval(accuracies):
         print(
-            f"mean {intervals.mean(accuracies):.1%}, 95 % interval over seeds {interval.low:.1%} to {interval.high:.1%}"
+            f"mean {intervals.mean(accuracies):.1%}, 95 % interval over seeds "
+            f"{interval.low:.1%} to {interval.high:.1%}"
         )
-    runs = len(found.seeds) * (int(found.fold.max()) + 1)
-    print(f"{runs} runs, {found.plan.members} of them in these {seconds:.1f} s")
+    runs = len(judged.seeds) * (int(judged.fold.max()) + 1)
+    print(f"{runs} runs, {judged.plan.members} of them in these {seconds:.1f} s")
     print("most often wrong: " + (", ".join(name for name, _ in hard) or "none"))
 
 

@@ -42,7 +42,10 @@ COMMANDS = {name: line for group in GROUPS.values() for name, line in group.item
 
 
 def called(name: str) -> str:
-    """Spell a command as it is typed: `tljax lr-find`, or `python -m experiments.views` for one of a checkout alone."""
+    """Spell a command as it is typed: `tljax lr-find`.
+
+    An experiment that is not installed is `python -m experiments.views`.
+    """
     return f"tljax {_spelt(name)}" if name in COMMANDS else f"python -m experiments.{name}"
 
 

@@ -9,7 +9,7 @@ explained.
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
@@ -25,7 +25,12 @@ from tljax.report.inside.sheets import Photos
 from tljax.runs.predict import load_net, read_photos
 from tljax.runs.results import read_json, typed
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Settings = dict[str, Any]  # a run's config.json: arguments, data, plan
 EXPLAINED = 6  # photographs, by default
+VALIDATION_FRACTION = 0.2  # of a run that recorded none: the default of `data.load`
 
 
 def main() -> None:
@@ -53,10 +58,10 @@ def main() -> None:
 
 def pictures(
     net: Net, sets: ImageSets, photos: Photos, augment: Augment | None
-) -> dict[str, Callable[[], Any]]:
+) -> "dict[str, Callable[[], Figure]]":
     """Map the name of each picture to the function that draws it."""
     chosen = units.chosen_units(net, sets.train.images)
-    drawn: dict[str, Callable[[], Any]] = {
+    drawn: dict[str, Callable[[], Figure]] = {
         "filters": lambda: units.filters(net),
         "activations": lambda: units.activations(net, photos.images[0], photos.names[0]),
         "patches": lambda: units.patches(net, sets.train.images, chosen),
@@ -71,25 +76,31 @@ def pictures(
     )
 
 
-def data_of(config: dict[str, Any], *, size: int, where: Path, progress: bool) -> ImageSets:
+def data_of(config: Settings, *, size: int, where: Path, progress: bool) -> ImageSets:
     """Load the photographs that a run was trained on; InputError where they have changed since."""
     arguments, known = (typed(config, name, dict, str(where)) for name in ("arguments", "data"))
-    names = ("data_dir", "validation_fraction", "skip_corrupt", "allow_duplicates")
-    options = {name: arguments[name] for name in names if arguments.get(name) is not None}
+    fraction = arguments.get("validation_fraction")
     sets = data.load(
-        typed(known, "source", str, str(where)), size=size, progress=progress, **options
+        typed(known, "source", str, str(where)),
+        size=size,
+        data_dir=arguments.get("data_dir"),
+        validation_fraction=VALIDATION_FRACTION if fraction is None else fraction,
+        skip_corrupt=arguments.get("skip_corrupt") or False,
+        allow_duplicates=arguments.get("allow_duplicates") or False,
+        progress=progress,
     )
     if sets.digest != known.get("digest"):
         raise InputError(
-            f"{where}: expected the photographs of the run, found that {sets.name} has changed since"
+            f"{where}: expected the photographs of the run, "
+            f"found that {sets.name} has changed since"
         )
     return sets
 
 
-def augment_of(config: dict[str, Any], net: Net) -> Augment | None:
+def augment_of(config: Settings, net: Net) -> Augment | None:
     """Return the augmentation of the rung's stage, or None."""
     ranges = config.get("plan", {}).get(net.rung, {}).get("stage", {}).get("augment")
-    return Augment(**ranges) if ranges else None
+    return Augment(**ranges) if ranges else None  # as `dataclasses.asdict` wrote it
 
 
 def some_of(sets: ImageSets, *, count: int = EXPLAINED) -> Photos:

@@ -1,8 +1,9 @@
-"""The learning-rate range test on a rung of the ladder: its curve, with the rates it suggests.
+"""Run the learning-rate range test on a rung: its curve, with the rates it suggests.
 
     tljax lr-find --rung finetune --weights base.safetensors --seeds 3
 
-The rungs it builds on are trained first. Leaves lr_find.png and lr_find.json; "valley" is what lr="find" would take.
+The rungs it builds on are trained first. Leaves lr_find.png and lr_find.json; "valley" is what
+lr="find" would take.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from tljax.train.source import Source
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     args = runner.parsed(_parser())
     sweep = Sweep(args.low, args.high, linear=args.linear)
     runner.refuse_finished(args, Path("runs/lr_find"), "lr_find.json")

@@ -25,11 +25,11 @@ def keep(workdir: Path, sets: ImageSets) -> Path | None:
     network alone.
     """
     results = read_results(workdir / "results.json")
-    said = predictions.read(workdir, results)
-    if not said or jax.process_count() > 1:
+    predicted = predictions.read(workdir, results)
+    if not predicted or jax.process_count() > 1:
         return None
-    net = load_net(workdir, rung=paired.best_rung(results, said))
-    split, logits, likely = sets.validation, *_of_run(said[net.rung], net.seed)
+    net = load_net(workdir, rung=paired.best_rung(results, predicted))
+    split, logits, likely = sets.validation, *_of_run(predicted[net.rung], net.seed)
     losses = np.logaddexp.reduce(logits, axis=-1) - logits[np.arange(len(logits)), split.labels]
     worst = np.argsort(-losses, kind="stable")[:WORST]
     seen = np.unique(np.linspace(0, len(split.labels) - 1, SEEN).round().astype(int))
@@ -40,7 +40,7 @@ def keep(workdir: Path, sets: ImageSets) -> Path | None:
         for i in range(order.shape[1])
     ]
     ids = np.array(split.ids, dtype=np.str_)
-    kept = photographs.Photographs(
+    shown = photographs.Photographs(
         rung=net.rung,
         seed=net.seed,
         layer=layer,
@@ -57,10 +57,10 @@ def keep(workdir: Path, sets: ImageSets) -> Path | None:
         seen_probabilities=likely[seen],
         maps=np.stack(maps, axis=1),
     )
-    return photographs.write(kept, workdir=workdir)
+    return photographs.write(shown, workdir=workdir)
 
 
-def _of_run(said: Predictions, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _of_run(predicted: Predictions, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Return (logits, probabilities) `[N, classes]` of one seed."""
-    logits = said.logits[said.seeds.index(seed)]
+    logits = predicted.logits[predicted.seeds.index(seed)]
     return logits, softmax(logits)

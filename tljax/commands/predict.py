@@ -41,9 +41,8 @@ def main() -> None:
         return
     print(f"{args.run}: {classifier.rung}, seed {classifier.seed}, {_size(classifier)}")
     for path, row in zip(args.images, likely, strict=True):
-        print(
-            f"{path}: {', '.join(f'{name} {p:.1%}' for name, p in sorted(row.items(), key=lambda pair: -pair[1]))}"
-        )
+        classes = sorted(row.items(), key=lambda pair: -pair[1])
+        print(f"{path}: {', '.join(f'{name} {p:.1%}' for name, p in classes)}")
 
 
 def _size(classifier: Trained) -> str:

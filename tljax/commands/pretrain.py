@@ -54,17 +54,16 @@ def pretrain(
     `saves` holds checkpoints until training is done; training continues from those already there.
     """
     sets, dtype, size = source.sets, source.dtype, source.sets.train.images.shape[1]
-    stage = replace(
-        stage, keep_going=True
-    )  # it begins at random, where there is nothing to go back to
+    # It begins at random, where there is nothing to go back to.
+    stage = replace(stage, keep_going=True)
     network = build.Network(width=width, norm=True, hidden=0)
     module = build.classifier(network, classes=len(sets.classes), dtype=dtype)
     variables = build.init(module, key=jax.random.key(seed), size=size)
     saved: list[Weights] = []
 
-    def told(record: Record, state: State) -> None:
-        for tell in listeners if processes.first() else ():
-            tell(record)
+    def log(record: Record, state: State) -> None:
+        for listener in listeners if processes.first() else ():
+            listener(record)
         if record["epoch"] > 0:
             save(record, state)
 
@@ -96,7 +95,7 @@ def pretrain(
     saver = Saver(saves, identity={**identity, "dtype": jnp.dtype(dtype).name})
     ready = Ready(module, variables, read, network, TORCH)
     state, history = loop.train_stage(
-        stage, ready, seed=seed, on_epoch=told, saver=saver, progress=source.progress
+        stage, ready, seed=seed, on_epoch=log, saver=saver, progress=source.progress
     )
     if not saved:  # nothing was left to train
         save(history.epochs[-1], state)
@@ -154,9 +153,8 @@ def main() -> None:
     if not processes.first():
         return
     record = weights.provenance["record"]
-    print(
-        f"{out}: {record['validation']['accuracy']:.1%} of {record['validation']['n']} validation images right"
-    )
+    scores = record["validation"]
+    print(f"{out}: {scores['accuracy']:.1%} of {scores['n']} validation images right")
 
 
 def _stage(args: argparse.Namespace) -> config.Stage:

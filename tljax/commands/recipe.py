@@ -1,10 +1,11 @@
-"""A plan of several stages: its table and its schedules first, then its training.
+"""Train a plan of several stages, after its table and its schedules.
 
     tljax recipe --plan full --weights base.safetensors --seeds 3
 
-Plans: full (head, block 5, everything at differential rates, each under 1-cycle), fine_tune (fastai's lengths, rates
-relative to each leaf's norm), gradual (one block more in each stage). With VGG16's ImageNet weights full ends at 97.7 %
-of the lecture's cats and dogs (96.4 to 98.9 % over 3 seeds).
+Plans: full (head, block 5, everything at differential rates, each under 1-cycle), fine_tune
+(fastai's lengths, rates relative to each leaf's norm), gradual (one block more in each stage). With
+VGG16's ImageNet weights full ends at 97.7 % of the lecture's cats and dogs (96.4 to 98.9 % over 3
+seeds).
 """
 
 import argparse
@@ -28,7 +29,7 @@ PLANS = {
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     parser = runner.parser(__doc__, experiment="recipe")
     parser.add_argument("--plan", choices=sorted(PLANS), default="full", help="which one (full)")
     args = runner.parsed(parser)
@@ -52,7 +53,7 @@ def main() -> None:
 
 
 def _plan(plan: Plan, args: argparse.Namespace) -> Plan:
-    stages = [runner.as_told(stage, args) for stage in plan.stages]
+    stages = [runner.with_options(stage, args) for stage in plan.stages]
     if args.views is not None:
         stages = [
             replace(stage, views=args.views or None) if stage.views else stage for stage in stages

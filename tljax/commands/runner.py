@@ -1,7 +1,8 @@
-"""Runs rungs of the ladder, one after another and seed after seed, and leaves the files that tell about it."""
+"""Run rungs of the ladder, one after another and seed after seed, and leave the run's files."""
 
 import argparse
 import functools
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +14,7 @@ from tljax.climb import ladder
 from tljax.commands import cli, photographs
 from tljax.commands.climbing import compile_ahead
 from tljax.commands.pretrain import pretrain
+from tljax.commands.rung import PRESET, Rung, named
 from tljax.config import Stage
 from tljax.data import ImageSets
 from tljax.errors import InputError
@@ -28,13 +30,29 @@ from tljax.train.source import Source
 from tljax.weights import Weights, check_preprocess, digest, load, read
 
 
-def main(doc: str | None, *, experiment: str, rungs: tuple[str, ...]) -> None:
-    """The command of an experiment: parse, load, train, report."""
+def main(doc: str | None, *, experiment: str, rungs: Mapping[str, Rung]) -> None:
+    """Run the command of an experiment: parse, load, print the plan, train, report.
+
+    A `--preset` other than the default takes these rungs from `tljax.config` by name; the other
+    options change them as they are.
+    """
     args = parsed(parser(doc, experiment=experiment))
-    stages = {name: (network_of(name, args), stage_of(name, args)) for name in rungs}
+    if args.preset != PRESET:
+        rungs = named(rungs, args.preset)
+    stages = {
+        name: (_padded(rung.network, args), _with_views(name, rung.stage, args))
+        for name, rung in rungs.items()
+    }
     workdir, source, stages = begin(args, stages, experiment=experiment)
     programs = compile_ahead(stages, source, seeds=seeds_of(args))
-    ladder(stages, source, seeds=seeds_of(args), workdir=workdir, programs=programs)
+    ladder(
+        stages,
+        source,
+        seeds=seeds_of(args),
+        workdir=workdir,
+        starts_from={name: rung.after for name, rung in rungs.items() if rung.after},
+        programs=programs,
+    )
     finish(workdir, source.sets)
 
 
@@ -46,7 +64,7 @@ def seeds_of(args: argparse.Namespace) -> range:
 def begin(
     args: argparse.Namespace, stages: dict[str, tuple[Network, Stage]], *, experiment: str
 ) -> tuple[Workdir, Source, dict[str, tuple[Network, Stage]]]:
-    """All that can be refused is checked first; then the workdir is begun, and a base for critters pretrained.
+    """Check all that can be refused, then begin the workdir and pretrain a base for critters.
 
     The networks come back with the width of the base, and the stages with a number of views.
     """
@@ -93,26 +111,29 @@ def _look_at_preprocessing(workdir: Workdir, sets: ImageSets, weights: Weights) 
     """Name the preprocessing, warn where it does not suit the base, and keep both for the page."""
     if not processes.first():
         return
-    found = check_preprocess(weights, sets.train.images)
+    check = check_preprocess(weights, sets.train.images)
     print(
-        f"WARNING: {found.alarm}" if found.alarm else f"preprocessing: {found.told()}", flush=True
+        f"WARNING: {check.alarm}" if check.alarm else f"preprocessing: {check.told()}", flush=True
     )
-    workdir.note("preprocessing", found.to_dict())
+    workdir.note("preprocessing", check.to_dict())
 
 
 def _settled(
-    network: Network, stage: Stage, sets: ImageSets, *, width: float, dtype: Any
+    network: Network, stage: Stage, sets: ImageSets, *, width: float, dtype: jnp.dtype
 ) -> tuple[Network, Stage]:
     if network.base == "vgg16":
         network = replace(network, width=width)
-    stage, said = views.settled(stage, network, sets, dtype=dtype)
-    if said and processes.first():
-        print(said, flush=True)
+    stage, line = views.settled(stage, network, sets, dtype=dtype)
+    if line and processes.first():
+        print(line, flush=True)
     return network, stage
 
 
 def refuse_finished(args: argparse.Namespace, folder: Path, name: str) -> None:
-    """InputError where the document that a command leaves is there already, and the options do not say what of it."""
+    """Raise InputError where the document that a command leaves exists already.
+
+    --overwrite, --resume and --resume-anyway allow it.
+    """
     folder = args.workdir or folder
     if (folder / name).exists() and not (args.overwrite or args.resume or args.resume_anyway):
         raise InputError(
@@ -123,7 +144,7 @@ def refuse_finished(args: argparse.Namespace, folder: Path, name: str) -> None:
 def kept_calls(
     workdir: Workdir, args: argparse.Namespace, network: Network, source: Source
 ) -> Kept:
-    """Where a sweep keeps its calls, for this network, these data and this base."""
+    """Name where a sweep keeps its calls, for this network, these data and this base."""
     base, data = digest(source.weights.params) if source.weights else None, source.sets.digest
     about = {
         "network": asdict(network),
@@ -136,13 +157,13 @@ def kept_calls(
 
 
 def workdir_of(args: argparse.Namespace, path: Path) -> Workdir:
-    """Return the folder of a run, with what the options say about one that is there already."""
+    """Make the folder of a run; the options say what becomes of one that exists already."""
     resume = args.resume or args.resume_anyway
     return Workdir(path, overwrite=args.overwrite, resume=resume, anyway=args.resume_anyway)
 
 
 def finish(workdir: Workdir, sets: ImageSets) -> None:
-    """Keep the photographs that the report shows and write it; print the table and where the page is."""
+    """Keep the photographs for the report and write it; print the table and the page's path."""
     if not processes.first():
         return
     for listener in workdir.listeners:
@@ -157,7 +178,11 @@ def finish(workdir: Workdir, sets: ImageSets) -> None:
 
 
 def parsed(parser: argparse.ArgumentParser) -> argparse.Namespace:
-    """Parse the command line; without `--size` images are as large as the base saw them, or as the lecture's."""
+    """Parse the command line.
+
+    Without `--size` images are as large as those that the base was trained on, where it records
+    that, else as large as the lecture's.
+    """
     args = parser.parse_args()
     if args.size is None:
         args.size = config.SIZE if args.data in ("critters", "critters:source") else _size_of(args)
@@ -181,19 +206,25 @@ def _loaded(name: str, *, progress: bool) -> Weights:
 
 
 def parser(doc: str | None, *, experiment: str, rates: bool = True) -> argparse.ArgumentParser:
-    """The options of whatever trains from a base; `rates` leaves out --lr for a command with its own."""
+    """Make a parser with the options of every command that trains from a base.
+
+    `rates=False` leaves out --lr, for a command with a rate option of its own.
+    """
     new = cli.parser(doc, experiment=experiment, size=None)
     add = new.add_argument
     add(
         "--weights",
         metavar="FILE",
-        help="the pretrained base: a file, or the name of a published one such as vgg16-imagenet-keras-notop "
-        "(on critters: pretrained first if not given)",
+        help="the pretrained base: a file, or the name of a published one such as "
+        "vgg16-imagenet-keras-notop (on critters: pretrained first if not given)",
     )
     add("--seeds", type=cli.positive, default=1, metavar="N", help="how many seeds to run (1)")
     add("--seed", type=int, default=0, help="the first of them (0)")
-    presets = "rates and lengths: tuned for any base, deck-keras2 and deck-keras3 the lecture's, critters (tuned)"
-    add("--preset", choices=sorted(config.PRESETS), default="tuned", help=presets)
+    presets = (
+        "rates and lengths: tuned for any base, deck-keras2 and deck-keras3 the lecture's, "
+        "critters (tuned)"
+    )
+    add("--preset", choices=sorted(config.PRESETS), default=PRESET, help=presets)
     if rates:
         add(
             "--lr",
@@ -203,37 +234,50 @@ def parser(doc: str | None, *, experiment: str, rates: bool = True) -> argparse.
             help="peak rate of every stage, or find: a range test (the preset's)",
         )
     cli.log_option(new)
-    views = "augmented views of each photograph through the frozen prefix, 0 for fresh ones at each step (the preset's)"
+    views = (
+        "augmented views of each photograph through the frozen prefix, 0 for fresh ones at each "
+        "step (the preset's)"
+    )
     add("--views", type=int, metavar="K", help=views)
-    kept = "what those views are kept in; bfloat16 makes room for twice as many (as --dtype)"
-    add("--features-dtype", choices=("float32", "bfloat16"), help=kept)
+    stored = "what those views are kept in; bfloat16 makes room for twice as many (as --dtype)"
+    add("--features-dtype", choices=("float32", "bfloat16"), help=stored)
     add(
         "--batch",
         type=cli.positive,
         metavar="N",
         help="batch size, of all devices together (the preset's)",
     )
-    scaled = "with --batch: rates times as much as the batch is larger, after a warm-up (the linear rule)"
+    scaled = (
+        "with --batch: rates times as much as the batch is larger, after a warm-up "
+        "(the linear rule)"
+    )
     add("--scale-lr", action="store_true", help=scaled)
     return new
 
 
 def network_of(name: str, args: argparse.Namespace) -> Network:
-    """The network of a rung, for the preset and the size of the images that the options name."""
-    network = config.network_of(name, args.preset)
-    return replace(network, padding="SAME") if args.size < config.CNN_VALID_SIZE else network
+    """Return the preset's network of a rung, for the size of the images that the options name."""
+    return _padded(config.network_of(name, args.preset), args)
 
 
 def stage_of(name: str, args: argparse.Namespace) -> Stage:
-    """The stage of a rung, as the options have it."""
-    stage = as_told(config.PRESETS[args.preset][name], args)
+    """Return the preset's stage of a rung, changed by the options."""
+    return _with_views(name, config.PRESETS[args.preset][name], args)
+
+
+def _padded(network: Network, args: argparse.Namespace) -> Network:
+    return replace(network, padding="SAME") if args.size < config.CNN_VALID_SIZE else network
+
+
+def _with_views(name: str, stage: Stage, args: argparse.Namespace) -> Stage:
+    stage = with_options(stage, args)
     if args.views is None or name not in ("frozen", "finetune"):
         return stage
     return replace(stage, views=args.views or None)
 
 
-def as_told(stage: Stage, args: argparse.Namespace) -> Stage:
-    """A stage with the length, batch, rates and dtype of features that the options name."""
+def with_options(stage: Stage, args: argparse.Namespace) -> Stage:
+    """Give a stage the length, batch, rates and dtype of features that the options name."""
     if args.scale_lr and not args.batch:
         raise InputError("--scale-lr: expected --batch with it, which it scales the rates by")
     if args.epochs and stage.solver == "steps":
@@ -287,7 +331,7 @@ def _pretrained(args: argparse.Namespace, workdir: Workdir) -> Weights:
 
 
 def about(sets: ImageSets) -> str:
-    """A line on a data set: classes, images, size."""
+    """Describe a data set in one line: classes, images, size."""
     counts = (
         f"{len(sets.train.labels)} training and {len(sets.validation.labels)} validation images"
     )

@@ -1,13 +1,14 @@
-"""A head on cached features with many seeds and many values of its hyperparameters, in one program.
+"""Train a head on cached features with many seeds and hyperparameters, in one program.
 
-    tljax sweep --rung features --data folder:PHOTOS --size 32 --weights base.safetensors --seeds 32 \\
-        --lr 3e-5 1e-4 3e-4 1e-3 3e-3 1e-2 3e-2 1e-1
+    tljax sweep --rung features --data folder:PHOTOS --size 32 --weights base.safetensors \\
+        --seeds 32 --lr 3e-5 1e-4 3e-4 1e-3 3e-3 1e-2 3e-2 1e-1
 
-Leaves sweep.json (every run) and sweep.png. What a call of at most --most runs found is kept as it ends: --resume
-trains the runs that are missing, because the sweep was stopped or because --seeds is larger now.
+Leaves sweep.json (every run) and sweep.png. What a call of at most --most runs found is kept as it
+ends: --resume trains the runs that are missing, because the sweep was stopped or because --seeds is
+larger now.
 
-What is best of many on the validation set looks better there than it is: train it again with other seeds, or report it
-on a test split.
+What is best of many on the validation set looks better there than it is: train it again with other
+seeds, or report it on a test split.
 """
 
 import argparse
@@ -37,7 +38,7 @@ _HELP = {
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     args = runner.parsed(_parser())
     grid = {name: values for name in SWEPT if (values := getattr(args, name))}
     if not grid:
@@ -52,7 +53,7 @@ def main() -> None:
         raise InputError(f"sweep: rung {args.rung}: {why}")
     seeds = runner.seeds_of(args)
     started = time.perf_counter()
-    found = sweep.sweep(
+    result = sweep.sweep(
         stage,
         heads_of_seeds.starts(ready, seeds=seeds, size=args.size),
         seeds=seeds,
@@ -63,11 +64,11 @@ def main() -> None:
     )
     seconds = time.perf_counter() - started
     if processes.first():
-        _write(args, workdir.path, source.sets.digest, found, seconds)
+        _write(args, workdir.path, source.sets.digest, result, seconds)
 
 
 def _write(
-    args: argparse.Namespace, folder: Path, digest: str, found: sweep.SweepResult, seconds: float
+    args: argparse.Namespace, folder: Path, digest: str, result: sweep.SweepResult, seconds: float
 ) -> None:
     runs = [
         {
@@ -76,13 +77,13 @@ def _write(
             "finite": run.finite,
             "validation": run.history.result()["validation"],
         }
-        for run in found.runs
+        for run in result.runs
     ]
-    told = {
-        name: str(value) if isinstance(value, Path) else value for name, value in vars(args).items()
-    }
     document = {
-        "arguments": told,
+        "arguments": {
+            name: str(value) if isinstance(value, Path) else value
+            for name, value in vars(args).items()
+        },
         "data": digest,
         "environment": environment(),
         "seconds": seconds,
@@ -96,7 +97,7 @@ def _write(
         before = points[key].accuracies if key in points else ()
         points[key] = Point(run["values"], (*before, accuracy))
     print("\n" + sweep_table(list(points.values())))
-    print(f"\n{len(runs)} runs, {found.plan.members} of them in these {seconds:.1f} s")
+    print(f"\n{len(runs)} runs, {result.plan.members} of them in these {seconds:.1f} s")
     print(
         write_sweep(
             list(points.values()), title=f"A sweep of rung {args.rung}", path=folder / "sweep.png"

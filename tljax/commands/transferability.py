@@ -11,6 +11,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+import flax.linen as nn
+import jax
 import numpy as np
 
 from tljax.commands import cli, runner
@@ -25,6 +27,7 @@ from tljax.report.pictures.transferability import suggestion, write_transferabil
 from tljax.report.tables.table import aligned
 from tljax.runs.predict import load_net
 from tljax.train.setup import width_of
+from tljax.train.step import Variables
 from tljax.weights import load
 
 BLOCKS = tuple(layer for layer in vgg.LAYERS if layer.endswith("pool"))
@@ -39,7 +42,8 @@ def main() -> None:
     net = load_net(args.run, rung=args.rung) if args.run else None
     if net and not isinstance(net.module.base, vgg.VGG16):
         raise InputError(
-            f"{args.run}: {net.rung}: expected a rung with a VGG16 base, found the network from scratch"
+            f"{args.run}: {net.rung}: expected a rung with a VGG16 base, "
+            "found the network from scratch"
         )
     sets = cli.load(args, args.data, size=args.size)
     before = features(vgg.VGG16(width=width_of(weights)), weights.params, weights.preprocess, sets)
@@ -53,15 +57,15 @@ def main() -> None:
 
 
 def features(
-    base: Any, params: Any, preprocess: Preprocess, sets: ImageSets
+    base: nn.Module, params: Variables, preprocess: Preprocess, sets: ImageSets
 ) -> dict[str, np.ndarray]:
     """Compute each block's last activation, averaged over places, of each training photograph.
 
     Keyed by layer, float32 `[N, C]`.
     """
 
-    def program(params: Any, batch: Any) -> dict[str, Any]:
-        _, out = base.apply({"params": params}, preprocess(batch))
+    def program(params: Variables, batch: jax.Array) -> dict[str, jax.Array]:
+        out: Any = base.apply({"params": params}, preprocess(batch))[1]  # a VGG16's activations
         return {layer: out[layer].mean((1, 2)) for layer in BLOCKS}
 
     return in_batches(program, params, sets.train.images)

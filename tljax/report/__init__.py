@@ -80,11 +80,10 @@ def write_report(workdir: Path) -> list[Path]:
     written += range_tests.write_range_tests(tests, workdir=workdir)
     if judged:
         best = paired.best_rung(results, judged)
-        options = {"split": split, "workdir": workdir}
         written.append(
             reliability.write_reliability(
-                best, judged[best], fitted_on=fitted_on.get(best), **options
+                best, judged[best], fitted_on=fitted_on.get(best), split=split, workdir=workdir
             )
         )
-        written.append(confusion.write_confusion(best, judged[best], **options))
+        written.append(confusion.write_confusion(best, judged[best], split=split, workdir=workdir))
     return [*written, page.write_page(workdir)]

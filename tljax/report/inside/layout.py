@@ -3,6 +3,7 @@
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,16 +89,15 @@ def _height(row: Row, side: float) -> float:
 
 def _draw(figure: "Figure", row: Row, *, top: float, side: float) -> None:
     width, height = figure.get_size_inches()
-    put = {"va": "top", "parse_math": False}
+    write_text = partial(figure.text, va="top", parse_math=False)
     if row.label:
-        figure.text(
+        write_text(
             MARGIN / width,
             (top - 0.02) / height,
             row.label,
             size=9,
             weight="bold",
             color=style.INK,
-            **put,
         )
         top -= LABEL
     for place, tile in enumerate(row.tiles):
@@ -107,4 +107,4 @@ def _draw(figure: "Figure", row: Row, *, top: float, side: float) -> None:
             ax.imshow(tile.image, interpolation="nearest", aspect="auto")
             ax.set_axis_off()
         where = (left / width, (bottom - 0.03) / height)
-        figure.text(*where, tile.caption, size=7.5, color=tile.colour, linespacing=1.15, **put)
+        write_text(*where, tile.caption, size=7.5, color=tile.colour, linespacing=1.15)

@@ -71,8 +71,8 @@ def grad_cam(net: Net, photos: Photos, *, layer: str | None = None) -> "Figure":
         tiles.append(Tile(maps.signed(paths[i]), f"pixels for {short(net.classes[best], 10)}"))
         rows.append(Row(tiles))
     caption = (
-        f"Grad-CAM of {layer}, both classes on one scale. Right: integrated gradients from grey; vermilion speaks\n"
-        "for the class, blue against it."
+        f"Grad-CAM of {layer}, both classes on one scale. Right: integrated gradients from grey; "
+        "vermilion speaks\nfor the class, blue against it."
     )
     return sheet(f"{net.rung}: where it looks", caption, _two_abreast(rows))
 
@@ -117,8 +117,8 @@ def neighbours(
             tiles.append(Tile(train.images[row], text, RIGHT if label == guess else WRONG))
         lines.append(Row(tiles))
     caption = (
-        f"Left: the photograph. Then the nearest of training in the mean of {layer}, and their cosine;\n"
-        "vermilion: of another class than the network says."
+        f"Left: the photograph. Then the nearest of training in the mean of {layer}, "
+        "and their cosine;\nvermilion: of another class than the network says."
     )
     return sheet(f"{net.rung}: nearest neighbours", caption, lines)
 

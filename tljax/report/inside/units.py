@@ -70,7 +70,10 @@ def activations(net: Net, image: np.ndarray, name: str) -> "Figure":
         rows.append(
             Row([Tile(image, ""), *tiles], f"{layer}: {height} x {width}, {depth} channels")
         )
-    caption = f"{name}, left, and the channels of highest maximum, strongest first; each scaled to its own maximum."
+    caption = (
+        f"{name}, left, and the channels of highest maximum, strongest first; "
+        "each scaled to its own maximum."
+    )
     return sheet(f"{net.rung}: activations", caption, rows, columns=COLUMNS)
 
 
@@ -83,7 +86,10 @@ def patches(net: Net, images: np.ndarray, chosen: Chosen) -> "Figure":
         for unit, tops, values in zip(units, crops, strength, strict=True):
             tiles = [Tile(crop, f"{value:.2f}") for crop, value in zip(tops, values, strict=True)]
             rows.append(Row(tiles, f"{layer}, unit {unit}: sees {size} x {size} pixels"))
-    caption = f"Of {len(images)} training photographs, one patch each, strongest first; below it the activation."
+    caption = (
+        f"Of {len(images)} training photographs, one patch each, strongest first; "
+        "below it the activation."
+    )
     return sheet(f"{net.rung}: patches that excite a unit", caption, rows, columns=COLUMNS)
 
 
@@ -99,7 +105,10 @@ def maximised(net: Net, chosen: Chosen) -> "Figure":
             for picture, unit, low, high in zip(pictures, units, before, after, strict=True)
         ]
         rows.append(Row(tiles, layer))
-    caption = "Gradient ascent on the mean of a channel, from grey noise; below it, that mean before and after."
+    caption = (
+        "Gradient ascent on the mean of a channel, from grey noise; "
+        "below it, that mean before and after."
+    )
     return sheet(
         f"{net.rung}: pictures made for a unit",
         caption,

@@ -6,7 +6,8 @@ from pathlib import Path
 from tljax.files import disk
 from tljax.report.pages.text import escape
 
-# Text against paper and box at 4.5 to 1 or more (WCAG 2.2, 1.4.3), light and dark; tests/report/test_document.py.
+# Text against paper and box at 4.5 to 1 or more (WCAG 2.2, 1.4.3), light and dark;
+# tests/report/test_document.py.
 LIGHT = {
     "ink": "#222222",
     "faint": "#5d5d5d",
@@ -27,15 +28,24 @@ DARK = {
 _LAYOUT = """
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 76rem; padding: 1.5rem 1rem 3rem; overflow-wrap: break-word;
-  background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; -webkit-text-size-adjust: 100%; }
+  background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, sans-serif;
+  -webkit-text-size-adjust: 100%; }
 h1 { font-size: 1.6rem; line-height: 1.25; margin: 0 0 .75rem; }
 h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; }
 p { margin: .5rem 0; }
 ul { margin: .5rem 0; padding-left: 1.25rem; }
 .note { color: var(--faint); font-size: .875rem; white-space: pre-line; margin-bottom: 1rem; }
-pre { background: var(--box); padding: .75rem; border-radius: .4rem; margin: .5rem 0; font-size: .85rem;
-  white-space: pre-wrap; overflow-wrap: anywhere; }
-table { border-collapse: collapse; width: 100%; font-size: .9rem; font-variant-numeric: tabular-nums; }
+pre { background: var(--box); padding: .75rem; border-radius: .4rem; margin: .5rem 0;
+  font-size: .85rem; white-space: pre-wrap; overflow-wrap: anywhere; }
+/* A table wider than the page scrolls in a box of its own, past its first column, which stays. A
+   shadow at the right edge shows that there is more; at the end of the table paper covers it. */
+.table { overflow-x: auto;
+  background:
+    linear-gradient(to left, var(--paper) 50%, transparent) right/3rem 100% no-repeat local,
+    linear-gradient(to left, var(--rule), transparent) right/1rem 100% no-repeat scroll; }
+.table th:first-child { position: sticky; left: 0; background: var(--paper); }
+table { border-collapse: collapse; width: 100%; font-size: .9rem;
+  font-variant-numeric: tabular-nums; }
 th, td { text-align: right; padding: .4rem .5rem; border-bottom: 1px solid var(--rule);
   vertical-align: baseline; }
 thead th { color: var(--faint); font-weight: 600; }
@@ -47,8 +57,10 @@ img { display: block; width: 100%; max-width: 36rem; height: auto; border-radius
   border: 1px solid var(--rule); }
 figure { margin: 0; } figcaption { font-size: .875rem; line-height: 1.35; padding-top: .3rem; }
 .wrong b { color: var(--wrong); }
-.photos { display: grid; gap: 1rem .75rem; grid-template-columns: repeat(auto-fill, minmax(8.5rem, 1fr)); }
-.seen { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); }
+.photos { display: grid; gap: 1rem .75rem;
+  grid-template-columns: repeat(auto-fill, minmax(8.5rem, 1fr)); }
+.seen { display: grid; gap: 1rem;
+  grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); }
 .seen figure > div { display: grid; grid-template-columns: repeat(3, 1fr); gap: .4rem; }
 summary { cursor: pointer; font-weight: 600; margin-top: 2rem; }
 dl { display: grid; gap: .15rem 1rem; margin: .75rem 0;
@@ -62,6 +74,7 @@ dt { color: var(--faint); } dd { margin: 0; overflow-wrap: anywhere; }
   td { display: grid; grid-template-columns: 9.5rem minmax(0, 1fr); gap: .75rem; }
   td::before { content: attr(data-label); color: var(--faint); }
 }
+@media print { .table { overflow: visible; } }
 /* Charts are drawn on white: turned over in the dark, hues kept. Photographs stay as they are. */
 @media (prefers-color-scheme: dark) {
   img { filter: invert(.906) hue-rotate(180deg); border-color: #d8d8d8; }
@@ -101,4 +114,7 @@ def _colours() -> str:
     light, dark = (
         " ".join(f"--{name}: {value};" for name, value in of.items()) for of in (LIGHT, DARK)
     )
-    return f"\n:root {{ color-scheme: light dark; {light} }}\n@media (prefers-color-scheme: dark) {{ :root {{ {dark} }} }}"
+    return (
+        f"\n:root {{ color-scheme: light dark; {light} }}\n"
+        f"@media (prefers-color-scheme: dark) {{ :root {{ {dark} }} }}"
+    )

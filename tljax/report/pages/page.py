@@ -84,7 +84,10 @@ def html_table(results: dict) -> str:
 def alarms_section(results: dict) -> list[str]:
     """List what is wrong with each stage and which epoch's figures are shown, if anything is."""
     lines = [f'<p class="wrong"><b>{escape(line)}</b></p>' for line in table.alarms(results)]
-    note = "Figures are those of a stage's last epoch; of one that went back, those of the epoch it went back to."
+    note = (
+        "Figures are those of a stage's last epoch; of one that went back, "
+        "those of the epoch it went back to."
+    )
     return [*lines, sections.small_print(note)] if lines else []
 
 

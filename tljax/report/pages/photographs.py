@@ -5,7 +5,6 @@ import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -75,10 +74,10 @@ def small(images: np.ndarray) -> np.ndarray:
     return np.stack([np.asarray(image) for image in resized])
 
 
-def write(kept: Photographs, *, workdir: Path) -> Path:
+def write(photos: Photographs, *, workdir: Path) -> Path:
     """Write `photographs.npz` in one piece, readable without pickle."""
     return npz.write(
-        workdir / "photographs.npz", {name: np.asarray(getattr(kept, name)) for name in _FIELDS}
+        workdir / "photographs.npz", {name: np.asarray(getattr(photos, name)) for name in _FIELDS}
     )
 
 
@@ -88,29 +87,42 @@ def read(workdir: Path) -> Photographs | None:
     if not path.is_file():
         return None
     parts = npz.read(path, _FIELDS)
-    fields: dict[str, Any] = {
-        name: parts[name].item() if kind.endswith("0") else parts[name]
-        for name, kind in _FIELDS.items()
-    }
-    photographs = Photographs(**fields)
-    _check(photographs, path)
-    return photographs
+    photos = Photographs(
+        rung=parts["rung"].item(),
+        seed=parts["seed"].item(),
+        layer=parts["layer"].item(),
+        images=parts["images"].item(),
+        classes=parts["classes"],
+        worst=parts["worst"],
+        worst_ids=parts["worst_ids"],
+        worst_labels=parts["worst_labels"],
+        worst_losses=parts["worst_losses"],
+        worst_probabilities=parts["worst_probabilities"],
+        seen=parts["seen"],
+        seen_ids=parts["seen_ids"],
+        seen_labels=parts["seen_labels"],
+        seen_probabilities=parts["seen_probabilities"],
+        maps=parts["maps"],
+    )
+    _check(photos, path)
+    return photos
 
 
-def sections(kept: Photographs | None) -> list[str]:
+def sections(photos: Photographs | None) -> list[str]:
     """Format the photographs as HTML lines; empty where there are none."""
-    return [*_worst(kept), *_seen(kept)] if kept else []
+    return [*_worst(photos), *_seen(photos)] if photos else []
 
 
-def _worst(kept: Photographs) -> list[str]:
+def _worst(photos: Photographs) -> list[str]:
     figures = []
-    for i, image in enumerate(kept.worst):
-        truth, likely = int(kept.worst_labels[i]), kept.worst_probabilities[i]
-        loss = f"loss {kept.worst_losses[i]:.2f}"
-        text = "<br>".join([_said(kept, likely), f"is {escape(kept.classes[truth])}", loss])
+    for i, image in enumerate(photos.worst):
+        truth, likely = int(photos.worst_labels[i]), photos.worst_probabilities[i]
+        loss = f"loss {photos.worst_losses[i]:.2f}"
+        text = "<br>".join([_answer(photos, likely), f"is {escape(photos.classes[truth])}", loss])
         mark = "" if truth == int(likely.argmax()) else "wrong"
-        figures.append(_figure([(image, str(kept.worst_ids[i]))], text, mark=mark))
-    note = f"Of {kept.images:,} validation images, worst first, by {kept.rung}, seed {kept.seed}."
+        figures.append(_figure([(image, str(photos.worst_ids[i]))], text, mark=mark))
+    run = f"{photos.rung}, seed {photos.seed}"
+    note = f"Of {photos.images:,} validation images, worst first, by {run}."
     return [
         "<h2>Highest losses</h2>",
         small_print(note),
@@ -120,29 +132,32 @@ def _worst(kept: Photographs) -> list[str]:
     ]
 
 
-def _seen(kept: Photographs) -> list[str]:
+def _seen(photos: Photographs) -> list[str]:
     figures = []
-    for row, image in enumerate(kept.seen):
-        likely, largest = kept.seen_probabilities[row], float(kept.maps[row].max())
+    for row, image in enumerate(photos.seen):
+        likely, largest = photos.seen_probabilities[row], float(photos.maps[row].max())
         order = np.argsort(-likely, kind="stable")[:2]
-        tiles = [(image, str(kept.seen_ids[row]))]
+        tiles = [(image, str(photos.seen_ids[row]))]
         for place, chosen in enumerate(order):
-            alt = f"where {kept.rung} sees {kept.classes[chosen]}"
-            tiles.append((inside_maps.overlay(image, kept.maps[row, place], largest=largest), alt))
-        second = f"{escape(str(kept.classes[order[1]]))} {100 * likely[order[1]]:.0f} %"
-        truth = int(kept.seen_labels[row])
-        text = f"{_said(kept, likely)}, right: {second}; is {escape(kept.classes[truth])}"
+            alt = f"where {photos.rung} sees {photos.classes[chosen]}"
+            tiles.append(
+                (inside_maps.overlay(image, photos.maps[row, place], largest=largest), alt)
+            )
+        second = f"{escape(str(photos.classes[order[1]]))} {100 * likely[order[1]]:.0f} %"
+        truth = int(photos.seen_labels[row])
+        text = f"{_answer(photos, likely)}, right: {second}; is {escape(photos.classes[truth])}"
         figures.append(_figure(tiles, text, mark="" if truth == order[0] else "wrong"))
     note = (
-        f"Grad-CAM of {kept.layer}, {kept.rung}, seed {kept.seed}: the photograph, then what speaks for the class it "
-        "says and, right, for the next likely one, both on one scale. Photographs evenly through validation."
+        f"Grad-CAM of {photos.layer}, {photos.rung}, seed {photos.seed}: the photograph, then what "
+        "speaks for the class it says and, right, for the next likely one, both on one scale. "
+        "Photographs evenly through validation."
     )
     return ["<h2>Where it looks</h2>", small_print(note), '<div class="seen">', *figures, "</div>"]
 
 
-def _said(kept: Photographs, likely: np.ndarray) -> str:
+def _answer(photos: Photographs, likely: np.ndarray) -> str:
     predicted = int(likely.argmax())
-    return f"<b>{escape(kept.classes[predicted])} {100 * likely[predicted]:.0f} %</b>"
+    return f"<b>{escape(photos.classes[predicted])} {100 * likely[predicted]:.0f} %</b>"
 
 
 def _figure(tiles: Iterable[tuple[np.ndarray, str]], caption: str, *, mark: str) -> str:
@@ -163,26 +178,27 @@ def _jpeg(image: np.ndarray) -> str:
     return base64.b64encode(data.getvalue()).decode()
 
 
-def _check(found: Photographs, path: Path) -> None:
+def _check(photos: Photographs, path: Path) -> None:
     """Check that the arrays belong together: that labels and maps fit the images and classes."""
-    classes = len(found.classes)
+    classes = len(photos.classes)
     for part in ("worst", "seen"):
-        images = getattr(found, part)
-        labels, likely = (getattr(found, f"{part}_{name}") for name in ("labels", "probabilities"))
+        images = getattr(photos, part)
+        labels, likely = (getattr(photos, f"{part}_{name}") for name in ("labels", "probabilities"))
         fits = (
             images.dtype == np.uint8
             and images.shape[3] == 3
             and likely.shape == (len(images), classes)
         )
-        fits = fits and labels.shape == (len(images),) == getattr(found, f"{part}_ids").shape
+        fits = fits and labels.shape == (len(images),) == getattr(photos, f"{part}_ids").shape
         if not fits or (len(labels) and not 0 <= labels.min() <= labels.max() < classes):
             raise InputError(
-                f"{path}: {part}: expected N images, ids, labels and probabilities of {classes} classes"
+                f"{path}: {part}: expected N images, ids, labels and probabilities "
+                f"of {classes} classes"
             )
     if (
-        found.maps.shape[:2] != (len(found.seen), min(2, classes))
-        or found.worst_losses.shape != found.worst_ids.shape
+        photos.maps.shape[:2] != (len(photos.seen), min(2, classes))
+        or photos.worst_losses.shape != photos.worst_ids.shape
     ):
         raise InputError(
-            f"{path}: expected two maps a photograph and a loss each, found {found.maps.shape[:2]}"
+            f"{path}: expected two maps a photograph and a loss each, found {photos.maps.shape[:2]}"
         )

@@ -32,7 +32,7 @@ class Run:
     config: dict
     results: dict
     metrics: dict[str, dict[int, Series]]
-    said: dict[str, Predictions]  # rung -> its predictions, of the rungs that kept them
+    predictions: dict[str, Predictions]  # of the rungs that kept them
 
 
 def read_runs(workdirs: Sequence[Path]) -> tuple[str, list[Run]]:
@@ -68,17 +68,21 @@ def difference_lines(runs: Sequence[Run]) -> list[str]:
     """
     lines = []
     for rung in rungs(runs):
-        having = [run for run in runs if rung in run.said]
+        having = [run for run in runs if rung in run.predictions]
         lines += [f"{rung}: {_sentence(run, having[0], rung, rung)}" for run in having[1:]]
-    judged = [(run, paired.best_rung(run.results, run.said)) for run in runs if run.said]
+    judged = [
+        (run, paired.best_rung(run.results, run.predictions)) for run in runs if run.predictions
+    ]
     for run, best in judged[1:]:
         first, best_of_first = judged[0]
         if best != best_of_first:
-            lines.append(f"best rungs: {_sentence(run, first, best, best_of_first, told=True)}")
+            lines.append(
+                f"best rungs: {_sentence(run, first, best, best_of_first, with_rungs=True)}"
+            )
     return lines
 
 
-def unequal(documents: Mapping[str, Any]) -> list[tuple[str, ...]]:
+def unequal(documents: Mapping[str, dict]) -> list[tuple[str, ...]]:
     """List (path, value in each document) for what differs between JSON documents.
 
     "absent" where a document has no such value. Where a whole part is absent from one, the part is
@@ -111,13 +115,17 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _sentence(one: Run, other: Run, rung: str, against: str, *, told: bool = False) -> str:
+def _sentence(one: Run, other: Run, rung: str, against: str, *, with_rungs: bool = False) -> str:
     name, name_of_other = (
-        f"{run.name} ({each})" if told else run.name
+        f"{run.name} ({each})" if with_rungs else run.name
         for run, each in ((one, rung), (other, against))
     )
-    found = paired.compare(name, name_of_other, one.said[rung], other.said[against])
-    return paired.sentence(found) if found else f"{name} and {name_of_other} share no seed"
+    difference = paired.compare(
+        name, name_of_other, one.predictions[rung], other.predictions[against]
+    )
+    if difference is None:
+        return f"{name} and {name_of_other} share no seed"
+    return paired.sentence(difference)
 
 
 def _run(name: str, folder: Path, results: dict, *, split: str) -> Run:
@@ -131,15 +139,15 @@ def _same_data(folders: Sequence[Path], results: Sequence[dict]) -> None:
     for folder, digest in zip(folders, digests, strict=True):
         if digest != digests[0]:
             raise InputError(
-                f"{folder}: expected the photographs of {folders[0].name} (sha256 {digests[0][:12]}), "
+                f"{folder}: expected the photographs of {folders[0].name} "
+                f"(sha256 {digests[0][:12]}), "
                 f"found others ({digest[:12]}): only runs on the same ones can be compared"
             )
 
 
 def _same_images(runs: Sequence[Run]) -> None:
-    judged = [
-        (run.name, next(iter(run.said.values()))) for run in runs if run.said
-    ]  # a run's rungs agree already
+    # A run's rungs agree already.
+    judged = [(run.name, next(iter(run.predictions.values()))) for run in runs if run.predictions]
     for name, one in judged[1:]:
         first, other = judged[0]
         if (

@@ -88,16 +88,16 @@ def _row(rung: str, run: Run, split: str) -> tuple[str, ...]:
 
 def _differences(runs: Sequence[Run], split: str) -> list[str]:
     lines = difference_lines(runs)
-    without = [run.name for run in runs if not run.said]
+    without = [run.name for run in runs if not run.predictions]
     if without:
         lines.append(f"{', '.join(without)}: no predictions were kept, so nothing is paired")
     if not lines:
         return []
-    images = next((len(said.labels) for run in runs for said in run.said.values()), 0)
+    images = next((len(one.labels) for run in runs for one in run.predictions.values()), 0)
     about = (
-        f"Paired on the same {images:,} {split} images, over the seeds that both runs have: 95 % intervals by "
-        "bootstrap over seeds and images together; of one seed over images, with p by McNemar's exact test. "
-        "Not corrected for the number of comparisons."
+        f"Paired on the same {images:,} {split} images, over the seeds that both runs have: "
+        "95 % intervals by bootstrap over seeds and images together; of one seed over images, "
+        "with p by McNemar's exact test. Not corrected for the number of comparisons."
     )
     return [
         "<h2>Differences</h2>",

@@ -41,7 +41,10 @@ def difference_lines(
     if max(each.seeds for each in comparisons) > 1:
         about = "95 % intervals by bootstrap over seeds and images together"
     else:
-        about = "95 % intervals by bootstrap over images, which say nothing of the seed; p by McNemar's exact test"
+        about = (
+            "95 % intervals by bootstrap over images, which say nothing of the seed; "
+            "p by McNemar's exact test"
+        )
     basis = f"Paired on the same {images:,} {split} images: {about}."
     return [*map(paired.sentence, comparisons), basis]
 
@@ -66,9 +69,9 @@ def calibration_section(
         else "fitted on one half of the images and judged on the other"
     )
     note = (
-        "ECE: mean gap between confidence and accuracy in 15 bins, biased upward on few images. Brier: squared "
-        f"distance to the label, 0 to 2. Temperature divides the logits (above 1: overconfident); {how}. "
-        "In brackets: 95 % over seeds."
+        "ECE: mean gap between confidence and accuracy in 15 bins, biased upward on few images. "
+        "Brier: squared distance to the label, 0 to 2. Temperature divides the logits (above 1: "
+        f"overconfident); {how}. In brackets: 95 % over seeds."
     )
     best = paired.best_rung(results, predictions)
     return [
@@ -90,7 +93,10 @@ def confusion_section(
         return []
     best = paired.best_rung(results, predictions)
     rows = trust.class_rows(predictions[best])
-    note = "In brackets: 95 %, over seeds where there are several, else Wilson's over images. AUC: one class against all."
+    note = (
+        "In brackets: 95 %, over seeds where there are several, else Wilson's over images. "
+        "AUC: one class against all."
+    )
     if len(rows) > SHOWN:
         worst = np.argsort(_recall(predictions[best]), kind="stable")[:SHOWN]
         rows = [rows[i] for i in worst]
@@ -108,7 +114,8 @@ def confusion_section(
 def html_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, kind: str = "") -> str:
     """Format a table; on a narrow screen each row becomes a list, labelled from `data-label`.
 
-    `kind` "texts" aligns to the left.
+    On a screen that is wider, but narrower than the table, it scrolls in a box of its own. `kind`
+    "texts" aligns to the left.
     """
     top = "".join(f'<th scope="col">{escape(column)}</th>' for column in head)
     lines = []
@@ -119,9 +126,9 @@ def html_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, kind: str 
         )
         lines.append(f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>')
     opened = f'<table class="{kind}">' if kind else "<table>"
-    return (
-        f"{opened}<thead><tr>{top}</tr></thead><tbody>\n" + "\n".join(lines) + "\n</tbody></table>"
-    )
+    body = "\n".join(lines)
+    table = f"{opened}<thead><tr>{top}</tr></thead><tbody>\n{body}\n</tbody></table>"
+    return f'<div class="table">{table}</div>'
 
 
 def picture(path: Path, *, alt: str) -> str:

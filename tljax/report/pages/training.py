@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tljax.report.pages.sections import html_table, picture, small_print
 from tljax.report.pictures import curves, range_tests
-from tljax.report.pictures.range_tests import Found
+from tljax.report.pictures.range_tests import Findings
 from tljax.report.tables import costs
 from tljax.runs.metrics import Series
 
@@ -35,7 +35,7 @@ def curves_section(metrics: Metrics, *, workdir: Path) -> list[str]:
     return ["<h2>Loss and accuracy against epoch</h2>", '<div class="pictures">', *shown, "</div>"]
 
 
-def rates_section(tests: Mapping[str, tuple[Found, bool]], *, workdir: Path) -> list[str]:
+def rates_section(tests: Mapping[str, tuple[Findings, bool]], *, workdir: Path) -> list[str]:
     """Show recorded rates, planned hyperparameters and range tests; empty where none was kept."""
     shown = [
         picture(
@@ -47,8 +47,8 @@ def rates_section(tests: Mapping[str, tuple[Found, bool]], *, workdir: Path) -> 
             alt="Every hyperparameter against the step, over all stages, as planned",
         ),
         *[
-            picture(workdir / range_tests.picture_name(rung), alt=_test_alt(rung, found))
-            for rung, (found, _) in tests.items()
+            picture(workdir / range_tests.picture_name(rung), alt=_test_alt(rung, findings))
+            for rung, (findings, _) in tests.items()
         ],
     ]
     if not any(shown):
@@ -63,10 +63,10 @@ def _curves_alt(rung: str, seeds: Mapping[int, Series]) -> str:
     )
 
 
-def _test_alt(rung: str, found: Found) -> str:
+def _test_alt(rung: str, findings: Findings) -> str:
     valleys = [
         f"{finding.suggestions['valley']:.1e}"
-        for finding in found.values()
+        for finding in findings.values()
         if "valley" in finding.suggestions
     ]
     return f"{rung}: loss against learning rate, valley at {', '.join(valleys) or 'no rate'}"

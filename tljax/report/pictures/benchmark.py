@@ -1,5 +1,6 @@
 """The benchmark's results as a table for a terminal and a picture with a bar for each ratio."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +9,7 @@ from tljax.report.pictures import style
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+Json = dict[str, Any]  # benchmark.json, or a part of it
 CAPTION = (
     "Our rate over that of a peer or bound in the same run. Thin line: single rounds. Tick: goal."
 )
@@ -27,7 +29,7 @@ _UNITS = {
 _COLUMNS = ("row", "ours", "against", "theirs", "ratio", "rounds", "goal", "load")
 
 
-def benchmark_table(results: dict[str, Any]) -> str:
+def benchmark_table(results: Json) -> str:
     """Format a line for each ratio, aligned; a missing peer has a line too.
 
     Load is the number of cores used by other processes; under high load no goal is judged.
@@ -37,7 +39,7 @@ def benchmark_table(results: dict[str, Any]) -> str:
     return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
 
 
-def _line(row: dict[str, Any], each: dict[str, Any]) -> tuple[str, ...]:
+def _line(row: Json, each: Json) -> tuple[str, ...]:
     against, load = opponent(each), "" if row["load"] is None else f"{row['load']:.2f}"
     if "missing" in each:
         return row["name"], "", against, each["missing"], "", "", _goal(each), load
@@ -55,7 +57,7 @@ def _line(row: dict[str, Any], each: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-def opponent(each: dict[str, Any]) -> str:
+def opponent(each: Json) -> str:
     """Name a row's opponent: the peer or bound, and which of its contenders."""
     return f"{WHO[each['who']]} {each['contender']}"
 
@@ -67,7 +69,7 @@ def _rate(work: dict[str, float], seconds: float, unit: str) -> str:
     return f"{work[unit] / scale / seconds:.4g} {name}"
 
 
-def _goal(each: dict[str, Any]) -> str:
+def _goal(each: Json) -> str:
     if each["goal"] is None:
         return ""
     if "missing" in each:
@@ -78,7 +80,7 @@ def _goal(each: dict[str, Any]) -> str:
     )
 
 
-def write_benchmark(results: dict[str, Any], path: Path) -> Path:
+def write_benchmark(results: Json, path: Path) -> Path:
     """Draw a bar for each measured ratio on a logarithmic scale, starting at 1."""
     drawn = [(row, each) for row in results["rows"] for each in row["against"] if "ratio" in each]
     figure = style.new_figure(width=7.2, height=1.5 + 0.3 * len(drawn))
@@ -93,7 +95,7 @@ def write_benchmark(results: dict[str, Any], path: Path) -> Path:
     return style.save(figure, path)
 
 
-def _bar(ax: "Axes", each: dict[str, Any], place: int, *, name: str) -> None:
+def _bar(ax: "Axes", each: Json, place: int, *, name: str) -> None:
     ratio = each["ratio"]
     colour = {True: style.COLOURS["train"], False: style.COLOURS["validation"], None: "#999999"}[
         each["met"]
@@ -104,13 +106,13 @@ def _bar(ax: "Axes", each: dict[str, Any], place: int, *, name: str) -> None:
         ax.plot(
             [each["goal"]] * 2, [place - 0.4, place + 0.4], color=style.INK, linewidth=1.8, zorder=4
         )
-    put = {"va": "center", "parse_math": False, "transform": ax.get_yaxis_transform()}
-    ax.text(-0.83, place, name, size=9, weight="bold", color=style.INK, **put)
-    ax.text(-0.02, place, f"/ {opponent(each)}", size=8, color=style.FAINT, ha="right", **put)
-    ax.text(1.01, place, f"{ratio['value']:.2f}", size=8.5, color=style.INK, **put)
+    text = partial(ax.text, va="center", parse_math=False, transform=ax.get_yaxis_transform())
+    text(-0.83, place, name, size=9, weight="bold", color=style.INK)
+    text(-0.02, place, f"/ {opponent(each)}", size=8, color=style.FAINT, ha="right")
+    text(1.01, place, f"{ratio['value']:.2f}", size=8.5, color=style.INK)
 
 
-def _axis(ax: "Axes", drawn: list[tuple[dict[str, Any], dict[str, Any]]]) -> None:
+def _axis(ax: "Axes", drawn: list[tuple[Json, Json]]) -> None:
     ends = [end for _, each in drawn for end in (*each["ratio"].values(), each["goal"] or 1.0)]
     ax.set_xscale("log")
     ax.set_xlim(0.8 * min([*ends, 0.5]), 1.25 * max([*ends, 2.0]))

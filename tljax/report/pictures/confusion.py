@@ -1,5 +1,6 @@
 """The confusion matrix of a rung; with many classes, the pairs confused most often."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,8 @@ def write_confusion(rung: str, predictions: Predictions, *, split: str, workdir:
         scores.confusion(predictions.labels, p, classes=classes) for p in predictions.predicted
     ]
     mean = np.mean(matrices, axis=0)
-    about = f"{len(predictions.labels):,} {split} images, {f'mean of {runs} runs' if runs > 1 else 'one run'}."
+    over = f"mean of {runs} runs" if runs > 1 else "one run"
+    about = f"{len(predictions.labels):,} {split} images, {over}."
     if classes <= MATRIX:
         return _matrix(rung, mean, predictions.classes, about, workdir)
     return _pairs(rung, mean, predictions.classes, about, workdir)
@@ -53,10 +55,9 @@ def _matrix(
     for i, j in np.ndindex(*shares.shape):
         _cell(ax, i, j, float(shares[i, j]), float(mean[i, j]), small=slanted)
     names = [style.short(name, 14) for name in classes]
-    put = {"size": 9, "parse_math": False}
-    ax.set_yticks(range(len(names)), names, **put)
-    turn = {"rotation": 45, "ha": "right"} if slanted else {}
-    ax.set_xticks(range(len(names)), names, **turn, **put)
+    ax.set_yticks(range(len(names)), names, size=9, parse_math=False)
+    angle, end = (45, "right") if slanted else (0, "center")
+    ax.set_xticks(range(len(names)), names, rotation=angle, ha=end, size=9, parse_math=False)
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0, colors=style.INK)
     return style.save(figure, workdir / "confusion.png")
@@ -82,12 +83,12 @@ def _pairs(
         f"{rung}: confused most",
         f"{about}\nOf the {len(classes)} classes: a class, what it was taken for, how often.",
     )
-    put = {"va": "center", "size": 8.5, "color": style.INK, "parse_math": False}
+    text = partial(ax.text, va="center", size=8.5, color=style.INK, parse_math=False)
     for place, (i, j) in enumerate(pairs):
         names = " → ".join(style.short(classes[k], 19) for k in (i, j))
         ax.barh(place, mean[i, j], height=0.62, color=style.COLOURS["train"], alpha=0.75)
-        ax.text(-0.03, place, names, ha="right", transform=ax.get_yaxis_transform(), **put)
-        ax.text(mean[i, j], place, f" {mean[i, j]:.4g} of {mean[i].sum():.0f}", **put)
+        text(-0.03, place, names, ha="right", transform=ax.get_yaxis_transform())
+        text(mean[i, j], place, f" {mean[i, j]:.4g} of {mean[i].sum():.0f}")
     ax.set_xlim(0, 1.3 * max([mean[pair] for pair in pairs], default=1.0))
     ax.set_ylim(max(1, len(pairs)) - 0.4, -0.6)
     ax.yaxis.set_visible(False)

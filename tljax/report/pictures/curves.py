@@ -89,7 +89,8 @@ def _panel(ax: "Axes", seeds: Mapping[int, Series], metric: str) -> None:
         epochs, values = intervals.together(seeds, f"{split}/{metric}")
         values = values * (100 if metric == "accuracy" else 1)
         shown.append(values[np.isfinite(values)])
-        # The mean of the seeds that are left would jump where one stops or diverges: all of them or no mean.
+        # The mean of the seeds that are left would jump where one stops or diverges: all of them
+        # or no mean.
         average = values.mean(axis=0)
         marker = "o" if len(epochs) <= 12 else None
         ax.plot(epochs, average, color=colour, marker=marker, markersize=3.2, linewidth=2, zorder=3)
@@ -157,14 +158,17 @@ def _loss_axis(ax: "Axes", values: np.ndarray) -> None:
     top = values.max(initial=0.0) or 1.0
     usual = 3 * float(np.percentile(values, 90)) if len(values) else 1.0
     if top > usual > 0:
-        put = {
-            "color": style.FAINT,
-            "size": 8,
-            "ha": "right",
-            "va": "top",
-            "backgroundcolor": "white",
-        }
-        ax.text(0.99, 0.97, f"off the scale: up to {top:.3g}", transform=ax.transAxes, **put)
+        ax.text(
+            0.99,
+            0.97,
+            f"off the scale: up to {top:.3g}",
+            transform=ax.transAxes,
+            color=style.FAINT,
+            size=8,
+            ha="right",
+            va="top",
+            backgroundcolor="white",
+        )
         top = usual
     ax.set_ylim(0, 1.05 * top)
 

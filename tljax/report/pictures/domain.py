@@ -11,7 +11,8 @@ from tljax.runs.results import by_rung
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Okabe and Ito (2008): grey for what did not adapt, blue without and vermilion with labels of the target.
+# Okabe and Ito (2008): grey for what did not adapt, blue without and vermilion with labels of the
+# target.
 COLOURS = ("#9a9a9a", *style.COLOURS.values())
 BAR, GAP = 0.26, 0.34
 
@@ -28,9 +29,10 @@ def write_domains(source: dict, targets: Mapping[str, dict], *, workdir: Path) -
     height = figure.get_figheight()
     ax = figure.add_axes((0.15, 0.4 / height, 0.8, 1 - 1.55 / height))
     at_home, _ = table.accuracy(next(iter(by_rung(source).values())))
+    name = source["data"].get("source", "")
     caption = (
         "Validation accuracy on the target. Line: 95 % interval, dots: seeds.\n"
-        f"Dashed: {table.percent(at_home)} on the source, {style.short(source['data'].get('source', ''), 50)}."
+        f"Dashed: {table.percent(at_home)} on the source, {style.short(name, 50)}."
     )
     style.title(figure, "From one domain to another", caption)
     for place, results in enumerate(targets.values()):
@@ -43,14 +45,16 @@ def write_domains(source: dict, targets: Mapping[str, dict], *, workdir: Path) -
         [place * group + BAR * (len(ways) - 1) / 2 for place in range(len(targets))], list(targets)
     )
     for left, way, colour in zip((0.0, 0.25, 0.42), ways, COLOURS, strict=True):
-        put = {
-            "size": 9,
-            "weight": "bold",
-            "color": colour,
-            "va": "bottom",
-            "transform": ax.transAxes,
-        }
-        ax.text(left, 1 + 0.06 / (height - 1.55), way, **put)
+        ax.text(
+            left,
+            1 + 0.06 / (height - 1.55),
+            way,
+            size=9,
+            weight="bold",
+            color=colour,
+            va="bottom",
+            transform=ax.transAxes,
+        )
     ax.xaxis.set_major_formatter("{x:.0f} %")
     ax.grid(axis="x", color=style.RULE, linewidth=0.7)
     ax.set_axisbelow(True)

@@ -1,6 +1,7 @@
 """The ladder in one picture: validation accuracy of every rung."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,10 +68,15 @@ def _rung(ax: "Axes", rung: str, rows: Sequence[dict], place: int) -> list[float
         markeredgewidth=0,
         zorder=5,
     )
-    put = {"transform": ax.get_yaxis_transform(), "va": "bottom", "parse_math": False}
-    put["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
+    text = partial(
+        ax.text,
+        transform=ax.get_yaxis_transform(),
+        va="bottom",
+        parse_math=False,
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
+    )
     colour = style.INK if table.marked(rung, rows) == rung else style.COLOURS["validation"]
-    ax.text(0, place - 0.26, style.short(rung, 20), size=9.5, weight="bold", color=colour, **put)
+    text(0, place - 0.26, style.short(rung, 20), size=9.5, weight="bold", color=colour)
     note = f"{table.percent(average)}   {table.interval_text(interval)}"
-    ax.text(1, place - 0.26, note, size=8.5, color=style.FAINT, ha="right", **put)
+    text(1, place - 0.26, note, size=8.5, color=style.FAINT, ha="right")
     return seeds + ends

@@ -1,6 +1,7 @@
 """A learning-rate range test in a picture: smoothed loss against rate, and the suggested rates."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -107,7 +108,9 @@ def _loss_axis(ax: "Axes", finite: np.ndarray, smoothed: np.ndarray) -> None:
 
 
 def _rows(ax: "Axes", suggested: Mapping[str, list[float]], used: str) -> None:
-    put = {"transform": ax.get_yaxis_transform(), "va": "center", "size": 8.5, "clip_on": False}
+    text = partial(
+        ax.text, transform=ax.get_yaxis_transform(), va="center", size=8.5, clip_on=False
+    )
     for place, (name, rates) in enumerate(suggested.items()):
         colour, weight = (MARK, "bold") if name == used else (style.INK, "normal")
         ax.axhline(place, color=style.RULE, linewidth=0.7, zorder=0)
@@ -127,8 +130,8 @@ def _rows(ax: "Axes", suggested: Mapping[str, list[float]], used: str) -> None:
             linewidth=1.6,
             zorder=4,
         )
-        ax.text(-0.02, place, name, color=colour, weight=weight, ha="right", **put)
-        ax.text(1.01, place, f"{mean_rate(rates):.1e}", color=colour, weight=weight, **put)
+        text(-0.02, place, name, color=colour, weight=weight, ha="right")
+        text(1.01, place, f"{mean_rate(rates):.1e}", color=colour, weight=weight)
     ax.set_ylim(len(suggested) - 0.4, -0.6)
     ax.yaxis.set_visible(False)
     style.strip(ax)

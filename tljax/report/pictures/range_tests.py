@@ -12,12 +12,12 @@ from tljax.runs.results import read_json
 from tljax.train.lr_finder import Finding
 
 FIELDS = ("rates", "losses", "smoothed")
-Found = dict[int, Finding]  # seed -> its test
+Findings = dict[int, Finding]  # seed -> its test
 
 
-def read_range_tests(workdir: Path) -> dict[str, tuple[Found, bool]]:
+def read_range_tests(workdir: Path) -> dict[str, tuple[Findings, bool]]:
     """Read rung -> (findings, whether the sweep was linear). InputError names a malformed file."""
-    rungs: dict[str, tuple[Found, bool]] = {}
+    rungs: dict[str, tuple[Findings, bool]] = {}
     for path in [*sorted(workdir.glob("lr_find_*.json")), workdir / "lr_find.json"]:
         if path.is_file():
             rung, seeds, linear = _read(path)
@@ -25,13 +25,13 @@ def read_range_tests(workdir: Path) -> dict[str, tuple[Found, bool]]:
     return rungs
 
 
-def write_range_tests(tests: Mapping[str, tuple[Found, bool]], *, workdir: Path) -> list[Path]:
+def write_range_tests(tests: Mapping[str, tuple[Findings, bool]], *, workdir: Path) -> list[Path]:
     """Draw a picture a rung: `range_test_RUNG.png`."""
     return [
         lr_curve.write_lr_curve(
-            rung, found, workdir=workdir, linear=linear, name=picture_name(rung)
+            rung, findings, workdir=workdir, linear=linear, name=picture_name(rung)
         )
-        for rung, (found, linear) in tests.items()
+        for rung, (findings, linear) in tests.items()
     ]
 
 
@@ -43,7 +43,7 @@ def picture_name(rung: str) -> str:
     return f"range_test_{urllib.parse.quote(rung, safe=' +=,@')}.png"
 
 
-def _read(path: Path) -> tuple[str, Found, bool]:
+def _read(path: Path) -> tuple[str, Findings, bool]:
     document = read_json(path)
     arguments = document.get("arguments", {})
     rung = document.get("rung", arguments.get("rung") if isinstance(arguments, dict) else None)
@@ -58,8 +58,8 @@ def _read(path: Path) -> tuple[str, Found, bool]:
     return rung, seeds, bool(isinstance(arguments, dict) and arguments.get("linear"))
 
 
-def _finding(told: dict) -> Finding:
-    rates, losses, smoothed = (np.array(told[name], float) for name in FIELDS)
+def _finding(record: dict) -> Finding:
+    rates, losses, smoothed = (np.array(record[name], float) for name in FIELDS)
     if not rates.ndim == losses.ndim == smoothed.ndim == 1 or not len(rates) == len(losses) == len(
         smoothed
     ):
@@ -68,5 +68,5 @@ def _finding(told: dict) -> Finding:
         rates,
         losses,
         smoothed,
-        {str(name): float(rate) for name, rate in told["suggestions"].items()},
+        {str(name): float(rate) for name, rate in record["suggestions"].items()},
     )

@@ -17,9 +17,8 @@ if TYPE_CHECKING:
 
 PANEL = 1.35  # inches
 GAP = 0.16  # between two names at the ends of lines, of a panel's height
-DEPTH = (
-    30.0  # of the axis below the lowest group's peak: a cosine's end would take many decades more
-)
+# Of the axis below the lowest group's peak: a cosine's end would take many decades more.
+DEPTH = 30.0
 
 Rates = dict[str, np.ndarray]  # group -> its rate at each step, or at the end of each epoch
 
@@ -126,8 +125,16 @@ def _names(ax: "Axes", names: Sequence[str], peaks: Sequence[float]) -> None:
             GAP * (len(names) - 1 - place),
         )
         above = height
-        put = {"transform": ax.transAxes, "va": "center", "size": 8, "parse_math": False}
-        ax.text(1.02, height, style.short(name, 16), color=colour, **put)
+        ax.text(
+            1.02,
+            height,
+            style.short(name, 16),
+            color=colour,
+            transform=ax.transAxes,
+            va="center",
+            size=8,
+            parse_math=False,
+        )
 
 
 def _peak(panel: Panel, name: str) -> float:

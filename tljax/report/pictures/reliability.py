@@ -1,5 +1,6 @@
 """A rung's reliability diagram: accuracy against confidence, and a histogram of confidence."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,11 +32,11 @@ def write_reliability(
     axes = figure.subplots(2, 1, sharex=True, gridspec_kw={"hspace": 0.22, "height_ratios": (3, 1)})
     figure.subplots_adjust(left=0.145, right=0.96, top=0.81, bottom=0.09)
     runs = len(predictions.seeds)
-    many = f"{len(predictions.labels):,} {split} images, {runs} run{'s' if runs > 1 else ''}; 15 bins of equal width."
+    counts = f"{len(predictions.labels):,} {split} images, {runs} run{'s' if runs > 1 else ''}"
     style.title(
         figure,
         f"{rung}: reliability",
-        f"{many}\nDashed: a confidence of p is right in p of the cases.",
+        f"{counts}; 15 bins of equal width.\nDashed: a confidence of p is right in p of the cases.",
     )
     lowest = 100 / len(predictions.classes)
     axes[0].plot([lowest, 100], [lowest, 100], color=style.FAINT, linewidth=1, linestyle="--")
@@ -47,22 +48,20 @@ def write_reliability(
     return style.save(figure, workdir / "reliability.png")
 
 
-def _ece(found: calibration.Bins) -> float:
-    return float(
-        (found.count * np.abs(found.accuracy - found.confidence)).sum() / found.count.sum()
-    )
+def _ece(bins: calibration.Bins) -> float:
+    return float((bins.count * np.abs(bins.accuracy - bins.confidence)).sum() / bins.count.sum())
 
 
-def _line(ax: "Axes", found: calibration.Bins, label: str, colour: str, *, place: int) -> None:
+def _line(ax: "Axes", bins: calibration.Bins, label: str, colour: str, *, place: int) -> None:
     """Draw accuracy against confidence, with dots that grow with the number of images.
 
     A bin of three images is then not mistaken for one of three hundred.
     """
-    sizes = 12 + 90 * found.count / found.count.max()
-    ax.plot(100 * found.confidence, 100 * found.accuracy, color=colour, linewidth=1.4, zorder=3)
+    sizes = 12 + 90 * bins.count / bins.count.max()
+    ax.plot(100 * bins.confidence, 100 * bins.accuracy, color=colour, linewidth=1.4, zorder=3)
     ax.scatter(
-        100 * found.confidence,
-        100 * found.accuracy,
+        100 * bins.confidence,
+        100 * bins.accuracy,
         s=sizes,
         color=colour,
         alpha=0.75,
@@ -74,14 +73,15 @@ def _line(ax: "Axes", found: calibration.Bins, label: str, colour: str, *, place
     )
 
 
-def _histogram(ax: "Axes", found: calibration.Bins, colour: str, *, filled: bool) -> None:
-    percents = 100 * found.count / found.count.sum()
-    look = (
-        {"color": colour, "alpha": 0.35}
-        if filled
-        else {"fill": False, "edgecolor": colour, "linewidth": 1.4}
+def _histogram(ax: "Axes", bins: calibration.Bins, colour: str, *, filled: bool) -> None:
+    percents = 100 * bins.count / bins.count.sum()
+    bars = partial(
+        ax.bar, 100 * bins.low, percents, width=100 * (bins.high - bins.low), align="edge"
     )
-    ax.bar(100 * found.low, percents, width=100 * (found.high - found.low), align="edge", **look)
+    if filled:
+        bars(color=colour, alpha=0.35)
+    else:
+        bars(fill=False, edgecolor=colour, linewidth=1.4)
 
 
 def _axes(axes: "np.ndarray", lowest: float) -> None:

@@ -36,9 +36,17 @@ def accuracies(runs: Sequence[Run], *, split: str) -> bytes:
     )
     values, place = [], 0.0
     for rung, having in shown:
-        put = {"transform": ax.get_yaxis_transform(), "va": "center", "parse_math": False}
-        name = style.short(rung, 30)
-        ax.text(0, place + HEAD - 0.1, name, size=9.5, weight="bold", color=style.INK, **put)
+        ax.text(
+            0,
+            place + HEAD - 0.1,
+            style.short(rung, 30),
+            size=9.5,
+            weight="bold",
+            color=style.INK,
+            transform=ax.get_yaxis_transform(),
+            va="center",
+            parse_math=False,
+        )
         place += HEAD
         for run in having:
             colour, rows = COLOURS[runs.index(run)], by_rung(run.results)[rung]
@@ -86,17 +94,19 @@ def curves(rung: str, runs: Sequence[Run]) -> bytes:
 
 
 def _row(
-    ax: "Axes", run: Run, colour: str, rows: Sequence[dict], at: float, split: str
+    ax: "Axes", run: Run, colour: str, rows: Sequence[dict], place: float, split: str
 ) -> list[float]:
     average, interval = table.accuracy(rows, split=split)
     seeds = [100 * row[split]["accuracy"] for row in rows if np.isfinite(row[split]["accuracy"])]
     ends = [100 * interval.low, 100 * interval.high] if interval else []
-    ax.plot(ends, [at] * len(ends), color=colour, linewidth=8, alpha=0.3, solid_capstyle="butt")
+    ax.plot(ends, [place] * len(ends), color=colour, linewidth=8, alpha=0.3, solid_capstyle="butt")
     if np.isfinite(average):
-        ax.plot([100 * average] * 2, [at - 0.09, at + 0.09], color=colour, linewidth=1.8, zorder=4)
+        ax.plot(
+            [100 * average] * 2, [place - 0.09, place + 0.09], color=colour, linewidth=1.8, zorder=4
+        )
     ax.plot(
         seeds,
-        [at] * len(seeds),
+        [place] * len(seeds),
         "o",
         color=colour,
         markersize=3.8,
@@ -104,8 +114,16 @@ def _row(
         markeredgewidth=0,
         zorder=5,
     )
-    put = {"transform": ax.get_yaxis_transform(), "va": "center", "size": 8.5, "parse_math": False}
-    ax.text(0, at, f"{style.short(run.name, 17)}  {table.percent(average)}", color=colour, **put)
+    ax.text(
+        0,
+        place,
+        f"{style.short(run.name, 17)}  {table.percent(average)}",
+        color=colour,
+        transform=ax.get_yaxis_transform(),
+        va="center",
+        size=8.5,
+        parse_math=False,
+    )
     return seeds + ends
 
 
@@ -140,5 +158,13 @@ def _names(ax: "Axes", ends: Sequence[tuple[float, str, str]]) -> None:
         room = step * (len(order) - 1 - place)  # for those below
         above = max(min(heights[row], above - step), room - 0.05)
         _, text, colour = ends[row]
-        put = {"size": 8, "va": "center", "transform": ax.transAxes, "parse_math": False}
-        ax.text(1.02, above, text, color=colour, **put)
+        ax.text(
+            1.02,
+            above,
+            text,
+            color=colour,
+            size=8,
+            va="center",
+            transform=ax.transAxes,
+            parse_math=False,
+        )

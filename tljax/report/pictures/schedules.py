@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 
 FAR_APART = 20.0  # between two stages' peaks: beyond it the smaller looks flat on a linear axis
-DEPTH = 100.0  # of a logarithmic axis below the smallest peak; a one-cycle's end would take five decades more
+# Of a logarithmic axis below the smallest peak; a one-cycle's end would take five decades more.
+DEPTH = 100.0
 PANEL = 1.15  # inches
 
 
@@ -43,11 +44,12 @@ def write_schedules(stages: Stages, *, workdir: Path) -> Path:
 
 def _panel(ax: "Axes", name: str, parts: Sequence[np.ndarray], edges: np.ndarray) -> None:
     for first, values in zip(edges, parts, strict=False):
-        # A value holds for its whole step: without the repeated last one a stage of one step would not be seen.
-        held = [*values, *values[-1:]]
+        # A value holds for its whole step: without the repeated last one a stage of one step would
+        # not be seen.
+        steps = [*values, *values[-1:]]
         ax.step(
-            first + np.arange(len(held)),
-            held,
+            first + np.arange(len(steps)),
+            steps,
             where="post",
             color=style.COLOURS["train"],
             linewidth=1.6,
@@ -78,9 +80,17 @@ def _value_axis(ax: "Axes", parts: Sequence[np.ndarray]) -> None:
 
 def _stage_names(ax: "Axes", names: Sequence[str], edges: np.ndarray) -> None:
     """Write the stages' names above the first panel, each shortened to its share of the width."""
-    put = {"size": 8.5, "color": style.FAINT, "ha": "center", "va": "bottom", "parse_math": False}
     for name, first, last in zip(names, edges, edges[1:], strict=False):
         room = int(46 * (last - first) / edges[-1])
         if room >= 2:
-            place = ((first + last) / 2, 1.16)
-            ax.text(*place, style.short(name, room), transform=ax.get_xaxis_transform(), **put)
+            ax.text(
+                (first + last) / 2,
+                1.16,
+                style.short(name, room),
+                transform=ax.get_xaxis_transform(),
+                size=8.5,
+                color=style.FAINT,
+                ha="center",
+                va="bottom",
+                parse_math=False,
+            )

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ COLOURS = {"train": "#0072b2", "validation": "#d55e00"}
 
 
 def new_figure(*, width: float, height: float) -> "Figure":
+    """Make a white figure of this size in inches."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -30,18 +32,21 @@ def new_figure(*, width: float, height: float) -> "Figure":
 
 
 def title(figure: "Figure", text: str, caption: str) -> None:
+    """Write a title with a caption of a line or two at the top left."""
     # Names are the user's: without parse_math=False a "$" in one would be read as TeX.
-    put = {"va": "top", "parse_math": False}
+    write = partial(figure.text, va="top", parse_math=False)
     height = figure.get_figheight()
-    figure.text(0.04, 1 - 0.13 / height, short(text, 48), size=12, weight="bold", color=INK, **put)
-    figure.text(0.04, 1 - 0.39 / height, caption, size=8.5, color=FAINT, linespacing=1.4, **put)
+    write(0.04, 1 - 0.13 / height, short(text, 48), size=12, weight="bold", color=INK)
+    write(0.04, 1 - 0.39 / height, caption, size=8.5, color=FAINT, linespacing=1.4)
 
 
 def short(name: str, length: int) -> str:
+    """Cut a name to at most this many characters, the last an ellipsis."""
     return name if len(name) <= length else name[: length - 1] + "…"
 
 
 def strip(ax: "Axes") -> None:
+    """Remove the frame but for the line at the bottom, and the ticks' marks."""
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.spines["bottom"].set_color(FAINT)
     ax.tick_params(colors=INK, labelsize=9, length=0, pad=5)
@@ -61,6 +66,7 @@ def percent_limits(percents: Sequence[float] | np.ndarray) -> tuple[float, float
 
 
 def save(figure: "Figure", path: Path) -> Path:
+    """Write the figure as a PNG file, in one piece."""
     return disk.write(path, png(figure))
 
 

@@ -61,9 +61,9 @@ def ece(
     width as in Guo et al. 2017 (ICML); equal mass as in Nixon et al. 2019 (CVPR workshops). It is
     biased upward where bins hold few images.
     """
-    found = reliability(probabilities, labels, bins=bins, mass=mass)
+    binned = reliability(probabilities, labels, bins=bins, mass=mass)
     return float(
-        (found.count * np.abs(found.accuracy - found.confidence)).sum() / found.count.sum()
+        (binned.count * np.abs(binned.accuracy - binned.confidence)).sum() / binned.count.sum()
     )
 
 
@@ -92,12 +92,12 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     from scipy.optimize import minimize_scalar
 
     # Convex in 1 / T, so there is one minimum in log T too.
-    found = minimize_scalar(
+    result = minimize_scalar(
         lambda log: nll(logits, labels, temperature=np.exp(log)),
         bounds=np.log(_TEMPERATURES),
         method="bounded",
     )
-    return float(np.exp(found.x))
+    return float(np.exp(result.x))
 
 
 def cross_fitted(

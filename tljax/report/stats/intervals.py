@@ -79,12 +79,14 @@ def bootstrap_interval(
         return None
     import scipy.stats
 
-    options = {
-        "n_resamples": draws,
-        "batch": max(1, 10**7 // len(values)),
-        "rng": np.random.default_rng(seed),
-    }
-    ends = scipy.stats.bootstrap((values,), np.mean, vectorized=True, **options).confidence_interval
+    ends = scipy.stats.bootstrap(
+        (values,),
+        np.mean,
+        vectorized=True,
+        n_resamples=draws,
+        batch=max(1, 10**7 // len(values)),
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
     return Interval(float(ends.low), float(ends.high), "images", len(values))
 
 

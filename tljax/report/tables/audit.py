@@ -9,27 +9,29 @@ COLUMNS = ("", "found", "least", "ratio")
 _SCALES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1, ""))
 
 
-def audit_table(found: Audit, *, same_bits: bool) -> str:
+def audit_table(audit: Audit, *, same_bits: bool) -> str:
     """Format an audit as aligned text.
 
     `same_bits` says whether the frozen leaves kept their bits through a real step.
     """
     rows = [
-        _row("FLOPs", found.flops),
-        _row("FLOPs of products", found.products),
-        _row("temporary bytes", found.temporary),
-        _row("all-reduce bytes", found.reduced),
-        _row("other collectives' bytes", found.exchanged),
-        _row("optimizer bytes", found.optimizer),
+        _row("FLOPs", audit.flops),
+        _row("FLOPs of products", audit.products),
+        _row("temporary bytes", audit.temporary),
+        _row("all-reduce bytes", audit.reduced),
+        _row("other collectives' bytes", audit.exchanged),
+        _row("optimizer bytes", audit.optimizer),
     ]
-    plural = "" if found.devices == 1 else "s"
+    plural = "" if audit.devices == 1 else "s"
     return "\n".join(
         [
-            f"{found.stage}: a step on each of {found.devices} device{plural}",
+            f"{audit.stage}: a step on each of {audit.devices} device{plural}",
             aligned(COLUMNS, rows),
-            f"trained: {len(found.trainable)} leaves; not reached by the images: {_names(found.idle)}",
-            f"frozen: {len(found.held)} leaves; moved by the step: {_names(found.moved)}",
-            f"after a step on random images their bits are {'the same' if same_bits else 'NOT the same'}",
+            f"trained: {len(audit.trainable)} leaves; "
+            f"not reached by the images: {_names(audit.idle)}",
+            f"frozen: {len(audit.held)} leaves; moved by the step: {_names(audit.moved)}",
+            f"after a step on random images their bits are "
+            f"{'the same' if same_bits else 'NOT the same'}",
         ]
     )
 

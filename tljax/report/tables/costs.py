@@ -21,10 +21,10 @@ COLUMNS = (
     "seconds",
 )
 NOTE = (
-    "FLOPs and temporary memory by the compiler's count, of one step and of its program on one device. "
-    "Seconds: the whole rung. Features: activations of the frozen base, made, or read where they were kept, with those "
-    "that later rungs want; the rest: first parameters, a range test, evaluation. images/s: training alone. Means over "
-    "seeds."
+    "FLOPs and temporary memory by the compiler's count, of one step and of its program on one "
+    "device. Seconds: the whole rung. Features: activations of the frozen base, made, or read "
+    "where they were kept, with those that later rungs want; the rest: first parameters, a range "
+    "test, evaluation. images/s: training alone. Means over seeds."
 )
 _SCALES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
@@ -105,7 +105,10 @@ def _solution(row: dict) -> str:
         f"{table.percent(number(held, 'accuracy', where))}, loss {number(held, 'loss', where):.3f}"
     )
     strength = number(row, "strength", where)
-    return f"{where}: solved at strength {strength:.1e}, chosen by {folds} folds of the training images: {scores}."
+    return (
+        f"{where}: solved at strength {strength:.1e}, chosen by {folds} folds of the training "
+        f"images: {scores}."
+    )
 
 
 _PARTS = ("features_seconds", "compile_seconds", "train_seconds")  # of a rung's seconds

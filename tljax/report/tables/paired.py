@@ -47,7 +47,8 @@ def sentence(difference: Difference) -> str:
     names, ends = (difference.rung, difference.against), (low, high)
     if value < 0:
         names, ends = names[::-1], (-high, -low)
-    return f"{names[0]} beats {names[1]} by {abs(value):.1f} points [{ends[0]:.1f}, {ends[1]:.1f}]{test}"
+    points = f"{abs(value):.1f} points [{ends[0]:.1f}, {ends[1]:.1f}]"
+    return f"{names[0]} beats {names[1]} by {points}{test}"
 
 
 def differences(results: dict, predictions: "Mapping[str, Predictions]") -> list[Difference]:

@@ -46,14 +46,17 @@ def interval_text(interval: intervals.Interval | None) -> str:
     """Format an interval of fractions in percent: '81.0 to 87.5 % over 3 seeds'."""
     if interval is None:
         return "undefined"
-    return f"{100 * interval.low:.1f} to {100 * interval.high:.1f} % over {interval.count:,} {interval.over}"
+    ends = f"{100 * interval.low:.1f} to {100 * interval.high:.1f} %"
+    return f"{ends} over {interval.count:,} {interval.over}"
 
 
 def interval_note(results: dict) -> str:
     """Explain the intervals of this table; empty where there are none."""
     notes = {
-        "seeds": "Over seeds: mean ± t·s/√n (Student's t, sample standard deviation s), cut to 0-100 %.",
-        "images": "Over images: Wilson score interval of a single run; it does not cover the choice of seed.",
+        "seeds": "Over seeds: mean ± t·s/√n (Student's t, sample standard deviation s), "
+        "cut to 0-100 %.",
+        "images": "Over images: Wilson score interval of a single run; "
+        "it does not cover the choice of seed.",
     }
     kinds = {interval.over for rows in by_rung(results).values() if (interval := accuracy(rows)[1])}
     return "\n".join(text for over, text in notes.items() if over in kinds)
@@ -136,6 +139,7 @@ def _marks(row: dict) -> list[str]:
 
 
 def percent(fraction: float) -> str:
+    """Format a fraction in percent: 0.875 -> '87.5 %'."""
     return "NaN" if math.isnan(fraction) else f"{100 * fraction:.1f} %"
 
 
