@@ -14,6 +14,7 @@ import pytest
 from experiments import batches, multitask, views
 from tljax import config
 from tljax.commands import recipe, runner
+from tljax.commands.door import COMMANDS
 from tljax.commands.rung import named
 from tljax.config import Plan
 from tljax.machine import signals
@@ -99,7 +100,8 @@ def command(photographs, base, in_a_hurry, tmp_path, monkeypatch):
         if name in LADDER:
             runner.main("A rung.", experiment=name, rungs=named(LADDER[name]))
         else:
-            importlib.import_module(f"experiments.{name}").main()
+            room = "tljax.commands" if name in COMMANDS else "experiments"
+            importlib.import_module(f"{room}.{name}").main()
         return left(folder, name)
 
     return run
