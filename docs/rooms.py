@@ -39,7 +39,7 @@ def room(module: str) -> str:
 
 
 def imported(path: Path, known: dict[str, Path]) -> list[str]:
-    """List the known modules that a file imports when it is imported: not those inside functions."""
+    """List the known modules that a file imports at its top, not inside functions."""
     names, tree = [], ast.parse(path.read_text(encoding="utf-8"))
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
     later = {id(node) for function in functions for node in ast.walk(function)}
