@@ -1,4 +1,4 @@
-"""Whether a run may be continued: same data, plan, base and arguments, or what differs."""
+"""Settings of a run that is to be continued: data, plan, base and arguments must be the same."""
 
 # pyright: strict
 # pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
@@ -6,9 +6,9 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 from tljax.errors import InputError
+from tljax.files.disk import Json
 from tljax.files.json_diff import differences
 
 # Paths and output settings; the digests in `data` and `base` stand for the files' contents.
@@ -26,7 +26,7 @@ FREE = (
 )
 
 
-def check(path: Path, *, before: dict[str, Any], now: dict[str, Any], anyway: bool) -> None:
+def check(path: Path, *, before: Json, now: Json, anyway: bool) -> None:
     """Check that two config.json agree in everything that decides the result; InputError if not.
 
     `anyway` prints the line instead.
@@ -40,9 +40,8 @@ def check(path: Path, *, before: dict[str, Any], now: dict[str, Any], anyway: bo
     print(f"{line}; continued all the same", flush=True)
 
 
-def _deciding(config: dict[str, Any]) -> dict[str, Any]:
+def _deciding(config: Json) -> Json:
     config = json.loads(json.dumps(config))  # as read from a file: tuples are lists
-    kept = {name: config.get(name) for name in ("plan", "data", "base", "versions")}
-    return kept | {
-        "arguments": {k: v for k, v in config.get("arguments", {}).items() if k not in FREE}
-    }
+    fields = {name: config.get(name) for name in ("plan", "data", "base", "versions")}
+    arguments = {k: v for k, v in config.get("arguments", {}).items() if k not in FREE}
+    return fields | {"arguments": arguments}
