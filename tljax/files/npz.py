@@ -1,5 +1,7 @@
 """Arrays in NumPy's .npz format: written whole, and read without trusting the file."""
 
+# pyright: strict
+
 import io
 import math
 import re
