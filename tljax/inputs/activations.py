@@ -21,7 +21,7 @@ from tljax.data import ImageSet, ImageSets
 from tljax.data.cache import default_folder as cache_folder
 from tljax.files.disk import Unwritable
 from tljax.inputs import feature_store
-from tljax.inputs.prefix import Prefix
+from tljax.inputs.prefix import Params, Prefix
 from tljax.models import ops, vgg
 from tljax.tree import json_digest
 
@@ -120,7 +120,8 @@ class Activations:
 
         def compute(first: int, last: int) -> np.ndarray:
             self.made.add((split, view, stop))
-            # Always a whole block, the last one padded with its own first rows: one shape, one compilation.
+            # Always a whole block, the last one padded with its own first rows: one shape, one
+            # compilation.
             example = (first + np.arange(block) % (last - first)).astype(np.int32)
             rows = program(params, inputs[example], np.full(block, view, np.int32), example)
             return np.asarray(rows)[: last - first]
@@ -152,7 +153,7 @@ class Activations:
         return feature_store.Rows(split, identity, count, row.shape, row.dtype.name)
 
     @functools.cached_property
-    def _params(self) -> dict[str, Any]:
+    def _params(self) -> Params:
         """Copy the parameters, once, to a device of this process.
 
         A process runs the prefix by itself.

@@ -15,7 +15,6 @@ import os
 import struct
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -29,7 +28,8 @@ DTYPES = {
     np.dtype(kind).name: np.dtype(kind) for kind in (np.float32, np.float16, ml_dtypes.bfloat16)
 }
 
-Compute = Callable[[int, int], np.ndarray]
+Attributes = dict[str, bytes | int | float]  # of a group or a set in HDF5
+Compute = Callable[[int, int], np.ndarray]  # (start, stop) -> these rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,23 +39,24 @@ class RowSet:
     path: Path
     name: str
     key: str  # canonical JSON of all that distinguishes one set from another
-    attributes: dict[str, Any]  # the identity, for people
+    attributes: Attributes  # the identity, for people
     shape: tuple[int, ...]  # [count, ...]
     dtype: np.dtype
 
     @functools.cached_property
     def group(self) -> str:
+        """Name the set's group in the HDF5 file."""
         return f"{self.name}-{hashlib.sha256(self.key.encode()).hexdigest()[:16]}"
 
     @property
     def part(self) -> Path:
+        """Name the file of the rows that are computed so far."""
         return self.path.with_name(f"{self.path.name}.{self.group}.part")
 
     @property
     def on_disk(self) -> np.dtype:
-        return (
-            np.dtype(np.uint16) if self.dtype.name == "bfloat16" else self.dtype
-        )  # new in HDF5 2.0
+        """Return the dtype in the HDF5 file, which has bfloat16 from HDF5 2.0 on only."""
+        return np.dtype(np.uint16) if self.dtype.name == "bfloat16" else self.dtype
 
     def digest(self, rows: np.ndarray, *, start: int = 0) -> bytes:
         """Compute the sha256 of the rows, their place and the set they belong to."""
@@ -63,7 +64,7 @@ class RowSet:
         digest.update(_bytes(rows))
         return digest.digest()
 
-    def sealed(self, rows: np.ndarray) -> dict[str, Any]:
+    def sealed(self, rows: np.ndarray) -> Attributes:
         """Return the attributes of the finished rows."""
         return {"dtype": np.bytes_(self.dtype.name), "sha256": np.bytes_(self.digest(rows).hex())}
 

@@ -1,7 +1,7 @@
 """The feature store: activations of a frozen prefix on a set of images, kept in HDF5.
 
 The HDF5 file holds finished sets only, a group each; a set that is being computed is a part file
-next to it (`staging.py`).
+next to it (`feature_rows.py`).
 """
 
 # pyright: strict
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from tljax.errors import InputError
 from tljax.files import disk
@@ -33,15 +34,16 @@ CHUNK_BYTES = 1 << 20
 class Rows:
     """Describe rows `[count, *shape]` of float32, float16 or bfloat16.
 
-    `name` says which set ("train"), `identity` all that the rows depend on, as plain JSON: digests of data and
-    weights, preprocessing, layer, views, seed. Another value of any field is another set.
+    `name` says which set ("train"), `identity` all that the rows depend on, as plain JSON: digests
+    of data and weights, preprocessing, layer, views, seed. Another value of any field is another
+    set.
     """
 
     name: str
-    identity: Mapping[str, Any]
+    identity: Mapping[str, object]
     count: int
     shape: tuple[int, ...]
-    dtype: Any = "float32"
+    dtype: DTypeLike = "float32"
 
 
 def stored(
@@ -49,14 +51,15 @@ def stored(
 ) -> np.ndarray:
     """Return the rows in memory; `compute(start, stop)` gives those not on disk, `block` at a time.
 
-    A pass that was stopped, even killed, continues after
-    its last whole block; another process that writes in the folder is waited for. InputError for a file that is
-    damaged or not HDF5, and for activations that are not finite; `disk.Unwritable` where they cannot be kept. The disk
-    holds a set twice while it is added.
+    A pass that was stopped, even killed, continues after its last whole block; another process that
+    writes in the folder is waited for. InputError for a file that is damaged or not HDF5, and for
+    activations that are not finite; `disk.Unwritable` where they cannot be kept. The disk holds a
+    set twice while it is added.
     """
     if wanted.count < 1 or block < 1:
         raise InputError(
-            f"{wanted.name}: expected at least 1 for count and block, found {wanted.count} and {block}"
+            f"{wanted.name}: expected at least 1 for count and block, "
+            f"found {wanted.count} and {block}"
         )
     whole = _wanted(Path(path), wanted)
     rows = _read(whole)
@@ -67,9 +70,8 @@ def stored(
                 rows = feature_rows.computed(whole, compute, block=block, progress=progress)
                 with disk.refusal(whole.path):
                     _add(whole, rows)
-    with contextlib.suppress(
-        OSError
-    ):  # left by a kill after the last block; the folder may be read-only
+    # Left by a kill after the last block; the folder may be read-only.
+    with contextlib.suppress(OSError):
         whole.part.unlink()
     return rows
 
@@ -126,7 +128,7 @@ def _wanted(path: Path, rows: Rows) -> RowSet:
     return RowSet(path, name, key, attributes, shape, DTYPES[dtype_name])
 
 
-def _attribute(value: Any) -> Any:
+def _attribute(value: object) -> bytes | int | float:
     """Convert a value to what HDF5 can hold: numbers and plain text unchanged, the rest as JSON.
 
     Text has a fixed length: HDF5's checksums cover it, and variable-length text, if damaged, hangs
@@ -147,7 +149,8 @@ def _add(wanted: RowSet, rows: np.ndarray) -> None:
     try:
         if wanted.path.exists():
             shutil.copyfile(wanted.path, draft)
-        # The format of HDF5 1.10 has checksums: without them a flipped bit can crash or hang the reader.
+        # The format of HDF5 1.10 has checksums: without them a flipped bit can crash or hang the
+        # reader.
         with Draft(draft) as content, h5py.File(content, "a", libver=("v110", "v110")) as file:
             group = file.create_group(wanted.group)
             group.attrs.update(wanted.attributes)
@@ -170,7 +173,8 @@ def _read(wanted: RowSet) -> np.ndarray | None:
     if not wanted.path.exists():
         return None
     try:
-        # Finished files are replaced, never written to: HDF5's lock would only fail where there are none.
+        # Finished files are replaced, never written to: HDF5's lock would only fail where there are
+        # none.
         with h5py.File(wanted.path, "r", locking=False) as file:
             if not file.id.links.exists(wanted.group.encode()):
                 return None
