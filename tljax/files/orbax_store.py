@@ -178,17 +178,17 @@ def _writing(where: str) -> Generator[None]:
     raise InputError(f"{where}: cannot be written: {reason}; the checkpoints before it are whole")
 
 
-def _read(manager: Any, where: str, step: int, wanted: Items) -> Items:
+def _read(manager: Any, where: str, step: int, target: Items) -> Items:
     import orbax.checkpoint as ocp
 
-    abstract = jax.tree.map(_abstract, wanted)
+    abstract = jax.tree.map(_abstract, target)
     args = {
         name: ocp.args.StandardRestore(item)
         for name, item in abstract.items()
         if jax.tree.leaves(item)
     }
     # Without arguments Orbax would restore everything.
-    return wanted | (_restored(manager, where, step, args) if args else {})
+    return target | (_restored(manager, where, step, args) if args else {})
 
 
 def _restored(manager: Any, where: str, step: int, args: dict[str, Any]) -> Items:

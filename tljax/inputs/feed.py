@@ -45,7 +45,7 @@ Place = Literal["replicated", "sharded", "streamed"]
 def place(inputs: np.ndarray, over: Mesh) -> Place:
     """Choose where a set lives: on every device, divided over them, or on the host.
 
-    The first of these in which it fits.
+    It is the first of these in which the set fits.
     """
     if fits(inputs.nbytes):
         return "replicated"

@@ -38,7 +38,7 @@ class Solution:
     def held_out(self) -> dict[str, float]:
         """Return `{"accuracy", "loss"}` at the chosen strength.
 
-        As the best of many strengths it is slightly optimistic.
+        They are slightly optimistic: the best of many strengths.
         """
         place = self.strengths.index(self.strength)
         return {"accuracy": self.accuracy[place], "loss": self.loss[place]}

@@ -61,7 +61,7 @@ def any_epoch(path: Path) -> bool:
 def read_metrics(path: Path) -> dict[str, dict[int, Series]]:
     """Read rung -> seed -> series in order of epoch; rungs in file order.
 
-    Of a repeated (rung, seed, epoch) the last counts: a resumed run appends to the same file.
+    The last line of a repeated (rung, seed, epoch) counts: a resumed run appends to the same file.
     """
     rungs: dict[str, dict[int, dict[int, dict[str, float]]]] = {}
     for place, line in enumerate(_lines(path), start=1):

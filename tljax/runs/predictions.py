@@ -38,7 +38,7 @@ class Predictions:
     def predicted(self) -> np.ndarray:
         """Return the class of the highest logit, `[S, N]`.
 
-        Of equal logits the first, as in training.
+        It is the first of equal logits, as in training.
         """
         return self.logits.argmax(-1)
 

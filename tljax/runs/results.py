@@ -1,4 +1,4 @@
-"""results.json: a row for each rung and seed of a run, kept while it goes on, read and checked."""
+"""results.json: a row for each rung and seed of a run, written while it trains, and read."""
 
 # pyright: strict
 
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 class Results:
-    """The results of a run that goes on; each change is written whole, by the first process."""
+    """The results of a run while it trains; each change is written whole, by the first process."""
 
     def __init__(self, path: Path, document: Json) -> None:
         self._path, self._document = path, document
@@ -131,7 +131,7 @@ def read_results(path: Path) -> Json:
 def by_rung(results: Json) -> dict[str, list[Json]]:
     """Group rows by rung name, in order of seed; rungs in file order.
 
-    Of a repeated seed the last row counts.
+    The last row of a repeated seed counts.
     """
     rungs: dict[str, dict[int, Json]] = {}
     for row in results["rungs"]:

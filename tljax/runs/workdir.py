@@ -183,7 +183,7 @@ class Workdir:
     ) -> None:
         """Save the trained classifier, and write its logits, features and row.
 
-        Checkpoints from while it trained are removed; of a restored one nothing else is left to do.
+        Checkpoints from while it trained are removed; a restored classifier needs nothing else.
         """
         name = f"{rung}-seed{seed}"
         if not trained.restored:
@@ -193,8 +193,8 @@ class Workdir:
                 self._write_logits(rung, trained, seed=seed, sets=sets)
             row = trained.row() | {"name": rung, "seed": seed}
             row["train_images"] = len(sets.train.labels)
-            # Of the logits as kept: in bfloat16 another program may round an image on the edge to
-            # the other side.
+            # Scores of the logits as written: in bfloat16 another program may round an image on
+            # the edge to the other side.
             for split, logits in trained.logits.items():
                 row[split] = scores(logits, getattr(sets, split).labels)
             self._results.add(row)
