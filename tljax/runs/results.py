@@ -11,7 +11,6 @@ from typing import Any, Self, TypeVar, cast
 from tljax.errors import InputError
 from tljax.files import disk
 from tljax.files.disk import Json
-from tljax.machine import processes
 
 FILE = "results.json"
 KINDS: dict[type | UnionType, str] = {
@@ -61,6 +60,8 @@ class Results:
         return [row for row in rows if (row["name"], row["seed"]) != (rung, seed)]
 
     def _write(self) -> None:
+        from tljax.machine import processes  # with JAX, which a reader of results does without
+
         if processes.first():
             disk.write_json(self._path, self._document)
 
