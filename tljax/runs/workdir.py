@@ -8,8 +8,7 @@ The list of files is in docs/runs.md.
 # JAX and Flax leave process_count and replace without whole types.
 
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -22,20 +21,20 @@ from tljax.files import disk, lock, orbax_store
 from tljax.files.disk import Json
 from tljax.inputs import activations
 from tljax.machine import processes
-from tljax.machine.provenance import command, environment
+from tljax.machine.provenance import environment
 from tljax.models.build import Network
-from tljax.runs import metrics, predictions, results, same_settings
+from tljax.runs import metrics, predictions, results, settings
 from tljax.runs.metrics import Record
 from tljax.runs.results import Results, read_written
+from tljax.runs.settings import Arguments
 from tljax.train.logits import scores
 from tljax.train.resume import Saver, Slot
 from tljax.train.rung import Trained
 from tljax.train.step import averaged
 from tljax.tree import json_digest
 
-CONFIG, FEATURES = "config.json", "features.json"
+FEATURES = "features.json"
 CALLS = "calls"  # the folder where a sweep keeps them
-Arguments = Mapping[str, object]  # of the command, as parsed
 _FOLDERS = ("checkpoints", predictions.FOLDER, "progress", "tensorboard", CALLS)
 _FILES = (  # that a run leaves, besides its configuration
     metrics.FILE,
@@ -122,27 +121,17 @@ class Workdir:
             _make(self.path)
             lock.hold(self.path, owner=self)
         where, data = environment(), _data(sets)
-        config: Json = disk.finite(
-            {
-                "command": command(),
-                "arguments": _plain(arguments),
-                "plan": _plan(stages),
-                "data": data,
-                "base": base,
-                "versions": where["versions"],
-                "device": where["device"],
-            }
-        )
+        config = settings.config(arguments, stages, data=data, base=base, environment=where)
         if self.resumed:
-            before = read_written(self.path / CONFIG)
+            before = read_written(self.path / settings.FILE)
             self._results = Results.resume(self.path / results.FILE)
-            same_settings.check(self.path, before=before, now=config, anyway=self._anyway)
+            settings.check(self.path, before=before, now=config, anyway=self._anyway)
             return
         if processes.first():
             _clear(self.path)
         processes.wait("workdir")
         if processes.first():
-            disk.write_json(self.path / CONFIG, config)
+            disk.write_json(self.path / settings.FILE, config)
         self._results = Results.begin(self.path / results.FILE, data=data, environment=where)
 
     def log(self, record: Record) -> None:
@@ -269,20 +258,6 @@ def _data(sets: ImageSets) -> Json:
         "validation_images": len(sets.validation.labels),
         **({"test_images": len(sets.test.labels)} if sets.test else {}),
         "skipped": list(sets.skipped),
-    }
-
-
-def _plan(stages: dict[str, tuple[Network, Stage]]) -> Json:
-    return {
-        name: {"network": asdict(network), "stage": asdict(stage)}
-        for name, (network, stage) in stages.items()
-    }
-
-
-def _plain(arguments: Arguments) -> Json:
-    """Write paths as text."""
-    return {
-        name: str(value) if isinstance(value, Path) else value for name, value in arguments.items()
     }
 
 

@@ -1,15 +1,24 @@
-"""Settings of a run that is to be continued: data, plan, base and arguments must be the same."""
+"""config.json: the settings of a run, and whether those of one that is continued are the same."""
 
 # pyright: strict
 # pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
 # pyright: reportUnknownVariableType=false
 
 import json
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
+from tljax.config import Stage
 from tljax.errors import InputError
+from tljax.files import disk
 from tljax.files.disk import Json
 from tljax.files.json_diff import differences
+from tljax.machine.provenance import command
+from tljax.models.build import Network
+
+FILE = "config.json"
+Arguments = Mapping[str, object]  # of the command, as parsed
 
 # Paths and output settings; the digests in `data` and `base` stand for the files' contents.
 FREE = (
@@ -24,6 +33,27 @@ FREE = (
     "seeds",
     "log",
 )
+
+
+def config(
+    arguments: Arguments,
+    stages: Mapping[str, tuple[Network, Stage]],
+    *,
+    data: Json,
+    base: str | None,
+    environment: Json,
+) -> Json:
+    """Describe a run in JSON: all settings as resolved, with versions and device."""
+    named = {
+        name: str(value) if isinstance(value, Path) else value for name, value in arguments.items()
+    }
+    plan = {
+        name: {"network": asdict(network), "stage": asdict(stage)}
+        for name, (network, stage) in stages.items()
+    }
+    document = {"command": command(), "arguments": named, "plan": plan, "data": data, "base": base}
+    about = {name: environment[name] for name in ("versions", "device")}
+    return disk.finite(document | about)
 
 
 def check(path: Path, *, before: Json, now: Json, anyway: bool) -> None:
