@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from tljax.data.sources import ImageSet
-from tljax.runs import metrics
+from tljax.runs import metrics, predictions
 from tljax.train import logits as kept
 
 matplotlib.use("Agg")
@@ -79,7 +79,7 @@ def write():
                         / "predictions"
                         / f"{name}-seed{seed}{'.test' if split == 'test' else ''}.npz"
                     )
-                    kept.write(
+                    predictions.write(
                         path,
                         logits,
                         split=ImageSet(logits, labels, ids),

@@ -16,7 +16,8 @@ META = {"network": asdict(Network()), "classes": ["cat", "dog"], "size": 32, "pr
 def test_what_a_run_writes_is_read():
     assert described(META, where=Path("run")) == (
         Network(),
-        {"classes": ("cat", "dog"), "size": 32},
+        ("cat", "dog"),
+        32,
     )
 
 

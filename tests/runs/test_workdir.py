@@ -165,7 +165,8 @@ def test_a_note_on_the_run_stays_in_the_results(tmp_path):
     assert results["preprocessing"] == {"told": "BGR", "differs": None}
     assert [row["name"] for row in results["rungs"]] == ["frozen"]
     del workdir
-    assert "preprocessing" not in begun(tmp_path / "run", overwrite=True)._results
+    again = begun(tmp_path / "run", overwrite=True)
+    assert "preprocessing" not in strict((again.path / "results.json").read_text())
 
 
 def test_listeners_are_told_each_record_as_it_is(tmp_path):
@@ -302,6 +303,39 @@ def test_a_second_run_is_refused_or_starts_anew(tmp_path):
     again.finish(
         "frozen", trained(), seed=3, stage=STAGE, sets=photographs()
     )  # the same step once more
+
+
+START = json.dumps({**RECORD, "train": {}, "rates": {}, "epoch": 0}) + "\n"
+ENDED = json.dumps({**RECORD, "train": {}, "rates": {}, "epoch": 1}) + "\n"
+
+
+@pytest.mark.parametrize("tail", ["", ENDED[:40], ENDED[: ENDED.index("}") + 1]])
+def test_a_run_that_was_killed_in_its_first_epoch_is_none(tmp_path, tail):
+    """It had told of its start, and perhaps half of its first epoch's line."""
+    killed = begun(tmp_path)
+    killed.log({**RECORD, "epoch": 0})
+    del killed
+    with open(tmp_path / "metrics.jsonl", "a", encoding="utf-8") as file:
+        file.write(tail)
+    again = begun(tmp_path)
+    assert not (tmp_path / "metrics.jsonl").exists()
+    again.log({**RECORD, "epoch": 1})
+    with pytest.raises(InputError, match=r"holds a run \(metrics\.jsonl\)"):
+        Workdir(tmp_path)
+
+
+@pytest.mark.parametrize("lines", [START + ENDED, START + ENDED[:-1], START + "x\n" + START, "{}"])
+def test_an_epoch_that_ended_or_a_file_not_understood_is_a_run(tmp_path, lines):
+    (tmp_path / "metrics.jsonl").write_text(lines)
+    with pytest.raises(InputError, match=r"holds a run \(metrics\.jsonl\)"):
+        Workdir(tmp_path)
+
+
+def test_a_first_epoch_that_was_saved_on_its_way_is_a_run(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text(START)
+    (tmp_path / "progress").mkdir()
+    with pytest.raises(InputError, match=r"holds a run \(progress\)"):
+        Workdir(tmp_path)
 
 
 def test_nothing_is_written_before_the_run_begins(tmp_path):

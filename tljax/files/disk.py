@@ -1,15 +1,20 @@
 """Files written whole or not at all; a full or unwritable disk is reported in one line."""
 
+# pyright: strict
+
 import contextlib
 import json
 import math
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from tljax.errors import InputError
+
+Json = dict[str, Any]  # a JSON object: text, numbers, lists and objects by name
+T = TypeVar("T")
 
 
 class Unwritable(InputError):
@@ -17,7 +22,7 @@ class Unwritable(InputError):
 
 
 @contextlib.contextmanager
-def refusal(path: Path) -> Iterator[None]:
+def refusal(path: Path) -> Generator[None]:
     """Turn an OSError raised inside this context into an Unwritable error.
 
     For code that replaces a file whole: the message says that what was saved before is intact.
@@ -31,7 +36,7 @@ def refusal(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path) -> Generator[Path]:
     """Yield a temporary path that replaces `path` on success and is removed on error.
 
     Temporary files of the same target left by killed processes of this machine are removed too.
@@ -52,21 +57,30 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write(path: Path, data: bytes) -> Path:
+    """Write a file, and return its path; `Unwritable` if that fails."""
     with replacing(path) as part:
         part.write_bytes(data)
     return path
 
 
-def write_json(path: Path, document: dict[str, Any]) -> Path:
+def write_json(path: Path, document: Json) -> Path:
+    """Write an indented JSON document, null for numbers that are not finite; return its path."""
     return write(path, (json.dumps(finite(document), indent=1, allow_nan=False) + "\n").encode())
 
 
-def finite(value: Any) -> Any:
-    """Replace NaN and infinite numbers with None: JSON has no NaN, so null stands for it."""
+def finite(value: T) -> T:
+    """Replace NaN and infinite numbers with None: JSON has no NaN, so null stands for it.
+
+    Tuples become lists.
+    """
+    return _finite(value)
+
+
+def _finite(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: finite(item) for name, item in value.items()}
+        return {name: _finite(item) for name, item in cast(Json, value).items()}
     if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
+        return [_finite(item) for item in cast(list[Any], value)]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -25,7 +25,8 @@ class Download:
     sha256: str = ""  # hex
     md5: str = ""  # hex; for files published with this hash only
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
+        """Check that there is one hash."""
         if bool(self.sha256) == bool(self.md5):
             raise ValueError(f"{self.url}: expected one hash, sha256 or md5")
 
@@ -51,7 +52,8 @@ def fetch(file: Download, path: pathlib.Path, *, progress: bool) -> None:
         have = part.stat().st_size if part.exists() else 0
         reason = getattr(error, "reason", None) or error
         raise InputError(
-            f"{file.url}: stopped at {have}{_of(file)} bytes ({reason}); run again to resume from {part}"
+            f"{file.url}: stopped at {have}{_of(file)} bytes ({reason}); "
+            f"run again to resume from {part}"
         ) from None
     if not matches(file, part):
         kind, digest = "sha256" if file.sha256 else "md5", _digest(file, part)
@@ -90,7 +92,7 @@ def _receive(file: Download, part: pathlib.Path, *, progress: bool) -> None:
         raise http.client.IncompleteRead(b"", size - have)
 
 
-def _size(file: Download, response, have: int) -> int | None:
+def _size(file: Download, response: http.client.HTTPResponse, have: int) -> int | None:
     """Return the size of the whole file, as published or else as the server declares it.
 
     InputError where they differ.
@@ -105,7 +107,7 @@ def _size(file: Download, response, have: int) -> int | None:
     return have + int(rest)
 
 
-def _open(file: Download, have: int):
+def _open(file: Download, have: int) -> http.client.HTTPResponse:
     """Open the server's response, from byte `have` on where the server supports it."""
     ask = urllib.request.Request(file.url, headers={"Range": f"bytes={have}-"} if have else {})
     try:

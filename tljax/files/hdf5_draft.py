@@ -4,9 +4,14 @@ HDF5 keeps what it could not write, tries again when the file is closed, and aga
 ends: the second failure loses the reason of the first, the third is a segmentation fault.
 """
 
+# pyright: strict
+
 import io
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer, WriteableBuffer
 
 
 class Draft(io.RawIOBase):
@@ -35,10 +40,11 @@ class Draft(io.RawIOBase):
     def tell(self) -> int:
         return self._file.tell()
 
-    def readinto(self, buffer: Any) -> int | None:
+    def readinto(self, buffer: "WriteableBuffer") -> int | None:
         return self._file.readinto(buffer)
 
-    def write(self, data: Any) -> int:
+    def write(self, data: "ReadableBuffer") -> int:
+        """Write all of the data, or remember the error; returns its size in either case."""
         rest = memoryview(data).cast("B")
         size = rest.nbytes
         try:
@@ -49,6 +55,7 @@ class Draft(io.RawIOBase):
         return size
 
     def truncate(self, size: int | None = None) -> int:
+        """Cut the file off, or remember the error; returns its size."""
         try:
             return self._file.truncate(size)
         except OSError as error:

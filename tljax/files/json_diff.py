@@ -1,14 +1,20 @@
 """What differs between two JSON documents."""
 
-from typing import Any
+# pyright: strict
+# pyright: reportUnknownArgumentType=false
+
+from typing import cast
+
+from tljax.files.disk import Json
 
 
-def differences(before: Any, now: Any, *, path: str = "") -> list[str]:
+def differences(before: object, now: object, *, path: str = "") -> list[str]:
     """List `path: old -> new` for each value that differs between two JSON documents."""
     if isinstance(before, dict) and isinstance(now, dict):
-        names = [*before, *(name for name in now if name not in before)]
+        old, new = cast(Json, before), cast(Json, now)
+        names = [*old, *(name for name in new if name not in old)]
         pairs = (
-            (f"{path}.{name}" if path else name, before.get(name), now.get(name)) for name in names
+            (f"{path}.{name}" if path else name, old.get(name), new.get(name)) for name in names
         )
-        return [line for where, old, new in pairs for line in differences(old, new, path=where)]
+        return [line for where, a, b in pairs for line in differences(a, b, path=where)]
     return [] if before == now else [f"{path} {str(before)[:60]} -> {str(now)[:60]}"]

@@ -5,11 +5,13 @@
 # pyright: reportUnknownVariableType=false
 
 import json
-from typing import Any
+from typing import Any, cast
 
 from tljax.errors import InputError
+from tljax.files.disk import Json
 from tljax.tree import compare, json_digest, kind, leaf_digest, leaves
 
+Items = dict[str, Any]  # the trees of a checkpoint, by name
 _OF_A_LEAF = {"dtype": str, "shape": list, "sha256": str}
 _DTYPES = (
     "float32",
@@ -26,7 +28,7 @@ _DTYPES = (
 )
 
 
-def make(items: dict[str, Any], *, meta: dict[str, Any], where: str) -> dict[str, Any]:
+def make(items: Items, *, meta: Json, where: str) -> Json:
     """Describe the trees in `items` in a JSON document; InputError if `meta` is not plain JSON."""
     described = {
         name: {
@@ -43,9 +45,10 @@ def make(items: dict[str, Any], *, meta: dict[str, Any], where: str) -> dict[str
     return document | {"digest": json_digest(document)}
 
 
-def check_whole(manifest: Any, *, where: str) -> None:
+def check_whole(document: object, *, where: str) -> None:
     """Check that the document itself is unchanged; InputError if it is not."""
-    if not isinstance(manifest, dict) or manifest.get("digest") != json_digest(manifest):
+    manifest = cast(Json, document) if isinstance(document, dict) else {}
+    if not manifest or manifest.get("digest") != json_digest(manifest):
         raise InputError(f"{where}: meta is not what was saved (sha256)")
     described = manifest.get("leaves")
     if not isinstance(manifest.get("meta"), dict) or not isinstance(described, dict):
@@ -67,7 +70,7 @@ def check_whole(manifest: Any, *, where: str) -> None:
             )
 
 
-def check_fit(manifest: dict[str, Any], target: dict[str, Any], *, where: str) -> None:
+def check_fit(manifest: Json, target: Items, *, where: str) -> None:
     """Compare a document with `target`; an InputError lists the leaves that do not fit.
 
     Missing ones are marked (-), extra ones (+), those of another kind (!).
@@ -82,7 +85,7 @@ def check_fit(manifest: dict[str, Any], target: dict[str, Any], *, where: str) -
     compare(f"{where} does not fit the state", found=saved, expected=expected, unequal=unequal)
 
 
-def verify(manifest: dict[str, Any], items: dict[str, Any], *, where: str) -> None:
+def verify(manifest: Json, items: Items, *, where: str) -> None:
     """Check every leaf's bits; InputError names the first leaf that is not what was saved."""
     for name, leaf in leaves(items).items():
         if leaf_digest(name, leaf) != manifest["leaves"][name]["sha256"]:

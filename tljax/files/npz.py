@@ -1,5 +1,7 @@
 """Arrays in NumPy's .npz format: written whole, and read without trusting the file."""
 
+# pyright: strict
+
 import io
 import math
 import re
@@ -36,15 +38,15 @@ def write(path: Path, arrays: Mapping[str, np.ndarray]) -> Path:
     return disk.write(path, data.getvalue())
 
 
-def read(path: Path, wanted: Mapping[str, str] | None = None) -> dict[str, np.ndarray]:
-    """Read arrays, read-only: those named in `wanted`, or all.
+def read(path: Path, kinds: Mapping[str, str] | None = None) -> dict[str, np.ndarray]:
+    """Read arrays, read-only: those named in `kinds`, or all.
 
-    `wanted` maps each name to the kind of its NumPy dtype and its number of dimensions, as in "f2".
+    `kinds` maps each name to the kind of its NumPy dtype and its number of dimensions, as in "f2".
     InputError, in one line, for a damaged file or other contents.
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            names = wanted or [name.removesuffix(".npy") for name in archive.namelist()]
+            names = kinds or [name.removesuffix(".npy") for name in archive.namelist()]
             arrays = {name: _array(_bytes(archive, f"{name}.npy")) for name in names}
     # RuntimeError: encrypted, or an unknown compression.
     except (
@@ -56,11 +58,11 @@ def read(path: Path, wanted: Mapping[str, str] | None = None) -> dict[str, np.nd
         zipfile.BadZipFile,
         zlib.error,
     ) as error:
-        what = f" with {', '.join(wanted)}" if wanted else ""
+        what = f" with {', '.join(kinds)}" if kinds else ""
         raise InputError(
             f"{path}: expected an .npz{what}: {' '.join(str(error).split())[:200]}"
         ) from None
-    for name, kind in (wanted or {}).items():
+    for name, kind in (kinds or {}).items():
         array = arrays[name]
         if f"{array.dtype.kind}{array.ndim}" != kind:
             expected = f"{_KINDS[kind[0]]} of {kind[1:]} dimensions"

@@ -1,4 +1,4 @@
-"""Orbax's noise after a failed read or write: a page for each other one that dies with it."""
+"""Orbax's noise after a failed read or write, suppressed: a page for each that dies with it."""
 
 # pyright: strict
 

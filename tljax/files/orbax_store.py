@@ -1,7 +1,7 @@
 """Training states on disk: Orbax with the digests it lacks, keeping the latest and the best.
 
-A state is any dataclass pytree with `step`, `params`, `model_state` and `opt_state`. Orbax silently
-restores a flipped bit and casts to another dtype; here each is an InputError that names the leaf.
+Orbax silently restores a flipped bit and casts to another dtype; here each is an InputError that
+names the leaf.
 """
 
 # pyright: strict
@@ -16,7 +16,7 @@ import re
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import jax
 import numpy as np
@@ -24,21 +24,39 @@ from jax.sharding import SingleDeviceSharding
 
 from tljax.errors import InputError
 from tljax.files import manifest, orbax_noise
+from tljax.files.disk import Json
+from tljax.files.manifest import Items
 from tljax.tree import nest
 
-Meta = dict[str, Any]  # plain JSON
+Meta = Json
 MONITOR = "accuracy"  # the metric that makes a checkpoint the best; higher is better
+
+
+class Savable(Protocol):
+    """A state: a dataclass and pytree with these fields, and perhaps `ema`, its averages."""
+
+    @property
+    def step(self) -> Any: ...
+    @property
+    def params(self) -> Any: ...
+    @property
+    def model_state(self) -> Any: ...
+    @property
+    def opt_state(self) -> Any: ...
+
+
+S = TypeVar("S", bound=Savable)
 
 
 def save(
     directory: str | Path,
     step: int,
     *,
-    state: Any,
+    state: Savable,
     meta: Meta,
     metrics: Mapping[str, float],
     monitor: str = MONITOR,
-    others: Mapping[str, Any] | None = None,
+    others: Items | None = None,
     latest: int = 1,
 ) -> None:
     """Save a state in one piece, and keep only the `latest` checkpoints and the best.
@@ -91,7 +109,7 @@ def best_step(directory: str | Path, *, monitor: str = MONITOR) -> int | None:
     return max(finite, key=lambda step: (finite[step], step), default=None)
 
 
-def restore(directory: str | Path, step: int, target: Any) -> tuple[Any, Meta]:
+def restore(directory: str | Path, step: int, target: S) -> tuple[S, Meta]:
     """Restore `(state, meta)` as saved, on the shardings of `target`.
 
     `target` is a state of arrays or jax.ShapeDtypeStruct. Leaves of `target` without a sharding go
@@ -100,9 +118,7 @@ def restore(directory: str | Path, step: int, target: Any) -> tuple[Any, Meta]:
     return restore_with(directory, step, target, others={})[0], read_meta(directory, step)
 
 
-def restore_with(
-    directory: str | Path, step: int, target: Any, *, others: Mapping[str, Any]
-) -> tuple[Any, Meta]:
+def restore_with(directory: str | Path, step: int, target: S, *, others: Items) -> tuple[S, Items]:
     """Restore `(state, others)`: a state saved with further trees.
 
     `others` describes these trees as `target` describes the state.
@@ -112,9 +128,8 @@ def restore_with(
         manifest.check_fit(record, expected, where=where)
         read = _read(manager, where, step, expected)
     manifest.verify(record, read, where=where)
-    return from_items(target, {name: read[name] for name in items(target)}), {
-        name: read[name] for name in others
-    }
+    state = from_items(target, {name: read[name] for name in items(target)})
+    return state, {name: read[name] for name in others}
 
 
 def read_meta(directory: str | Path, step: int) -> Meta:
@@ -123,12 +138,12 @@ def read_meta(directory: str | Path, step: int) -> Meta:
         return record["meta"]
 
 
-def restore_variables(directory: str | Path, step: int) -> tuple[dict[str, Any], Meta]:
+def restore_variables(directory: str | Path, step: int) -> tuple[Items, Meta]:
     """Read `({"params", "batch_stats"?}, meta)` as nested numpy arrays, not the optimizer's."""
     where = _where(directory, step)
-    wanted = ("params/", "model_state/")
+    fields = ("params/", "model_state/")
     with _open(directory, step) as (manager, record):
-        leaves = {n: x for n, x in record["leaves"].items() if n.startswith(wanted)}
+        leaves = {n: x for n, x in record["leaves"].items() if n.startswith(fields)}
         flat = {n: jax.ShapeDtypeStruct(x["shape"], x["dtype"]) for n, x in leaves.items()}
         read = _read(manager, where, step, nest(where, flat))
     manifest.verify(record, read, where=where)
@@ -136,17 +151,18 @@ def restore_variables(directory: str | Path, step: int) -> tuple[dict[str, Any],
     return {**read.get("model_state", {}), "params": read.get("params", {})}, record["meta"]
 
 
-def items(state: Any) -> dict[str, Any]:
+def items(state: Savable) -> Items:
     """Map the saved fields by name, with `ema` where the state has averages."""
     # Separate entries, so that params can be read alone; Orbax refuses a bare array as an entry.
     whole = {name: getattr(state, name) for name in ("params", "model_state", "opt_state")}
-    averages = {"ema": state.ema} if getattr(state, "ema", None) else {}
-    return {"step": {"step": state.step}, **whole, **averages}
+    averages = getattr(state, "ema", None)
+    return {"step": {"step": state.step}, **whole, **({"ema": averages} if averages else {})}
 
 
-def from_items(target: Any, read: dict[str, Any]) -> Any:
+def from_items(target: S, read: Items) -> S:
     """Rebuild a state from `items`; fields that are not saved keep the values of `target`."""
-    return dataclasses.replace(target, **read | {"step": read["step"]["step"]})
+    fields = read | {"step": read["step"]["step"]}
+    return dataclasses.replace(target, **fields)  # pyright: ignore[reportArgumentType]
 
 
 @contextmanager
@@ -162,20 +178,20 @@ def _writing(where: str) -> Generator[None]:
     raise InputError(f"{where}: cannot be written: {reason}; the checkpoints before it are whole")
 
 
-def _read(manager: Any, where: str, step: int, wanted: dict[str, Any]) -> dict[str, Any]:
+def _read(manager: Any, where: str, step: int, target: Items) -> Items:
     import orbax.checkpoint as ocp
 
-    abstract = jax.tree.map(_abstract, wanted)
+    abstract = jax.tree.map(_abstract, target)
     args = {
         name: ocp.args.StandardRestore(item)
         for name, item in abstract.items()
         if jax.tree.leaves(item)
     }
     # Without arguments Orbax would restore everything.
-    return wanted | (_restored(manager, where, step, args) if args else {})
+    return target | (_restored(manager, where, step, args) if args else {})
 
 
-def _restored(manager: Any, where: str, step: int, args: dict[str, Any]) -> dict[str, Any]:
+def _restored(manager: Any, where: str, step: int, args: dict[str, Any]) -> Items:
     import orbax.checkpoint as ocp
 
     try:
@@ -239,7 +255,7 @@ def damaged(directory: str | Path) -> dict[int, str]:
 
     Because of one of them Orbax opens no other step either.
     """
-    steps = {}
+    steps: dict[int, str] = {}
     for file in sorted(Path(directory).glob("*/metrics/metrics")):
         if not file.parent.parent.name.isdecimal():
             continue

@@ -21,7 +21,7 @@ from tljax.data import ImageSet, ImageSets
 from tljax.data.cache import default_folder as cache_folder
 from tljax.files.disk import Unwritable
 from tljax.inputs import feature_store
-from tljax.inputs.prefix import Prefix
+from tljax.inputs.prefix import Params, Prefix
 from tljax.models import ops, vgg
 from tljax.tree import json_digest
 
@@ -86,9 +86,9 @@ class Activations:
     def _unit(self, split: str, view: int, stop: str) -> tuple[np.ndarray, Path | None]:
         """Return one view of a split at a layer, and its file; None if no file could be written."""
         name = self._name(split, view, stop)
-        wanted = self._wanted(split, view, stop)
+        target = self._rows(split, view, stop)
         for folder in self._folders:
-            if (rows := feature_store.found(folder / name, wanted)) is not None:
+            if (rows := feature_store.found(folder / name, target)) is not None:
                 return rows, folder / name
         compute, block, progress = (
             self._compute(split, view, stop),
@@ -99,13 +99,13 @@ class Activations:
             if folder not in self._refused:
                 try:
                     rows = feature_store.stored(
-                        folder / name, wanted, compute=compute, block=block, progress=progress
+                        folder / name, target, compute=compute, block=block, progress=progress
                     )
                     return rows, folder / name
                 except Unwritable as error:
                     self._refused.add(folder)
                     print(f"{error}; features go elsewhere", flush=True)
-        return feature_store.computed(wanted, compute=compute, block=block, progress=progress), None
+        return feature_store.computed(target, compute=compute, block=block, progress=progress), None
 
     def _compute(self, split: str, view: int, stop: str) -> Callable[[int, int], np.ndarray]:
         start, inputs = self._before(split, view, stop)
@@ -120,7 +120,8 @@ class Activations:
 
         def compute(first: int, last: int) -> np.ndarray:
             self.made.add((split, view, stop))
-            # Always a whole block, the last one padded with its own first rows: one shape, one compilation.
+            # Always a whole block, the last one padded with its own first rows: one shape, one
+            # compilation.
             example = (first + np.arange(block) % (last - first)).astype(np.int32)
             rows = program(params, inputs[example], np.full(block, view, np.int32), example)
             return np.asarray(rows)[: last - first]
@@ -146,13 +147,13 @@ class Activations:
         data, weights = identity["data"][:8], identity["weights"][:8]
         return Path(f"{stop}-{data}-{weights}", f"{which}-{key[:16]}.h5")
 
-    def _wanted(self, split: str, view: int, stop: str) -> feature_store.Rows:
+    def _rows(self, split: str, view: int, stop: str) -> feature_store.Rows:
         row, count = self._prefix.row(self._sets, stop=stop), len(self._images(split).labels)
         identity = self._prefix.identity(self._sets, split=split, view=view, stop=stop)
         return feature_store.Rows(split, identity, count, row.shape, row.dtype.name)
 
     @functools.cached_property
-    def _params(self) -> dict[str, Any]:
+    def _params(self) -> Params:
         """Copy the parameters, once, to a device of this process.
 
         A process runs the prefix by itself.

@@ -15,7 +15,6 @@ import os
 import struct
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -29,7 +28,8 @@ DTYPES = {
     np.dtype(kind).name: np.dtype(kind) for kind in (np.float32, np.float16, ml_dtypes.bfloat16)
 }
 
-Compute = Callable[[int, int], np.ndarray]
+Attributes = dict[str, bytes | int | float]  # of a group or a set in HDF5
+Compute = Callable[[int, int], np.ndarray]  # (start, stop) -> these rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,23 +39,24 @@ class RowSet:
     path: Path
     name: str
     key: str  # canonical JSON of all that distinguishes one set from another
-    attributes: dict[str, Any]  # the identity, for people
+    attributes: Attributes  # the identity, for people
     shape: tuple[int, ...]  # [count, ...]
     dtype: np.dtype
 
     @functools.cached_property
     def group(self) -> str:
+        """Name the set's group in the HDF5 file."""
         return f"{self.name}-{hashlib.sha256(self.key.encode()).hexdigest()[:16]}"
 
     @property
     def part(self) -> Path:
+        """Name the file of the rows that are computed so far."""
         return self.path.with_name(f"{self.path.name}.{self.group}.part")
 
     @property
     def on_disk(self) -> np.dtype:
-        return (
-            np.dtype(np.uint16) if self.dtype.name == "bfloat16" else self.dtype
-        )  # new in HDF5 2.0
+        """Return the dtype in the HDF5 file, which has bfloat16 from HDF5 2.0 on only."""
+        return np.dtype(np.uint16) if self.dtype.name == "bfloat16" else self.dtype
 
     def digest(self, rows: np.ndarray, *, start: int = 0) -> bytes:
         """Compute the sha256 of the rows, their place and the set they belong to."""
@@ -63,7 +64,7 @@ class RowSet:
         digest.update(_bytes(rows))
         return digest.digest()
 
-    def sealed(self, rows: np.ndarray) -> dict[str, Any]:
+    def sealed(self, rows: np.ndarray) -> Attributes:
         """Return the attributes of the finished rows."""
         return {"dtype": np.bytes_(self.dtype.name), "sha256": np.bytes_(self.digest(rows).hex())}
 
@@ -94,33 +95,33 @@ def alone(path: Path) -> Generator[None]:
         os.close(handle)
 
 
-def computed(wanted: RowSet, compute: Compute, *, block: int, progress: bool) -> np.ndarray:
+def computed(target: RowSet, compute: Compute, *, block: int, progress: bool) -> np.ndarray:
     """Return all rows: read those of the part, and append the rest to it as they are computed."""
-    rows = np.empty(wanted.shape, wanted.dtype)
-    with disk.refusal(wanted.part):
-        with wanted.part.open("a+b") as part:
-            done = _continued(wanted, part, rows)
-        file = wanted.part.open("ab", buffering=0)  # closing retries no refused write
+    rows = np.empty(target.shape, target.dtype)
+    with disk.refusal(target.part):
+        with target.part.open("a+b") as part:
+            done = _continued(target, part, rows)
+        file = target.part.open("ab", buffering=0)  # closing retries no refused write
     with file:
-        blocks = in_blocks(wanted, compute, rows, done=done, block=block, progress=progress)
+        blocks = in_blocks(target, compute, rows, done=done, block=block, progress=progress)
         for start, part_rows in blocks:
-            with disk.refusal(wanted.part):
-                _append(file, SEAL.pack(len(part_rows), wanted.digest(part_rows, start=start)))
+            with disk.refusal(target.part):
+                _append(file, SEAL.pack(len(part_rows), target.digest(part_rows, start=start)))
                 _append(file, _bytes(part_rows))
     return rows
 
 
 def in_blocks(
-    wanted: RowSet, compute: Compute, rows: np.ndarray, *, done: int, block: int, progress: bool
+    target: RowSet, compute: Compute, rows: np.ndarray, *, done: int, block: int, progress: bool
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Fill `rows` from `done` on, and yield `(start, rows of the block)` as each is computed."""
     with tqdm(
-        total=len(rows), initial=done, desc=wanted.name, unit="row", disable=not progress
+        total=len(rows), initial=done, desc=target.name, unit="row", disable=not progress
     ) as bar:
         for start in range(done, len(rows), block):
             stop = min(start + block, len(rows))
             part_rows = rows[start:stop]
-            part_rows[...] = _checked(wanted, np.asarray(compute(start, stop)), start, stop)
+            part_rows[...] = _checked(target, np.asarray(compute(start, stop)), start, stop)
             yield start, part_rows
             bar.update(stop - start)
 
@@ -132,7 +133,7 @@ def _append(file: io.FileIO, data: bytes | memoryview) -> None:
         rest = rest[file.write(rest) :]
 
 
-def _continued(wanted: RowSet, part: io.BufferedRandom, rows: np.ndarray) -> int:
+def _continued(target: RowSet, part: io.BufferedRandom, rows: np.ndarray) -> int:
     """Fill `rows` from the part, cut it off at its first incomplete block, and count the rows."""
     part.seek(0)
     done = end = 0
@@ -141,23 +142,23 @@ def _continued(wanted: RowSet, part: io.BufferedRandom, rows: np.ndarray) -> int
         part_rows = rows[done : done + size]
         if not 0 < size == len(part_rows) or part.readinto(_bytes(part_rows)) != part_rows.nbytes:
             break
-        if wanted.digest(part_rows, start=done) != digest:
+        if target.digest(part_rows, start=done) != digest:
             break
         done, end = done + size, part.tell()
     part.truncate(end)
     return done
 
 
-def _checked(wanted: RowSet, found: np.ndarray, start: int, stop: int) -> np.ndarray:
-    expected = (stop - start, *wanted.shape[1:])
-    if found.shape != expected or found.dtype != wanted.dtype:
-        kinds = f"expected {wanted.dtype}{list(expected)}, found {found.dtype}{list(found.shape)}"
+def _checked(target: RowSet, found: np.ndarray, start: int, stop: int) -> np.ndarray:
+    expected = (stop - start, *target.shape[1:])
+    if found.shape != expected or found.dtype != target.dtype:
+        kinds = f"expected {target.dtype}{list(expected)}, found {found.dtype}{list(found.shape)}"
         raise ValueError(f"compute({start}, {stop}): {kinds}")
     finite = np.isfinite(found).reshape(len(found), -1).all(1)
     if not finite.all():
-        row = f"{wanted.name}: row {start + int(finite.argmin())}"
+        row = f"{target.name}: row {start + int(finite.argmin())}"
         raise InputError(
-            f"{wanted.path}: {row}: expected finite activations, found NaN or infinite"
+            f"{target.path}: {row}: expected finite activations, found NaN or infinite"
         )
     return found
 

@@ -1,7 +1,7 @@
 """The feature store: activations of a frozen prefix on a set of images, kept in HDF5.
 
 The HDF5 file holds finished sets only, a group each; a set that is being computed is a part file
-next to it (`staging.py`).
+next to it (`feature_rows.py`).
 """
 
 # pyright: strict
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from tljax.errors import InputError
 from tljax.files import disk
@@ -33,32 +34,34 @@ CHUNK_BYTES = 1 << 20
 class Rows:
     """Describe rows `[count, *shape]` of float32, float16 or bfloat16.
 
-    `name` says which set ("train"), `identity` all that the rows depend on, as plain JSON: digests of data and
-    weights, preprocessing, layer, views, seed. Another value of any field is another set.
+    `name` says which set ("train"), `identity` all that the rows depend on, as plain JSON: digests
+    of data and weights, preprocessing, layer, views, seed. Another value of any field is another
+    set.
     """
 
     name: str
-    identity: Mapping[str, Any]
+    identity: Mapping[str, object]
     count: int
     shape: tuple[int, ...]
-    dtype: Any = "float32"
+    dtype: DTypeLike = "float32"
 
 
 def stored(
-    path: Path, wanted: Rows, *, compute: Compute, block: int, progress: bool = True
+    path: Path, target: Rows, *, compute: Compute, block: int, progress: bool = True
 ) -> np.ndarray:
     """Return the rows in memory; `compute(start, stop)` gives those not on disk, `block` at a time.
 
-    A pass that was stopped, even killed, continues after
-    its last whole block; another process that writes in the folder is waited for. InputError for a file that is
-    damaged or not HDF5, and for activations that are not finite; `disk.Unwritable` where they cannot be kept. The disk
-    holds a set twice while it is added.
+    A pass that was stopped, even killed, continues after its last whole block; another process that
+    writes in the folder is waited for. InputError for a file that is damaged or not HDF5, and for
+    activations that are not finite; `disk.Unwritable` where they cannot be kept. The disk holds a
+    set twice while it is added.
     """
-    if wanted.count < 1 or block < 1:
+    if target.count < 1 or block < 1:
         raise InputError(
-            f"{wanted.name}: expected at least 1 for count and block, found {wanted.count} and {block}"
+            f"{target.name}: expected at least 1 for count and block, "
+            f"found {target.count} and {block}"
         )
-    whole = _wanted(Path(path), wanted)
+    whole = _row_set(Path(path), target)
     rows = _read(whole)
     if rows is None:
         with feature_rows.alone(whole.path):
@@ -67,21 +70,20 @@ def stored(
                 rows = feature_rows.computed(whole, compute, block=block, progress=progress)
                 with disk.refusal(whole.path):
                     _add(whole, rows)
-    with contextlib.suppress(
-        OSError
-    ):  # left by a kill after the last block; the folder may be read-only
+    # Left by a kill after the last block; the folder may be read-only.
+    with contextlib.suppress(OSError):
         whole.part.unlink()
     return rows
 
 
-def found(path: Path, wanted: Rows) -> np.ndarray | None:
+def found(path: Path, target: Rows) -> np.ndarray | None:
     """Return the rows that `stored` left there, verified; None where there are none."""
-    return _read(_wanted(path, wanted))
+    return _read(_row_set(path, target))
 
 
-def computed(wanted: Rows, *, compute: Compute, block: int, progress: bool = True) -> np.ndarray:
+def computed(target: Rows, *, compute: Compute, block: int, progress: bool = True) -> np.ndarray:
     """Return the rows in memory alone, where no disk takes them."""
-    whole = _wanted(Path(wanted.name), wanted)
+    whole = _row_set(Path(target.name), target)
     rows = np.empty(whole.shape, whole.dtype)
     for _ in feature_rows.in_blocks(whole, compute, rows, done=0, block=block, progress=progress):
         pass
@@ -106,7 +108,7 @@ def longest_frozen_prefix(layers: Sequence[str], frozen: Collection[str]) -> str
     return last
 
 
-def _wanted(path: Path, rows: Rows) -> RowSet:
+def _row_set(path: Path, rows: Rows) -> RowSet:
     name, identity, dtype = rows.name, rows.identity, rows.dtype
     shape = (rows.count, *map(int, rows.shape))
     dtype_name = dtype if isinstance(dtype, str) else np.dtype(dtype).name
@@ -126,7 +128,7 @@ def _wanted(path: Path, rows: Rows) -> RowSet:
     return RowSet(path, name, key, attributes, shape, DTYPES[dtype_name])
 
 
-def _attribute(value: Any) -> Any:
+def _attribute(value: object) -> bytes | int | float:
     """Convert a value to what HDF5 can hold: numbers and plain text unchanged, the rest as JSON.
 
     Text has a fixed length: HDF5's checksums cover it, and variable-length text, if damaged, hangs
@@ -138,55 +140,57 @@ def _attribute(value: Any) -> Any:
     return np.bytes_(value if plain else json.dumps(value, sort_keys=True))
 
 
-def _add(wanted: RowSet, rows: np.ndarray) -> None:
+def _add(target: RowSet, rows: np.ndarray) -> None:
     """Add the finished set to a copy of the file, and replace the file by the copy."""
     import h5py
 
-    draft = wanted.path.with_name(f".{wanted.path.name}.draft")
+    draft = target.path.with_name(f".{target.path.name}.draft")
     draft.unlink(missing_ok=True)
     try:
-        if wanted.path.exists():
-            shutil.copyfile(wanted.path, draft)
-        # The format of HDF5 1.10 has checksums: without them a flipped bit can crash or hang the reader.
+        if target.path.exists():
+            shutil.copyfile(target.path, draft)
+        # The format of HDF5 1.10 has checksums: without them a flipped bit can crash or hang the
+        # reader.
         with Draft(draft) as content, h5py.File(content, "a", libver=("v110", "v110")) as file:
-            group = file.create_group(wanted.group)
-            group.attrs.update(wanted.attributes)
+            group = file.create_group(target.group)
+            group.attrs.update(target.attributes)
             chunks = (min(len(rows), max(1, CHUNK_BYTES // rows[0].nbytes)), *rows.shape[1:])
             data = group.create_dataset(
-                "activations", data=rows.view(wanted.on_disk), chunks=chunks
+                "activations", data=rows.view(target.on_disk), chunks=chunks
             )
-            data.attrs.update(wanted.sealed(rows))
+            data.attrs.update(target.sealed(rows))
         with draft.open("rb+") as file:
             os.fsync(file.fileno())  # a power cut must not leave the name without the bytes
-        os.replace(draft, wanted.path)
+        os.replace(draft, target.path)
     finally:
         draft.unlink(missing_ok=True)
 
 
-def _read(wanted: RowSet) -> np.ndarray | None:
+def _read(target: RowSet) -> np.ndarray | None:
     """Read and verify the rows; None where the file or its group is not there."""
     import h5py
 
-    if not wanted.path.exists():
+    if not target.path.exists():
         return None
     try:
-        # Finished files are replaced, never written to: HDF5's lock would only fail where there are none.
-        with h5py.File(wanted.path, "r", locking=False) as file:
-            if not file.id.links.exists(wanted.group.encode()):
+        # Finished files are replaced, never written to: HDF5's lock would only fail where there are
+        # none.
+        with h5py.File(target.path, "r", locking=False) as file:
+            if not file.id.links.exists(target.group.encode()):
                 return None
-            return _verified(wanted, _child(file, wanted.group, h5py.Group))
+            return _verified(target, _child(file, target.group, h5py.Group))
     except Exception as error:  # damage surfaces from h5py as almost any type
         known = isinstance(error, InputError)
         problem = error if known else f"expected whole HDF5, found {f'{error!r}'[:200]}"
-    where = f"{wanted.path}: group {wanted.group}"
+    where = f"{target.path}: group {target.group}"
     raise InputError(f"{where}: {problem}; delete the file to compute it again")
 
 
-def _verified(wanted: RowSet, group: Any) -> np.ndarray:
+def _verified(target: RowSet, group: Any) -> np.ndarray:
     import h5py
 
     data = _child(group, "activations", h5py.Dataset)
-    rows = np.empty(wanted.shape, wanted.on_disk)
+    rows = np.empty(target.shape, target.on_disk)
     if data.external or data.is_virtual:
         raise InputError("expected the data itself, found rows that lie in another file")
     if data.shape != rows.shape or data.dtype != rows.dtype:
@@ -194,8 +198,8 @@ def _verified(wanted: RowSet, group: Any) -> np.ndarray:
             f"expected {rows.dtype}{list(rows.shape)}, found {data.dtype}{list(data.shape)}"
         )
     data.read_direct(rows)
-    rows = rows.view(wanted.dtype)
-    if dict(group.attrs) != wanted.attributes or dict(data.attrs) != wanted.sealed(rows):
+    rows = rows.view(target.dtype)
+    if dict(group.attrs) != target.attributes or dict(data.attrs) != target.sealed(rows):
         raise InputError(
             "expected what was written, found other attributes or activations (sha256)"
         )

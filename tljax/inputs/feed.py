@@ -45,7 +45,7 @@ Place = Literal["replicated", "sharded", "streamed"]
 def place(inputs: np.ndarray, over: Mesh) -> Place:
     """Choose where a set lives: on every device, divided over them, or on the host.
 
-    The first of these in which it fits.
+    It is the first of these in which the set fits.
     """
     if fits(inputs.nbytes):
         return "replicated"
@@ -91,9 +91,9 @@ def feed(
         yield from ((pool, numbers) for numbers in rows)
         return
 
-    def gather(wanted: np.ndarray) -> tuple[Array, np.ndarray]:
-        pool = devices.put(inputs[wanted.reshape(-1)], whole, copy=False)
-        return pool, np.arange(wanted.size, dtype=np.int32).reshape(wanted.shape)
+    def gather(numbers: np.ndarray) -> tuple[Array, np.ndarray]:
+        pool = devices.put(inputs[numbers.reshape(-1)], whole, copy=False)
+        return pool, np.arange(numbers.size, dtype=np.int32).reshape(numbers.shape)
 
     with ThreadPoolExecutor(max_workers=1) as ahead:
         pending = None
@@ -106,14 +106,14 @@ def feed(
             yield pending.result()
 
 
-def pool_shape(inputs: np.ndarray, wanted: int, *, over: Mesh) -> jax.ShapeDtypeStruct:
+def pool_shape(inputs: np.ndarray, count: int, *, over: Mesh) -> jax.ShapeDtypeStruct:
     """Return shape and sharding of the pool that `feed` gives for so many rows at a time."""
     where = place(inputs, over)
     parts = devices.split_batch(over) if where == "sharded" else devices.replicated(over)
     rows = {
         "replicated": len(inputs),
         "sharded": math.ceil(len(inputs) / over.size) * over.size,
-        "streamed": wanted,
+        "streamed": count,
     }
     return jax.ShapeDtypeStruct((rows[where], *inputs.shape[1:]), inputs.dtype, sharding=parts)
 

@@ -26,8 +26,8 @@ from tljax.models import vgg
 class Inputs:
     """What a stage reads, and how a batch of it becomes the network's input.
 
-    `augmented(batch, keys, strength)` is for training, `plain(batch)` for validation; `start` is the layer they enter
-    at, None for images.
+    `augmented(batch, keys, strength)` is for training, `plain(batch)` for validation; `start` is
+    the layer they enter at, None for images.
     """
 
     train: Examples
@@ -37,15 +37,15 @@ class Inputs:
     start: str | None = None
     test: Examples | None = None  # nothing is chosen on it
     files: tuple[Path, ...] = ()  # where activations are kept, each view of each split
-    made: int = 0  # of views of splits, the rest were found
-    seconds: float = 0.0  # in which they were made and found
+    made: int = 0  # views of splits that were computed; the rest were on disk
+    seconds: float = 0.0  # that computing and reading them took
     classes: tuple[str, ...] = ()  # what the labels stand for
     size: int = 0  # pixels of a side of the photographs
     digest: str = ""  # of the data set
 
 
 def from_images(sets: ImageSets, *, augment: Augment | None, preprocess: Preprocess) -> Inputs:
-    """Photographs, augmented afresh at every draw (validation never is), then preprocessed."""
+    """Read photographs, augmented afresh at every draw (validation never is), then preprocessed."""
 
     def augmented(images: Array, keys: Array, strength: Array | float = 1.0) -> Array:
         if augment is None:
@@ -67,28 +67,31 @@ def from_prefix(
     passing: Sequence[tuple[str, int]] = (),
     progress: bool = True,
 ) -> Inputs:
-    """Activations of the prefix, kept in `store`, where a later run finds them.
+    """Read activations of the prefix, computed once and kept in `store` for later runs.
 
     `passing` are earlier layers, each with a number of views, that are to be kept on the way.
     """
     began = time.perf_counter()
-    made = Activations(sets, prefix, store, passing=passing, progress=progress)
+    activations = Activations(sets, prefix, store, passing=passing, progress=progress)
     with processes.first_then_others("features"):
-        train = Examples(made.split("train"), sets.train.labels, views=prefix.views)
-        validation = Examples(made.split("validation"), sets.validation.labels)
-        test = Examples(made.split("test"), sets.test.labels) if sets.test else None
+        train = Examples(activations.split("train"), sets.train.labels, views=prefix.views)
+        validation = Examples(activations.split("validation"), sets.validation.labels)
+        test = Examples(activations.split("test"), sets.test.labels) if sets.test else None
     seconds = time.perf_counter() - began
     if progress:
-        print(f"activations of {prefix.stop}: {made} in {seconds:,.0f} s", flush=True)
+        print(f"activations of {prefix.stop}: {activations} in {seconds:,.0f} s", flush=True)
     entered = Inputs(
         train, validation, _as_float, _as_float, start=vgg.following(prefix.stop), test=test
     )
-    entered = replace(entered, files=tuple(made.files), made=len(made.made), seconds=seconds)
-    return _of(sets, entered)
+    files, made = tuple(activations.files), len(activations.made)
+    return _of(sets, replace(entered, files=files, made=made, seconds=seconds))
 
 
 def promised(sets: ImageSets, prefix: Prefix) -> Inputs:
-    """The same in shape, from shapes of the parameters: activations are zeros that take no memory."""
+    """Make what `from_prefix` gives, from shapes of the parameters alone.
+
+    Activations are zeros that take no memory.
+    """
     row = prefix.row(sets)
 
     def zeros(split: ImageSet, views: int) -> Examples:

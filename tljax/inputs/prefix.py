@@ -1,4 +1,4 @@
-"""A frozen base up to one of its layers, and what it makes of photographs: a pure function, and all that decides it."""
+"""A frozen base up to one of its layers, as a pure function of photographs, and what decides it."""
 
 # pyright: strict
 # pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -19,36 +19,47 @@ from tljax.data import ImageSets, draws, preprocess
 from tljax.data.augment import Augment, augment_batch
 from tljax.data.draws import augment_keys
 from tljax.data.preprocess import Preprocess
+from tljax.files.disk import Json
 from tljax.models import layers, ops, vgg
 from tljax.models.vgg import VGG16
 from tljax.tree import json_digest
 from tljax.weights import digest
+
+Params = dict[str, Any]  # of a base: {layer: {"kernel", "bias"}}
+
+
+class Program(Protocol):
+    """A prefix from a batch to activations; see `Prefix.program`."""
+
+    def __call__(self, params: Params, batch: Array, view: Array, example: Array, /) -> Array: ...
 
 
 @dataclass(frozen=True)
 class Prefix:
     """A frozen base up to and including the layer `stop`, and the photographs as it sees them.
 
-    `views` augmented views of each training photograph; view k is what pass k of fresh augmentation would draw.
+    There are `views` augmented views of each training photograph; view k is what pass k of fresh
+    augmentation would draw.
     """
 
     base: VGG16
-    params: dict[str, Any]  # the base's
+    params: Params
     stop: str
     preprocess: Preprocess
     augment: Augment | None
     views: int
-    kept: str | None = (
-        None  # the dtype in which activations are held and stored; None: as they are computed
-    )
-    batch: int = 32  # training photographs in one pass: a step's, as another number rounds some layers otherwise
+    # The dtype in which activations are held and stored; None: as they are computed.
+    kept: str | None = None
+    # Training photographs in one pass: a step's, as another number rounds some layers otherwise.
+    batch: int = 32
 
     def identity(
         self, sets: ImageSets, *, split: str, view: int = 0, stop: str | None = None
-    ) -> dict[str, Any]:
-        """All that decides the activations of one view of a split at a layer; the file they are kept in is keyed by it.
+    ) -> Json:
+        """Describe all that decides the activations of one view of a split at a layer.
 
-        The code and the versions too: the file may outlive them.
+        The file they are kept in is keyed by it. It has the code and the versions too: the file may
+        outlive them.
         """
         stop = stop or self.stop
         warped = split == "train" and self.augment is not None
@@ -58,7 +69,7 @@ class Prefix:
             "split": split,
             "size": sets.train.images.shape[1],
             "weights": json_digest(
-                {layer: told for layer, told in self._layers.items() if layer in used}
+                {layer: content for layer, content in self._layers.items() if layer in used}
             ),
             "preprocess": self.preprocess.to_dict(),
             "layer": stop,
@@ -70,25 +81,29 @@ class Prefix:
         }
 
     def block(self, split: str) -> int:
-        """Photographs in one pass. Of held-out ones as many as are fastest: on CPU what stays near its caches."""
+        """Return the number of photographs in one pass.
+
+        For held-out splits it is the fastest: on CPU the activations of 4 stay near its caches.
+        """
         if split == "train":
             return self.batch
         return 4 if jax.default_backend() == "cpu" else 64
 
     def exact_at(self, layer: str) -> bool:
-        """Whether the prefix may go on from what is kept at a layer before `stop`, to the bits of one run."""
+        """Tell whether the prefix gives the same bits when it starts from activations of a layer.
+
+        The layer is before `stop`.
+        """
         whole = self.kept in (None, "float32", jnp.dtype(self.base.dtype).name)
         return whole and vgg.LAYERS.index(layer) < vgg.LAYERS.index(self.stop)
 
-    def program(
-        self, *, augment: Augment | None, start: str | None, stop: str
-    ) -> Callable[..., Any]:
-        """`(params, batch, view [B], example [B]) -> activations` at `stop`.
+    def program(self, *, augment: Augment | None, start: str | None, stop: str) -> Program:
+        """Make the program `(params, batch, view [B], example [B]) -> activations` at `stop`.
 
-        The batch is images, or what the layer `start` gave of them.
+        The batch is images, or their activations at the layer `start`.
         """
 
-        def program(params: dict[str, Any], batch: Array, view: Array, example: Array) -> Array:
+        def program(params: Params, batch: Array, view: Array, example: Array, /) -> Array:
             run = functools.partial(self.base.apply, {"params": params}, stop=stop)
             if start is not None:
                 out, _ = run(batch, start=vgg.following(start))
@@ -101,7 +116,7 @@ class Prefix:
         return program
 
     def row(self, sets: ImageSets, *, stop: str | None = None) -> jax.ShapeDtypeStruct:
-        """Shape and dtype of the activations of one view of one photograph."""
+        """Return shape and dtype of the activations of one view of one photograph."""
         output = self._outputs(sets.train.images.shape[1])[stop or self.stop]
         return jax.ShapeDtypeStruct(output.shape[1:], self.kept or output.dtype)
 
@@ -123,7 +138,7 @@ class Prefix:
 
 @functools.cache
 def _code() -> str:
-    """The digest of the code that decides activations: a changed file must not find those of the one before."""
+    """Digest the code that decides activations: other code must not read what this one wrote."""
     from tljax.data import augment
 
     files = [

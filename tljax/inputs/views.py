@@ -1,4 +1,4 @@
-"""What a stage trains from: photographs, or the activations of its frozen prefix on so many views of each of them."""
+"""What a stage trains from: photographs, or activations of its frozen prefix on views of them."""
 
 # pyright: strict
 # pyright: reportUnknownMemberType=false
@@ -6,10 +6,11 @@
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import jax
 import jax.numpy as jnp
+from flax import linen as nn
+from jax.typing import DTypeLike
 
 from tljax import config
 from tljax.config import Stage
@@ -20,37 +21,42 @@ from tljax.inputs import feed
 from tljax.inputs import images as inputs
 from tljax.inputs.activations import Store
 from tljax.inputs.feature_store import longest_frozen_prefix
+from tljax.inputs.prefix import Params
 from tljax.models import build, vgg
 from tljax.models.build import Network
 from tljax.optim import rules as rules_lib
 
 
-def prefix_stop(stage: Stage, module: Any, params: dict[str, Any]) -> str | None:
-    """The last layer of the prefix that runs once for the stage's views; None where it starts from photographs.
+def prefix_stop(stage: Stage, module: nn.Module, params: Params) -> str | None:
+    """Name the last layer of the prefix that runs once for the stage's views.
 
-    InputError where the stage has views and its first layer trains. `params` may be shapes.
+    None for a stage without views, which starts from photographs. `params` may be shapes.
+    InputError where the stage has views and its first layer trains.
     """
     if stage.views is None:
         return None
-    if not isinstance(module.base, vgg.VGG16):
+    if not isinstance(_base(module), vgg.VGG16):
         raise InputError(
-            f"stage {stage.name!r}: views need a VGG16 base; the network from scratch has no frozen prefix"
+            f"stage {stage.name!r}: views need a VGG16 base; "
+            "the network from scratch has no frozen prefix"
         )
     stop = longest_frozen_prefix(vgg.LAYERS, _frozen(stage, params))
     if stop is None:
         raise InputError(
-            f"stage {stage.name!r}: views need a frozen first layer; its rules train {vgg.LAYERS[0]}"
+            f"stage {stage.name!r}: views need a frozen first layer; "
+            f"its rules train {vgg.LAYERS[0]}"
         )
     return stop
 
 
 def settled(
-    stage: Stage, network: Network, sets: ImageSets, *, dtype: Any = jnp.float32
+    stage: Stage, network: Network, sets: ImageSets, *, dtype: DTypeLike = jnp.float32
 ) -> tuple[Stage, str | None]:
-    """The stage with a number in place of `views="auto"`, and a line that says which and why; None if it had one.
+    """Replace `views="auto"` by a number: (the stage, a line that says which number and why).
 
-    As many as the stage has passes, as `config.MOST_VIEWS` or as memory holds, whichever is least; where not even one
-    fits, None: photographs, augmented afresh. `network` has its width.
+    The line is None for a stage that had a number. The number is the least of the stage's passes,
+    `config.MOST_VIEWS` and what memory holds; where not even one view fits, it is None: photographs
+    are augmented afresh. `network` has its width.
     """
     if stage.views != "auto":
         return stage, None
@@ -64,31 +70,34 @@ def settled(
         return stage, None
     row, count = prefix.row(sets), len(sets.train.labels)
     view = count * row.size * row.dtype.itemsize
-    wanted = min(config.MOST_VIEWS, stage.passes(count))
-    views = min(wanted, room() // view)
+    most = min(config.MOST_VIEWS, stage.passes(count))
+    views = min(most, room() // view)
     held = f"{views * view / 1e6:,.0f} MB" if views else f"one takes {view / 1e6:,.0f} MB"
-    if views == wanted:
-        why = "as many as passes" if wanted < config.MOST_VIEWS else "the most that are worth it"
+    if views == most:
+        why = "as many as passes" if most < config.MOST_VIEWS else "the most that are worth it"
     else:
         why = f"all that fit into {room() / 1e6:,.0f} MB"
-    said = (
+    choice = (
         f"{views} augmented views of each photograph through {prefix.stop}"
         if views
         else "no views, fresh ones"
     )
-    return replace(stage, views=views or None), f"{stage.name}: {said}: {why}, {held}"
+    return replace(stage, views=views or None), f"{stage.name}: {choice}: {why}, {held}"
 
 
 def room() -> int:
-    """Bytes that activations may take: what fits on each device, and a quarter of the host's memory."""
+    """Return the bytes that activations may take.
+
+    They fit on each device, and into a quarter of the host's memory.
+    """
     host = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return min(feed.room(), host // 4)
 
 
 def reading(
     stage: Stage,
-    module: Any,
-    params: dict[str, Any],
+    module: nn.Module,
+    params: Params,
     sets: ImageSets,
     *,
     preprocess: Preprocess,
@@ -96,9 +105,10 @@ def reading(
     ahead: Sequence[Stage] = (),
     progress: bool = True,
 ) -> inputs.Inputs:
-    """Photographs, or activations of the longest frozen prefix where the stage has views, kept in `store`.
+    """Read photographs, or activations of the longest frozen prefix for a stage that has views.
 
-    `ahead` are the stages to come: what they want of the layers before is kept on the way.
+    Activations are kept in `store`. `ahead` are the stages to come: what they need of earlier
+    layers is kept on the way.
     """
     images = len(sets.train.labels)
     prefix = _prefix(stage, module, params, preprocess=preprocess, images=images)
@@ -109,30 +119,36 @@ def reading(
 
 
 def _passing(
-    stage: Stage, ahead: Sequence[Stage], stop: str, params: dict[str, Any], *, images: int
+    stage: Stage, ahead: Sequence[Stage], stop: str, params: Params, *, images: int
 ) -> list[tuple[str, int]]:
-    """`(layer, views)` that stages to come read before `stop`, as long as no stage trains what comes before that."""
-    found: list[tuple[str, int]] = []
+    """List `(layer, views)` that stages to come read at layers before `stop`.
+
+    A layer is left out if a stage in between trains it or a layer before it.
+    """
+    passed: list[tuple[str, int]] = []
     reach = vgg.LAYERS.index(stop)
     for later in ahead:
         layer = longest_frozen_prefix(vgg.LAYERS, _frozen(later, params))
-        at = -1 if layer is None else vgg.LAYERS.index(layer)
+        place = -1 if layer is None else vgg.LAYERS.index(layer)
         like = replace(
             later,
             augment=stage.augment,
             batch_size=stage.batch_size,
             features_dtype=stage.features_dtype,
         )
-        if later.views is not None and later == like and 0 <= at <= reach and layer != stop:
-            found.append((str(layer), _count(later, images)))
-        reach = min(reach, at)
-    return found
+        if later.views is not None and later == like and 0 <= place <= reach and layer != stop:
+            passed.append((str(layer), _count(later, images)))
+        reach = min(reach, place)
+    return passed
 
 
 def promised(
-    stage: Stage, module: Any, params: dict[str, Any], sets: ImageSets, *, preprocess: Preprocess
+    stage: Stage, module: nn.Module, params: Params, sets: ImageSets, *, preprocess: Preprocess
 ) -> inputs.Inputs:
-    """The same with nothing computed: `params` are shapes, and activations zeros that take no memory."""
+    """Make what `reading` gives, with nothing computed.
+
+    `params` are shapes, and activations are zeros that take no memory.
+    """
     prefix = _prefix(stage, module, params, preprocess=preprocess, images=len(sets.train.labels))
     if prefix is None:
         return inputs.from_images(sets, augment=stage.augment, preprocess=preprocess)
@@ -141,17 +157,17 @@ def promised(
 
 def _prefix(
     stage: Stage,
-    module: Any,
-    params: dict[str, Any],
+    module: nn.Module,
+    params: Params,
     *,
     images: int = 1,
     preprocess: Preprocess = UNIT,
 ) -> inputs.Prefix | None:
-    stop = prefix_stop(stage, module, params)
-    if stop is None:
+    stop, base = prefix_stop(stage, module, params), _base(module)
+    if stop is None or not isinstance(base, vgg.VGG16):
         return None
     return inputs.Prefix(
-        module.base,
+        base,
         params["base"],
         stop,
         preprocess,
@@ -166,7 +182,11 @@ def _count(stage: Stage, images: int) -> int:
     return 1 if not isinstance(stage.views, int) else min(stage.views, stage.passes(images))
 
 
-def _frozen(stage: Stage, params: dict[str, Any]) -> set[str]:
-    """The base's frozen convolutions."""
+def _base(module: nn.Module) -> nn.Module | None:
+    return getattr(module, "base", None)
+
+
+def _frozen(stage: Stage, params: Params) -> set[str]:
+    """Name the base's frozen convolutions."""
     frozen = {path.removeprefix("base/") for path in rules_lib.frozen_layers(params, stage.rules)}
     return frozen & set(vgg.CONVS)

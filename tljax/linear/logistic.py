@@ -5,13 +5,13 @@
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import jax
 import numpy as np
 
 from tljax.data.folds import stratified
 from tljax.errors import InputError
+from tljax.files.disk import Json
 from tljax.linear.fits import Fits
 
 STRENGTHS = tuple(10.0 ** (-power / 2) for power in range(13))  # 1 to 1e-6, half a decade apart
@@ -38,12 +38,12 @@ class Solution:
     def held_out(self) -> dict[str, float]:
         """Return `{"accuracy", "loss"}` at the chosen strength.
 
-        As the best of many strengths it is slightly optimistic.
+        They are slightly optimistic: the best of many strengths.
         """
         place = self.strengths.index(self.strength)
         return {"accuracy": self.accuracy[place], "loss": self.loss[place]}
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Return `{"strength", "cross_validation"}` of plain numbers, as a run keeps it."""
         fields = {name: value for name, value in asdict(self).items() if name != "strength"}
         validation = {"held_out": self.held_out(), **fields}
@@ -51,9 +51,11 @@ class Solution:
 
     def said(self) -> str:
         """Describe the choice in one line, for people."""
-        found = self.held_out()
-        scores = f"{found['accuracy']:.1%}, log loss {found['loss']:.3f}"
-        return f"strength {self.strength:.1e} of {len(self.strengths)} by {self.folds} folds, held out {scores}"
+        best = self.held_out()
+        return (
+            f"strength {self.strength:.1e} of {len(self.strengths)} by {self.folds} folds, "
+            f"held out {best['accuracy']:.1%}, log loss {best['loss']:.3f}"
+        )
 
 
 def fit_logistic(
@@ -87,11 +89,8 @@ def fit_logistic(
         accuracy, loss, error = zip(*[fits.held_out(solution) for solution in path], strict=True)
         best = int(np.argmin(loss))  # the first where all are NaN: then there is only one
         kernel, bias = fits.polished(ordered[best], path[best])
-    return (
-        kernel,
-        bias,
-        Solution(ordered[best], fits.scale, int(fold.max()) + 1, ordered, accuracy, loss, error),
-    )
+    count = int(fold.max()) + 1
+    return kernel, bias, Solution(ordered[best], fits.scale, count, ordered, accuracy, loss, error)
 
 
 def _check(
@@ -103,7 +102,8 @@ def _check(
         )
     if lacking := np.flatnonzero(np.bincount(labels, minlength=classes) == 0).tolist():
         raise InputError(
-            f"linear: expected an example or more of each of {classes} classes, none is of {lacking[0]}"
+            f"linear: expected an example or more of each of {classes} classes, "
+            f"none is of {lacking[0]}"
         )
     if not strengths or not all(0 < strength < math.inf for strength in strengths):
         raise InputError(f"linear: expected positive strengths, found {list(strengths)}")

@@ -5,8 +5,8 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -19,9 +19,17 @@ from tljax.errors import InputError
 from tljax.models import ops
 
 AXIS = "data"
+Device = Any  # jax.Device, which pyright does not take for a class
+PyTree = Any  # arrays, in any of the containers that JAX knows
 
 
-def mesh(devices: Sequence[Any] | None = None) -> Mesh:
+class Step(Protocol):
+    """A train step: `(state, batch, hyper) -> (state, metrics)`."""
+
+    def __call__(self, state: Any, batch: Any, hyper: Any, /) -> Any: ...
+
+
+def mesh(devices: Sequence[Device] | None = None) -> Mesh:
     """Make a one-dimensional mesh over these devices (default: all); batches are split along it."""
     devices = jax.devices() if devices is None else devices
     return jax.make_mesh((len(devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices)
@@ -51,11 +59,12 @@ def check_batch(batch_size: int, over: Mesh) -> None:
     """Check that the devices can share a batch equally; InputError if not."""
     if batch_size % over.size:
         raise InputError(
-            f"batch size {batch_size} cannot be split over {over.size} devices; take a multiple of {over.size}"
+            f"batch size {batch_size} cannot be split over {over.size} devices; "
+            f"take a multiple of {over.size}"
         )
 
 
-def jit_step(step: Callable[..., Any], over: Mesh) -> Any:
+def jit_step(step: Step, over: Mesh) -> jax.stages.Wrapped:
     """Compile a step `(state, batch, hyper)` over a mesh, with the batch split over the devices.
 
     State and hyperparameters are replicated, and the state is donated. Results do not depend on the
@@ -65,7 +74,7 @@ def jit_step(step: Callable[..., Any], over: Mesh) -> Any:
     return ops.jit(step, in_shardings=(whole, parts, whole), out_shardings=whole, donate_argnums=0)
 
 
-def pmap_step(step: Callable[..., Any], devices: Sequence[Any] | None = None) -> Callable[..., Any]:
+def pmap_step(step: Step, devices: Sequence[Device] | None = None) -> Step:
     """Map a step over devices with `jax.pmap`; takes and returns what `jit_step` does.
 
     The step must be made with `axis_name=AXIS`.
@@ -73,14 +82,14 @@ def pmap_step(step: Callable[..., Any], devices: Sequence[Any] | None = None) ->
     devices = jax.devices() if devices is None else devices
     mapped = jax.pmap(step, axis_name=AXIS, in_axes=(None, 0, None), out_axes=None, devices=devices)
 
-    def call(state: Any, batch: Any, hyper: Any) -> Any:
+    def call(state: PyTree, batch: PyTree, hyper: PyTree, /) -> PyTree:
         parts = jax.tree.map(lambda x: x.reshape(len(devices), -1, *x.shape[1:]), batch)
         return mapped(state, parts, hyper)
 
     return call
 
 
-def put(tree: Any, sharding: NamedSharding, *, copy: bool = True) -> Any:
+def put(tree: PyTree, sharding: NamedSharding, *, copy: bool = True) -> PyTree:
     """Put a tree on the devices, by default as a copy.
 
     A donated step then never deletes what the caller still holds. What is never donated, such as a

@@ -7,16 +7,16 @@
 import math
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Any
 
 import jax
+from jax.stages import Compiled
 
 from tljax.config import Stage
 from tljax.errors import InputError
 
 
 @contextmanager
-def explained(stage: Stage, compiled: Any = None) -> Generator[None]:
+def explained(stage: Stage, compiled: Compiled | None = None) -> Generator[None]:
     """Turn the device's RESOURCE_EXHAUSTED into an InputError.
 
     It names the batch size and the memory needed.
@@ -35,7 +35,7 @@ def explained(stage: Stage, compiled: Any = None) -> Generator[None]:
     )
 
 
-def temporary(compiled: Any) -> float:
+def temporary(compiled: Compiled) -> float:
     """Return the bytes a compiled program takes besides its arguments and results.
 
     NaN where the compiler does not say.
@@ -44,7 +44,7 @@ def temporary(compiled: Any) -> float:
     return float(sizes.temp_size_in_bytes) if sizes else math.nan
 
 
-def _needed(compiled: Any) -> str:
+def _needed(compiled: Compiled | None) -> str:
     if compiled is None or (sizes := compiled.memory_analysis()) is None:
         return ""
     size = sizes.argument_size_in_bytes + sizes.output_size_in_bytes + sizes.temp_size_in_bytes

@@ -6,20 +6,16 @@
 import os
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TypeVar
 
 import jax
 import numpy as np
 
 from tljax.errors import InputError
 
-# JAX finds the rest of a cluster by itself; these say whether there is more than one process to find.
+# JAX finds the rest of a cluster by itself; these say whether there is more than one process.
 _CLUSTERS = {"SLURM": "SLURM_STEP_NUM_TASKS", "Open MPI": "OMPI_COMM_WORLD_SIZE"}
-_TIMEOUTS: dict[str, Any] = {
-    "initialization_timeout": 300,
-    "heartbeat_timeout_seconds": 60,
-    "shutdown_timeout_seconds": 60,
-}
+T = TypeVar("T")
 
 
 def start(*, coordinator: str | None, processes: int | None, process: int | None) -> str | None:
@@ -32,7 +28,7 @@ def start(*, coordinator: str | None, processes: int | None, process: int | None
     if all(value is None for value in arguments):
         if (cluster := detected(os.environ)) is None:
             return None
-        jax.distributed.initialize(**_TIMEOUTS)
+        _join()
         return f"process {jax.process_index()} of {jax.process_count()}, found by {cluster}"
     if coordinator is None or processes is None or process is None:
         raise InputError(
@@ -40,8 +36,21 @@ def start(*, coordinator: str | None, processes: int | None, process: int | None
         )
     if not 0 <= process < processes:
         raise InputError(f"--process must be from 0 to {processes - 1}, found {process}")
-    jax.distributed.initialize(coordinator, processes, process, **_TIMEOUTS)
+    _join(coordinator, processes, process)
     return f"process {process} of {processes}, coordinator {coordinator}"
+
+
+def _join(
+    coordinator: str | None = None, processes: int | None = None, process: int | None = None
+) -> None:
+    jax.distributed.initialize(
+        coordinator,
+        processes,
+        process,
+        initialization_timeout=300,  # seconds, as the others
+        heartbeat_timeout_seconds=60,
+        shutdown_timeout_seconds=60,
+    )
 
 
 def detected(environment: Mapping[str, str]) -> str | None:
@@ -82,8 +91,8 @@ def agree(name: str, digest: str) -> None:
         raise InputError(f"{name}: process {other[0]} has another than process 0")
 
 
-def from_first(arrays: Any) -> Any:
-    """Broadcast the first process's tree of arrays to all.
+def from_first(arrays: T) -> T:
+    """Broadcast the first process's tree of arrays to all processes.
 
     Machines of two kinds may round differently.
     """

@@ -8,16 +8,16 @@ import os
 import platform
 import sys
 from importlib.metadata import version
-from typing import Any
 
 import jax
 
+from tljax.files.disk import Json
 from tljax.version import installed_version
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "pillow")
 
 
-def environment() -> dict[str, Any]:
+def environment() -> Json:
     """Describe versions, devices and machine."""
     devices = jax.devices()
     return {

@@ -9,7 +9,7 @@ import os
 import signal
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Any
+from types import FrameType
 
 
 class Interrupted(BaseException):  # not an Exception: code that catches errors must not swallow it
@@ -59,7 +59,7 @@ def stop_if_waiting() -> None:
         raise Interrupted(_waiting)
 
 
-def _handle(number: int, frame: Any) -> None:
+def _handle(number: int, frame: FrameType | None) -> None:
     del frame
     global _waiting
     if _waiting is not None:

@@ -1,32 +1,36 @@
 """schedules.json: the planned hyperparameters of a run's stages, written when it begins."""
 
+# pyright: strict
+
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
 from tljax.config import Stage
 from tljax.errors import InputError
 from tljax.files import disk
+from tljax.files.disk import Json
 from tljax.runs.results import read_json, typed
 from tljax.train.segments import hyperparameters
 
-Stages = Sequence[
-    tuple[str, Mapping[str, np.ndarray]]
-]  # name, and hyperparameter -> its value at each step
+# name, and hyperparameter -> its value at each step
+Stages = Sequence[tuple[str, Mapping[str, np.ndarray]]]
 
+FILE = "schedules.json"
 POINTS = 400  # of a stage at most: a pixel of the picture each
 
 
 def write_planned(stages: Iterable[Stage], *, images: int, workdir: Path) -> Path:
-    """Write `schedules.json`: each stage's hyperparameters at steps evenly through it.
+    """Write schedules.json: each stage's hyperparameters at steps evenly through it.
 
     `images` is the number of training images. Hyperparameters that stay 0 are left out; so are the
     rate of a stage whose range test has yet to find it, and a stage that is solved without steps.
     """
     records = [_stage(stage, images) for stage in stages if stage.solver == "steps"]
-    return disk.write_json(workdir / "schedules.json", {"stages": records})
+    return disk.write_json(workdir / FILE, {"stages": records})
 
 
 def read_planned(workdir: Path) -> Stages:
@@ -34,19 +38,19 @@ def read_planned(workdir: Path) -> Stages:
 
     Empty for runs made before this file existed. InputError if malformed.
     """
-    path = workdir / "schedules.json"
+    path = workdir / FILE
     if not path.is_file():
         return []
-    stages = typed(read_json(path), "stages", list, str(path))
+    stages = cast(list[Json], typed(read_json(path), "stages", list, str(path)))
     try:
-        return [_expanded(told) for told in stages]
+        return [_expanded(record) for record in stages]
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise InputError(
             f"{path}: expected stages with steps and values, found {error!r}"
         ) from None
 
 
-def _stage(stage: Stage, images: int) -> dict:
+def _stage(stage: Stage, images: int) -> Json:
     steps = stage.epochs * stage.steps_per_epoch(images)
     recorded = np.unique(np.linspace(0, steps - 1, min(steps, POINTS)).round().astype(int)).tolist()
     plan = hyperparameters(replace(stage, lr=1.0) if stage.lr == "find" else stage, steps=steps)
@@ -58,11 +62,10 @@ def _stage(stage: Stage, images: int) -> dict:
     return {"name": stage.name, "steps": steps, "at": recorded, "values": varied}
 
 
-def _expanded(told: dict) -> tuple[str, dict[str, np.ndarray]]:
-    held = (
-        np.searchsorted(np.array(told["at"], int), np.arange(int(told["steps"])), side="right") - 1
-    )
-    values = {str(name): np.array(each, float) for name, each in told["values"].items()}
-    return str(told["name"]), {
-        name: each[held if len(each) > 1 else held * 0] for name, each in values.items()
+def _expanded(record: Json) -> tuple[str, dict[str, np.ndarray]]:
+    every = np.arange(int(record["steps"]))
+    place = np.searchsorted(np.array(record["at"], int), every, side="right") - 1
+    values = {str(name): np.array(each, float) for name, each in record["values"].items()}
+    return str(record["name"]), {
+        name: each[place if len(each) > 1 else place * 0] for name, each in values.items()
     }

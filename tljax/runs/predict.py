@@ -1,19 +1,23 @@
 """Load the classifier that a run has trained, or that `Trained.save` wrote."""
 
+# pyright: strict
+# pyright: reportUnknownMemberType=false
+
 import math
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import jax.numpy as jnp
 
 from tljax.data.preprocess import Preprocess
 from tljax.errors import InputError
 from tljax.files import orbax_store
+from tljax.files.disk import Json
 from tljax.inside.net import Net
 from tljax.linear.logistic import Solution
 from tljax.models import build
-from tljax.runs import metrics
+from tljax.runs import metrics, results
 from tljax.runs.results import number, read_results
 from tljax.runs.saved_network import described, refuse_other
 from tljax.train.loop import History
@@ -24,7 +28,7 @@ from tljax.train.outcome.trained import MEASURES, Trained
 from tljax.train.step import State
 
 __all__ = ["Trained", "load_net", "load_run", "read_photos"]
-Row = dict[str, Any]
+Row = Json  # of results.json
 T = TypeVar("T")
 
 
@@ -45,26 +49,27 @@ def load_run(run: str | Path, *, rung: str | None = None, seed: int | None = Non
     if step is None:
         raise InputError(f"{folder}: expected the checkpoint of a finished rung, found none")
     variables, meta = orbax_store.restore_variables(folder, step)
-    network, about = described(meta, where=folder)
+    saved = described(meta, where=folder)
     try:
         preprocess = Preprocess.from_dict(meta["preprocess"])
     except InputError as error:
         raise InputError(f"{folder}: meta: {error}") from None
-    module = build.classifier(network, classes=len(about["classes"]))
-    refuse_other(variables, module, size=about["size"], where=folder)
+    module = build.classifier(saved.network, classes=len(saved.classes))
+    refuse_other(variables, module, size=saved.size, where=folder)
     params = variables.pop("params")
     return Trained(
         State(jnp.int32(step), params, variables, {}),
         _history(run, row, step=step),
-        network,
+        saved.network,
         preprocess,
         row["trainable_params"],
         row["total_params"],
-        **about,
+        classes=saved.classes,
+        size=saved.size,
         rung=row["name"],
         seed=row["seed"],
         scores={split: row[split] for split in ("validation", "test") if split in row},
-        stage=stage if isinstance(stage := meta.get("stage"), dict) else {},
+        stage=cast(Json, stage) if isinstance(stage := meta.get("stage"), dict) else {},
         data=str(meta.get("data", "")),
         solution=_made(Solution, _solved(row)),
         alarm=_made(Alarm, row.get("alarm")),
@@ -79,13 +84,13 @@ def load_net(run: str | Path, *, rung: str | None = None, seed: int | None = Non
 def _chosen(run: Path, *, rung: str | None, seed: int | None) -> Row:
     rows = [
         row
-        for row in read_results(run / "results.json")["rungs"]
+        for row in read_results(run / results.FILE)["rungs"]
         if rung in (None, row["name"]) and seed in (None, row["seed"])
     ]
     if not rows:
         named = (("rung", rung), ("seed", seed))
-        wanted = [f"{name} {value}" for name, value in named if value is not None]
-        asked = ", ".join(wanted) or "rung"
+        words = [f"{name} {value}" for name, value in named if value is not None]
+        asked = ", ".join(words) or "rung"
         raise InputError(f"{run}: expected a finished {asked}, found none in results.json")
     return max(rows, key=_accuracy)
 
@@ -98,28 +103,39 @@ def _accuracy(row: Row) -> float:
 
 def _history(run: Path, row: Row, *, step: int) -> History:
     """Read its epochs; of a run without metrics.jsonl only the one whose state was kept."""
-    path, where = run / "metrics.jsonl", f"{run / 'results.json'}: {row['name']}"
-    named = {"rung": row["name"], "seed": row["seed"]}
-    epochs = metrics.read_records(path, **named) if path.exists() else []
-    if not any(record["epoch"] == row["epochs"] for record in epochs):
+    path, where = run / metrics.FILE, f"{run / results.FILE}: {row['name']}"
+    rung, seed, last = row["name"], row["seed"], row["epochs"]
+    epochs = metrics.read_records(path, rung=rung, seed=seed) if path.exists() else []
+    if not any(record["epoch"] == last for record in epochs):
         nothing = {"loss": math.nan, "accuracy": math.nan}
-        at = {"epoch": row["epochs"], "step": step}
-        epochs = [{**named, **at, "train": nothing, "validation": row["validation"]}]
-    measures = {name: number(row, name, where) for name in MEASURES if name in row}
-    kept = row["epochs"] if epochs[-1]["epoch"] != row["epochs"] else None
-    return History(epochs, kept, _made(Collapse, row.get("collapsed")), **measures)
+        named = {"rung": rung, "seed": seed, "epoch": last, "step": step}
+        epochs = [{**named, "train": nothing, "validation": row["validation"]}]
+    kept = last if epochs[-1]["epoch"] != last else None
+    history = History(epochs, kept, _made(Collapse, row.get("collapsed")))
+    for name in MEASURES:
+        if name in row:
+            setattr(history, name, number(row, name, where))
+    return history
 
 
 def _solved(row: Row) -> Row | None:
     """Gather what a row has of a stage that was solved, which `Solution.to_dict` spread in it."""
-    told = row.get("cross_validation")
-    return {**told, "strength": row.get("strength")} if isinstance(told, dict) else None
-
-
-def _made(kind: type[T], told: Any) -> T | None:
-    """Make what a run wrote of a dataclass again; None where it wrote none."""
-    names = {each.name for each in fields(kind)}  # pyright: ignore[reportArgumentType]
-    if not isinstance(told, dict) or not names <= told.keys():
+    scores = row.get("cross_validation")
+    if not isinstance(scores, dict):
         return None
-    values = {name: told[name] for name in names}
-    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+    return {**cast(Json, scores), "strength": row.get("strength")}
+
+
+def _made(kind: type[T], record: object) -> T | None:
+    """Rebuild a dataclass from the JSON a run wrote of it; None where it wrote none."""
+    names = [each.name for each in fields(kind)]  # pyright: ignore[reportArgumentType]
+    if not isinstance(record, dict):
+        return None
+    values = cast(Json, record)
+    if not set(names) <= values.keys():
+        return None
+    return kind(*(_tuple(values[name]) for name in names))
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(cast(list[Any], value)) if isinstance(value, list) else value

@@ -1,14 +1,20 @@
-"""predictions/*.npz: the logits of each rung on the same photographs, read and checked."""
+"""predictions/*.npz: the logits of each rung on the same photographs, written, read and checked."""
 
+# pyright: strict
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from tljax.data import ImageSet
 from tljax.errors import InputError
 from tljax.files import npz
+from tljax.files.disk import Json
 from tljax.runs.results import by_rung
 
+FOLDER = "predictions"
 FIELDS = {"logits": "f2", "labels": "i1", "ids": "U1", "classes": "U1", "digest": "U0"}
 SUFFIXES = {"validation": "", "test": ".test"}
 
@@ -32,7 +38,7 @@ class Predictions:
     def predicted(self) -> np.ndarray:
         """Return the class of the highest logit, `[S, N]`.
 
-        Of equal logits the first, as in training.
+        It is the first of equal logits, as in training.
         """
         return self.logits.argmax(-1)
 
@@ -42,7 +48,30 @@ class Predictions:
         return self.predicted == self.labels
 
 
-def read(workdir: Path, results: dict, *, split: str = "validation") -> dict[str, Predictions]:
+def path_of(workdir: Path, rung: str, *, seed: int, split: str) -> Path:
+    """Return the file of a rung, seed and split: `RUNG-seedS.npz`, or `RUNG-seedS.test.npz`."""
+    return workdir / FOLDER / f"{rung}-seed{seed}{SUFFIXES[split]}.npz"
+
+
+def write(
+    path: Path, logits: np.ndarray, *, split: ImageSet, classes: tuple[str, ...], digest: str
+) -> Path:
+    """Write the logits `[N, outputs]` of one split, whole or not at all; return the path.
+
+    The file has the arrays named in `FIELDS`, and can be read without pickle. `digest` is that of
+    the data.
+    """
+    arrays = {
+        "logits": np.asarray(logits, np.float32),
+        "labels": np.asarray(split.labels, np.int32),
+        "ids": np.array(split.ids, dtype=np.str_),
+        "classes": np.array(classes, dtype=np.str_),
+        "digest": np.array(digest, dtype=np.str_),
+    }
+    return npz.write(path, arrays)
+
+
+def read(workdir: Path, results: Json, *, split: str = "validation") -> dict[str, Predictions]:
     """Read rung name -> predictions, for the rungs that have them for all their seeds.
 
     Empty for runs made before predictions were kept. A rung with a diverged seed has no meaningful
@@ -51,12 +80,9 @@ def read(workdir: Path, results: dict, *, split: str = "validation") -> dict[str
     InputError names a damaged file, one of other photographs, or one whose accuracy is not that of
     results.json.
     """
-    rungs = {}
+    rungs: dict[str, Predictions] = {}
     for name, rows in by_rung(results).items():
-        paths = [
-            workdir / "predictions" / f"{name}-seed{row['seed']}{SUFFIXES[split]}.npz"
-            for row in rows
-        ]
+        paths = [path_of(workdir, name, seed=row["seed"], split=split) for row in rows]
         if all(path.is_file() for path in paths):
             parts = [_read(path, results["data"]) for path in paths]
             if all(np.isfinite(part["logits"]).all() for part in parts):
@@ -66,13 +92,13 @@ def read(workdir: Path, results: dict, *, split: str = "validation") -> dict[str
         first = next(iter(rungs.values()))
         if each.ids != first.ids or not np.array_equal(each.labels, first.labels):
             raise InputError(
-                f"{workdir / 'predictions'}: {name}: expected the photographs of the other rungs"
+                f"{workdir / FOLDER}: {name}: expected the photographs of the other rungs"
             )
     return rungs
 
 
 def held_out(
-    workdir: Path, results: dict
+    workdir: Path, results: Json
 ) -> tuple[str, dict[str, Predictions], dict[str, Predictions]]:
     """Choose the judged split: (its name, its predictions, those to fit a temperature on).
 
@@ -83,7 +109,7 @@ def held_out(
     return ("test", test, validation) if test else ("validation", validation, {})
 
 
-def _read(path: Path, data: dict) -> dict[str, np.ndarray]:
+def _read(path: Path, data: Json) -> dict[str, np.ndarray]:
     part = npz.read(path, FIELDS)
     logits, labels = part["logits"], part["labels"]
     if labels.shape != logits.shape[:1] or part["ids"].shape != labels.shape:
@@ -97,7 +123,8 @@ def _read(path: Path, data: dict) -> dict[str, np.ndarray]:
         or not np.isin(labels, np.arange(classes)).all()
     ):
         raise InputError(
-            f"{path}: expected an output and labels of each of {classes} classes, found {outputs} outputs"
+            f"{path}: expected an output and labels of each of {classes} classes, "
+            f"found {outputs} outputs"
         )
     if "digest" in data and part["digest"].item() != data["digest"]:
         raise InputError(f"{path}: expected data {data['digest']}, found {part['digest'].item()}")
@@ -105,7 +132,7 @@ def _read(path: Path, data: dict) -> dict[str, np.ndarray]:
 
 
 def _together(
-    parts: list[dict[str, np.ndarray]], paths: list[Path], seeds: list[int]
+    parts: Sequence[dict[str, np.ndarray]], paths: Sequence[Path], seeds: Sequence[int]
 ) -> Predictions:
     first = parts[0]
     for part, path in zip(parts, paths, strict=True):
@@ -118,8 +145,8 @@ def _together(
     return Predictions(tuple(seeds), logits, first["labels"], ids, classes)
 
 
-def _check(found: Predictions, rows: list[dict], paths: list[Path], split: str) -> None:
-    for row, right, path in zip(rows, found.right, paths, strict=True):
+def _check(rung: Predictions, rows: Sequence[Json], paths: Sequence[Path], split: str) -> None:
+    for row, right, path in zip(rows, rung.right, paths, strict=True):
         saved = row.get(split, {}).get("accuracy")
         if saved is not None and np.isfinite(saved) and abs(right.mean() - saved) > 1e-9:
             fault = f"expected accuracy {saved} as in results.json, found {right.mean()}"
@@ -127,4 +154,5 @@ def _check(found: Predictions, rows: list[dict], paths: list[Path], split: str) 
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
+    """Compute the softmax over the last axis."""
     return np.exp(logits - np.logaddexp.reduce(logits, axis=-1, keepdims=True))

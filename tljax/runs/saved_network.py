@@ -7,24 +7,34 @@
 import dataclasses
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from tljax.errors import InputError
+from tljax.files.disk import Json
 from tljax.models.build import BASES, PADDINGS, Network
 from tljax.models.heads import Classifier
+from tljax.train.step import Variables
 from tljax.tree import compare, flatten, kind
 
 MAX_SIDE = 4096  # pixels of the square images: a batch of 32 takes 6 GB at most as float32
 MAX_UNITS = 1 << 20
 
 
-def described(meta: dict[str, Any], *, where: Path) -> tuple[Network, dict[str, Any]]:
-    """Read the network and `{"classes", "size"}`; InputError for what no run has written."""
+class Saved(NamedTuple):
+    """The network of a checkpoint, and what its photographs are."""
 
-    def check(right: bool, name: str, found: Any) -> None:
+    network: Network
+    classes: tuple[str, ...]  # in the order of the labels
+    size: int  # pixels of a side
+
+
+def described(meta: Json, *, where: Path) -> Saved:
+    """Read what a checkpoint's `meta` says of its network; InputError for what no run writes."""
+
+    def check(right: bool, name: str, found: object) -> None:
         if not right:
             raise InputError(
                 f"{where}: meta: {name}: expected what a run writes, found {str(found)[:60]!r}"
@@ -57,10 +67,10 @@ def described(meta: dict[str, Any], *, where: Path) -> tuple[Network, dict[str, 
     check(2 <= len(classes) <= MAX_UNITS, "classes", classes)
     check(type(size) is int and 1 <= size <= MAX_SIDE, "size", size)
     check("preprocess" in meta, "preprocess", None)
-    return network, {"classes": tuple(classes), "size": size}
+    return Saved(network, tuple(classes), size)
 
 
-def refuse_other(variables: dict[str, Any], module: Classifier, *, size: int, where: Path) -> None:
+def refuse_other(variables: Variables, module: Classifier, *, size: int, where: Path) -> None:
     """Refuse parameters and batch statistics that the module does not take.
 
     InputError lists what is missing (-), what is there besides (+) and what is otherwise (!).
@@ -76,7 +86,7 @@ def refuse_other(variables: dict[str, Any], module: Classifier, *, size: int, wh
     compare(f"{where} does not fit its network", found=found, expected=expected, unequal=unequal)
 
 
-def _leaves(variables: dict[str, Any]) -> dict[str, Any]:
+def _leaves(variables: Variables) -> Variables:
     """Name leaves of parameters by their path, statistics with the collection before it."""
     statistics = {name: tree for name, tree in variables.items() if name != "params"}
     return {**flatten(variables["params"]), **flatten(statistics)}

@@ -3,6 +3,8 @@
 The run's own files need neither.
 """
 
+# pyright: strict
+
 import importlib
 import time
 from collections.abc import Callable
@@ -10,17 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from tljax.errors import InputError
-from tljax.runs.metrics import RATE, SPLITS
+from tljax.runs.metrics import RATE, SPLITS, Record
 from tljax.runs.results import read_json
-
-Record = dict[str, Any]  # what the loop reports of an epoch, as in metrics.jsonl
 
 
 def scalars(record: Record) -> dict[str, float]:
     """Name a record's numbers as both trackers group them: 'loss/train', 'rate/head/.*', ..."""
-    splits = [
-        split for split in SPLITS if split != "train" or record["epoch"] > 0
-    ]  # nothing is trained at the start
+    # Nothing is trained at the start.
+    splits = [split for split in SPLITS if split != "train" or record["epoch"] > 0]
     names = ("loss", "accuracy")
     values = {f"{name}/{split}": record[split][name] for name in names for split in splits}
     values |= {RATE + pattern: rate for pattern, rate in record.get("rates", {}).items()}
@@ -42,13 +41,14 @@ class TensorBoard:
         self._summary = _package(
             "tensorboard.compat.proto.summary_pb2", extra="tensorboard"
         ).Summary
-        self._folder, self._of, self._writer = workdir / "tensorboard", "", None
+        self._folder, self._name = workdir / "tensorboard", ""
+        self._writer: Any = None
 
     def __call__(self, record: Record) -> None:
         name = _name(record)
-        if self._writer is None or name != self._of:
+        if self._writer is None or name != self._name:
             self.close()
-            self._of, self._writer = name, self._writers.EventFileWriter(str(self._folder / name))
+            self._name, self._writer = name, self._writers.EventFileWriter(str(self._folder / name))
         values = [
             self._summary.Value(tag=tag, simple_value=value)
             for tag, value in scalars(record).items()
@@ -75,16 +75,17 @@ class WandB:
 
     def __init__(self, workdir: Path) -> None:
         self._wandb = _package("wandb", extra="wandb")
-        self._workdir, self._of, self._run = workdir, "", None
+        self._workdir, self._name = workdir, ""
+        self._run: Any = None
         # Before hours of training, and not after the first epoch.
         if self._wandb.setup().settings.mode in ("online", "shared", "run"):
             self._one_line(self._wandb.login)
 
     def __call__(self, record: Record) -> None:
         name = _name(record)
-        if self._run is None or name != self._of:
+        if self._run is None or name != self._name:
             self.close()
-            self._of, self._run = name, self._one_line(lambda: self._begin(name, record))
+            self._name, self._run = name, self._one_line(lambda: self._begin(name, record))
         self._run.log(scalars(record) | {"epoch": record["epoch"]}, step=record["step"])
 
     def close(self) -> None:

@@ -4,17 +4,19 @@
 # pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
 # pyright: reportUnknownMemberType=false
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
+from jax.stages import Compiled
 
 from tljax.machine import devices
+from tljax.sweep.members import Given
 from tljax.sweep.memory_plan import SweepPlan, memory, planned
-from tljax.sweep.program import over_members, together
+from tljax.sweep.program import Outcome, Program, over_members, together
 from tljax.train.step import State
 
 MOST, MOST_ON_CPU = 256, 16  # members of a call
@@ -23,7 +25,9 @@ MOST, MOST_ON_CPU = 256, 16  # members of a call
 class Calls:
     """All members' trees, and the stacked arguments of any of them."""
 
-    def __init__(self, states: list[State], trees: list[Any], program: Any, over: Mesh) -> None:
+    def __init__(
+        self, states: list[State], trees: list[Given[np.ndarray]], program: Program, over: Mesh
+    ) -> None:
         self._states, self._structure = states, jax.tree.structure(trees[0])
         self._leaves, axes = together(trees)
         self._program, self._over = over_members(program, axes, over), over
@@ -34,16 +38,15 @@ class Calls:
             if not isinstance(leaf, list)
         }
 
-    def planned(self, members: int, *, most: int | None, size: int) -> tuple[SweepPlan, Any]:
+    def planned(self, members: int, *, most: int | None, size: int) -> tuple[SweepPlan, Compiled]:
         """Plan calls for so many of the members: (the plan, its program).
 
         Calls are as large as fit, or of `size` members each unless that is 0.
         """
         most = most or (MOST_ON_CPU if self._over.devices.flat[0].platform == "cpu" else MOST)
         shared = sum(leaf.nbytes for leaf in self._shared.values())
-        whole_calls = (
-            -(-members // size) * size if size else members
-        )  # so that all are of that size
+        # So that all calls are of that size.
+        whole_calls = -(-members // size) * size if size else members
         plan, compiled = planned(
             self._compiled,
             members=whole_calls,
@@ -55,18 +58,18 @@ class Calls:
         return replace(plan, members=members), compiled
 
     def run(
-        self, compiled: Any, wanted: list[int], *, size: int
-    ) -> Iterator[tuple[list[int], Any]]:
+        self, compiled: Compiled, members: list[int], *, size: int
+    ) -> Iterator[tuple[list[int], Outcome]]:
         """Yield `(members, the program's results, on the device)` of each call.
 
-        A call has `size` of the wanted members.
+        A call has `size` of the members.
         """
-        for first in range(0, len(wanted), size):
-            ids = wanted[first : first + size]
+        for first in range(0, len(members), size):
+            ids = members[first : first + size]
             padded = [*ids, *[ids[-1]] * (size - len(ids))]
             yield ids, compiled(*self._arguments(padded))
 
-    def _compiled(self, size: int) -> Any:
+    def _compiled(self, size: int) -> Compiled:
         """Compile the program for so many members, from shapes alone."""
         state = jax.tree.map(lambda leaf: self._shape(leaf, size), self._states[0])
         arguments = [
@@ -75,7 +78,7 @@ class Calls:
         ]
         return self._program.lower(state, jax.tree.unflatten(self._structure, arguments)).compile()
 
-    def _arguments(self, members: list[int]) -> tuple[Any, Any]:
+    def _arguments(self, members: list[int]) -> tuple[State, Given[jax.Array]]:
         state = jax.tree.map(
             lambda *leaves: _stacked(leaves, self._parts), *(self._states[i] for i in members)
         )
@@ -91,5 +94,5 @@ class Calls:
         return jax.ShapeDtypeStruct((size, *np.shape(leaf)), leaf.dtype, sharding=self._parts)
 
 
-def _stacked(leaves: Any, sharding: NamedSharding) -> jax.Array:
+def _stacked(leaves: Sequence[Any], sharding: NamedSharding) -> jax.Array:
     return jax.device_put(np.stack([np.asarray(leaf) for leaf in leaves]), sharding)

@@ -7,7 +7,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -43,7 +42,7 @@ class Kept:
     is damaged is named and removed, and its members are trained again.
     """
 
-    def __init__(self, folder: Path, *, about: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, *, about: Mapping[str, object]) -> None:
         self._folder, self._about = folder, json.dumps(about, sort_keys=True)
         self.size = 0  # members of the largest call that was read
 
@@ -91,13 +90,14 @@ def _read(path: Path, *, epochs: int) -> dict[str, Found]:
         length = {"train": epochs, "validation": 1 + epochs}.get(name.split("/")[0])
         if len(column) != len(keys) or (length and column.shape[1] != length):
             raise InputError(
-                f"{path}: {name}: expected {len(keys)} members of {epochs} epochs, found {column.shape}"
+                f"{path}: {name}: expected {len(keys)} members of {epochs} epochs, "
+                f"found {column.shape}"
             )
-    found: dict[str, Found] = {}
+    members: dict[str, Found] = {}
     for i, key in enumerate(keys):
         sums: dict[str, dict[str, np.ndarray]] = {"train": {}, "validation": {}}
         for kind, name in _SUMS:
             sums[kind][name] = columns[f"{kind}/{name}"][i]
         logits, seconds = columns["logits"][i], float(columns["seconds"][i])
-        found[str(key)] = Found(sums["train"], sums["validation"], logits=logits, seconds=seconds)
-    return found
+        members[str(key)] = Found(sums["train"], sums["validation"], logits=logits, seconds=seconds)
+    return members

@@ -45,10 +45,11 @@ def cross_validate(
 ) -> CrossValidation:
     """Train `k` times a seed, each without one fold, and judge each run on the fold it never saw.
 
-    `ready` is what all start from, or a function of the seed that gives it (`sweep_start.starts`). A run is
-    `loop.train_stage` on its part of the training set, all with as many steps. The folds depend on the first seed
-    alone, so that seeds can be compared. InputError
-    where training examples are augmented views: what is held out must be the photograph itself. `kept` as in a sweep.
+    `ready` is what all start from, or a function of the seed that gives it
+    (`heads_of_seeds.starts`). A run is `loop.train_stage` on its part of the training set, all with
+    as many steps. The folds depend on the first seed alone, so that seeds can be compared. With
+    `kept`, finished calls are kept on disk, as in `sweep`. InputError where training examples are
+    augmented views: what is held out must be the photograph itself.
     """
     if not seeds:
         raise InputError("folds: expected a seed or more")
@@ -56,7 +57,8 @@ def cross_validate(
     inputs = readies[seeds[0]].inputs
     if inputs.train.views != 1 or stage.augment is not None:
         raise InputError(
-            f"folds: stage {stage.name!r}: expected plain features, found augmented ones; take one view"
+            f"folds: stage {stage.name!r}: expected plain features, found augmented ones; "
+            "take one view"
         )
     labels = inputs.train.labels
     fold = stratified(labels, k=k, seed=seeds[0])

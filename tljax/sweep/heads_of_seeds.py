@@ -16,9 +16,9 @@ from tljax.train.ready import Ready
 
 
 def starts(ready: Ready, *, seeds: Sequence[int], size: int) -> Callable[[int], Ready]:
-    """Return a function of the seed: `variables` with the head that `build.init` draws for its key.
+    """Return a function of the seed: what is ready, with the head that `build.init` draws for it.
 
-    At this image size. The base is that of `variables`, the same arrays for all.
+    `size` is that of the images. The base's arrays are those of `ready.variables`, shared by all.
     """
     options = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
 
@@ -31,8 +31,7 @@ def starts(ready: Ready, *, seeds: Sequence[int], size: int) -> Callable[[int], 
     shared = jax.tree.map(np.asarray, ready.variables)
 
     def start(seed: int) -> Ready:
-        return replace(
-            ready, variables={**shared, "params": {**shared["params"], "head": heads[seed]}}
-        )
+        params = {**shared["params"], "head": heads[seed]}
+        return replace(ready, variables={**shared, "params": params})
 
     return start

@@ -1,4 +1,4 @@
-"""A member of a sweep as data: its start, inputs, order and hyperparameters."""
+"""A member of a sweep as data: its inputs, order and hyperparameters."""
 
 # pyright: strict
 
@@ -6,7 +6,7 @@ import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import jax
 import numpy as np
@@ -19,15 +19,17 @@ from tljax.optim.schedules import Schedule
 from tljax.train.ready import Ready
 from tljax.train.segments import hyperparameters
 
+A = TypeVar("A")  # np.ndarray, or jax.Array in a program
 SWEPT = ("lr", "dropout", "augment_strength", "momentum", "weight_decay")
 
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """One run of a sweep; alone it is `loop.train_stage` with `stage_at(stage, values)`, what is ready and this seed.
+    """One run of a sweep.
 
-    `train` are the examples of `ready.inputs.train` that it trains on, `held` those it is validated on instead of
-    `ready.inputs.validation`; None for all.
+    Alone it is `loop.train_stage` with `stage_at(stage, values)`, what is ready and this seed.
+    `train` are the examples of `ready.inputs.train` that it trains on, `held` those it is validated
+    on instead of `ready.inputs.validation`; None for all.
     """
 
     seed: int
@@ -74,17 +76,48 @@ def common(stages: list[Stage]) -> Stage:
     return replace(first, optimizer=replace(first.optimizer, momentum=momentum, weight_decay=decay))
 
 
-class Given:
-    """Makes the `given` of each member; parts common to several members are made once."""
+class Draws(NamedTuple, Generic[A]):
+    """The training examples in order, `[epochs, steps, batch]` int32 each."""
+
+    example: A
+    label: A
+    passes: A
+    row: A  # of the pool
+
+
+class Batches(NamedTuple, Generic[A]):
+    """The validation examples, `[batches, batch]` each."""
+
+    label: A
+    mask: A  # float32, 0 for padding
+    row: A  # of the pool
+
+
+class Given(NamedTuple, Generic[A]):
+    """What the program of a stage reads for one member, or the same for many, stacked."""
+
+    draws: Draws[A]
+    frozen: Mapping[str, Any]  # path -> leaf, as the rules split them
+    held: Batches[A]
+    held_pool: A
+    hyper: Mapping[str, A]  # name -> float32 [epochs, steps]
+    pool: A
+    root: A  # data of the key for dropout
+
+
+class Members:
+    """Makes what each member is given; parts common to several members are made once."""
 
     def __init__(self, stage: Stage, *, per_epoch: int) -> None:
         self._stage, self._per_epoch = stage, per_epoch
         self._hyper = functools.cache(self._values)
-        self._draws: dict[Any, dict[str, np.ndarray]] = {}
-        self._held: dict[Any, dict[str, np.ndarray]] = {}
+        self._draws: dict[tuple[int, int, bytes | None], Draws[np.ndarray]] = {}
+        self._held: dict[tuple[int, bytes | None], Batches[np.ndarray]] = {}
 
-    def of(self, member: Member, *, frozen: dict[str, Any], held_rows: int) -> dict[str, Any]:
-        """Make the `given` of a member.
+    def given(
+        self, member: Member, *, frozen: Mapping[str, Any], held_rows: int
+    ) -> Given[np.ndarray]:
+        """Make what a member is given.
 
         `held_rows` is the length of the longest validation set, to which all are padded.
         """
@@ -96,15 +129,15 @@ class Given:
         draw_key = (member.seed, id(read), None if member.train is None else member.train.tobytes())
         if draw_key not in self._draws:
             self._draws[draw_key] = self._order(read.train, member.train, member.seed)
-        return {
-            "frozen": frozen,
-            "pool": read.train.inputs,
-            "held_pool": validation.inputs,
-            "held": self._held[held_key],
-            "draws": self._draws[draw_key],
-            "hyper": self._hyper(stage_at(self._stage, member.values)),
-            "root": np.asarray(jax.random.key_data(jax.random.key(member.seed))),
-        }
+        return Given(
+            draws=self._draws[draw_key],
+            frozen=frozen,
+            held=self._held[held_key],
+            held_pool=validation.inputs,
+            hyper=self._hyper(stage_at(self._stage, member.values)),
+            pool=read.train.inputs,
+            root=np.asarray(jax.random.key_data(jax.random.key(member.seed))),
+        )
 
     def _values(self, stage: Stage) -> dict[str, np.ndarray]:
         """Evaluate the hyperparameters at every step: name -> float32 `[epochs, steps]`."""
@@ -116,33 +149,30 @@ class Given:
         }
         return {name: values.reshape(stage.epochs, -1) for name, values in every.items()}
 
-    def _order(
-        self, train: Examples, subset: np.ndarray | None, seed: int
-    ) -> dict[str, np.ndarray]:
+    def _order(self, train: Examples, subset: np.ndarray | None, seed: int) -> Draws[np.ndarray]:
         """Draw the order `[epochs, steps, batch]` as the loop does, within the subset if given."""
         shape = (self._stage.epochs, self._per_epoch, self._stage.batch_size)
         count = len(train) if subset is None else len(subset)
         passes, example = draws(0, math.prod(shape), examples=count, seed=seed)
         place = example if subset is None else subset[example]
-        order = {
-            "pass": passes,
-            "example": example,
-            "row": train.rows(passes, place),
-            "label": train.labels[place].astype(np.int32),
-        }
-        return {name: values.reshape(shape) for name, values in order.items()}
+        return Draws(
+            example=example.reshape(shape),
+            label=train.labels[place].astype(np.int32).reshape(shape),
+            passes=passes.reshape(shape),
+            row=train.rows(passes, place).reshape(shape),
+        )
 
     def _held_batches(
         self, examples: Examples, subset: np.ndarray | None, rows: int
-    ) -> dict[str, np.ndarray]:
+    ) -> Batches[np.ndarray]:
         """Batch the validation rows `[batches, batch]`, padded with example 0 under mask 0."""
         numbers = np.arange(len(examples), dtype=np.int32) if subset is None else subset
         size = min(max(self._stage.batch_size, 32), rows)
         row, mask = np.zeros((2, math.ceil(rows / size) * size))
         row[: len(numbers)], mask[: len(numbers)] = numbers, 1
         row = row.astype(np.int32).reshape(-1, size)
-        return {
-            "row": row,
-            "label": examples.labels[row].astype(np.int32),
-            "mask": mask.astype(np.float32).reshape(row.shape),
-        }
+        return Batches(
+            label=examples.labels[row].astype(np.int32),
+            mask=mask.astype(np.float32).reshape(row.shape),
+            row=row,
+        )

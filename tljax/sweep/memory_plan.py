@@ -7,9 +7,9 @@ import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import jax
+from jax.stages import Compiled
 
 from tljax.errors import InputError
 
@@ -35,14 +35,14 @@ class SweepPlan:
 
 
 def planned(
-    compiled_for: Callable[[int], Any],
+    compiled_for: Callable[[int], Compiled],
     *,
     members: int,
     devices: int,
     shared: int,
     most: int,
     limit: int,
-) -> tuple[SweepPlan, Any]:
+) -> tuple[SweepPlan, Compiled]:
     """Plan the largest calls that fit into `limit` bytes of a device: (plan, compiled program).
 
     `compiled_for(size)` compiles; `shared` are the bytes that do not grow with the members; a call
@@ -68,9 +68,8 @@ def memory() -> int:
     stats = jax.devices()[0].memory_stats()
     if stats:
         return stats["bytes_limit"] // 2
-    return (
-        os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // (2 * jax.local_device_count())
-    )
+    host = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return host // (2 * jax.local_device_count())
 
 
 def _even(members: int, *, most: int, devices: int) -> int:
@@ -80,9 +79,8 @@ def _even(members: int, *, most: int, devices: int) -> int:
     return math.ceil(math.ceil(members / calls) / devices) * devices
 
 
-def _bytes(compiled: Any) -> int:
+def _bytes(compiled: Compiled) -> int:
     counted = compiled.memory_analysis()
-    held = (
-        counted.argument_size_in_bytes + counted.output_size_in_bytes - counted.alias_size_in_bytes
-    )
-    return held + counted.temp_size_in_bytes
+    assert counted is not None  # no plan without the compiler's count
+    results = counted.output_size_in_bytes - counted.alias_size_in_bytes
+    return counted.argument_size_in_bytes + results + counted.temp_size_in_bytes

@@ -1,20 +1,23 @@
 """A whole stage as a pure function, of one member or of many: steps, epochs, evaluation, logits."""
 
 # pyright: strict
+# pyright: reportMissingTypeStubs=false
 # pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 
 import functools
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jax import Array
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
+from jax.stages import Wrapped
 
 from tljax.config import Stage
 from tljax.data.draws import augment_keys, dropout_keys
@@ -23,22 +26,39 @@ from tljax.models import ops
 from tljax.optim import rules as rules_lib
 from tljax.optim import transform
 from tljax.optim.objective import balanced
+from tljax.sweep.members import Batches, Draws, Given
 from tljax.train import step
 from tljax.train.ready import Ready
 from tljax.train.step import State, averaged
 from tljax.tree import flatten
 
+Leaf = Any  # an array, of NumPy or JAX
+Axes = Any  # like `Given`: 0 for each leaf that is stacked, None for a shared one
+Sums = dict[str, Array]  # over examples, by name; [epochs], or [1 + epochs] of validation
+
+
+class Outcome(NamedTuple):
+    """What the program of a stage gives; the first sums of validation are those of the start."""
+
+    state: State
+    train: Sums
+    validation: Sums
+    logits: Array  # [N, outputs]
+
+
+class Program(Protocol):
+    """A whole stage of one member, or of many that are stacked.
+
+    The state's `params` are the trainable leaves alone, flat; `given.frozen` has the others.
+    """
+
+    def __call__(self, state: State, given: Given[Array], /) -> Outcome: ...
+
 
 def make_stage(
     stage: Stage, ready: Ready, *, paths: list[str]
-) -> tuple[Any, Callable[..., tuple[State, Any, Any, Array]]]:
-    """Make `(tx, program)` of a whole stage.
-
-    `program(state, given) -> (state, train sums [epochs], validation sums [1 + epochs], logits)`;
-    the first validation is the start's. The state's `params` are the trainable leaves alone, flat;
-    `given["frozen"]` has the others. `given` is a tree of `sweep_members`: what the member reads,
-    in which order, at which values. `paths` are those of all parameters.
-    """
+) -> tuple[optax.GradientTransformation, Program]:
+    """Make `(tx, program)` of a whole stage; `paths` are those of all parameters."""
     inputs = ready.inputs
     apply = functools.partial(ready.module.apply, start=inputs.start)
     tx = transform.make(stage.optimizer, stage.rules, paths)
@@ -53,62 +73,59 @@ def make_stage(
     )
     eval_step = step.make_eval_step(apply=apply)
 
-    def program(state: State, given: dict[str, Any]) -> tuple[State, Any, Any, Array]:
-        root = jax.random.wrap_key_data(given["root"])
+    def program(state: State, given: Given[Array], /) -> Outcome:
+        root = jax.random.wrap_key_data(given.root)
 
         def whole(state: State) -> State:
-            return state.replace(params=rules_lib.merge(state.params, given["frozen"]))
+            return state.replace(params=rules_lib.merge(state.params, given.frozen))
 
-        def one_step(state: State, xs: tuple[dict[str, Array], dict[str, Array]]) -> Any:
+        def one_step(state: State, xs: tuple[Draws[Array], dict[str, Array]]) -> tuple[State, Sums]:
             draw, now = xs
             image = inputs.augmented(
-                given["pool"][draw["row"]],
-                augment_keys(draw["pass"], draw["example"]),
+                given.pool[draw.row],
+                augment_keys(draw.passes, draw.example),
                 now["augment"],
             )
-            keys = dropout_keys(root, draw["pass"], draw["example"])
-            batch = {"image": image, "label": draw["label"], "key": keys}
+            keys = dropout_keys(root, draw.passes, draw.example)
+            batch = {"image": image, "label": draw.label, "key": keys}
             moved, metrics = train_step(whole(state), batch, now)
             leaves = flatten(moved.params)
             return moved.replace(params={path: leaves[path] for path in state.params}), metrics
 
-        def one_epoch(state: State, xs: Any) -> Any:
+        def one_epoch(state: State, xs: Any) -> tuple[State, tuple[Sums, Sums]]:
             state, metrics = jax.lax.scan(one_step, state, xs)
             return state, (_summed(metrics), evaluated(whole(state)))
 
-        def evaluated(state: State) -> Any:
-            def one_batch(_: None, held: dict[str, Array]) -> Any:
-                image = inputs.plain(given["held_pool"][held["row"]])
+        def evaluated(state: State) -> Sums:
+            def one_batch(_: None, held: Batches[Array]) -> tuple[None, Sums]:
+                image = inputs.plain(given.held_pool[held.row])
                 return None, eval_step(
-                    state, {"image": image, "label": held["label"], "mask": held["mask"]}
+                    state, {"image": image, "label": held.label, "mask": held.mask}
                 )
 
-            return _summed(jax.lax.scan(one_batch, None, given["held"])[1])
+            return _summed(jax.lax.scan(one_batch, None, given.held)[1])
 
         def logits(state: State) -> Array:
             variables = {"params": averaged(state), **state.model_state}
 
-            def one_batch(_: None, held: dict[str, Array]) -> Any:
-                return None, apply(
-                    variables, inputs.plain(given["held_pool"][held["row"]]), train=False
-                )[0]
+            def one_batch(_: None, held: Batches[Array]) -> tuple[None, Array]:
+                image = inputs.plain(given.held_pool[held.row])
+                return None, apply(variables, image, train=False)[0]
 
-            batches = jax.lax.scan(one_batch, None, given["held"])[1]
+            batches = jax.lax.scan(one_batch, None, given.held)[1]
             return batches.reshape(-1, batches.shape[-1])
 
         start = evaluated(whole(state))
-        state, (train, validation) = jax.lax.scan(
-            one_epoch, state, (given["draws"], given["hyper"])
-        )
+        state, (train, validation) = jax.lax.scan(one_epoch, state, (given.draws, given.hyper))
         validation = jax.tree.map(
             lambda first, later: jnp.concatenate([first[None], later]), start, validation
         )
-        return state, train, validation, logits(whole(state))
+        return Outcome(state, train, validation, logits(whole(state)))
 
     return tx, program
 
 
-def over_members(program: Callable[..., Any], axes: Any, over: Mesh) -> Any:
+def over_members(program: Program, axes: Axes, over: Mesh) -> Wrapped:
     """Map the program over many members, split over the devices.
 
     `axes` is 0 for each leaf of `given`, or None for a shared one. A device runs its members at
@@ -131,15 +148,15 @@ def over_members(program: Callable[..., Any], axes: Any, over: Mesh) -> Any:
     return ops.jit(mapped, donate_argnums=0)
 
 
-def one_by_one(program: Callable[..., Any], axes: Any) -> Callable[..., Any]:
+def one_by_one(program: Program, axes: Axes) -> Program:
     """Map the program over members in a loop inside one program, with the results of `vmap`."""
 
-    def many(states: State, given: Any) -> Any:
+    def many(states: State, given: Given[Array], /) -> Outcome:
         own = jax.tree.map(
             lambda axis, leaf: None if axis is None else leaf, axes, given, is_leaf=_is_none
         )
 
-        def one(member: tuple[State, Any]) -> Any:
+        def one(member: tuple[State, Given[Array]]) -> Outcome:
             state, mine = member
             return program(state, jax.tree.map(_chosen, axes, given, mine, is_leaf=_is_none))
 
@@ -152,11 +169,11 @@ def _chosen(axis: int | None, shared: Array, mine: Array | None) -> Array | None
     return shared if axis is None else mine
 
 
-def _is_none(leaf: Any) -> bool:
+def _is_none(leaf: object) -> bool:
     return leaf is None
 
 
-def together(trees: list[Any]) -> tuple[list[Any], Any]:
+def together(trees: Sequence[Given[np.ndarray]]) -> tuple[list[Leaf | list[Leaf]], Axes]:
     """Stack equal trees: `(leaves, axes)`.
 
     A leaf that all members share is there once, with axis None; of the others a list, with axis 0.
@@ -165,15 +182,14 @@ def together(trees: list[Any]) -> tuple[list[Any], Any]:
     columns = [list(column) for column in zip(*leaves, strict=True)]
     alike = [_alike(column) for column in columns]
     axes = jax.tree.unflatten(jax.tree.structure(trees[0]), [None if same else 0 for same in alike])
-    return [
-        column[0] if same else column for column, same in zip(columns, alike, strict=True)
-    ], axes
+    pairs = zip(columns, alike, strict=True)
+    return [column[0] if same else column for column, same in pairs], axes
 
 
-def _alike(column: list[Any]) -> bool:
+def _alike(column: list[Leaf]) -> bool:
     first = column[0]
     return all(leaf is first or np.array_equal(leaf, first) for leaf in column[1:])
 
 
-def _summed(metrics: Any) -> Any:
+def _summed(metrics: Sums) -> Sums:
     return jax.tree.map(lambda values: values.sum(axis=0), metrics)

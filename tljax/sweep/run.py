@@ -1,6 +1,7 @@
-"""Running a sweep's members: planned, run call by call, and separated again."""
+"""The members of a sweep: planned, run call by call, and separated again."""
 
 # pyright: strict
+# pyright: reportMissingTypeStubs=false
 # pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
 # pyright: reportUnknownMemberType=false
 
@@ -14,7 +15,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jax.sharding import Mesh
+from jax.stages import Compiled
 
 from tljax.config import Stage
 from tljax.errors import InputError
@@ -24,7 +27,7 @@ from tljax.optim import rules as rules_lib
 from tljax.optim.schedules import Schedule
 from tljax.sweep.calls import Calls
 from tljax.sweep.finished_calls import Found, Kept
-from tljax.sweep.members import Given, Member, common, stage_at
+from tljax.sweep.members import Member, Members, common, stage_at
 from tljax.sweep.memory_plan import SweepPlan
 from tljax.sweep.program import make_stage
 from tljax.train.history import History, Record, start_of
@@ -63,11 +66,8 @@ def run_members(
     """
     stages = [stage_at(stage, member.values) for member in members]
     _check(stages)
-    over = (
-        devices.mesh(jax.devices()[: min(len(members), jax.device_count())])
-        if over is None
-        else over
-    )
+    if over is None:
+        over = devices.mesh(jax.devices()[: min(len(members), jax.device_count())])
     keys = [kept.key(*pair) for pair in zip(stages, members, strict=True)] if kept else []
     before = kept.read(stage) if kept else {}
     done = {i: before[key] for i, key in enumerate(keys) if key in before}
@@ -111,23 +111,21 @@ class _Ready:
             _first(stage, m, trainable, tx)
             for m, (trainable, _) in zip(members, split, strict=True)
         ]
-        given, rows = (
-            Given(stage, per_epoch=self._per_epoch),
-            max(_held_size(member) for member in members),
-        )
+        data = Members(stage, per_epoch=self._per_epoch)
+        rows = max(_held_size(member) for member in members)
         trees = [
-            given.of(m, frozen=frozen, held_rows=rows)
-            for m, (_, frozen) in zip(members, split, strict=True)
+            data.given(m, frozen=frozen, held_rows=rows)
+            for m, frozen in zip(members, self._frozen, strict=True)
         ]
-        self._rates = [tree["hyper"]["lr"][:, -1] for tree in trees]
+        self._rates = [tree.hyper["lr"][:, -1] for tree in trees]
         self.calls = Calls(states, trees, program, over)
 
     def carried_out(
-        self, compiled: Any, wanted: list[int], *, size: int, states: bool
+        self, compiled: Compiled, members: list[int], *, size: int, states: bool
     ) -> Iterator[tuple[list[int], list[Found], list[State]]]:
         """Run the calls one by one: yield members, their results, and their states if asked for."""
         began = time.perf_counter()
-        for ids, (moved, *sums) in self.calls.run(compiled, wanted, size=size):
+        for ids, (moved, *sums) in self.calls.run(compiled, members, size=size):
             count, (train, validation, logits) = len(ids), jax.device_get(sums)
             seconds = (time.perf_counter() - began) / count
             call = [
@@ -181,7 +179,9 @@ class _Ready:
         )
 
 
-def _first(stage: Stage, member: Member, trainable: dict[str, Any], tx: Any) -> State:
+def _first(
+    stage: Stage, member: Member, trainable: dict[str, Any], tx: optax.GradientTransformation
+) -> State:
     """Make the state before the first step, in the host's memory.
 
     Its `params` are the trainable leaves, flat.
@@ -204,8 +204,8 @@ def _means(sums: Mapping[str, np.ndarray], epoch: int) -> dict[str, float]:
     }
 
 
-def _scores(sums: Mapping[str, np.ndarray], at: int) -> dict[str, float]:
-    return {**_means(sums, at), "n": int(sums["count"][at])}
+def _scores(sums: Mapping[str, np.ndarray], epoch: int) -> dict[str, float]:
+    return {**_means(sums, epoch), "n": int(sums["count"][epoch])}
 
 
 def _train_size(member: Member) -> int:
@@ -220,13 +220,16 @@ def _check(stages: list[Stage]) -> None:
     for stage in stages:
         if stage.lr == "find":
             raise InputError(
-                f'stage {stage.name!r}: lr="find" finds a rate a run: give the sweep numbers or schedules'
+                f'stage {stage.name!r}: lr="find" finds a rate a run: '
+                "give the sweep numbers or schedules"
             )
         if stage.patience is not None:
             raise InputError(
-                f"stage {stage.name!r}: patience ends each run at an epoch of its own: no sweep has it"
+                f"stage {stage.name!r}: patience ends each run at an epoch of its own: "
+                "no sweep has it"
             )
         if stage.skip_nonfinite:
             raise InputError(
-                f"stage {stage.name!r}: skip_nonfinite: a sweep says of each run whether it stayed finite"
+                f"stage {stage.name!r}: skip_nonfinite: "
+                "a sweep says of each run whether it stayed finite"
             )

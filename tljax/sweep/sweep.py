@@ -28,13 +28,13 @@ from tljax.train.step import State
 
 @dataclass(frozen=True)
 class SweepResult:
-    """The runs, value after value and within each seed after seed, and how they were divided into calls."""
+    """The runs, by point of the grid and within each by seed, and how they were divided."""
 
     runs: list[Run]
     plan: SweepPlan
 
     def at(self, values: Mapping[str, float | Schedule]) -> list[Run]:
-        """Those with these hyperparameters."""
+        """Return the runs with these hyperparameters."""
         return [run for run in self.runs if dict(run.values) == dict(values)]
 
 
@@ -49,20 +49,22 @@ def sweep(
     kept: Kept | None = None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> SweepResult:
-    """Train the stage with each seed at each point of the grid, which names any of `sweep_members.SWEPT`.
+    """Train the stage with each seed at each point of the grid, by names of `members.SWEPT`.
 
-    Each run equals `loop.train_stage` alone with that seed and `stage_at(stage, values)`. Values are traced: one
-    program, whatever they are. `ready` is what all start from, or a function of the seed that gives it
-    (`sweep_start.starts`). Frozen leaves and what is read are shared by all, so cached views are those that it
-    was made with, under one seed of their own: a run alone must read the same. `over` are the devices that the members
-    are split over, all by default. A run that diverges is marked as not finite, and disturbs no other; one that
-    collapses is left as it ends, for what a rate does is what was asked.
+    Each run equals `loop.train_stage` alone with that seed and `stage_at(stage, values)`. Values
+    are traced: there is one program for all. `ready` is what all start from, or a function of the
+    seed that gives it (`heads_of_seeds.starts`). Frozen leaves and inputs are shared by all. So are
+    cached views, drawn under one seed of their own: a run alone must read the same ones. `over` are
+    the devices that the members are split over, all by default. A run that diverges is marked as
+    not finite, and disturbs no other. One that collapses is left as it ends: it shows what its rate
+    does.
 
-    The plan is told before anything runs. A call has `most` members at most, fewer where memory is short: by default
-    256, and 16 on CPU, where they follow one another anyway and more calls are more progress to tell and less to lose.
+    `tell` receives the plan before anything runs. A call trains at most `most` members, fewer if
+    memory is short. The default is 256, but 16 on CPU: members run one after another there, and
+    short calls report progress and lose little when interrupted.
 
-    With `kept`, what each call found is kept on disk as it ends, without states, and a sweep that was stopped trains
-    the members that are missing, to the same bits.
+    With `kept`, the results of each call are kept on disk as it ends, without states, and a sweep
+    that was stopped trains the members that are missing, to the same bits.
     """
     grid = {} if grid is None else grid
     if not seeds or not all(grid.values()):
@@ -81,10 +83,11 @@ def sweep(
 
 
 def fits_sweep(stage: Stage, ready: Ready) -> str | None:
-    """Why seeds of this stage are better run one after another; None where one program is the faster way.
+    """Say why seeds of this stage are better run one after another; None if one program is faster.
 
-    Convolutions with a kernel for each seed become grouped ones: eight seeds of the network from scratch took 3.2 times
-    as long so on CPU. Heads gain the overhead of a run: see `seeds` in `tljax.commands.benchmark`.
+    Convolutions with a kernel for each seed become grouped ones: eight seeds of the network from
+    scratch took 3.2 times as long in one program on CPU. Heads save the overhead of a run: see
+    `seeds` in `tljax.commands.benchmark`.
     """
     if stage.solver != "steps":
         return "it is solved, without steps"
@@ -108,11 +111,12 @@ def train_seeds(
     most: int | None = None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> list[tuple[State, History]]:
-    """What `loop.train_stage` gives for each seed with what is ready for it: variables, and views of its own.
+    """Train seeds in one program, each with variables and views of its own.
 
-    What all have alike, the frozen leaves and unaugmented features, is held once. InputError names a seed whose loss
-    is not finite, as the loop does. One that collapses is trained again by the loop, which goes back to its best state:
-    so the program holds no state of any epoch but the last.
+    Each gives what `loop.train_stage` gives.
+    Frozen leaves and unaugmented features, which are equal for all, are held once. InputError names
+    a seed whose loss is not finite, as the loop does. One that collapses is trained again by the
+    loop, which returns to its best state: the program holds no state of any epoch but the last.
     """
     members = [Member(seed, {}, ready) for seed, ready in readies.items()]
     first = next(iter(readies.values()))
@@ -133,12 +137,12 @@ def train_seeds(
 def _judged(
     stage: Stage, ready: Ready, seed: int, state: State, history: History
 ) -> tuple[State, History]:
-    told, chance = history.epochs, collapse.chance(stage, ready.inputs)
-    found = collapse.judged(told, told[-1], chance, stage=stage, back_to=None)
-    if found and stage.keep_going:
-        history.collapsed = found
-        collapse.say(found, stage=stage.name, seed=seed)
-    elif found or any(collapse.hopeless(told[:ended], chance) for ended in range(1, len(told))):
+    epochs, chance = history.epochs, collapse.chance(stage, ready.inputs)
+    lost = collapse.judged(epochs, epochs[-1], chance, stage=stage, back_to=None)
+    if lost and stage.keep_going:
+        history.collapsed = lost
+        collapse.say(lost, stage=stage.name, seed=seed)
+    elif lost or any(collapse.hopeless(epochs[:end], chance) for end in range(1, len(epochs))):
         return train_stage(stage, ready, seed=seed, progress=False)
     return state, history
 

@@ -4,7 +4,6 @@
 # pyright: reportUnknownMemberType=false
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -13,8 +12,6 @@ from flax import linen as nn
 from jax import Array
 from jax.sharding import Mesh
 
-from tljax.data import ImageSet
-from tljax.files import npz
 from tljax.inputs.feed import Examples, feed, place
 from tljax.inputs.images import Inputs
 from tljax.machine import devices
@@ -72,20 +69,6 @@ def two_sided(logits: np.ndarray) -> np.ndarray:
     return (
         logits if logits.shape[-1] > 1 else np.concatenate([np.zeros_like(logits), logits], axis=-1)
     )
-
-
-def write(
-    path: Path, logits: np.ndarray, *, split: ImageSet, classes: tuple[str, ...], digest: str
-) -> Path:
-    """One split as .npz, readable without pickle: logits, labels, ids, classes, data digest. Whole or not at all."""
-    arrays = {
-        "logits": np.asarray(logits, np.float32),
-        "labels": np.asarray(split.labels, np.int32),
-        "ids": np.array(split.ids, dtype=np.str_),
-        "classes": np.array(classes, dtype=np.str_),
-        "digest": np.array(digest, dtype=np.str_),
-    }
-    return npz.write(path, arrays)
 
 
 def _parts(
