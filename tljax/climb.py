@@ -95,7 +95,7 @@ def _alone(
 def _together(
     stage: Stage, readies: dict[int, Ready], workdir: Workdir | None
 ) -> dict[int, Trained]:
-    """Train all these seeds in one program."""
+    """Train the seeds of `readies` in one program."""
     first = next(iter(readies.values()))
     shared = {seed: _sharing(ready, first) for seed, ready in readies.items()}
     results = sweep.train_seeds(stage, shared, tell=say)
@@ -131,7 +131,7 @@ def _same_optimizer(one: Stage, other: Stage) -> bool:
 
 
 def _sharing(ready: Ready, first: Ready) -> Ready:
-    """Return it with the activations of the first seed where they are the same: held once."""
+    """Share the activations of the first seed where they are the same: they are held once."""
     own = ready.inputs
     if ready is first or not own.files or own.files != first.inputs.files:
         return ready

@@ -23,6 +23,7 @@ from tljax.models.heads import Classifier
 from tljax.optim import rules as rules_lib
 from tljax.optim import transform
 from tljax.train import frozen, step
+from tljax.train.segments import Jitted
 from tljax.tree import flatten
 
 _HYPER = ("lr", "dropout", "momentum", "weight_decay")
@@ -76,7 +77,7 @@ class Dry:
         after = frozen.held(frozen.variables(state), self.stage.rules)
         return all(frozen.same_bits(leaf, after[path]) for path, leaf in before.items())
 
-    def _step(self, over: Mesh) -> Any:
+    def _step(self, over: Mesh) -> Jitted:
         # Balanced class weights are counted from the labels, which are not known here; they cost
         # nothing.
         stage = self.stage

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 from jax.extend.core import Literal
 from jax.sharding import Mesh
+from jax.stages import Traced
 
 from tljax.audit import hlo, lower_bound
 from tljax.audit.abstract_step import Dry
@@ -102,7 +103,7 @@ def audit(dry: Dry, over: Mesh) -> Audit:
     )
 
 
-def _idle(traced: Any, state: State, rules: rules_lib.Rules) -> tuple[str, ...]:
+def _idle(traced: Traced, state: State, rules: rules_lib.Rules) -> tuple[str, ...]:
     """List trainable leaves that no path through the program connects with the images.
 
     The images are the first input after the state.

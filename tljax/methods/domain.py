@@ -79,7 +79,7 @@ def by_coral(
 ) -> rung.Trained:
     """Train on labels of `source.sets` and on unlabelled training images of the target.
 
-    A step reads as many of either, both augmented as the stage says; validation is on the target.
+    A step reads equally many of both, augmented as the stage says; validation is on the target.
     `weight` is that of the distance (`coral.aligned`).
     """
     check(source.sets, target)

@@ -28,7 +28,7 @@ class Keeper:
 
     They are in the host's memory, without their frozen leaves, but with optimizer state and step:
     a state that is returned to can be continued. With `patience`, the validation loss is watched.
-    With `chance`, what a constant prediction reaches, a collapse is watched for from epoch 0 on;
+    With `chance`, the scores of a constant prediction, a collapse is watched for from epoch 0 on;
     that epoch does not count for patience, as a fresh head starts with a high loss.
     """
 

@@ -3,9 +3,8 @@
 # pyright: strict
 # pyright: reportUnknownMemberType=false
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -21,6 +20,8 @@ from tljax.machine import devices
 from tljax.models import ops
 from tljax.train.evaluate import batches_of
 from tljax.train.step import State, averaged
+
+Forward = Callable[[State, Array, Array], Array]  # (state, pool, rows) -> logits [rows, outputs]
 
 
 def held_out(
@@ -94,7 +95,7 @@ def write(
 
 
 def _parts(
-    program: Any, state: State, examples: Examples, size: int, over: Mesh
+    program: Forward, state: State, examples: Examples, size: int, over: Mesh
 ) -> Iterable[np.ndarray]:
     """Compute the logits `[rows, outputs]` of each compiled call, the last one with padding."""
     rows = (chunk for chunk, _ in batches_of(len(examples), size))
@@ -105,7 +106,7 @@ def _parts(
         yield logits.reshape(-1, logits.shape[-1])
 
 
-def _program(module: nn.Module, inputs: Inputs) -> Any:
+def _program(module: nn.Module, inputs: Inputs) -> Forward:
     def program(state: State, pool: Array, rows: Array) -> Array:
         variables = {"params": averaged(state), **state.model_state}
 

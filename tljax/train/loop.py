@@ -43,11 +43,11 @@ def train_stage(
     collapses says so in one line, and returns to its best state (`tljax.train.outcome.collapse`).
 
     Each epoch is a few compiled programs, each a scan over steps: gather, augment, step. The result
-    depends on `seed` and the data, not on where the programs are cut. `ready.carried` is the
-    optimizer state that leaves of the stage before start with. `ready.resumed` is continued at its
-    place in the data. `saver` saves the progress of the stage, and continues what it has saved.
-    `program` is the stage's, if it was compiled ahead (`program.ahead`). InputError for a rate that
-    is to be found.
+    depends on `seed` and the data, not on where the programs are cut. Leaves that trained in
+    the stage before start with its optimizer state, `ready.carried`. `ready.resumed` is continued
+    at its place in the data. `saver` saves the progress of the stage, and continues what it has
+    saved. `program` is the stage's, if it was compiled ahead (`program.ahead`). InputError for a
+    rate that is to be found.
     """
     over = _mesh(stage, ready, over)
     began = time.perf_counter()

@@ -15,6 +15,7 @@ from typing import Any
 
 import jax
 from jax.sharding import Mesh
+from jax.stages import Compiled, Lowered
 
 from tljax.config import Stage
 from tljax.inputs.images import Inputs
@@ -24,7 +25,7 @@ from tljax.optim.objective import Objective, balanced
 from tljax.train import frozen, step
 from tljax.train.ready import Ready
 from tljax.train.segments import Arguments, Jitted, make_program, segment_steps, shapes
-from tljax.train.step import Apply, TrainStep, Variables
+from tljax.train.step import Apply, Metrics, TrainStep, Variables
 from tljax.tree import flatten
 
 First = Callable[[Variables], step.State]
@@ -39,7 +40,7 @@ class Program:
     device needs in addition to state and data.
     """
 
-    call: Any
+    call: Callable[..., tuple[step.State, Metrics]]
     seconds: float
     step_flops: float
     temporary: float
@@ -124,7 +125,7 @@ def flops(stage: Stage, ready: Ready) -> float:
     return _flops(_outlined(stage, ready)[1])
 
 
-def _outlined(stage: Stage, ready: Ready) -> tuple[Stage, Any, float]:
+def _outlined(stage: Stage, ready: Ready) -> tuple[Stage, Lowered, float]:
     first, train_step, _ = pieces(stage, ready)
     over = devices.mesh_for(stage.batch_size)
     whole = devices.replicated(over)
@@ -139,14 +140,14 @@ def _outlined(stage: Stage, ready: Ready) -> tuple[Stage, Any, float]:
 
 def _traced(
     stage: Stage, program: Jitted, state: step.State, arguments: Arguments
-) -> tuple[Stage, Any, float]:
+) -> tuple[Stage, Lowered, float]:
     started = time.perf_counter()
     traced = program.trace(state, *arguments)
     frozen.refuse_moving(stage, traced, state)
     return stage, traced.lower(), time.perf_counter() - started
 
 
-def _compile(stage: Stage, lowered: Any, seconds: float) -> Program:
+def _compile(stage: Stage, lowered: Lowered, seconds: float) -> Program:
     started = time.perf_counter()
     with memory.explained(stage):
         call = lowered.compile()
@@ -158,8 +159,9 @@ def _compile(stage: Stage, lowered: Any, seconds: float) -> Program:
     )
 
 
-def _flops(program: Any) -> float:
-    return float((program.cost_analysis() or {}).get("flops", math.nan))
+def _flops(program: Lowered | Compiled) -> float:
+    costs: Any = program.cost_analysis()
+    return float((costs or {}).get("flops", math.nan))
 
 
 def _weighted(objective: Objective, inputs: Inputs) -> Objective:

@@ -1,7 +1,6 @@
 """Train one rung of the ladder: a stage of a network, from a base or from the rung before."""
 
 # pyright: strict
-# pyright: reportUnknownVariableType=false
 
 import time
 from dataclasses import asdict, replace

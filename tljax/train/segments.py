@@ -25,8 +25,8 @@ from tljax.train.ready import Ready
 from tljax.train.step import Batch, Metrics, State, TrainStep
 
 # Pool, root key, batches, hyper: arrays or shapes.
-Arguments = tuple[Any, Any, dict[str, Any], dict[str, Any]]
-Jitted = Any  # jax.jit's wrapper, with `trace` and `lower`
+Arguments = tuple[Any, Any, Batch, dict[str, Any]]
+Jitted = Any  # jax.jit's wrapper, with `trace` and `lower`; its own type leaves results unknown
 
 _BESIDE = 1 << 31  # keeps the draws of a second set apart from the first's
 _SEGMENT = 32  # most steps in one compiled program, and so between two moves of the progress bar
@@ -40,11 +40,9 @@ def make_program(train_step: TrainStep, ready: Ready, over: Mesh) -> Jitted:
     inputs, second = ready.inputs, ready.second
 
     def program(
-        state: State, pool: Any, root: Array, batches: dict[str, Any], hyper: dict[str, Array]
-    ) -> Any:
-        def body(
-            state: State, xs: tuple[dict[str, Any], dict[str, Array]]
-        ) -> tuple[State, Metrics]:
+        state: State, pool: Any, root: Array, batches: Batch, hyper: dict[str, Array]
+    ) -> tuple[State, Metrics]:
+        def body(state: State, xs: tuple[Batch, dict[str, Array]]) -> tuple[State, Metrics]:
             drawn, hyper = xs
             strength = hyper["augment"]
             if not second:

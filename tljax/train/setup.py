@@ -70,7 +70,7 @@ def prepare(
 
 
 def outline(stage: Stage, network: Network, source: Source) -> Ready:
-    """Make what `prepare` makes from shapes alone; nothing is computed.
+    """Make a stage ready in outline, from shapes alone; nothing is computed.
 
     `variables` are shapes, cached views zeros that take no memory. `network` has its width.
     """

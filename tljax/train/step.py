@@ -125,7 +125,9 @@ def make_step(
     `loss`, `correct` and `count` as in `make_train_step`; others are sums over the same examples.
     """
 
-    def loss_fn(trainable: Any, frozen: Any, model_state: Any, batch: Batch, rate: Array) -> Any:
+    def loss_fn(
+        trainable: Leaves, frozen: Leaves, model_state: Variables, batch: Batch, rate: Array
+    ) -> Losses:
         return loss({"params": rules_lib.merge(trainable, frozen), **model_state}, batch, rate)
 
     def train_step(state: State, batch: Batch, hyper: dict[str, Array]) -> tuple[State, Metrics]:
@@ -216,7 +218,7 @@ def first_state(
 
 
 def _unless_finite(
-    grads: Any, before: State, after: State, metrics: Metrics
+    grads: Leaves, before: State, after: State, metrics: Metrics
 ) -> tuple[State, Metrics]:
     """Return state and metrics of a step if they are finite, else those of a skipped step."""
     finite = [jnp.isfinite(leaf).all() for leaf in [metrics["loss"], *jax.tree.leaves(grads)]]

@@ -89,7 +89,7 @@ class Collapse:
 
 
 def chance(stage: Stage, inputs: Inputs) -> Chance:
-    """Compute what a constant prediction reaches on the labels that the stage reads."""
+    """Compute the scores of a constant prediction on the labels that the stage reads."""
     train, held = inputs.train.labels, inputs.validation.labels
     weights = stage.objective.class_weights
     classes = max(
