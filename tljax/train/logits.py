@@ -3,8 +3,9 @@
 # pyright: strict
 # pyright: reportUnknownMemberType=false
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -20,8 +21,6 @@ from tljax.machine import devices
 from tljax.models import ops
 from tljax.train.evaluate import batches_of
 from tljax.train.step import State, averaged
-
-Forward = Callable[[State, Array, Array], Array]  # (state, pool, rows) -> logits [rows, outputs]
 
 
 def held_out(
@@ -80,10 +79,7 @@ def two_sided(logits: np.ndarray) -> np.ndarray:
 def write(
     path: Path, logits: np.ndarray, *, split: ImageSet, classes: tuple[str, ...], digest: str
 ) -> Path:
-    """Write the logits of one split as .npz, whole or not at all; returns the path.
-
-    It has logits, labels, ids, classes and the data digest, and is readable without pickle.
-    """
+    """One split as .npz, readable without pickle: logits, labels, ids, classes, data digest. Whole or not at all."""
     arrays = {
         "logits": np.asarray(logits, np.float32),
         "labels": np.asarray(split.labels, np.int32),
@@ -95,7 +91,7 @@ def write(
 
 
 def _parts(
-    program: Forward, state: State, examples: Examples, size: int, over: Mesh
+    program: Any, state: State, examples: Examples, size: int, over: Mesh
 ) -> Iterable[np.ndarray]:
     """Compute the logits `[rows, outputs]` of each compiled call, the last one with padding."""
     rows = (chunk for chunk, _ in batches_of(len(examples), size))
@@ -106,7 +102,7 @@ def _parts(
         yield logits.reshape(-1, logits.shape[-1])
 
 
-def _program(module: nn.Module, inputs: Inputs) -> Forward:
+def _program(module: nn.Module, inputs: Inputs) -> Any:
     def program(state: State, pool: Array, rows: Array) -> Array:
         variables = {"params": averaged(state), **state.model_state}
 
