@@ -1,4 +1,4 @@
-"""The logits of a trained classifier on each held-out photograph, their scores, and their file."""
+"""The logits of a trained classifier on each held-out photograph, and their scores."""
 
 # pyright: strict
 # pyright: reportUnknownMemberType=false
