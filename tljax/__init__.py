@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tljax.data import from_arrays as from_arrays
     from tljax.data.preprocess import Preprocess as Preprocess
     from tljax.errors import InputError as InputError
-    from tljax.inputs import images as inputs
+    from tljax.inputs import images
     from tljax.inputs.images import Inputs as Inputs
     from tljax.models import Classifier as Classifier
     from tljax.models import Head as Head
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     from tljax.weights import check_preprocess as check_preprocess
 
     init_classifier = models.init
-    inputs_from_images = inputs.from_images
+    inputs_from_images = images.from_images
     load_images = data.load
     load_weights = weights.load
     save_weights = weights.write

@@ -18,7 +18,6 @@ from tljax.train.program import Program
 from tljax.train.ready import Ready
 from tljax.train.rung import Trained
 from tljax.train.source import Source
-from tljax.train.step import OptState
 
 Stages = Mapping[str, tuple[Network, Stage]]
 
@@ -33,7 +32,7 @@ def ladder(
     carry: bool = False,
     programs: Mapping[str, Program] | None = None,
 ) -> dict[int, dict[str, Trained]]:
-    """Train the rungs in order with each seed: `{seed: {rung: what it left}}`.
+    """Train the rungs in order with each seed, and return `{seed: {rung: its result}}`.
 
     A rung starts from the one that `starts_from` names if `stages` has it, else from the base of
     `source`. Seeds share one program where that is faster. In a `workdir` that has begun, each
@@ -43,12 +42,12 @@ def ladder(
     """
     done: dict[int, dict[str, Trained]] = {seed: {} for seed in seeds}
     names = list(stages)
-    for at, (name, (network, stage)) in enumerate(stages.items()):
+    for number, (name, (network, stage)) in enumerate(stages.items()):
         below = starts_from.get(name, "")
-        ahead = [stages[later][1] for later in names[at + 1 :]]
-        prepare = partial(setup.prepare, stage, network, source, ahead=ahead)
-        before = {seed: done[seed].get(below) for seed in seeds}
+        ahead = [stages[later][1] for later in names[number + 1 :]]
         carries = carry and below in stages and _same_optimizer(stages[below][1], stage)
+        prepare = partial(setup.prepare, stage, network, source, carry=carries, ahead=ahead)
+        before = {seed: done[seed].get(below) for seed in seeds}
         new = [seed for seed in seeds if not _begun(stage, seed, workdir)]
         together: dict[int, Trained] = {}
         if len(seeds) > 1 and new and _fits(stage, network, source, seeds=new, carries=carries):
@@ -60,7 +59,6 @@ def ladder(
                 prepare(seed=seed, before=last),
                 seed=seed,
                 workdir=workdir,
-                carried=last.state.opt_state if carries and last else None,
                 program=(programs or {}).get(name),
                 progress=source.progress,
             )
@@ -76,7 +74,6 @@ def _alone(
     *,
     seed: int,
     workdir: Workdir | None,
-    carried: OptState | None,
     program: Program | None,
     progress: bool,
 ) -> Trained:
@@ -89,7 +86,6 @@ def _alone(
         ready,
         seed=seed,
         slot=slot,
-        carried=carried,
         program=program,
         on_epoch=(lambda record, state: workdir.log(record)) if workdir else ignore,
         progress=progress,
@@ -99,12 +95,12 @@ def _alone(
 def _together(
     stage: Stage, readies: dict[int, Ready], workdir: Workdir | None
 ) -> dict[int, Trained]:
-    """Train all these seeds in one program."""
+    """Train the seeds of `readies` in one program."""
     first = next(iter(readies.values()))
     shared = {seed: _sharing(ready, first) for seed, ready in readies.items()}
-    found = sweep.train_seeds(stage, shared, tell=say)
+    results = sweep.train_seeds(stage, shared, tell=say)
     trained: dict[int, Trained] = {}
-    for (seed, ready), (state, history) in zip(shared.items(), found, strict=True):
+    for (seed, ready), (state, history) in zip(shared.items(), results, strict=True):
         if workdir:
             workdir.forget(stage.name, seed=seed)  # a run may have been killed before it finished
             for record in history.epochs:
@@ -135,7 +131,7 @@ def _same_optimizer(one: Stage, other: Stage) -> bool:
 
 
 def _sharing(ready: Ready, first: Ready) -> Ready:
-    """Return it with the activations of the first seed where they are the same: held once."""
+    """Share the activations of the first seed where they are the same: they are held once."""
     own = ready.inputs
     if ready is first or not own.files or own.files != first.inputs.files:
         return ready

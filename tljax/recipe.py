@@ -1,7 +1,9 @@
-"""The verbs of transfer learning: values that make plans of stages, and the calls that carry them out."""
+"""The verbs of transfer learning: they make stages and plans, and carry them out."""
+
+# pyright: strict
 
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 from tljax.config import BLOCKS, HEAD_ONLY, LAMB, RELATIVE_RATE, Plan, Stage
 from tljax.data import ImageSets
@@ -19,6 +21,7 @@ from tljax.train.source import Source
 from tljax.weights import Weights
 
 GROUPS = (*BLOCKS, "head/.*")  # from input to output
+FINE_TUNING_RATE = 2e-3  # fastai's base_lr
 NETWORK = Network(feature_norm=True)
 _LIKE = Stage(
     "",
@@ -32,14 +35,15 @@ _LIKE = Stage(
 
 
 def freeze(stage: Stage) -> Stage:
-    """The stage with the base frozen: only the head trains."""
+    """Freeze the base of a stage: only the head trains."""
     return replace(stage, rules=HEAD_ONLY)
 
 
 def unfreeze(stage: Stage, *, start: str = vgg.LAYERS[0], factor: float = 1.0) -> Stage:
-    """The stage with the layers from `start` on trained, each block at a rate `factor` times smaller than the next.
+    """Unfreeze the layers of a stage from `start` on, by block.
 
-    `start` is a convolution of VGG16: "block5_conv1" is the lecture's. What comes before stays frozen.
+    Each block has a rate `factor` times smaller than the next. `start` is a convolution of VGG16:
+    "block5_conv1" is the lecture's. What comes before stays frozen.
 
     >>> stage = Stage("mine", HEAD_ONLY, lr=1e-3, epochs=5)
     >>> unfreeze(stage, start="block5_conv1", factor=4.0).rules
@@ -49,7 +53,7 @@ def unfreeze(stage: Stage, *, start: str = vgg.LAYERS[0], factor: float = 1.0) -
 
 
 def rules_from(start: str, *, factor: float = 1.0) -> Rules:
-    """Rules that train the head and the base from the layer `start` on, by block."""
+    """Make rules that train the head, and the base from the layer `start` on, by block."""
     if start not in vgg.CONVS:
         raise InputError(
             f"unfreeze: VGG16 has no convolution {start!r}; one of {', '.join(vgg.CONVS)}"
@@ -66,7 +70,10 @@ def rules_from(start: str, *, factor: float = 1.0) -> Rules:
 
 
 def one_cycle(stage: Stage, peak: float, *, div: float = 25.0, pct_start: float = 0.3) -> Stage:
-    """The stage under the 1-cycle policy; momentum goes the other way where the optimizer has one."""
+    """Put a stage under the 1-cycle policy.
+
+    Momentum goes the other way where the optimizer has one.
+    """
     optimizer = stage.optimizer
     if optimizer.name != "rmsprop":
         optimizer = replace(optimizer, momentum=OneCycleMomentum(pct_start=pct_start))
@@ -74,15 +81,17 @@ def one_cycle(stage: Stage, peak: float, *, div: float = 25.0, pct_start: float 
 
 
 def scaled_batch(stage: Stage, batch_size: int, *, warmup: float = 0.05) -> Stage:
-    """The stage with another batch size, and its rate times as much: the linear rule with a gradual warm-up.
+    """Scale the rate of a stage with its batch size, by the linear rule with a gradual warm-up.
 
-    (Goyal et al. 2017, arXiv 1706.02677: from the rate of the small batch to k times as much over 5 of 90 epochs.) As
-    many images are drawn, in fewer steps. The rule is SGD's; RMSprop and Adam, which divide by the gradients' size,
-    may want less. InputError for a rate that a range test finds: at the new batch size it finds the new rate.
+    Goyal et al. 2017, arXiv 1706.02677: from the rate of the small batch to k times as much, over 5
+    of 90 epochs. The same number of images is drawn, in fewer steps. The rule is SGD's; RMSprop and
+    Adam, which divide by the gradients' size, may need less. InputError for a rate that a range
+    test finds: at the new batch size it finds the new rate.
     """
     if stage.lr == "find":
         raise InputError(
-            f'stage {stage.name!r}: lr="find" finds the rate at any batch size: nothing is left to scale'
+            f'stage {stage.name!r}: lr="find" finds the rate at any batch size: '
+            "nothing is left to scale"
         )
     factor = batch_size / stage.batch_size
     rate = Scaled(stage.lr, factor, warmup=warmup if factor > 1 else 0.0)
@@ -92,17 +101,17 @@ def scaled_batch(stage: Stage, batch_size: int, *, warmup: float = 0.05) -> Stag
 def fine_tuning(
     *,
     epochs: int,
-    lr: float = 2e-3,
+    lr: float = FINE_TUNING_RATE,
     freeze_epochs: int = 1,
     lr_mult: float = 100.0,
     stage: Stage | None = None,
 ) -> Plan:
     """Make the plan of fastai's `fine_tune`: the head first, then everything, both under 1-cycle.
 
-    The second stage has half the rate in the head and `lr_mult` times less in the first block. Rates are relative to
-    each leaf's norm (`Optimizer.trust_ratio`): fastai's numbers are for networks with batch norm, which VGG16 lacks. An
-    epoch draws 800 images at least: three steps of a hundred photographs are no training. `stage` is what all else is
-    taken from.
+    The second stage has half the rate in the head and `lr_mult` times less in the first block.
+    Rates are relative to each leaf's norm (`Optimizer.trust_ratio`): fastai's numbers are for
+    networks with batch norm, which VGG16 lacks. An epoch draws at least 800 images: three steps on
+    a hundred photographs are no training. Everything else is taken from `stage`.
     """
     like = stage or replace(_LIKE, least_images=800)
     head = one_cycle(freeze(replace(like, name="head", epochs=freeze_epochs)), lr, pct_start=0.99)
@@ -112,9 +121,10 @@ def fine_tuning(
 
 
 def gradual_unfreezing(stage: Stage, *, factor: float = 2.6, down_to: str = vgg.LAYERS[0]) -> Plan:
-    """One layer group more in each stage, from the head to `down_to` (Howard and Ruder 2018, with their factor).
+    """Make a plan that unfreezes one more layer group in each stage, from the head to `down_to`.
 
-    Every stage is like `stage`, its rate under the rules falling by `factor` a block.
+    Howard and Ruder 2018, with their factor. Every stage is like `stage`; the rate in its rules
+    falls by `factor` a block.
     """
     starts = [layer for layer in reversed(vgg.CONVS) if layer.endswith("conv1")]
     if down_to not in starts:
@@ -131,9 +141,10 @@ def gradual_unfreezing(stage: Stage, *, factor: float = 2.6, down_to: str = vgg.
 def full_recipe(
     *, lr: float = RELATIVE_RATE, factor: float = 3.0, views: int | Literal["auto"] | None = "auto"
 ) -> Plan:
-    """The lecture's recap: head on the frozen base, then block 5, then everything at differential rates.
+    """Make the plan of the lecture's recap: the head, then block 5, then everything.
 
-    Each stage under 1-cycle, the last one with averaged parameters.
+    The first stage freezes the base, the last one has differential rates and averaged parameters.
+    Each is under 1-cycle.
     """
     like = replace(_LIKE, epochs=4, views=views)
     head = one_cycle(freeze(replace(like, name="head")), lr)
@@ -147,16 +158,19 @@ def fine_tune(
     weights: Weights,
     *,
     epochs: int = 5,
+    lr: float = FINE_TUNING_RATE,
+    stage: Stage | None = None,
     network: Network | None = None,
     seed: int = 0,
     progress: bool = True,
-    **options: Any,
 ) -> Trained:
-    """Carry out `fine_tuning(epochs=epochs, **options)` on photographs, from a pretrained base."""
-    plan = fine_tuning(epochs=epochs, **options)
-    return plan_lib.train_plan(
-        plan, network or NETWORK, Source(sets, weights, progress=progress), seed=seed
-    )[-1]
+    """Train on photographs from a pretrained base, by the plan of `fine_tuning`.
+
+    `train_plan` carries out such a plan with its other settings, or any other plan.
+    """
+    plan = fine_tuning(epochs=epochs, lr=lr, stage=stage)
+    source = Source(sets, weights, progress=progress)
+    return plan_lib.train_plan(plan, network or NETWORK, source, seed=seed)[-1]
 
 
 def lr_find(
@@ -168,6 +182,9 @@ def lr_find(
     seed: int = 0,
     progress: bool = True,
 ) -> lr_finder.Finding:
-    """The range test of a stage on photographs; nothing given is changed."""
+    """Find the learning rate of a stage on photographs by a range test.
+
+    No argument is changed.
+    """
     ready = prepare(stage, network or NETWORK, Source(sets, weights, progress=progress), seed=seed)
     return lr_finder.find(stage, ready, seed=seed, progress=progress)

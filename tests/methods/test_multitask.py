@@ -236,7 +236,7 @@ def test_in_turn_hands_on_the_base_with_its_statistics_and_no_head(monkeypatch):
         raised = jax.tree.map(lambda leaf: leaf + len(calls), ready.variables)
         state = State(jnp.int32(1), raised["params"], {"batch_stats": raised["batch_stats"]}, {})
         ends.append(state)
-        return state, loop.History([{"epoch": 1}], seconds=2.0)
+        return state, loop.History([{"epoch": 1, "seed": 0}], seconds=2.0)
 
     monkeypatch.setattr(multitask.loop, "train_stage", train_stage)
     monkeypatch.setattr(multitask.predictions, "held_out", lambda state, **options: {})

@@ -57,7 +57,8 @@ def train(module, stage=STAGE, **options):
     read = inputs.from_images(SETS, augment=None, preprocess=UNIT)
     over = devices.mesh(jax.devices()[:1])
     options = {"seed": 0, "over": over, "progress": False} | options
-    return loop.train_stage(stage, Ready(module, variables, read), **options)
+    ready = Ready(module, variables, read, resumed=options.pop("resumed", None))
+    return loop.train_stage(stage, ready, **options)
 
 
 def test_what_is_held():
@@ -114,7 +115,7 @@ def test_bits_are_compared_after_the_first_segment_even_of_a_resumed_state(monke
         variables=moved,
         on_epoch=lambda record, state: states.append(jax.device_get(state)),
     )
-    train(module, resume=states[0], variables=variables)  # the caller's variables have other bits
+    train(module, resumed=states[0], variables=variables)  # the caller's variables have other bits
     make_compiled = loop.compiled
 
     def compile_wrong(*given):

@@ -73,7 +73,8 @@ def train(stage, *, module, seed=0, sets=SETS, **options):
     read = inputs.from_images(sets, augment=stage.augment, preprocess=UNIT)
     over = devices.mesh(jax.devices()[:1])
     options = {"over": over, "progress": False} | options
-    return loop.train_stage(stage, Ready(module, variables, read), seed=seed, **options)
+    ready = Ready(module, variables, read, resumed=options.pop("resumed", None))
+    return loop.train_stage(stage, ready, seed=seed, **options)
 
 
 def bits(state):
@@ -274,7 +275,7 @@ def test_a_stage_goes_on_where_it_stopped():
     whole, history = train(
         stage, module=DROPPED, on_epoch=lambda record, state: states.append(jax.device_get(state))
     )
-    again, rest = train(stage, module=DROPPED, resume=states[2])
+    again, rest = train(stage, module=DROPPED, resumed=states[2])
     assert bits(again) == bits(whole)
     assert int(again.step) == int(whole.step)
     assert [(r["epoch"], r["validation"]) for r in rest.epochs] == [
@@ -283,7 +284,7 @@ def test_a_stage_goes_on_where_it_stopped():
     with pytest.raises(
         InputError, match="a state of step 3 cannot be continued: expected the end of one of its 4"
     ):
-        train(stage, module=DROPPED, resume=states[2].replace(step=np.int32(3)))
+        train(stage, module=DROPPED, resumed=states[2].replace(step=np.int32(3)))
 
 
 def test_it_trains_until_it_overfits_and_steps_back():

@@ -121,13 +121,14 @@ def test_the_start_and_the_end_are_recorded_as_of_two_epochs(solved):
 def test_a_finished_one_is_restored_from_its_checkpoint(solved, tmp_path):
     network, variables, read, _, (state, history, _) = solved
     orbax_store.save(
-        tmp_path, history.result()["step"], state=state, meta={}, metrics={"accuracy": 1.0}
+        tmp_path, history.result()["step"], state=state, meta={"seed": 4}, metrics={"accuracy": 1.0}
     )
     ready = Ready(network, variables, read, Network(hidden=0), UNIT)
     again = rung._restored(STAGE, ready, tmp_path)
     for name, leaf in state.params["head"]["predictions"].items():
         np.testing.assert_array_equal(again.state.params["head"]["predictions"][name], leaf)
     assert again.restored
+    assert again.seed == 4
     assert again.logits["validation"].shape == (10, network.head.outputs)
 
 

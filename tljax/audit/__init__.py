@@ -1,1 +1,1 @@
-"""What a step trains and costs."""
+"""Audit what a step trains and costs."""

@@ -1,16 +1,18 @@
-"""A stage's step from shapes alone: what there is to know of it before anything is computed."""
+"""A stage's step from shapes alone: what can be known of it before anything is computed."""
 
 # pyright: strict
 # pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
 # pyright: reportUnknownMemberType=false
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
+from jax.stages import Traced
 
 from tljax.config import Stage
 from tljax.inputs import views
@@ -21,6 +23,7 @@ from tljax.models.heads import Classifier
 from tljax.optim import rules as rules_lib
 from tljax.optim import transform
 from tljax.train import frozen, step
+from tljax.train.segments import Jitted
 from tljax.tree import flatten
 
 _HYPER = ("lr", "dropout", "momentum", "weight_decay")
@@ -28,9 +31,10 @@ _HYPER = ("lr", "dropout", "momentum", "weight_decay")
 
 @dataclass(frozen=True)
 class Dry:
-    """A stage, its module and the shapes it works on: `variables`, and a batch `x` that enters at the layer `start`.
+    """Hold a stage, its module, and the shapes that it works on.
 
-    Augmentation, and a prefix that has run before, are no part of it.
+    They are those of `variables`, and of a batch `x` that enters at the layer `start`. Augmentation
+    is no part of it, nor is a prefix that has run before.
     """
 
     stage: Stage
@@ -39,18 +43,19 @@ class Dry:
     x: jax.ShapeDtypeStruct
     start: str | None = None
 
-    def apply(self, variables: step.Variables, x: Any, /, **options: Any) -> Any:
-        """Apply the module, from the layer where the stage starts."""
+    @property
+    def apply(self) -> step.Apply:
+        """Return the function that applies the module from the layer where the stage starts."""
         if self.start is None:
-            return self.module.apply(variables, x, **options)
-        return self.module.apply(variables, x, start=self.start, **options)
+            return partial(self.module.apply)
+        return partial(self.module.apply, start=self.start)
 
     def state(self) -> step.State:
-        """The shapes of the state before the first step."""
+        """Return the shapes of the state before the first step."""
         return jax.eval_shape(self._first, self.variables)
 
-    def trace(self, over: Mesh) -> Any:
-        """The step over these devices, traced: `.jaxpr`, and `.lower().compile()`."""
+    def trace(self, over: Mesh) -> Traced:
+        """Trace the step over these devices: `.jaxpr`, and `.lower().compile()`."""
         n = self.x.shape[0]
         keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), n))
         batch = {"image": self.x, "label": jax.ShapeDtypeStruct((n,), jnp.int32), "key": keys}
@@ -58,7 +63,10 @@ class Dry:
         return self._step(over).trace(self.state(), batch, hyper)
 
     def keeps_bits(self, over: Mesh) -> bool:
-        """Whether what the rules freeze has the same bits after a step, from small random numbers everywhere."""
+        """Tell whether what the rules freeze has the same bits after a step.
+
+        The step is taken from small random numbers everywhere.
+        """
         variables, x = _random((self.variables, self.x))
         state, n = self._first(variables), len(x)
         keys = jax.random.split(jax.random.key(0), n)
@@ -69,8 +77,9 @@ class Dry:
         after = frozen.held(frozen.variables(state), self.stage.rules)
         return all(frozen.same_bits(leaf, after[path]) for path, leaf in before.items())
 
-    def _step(self, over: Mesh) -> Any:
-        # Balanced class weights are counted from the labels, which are not known here; they cost nothing.
+    def _step(self, over: Mesh) -> Jitted:
+        # Balanced class weights are counted from the labels, which are not known here; they cost
+        # nothing.
         stage = self.stage
         train_step = step.make_train_step(
             apply=self.apply, tx=self._tx(), rules=stage.rules, ema=stage.ema
@@ -89,7 +98,10 @@ class Dry:
 
 
 def planned(stage: Stage, network: Network, *, classes: int, size: int) -> Dry:
-    """The stage on `size` x `size` photographs as shapes, from the layer it starts at; a frozen prefix has run."""
+    """Make the shapes of a stage on `size` x `size` photographs.
+
+    They begin at the layer where the stage starts: a frozen prefix has run.
+    """
     images = jax.ShapeDtypeStruct((stage.batch_size, size, size, 3), jnp.float32)
     variables = jax.eval_shape(
         build.classifier(network, classes=classes).init, jax.random.key(0), images

@@ -1,4 +1,4 @@
-"""What a compiled step really trains and costs, against the least possible for what it trains."""
+"""Measure what a compiled step trains and costs, against the least possible cost."""
 
 # pyright: strict
 # pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
@@ -10,6 +10,7 @@ from typing import Any
 import jax
 from jax.extend.core import Literal
 from jax.sharding import Mesh
+from jax.stages import Traced
 
 from tljax.audit import hlo, lower_bound
 from tljax.audit.abstract_step import Dry
@@ -22,7 +23,10 @@ _METRICS = 8  # bytes that a step reduces besides gradients: the loss and the nu
 
 @dataclass(frozen=True)
 class Cost:
-    """A cost of the compiled step, and the least it could be. NaN: the compiler does not say."""
+    """Hold a cost of the compiled step, and the least it could be.
+
+    NaN where the compiler does not say.
+    """
 
     found: float
     least: float
@@ -37,7 +41,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Audit:
-    """A stage's step on one of its devices.
+    """Describe a stage's step on one of its devices.
 
     `flops` is the compiler's `cost_analysis`, everything elementwise included; `products` those of
     the `convolution` and `dot` instructions in the optimised program, counted here. Both are
@@ -70,8 +74,8 @@ def audit(dry: Dry, over: Mesh) -> Audit:
     """Trace and compile the step once, from shapes; nothing is computed."""
     traced, state, rules = dry.trace(over), dry.state(), dry.stage.rules
     # Fewer optimisations of machine code only: the program's text stays the same.
-    quick = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
-    compiled = traced.lower().compile(quick)
+    quick: Any = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
+    compiled: Any = traced.lower().compile(quick)
     text, memory = compiled.as_text(), compiled.memory_analysis()
     trainable, _ = rules_lib.split(state.params, rules)
     run = lower_bound.layers(replace(dry, x=_part(dry.x, over)))
@@ -99,7 +103,7 @@ def audit(dry: Dry, over: Mesh) -> Audit:
     )
 
 
-def _idle(traced: Any, state: State, rules: rules_lib.Rules) -> tuple[str, ...]:
+def _idle(traced: Traced, state: State, rules: rules_lib.Rules) -> tuple[str, ...]:
     """List trainable leaves that no path through the program connects with the images.
 
     The images are the first input after the state.

@@ -1,4 +1,4 @@
-"""What stages will do and cost, told before they run and without computing anything."""
+"""Forecast what stages will do and cost, before they run and without computing anything."""
 
 # pyright: strict
 
@@ -17,9 +17,10 @@ from tljax.train.segments import hyperparameters
 
 @dataclass(frozen=True)
 class Outlook:
-    """What a stage will do. `rates` are the highest of each rule that trains; None where a range test decides.
+    """Describe what a stage will do.
 
-    One that is solved has no steps, images or rates. What the compiler alone can say is NaN where the stage has not
+    `rates` are the highest of each rule that trains; None where a range test decides. A stage that
+    is solved has no steps, images or rates. Figures of the compiler are NaN where the stage has not
     been compiled.
     """
 
@@ -31,7 +32,7 @@ class Outlook:
     steps: int
     images: int  # drawn in all
     step_flops: float  # of one step, by the compiler's count
-    temporary: float  # bytes on a device while a step runs, beside state and data
+    temporary: float  # bytes on a device while a step runs, in addition to state and data
     compile_seconds: float
     data: int  # bytes of what it trains from
     place: feed.Place
@@ -40,7 +41,10 @@ class Outlook:
 def outlook(
     stages: Mapping[str, tuple[Stage, Ready]], programs: Mapping[str, Program]
 ) -> list[Outlook]:
-    """What each stage will do, from what `setup.outline` makes of it and `program.ahead` of that, by its name."""
+    """Forecast each stage from its outline (`setup.outline`).
+
+    `programs` are those that `program.ahead` has compiled, by the stage's name.
+    """
     return [_outlook(stage, ready, programs.get(name)) for name, (stage, ready) in stages.items()]
 
 
@@ -70,5 +74,5 @@ def _rates(stage: Stage, steps: int) -> dict[str, float | None]:
     if stage.lr == "find" or not steps:
         return dict.fromkeys(multipliers)
     rate = hyperparameters(stage, steps=steps)["lr"]
-    peak = max(rate(at) for at in range(steps))
+    peak = max(rate(step) for step in range(steps))
     return {pattern: multiplier * peak for pattern, multiplier in multipliers.items()}

@@ -62,10 +62,10 @@ def collective_bytes(text: str) -> dict[str, int]:
     """
     sent: dict[str, int] = {}
     for line in text.splitlines():
-        if (found := _INSTRUCTION.match(line)) and (
-            operation := found[3].removesuffix("-done")
+        if (instruction := _INSTRUCTION.match(line)) and (
+            operation := instruction[3].removesuffix("-done")
         ) in _COLLECTIVES:
-            result = sum(_bytes(dtype) * math.prod(dims) for dtype, dims in _shapes(found[2]))
+            result = sum(_bytes(dtype) * math.prod(dims) for dtype, dims in _shapes(instruction[2]))
             sent[operation] = sent.get(operation, 0) + result
     return sent
 

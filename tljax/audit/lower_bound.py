@@ -14,11 +14,15 @@ import jax
 from tljax.audit.abstract_step import Dry
 from tljax.audit.hlo import valid_taps
 from tljax.optim.transform import Optimizer
+from tljax.train.step import Leaves
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A convolution or dense layer on a batch: FLOPs of one pass, bytes of its input and output."""
+    """Describe a convolution or dense layer on a batch.
+
+    `flops` are those of one pass; `x_bytes` and `y_bytes` the sizes of its input and output.
+    """
 
     path: str
     flops: float
@@ -31,6 +35,7 @@ def layers(dry: Dry) -> list[Layer]:
     layers_run: list[Layer] = []
 
     def look(call: Any, args: Any, kwargs: Any, context: Any) -> Any:
+        # Flax's interface for an interceptor: it hands the arguments of the call.
         result, layer = call(*args, **kwargs), context.module
         if context.method_name == "__call__" and layer.has_variable("params", "kernel"):
             kernel = layer.get_variable("params", "kernel").shape
@@ -64,21 +69,21 @@ def flops(run: Sequence[Layer], trainable: Sequence[str]) -> float:
     )
 
 
-def temporary_bytes(run: Sequence[Layer], trainable: dict[str, Any]) -> int:
+def temporary_bytes(run: Sequence[Layer], trainable: Leaves) -> int:
     """Return the peak of bytes alive at once: a layer's input and output, and earlier inputs kept.
 
     Inputs are kept where their layer trains. Or the largest gradient, if that is more. Layer by
     layer, nothing is computed twice; the first input is an argument.
     """
-    kept, most = 0, max(leaf.size * leaf.dtype.itemsize for leaf in trainable.values())
+    earlier, most = 0, max(leaf.size * leaf.dtype.itemsize for leaf in trainable.values())
     for i, layer in enumerate(run):
         x = layer.x_bytes if i else 0
-        most = max(most, kept + x + layer.y_bytes)
-        kept += x if f"{layer.path}/kernel" in trainable else 0
+        most = max(most, earlier + x + layer.y_bytes)
+        earlier += x if f"{layer.path}/kernel" in trainable else 0
     return most
 
 
-def optimizer_bytes(optimizer: Optimizer, trainable: dict[str, Any]) -> int:
+def optimizer_bytes(optimizer: Optimizer, trainable: Leaves) -> int:
     """Count optimizer bytes: RMSprop and momentum keep a number for each parameter, Adam two.
 
     Adam also keeps a counter for each leaf.

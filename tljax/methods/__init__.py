@@ -1,1 +1,1 @@
-"""Beside the ladder: multitask, domain adaptation, transferability."""
+"""Methods outside the ladder: multitask training, domain adaptation, transferability."""

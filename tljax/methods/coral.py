@@ -1,6 +1,7 @@
 """Deep CORAL: features whose covariances agree in both domains, without a label of the target.
 
-Sun and Saenko 2016, "Deep CORAL: correlation alignment for deep domain adaptation", equations 1 to 3.
+Sun and Saenko 2016, "Deep CORAL: correlation alignment for deep domain adaptation", equations 1
+to 3.
 """
 
 # pyright: strict
@@ -15,25 +16,31 @@ from tljax.errors import InputError
 from tljax.optim.objective import Objective, per_example_loss, predicted
 from tljax.train.step import Apply, Batch, Loss, Losses, Variables
 
-LAYER = "head/fc1"  # what the classes are told from; the paper's is the last layer of AlexNet, with 31 outputs
+# The features that the classes are predicted from; the paper's are the last layer of AlexNet, with
+# 31 outputs.
+LAYER = "head/fc1"
 
 
 def covariance(features: Array) -> Array:
-    """`[D, D]` of the rows `[N, D]`, N - 1 below the sum."""
+    """Compute the covariance `[D, D]` of the rows `[N, D]`, with N - 1 below the sum."""
     centred = features - features.mean(0)
     return jnp.matmul(centred.T, centred, precision=jax.lax.Precision.HIGHEST) / (len(features) - 1)
 
 
 def distance(source: Array, target: Array) -> Array:
-    """Squared Frobenius distance of the covariances over 4 D^2; features `[N, D]` and `[M, D]`."""
+    """Compute the squared Frobenius distance of two covariances over 4 D^2.
+
+    Features are `[N, D]` and `[M, D]`.
+    """
     width = source.shape[-1]
     return ((covariance(source) - covariance(target)) ** 2).sum() / (4 * width**2)
 
 
 def aligned(*, weight: float, layer: str = LAYER) -> Callable[[Apply, Objective], Loss]:
-    """For `Beside.loss`: cross entropy of the batch plus `weight` times the distance to the features beside it.
+    """Make a loss for `Beside.loss` that aligns the features of both batches.
 
-    Labels beside it are not read. The metrics have the distance as `coral`.
+    It is the cross entropy of the batch plus `weight` times the distance between its features and
+    those of the second batch, whose labels are not read. The metrics have the distance as `coral`.
     """
 
     def make(apply: Apply, objective: Objective) -> Loss:

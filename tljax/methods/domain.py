@@ -1,4 +1,4 @@
-"""A task in another domain: what was learnt on the source, seen on the target, with or without adaptation."""
+"""Test on a target domain what was learnt on the source, with or without adaptation."""
 
 # pyright: strict
 
@@ -20,12 +20,13 @@ from tljax.train.resume import Saver
 from tljax.train.second_batch import Beside
 from tljax.train.source import Source
 
-# Both terms of the loss end about alike, as the paper has it: of 256 hidden units the distance is some 1e-4.
+# Both terms of the loss end about alike, as in the paper: with 256 hidden units the distance is
+# some 1e-4.
 CORAL_WEIGHT = 1000.0
 
 
 def check(source: ImageSets, target: ImageSets) -> None:
-    """InputError unless both have the same classes, in images of the same size."""
+    """Check that both have the same classes, in images of the same size; else InputError."""
     if source.classes != target.classes:
         found = f"{', '.join(source.classes[:5])} and {', '.join(target.classes[:5])}"
         raise InputError(f"{target.name}: expected the classes of {source.name}, found {found}")
@@ -37,14 +38,16 @@ def check(source: ImageSets, target: ImageSets) -> None:
 def moved(
     trained: rung.Trained, target: ImageSets, *, record: Record, dtype: DTypeLike = jnp.float32
 ) -> rung.Trained:
-    """A trained classifier as it is, with its logits on the target's held-out images and its scores there.
+    """Evaluate a trained classifier on the target's held-out images, without training it.
 
-    `record` is that of its last epoch, as the loop has it.
+    The result is the classifier with its logits and scores there. `record` is the loop's record of
+    its last epoch.
     """
     module = build.classifier(trained.network, classes=len(target.classes), dtype=dtype)
     read = inputs.from_images(target, augment=None, preprocess=trained.preprocess)
-    said = logits.held_out(trained.state, module=module, inputs=read, batch_size=32)
-    record = {**record, "validation": logits.scores(said["validation"], target.validation.labels)}
+    outputs = logits.held_out(trained.state, module=module, inputs=read, batch_size=32)
+    validation = logits.scores(outputs["validation"], target.validation.labels)
+    record = {**record, "validation": validation}
     history = replace(
         trained.history,
         epochs=[record],
@@ -53,9 +56,13 @@ def moved(
         seconds=record["seconds"],
         images_per_second=record["images_per_second"],
     )
-    scores = logits.scores_of(said, read)
     return replace(
-        trained, history=history, logits=said, scores=scores, data=target.digest, restored=False
+        trained,
+        history=history,
+        logits=outputs,
+        scores=logits.scores_of(outputs, read),
+        data=target.digest,
+        restored=False,
     )
 
 
@@ -70,9 +77,10 @@ def by_coral(
     on_epoch: OnEpoch = ignore,
     saver: Saver | None = None,
 ) -> rung.Trained:
-    """Train on the labels of `source.sets` and as many unlabelled training images of the target; validate there.
+    """Train on labels of `source.sets` and on unlabelled training images of the target.
 
-    `weight` is that of the distance (`coral.aligned`). Both are augmented as the stage says.
+    A step reads equally many of both, augmented as the stage says; validation is on the target.
+    `weight` is that of the distance (`coral.aligned`).
     """
     check(source.sets, target)
     shifted = replace(source.sets, validation=target.validation, test=target.test)

@@ -1,4 +1,7 @@
-"""Two tasks on one base: at once, each step on a batch of either (hard parameter sharing, Caruana 1997), or in turn."""
+"""Train one base on two tasks, at once or in turn.
+
+At once, each step reads a batch of either: hard parameter sharing (Caruana 1997).
+"""
 
 # pyright: strict
 
@@ -31,7 +34,7 @@ from tljax.train.step import Apply, Batch, Loss, Losses, State, Variables, avera
 
 @dataclass(frozen=True)
 class Other:
-    """The second task: its photographs, how many a step has, how they are augmented, and what each loss weighs."""
+    """Describe the second task: its photographs, batch size, augmentation, and the loss weights."""
 
     sets: ImageSets
     batch_size: int
@@ -41,9 +44,9 @@ class Other:
 
 
 def weighted(*, own_weight: float, weight: float) -> Callable[[Apply, Objective], Loss]:
-    """For `Beside.loss`: the mean cross entropies of both heads, each times its weight.
+    """Make a loss for `Beside.loss`: the mean cross entropies of both heads, each times its weight.
 
-    The metrics have those of the batch beside it as `beside_loss` and `beside_accuracy`.
+    The metrics have those of the second batch as `beside_loss` and `beside_accuracy`.
     """
 
     def make(apply: Apply, objective: Objective) -> Loss:
@@ -95,11 +98,11 @@ def run(
     on_epoch: OnEpoch = ignore,
     saver: Saver | None = None,
 ) -> rung.Trained:
-    """Train a base with the head of `source.sets`, and that of the other task where there is one; a plain classifier
-    is left.
+    """Train a base with the head of `source.sets`, and with that of another task if there is one.
 
-    From the base of `source` where it has one, else from nothing. The stage's rules decide `base/`, `head/` and, with
-    another task, `other/`. Batch normalisation is folded away at the end, and the other head left out.
+    It starts from the base of `source` if there is one, else from random parameters. The stage's
+    rules decide `base/`, `head/` and, with another task, `other/`. The result is a plain
+    classifier: batch normalisation is folded away at the end, and the other head left out.
     """
     sets, weights = source.sets, source.weights
     size, classes = sets.train.images.shape[1], len(sets.classes)
@@ -136,10 +139,11 @@ def in_turn(
     on_epoch: OnEpoch = ignore,
     savers: tuple[Saver | None, Saver | None] = (None, None),
 ) -> rung.Trained:
-    """Train the base on the other task by the stage `first`, then, under a fresh head, by `stage` on `source.sets`.
+    """Train the base on the other task, then with a fresh head on `source.sets`.
 
-    From nothing, with the same network as `run`, batch statistics included. The history is that of `stage`, but for
-    the seconds, which are those of both.
+    The first part is by the stage `first`, from random parameters, the second by `stage`. The
+    network is that of `run`, batch statistics included. The history is that of `stage`, except the
+    seconds, which are those of both.
     """
     before = _fresh(first, network, other, source, seed=seed)
     learnt, history = loop.train_stage(
@@ -148,9 +152,8 @@ def in_turn(
     seconds = history.seconds
     ready = _fresh(stage, network, source.sets, source, seed=seed)
     params = {**ready.variables["params"], "base": averaged(learnt)["base"]}
-    ready = replace(
-        ready, variables={"params": params, **learnt.model_state}
-    )  # of which only the base has some
+    # Only the base has batch statistics.
+    ready = replace(ready, variables={"params": params, **learnt.model_state})
     state, history = loop.train_stage(
         stage, ready, seed=seed, on_epoch=on_epoch, saver=savers[1], progress=source.progress
     )
@@ -178,7 +181,7 @@ def _trained(
 ) -> rung.Trained:
     plain, network = _plain(state), replace(ready.described(), norm=False)
     module = build.classifier(network, classes=len(source.sets.classes), dtype=source.dtype)
-    said = predictions.held_out(
+    logits = predictions.held_out(
         plain, module=module, inputs=ready.inputs, batch_size=stage.batch_size
     )
     trainable, _ = rules_lib.split(state.params, stage.rules)
@@ -192,19 +195,22 @@ def _trained(
         ready.preprocess,
         moving,
         total,
-        said,
+        logits,
         classes=ready.inputs.classes,
         size=ready.inputs.size,
         rung=stage.name,
         seed=history.epochs[-1]["seed"],
-        scores=predictions.scores_of(said, ready.inputs),
+        scores=predictions.scores_of(logits, ready.inputs),
         stage=asdict(stage),
         data=ready.inputs.digest,
     )
 
 
 def _plain(state: State) -> State:
-    """Base and first head, without batch normalisation; the optimizer's state is of other leaves, and left out."""
+    """Return base and first head, with batch normalisation folded away.
+
+    The optimizer's state belongs to other leaves, and is left out.
+    """
     params = averaged(state)
     base, statistics = params["base"], state.model_state.get("batch_stats", {}).get("base")
     base = vgg.fold_norm(base, statistics) if statistics else base

@@ -44,7 +44,8 @@ def _evidence(
         beta = (n - gamma) / (residual2 + 1e-12)
         if abs(alpha / beta - before) <= TOLERANCE * before:
             break
-    # y is normal with covariance 1/beta + X X' / alpha, whose eigenvectors are the left singular ones.
+    # y is normal with covariance 1/beta + X X' / alpha, whose eigenvectors are the left singular
+    # vectors.
     variance = 1 / beta + squared / alpha
     logdet = np.log(variance).sum() - (n - len(squared)) * np.log(beta)
     evidence = -0.5 * (n * np.log(2 * np.pi) + logdet + (z2 / variance).sum() + beta * rest)

@@ -1,4 +1,7 @@
-"""Which epoch's state a stage ends with: the last one's, or one it steps back to where it overfits or collapses."""
+"""Choose the epoch whose state a stage ends with.
+
+That is the last one, or an earlier one if the stage overfits or collapses.
+"""
 
 # pyright: strict
 # pyright: reportUnknownMemberType=false
@@ -21,11 +24,12 @@ Kept = tuple[int, State]
 
 
 class Keeper:
-    """Watches a stage, and holds the states it may have to return to: in the host's memory, without what is frozen.
+    """Watch a stage, and hold the states it may have to return to.
 
-    With `patience` it watches the validation loss. Given what `chance` reaches, it watches for a collapse from the
-    record of epoch 0 on, which is no epoch of patience: a fresh head starts high. What is held of a state is its
-    optimizer state and step as well, so that what is returned to can be continued.
+    They are in the host's memory, without their frozen leaves, but with optimizer state and step:
+    a state that is returned to can be continued. With `patience`, the validation loss is watched.
+    With `chance`, the scores of a constant prediction, a collapse is watched for from epoch 0 on;
+    that epoch does not count for patience, as a fresh head starts with a high loss.
     """
 
     def __init__(self, stage: Stage, chance: Chance | None = None) -> None:
@@ -38,7 +42,7 @@ class Keeper:
         self._highest: tuple[Record, State] | None = None  # to return to from a collapse
 
     def enough(self, epochs: list[Record], state: State) -> bool:
-        """Take note of the epoch that just ended, or of the start.
+        """Note the epoch that just ended, or the start, and tell whether to end the stage.
 
         True when the loss has not improved for `patience` epochs, or the stage has collapsed.
         """
@@ -51,18 +55,21 @@ class Keeper:
         return self._note(epochs[-1], copy)
 
     def held(self, *, ended: bool = False) -> dict[int, State]:
-        """The states that may have to be returned to, by epoch; of a stage that has ended, the one that is."""
-        kept = [
+        """Return the states that may have to be returned to, by epoch.
+
+        If the stage has `ended`, only the one that it returns to.
+        """
+        states = [
             self._best,
             *self._recent,
             self._highest and (self._highest[0]["epoch"], self._highest[1]),
         ]
         if ended:
-            kept = [self.chosen()]
-        return dict(filter(None, kept))
+            states = [self.chosen()]
+        return dict(filter(None, states))
 
     def replay(self, epochs: list[Record], held: dict[int, State]) -> None:
-        """Take note of epochs again, with what `held` gave after the last of them."""
+        """Note epochs again, with the states that `held` returned after the last of them."""
         for record in epochs:
             self._note(record, lambda record=record: held.get(record["epoch"]))
 
@@ -96,21 +103,21 @@ class Keeper:
         return watched is not None and collapse.hopeless(self._records, watched)
 
     def chosen(self) -> Kept | None:
-        """`(epoch, state)` to end with, or None for the last one as it is.
+        """Return the `(epoch, state)` to end with, or None for the last one as it is.
 
-        The best epoch; with `step_back` the one that lies so many before the last, or the first there is. After a
-        collapse the one of the highest validation accuracy, the start's among them.
+        That is the best epoch; with `step_back` the one so many before the last, or the first there
+        is. After a collapse it is the one of the highest validation accuracy, epoch 0 included.
         """
-        if (found := self.collapsed()) and found.back_to is not None and self._highest:
-            return found.back_to, self._highest[1]
+        if (collapsed := self.collapsed()) and collapsed.back_to is not None and self._highest:
+            return collapsed.back_to, self._highest[1]
         return self._stepped_back()
 
     def collapsed(self) -> Collapse | None:
-        """What went wrong, if anything did."""
+        """Return what went wrong, if anything did."""
         if self._chance is None or not self._records:
             return None
-        kept = self._stepped_back()
-        ends = [record for record in self._records if kept is None or record["epoch"] == kept[0]]
+        back = self._stepped_back()
+        ends = [record for record in self._records if back is None or record["epoch"] == back[0]]
         back_to = self._highest[0]["epoch"] if self._highest else None
         return collapse.judged(
             self._records, ends[-1], self._chance, stage=self._stage, back_to=back_to
@@ -121,17 +128,17 @@ class Keeper:
 
 
 def held(state: State, rules: rules_lib.Rules) -> State:
-    """A copy in the host's memory, whose `params` are the trainable leaves alone."""
+    """Copy a state, with only its trainable leaves for `params`, to the host's memory."""
     # Copied: the next segment takes over the buffers of the state.
     return jax.tree.map(np.array, trainable(state, rules))
 
 
 def trainable(state: State, rules: rules_lib.Rules) -> State:
-    """The state with its trainable leaves alone for `params`."""
+    """Return the state with only its trainable leaves for `params`."""
     return state.replace(params=rules_lib.merge(rules_lib.split(state.params, rules)[0], {}))
 
 
 def whole(held: State, frozen_of: State, rules: rules_lib.Rules) -> State:
-    """A state that was held, with the frozen leaves of another state of its stage."""
+    """Complete a state that was held with the frozen leaves of another state of its stage."""
     _, frozen = rules_lib.split(frozen_of.params, rules)
     return held.replace(params=rules_lib.merge(flatten(held.params), frozen))

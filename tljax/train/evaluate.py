@@ -4,7 +4,6 @@
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import jax
 import numpy as np
@@ -14,7 +13,7 @@ from jax.sharding import Mesh
 from tljax.inputs.feed import Examples, feed, place
 from tljax.machine import devices
 from tljax.models import ops
-from tljax.train.step import Apply, State, make_eval_step
+from tljax.train.step import Apply, Batch, Metrics, State, make_eval_step
 
 _CHUNK = 32  # batches a compiled call
 
@@ -27,10 +26,10 @@ def make_evaluate(
     batch_size: int,
     over: Mesh,
 ) -> Callable[[State], dict[str, float]]:
-    """A function `state -> {"loss", "accuracy", "n"}`: means over all examples.
+    """Make a function `state -> {"loss", "accuracy", "n"}`, means over all examples.
 
-    `prepare` makes the network's input of a batch of `examples.inputs`. The last batch is padded and masked, sums are
-    divided at the end, in float64.
+    `prepare` makes the network's input from a batch of `examples.inputs`. The last batch is padded
+    and masked; sums are divided at the end, in float64.
     """
     devices.check_batch(batch_size, over)
     program = ops.jit(
@@ -42,12 +41,12 @@ def make_evaluate(
     def pools() -> Iterator[tuple[Array, np.ndarray]]:
         return feed(examples.inputs, (rows for rows, _ in batches), over=over, place=where)
 
-    kept = list(pools()) if where != "streamed" else None
+    resident = list(pools()) if where != "streamed" else None
 
     def evaluate(state: State) -> dict[str, float]:
         total = {"loss": 0.0, "correct": 0.0, "count": 0.0}
-        for (pool, rows), (wanted, mask) in zip(kept or pools(), batches, strict=True):
-            batch = {"row": rows, "label": examples.labels[wanted].astype(np.int32), "mask": mask}
+        for (pool, rows), (numbers, mask) in zip(resident or pools(), batches, strict=True):
+            batch = {"row": rows, "label": examples.labels[numbers].astype(np.int32), "mask": mask}
             sums = program(state, pool, devices.put(batch, devices.split_batch(over, axis=1)))
             total = {
                 name: total[name] + float(np.sum(np.asarray(sums[name], np.float64)))
@@ -60,8 +59,8 @@ def make_evaluate(
 
 
 def _program(
-    eval_step: Callable[..., Any], prepare: Callable[[Array], Array]
-) -> Callable[..., Any]:
+    eval_step: Callable[[State, Batch], Metrics], prepare: Callable[[Array], Array]
+) -> Callable[[State, Array, Batch], Metrics]:
     def program(state: State, pool: Array, batches: dict[str, Array]) -> dict[str, Array]:
         def body(_: None, batch: dict[str, Array]) -> tuple[None, dict[str, Array]]:
             image = prepare(pool[batch["row"]])
@@ -75,7 +74,10 @@ def _program(
 
 
 def batches_of(count: int, batch_size: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """`(example numbers, mask)` `[batches, batch_size]`, equal shapes, padding with example 0 and mask 0."""
+    """Divide examples into calls: `(example numbers, mask)`, each `[batches, batch_size]`.
+
+    All have the same shape, padded with example 0 and mask 0.
+    """
     chunks = math.ceil(count / (batch_size * _CHUNK))
     batches = math.ceil(count / (batch_size * chunks))
     rows = np.zeros((chunks, batches, batch_size), np.int32)

@@ -1,4 +1,7 @@
-"""What the rules freeze stays as it is: read from the traced program before it runs, and from the bits after."""
+"""Check that what the rules freeze stays as it is.
+
+Once in the traced program before it runs, and once by comparing bits after its first steps.
+"""
 
 # pyright: strict
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
@@ -7,39 +10,43 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax import Array
 from jax.stages import Traced
+from jax.typing import ArrayLike
 
 from tljax.config import Stage
 from tljax.errors import InputError
 from tljax.optim import rules as rules_lib
-from tljax.train.step import State, Variables
+from tljax.train.step import Leaves, State, Variables
 from tljax.tree import flatten
 
 
-def held(variables: Variables, rules: rules_lib.Rules) -> dict[str, Any]:
-    """What the rules freeze of `{"params", "batch_stats"?}`, by path (`params/base/block1_conv1/kernel`).
+def held(variables: Variables, rules: rules_lib.Rules) -> Leaves:
+    """Select what the rules freeze of `{"params", "batch_stats"?}`.
 
-    The frozen parameters, and the statistics of layers of which no parameter trains.
+    The frozen parameters, and the statistics of layers of which no parameter trains; by path, such
+    as `params/base/block1_conv1/kernel`.
     """
     _, frozen = rules_lib.split(variables["params"], rules)
-    found = {f"params/{path}": leaf for path, leaf in frozen.items()}
+    selected = {f"params/{path}": leaf for path, leaf in frozen.items()}
     still = rules_lib.frozen_layers(variables["params"], rules)
     for kind, tree in variables.items():
         if kind != "params":
             leaves = flatten(tree)
-            found |= {
+            selected |= {
                 f"{kind}/{path}": leaf
                 for path, leaf in leaves.items()
                 if path.rpartition("/")[0] in still
             }
-    return found
+    return selected
 
 
 def ends(traced: Traced, state: State) -> tuple[State, State]:
-    """The state as a traced program `(state, ...) -> (state, ...)` takes it and leaves it, with variables as leaves.
+    """Return the state that a traced program takes and the state that it returns.
 
-    A variable that is the same in both is handed through: the same bits whatever the data. In a scan as well, where
-    JAX makes a constant of what the body hands through.
+    The program is `(state, ...) -> (state, ...)`; the leaves are its variables. A variable that is
+    the same in both is handed through: the same bits for any data. This holds for a scan as well,
+    where JAX makes a constant of what the body hands through.
     """
     program: Any = traced.jaxpr.jaxpr
     structure: Any = jax.tree.structure(state)
@@ -49,35 +56,45 @@ def ends(traced: Traced, state: State) -> tuple[State, State]:
 
 
 def moving(traced: Traced, state: State, rules: rules_lib.Rules) -> list[str]:
-    """What the rules freeze and the traced program does not hand through, by path."""
+    """List the paths that the rules freeze and the traced program does not hand through."""
     taken, left = (held(variables(end), rules) for end in ends(traced, state))
     return [path for path, variable in taken.items() if left[path] is not variable]
 
 
 def refuse_moving(stage: Stage, traced: Traced, state: State) -> None:
-    """InputError naming what the stage freezes and its program moves; nothing has run yet."""
-    if found := moving(traced, state, stage.rules):
+    """Raise an InputError that names what the stage freezes and its program moves.
+
+    Nothing has run yet.
+    """
+    if paths := moving(traced, state, stage.rules):
         raise InputError(
-            f"stage {stage.name!r}: its rules freeze {found[0]!r}, but its step changes it"
+            f"stage {stage.name!r}: its rules freeze {paths[0]!r}, but its step changes it"
         )
 
 
 def refuse_moved(stage: Stage, *, before: Variables, after: State) -> None:
-    """InputError naming what the stage freezes and whose bits have changed; `before` is `{"params", ...}`."""
+    """Raise an InputError that names what the stage freezes and whose bits have changed.
+
+    `before` is `{"params", "batch_stats"?}`.
+    """
     now = held(variables(after), stage.rules)
     for path, leaf in held(before, stage.rules).items():
         if not same_bits(leaf, now[path]):
             raise InputError(
-                f"stage {stage.name!r}: its rules freeze {path!r}, but its first steps have changed it"
+                f"stage {stage.name!r}: its rules freeze {path!r}, "
+                "but its first steps have changed it"
             )
 
 
 def variables(state: State) -> Variables:
-    """As a module takes them: `{"params", "batch_stats"?}`."""
+    """Return the variables of a state as a module takes them: `{"params", "batch_stats"?}`."""
     return {"params": state.params, **state.model_state}
 
 
-def same_bits(was: Any, now: Any) -> bool:
-    """Whether a leaf is what it was, NaN and the sign of zero included, in the dtype that it has on the devices."""
+def same_bits(was: ArrayLike, now: Array | np.ndarray) -> bool:
+    """Tell whether a leaf has the bits that it had, NaN and the sign of zero included.
+
+    They are compared in the dtype that it has on the devices.
+    """
     a, b = np.asarray(was, now.dtype), np.asarray(now)
     return a.shape == b.shape and a.tobytes() == b.tobytes()

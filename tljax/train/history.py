@@ -1,4 +1,4 @@
-"""The history of a stage: a record for each epoch, and what the whole of it cost."""
+"""The history of a stage: a record for each epoch, and its costs."""
 
 # pyright: strict
 
@@ -14,7 +14,7 @@ OnEpoch = Callable[[Record, State], None]
 
 @dataclass
 class History:
-    """Hold what happened in a stage: a record for each epoch, epoch 0 before any step, and its cost."""
+    """Hold a record of each epoch of a stage, from epoch 0 before any step on, and its costs."""
 
     epochs: list[Record] = field(default_factory=list[Record])
     kept: int | None = None  # epoch of the returned state, if the stage stepped back from the last

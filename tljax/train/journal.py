@@ -51,7 +51,10 @@ class Meter:
 
 
 class Journal:
-    """Record a stage while it trains, from where `place` says; the progress bar is shown inside the context."""
+    """Record a stage while it trains, from its progress in `place`.
+
+    The progress bar is shown inside the context.
+    """
 
     def __init__(
         self,
@@ -115,7 +118,7 @@ class Journal:
         self._meter.add(metrics, seconds=seconds)
 
     def after(self, segment: Segment, state: State, evaluate: Evaluate) -> bool:
-        """Note the end of a segment, and of an epoch where it ends one; True where the stage ends."""
+        """Note the end of a segment, and of its epoch if it ends one; True if the stage ends."""
         ended = segment.end % self.per_epoch == 0
         if ended:
             self._note(self._record(segment, state, evaluate), state)
@@ -135,9 +138,9 @@ class Journal:
 
     def finish(self) -> State | None:
         """Complete the history; return the held state to step back to, or None for the last one."""
-        if (found := self._keeper.collapsed()) is not None:
-            self.history.collapsed = found
-            collapse.say(found, stage=self._stage.name, seed=self._seed)
+        if (collapsed := self._keeper.collapsed()) is not None:
+            self.history.collapsed = collapsed
+            collapse.say(collapsed, stage=self._stage.name, seed=self._seed)
         images = sum(map(self._images, trained(self.history.epochs)))
         self.history.images_per_second = images / max(self.history.train_seconds, 1e-9)
         self.history.kept, state = self._keeper.chosen() or (None, None)

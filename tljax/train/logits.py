@@ -1,4 +1,4 @@
-"""What a trained classifier said of each held-out photograph: logits, kept beside the run."""
+"""The logits of a trained classifier on each held-out photograph, and their scores."""
 
 # pyright: strict
 # pyright: reportUnknownMemberType=false
@@ -23,9 +23,11 @@ from tljax.train.step import State, averaged
 def held_out(
     state: State, *, module: nn.Module, inputs: Inputs, batch_size: int
 ) -> dict[str, np.ndarray]:
-    """{"validation", and "test" where there is one: logits `[N, outputs]` float32}, in the order of the examples.
+    """Compute the logits `[N, outputs]` float32 of each held-out split, by its name.
 
-    Where the state has averages, theirs. `batch_size` is the stage's: the batches are those of the evaluation.
+    The splits are "validation", and "test" where there is one; rows are in the order of the
+    examples. Averaged parameters are used where the state has them. `batch_size` is the stage's:
+    the batches are those of the evaluation.
     """
     over = devices.mesh_for(batch_size)
     size = max(batch_size, 32 * over.size)
@@ -39,7 +41,7 @@ def held_out(
 
 
 def scores(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """{"accuracy", "loss", "n"} of stored logits, as an evaluation has them; in float64."""
+    """Score stored logits as an evaluation does: {"accuracy", "loss", "n"}, in float64."""
     right = predicted_classes(logits) == labels
     return {
         "accuracy": float(right.mean()),
@@ -65,20 +67,21 @@ def predicted_classes(logits: np.ndarray) -> np.ndarray:
 
 
 def two_sided(logits: np.ndarray) -> np.ndarray:
-    """`[..., classes]`: a single output z, of a sigmoid, is a softmax over (0, z)."""
-    return (
-        logits if logits.shape[-1] > 1 else np.concatenate([np.zeros_like(logits), logits], axis=-1)
-    )
+    """Turn logits `[..., outputs]` into `[..., classes]`: one z of a sigmoid becomes (0, z)."""
+    if logits.shape[-1] > 1:
+        return logits
+    return np.concatenate([np.zeros_like(logits), logits], axis=-1)
 
 
 def _parts(
     program: Any, state: State, examples: Examples, size: int, over: Mesh
 ) -> Iterable[np.ndarray]:
-    """Logits `[rows, outputs]` of each compiled call, the last one with its padding."""
+    """Compute the logits `[rows, outputs]` of each compiled call, the last one with padding."""
     rows = (chunk for chunk, _ in batches_of(len(examples), size))
     split = devices.split_batch(over, axis=1)
-    for pool, wanted in feed(examples.inputs, rows, over=over, place=place(examples.inputs, over)):
-        logits = np.asarray(program(state, pool, devices.put(wanted, split)), np.float32)
+    where = place(examples.inputs, over)
+    for pool, numbers in feed(examples.inputs, rows, over=over, place=where):
+        logits = np.asarray(program(state, pool, devices.put(numbers, split)), np.float32)
         yield logits.reshape(-1, logits.shape[-1])
 
 
@@ -86,9 +89,9 @@ def _program(module: nn.Module, inputs: Inputs) -> Any:
     def program(state: State, pool: Array, rows: Array) -> Array:
         variables = {"params": averaged(state), **state.model_state}
 
-        def body(_: None, wanted: Array) -> tuple[None, Array]:
+        def body(_: None, numbers: Array) -> tuple[None, Array]:
             return None, module.apply(
-                variables, inputs.plain(pool[wanted]), start=inputs.start, train=False
+                variables, inputs.plain(pool[numbers]), start=inputs.start, train=False
             )[0]
 
         return jax.lax.scan(body, None, rows)[1]

@@ -24,7 +24,6 @@ from tljax.train.program import Program, compiled, start
 from tljax.train.ready import Ready
 from tljax.train.resume import Place, Saver
 from tljax.train.segments import Segment, make_program, segments
-from tljax.train.step import OptState
 
 
 def train_stage(
@@ -33,28 +32,27 @@ def train_stage(
     *,
     seed: int,
     over: Mesh | None = None,
-    carried: OptState | None = None,
-    resume: step.State | None = None,
     saver: Saver | None = None,
     program: Program | None = None,
     on_epoch: OnEpoch = ignore,
     progress: bool = True,
 ) -> tuple[step.State, History]:
-    """Train `ready.variables` by the stage's rules; a record per epoch goes to `on_epoch`.
+    """Train `ready.variables` by the stage's rules; call `on_epoch` with a record per epoch.
 
-    The first record is that of epoch 0: what the variables are worth before any step. A stage that collapses says so
-    in one line, and goes back to its best state (`tljax.train.outcome.collapse`).
+    The first record is that of epoch 0: the scores of the variables before any step. A stage that
+    collapses says so in one line, and returns to its best state (`tljax.train.outcome.collapse`).
 
-    Each epoch is a few compiled programs, each a scan over steps: gather, augment, step. The result depends on `seed`
-    and the data, not on where the programs are cut. `carried` is the optimizer state of a stage before, for the leaves
-    that go on training. `resume` continues a state of this very stage, at its place in the data, in place of
-    `ready.variables`. `saver` saves where the stage stands, and continues it from there. `program` is the stage's, if
-    it was compiled ahead (`program.ahead`). InputError for a rate that is to be found.
+    Each epoch is a few compiled programs, each a scan over steps: gather, augment, step. The result
+    depends on `seed` and the data, not on where the programs are cut. Leaves that trained in
+    the stage before start with its optimizer state, `ready.carried`. `ready.resumed` is continued
+    at its place in the data. `saver` saves the progress of the stage, and continues what it has
+    saved. `program` is the stage's, if it was compiled ahead (`program.ahead`). InputError for a
+    rate that is to be found.
     """
     over = _mesh(stage, ready, over)
     began = time.perf_counter()
     state, train_step, apply = start(stage, ready, over)
-    state = _begun(state, carried, resume, over)
+    state = _begun(state, ready, over)
     place = _restored(stage, state, saver, over)
     state, first = place.state, _first_step(stage, ready, place)
     jitted = make_program(train_step, ready, over)
@@ -86,7 +84,8 @@ def train_stage(
                 done = {name: np.asarray(value, np.float64) for name, value in metrics.items()}
             journal.add(done, seconds=time.perf_counter() - started)
             if segment.first_step == first:
-                before = ready.variables if resume is None else frozen.variables(resume)
+                resumed = ready.resumed
+                before = ready.variables if resumed is None else frozen.variables(resumed)
                 frozen.refuse_moved(stage, before=before, after=state)
             _refuse_nonfinite(stage, segment, state, done["loss"], saver)
             last = journal.after(segment, state, evaluate)
@@ -110,7 +109,8 @@ def _mesh(stage: Stage, ready: Ready, over: Mesh | None) -> Mesh:
     """Return the devices to train on; InputError for a stage that cannot be trained."""
     if stage.lr == "find":
         raise InputError(
-            f'stage {stage.name!r}: lr="find" is no rate yet: find one with lr_finder.find, or train with rung.run'
+            f'stage {stage.name!r}: lr="find" is no rate yet: '
+            "find one with lr_finder.find, or train with rung.run"
         )
     sizes = [stage.batch_size, *([ready.second.batch_size] if ready.second else [])]
     over = devices.mesh_for(math.gcd(*sizes)) if over is None else over
@@ -119,19 +119,15 @@ def _mesh(stage: Stage, ready: Ready, over: Mesh | None) -> Mesh:
     return over
 
 
-def _begun(
-    state: step.State, carried: OptState | None, resume: step.State | None, over: Mesh
-) -> step.State:
-    """Return the state to start from: fresh, with the optimizer state carried over, or one to resume."""
-    if carried is not None:
-        state = state.replace(opt_state=transform.carry(carried, state.opt_state))
-    if resume is not None:
-        state = resume
-    return (
-        state
-        if carried is None and resume is None
-        else devices.put(state, devices.replicated(over))
-    )
+def _begun(state: step.State, ready: Ready, over: Mesh) -> step.State:
+    """Return the state to start from: fresh, with optimizer state carried over, or resumed."""
+    if ready.carried is None and ready.resumed is None:
+        return state
+    if ready.carried is not None:
+        state = state.replace(opt_state=transform.carry(ready.carried, state.opt_state))
+    if ready.resumed is not None:
+        state = ready.resumed
+    return devices.put(state, devices.replicated(over))
 
 
 def _restored(stage: Stage, state: step.State, saver: Saver | None, over: Mesh) -> Place:
@@ -152,8 +148,8 @@ def _first_step(stage: Stage, ready: Ready, place: Place) -> int:
         return steps
     if (first % per_epoch and not place.sums) or first > steps:
         raise InputError(
-            f"stage {stage.name!r}: a state of step {first} cannot be continued: expected the end of one of its "
-            f"{stage.epochs} epochs of {per_epoch} steps"
+            f"stage {stage.name!r}: a state of step {first} cannot be continued: "
+            f"expected the end of one of its {stage.epochs} epochs of {per_epoch} steps"
         )
     return first
 
@@ -161,7 +157,10 @@ def _first_step(stage: Stage, ready: Ready, place: Place) -> int:
 def _refuse_nonfinite(
     stage: Stage, segment: Segment, state: step.State, losses: np.ndarray, saver: Saver | None
 ) -> None:
-    """InputError where a loss of the segment is not finite; a place saved just before it is removed."""
+    """Raise an InputError where a loss of the segment is not finite.
+
+    A place that was saved just before the step is removed.
+    """
     if (bad := nonfinite.first_step(losses, of=segment.first_step)) is not None:
         if saver:
             saver.discard(bad)
@@ -169,7 +168,7 @@ def _refuse_nonfinite(
 
 
 def _sound(place: Place, *, stage: str, step: int) -> Place:
-    """The place, if it is one to go on from: what is saved replaces what was."""
+    """Check that a place can be continued, before it replaces the last one that was saved."""
     nonfinite.refuse_state(place.state, stage=stage, step=step)
     return place
 

@@ -1,11 +1,13 @@
-"""The learning-rate range test (Smith 2015, arXiv 1506.01186, section 3.3): train a little while the rate climbs."""
+"""The learning-rate range test: train a little while the rate climbs.
+
+Smith 2015, arXiv 1506.01186, section 3.3.
+"""
 
 # pyright: strict
 
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from jax.sharding import Mesh
@@ -28,9 +30,10 @@ DIVERGED = 4.0  # times the best smoothed loss
 
 @dataclass(frozen=True, eq=False)
 class Finding:
-    """A range test, as far as it went: `[S]` float64 each, and rates by name (none after fewer than two steps).
+    """Hold a range test, up to the step at which it ended: `[S]` float64 each.
 
-    `rates` are the stage's, before its rules' multipliers; `losses` the means over each batch.
+    `rates` are the stage's, before its rules' multipliers; `losses` the means over each batch;
+    `suggestions` rates by name, none after fewer than two steps.
     """
 
     rates: np.ndarray
@@ -38,8 +41,8 @@ class Finding:
     smoothed: np.ndarray
     suggestions: dict[str, float]
 
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
+    def to_dict(self) -> dict[str, dict[str, float] | list[float]]:
+        """Return the suggestions and the three series as plain JSON."""
         lists = {name: getattr(self, name).tolist() for name in ("rates", "losses", "smoothed")}
         return {"suggestions": self.suggestions, **lists}
 
@@ -54,11 +57,11 @@ def find(
     steps: int = STEPS,
     progress: bool = False,
 ) -> Finding:
-    """Train a copy of `ready.variables` for `steps` steps at the rates of `sweep`; what was given stays as it was.
+    """Train a copy of `ready.variables` for `steps` steps at the rates of `sweep`.
 
-    All else is the stage's: rules with their ratios between layer groups, optimizer, batches in the order of `seed`;
-    its other schedules run over the sweep. It ends early where the loss is not finite or the smoothed one is 4 times
-    the best so far.
+    `ready` is not changed. Everything else is the stage's: rules with their ratios between layer
+    groups, optimizer, batches in the order of `seed`; its other schedules run over the sweep. It
+    ends early where the loss is not finite or the smoothed one is 4 times the best so far.
     """
     over = devices.mesh_for(stage.batch_size) if over is None else over
     devices.check_batch(stage.batch_size, over)
@@ -78,12 +81,15 @@ def find(
                 break
     rate = sweep(steps)
     rates = np.array([rate(step) for step in range(len(losses))])
-    found = np.array(smoothed)
-    return Finding(rates, np.array(losses), found, suggestions(rates, found, steps=steps))
+    averages = np.array(smoothed)
+    return Finding(rates, np.array(losses), averages, suggestions(rates, averages, steps=steps))
 
 
 def valley(stage: Stage, finding: Finding) -> float:
-    """The rate that `lr="find"` stands for, by the stage's range test; InputError where the test has none."""
+    """Return the rate that `lr="find"` stands for, from the stage's range test.
+
+    InputError where the test suggests none.
+    """
     if "valley" not in finding.suggestions:
         raise InputError(
             f"stage {stage.name!r}: the loss is not finite at the lowest rates: no rate to be found"
@@ -92,7 +98,10 @@ def valley(stage: Stage, finding: Finding) -> float:
 
 
 def smooth(losses: Iterable[float], *, beta: float = BETA) -> Iterator[tuple[float, float]]:
-    """Each loss, and the exponential moving average so far over its weight, `1 - beta ** n` (arXiv 1412.6980, 3)."""
+    """Pair each loss with the exponential moving average so far, divided by its weight.
+
+    The weight after n losses is `1 - beta ** n` (arXiv 1412.6980, section 3).
+    """
     average = 0.0
     for n, loss in enumerate(losses, start=1):
         average = beta * average + (1 - beta) * loss
@@ -100,7 +109,10 @@ def smooth(losses: Iterable[float], *, beta: float = BETA) -> Iterator[tuple[flo
 
 
 def _losses(stage: Stage, ready: Ready, *, seed: int, over: Mesh) -> Iterator[float]:
-    """The mean loss of each step. Computed a segment at a time: whoever stops listening stops the training."""
+    """Train and yield the mean loss of each step, a segment at a time.
+
+    Training stops when the caller stops asking for losses.
+    """
     state, train_step, _ = start(stage, ready, over)
     program = make_program(train_step, ready, over)
     for segment in segments(stage, ready, seed=seed, over=over):

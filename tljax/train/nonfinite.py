@@ -2,12 +2,11 @@
 
 # pyright: strict
 
-from typing import Any
-
 import jax
 import numpy as np
 
 from tljax.errors import InputError
+from tljax.train.step import Params, State
 from tljax.tree import leaves
 
 
@@ -20,7 +19,7 @@ def first_step(losses: np.ndarray, *, of: int) -> int | None:
     return of + int(bad[0]) if bad.size else None
 
 
-def refuse(state: Any, *, stage: str, step: int) -> None:
+def refuse(state: State, *, stage: str, step: int) -> None:
     """Raise an InputError for the loss of this step; `state` is the one after its segment."""
     leaf = first_leaf(state.params)
     where = f"; {leaf} was the first leaf to be so after the segment" if leaf else ""
@@ -29,7 +28,7 @@ def refuse(state: Any, *, stage: str, step: int) -> None:
     )
 
 
-def refuse_state(state: Any, *, stage: str, step: int) -> None:
+def refuse_state(state: State, *, stage: str, step: int) -> None:
     """Raise an InputError where a parameter after `step` steps is not finite.
 
     A step with a finite loss may have left it so.
@@ -44,12 +43,13 @@ def taken(sums: dict[str, float], *, stage: str, steps: int, epoch: int) -> int:
     """Count the steps of an epoch that were not skipped; InputError if all were."""
     if sums.get("skipped") == steps:
         raise InputError(
-            f"stage {stage!r}: no step of epoch {epoch} had a finite loss and gradient; lower the rate"
+            f"stage {stage!r}: no step of epoch {epoch} had a finite loss and gradient; "
+            "lower the rate"
         )
     return steps - int(sums.get("skipped", 0))
 
 
-def first_leaf(params: dict[str, Any]) -> str | None:
+def first_leaf(params: Params) -> str | None:
     """Find the path of the first leaf, in order of paths, that holds NaN or infinity."""
     for path, leaf in leaves(params).items():
         if not np.isfinite(np.asarray(jax.device_get(leaf), np.float32)).all():

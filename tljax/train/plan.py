@@ -1,4 +1,4 @@
-"""A plan carried out, stage after stage."""
+"""Carry out a plan, stage after stage."""
 
 # pyright: strict
 
@@ -24,27 +24,36 @@ def train_plan(
     slot: Callable[[Stage], Slot | None] = lambda stage: None,
     programs: Mapping[str, Program] | None = None,
 ) -> list[rung.Trained]:
-    """Train the stages in order, each from the one before, and return what each left.
+    """Train the stages in order, each from the one before, and return the result of each.
 
-    Optimizer state goes along for the leaves that were training, where the next stage has the same kind of optimizer.
-    The first stage starts from `before` where given, else from the base of `source`. `slot(stage)` says where a stage
-    is saved, to continue a plan that was stopped. `programs` are those compiled ahead, by stage.
+    Optimizer state is carried over for the leaves that were training, where the next stage has the
+    same kind of optimizer. The first stage starts from `before` if there is one, else from the base
+    of `source`. `slot(stage)` is where a stage is saved, to continue a plan that was stopped.
+    `programs` are those compiled ahead, by stage.
     """
     done: list[rung.Trained] = []
-    for at, stage in enumerate(plan.stages):
-        carry = at > 0 and plan.stages[at - 1].optimizer.name == stage.optimizer.name
-        latest = done[-1] if done else before
-        ahead = plan.stages[at + 1 :]
-        ready = setup.prepare(stage, network, source, seed=seed, before=latest, ahead=ahead)
+    for number, stage in enumerate(plan.stages):
+        ready = setup.prepare(
+            stage,
+            network,
+            source,
+            seed=seed,
+            before=done[-1] if done else before,
+            carry=number > 0 and _same_optimizer(plan.stages[number - 1], stage),
+            ahead=plan.stages[number + 1 :],
+        )
         trained = rung.run(
             stage,
             ready,
             seed=seed,
             slot=slot(stage),
-            carried=latest.state.opt_state if carry and latest else None,
             program=programs.get(stage.name) if programs else None,
             on_epoch=on_epoch,
             progress=source.progress,
         )
         done.append(trained)
     return done
+
+
+def _same_optimizer(one: Stage, other: Stage) -> bool:
+    return one.optimizer.name == other.optimizer.name

@@ -1,4 +1,4 @@
-"""A stage's one compiled program: what it starts from, and how it is compiled, at its first call or ahead of it."""
+"""Make and compile the one program of a stage, at its first call or ahead of it."""
 
 # pyright: strict
 # pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
@@ -10,11 +10,12 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import jax
-from jax import Array
 from jax.sharding import Mesh
+from jax.stages import Compiled, Lowered
 
 from tljax.config import Stage
 from tljax.inputs.images import Inputs
@@ -24,7 +25,7 @@ from tljax.optim.objective import Objective, balanced
 from tljax.train import frozen, step
 from tljax.train.ready import Ready
 from tljax.train.segments import Arguments, Jitted, make_program, segment_steps, shapes
-from tljax.train.step import Apply, TrainStep, Variables
+from tljax.train.step import Apply, Metrics, TrainStep, Variables
 from tljax.tree import flatten
 
 First = Callable[[Variables], step.State]
@@ -32,21 +33,25 @@ First = Callable[[Variables], step.State]
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """Compiled, and what the compiler says about it; NaN where it does not say.
+    """Hold a compiled program, and the compiler's figures for it; NaN where there are none.
 
-    `call(state, *segment.arguments)` -> `(state, metrics)`; the state is donated. `step_flops` are those of one step:
-    the compiler counts the body of a loop once. `temporary` bytes of a device, beside state and data.
+    `call(state, *segment.arguments)` -> `(state, metrics)`; the state is donated. `step_flops` are
+    those of one step: the compiler counts the body of a loop once. `temporary` is the bytes that a
+    device needs in addition to state and data.
     """
 
-    call: Any
+    call: Callable[..., tuple[step.State, Metrics]]
     seconds: float
     step_flops: float
     temporary: float
 
 
 def pieces(stage: Stage, ready: Ready) -> tuple[First, TrainStep, Apply]:
-    """`(first state of variables, train step, apply)` of a stage; `ready.variables` may be shapes."""
-    apply = _apply(ready)
+    """Make `(first state of variables, train step, apply)` of a stage.
+
+    `ready.variables` may be shapes.
+    """
+    apply = partial(ready.module.apply, start=ready.inputs.start)
     tx = transform.make(stage.optimizer, stage.rules, flatten(ready.variables["params"]))
     weighted = _weighted(stage.objective, ready.inputs)
     make_loss = ready.second.loss if ready.second else step.classification
@@ -65,13 +70,19 @@ def pieces(stage: Stage, ready: Ready) -> tuple[First, TrainStep, Apply]:
 
 
 def start(stage: Stage, ready: Ready, over: Mesh) -> tuple[step.State, TrainStep, Apply]:
-    """`(state, train step, apply)` of a stage on the devices, before its first step; its variables are copied."""
+    """Make `(state, train step, apply)` of a stage before its first step.
+
+    The state is on the devices, with copies of the variables.
+    """
     first, train_step, apply = pieces(stage, ready)
     return devices.put(first(ready.variables), devices.replicated(over)), train_step, apply
 
 
 def compiled(stage: Stage, program: Jitted, state: step.State, arguments: Arguments) -> Program:
-    """The jitted program for this state and these arguments, or their shapes. InputError if it moves what is frozen."""
+    """Compile the jitted program for a state and arguments, or their shapes.
+
+    InputError if it moves what the rules freeze.
+    """
     return _compile(*_traced(stage, program, state, arguments))
 
 
@@ -80,12 +91,13 @@ def ahead(
     *,
     tell: Callable[[str, int], None] = lambda name, done: None,
 ) -> dict[str, Program]:
-    """The programs of stages with what `setup.outline` makes of them, before anything is computed.
+    """Compile the programs of stages from the outlines of `setup.outline`, and return them by name.
 
-    Tracing is Python's; compiling is not: on CPU it goes on side by side, and `seconds` are each one's share of the
-    time that all took together. An accelerator's compiler times kernels to choose among them, which other compilations
-    disturb: there it is one after another, as in processes that train together, which may wait for one another.
-    `tell(name, how many are done)` after each.
+    Nothing is computed. Tracing is Python's; compiling is not: on CPU programs are compiled in
+    parallel, and `seconds` are each one's share of the time that all took together. An
+    accelerator's compiler times kernels to choose among them, which other compilations disturb:
+    there they are compiled one after another, as in processes that train together, which may wait
+    for one another. `tell(name, how many are done)` is called after each.
     """
     began = time.perf_counter()
     alone = jax.process_count() > 1 or jax.default_backend() != "cpu"
@@ -98,20 +110,22 @@ def ahead(
         for name, program in pending.items():
             done[name] = program.result()
             tell(name, len(done))
-    share = (time.perf_counter() - began) / max(
-        1e-9, sum(program.seconds for program in done.values())
-    )
+    spent = sum(program.seconds for program in done.values())
+    share = (time.perf_counter() - began) / max(1e-9, spent)
     return {
         name: replace(program, seconds=share * program.seconds) for name, program in done.items()
     }
 
 
 def flops(stage: Stage, ready: Ready) -> float:
-    """Of one step, counted before the compiler has changed anything, for a stage that no program is compiled for."""
+    """Count the FLOPs of one step before the compiler has changed anything.
+
+    This is for a stage that no program is compiled for.
+    """
     return _flops(_outlined(stage, ready)[1])
 
 
-def _outlined(stage: Stage, ready: Ready) -> tuple[Stage, Any, float]:
+def _outlined(stage: Stage, ready: Ready) -> tuple[Stage, Lowered, float]:
     first, train_step, _ = pieces(stage, ready)
     over = devices.mesh_for(stage.batch_size)
     whole = devices.replicated(over)
@@ -126,14 +140,14 @@ def _outlined(stage: Stage, ready: Ready) -> tuple[Stage, Any, float]:
 
 def _traced(
     stage: Stage, program: Jitted, state: step.State, arguments: Arguments
-) -> tuple[Stage, Any, float]:
+) -> tuple[Stage, Lowered, float]:
     started = time.perf_counter()
     traced = program.trace(state, *arguments)
     frozen.refuse_moving(stage, traced, state)
     return stage, traced.lower(), time.perf_counter() - started
 
 
-def _compile(stage: Stage, lowered: Any, seconds: float) -> Program:
+def _compile(stage: Stage, lowered: Lowered, seconds: float) -> Program:
     started = time.perf_counter()
     with memory.explained(stage):
         call = lowered.compile()
@@ -145,8 +159,9 @@ def _compile(stage: Stage, lowered: Any, seconds: float) -> Program:
     )
 
 
-def _flops(program: Any) -> float:
-    return float((program.cost_analysis() or {}).get("flops", math.nan))
+def _flops(program: Lowered | Compiled) -> float:
+    costs: Any = program.cost_analysis()
+    return float((costs or {}).get("flops", math.nan))
 
 
 def _weighted(objective: Objective, inputs: Inputs) -> Objective:
@@ -154,13 +169,6 @@ def _weighted(objective: Objective, inputs: Inputs) -> Objective:
         return objective
     labels = inputs.train.labels
     return replace(objective, class_weights=balanced(labels, classes=int(labels.max()) + 1))
-
-
-def _apply(ready: Ready) -> Apply:
-    def apply(variables: Variables, x: Array, /, **options: Any) -> Any:
-        return ready.module.apply(variables, x, start=ready.inputs.start, **options)
-
-    return apply
 
 
 def _cores() -> int:

@@ -1,4 +1,4 @@
-"""A stage's network, parameters and data: everything that it needs before its first step."""
+"""A stage's network, parameters and data: everything that it starts from."""
 
 # pyright: strict
 
@@ -11,12 +11,12 @@ from tljax.errors import InputError
 from tljax.inputs.images import Inputs
 from tljax.models.build import Network
 from tljax.train.second_batch import Beside
-from tljax.train.step import Variables
+from tljax.train.step import OptState, State, Variables
 
 
 @dataclass(frozen=True)
 class Ready:
-    """Hold what a stage needs before its first step; `setup.prepare` makes it for a `Network`.
+    """Hold what a stage starts from; `setup.prepare` makes it for a `Network`.
 
     `variables` `{"params", "batch_stats"?}` are what `module.init` gives, or their shapes.
     """
@@ -28,6 +28,8 @@ class Ready:
     preprocess: Preprocess = UNIT
     second: Beside | None = None  # a second data set, read at every step
     seconds: float = 0.0  # spent on preparing it, activations of a frozen prefix included
+    carried: OptState | None = None  # the stage before's, for the leaves that continue to train
+    resumed: State | None = None  # a state of this very stage, continued in place of `variables`
 
     def described(self) -> Network:
         """Return the network; InputError for a module that no `Network` describes."""

@@ -1,4 +1,4 @@
-"""Where a stage stands, saved while it trains, so that it can be continued with the same bits."""
+"""Save the progress of a stage while it trains, so that it can be continued with the same bits."""
 
 # pyright: strict
 # pyright: reportUnknownMemberType=false
@@ -12,7 +12,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from types import TracebackType
+from typing import Self
 
 import jax
 import numpy as np
@@ -23,16 +24,16 @@ from tljax.files import orbax_store
 from tljax.files.background import Background
 from tljax.files.json_diff import differences
 from tljax.machine import signals
-from tljax.train.outcome.collapse import Record
+from tljax.train.outcome.collapse import Json, Record
 from tljax.train.step import State
 
 
 @dataclass(frozen=True)
 class Place:
-    """The state after a compiled segment, and what the loop has noted down so far.
+    """Hold the state after a compiled segment, and what the loop has noted down so far.
 
-    `sums` are those of the running epoch, empty between epochs; `held` the states that may have to be returned to,
-    by epoch; `ended` says that nothing is left to train.
+    `sums` are those of the running epoch, empty between epochs; `held` the states that may have to
+    be returned to, by epoch; `ended` says that nothing is left to train.
     """
 
     state: State
@@ -44,22 +45,24 @@ class Place:
 
 
 class Saver:
-    """Saves a stage to `directory`: at its end, when a signal came, and else at most every `seconds`.
+    """Save a stage to `directory`: at its end, after a signal, and else at most every `seconds`.
 
-    A context while the stage trains: signals wait for the end of a segment, and it ends when the last save has. Those
-    on the way are written from a copy in the host's memory, beside the training; an error there ends it at the next
-    segment. Several processes wait for one another's writes, so they write between two segments.
+    Use it as a context manager around training. Signals are held until the running segment ends;
+    leaving the context waits for the last write. Intermediate checkpoints are written from a copy
+    in the host's memory by a background thread, and an error there is raised at the next segment.
+    Several processes wait for one another's writes, so they write between two segments.
 
-    What decides the stage may be given as `identity`, plain JSON: with another one it is not continued.
+    `identity` is plain JSON that describes everything that determines the result. A checkpoint with
+    another identity is not continued.
     """
 
     def __init__(
         self,
         directory: Path,
         *,
-        identity: dict[str, Any] | None = None,
+        identity: Json | None = None,
         seconds: float = config.CHECKPOINT_SECONDS,
-        on_restore: Callable[[list[dict[str, Any]]], None] = lambda epochs: None,
+        on_restore: Callable[[list[Record]], None] = lambda epochs: None,
     ) -> None:
         self._directory, self._seconds, self._on_restore = directory, seconds, on_restore
         self._identity = json.loads(json.dumps(identity or {}))  # as it is read: tuples are lists
@@ -70,22 +73,27 @@ class Saver:
         self._until_the_end.enter_context(signals.deferred())
         return self
 
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         with self._until_the_end:
             try:
                 self._background.wait()
             except InputError:
-                if error is None:  # else that one is told
+                if error is None:  # else that one is raised
                     raise
 
     def begun(self) -> bool:
-        """Whether something is there to go on with."""
+        """Tell whether there is a checkpoint to continue from."""
         return bool(_steps(self._directory))
 
     def restore(self, target: State, *, held: State) -> Place | None:
-        """The newest place that is whole, or None; newer ones that are not are named and removed.
+        """Return the newest place that is whole, or None; name and remove damaged ones.
 
-        `held` is in shape what states to return to are.
+        `held` has the structure of the states that the stage may return to.
         """
         place = None
         for step, reason in orbax_store.damaged(self._directory).items():
@@ -111,7 +119,10 @@ class Saver:
         return place
 
     def after(self, place: Callable[[], Place], *, step: int, ended: bool) -> None:
-        """Called after each segment: saves if it is time; raises `signals.Interrupted` where a signal waits."""
+        """Save after a segment if it is time.
+
+        Raises `signals.Interrupted` where a signal waits.
+        """
         self._background.check()
         if ended or signals.waiting():
             self._background.wait()
@@ -127,7 +138,7 @@ class Saver:
         signals.stop_if_waiting()
 
     def discard(self, step: int) -> None:
-        """Remove the place after so many steps, from which the loss is not finite, if one before it is there."""
+        """Remove the place at `step`, whose next loss is not finite, if an earlier one is there."""
         self._background.wait()
         if min(steps := _steps(self._directory), default=step) < step and step in steps:
             shutil.rmtree(self._directory / f"{step:06d}", ignore_errors=True)
@@ -135,7 +146,10 @@ class Saver:
 
 @dataclass(frozen=True)
 class Slot:
-    """Say where a rung of one seed is saved while it trains, and where its final checkpoint lies if it is finished."""
+    """Say where a rung of one seed is saved while it trains.
+
+    `finished` is the folder of its final checkpoint, if it is finished.
+    """
 
     saver: Saver
     finished: Path | None = None
@@ -146,7 +160,7 @@ class Slot:
 
 
 def _copied(place: Place) -> Place:
-    """In the host's memory: the next segment takes over the buffers of the state."""
+    """Copy a place to the host's memory: the next segment takes over the buffers of the state."""
     state = jax.tree.map(np.array, place.state)
     return dataclasses.replace(place, state=state, epochs=list(place.epochs), sums=dict(place.sums))
 
@@ -159,10 +173,9 @@ def _steps(directory: Path) -> list[int]:
     ]
 
 
-def _write(directory: Path, step: int, place: Place, identity: dict[str, Any]) -> None:
-    trained = (
-        place.epochs and place.epochs[-1]["epoch"] > 0
-    )  # the start's accuracy would be the best of many a stage
+def _write(directory: Path, step: int, place: Place, identity: Json) -> None:
+    # The start's accuracy would be the best of many a stage.
+    trained = place.epochs and place.epochs[-1]["epoch"] > 0
     accuracy = place.epochs[-1]["validation"]["accuracy"] if trained else float("nan")
     meta = {
         "epochs": place.epochs,
@@ -183,9 +196,9 @@ def _write(directory: Path, step: int, place: Place, identity: dict[str, Any]) -
     )
 
 
-def _read(directory: Path, step: int, target: State, meta: dict[str, Any], *, held: State) -> Place:
-    wanted = {f"held{epoch}": orbax_store.items(held) for epoch in meta["held"]}
-    state, others = orbax_store.restore_with(directory, step, target, others=wanted)
+def _read(directory: Path, step: int, target: State, meta: Json, *, held: State) -> Place:
+    targets = {f"held{epoch}": orbax_store.items(held) for epoch in meta["held"]}
+    state, others = orbax_store.restore_with(directory, step, target, others=targets)
     others = jax.device_get(others)
     back = {epoch: orbax_store.from_items(held, others[f"held{epoch}"]) for epoch in meta["held"]}
     return Place(state, meta["epochs"], meta["sums"], back, meta["ended"], meta["step_flops"])

@@ -1,12 +1,10 @@
-"""One rung of the ladder: a stage and a network, on photographs, from a base or from the rung before."""
+"""Train one rung of the ladder: a stage of a network, from a base or from the rung before."""
 
 # pyright: strict
-# pyright: reportUnknownVariableType=false
 
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -23,7 +21,7 @@ from tljax.train.outcome.trained import Trained
 from tljax.train.program import Program, start
 from tljax.train.ready import Ready
 from tljax.train.resume import Slot
-from tljax.train.step import OptState, State
+from tljax.train.step import Params, State
 
 
 def run(
@@ -32,16 +30,14 @@ def run(
     *,
     seed: int,
     slot: Slot | None = None,
-    carried: OptState | None = None,
     program: Program | None = None,
     on_epoch: OnEpoch = ignore,
     progress: bool = True,
 ) -> Trained:
     """Train one rung, from what `setup.prepare` made ready.
 
-    With a `slot`, a rung that was finished there is restored, and one that was stopped is continued. `carried` is the
-    optimizer state of the stage before, for the leaves that were training already. `program` is the stage's where it
-    was compiled ahead.
+    With a `slot`, a rung that was finished there is restored, and one that was stopped is
+    continued. `program` is the stage's where it was compiled ahead.
     """
     if slot is not None and slot.finished is not None:
         try:
@@ -62,7 +58,6 @@ def run(
         stage,
         ready,
         seed=seed,
-        carried=carried,
         on_epoch=on_epoch,
         saver=slot.saver if slot else None,
         program=program,
@@ -78,23 +73,24 @@ def _restored(stage: Stage, ready: Ready, directory: Path) -> Trained:
     if step is None:
         raise InputError(f"{directory}: expected the checkpoint of a finished rung, found none")
     state, meta = orbax_store.restore(directory, step, target)
-    left = trained(stage, ready, state, loop.History())
-    return replace(left, restored=True, seed=meta["seed"])
+    rung = trained(stage, ready, state, loop.History())
+    return replace(rung, restored=True, seed=meta["seed"])
 
 
 def trained(stage: Stage, ready: Ready, state: State, history: loop.History) -> Trained:
-    """What a rung leaves, from its last state; computes its logits on what was held out.
+    """Make the result of a rung from its last state, with its logits on the held-out images.
 
-    The seconds of its history become those of the whole rung: with what made it ready and with the logits.
+    The seconds of its history become those of the whole rung, which includes making it ready and
+    computing the logits.
     """
     began = time.perf_counter()
     trainable, frozen = rules_lib.split(state.params, stage.rules)
     moved, total = _count(trainable), _count(trainable) + _count(frozen)
-    said = predictions.held_out(
+    logits = predictions.held_out(
         state, module=ready.module, inputs=ready.inputs, batch_size=stage.batch_size
     )
     history.features_seconds = ready.inputs.seconds
-    alarm = _alarm(stage, history, said["validation"], ready.inputs.validation.labels)
+    alarm = _alarm(stage, history, logits["validation"], ready.inputs.validation.labels)
     history.seconds += ready.seconds + time.perf_counter() - began
     return Trained(
         state,
@@ -103,12 +99,12 @@ def trained(stage: Stage, ready: Ready, state: State, history: loop.History) -> 
         ready.preprocess,
         moved,
         total,
-        said,
+        logits,
         classes=ready.inputs.classes,
         size=ready.inputs.size,
         rung=stage.name,
         seed=history.epochs[-1]["seed"] if history.epochs else 0,  # a restored one's is in its meta
-        scores=predictions.scores_of(said, ready.inputs),
+        scores=predictions.scores_of(logits, ready.inputs),
         stage=asdict(stage),
         data=ready.inputs.digest,
         files=ready.inputs.files,
@@ -119,22 +115,20 @@ def trained(stage: Stage, ready: Ready, state: State, history: loop.History) -> 
 def _alarm(
     stage: Stage, history: loop.History, logits: np.ndarray, labels: np.ndarray
 ) -> alarms.Alarm | None:
-    """Say what is wrong with a stage that was just trained; of one that learnt nothing, chance has been said."""
+    """Print what is wrong with a stage that was just trained, and return it.
+
+    A stage that learnt nothing has already said so: it is not also reported as at chance.
+    """
     if not history.epochs:
         return None
     end = history.result()
-    found = alarms.alarm(logits, labels, training_loss=end["train"]["loss"])
-    if (
-        found
-        and found.kind == "at chance"
-        and history.collapsed
-        and history.collapsed.learnt_nothing
-    ):
+    alarm = alarms.alarm(logits, labels, training_loss=end["train"]["loss"])
+    learnt_nothing = history.collapsed is not None and history.collapsed.learnt_nothing
+    if alarm is None or (alarm.kind == "at chance" and learnt_nothing):
         return None
-    if found:
-        alarms.say(found, stage=stage.name, seed=end["seed"])
-    return found
+    alarms.say(alarm, stage=stage.name, seed=end["seed"])
+    return alarm
 
 
-def _count(leaves: dict[str, Any]) -> int:
+def _count(leaves: Params) -> int:
     return sum(leaf.size for leaf in leaves.values())

@@ -1,4 +1,4 @@
-"""A second set of examples that each step reads beside its own: those of another task, or of another domain."""
+"""A second set of examples that each step reads: those of another task, or another domain."""
 
 # pyright: strict
 
@@ -12,11 +12,11 @@ from tljax.train.step import Apply, Loss
 
 @dataclass(frozen=True)
 class Beside:
-    """What a step reads beside its own batch, and the loss of both.
+    """Describe a second data set read at every step, and the loss of the combined batch.
 
-    The step's batch has another under `beside`: `image`, `label` and `key` of `batch_size` examples of
-    `inputs.train`, augmented as `inputs` does, in an order of their own. `loss(apply, objective)` makes the loss of
-    the two. Only the stage's own examples are evaluated.
+    The step's batch has another under `beside`: `image`, `label` and `key` of `batch_size` examples
+    of `inputs.train`, augmented as `inputs` does, in an order of their own. `loss(apply,
+    objective)` makes the loss of the two. Only the stage's own examples are evaluated.
     """
 
     inputs: Inputs

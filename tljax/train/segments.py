@@ -1,4 +1,4 @@
-"""A stage as compiled calls: each a scan over a segment of its steps, with what it reads ready on the devices."""
+"""A stage as compiled calls: each scans a segment of its steps, with its data on the devices."""
 
 # pyright: strict
 # pyright: reportUnknownMemberType=false
@@ -11,7 +11,8 @@ from typing import Any
 import jax
 import numpy as np
 from jax import Array
-from jax.sharding import Mesh
+from jax.sharding import Mesh, Sharding
+from jax.typing import DTypeLike
 
 from tljax.config import Stage
 from tljax.data.draws import augment_keys, draws, dropout_keys
@@ -23,36 +24,35 @@ from tljax.optim import schedules
 from tljax.train.ready import Ready
 from tljax.train.step import Batch, Metrics, State, TrainStep
 
-Arguments = tuple[
-    Any, Any, dict[str, Any], dict[str, Any]
-]  # pool, root key, batches, hyper: arrays or shapes
-Jitted = Any  # jax.jit's wrapper, with `trace` and `lower`
+# Pool, root key, batches, hyper: arrays or shapes.
+Arguments = tuple[Any, Any, Batch, dict[str, Any]]
+Jitted = Any  # jax.jit's wrapper, with `trace` and `lower`; its own type leaves results unknown
 
 _BESIDE = 1 << 31  # keeps the draws of a second set apart from the first's
-_SEGMENT = (
-    32  # steps in one compiled program at most: what lies between two moves of the progress bar
-)
+_SEGMENT = 32  # most steps in one compiled program, and so between two moves of the progress bar
 
 
 def make_program(train_step: TrainStep, ready: Ready, over: Mesh) -> Jitted:
-    """`(state, pool, root key, batches, hyper) -> (state, metrics [steps])`: steps in one scan, the state donated."""
+    """Make the program of a segment: its steps in one scan, the state donated.
+
+    `(state, pool, root key, batches, hyper) -> (state, metrics [steps])`.
+    """
     inputs, second = ready.inputs, ready.second
 
     def program(
-        state: State, pool: Any, root: Array, batches: dict[str, Any], hyper: dict[str, Array]
-    ) -> Any:
-        def body(
-            state: State, xs: tuple[dict[str, Any], dict[str, Array]]
-        ) -> tuple[State, Metrics]:
-            drawn, now = xs
+        state: State, pool: Any, root: Array, batches: Batch, hyper: dict[str, Array]
+    ) -> tuple[State, Metrics]:
+        def body(state: State, xs: tuple[Batch, dict[str, Array]]) -> tuple[State, Metrics]:
+            drawn, hyper = xs
+            strength = hyper["augment"]
             if not second:
-                return train_step(state, make_batch(inputs, pool, root, drawn, now["augment"]), now)
-            batch = make_batch(inputs, pool[0], root, drawn, now["augment"])
+                return train_step(state, make_batch(inputs, pool, root, drawn, strength), hyper)
+            batch = make_batch(inputs, pool[0], root, drawn, strength)
             other_root = jax.random.fold_in(root, _BESIDE)
             other = make_batch(
-                second.inputs, pool[1], other_root, drawn["beside"], now["augment"], stream=_BESIDE
+                second.inputs, pool[1], other_root, drawn["beside"], strength, stream=_BESIDE
             )
-            return train_step(state, {**batch, "beside": other}, now)
+            return train_step(state, {**batch, "beside": other}, hyper)
 
         return jax.lax.scan(body, state, (batches, hyper))
 
@@ -67,10 +67,11 @@ def make_batch(
     strength: Array,
     stream: int | None = None,
 ) -> Batch:
-    """Gather and augment one step's batch: `image` f32 `[N, ...]`, `label` int32 `[N]`, `key` `[N]` for dropout.
+    """Gather and augment the batch of one step.
 
-    `drawn` has the `row` of `pool`, `pass`, `example` and `label` `[N]` of each image. Its augmentation depends on
-    pass and example alone, its dropout on `root` too.
+    It has `image` f32 `[N, ...]`, `label` int32 `[N]`, and `key` `[N]` for dropout. `drawn` has the
+    `row` of `pool`, `pass`, `example` and `label` `[N]` of each image. Augmentation depends on pass
+    and example alone, dropout on `root` too.
     """
     keys = augment_keys(drawn["pass"], drawn["example"], stream=stream)
     image = inputs.augmented(pool[drawn["row"]], keys, strength)
@@ -82,14 +83,17 @@ def make_batch(
 
 
 def segment_steps(steps_per_epoch: int) -> int:
-    """Steps in one compiled program: the largest divisor of an epoch's steps that is at most 32, if it is 8 or more."""
+    """Return the number of steps in one compiled program.
+
+    That is the largest divisor of an epoch's steps up to 32 if it is 8 or more, else the epoch.
+    """
     largest = max(n for n in range(1, _SEGMENT + 1) if steps_per_epoch % n == 0)
     return largest if largest >= 8 else steps_per_epoch
 
 
 @dataclass(frozen=True)
 class Segment:
-    """One call: its first step and number of steps, what it takes after the state, and its last rate."""
+    """Describe one call: its steps, its arguments after the state, and its last rate."""
 
     first_step: int
     steps: int
@@ -98,12 +102,15 @@ class Segment:
 
     @property
     def end(self) -> int:
-        """The number of steps done after it."""
+        """Return the number of steps done after it."""
         return self.first_step + self.steps
 
 
 def hyperparameters(stage: Stage, *, steps: int) -> dict[str, Callable[[int], float]]:
-    """The stage's values as functions of the step, for a stage of so many: what a step takes as traced scalars."""
+    """Resolve a stage's schedules to functions of the step, for a stage of `steps` steps.
+
+    A step takes their values as traced scalars.
+    """
     return {name: schedules.resolve(value, steps=steps) for name, value in _values(stage).items()}
 
 
@@ -120,7 +127,10 @@ def _values(stage: Stage) -> dict[str, Any]:
 def segments(
     stage: Stage, ready: Ready, *, seed: int, over: Mesh, first_step: int = 0
 ) -> Iterator[Segment]:
-    """The arguments of each compiled call, in order, copied to the devices ahead of it where the set is streamed."""
+    """Yield the compiled calls of a stage in order, with their arguments.
+
+    A set that is streamed is copied to the devices ahead of its call.
+    """
     train, second = ready.inputs.train, ready.second
     per_epoch = stage.steps_per_epoch(len(train))
     length = segment_steps(per_epoch)
@@ -155,7 +165,7 @@ def segments(
 def _batches(
     examples: Examples, batch_size: int, starts: range, length: int, *, seed: int, over: Mesh
 ) -> Iterator[tuple[Array, dict[str, Array]]]:
-    """For each start: the pool, and what is drawn of it `[length, batch_size]`."""
+    """Yield, for each start, the pool and what is drawn from it `[length, batch_size]`."""
 
     def drawn(first: int) -> tuple[np.ndarray, np.ndarray]:
         passes, example = draws(
@@ -177,11 +187,11 @@ def _batches(
 
 
 def shapes(stage: Stage, train: Examples, length: int, *, over: Mesh) -> Arguments:
-    """Shapes and places of `Segment.arguments`, from which the program can be compiled before anything is there."""
+    """Return the shapes and shardings of `Segment.arguments`, to compile from ahead of the data."""
     split, whole = devices.split_batch(over, axis=1), devices.replicated(over)
 
-    def shape(of: tuple[int, ...], dtype: Any, sharding: Any) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct(of, dtype, sharding=sharding)
+    def shape(sides: tuple[int, ...], dtype: DTypeLike, where: Sharding) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(sides, dtype, sharding=where)
 
     steps = (length, stage.batch_size)
     names = ("row", "pass", "example", "label")

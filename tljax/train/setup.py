@@ -1,4 +1,4 @@
-"""Make a stage ready: its module, its parameters and its inputs; or their shapes, ahead of it."""
+"""Make a stage ready: its module, parameters and inputs; or, ahead of it, their shapes."""
 
 # pyright: strict
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
@@ -31,12 +31,14 @@ def prepare(
     *,
     seed: int,
     before: Trained | None = None,
+    carry: bool = False,
     ahead: Sequence[Stage] = (),
 ) -> Ready:
     """Make module, parameters and inputs of a stage.
 
-    The base is `before`'s if given (with its head), else that of the source, else random. `ahead`
-    are the stages to come: activations that they need are kept on the way.
+    The base is `before`'s if there is one (with its head), else that of the source, else random.
+    With `carry`, the stage continues with the optimizer state of `before`. `ahead` are the stages
+    to come: activations that they need are kept on the way.
     """
     began = time.perf_counter()
     sets, dtype = source.sets, source.dtype
@@ -56,11 +58,19 @@ def prepare(
         ahead=[views.settled(later, network, sets, dtype=dtype)[0] for later in ahead],
         progress=source.progress,
     )
-    return Ready(module, variables, read, network, preprocess, seconds=time.perf_counter() - began)
+    return Ready(
+        module,
+        variables,
+        read,
+        network,
+        preprocess,
+        seconds=time.perf_counter() - began,
+        carried=before.state.opt_state if carry and before else None,
+    )
 
 
 def outline(stage: Stage, network: Network, source: Source) -> Ready:
-    """Make the same from shapes alone; nothing is computed.
+    """Make a stage ready in outline, from shapes alone; nothing is computed.
 
     `variables` are shapes, cached views zeros that take no memory. `network` has its width.
     """
@@ -77,7 +87,10 @@ def outline(stage: Stage, network: Network, source: Source) -> Ready:
 
 
 def width_of(weights: Weights) -> float:
-    """Return the width multiplier of the VGG16 in a weights file; InputError for another network."""
+    """Return the width multiplier of the VGG16 in a weights file.
+
+    InputError for another network.
+    """
     name, width = (weights.architecture.get(key) for key in ("name", "width"))
     if name != "vgg16" or not isinstance(width, int | float):
         source = weights.source or "weights"

@@ -1,4 +1,7 @@
-"""A stage solved in place of its steps: a linear head on saved features, as `loop.train_stage` would leave it."""
+"""Solve a stage instead of taking steps: a linear head on saved features.
+
+The result has the form of that of `loop.train_stage`.
+"""
 
 # pyright: strict
 # pyright: reportUnknownMemberType=false
@@ -35,10 +38,10 @@ def solve_stage(
     on_epoch: OnEpoch = ignore,
     progress: bool = True,
 ) -> tuple[State, History, Solution]:
-    """Fit the logistic regression to `ready.inputs` as the stage's state; record its start and its end.
+    """Fit a logistic regression to `ready.inputs` as the stage's state; record its start and end.
 
-    `seed` deals out the folds and decides nothing else. InputError for a head with a hidden layer, and where something
-    of the base runs between what was saved and the head.
+    `seed` decides the folds and nothing else. InputError for a head with a hidden layer, and where
+    layers of the base run between the saved features and the head.
     """
     began = time.perf_counter()
     _refuse_other(stage, ready)

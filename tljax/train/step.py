@@ -19,29 +19,34 @@ from tljax.tree import flatten
 
 Metrics = dict[str, Array]
 Batch = dict[str, Any]
-OptState = Any  # optax's, whatever the optimizer
+Leaves = dict[str, Any]  # arrays or shapes, by slash path
+Params = dict[str, Any]  # a nested tree of parameters, {"base", "head"}
+OptState = Any  # optax's, of any optimizer
 Variables = dict[str, Any]  # Flax's: {"params", "batch_stats"?}
 Losses = tuple[Array, tuple[Variables, Metrics]]  # what is minimised, (changed statistics, metrics)
 Loss = Callable[[Variables, Batch, Array], Losses]
 
 
 class Apply(Protocol):
-    """Run a module, as Flax's `module.apply` does: `(logits, activations)`, with `mutable=` also what changed."""
+    """Run a module, as Flax's `module.apply` does.
+
+    Returns `(logits, activations)`; with `mutable=` a pair of that and the changed collections.
+    """
 
     def __call__(self, variables: Variables, x: Array, /, **options: Any) -> Any: ...
 
 
 class State(struct.PyTreeNode):
-    """What a step changes.
+    """Hold what a step changes.
 
     `params` `{"base", "head"}`; `model_state` holds batch statistics or nothing; `ema` the moving
     averages of the trainable leaves, by slash path, or nothing.
     """
 
     step: Array
-    params: dict[str, Any]
-    model_state: dict[str, Any]
-    opt_state: Any
+    params: Params
+    model_state: Variables
+    opt_state: OptState
     ema: dict[str, Array] = struct.field(default_factory=dict[str, Array])
 
 
@@ -120,7 +125,9 @@ def make_step(
     `loss`, `correct` and `count` as in `make_train_step`; others are sums over the same examples.
     """
 
-    def loss_fn(trainable: Any, frozen: Any, model_state: Any, batch: Batch, rate: Array) -> Any:
+    def loss_fn(
+        trainable: Leaves, frozen: Leaves, model_state: Variables, batch: Batch, rate: Array
+    ) -> Losses:
         return loss({"params": rules_lib.merge(trainable, frozen), **model_state}, batch, rate)
 
     def train_step(state: State, batch: Batch, hyper: dict[str, Array]) -> tuple[State, Metrics]:
@@ -132,6 +139,7 @@ def make_step(
         if axis_name is not None:
             grads, moved = jax.lax.pmean((grads, moved), axis_name)
             metrics = jax.lax.psum(metrics, axis_name)
+        # Optax's interface for values that change from step to step: extra keywords.
         updates, opt_state = tx.update(grads, state.opt_state, trainable, **hyper)
         moved_leaves: Any = optax.apply_updates(trainable, updates)
         params = rules_lib.merge(moved_leaves, frozen)
@@ -169,7 +177,7 @@ def make_eval_step(*, apply: Apply) -> Callable[[State, Batch], Metrics]:
     return eval_step
 
 
-def averaged(state: State) -> dict[str, Any]:
+def averaged(state: State) -> Params:
     """Return the parameters, replaced by their moving averages where the state has them."""
     if not state.ema:
         return state.params
@@ -179,9 +187,9 @@ def averaged(state: State) -> dict[str, Any]:
 
 
 def init_state(
-    params: dict[str, Any],
+    params: Params,
     *,
-    model_state: dict[str, Any],
+    model_state: Variables,
     tx: optax.GradientTransformationExtraArgs,
     rules: rules_lib.Rules,
     ema: float | None = None,
@@ -210,19 +218,16 @@ def first_state(
 
 
 def _unless_finite(
-    grads: Any, before: State, after: State, metrics: Metrics
+    grads: Leaves, before: State, after: State, metrics: Metrics
 ) -> tuple[State, Metrics]:
-    """Return the state after the step if loss and gradients are finite, else that of a skipped one.
-
-    With the metrics of the same.
-    """
+    """Return state and metrics of a step if they are finite, else those of a skipped step."""
     finite = [jnp.isfinite(leaf).all() for leaf in [metrics["loss"], *jax.tree.leaves(grads)]]
     good = jnp.stack(finite).all()
 
-    def kept(old: Array, new: Array) -> Array:
+    def choose(old: Array, new: Array) -> Array:
         return new if new is old else jnp.where(good, new, old)  # the same object stays so
 
-    chosen = jax.tree.map(kept, before, after).replace(step=after.step)
+    chosen = jax.tree.map(choose, before, after).replace(step=after.step)
     counted = {
         name: jnp.where(good, value, jnp.zeros_like(value)) for name, value in metrics.items()
     }

@@ -1,1 +1,1 @@
-"""What a stage leaves: the classifier, its predictions, and what is wrong with it."""
+"""The result of a stage: the classifier, its predictions, and what is wrong with it."""

@@ -4,12 +4,13 @@
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from tljax.machine import processes
 from tljax.train.logits import image_losses, predicted_classes
+from tljax.train.outcome.collapse import Json
 
 LIKELY = 0.05  # the p from which an accuracy may be chance
 SURE = 1.645  # standard errors by which a loss is above the constant's: one-sided, at the same 5 %
@@ -17,8 +18,9 @@ SURE = 1.645  # standard errors by which a loss is above the constant's: one-sid
 
 @dataclass(frozen=True)
 class Alarm:
-    """What is wrong with a finished stage; accuracies are fractions, losses are nats an image.
+    """Describe what is wrong with a finished stage.
 
+    Accuracies are fractions, losses are nats an image.
     `share` is that of the most frequent validation class; `constant_loss` the validation loss of
     predicting the class frequencies.
     """
@@ -38,21 +40,30 @@ class Alarm:
             self._chance() if self.kind == "at chance" else self._sure()
         )
 
-    def to_dict(self, *, stage: str, seed: int) -> dict[str, Any]:
+    def to_dict(self, *, stage: str, seed: int) -> Json:
         """Return the numbers, and the line as `said`, for results.json."""
         return {**asdict(self), "said": self.line(stage=stage, seed=seed)}
 
     def _chance(self) -> str:
         rate = f"{self.accuracy:.1%} of {self.images:,} validation images are right"
-        share = f"always answering the most frequent class gives {self.share:.1%} (binomial p {self.p:.2f})"
+        share = (
+            f"always answering the most frequent class gives {self.share:.1%} "
+            f"(binomial p {self.p:.2f})"
+        )
         advice = "train longer, at another --lr, or look at the labels"
         if self.training_loss < 0.9 * self.constant_loss:
-            advice = f"training loss is {self.training_loss:.3f}: it memorises; more images or augmentation, fewer epochs"
+            advice = (
+                f"training loss is {self.training_loss:.3f}: it memorises; "
+                "more images or augmentation, fewer epochs"
+            )
         return f"{rate}, {share}; {advice}"
 
     def _sure(self) -> str:
         constant = f"answering the class frequencies has {self.constant_loss:.3f}"
-        advice = f"{self.accuracy:.1%} are right, but do not use its probabilities; lower --lr, or scale the features"
+        advice = (
+            f"{self.accuracy:.1%} are right, but do not use its probabilities; "
+            "lower --lr, or scale the features"
+        )
         return f"validation loss {self.loss:.3f}, where {constant}; {advice}"
 
 
@@ -81,7 +92,7 @@ def alarm(logits: np.ndarray, labels: np.ndarray, *, training_loss: float) -> Al
     return Alarm(kind, accuracy, share, p, len(labels), loss, float(constant.mean()), training_loss)
 
 
-def say(found: Alarm, *, stage: str, seed: int) -> None:
+def say(alarm: Alarm, *, stage: str, seed: int) -> None:
     """Print the line, in the first process."""
     if processes.first():
-        print(found.line(stage=stage, seed=seed), flush=True)
+        print(alarm.line(stage=stage, seed=seed), flush=True)

@@ -1,4 +1,4 @@
-"""A stage that went to ruin: told from its records alone, so that a resumed one tells the same."""
+"""Recognise a stage that collapsed from its records alone: a resumed stage is judged the same."""
 
 # pyright: strict
 # pyright: reportMissingTypeStubs=false, reportUnknownArgumentType=false
@@ -17,7 +17,8 @@ from tljax.machine import processes
 from tljax.optim import schedules
 from tljax.optim.objective import constant_loss
 
-Record = dict[str, Any]
+Json = dict[str, Any]  # a document of plain JSON
+Record = Json  # of an epoch, as in metrics.jsonl
 
 CLEAR = 1e-3  # the p below which a stage began better than chance, or fell
 LIKELY = 0.05  # and that from which an accuracy may be chance
@@ -27,7 +28,10 @@ EPOCHS = 2  # as good as constant for so many, a stage that began better is ende
 
 @dataclass(frozen=True)
 class Chance:
-    """What a constant prediction reaches: its training loss under the stage's objective, its share of validation."""
+    """Hold the scores of a constant prediction.
+
+    `loss` is its training loss under the stage's objective, `share` its validation accuracy.
+    """
 
     loss: float
     share: float
@@ -35,10 +39,12 @@ class Chance:
 
 @dataclass(frozen=True)
 class Collapse:
-    """What went wrong: `learnt_nothing` where no epoch was clearly better than chance, else it lost what it had.
+    """Describe what went wrong in a stage.
 
-    `constant`: from `epoch` on the training loss was that of a constant prediction; else validation had fallen there.
-    It ended with `last`; `back_to` is the epoch whose state was returned, None where the last was kept all the same.
+    `learnt_nothing` if no epoch was clearly better than chance; else it lost what it had. With
+    `constant`, the training loss was that of a constant prediction from `epoch` on; else validation
+    had fallen there. The stage ended with epoch `last`; `back_to` is the epoch whose state was
+    returned, None if the last one was kept.
     """
 
     learnt_nothing: bool
@@ -53,9 +59,12 @@ class Collapse:
     back_to: int | None
 
     def line(self, *, stage: str, seed: int) -> str:
-        """Which stage, seed, epoch and rate, what became of it, and what to do."""
+        """Say in one line which stage, seed, epoch and rate, what happened, and what to do."""
         what = "learnt nothing" if self.learnt_nothing else "collapsed"
-        why = f"validation fell from {self.start_accuracy:.1%} to {self.accuracy:.1%} at epoch {self.epoch}"
+        why = (
+            f"validation fell from {self.start_accuracy:.1%} to {self.accuracy:.1%} "
+            f"at epoch {self.epoch}"
+        )
         if self.constant:
             since = f"training loss {self.training_loss:.3f} from epoch {self.epoch} on"
             why = f"{since} is that of a constant prediction"
@@ -66,7 +75,12 @@ class Collapse:
             if self.learnt_nothing
             else "lower --lr, or warm up longer"
         )
-        return f"{stage}, seed {seed}: {what}: {why} (peak rate {self.peak_rate:.0e}); {self._done()}; {advice}"
+        rate = f"peak rate {self.peak_rate:.0e}"
+        return f"{stage}, seed {seed}: {what}: {why} ({rate}); {self._done()}; {advice}"
+
+    def to_dict(self, *, stage: str, seed: int) -> Json:
+        """Return the numbers, and the line as `said`, for results.json."""
+        return {**asdict(self), "said": self.line(stage=stage, seed=seed)}
 
     def _done(self) -> str:
         if self.back_to is None:
@@ -75,7 +89,7 @@ class Collapse:
 
 
 def chance(stage: Stage, inputs: Inputs) -> Chance:
-    """Compute what a constant prediction reaches on the labels that the stage reads."""
+    """Compute the scores of a constant prediction on the labels that the stage reads."""
     train, held = inputs.train.labels, inputs.validation.labels
     weights = stage.objective.class_weights
     classes = max(
@@ -89,17 +103,21 @@ def chance(stage: Stage, inputs: Inputs) -> Chance:
 
 
 def better(record: Record, than: Record | None, chance: Chance) -> bool:
-    """Tell whether an epoch is the better one to go back to: by validation accuracy, of equal ones by loss.
+    """Tell whether an epoch is better to return to: by validation accuracy, then by loss.
 
-    None that is as good as constant: a dead network scores like a fresh head, and hardly learns any more. After a
-    frozen rung at 3,000 times its rate fine-tuning came to 62 % from there, to 76 from the start (critters, 2 seeds).
+    An epoch as good as constant is not: a dead network scores like a fresh head, and hardly learns
+    any more. After a frozen rung at 3,000 times its rate, fine-tuning reached 62 % from there, and
+    76 % from the start (critters, 2 seeds).
     """
     return than is None or (_score(record) > _score(than) and not _constant(record, chance))
 
 
 def hopeless(records: Sequence[Record], chance: Chance) -> bool:
-    """Whether to end a stage that is running: it began clearly better than chance, and has been as good as constant
-    for two whole epochs. One that began at chance is judged at its end: it may take its time."""
+    """Tell whether to end a stage that is running.
+
+    It is ended if it began clearly better than chance, and has been as good as constant for two
+    whole epochs. One that began at chance is judged at its end: it may take its time.
+    """
     trained = [record for record in records if record["epoch"] > 0]
     if len(trained) == len(records) or len(trained) < EPOCHS:  # without its start, nothing is known
         return False
@@ -111,15 +129,14 @@ def hopeless(records: Sequence[Record], chance: Chance) -> bool:
 def judged(
     records: Sequence[Record], end: Record, chance: Chance, *, stage: Stage, back_to: int | None
 ) -> Collapse | None:
-    """What became of a stage that ends with the epoch `end`, whose records from epoch 0 on these are; None if healthy.
+    """Judge a stage that ends with the epoch `end`; None if it is healthy.
 
-    Ruined is an end as good as constant, or, for a stage that began clearly better than chance, one whose validation
-    accuracy is clearly below the start's.
+    `records` are its epochs from epoch 0 on. It has collapsed if its end is as good as constant,
+    or, for a stage that began clearly better than chance, if the validation accuracy of its end is
+    clearly below that of its start.
     """
-    start, trained = (
-        records[0],
-        [record for record in records if 0 < record["epoch"] <= end["epoch"]],
-    )
+    start = records[0]
+    trained = [record for record in records if 0 < record["epoch"] <= end["epoch"]]
     if start["epoch"] != 0 or not trained:
         return None
     began, constant = _above(start, chance), _constant(end, chance)
@@ -143,11 +160,12 @@ def judged(
 
 
 def fell(start: Record, end: Record) -> bool:
-    """Whether fewer are right at the end than chance explains: Fisher's exact test, one-sided, at 0.1 %.
+    """Tell whether fewer images are right at the end than chance explains.
 
-    (Fisher 1922, J. R. Stat. Soc. 85:87-94.) It takes the two evaluations for draws of different images; on the same
-    ones they vary together, so it errs towards no fall. McNemar's test would be sharper, but needs every image's
-    outcome at the start, where this needs the records alone.
+    Fisher's exact test, one-sided, at 0.1 % (Fisher 1922, J. R. Stat. Soc. 85:87-94). It treats the
+    two evaluations as draws of different images; on the same ones they vary together, so it errs
+    towards no fall. McNemar's test would be sharper, but needs every image's outcome at the start,
+    where this needs the records alone.
     """
     import scipy.stats
 
@@ -157,28 +175,27 @@ def fell(start: Record, end: Record) -> bool:
     )
 
 
-def say(found: Collapse, *, stage: str, seed: int) -> None:
+def say(collapse: Collapse, *, stage: str, seed: int) -> None:
     """Print the line, in the first process."""
     if processes.first():
-        print(found.line(stage=stage, seed=seed), flush=True)
-
-
-def told(found: Collapse, *, stage: str, seed: int) -> dict[str, Any]:
-    """As results.json has it: the numbers, and the line as `said`."""
-    return {**asdict(found), "said": found.line(stage=stage, seed=seed)}
+        print(collapse.line(stage=stage, seed=seed), flush=True)
 
 
 def _constant(record: Record, chance: Chance) -> bool:
-    """Whether an epoch is as good as a constant prediction. By loss alone a sure and mostly right network is too.
+    """Tell whether an epoch is as good as a constant prediction, by loss and by accuracy.
 
-    Nothing is where all validation images are of one class: there the constant is always right.
+    By loss alone a network that is sure and mostly right would be, too. No epoch is if all
+    validation images are of one class: there the constant is always right.
     """
     lost = record["train"]["loss"] >= NEAR * chance.loss and chance.share < 1
     return lost and not _above(record, chance, level=LIKELY)
 
 
 def _above(record: Record, chance: Chance, *, level: float = CLEAR) -> bool:
-    """Whether validation is better than always the most frequent class: the binomial tail, one-sided."""
+    """Tell whether validation is better than always answering the most frequent class.
+
+    The binomial tail, one-sided.
+    """
     import scipy.stats
 
     right, n = _right(record)
@@ -196,7 +213,7 @@ def _score(record: Record) -> tuple[float, float]:
 
 
 def _peak(stage: Stage, *, steps: int, per_epoch: int) -> float:
-    """The highest rate of the first steps of a stage."""
+    """Return the highest rate of the first steps of a stage."""
     if stage.lr == "find":
         return math.nan
     rate = schedules.resolve(stage.lr, steps=stage.epochs * per_epoch)

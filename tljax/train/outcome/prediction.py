@@ -1,9 +1,10 @@
-"""Photographs -> probabilities: read in batches, and what a classifier says of them."""
+"""Photographs to probabilities: read in batches, and the predictions of a classifier."""
+
+# pyright: strict
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -18,7 +19,7 @@ Photographs = str | Path | Sequence[str | Path] | np.ndarray | jax.Array
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What a classifier says of photographs, in the order given."""
+    """Hold what a classifier predicts for photographs, in their order."""
 
     names: tuple[str, ...]  # the path of each, or its place in an array
     classes: tuple[str, ...]
@@ -43,26 +44,26 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Batches:
-    """Images uint8 `[n, size, size, 3]` of at most BATCH at a time, with the name of each."""
+    """Iterate over images uint8 `[n, size, size, 3]`, at most BATCH at a time; name each."""
 
     names: tuple[str, ...]
     read: Callable[[slice], np.ndarray]
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        for at in range(0, len(self.names), BATCH):
-            yield self.read(slice(at, at + BATCH))
+        for start in range(0, len(self.names), BATCH):
+            yield self.read(slice(start, start + BATCH))
 
 
-def batches(given: Photographs, *, size: int) -> Batches:
+def batches(photographs: Photographs, *, size: int) -> Batches:
     """Name and batch image files, all those in a folder and below, or an array of images.
 
     Nothing is decoded yet. InputError for an array that is not uint8 `[N, size, size, 3]`, a folder
-    without photographs, and what is not there.
+    without photographs, and a path that does not exist.
     """
-    if isinstance(given, np.ndarray | jax.Array):
-        images = _checked(np.asarray(given), size=size)
+    if isinstance(photographs, np.ndarray | jax.Array):
+        images = _checked(np.asarray(photographs), size=size)
         return Batches(tuple(map(str, range(len(images)))), lambda part: images[part])
-    paths = _paths(given)
+    paths = _paths(photographs)
     return Batches(tuple(map(str, paths)), lambda part: read_photos(paths[part], size=size))
 
 
@@ -83,16 +84,16 @@ def read_photos(paths: Sequence[str | Path], *, size: int) -> np.ndarray:
     return np.stack(images) if images else np.zeros((0, size, size, 3), np.uint8)
 
 
-def _paths(given: str | Path | Sequence[Any]) -> list[Path]:
-    if not isinstance(given, str | Path):
-        return [Path(path) for path in given]
-    path = Path(given).expanduser()
+def _paths(photographs: str | Path | Sequence[str | Path]) -> list[Path]:
+    if not isinstance(photographs, str | Path):
+        return [Path(path) for path in photographs]
+    path = Path(photographs).expanduser()
     if not path.is_dir():
         return [path]
-    if not (found := folder.all_photo_paths(path)):
+    if not (paths := folder.all_photo_paths(path)):
         kinds = " ".join(folder.EXTENSIONS)
         raise InputError(f"{path}: expected photographs ({kinds}), found none")
-    return found
+    return paths
 
 
 def _checked(images: np.ndarray, *, size: int) -> np.ndarray:

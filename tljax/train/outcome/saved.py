@@ -1,15 +1,17 @@
 """A folder that holds one trained classifier: the files of a run that are needed to use it."""
 
+# pyright: strict
+
 import json
 import os
 import shutil
 from pathlib import Path
-from typing import Any
 
 from tljax.errors import InputError
 from tljax.files import disk, orbax_store
 from tljax.machine import processes
 from tljax.machine.provenance import environment
+from tljax.train.outcome.collapse import Json, Record
 from tljax.train.step import State
 
 FILES = ("checkpoints", "metrics.jsonl", "results.json")
@@ -20,9 +22,9 @@ def write(
     folder: Path,
     *,
     state: State,
-    meta: dict[str, Any],
-    row: dict[str, Any],
-    records: list[dict[str, Any]],
+    meta: Json,
+    row: Json,
+    records: list[Record],
 ) -> Path:
     """Write a classifier as a run has it, whole or not at all, and return the folder.
 

@@ -1,10 +1,12 @@
 """A trained classifier: it predicts, draws its history, and is saved to a folder of its own."""
 
+# pyright: strict
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
+
 import functools
 from collections.abc import Callable
 from dataclasses import KW_ONLY, asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,9 +20,12 @@ from tljax.models import build, ops
 from tljax.models.build import Network
 from tljax.train import lr_finder
 from tljax.train.loop import History
-from tljax.train.outcome import alarms, collapse, saved
+from tljax.train.outcome import alarms, saved
+from tljax.train.outcome.collapse import Json
 from tljax.train.outcome.prediction import Photographs, Prediction, batches, padded, probabilities
-from tljax.train.step import State, averaged
+from tljax.train.step import Params, State, averaged
+
+Scores = dict[str, dict[str, float]]
 
 MEASURES = (  # of a history, in results.json
     "seconds",
@@ -35,9 +40,10 @@ MEASURES = (  # of a history, in results.json
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Trained:
-    """A trained classifier with its history: of `fine_tune`, `train_plan`, a rung and `load_run`.
+    """Hold a trained classifier with its history.
 
-    Call it on photographs for probabilities float32 `[N, classes]`.
+    `fine_tune`, `train_plan`, a rung and `load_run` return one. Call it on photographs for
+    probabilities float32 `[N, classes]`.
     """
 
     state: State
@@ -47,15 +53,15 @@ class Trained:
     trainable_params: int
     total_params: int
     # By held-out split, [N, outputs] float32; a loaded one has none.
-    logits: dict[str, np.ndarray] = field(default_factory=dict)
+    logits: dict[str, np.ndarray] = field(default_factory=dict[str, np.ndarray])
     _: KW_ONLY
     classes: tuple[str, ...]  # in the order of the labels
     size: int  # pixels of a side of the images
     rung: str  # or stage, by name
     seed: int
     # By held-out split: accuracy, loss and n.
-    scores: dict[str, dict[str, float]] = field(default_factory=dict)
-    stage: dict[str, Any] = field(default_factory=dict)  # its settings, as JSON
+    scores: Scores = field(default_factory=Scores)
+    stage: Json = field(default_factory=Json)  # its settings
     data: str = ""  # digest of the data set
     restored: bool = False  # from its checkpoint, not trained just now: without a history
     finding: lr_finder.Finding | None = None  # the range test that gave the rate, with `lr="find"`
@@ -104,7 +110,7 @@ class Trained:
 
     @functools.cached_property
     def net(self) -> Net:
-        """The network with its parameters on one device, for `tljax.inside`."""
+        """Return the network with its parameters on one device, for `tljax.inside`."""
         variables = {"params": averaged(self.state), **self.state.model_state}
         variables = jax.device_put(jax.device_get(variables), jax.local_devices()[0])
         module = build.classifier(self.network, classes=len(self.classes))
@@ -121,10 +127,13 @@ class Trained:
 
     @functools.cached_property
     def _logits(self) -> Callable[[np.ndarray], np.ndarray]:
-        program = ops.jit(lambda params, images: self.net.run(images, params)[0])
+        def logits(params: Params, images: jax.Array) -> jax.Array:
+            return self.net.run(images, params)[0]
+
+        program = ops.jit(logits)
         return lambda images: np.asarray(program(self.net.params, images))
 
-    def meta(self) -> dict[str, Any]:
+    def meta(self) -> Json:
         """Describe the classifier in plain JSON, for its checkpoint."""
         return {
             "network": asdict(self.network),
@@ -136,14 +145,13 @@ class Trained:
             "data": self.data,
         }
 
-    def row(self) -> dict[str, Any]:
-        """Give its row in results.json: scores, sizes, times, and what was said of it."""
+    def row(self) -> Json:
+        """Give its row in results.json: scores, sizes, times, and what is wrong with it."""
         last, history = self.history.result(), self.history
-        of = {"stage": self.rung, "seed": self.seed}
-        lost = history.collapsed
+        rung, seed, collapsed = self.rung, self.seed, history.collapsed
         return {
-            "name": self.rung,
-            "seed": self.seed,
+            "name": rung,
+            "seed": seed,
             "epochs": last["epoch"],
             "validation": last["validation"],
             **self.scores,
@@ -151,8 +159,8 @@ class Trained:
             "total_params": self.total_params,
             **{name: getattr(history, name) for name in MEASURES},
             **(self.solution.to_dict() if self.solution else {}),
-            **({"collapsed": collapse.told(lost, **of)} if lost else {}),
-            **({"alarm": self.alarm.to_dict(**of)} if self.alarm else {}),
+            **({"collapsed": collapsed.to_dict(stage=rung, seed=seed)} if collapsed else {}),
+            **({"alarm": self.alarm.to_dict(stage=rung, seed=seed)} if self.alarm else {}),
         }
 
     def __repr__(self) -> str:
