@@ -248,7 +248,10 @@ def test_the_critters_seed_is_the_datas_own(tmp_path, few_critters):
 
 
 def test_real_photographs(real_images, tmp_path):
-    """The lecture's split: 900 and 1,000, balanced; no photograph on both sides. At 8 pixels to be quick."""
+    """The lecture's split: 900 and 1,000, balanced; no photograph on both sides.
+
+    At 8 pixels to be quick.
+    """
     sets = load(f"folder:{real_images / 'cats_dogs'}", size=8, cache=tmp_path, progress=False)
     assert np.bincount(sets.train.labels).tolist() == [450, 450]
     assert np.bincount(sets.validation.labels).tolist() == [500, 500]
