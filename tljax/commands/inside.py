@@ -74,11 +74,11 @@ def pictures(
 def data_of(config: dict[str, Any], *, size: int, where: Path, progress: bool) -> ImageSets:
     """Load the photographs that a run was trained on; InputError where they have changed since."""
     arguments, known = (typed(config, name, dict, str(where)) for name in ("arguments", "data"))
-    names = ("data_dir", "validation_fraction", "skip_corrupt", "allow_duplicates")
+    names, faults = ("data_dir", "validation_fraction"), ("skip_corrupt", "allow_duplicates")
     options = {name: arguments[name] for name in names if arguments.get(name) is not None}
-    sets = data.load(
-        typed(known, "source", str, str(where)), size=size, progress=progress, **options
-    )
+    tolerance = data.Tolerance(*(bool(arguments.get(name)) for name in faults))
+    source = typed(known, "source", str, str(where))
+    sets = data.load(source, size=size, progress=progress, tolerance=tolerance, **options)
     if sets.digest != known.get("digest"):
         raise InputError(
             f"{where}: expected the photographs of the run, found that {sets.name} has changed since"

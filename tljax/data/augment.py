@@ -82,8 +82,7 @@ def matrices(params: Params, *, height: int, width: int) -> tuple[jax.Array, jax
     rotation, shear = jnp.deg2rad(params.rotation_deg), jnp.deg2rad(params.shear_deg)
     cos, sin = jnp.cos(rotation), jnp.sin(rotation)
     # rotation @ [[1, -sin(shear)], [0, cos(shear)]] @ zoom in (x, y), multiplied out, then as
-    # (row, col):
-    # a matmul may run in bfloat16 or TF32 and miss by pixels.
+    # (row, col): a matmul may run in bfloat16 or TF32 and miss by pixels.
     rows, cols = params.zoom_rows, params.zoom_cols
     per_row = jnp.stack([jnp.cos(rotation + shear) * rows, -jnp.sin(rotation + shear) * rows], -1)
     per_col = jnp.stack([sin * cols, cos * cols], -1)

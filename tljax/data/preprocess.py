@@ -51,11 +51,11 @@ class Preprocess:
         """
         if not isinstance(stored, dict):
             raise InputError(f"preprocess: expected a dictionary, found {type(stored).__name__}")
-        known = {field.name for field in dataclasses.fields(cls)}
-        for key in sorted(known - stored.keys()):
+        keys = {field.name for field in dataclasses.fields(cls)}
+        for key in sorted(keys - stored.keys()):
             raise InputError(f"preprocess.{key}: missing; found keys {sorted(map(str, stored))}")
-        for key in sorted(stored.keys() - known, key=str):
-            raise InputError(f"preprocess.{key}: unknown key; expected {sorted(known)}")
+        for key in sorted(stored.keys() - keys, key=str):
+            raise InputError(f"preprocess.{key}: unknown key; expected {sorted(keys)}")
         if stored["channels"] not in ("RGB", "BGR"):
             raise InputError(
                 f"preprocess.channels: expected 'RGB' or 'BGR', found {stored['channels']!r}"

@@ -88,6 +88,7 @@ class Pen:
         return pen
 
     def polygon(self, points, colour: Colour, height: int) -> None:
+        """Fill a closed outline with straight sides."""
         self._fill(np.array(self._pixels(points)), colour, height)
 
     def blob(
@@ -108,6 +109,7 @@ class Pen:
         fuzz: float = 0.0,
         hair: int = 0,
     ) -> None:
+        """Fill an ellipse about (x, y) with radii `rx` and `ry`, roughened like a blob."""
         right, down, origin = self.frame
         axes = rx * right, ry * down, x * right + y * down + origin
         self._fill(_circle(fuzz, hair % 64) @ axes, colour, height)

@@ -26,7 +26,8 @@ from tljax.data.critters.draw import draw
 
 ALONE = 400  # up to this many images, one process is done before another has started
 CHUNK = 50  # images a request: small enough that a slow core does not hold up the others
-# The parent's path, for a package found by way of it; -c alone would look in the working folder first.
+# The parent's path, for a package found by way of it; -c alone would look in the working folder
+# first.
 CHILD = "import sys; sys.path[:] = sys.argv[1:]; from tljax.data.critters import team; team.work()"
 
 
