@@ -36,7 +36,7 @@ class ImageSets:
 
     @property
     def size(self) -> int:
-        """Pixels of a side of the square images."""
+        """Return the side of the square images in pixels."""
         return self.train.images.shape[1]
 
 

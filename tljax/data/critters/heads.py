@@ -73,7 +73,7 @@ def skull(pen: Pen, kind: Kind, c: Coat, w: float, h: float) -> None:
     pen.blob(outline, c.fur, HEAD, fuzz=0.025, hair=c.hair)
 
 
-def face(pen: Pen, rng: random.Random, kind: Kind, c: Coat, has: set, yaw: float) -> None:
+def face(pen: Pen, rng: random.Random, kind: Kind, c: Coat, has: set[str], yaw: float) -> None:
     """Draw markings, eyes, muzzle and whiskers; `has` are the extras of this animal."""
     gap, size = kind.eye_gap, rng.uniform(*kind.eye_size)
     if "cheeks" in has:

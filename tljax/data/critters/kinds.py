@@ -7,9 +7,12 @@ on the others has seen all the parts.
 
 import dataclasses
 import random
+from collections.abc import Callable
 from typing import TypeVar
 
 from tljax.data.critters import ears
+from tljax.data.critters.parts import Coat
+from tljax.data.critters.pen import Pen
 
 T = TypeVar("T")
 
@@ -18,8 +21,8 @@ T = TypeVar("T")
 class Kind:
     """Tendencies of one kind of animal: dicts are drawn by weight, pairs uniformly."""
 
-    ears: dict
-    nose: dict
+    ears: dict[Callable[[Pen, Coat], None], float]
+    nose: dict[str, float]
     muzzle: tuple[float, float]  # length
     ear_size: tuple[float, float] = (0.6, 0.8)
     ear_angle: tuple[float, float] = (0.5, 0.75)
@@ -28,7 +31,7 @@ class Kind:
     jaw: float = 0.62
     muzzle_width: float = 0.42
     muzzle_shape: str = "puffs"
-    pupil: dict = dataclasses.field(default_factory=lambda: {"round": 1})
+    pupil: dict[str, float] = dataclasses.field(default_factory=lambda: {"round": 1})
     eye_size: tuple[float, float] = (0.19, 0.23)
     eye_gap: float = 0.4
     slant: float = 0.0
@@ -36,8 +39,8 @@ class Kind:
     tongue: float = 0.0
     teeth: float = 0.0
     tail: str = "thin"
-    extras: dict = dataclasses.field(default_factory=dict)  # name -> how often
-    patterns: dict = dataclasses.field(
+    extras: dict[str, float] = dataclasses.field(default_factory=dict)  # name -> how often
+    patterns: dict[str, float] = dataclasses.field(
         default_factory=lambda: {"plain": 3, "blotch": 1, "stripes": 1, "spots": 1}
     )
 
