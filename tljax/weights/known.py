@@ -67,11 +67,11 @@ def _fetched(name: str, *, progress: bool) -> Path:
     try:
         fetch(file, path, progress=progress)
     except InputError as error:
-        there = (
-            " (the file there now has other bytes)"
-            if path.is_file() and not matches(file, path)
-            else ""
+        other = path.is_file() and not matches(file, path)
+        place = f"{path} (the file there now has other bytes)" if other else str(path)
+        hint = (
+            f"without a connection, fetch it by hand and put it at {place}, "
+            "or give a file: --weights FILE"
         )
-        hint = f"without a connection, fetch it by hand and put it at {path}{there}, or give a file: --weights FILE"
         raise InputError(f"{name}: {error}; {hint}") from None
     return path
