@@ -9,7 +9,10 @@ from tljax.files.download import Download, fetch, matches
 from tljax.weights.contents import Weights
 from tljax.weights.formats import read
 
-KERAS = "https://storage.googleapis.com/tensorflow/keras-applications/vgg16/vgg16_weights_tf_dim_ordering_tf_kernels"
+KERAS = (
+    "https://storage.googleapis.com/tensorflow/keras-applications/vgg16/"
+    "vgg16_weights_tf_dim_ordering_tf_kernels"
+)
 # Trained on ImageNet. The layout decides the preprocessing: Caffe's for Keras, torch's for
 # torchvision.
 FILES = {
