@@ -26,7 +26,9 @@ REAL_IMAGES = pathlib.Path(__file__).resolve().parents[2] / "shared" / "data"
 
 @pytest.fixture(scope="session")
 def real_images() -> pathlib.Path:
-    """Folder of real photographs beside the checkout; tests that want it are skipped where it is absent."""
+    """Folder of real photographs beside the checkout;
+    tests that want it are skipped where it is absent.
+    """
     if not REAL_IMAGES.is_dir():
         pytest.skip(f"no real photographs at {REAL_IMAGES}")
     return REAL_IMAGES

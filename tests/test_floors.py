@@ -20,7 +20,8 @@ FLOORS = (
     ("commands",),
     ("__main__", "__init__"),
 )
-# The one arrow upward: a classifier draws its own history, and imports the picture when it is asked to.
+# The one arrow upward: a classifier draws its own history, and imports the picture when it is asked
+# to.
 UPWARD = {("train/outcome/trained.py", "report"), ("train/outcome/trained.py", "runs")}
 FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
 

@@ -1,7 +1,9 @@
-"""The lecture's network from scratch, trained by tljax and by Keras itself, and by Keras 2's formula.
+"""The lecture's network from scratch, trained by tljax and by Keras itself,
+and by Keras 2's formula.
 
-Its first steps are chaotic: in float32 tljax from parameters moved by 3e-7 is 5e-2 away from itself after 20 steps. So
-the long comparison is in float64, and the one in float32 stops before rounding has grown.
+Its first steps are chaotic: in float32 tljax from parameters moved by 3e-7 is 5e-2 away from itself
+after 20 steps. So the long comparison is in float64, and the one in float32 stops before rounding
+has grown.
 """
 
 import jax
@@ -160,7 +162,9 @@ def test_first_steps_on_the_lecture_s_images_are_those_of_keras_3():
 
 
 def test_scratch_cnn_trains_by_the_formula_of_keras_2():
-    """`w -= lr g / (sqrt(v) + eps)`, `v = 0.9 v + 0.1 g^2`, in NumPy and float64 over our gradients."""
+    """`w -= lr g / (sqrt(v) + eps)`, `v = 0.9 v + 0.1 g^2`,
+    in NumPy and float64 over our gradients.
+    """
     params = glorot(46)
     train_step, state = starting(params, config.KERAS2_RMSPROP)
 

@@ -18,7 +18,10 @@ PATHS = [f"base/{layer}/{leaf}" for layer in vgg.CONVS for leaf in ("kernel", "b
 
 
 def rates(stage):
-    """Multiplier of each path's rule; None where it is frozen. Every rule decides something, or `labels` refuses."""
+    """Multiplier of each path's rule; None where it is frozen.
+
+    Every rule decides something, or `labels` refuses.
+    """
     decided, multipliers = rules.labels(PATHS, stage.rules), dict(stage.rules)
     return {path: multipliers[decided[path]] for path in PATHS}
 
@@ -96,7 +99,9 @@ def test_a_plan_has_stages_of_different_names():
 
 
 def test_a_larger_batch_takes_a_larger_rate_and_as_many_images():
-    """The linear rule: 32 to 128 is four times the rate after the warm-up, a quarter of the steps."""
+    """The linear rule: 32 to 128 is four times the rate after the warm-up,
+    a quarter of the steps.
+    """
     stage = Stage("s", HEAD_ONLY, lr=0.1, epochs=10, images_per_epoch=1280)
     large = recipe.scaled_batch(stage, 128)
     assert (stage.steps_per_epoch(900), large.steps_per_epoch(900)) == (40, 10)

@@ -1,7 +1,9 @@
 """A run as data: frozen dataclasses with every default of training. A variant is a new value."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Literal
 
 from tljax.data.augment import Augment
@@ -68,75 +70,10 @@ class Stage:
     keep_going: bool = False
 
     def __post_init__(self) -> None:
-        def check(right: bool, name: str, expected: str) -> None:
+        for field, right, expected in chain(_counts(self), _values(self), _solved(self)):
             if not right:
-                raise InputError(
-                    f"stage {self.name!r}: {name} must be {expected}, found {getattr(self, name)}"
-                )
-
-        for name in (
-            "epochs",
-            "batch_size",
-            "images_per_epoch",
-            "least_images",
-            "views",
-            "patience",
-            "step_back",
-        ):
-            value = getattr(self, name)
-            auto = name == "views" and value == "auto"
-            check(
-                value is None or auto or (not isinstance(value, str) and value >= 1),
-                name,
-                "1 or more",
-            )
-        check(
-            self.features_dtype in (None, "float32", "bfloat16"),
-            "features_dtype",
-            "float32 or bfloat16",
-        )
-        if self.lr != "find" and not isinstance(self.lr, Schedule):
-            number = not isinstance(self.lr, str) and 0 < self.lr < float("inf")
-            check(number, "lr", 'a positive number, a schedule or "find"')
-        check(
-            isinstance(self.dropout, Schedule) or 0 <= self.dropout <= 1, "dropout", "from 0 to 1"
-        )
-        strength = self.augment_strength
-        check(
-            isinstance(strength, Schedule) or 0 <= strength < float("inf"),
-            "augment_strength",
-            "0 or more",
-        )
-        check(
-            self.views is None or strength == 1.0,
-            "augment_strength",
-            "1 where views are drawn ahead",
-        )
-        check(self.ema is None or 0 < self.ema < 1, "ema", "between 0 and 1")
-        check(
-            self.step_back is None or self.patience is not None,
-            "step_back",
-            "left out where there is no patience",
-        )
-        check(self.solver in ("steps", "lbfgs"), "solver", "steps or lbfgs")
-        if self.solver == "lbfgs":
-            check(
-                self.views == 1 and self.augment is None,
-                "views",
-                "1 and augment None where the head is solved",
-            )
-            check(
-                all(pattern.startswith("head/") for pattern in multipliers(self.rules)),
-                "rules",
-                "the head's alone",
-            )
-            for name, without in (
-                ("dropout", 0.0),
-                ("objective", PLAIN),
-                ("patience", None),
-                ("ema", None),
-            ):
-                check(getattr(self, name) == without, name, f"{without} where the head is solved")
+                value = getattr(self, field)
+                raise InputError(f"stage {self.name!r}: {field} must be {expected}, found {value}")
 
     def steps_per_epoch(self, train_images: int) -> int:
         """Return the number of optimizer steps in an epoch over a training set of this size."""
@@ -156,6 +93,53 @@ class Stage:
     def scaled(self, *, budget: float) -> "Stage":
         """Return the stage with this fraction of its epochs, at least one."""
         return replace(self, epochs=max(1, round(self.epochs * budget)))
+
+
+# A field of a stage, whether its value is right, and what it must be. Checks are made in order and
+# end at the first that is wrong: a later one may rely on an earlier one.
+Check = tuple[str, bool, str]
+
+
+def _counts(stage: Stage) -> Iterator[Check]:
+    """Check the whole numbers."""
+    lengths = ("epochs", "batch_size", "images_per_epoch", "least_images")
+    for field in (*lengths, "views", "patience", "step_back"):
+        value = getattr(stage, field)
+        auto = field == "views" and value == "auto"
+        right = value is None or auto or (not isinstance(value, str) and value >= 1)
+        yield field, right, "1 or more"
+
+
+def _values(stage: Stage) -> Iterator[Check]:
+    """Check dtype, rates and fractions, and the fields that depend on another."""
+    dtype, lr, strength = stage.features_dtype, stage.lr, stage.augment_strength
+    yield "features_dtype", dtype in (None, "float32", "bfloat16"), "float32 or bfloat16"
+    if lr != "find" and not isinstance(lr, Schedule):
+        number = not isinstance(lr, str) and 0 < lr < math.inf
+        yield "lr", number, 'a positive number, a schedule or "find"'
+    dropout = isinstance(stage.dropout, Schedule) or 0 <= stage.dropout <= 1
+    yield "dropout", dropout, "from 0 to 1"
+    least = isinstance(strength, Schedule) or 0 <= strength < math.inf
+    yield "augment_strength", least, "0 or more"
+    ahead = stage.views is None or strength == 1.0
+    yield "augment_strength", ahead, "1 where views are drawn ahead"
+    yield "ema", stage.ema is None or 0 < stage.ema < 1, "between 0 and 1"
+    stops = stage.step_back is None or stage.patience is not None
+    yield "step_back", stops, "left out where there is no patience"
+    yield "solver", stage.solver in ("steps", "lbfgs"), "steps or lbfgs"
+
+
+def _solved(stage: Stage) -> Iterator[Check]:
+    """Check that a stage whose head is solved has nothing that needs steps."""
+    if stage.solver != "lbfgs":
+        return
+    plain = stage.views == 1 and stage.augment is None
+    yield "views", plain, "1 and augment None where the head is solved"
+    head = all(pattern.startswith("head/") for pattern in multipliers(stage.rules))
+    yield "rules", head, "the head's alone"
+    unused = {"dropout": 0.0, "objective": PLAIN, "patience": None, "ema": None}
+    for field, value in unused.items():
+        yield field, getattr(stage, field) == value, f"{value} where the head is solved"
 
 
 @dataclass(frozen=True)
@@ -236,15 +220,24 @@ def _tuned() -> dict[str, Stage]:
     scratch = replace(
         deck["scratch"], lr=WarmupCosine(5e-4), epochs=10, images_per_epoch=None, least_images=1600
     )
-    common = {"lr": WarmupCosine(RELATIVE_RATE), "optimizer": LAMB, "images_per_epoch": None}
-    augmented = {**common, "least_images": 1600}
+
+    def relative(rung: str, *, epochs: int, least_images: int = 1600) -> Stage:
+        return replace(
+            deck[rung],
+            lr=WarmupCosine(RELATIVE_RATE),
+            optimizer=LAMB,
+            epochs=epochs,
+            images_per_epoch=None,
+            least_images=least_images,
+        )
+
     return {
         "scratch": scratch,
         "linear": deck["linear"],
-        "features": replace(deck["features"], epochs=30, least_images=400, **common),
-        "frozen": replace(deck["frozen"], epochs=8, views="auto", **augmented),
-        "finetune": replace(deck["finetune"], epochs=10, views="auto", **augmented),
-        "differential": replace(deck["differential"], epochs=5, **augmented),
+        "features": relative("features", epochs=30, least_images=400),
+        "frozen": replace(relative("frozen", epochs=8), views="auto"),
+        "finetune": replace(relative("finetune", epochs=10), views="auto"),
+        "differential": relative("differential", epochs=5),
     }
 
 
@@ -255,16 +248,18 @@ def _critters() -> dict[str, Stage]:
     VGG16 they end at chance.
     """
     deck = _deck(KERAS3_RMSPROP)
-    lengths = {"images_per_epoch": 1600, "batch_size": 32}
+
+    def short(rung: str, *, peak: float, epochs: int) -> Stage:
+        rate = WarmupCosine(peak)
+        return replace(deck[rung], lr=rate, epochs=epochs, images_per_epoch=1600, batch_size=32)
+
     return {
-        "scratch": replace(deck["scratch"], lr=WarmupCosine(5e-4), epochs=10, **lengths),
+        "scratch": short("scratch", peak=5e-4, epochs=10),
         "linear": deck["linear"],
         "features": replace(deck["features"], lr=WarmupCosine(1e-3), epochs=30),
-        "frozen": replace(deck["frozen"], lr=WarmupCosine(1e-3), epochs=8, views="auto", **lengths),
-        "finetune": replace(
-            deck["finetune"], lr=WarmupCosine(2e-3), epochs=4, views="auto", **lengths
-        ),
-        "differential": replace(deck["differential"], lr=WarmupCosine(1e-3), epochs=5, **lengths),
+        "frozen": replace(short("frozen", peak=1e-3, epochs=8), views="auto"),
+        "finetune": replace(short("finetune", peak=2e-3, epochs=4), views="auto"),
+        "differential": short("differential", peak=1e-3, epochs=5),
     }
 
 

@@ -5,16 +5,34 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tljax.errors import InputError
 
 LISTED = 8  # names of each kind in a message
 
+PyTree = Any  # arrays in any of the containers that JAX knows
+Tree = Mapping[str, Any]  # nested by name; leaves are arrays, or have at least a shape and a dtype
+Params = dict[str, Any]  # parameters, nested by layer: {"conv1": {"kernel": ..., "bias": ...}}
+Variables = dict[str, Any]  # what Flax's `apply` takes: {"params", "batch_stats"?}
+Flat = dict[str, Any]  # a tree without nesting: slash path -> leaf
+Json = dict[str, Any]  # a document of plain JSON
 
-def digest(params: Mapping) -> str:
+
+class HasShape(Protocol):
+    """An array, or a description of one."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> Any: ...
+
+
+def digest(params: Tree) -> str:
     """Compute a sha256 over paths, dtypes, shapes and bytes: equal exactly for equal parameters.
 
     The order of the tree does not matter.
@@ -23,7 +41,7 @@ def digest(params: Mapping) -> str:
     return hashlib.sha256("\n".join(leaves).encode()).hexdigest()
 
 
-def leaf_digest(name: str, leaf) -> str:
+def leaf_digest(name: str, leaf: ArrayLike) -> str:
     """Compute a sha256 over name, dtype, shape and bytes of one array of any plain dtype."""
     array = np.asarray(leaf, order="C")
     array = array.astype(array.dtype.newbyteorder("="), copy=False)  # HDF5 may give big-endian
@@ -32,9 +50,7 @@ def leaf_digest(name: str, leaf) -> str:
     return content.hexdigest()
 
 
-def merge(
-    loaded: Mapping, init: Mapping, *, leave_out: Iterable[str] = (), source: str = ""
-) -> dict:
+def merge(loaded: Tree, init: Tree, *, leave_out: Iterable[str] = (), source: str = "") -> Params:
     """Take every leaf of `init` from `loaded`, except the paths that `leave_out` matches.
 
     `leave_out` are regular expressions for whole paths. Leaves of `init` are arrays or
@@ -78,19 +94,19 @@ def compare(
         raise InputError(f"{problem} (- missing, + extra): {'; '.join(lines)}")
 
 
-def kind(leaf) -> str:
+def kind(leaf: HasShape) -> str:
     """Format dtype and shape of anything that has them, for messages: `float32[8, 2]`."""
     return f"{leaf.dtype}{list(leaf.shape)}"
 
 
-def flatten(tree: Mapping[str, Any]) -> dict[str, Any]:
+def flatten(tree: Tree) -> Flat:
     """Flatten nested dicts to {"block5_conv1/kernel": leaf}; empty dicts vanish."""
     from flax import traverse_util
 
     return traverse_util.flatten_dict(dict(tree), sep="/")
 
 
-def nest(where: str | Path, flat: dict[str, Any]) -> dict[str, Any]:
+def nest(where: str | Path, flat: Flat) -> Params:
     """Nest flat paths, the inverse of `flatten`.
 
     InputError, beginning with `where`, if a path is both a leaf and a folder.
@@ -98,7 +114,7 @@ def nest(where: str | Path, flat: dict[str, Any]) -> dict[str, Any]:
     from flax import traverse_util
 
     for name in flat:
-        if inside := [other for other in flat if other.startswith(f"{name}/")]:
+        if inside := [path for path in flat if path.startswith(f"{name}/")]:
             raise InputError(
                 f"{where}: leaf {name}: expected a leaf or a folder, found both: {inside[0]}"
             )
@@ -130,13 +146,13 @@ def _matching(patterns: Iterable[str], names: list[str]) -> set[str]:
     return matching
 
 
-def json_digest(document: dict[str, Any]) -> str:
+def json_digest(document: Json) -> str:
     """Compute the sha256 of a plain JSON document without its own field `digest`."""
     rest = {field: value for field, value in document.items() if field != "digest"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
-def leaves(items: dict[str, Any]) -> dict[str, Any]:
+def leaves(items: dict[str, PyTree]) -> Flat:
     """Map slash paths to the leaves of any pytree; a path begins with the item's name."""
     import jax
 

@@ -47,7 +47,9 @@ def vgg(*, rules, network=NARROW, size=32, batch=8, optimizer=CLIPPED, over=None
 
 
 def forward(*, width, size, batch):
-    """FLOPs of VGG16's convolutions by layer, taps on padding left out: 3 s - 2 of 3 s along an axis of s."""
+    """FLOPs of VGG16's convolutions by layer, taps on padding left out:
+    3 s - 2 of 3 s along an axis of s.
+    """
     flops, before = {}, 3
     for block, (count, after) in enumerate(
         ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512)), start=1
@@ -88,7 +90,9 @@ def test_the_lectures_fine_tuning_in_gigaflops(optimizer):
 
 
 def test_nothing_is_computed_for_what_is_frozen():
-    """Narrow: products of block 5 three times, but for the input of its first layer; the norm and clipping add none."""
+    """Narrow: products of block 5 three times, but for the input of its first layer;
+    the norm and clipping add none.
+    """
     convolutions, _ = forward(width=1 / 8, size=64, batch=8)
     late = [flops for layer, flops in convolutions.items() if layer.startswith("block5")]
     head = 2 * 8 * (2 * 2 * 64 * 8 + 8)
@@ -106,7 +110,9 @@ def test_nothing_is_computed_for_what_is_frozen():
     ids=["late", "whole"],
 )
 def test_eight_devices_send_the_gradients_and_keep_no_more(rules, optimizer, numbers):
-    """4 bytes for each trainable parameter, and the loss and the number correct; Adam counts steps for each leaf."""
+    """4 bytes for each trainable parameter, and the loss and the number correct;
+    Adam counts steps for each leaf.
+    """
     found = vgg(rules=rules, optimizer=optimizer, over=devices.mesh())
     kernels = [
         (3, 3, 3, 4),
@@ -179,7 +185,9 @@ def test_a_cost_as_a_ratio():
 
 
 def test_an_optimizer_with_momentum_for_all_is_caught(monkeypatch):
-    """State for frozen leaves too, as labels with a rate of zero would have it: more than the least."""
+    """State for frozen leaves too, as labels with a rate of zero would have it:
+    more than the least.
+    """
     make = transform.make
     monkeypatch.setattr(
         abstract_step.transform,

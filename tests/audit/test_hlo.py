@@ -13,7 +13,8 @@ DOT = """
 CONVOLUTION = """
   %x = f32[5,2,2,3]{3,2,1,0} parameter(0)
   %k = f32[3,3,3,4]{3,2,1,0} parameter(1)
-  %y = f32[5,2,2,4]{3,2,1,0} convolution(%x, %k), window={size=3x3 pad=1_1x1_1}, dim_labels=b01f_01io->b01f
+  %y = f32[5,2,2,4]{3,2,1,0} convolution(%x, %k), window={size=3x3 pad=1_1x1_1}, \
+dim_labels=b01f_01io->b01f
 """
 SENT = """
   %a = (f32[64]{0}, f32[]) all-reduce(%g, %l), replica_groups={}, to_apply=%sum

@@ -88,7 +88,9 @@ def test_layers_of_the_network_from_scratch():
 
 
 def test_taps_on_padding_are_no_work():
-    """The last convolutions of VGG16 see 2 x 2 at an image of 32 x 32: 4 of 6 taps along each axis."""
+    """The last convolutions of VGG16 see 2 x 2 at an image of 32 x 32:
+    4 of 6 taps along each axis.
+    """
     network = build.Network(width=0.0625, hidden=5)
     run = {
         layer.path: layer for layer in lower_bound.layers(dry(HEAD_ONLY, network=network, size=32))

@@ -32,7 +32,10 @@ def photographs(tmp_path_factory):
 def base(photographs, in_a_hurry, tmp_path_factory):
     """The file that `python -m experiments.pretrain` leaves."""
     folder = tmp_path_factory.mktemp("base")
-    words = f"pretrain --data {photographs} --size 32 --width {WIDTH} --batch 3 --budget 0.01 --quiet --seed 1"
+    words = (
+        f"pretrain --data {photographs} --size 32 --width {WIDTH} --batch 3 --budget 0.01 --quiet "
+        "--seed 1"
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
         patch.setattr(ops, "compiler_options", in_a_hurry)

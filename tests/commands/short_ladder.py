@@ -1,4 +1,6 @@
-"""The ladder in two epochs of two steps, where rounding has no time to grow; its words follow the name of this file."""
+"""The ladder in two epochs of two steps, where rounding has no time to grow;
+its words follow the name of this file.
+"""
 
 from dataclasses import replace
 

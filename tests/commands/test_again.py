@@ -143,7 +143,9 @@ def test_the_same_seed_gives_the_same_bits(command, tmp_path, name):
     "name", marked((*(name for name in LADDER if name in config.STEPPED), *OTHERS))
 )
 def test_stopped_and_resumed_it_gives_the_same_bits(command, tmp_path, monkeypatch, name):
-    """At its second segment, in the middle of the first stage; and at its last but one, in the last stage."""
+    """At its second segment, in the middle of the first stage; and at its last but one,
+    in the last stage.
+    """
     calls, stops, after = [], [], resume.Saver.after
 
     def counted(self, place, *, step, ended):

@@ -23,7 +23,9 @@ HEAVY = ("tensorflow_datasets", "orbax.checkpoint", "matplotlib", "h5py", "keras
 
 @pytest.fixture(autouse=True)
 def settings(monkeypatch, tmp_path):
-    """Commands set JAX up for themselves, and work in the current folder: neither is to outlive the test."""
+    """Commands set JAX up for themselves, and work in the current folder:
+    neither is to outlive the test.
+    """
     names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
     before = {name: getattr(jax.config, name) for name in names}
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -129,7 +131,8 @@ def test_compilations_are_kept_in_the_cache_folder(tmp_path):
     [
         (
             "--data nonsense",
-            "source: expected folder:PATH, tfds:NAME, critters or critters:source, found 'nonsense'",
+            "source: expected folder:PATH, tfds:NAME, critters or critters:source, "
+            "found 'nonsense'",
         ),
         ("--data folder:{tmp}/missing", "{tmp}/missing"),
         ("--data folder:{photos} --size 32", "--weights: folder:{photos} needs a pretrained base"),
@@ -258,7 +261,8 @@ def test_deterministic_is_asked_of_xla_before_it_starts_and_says_what_it_costs(m
         os.environ["XLA_FLAGS"] == f"--xla_force_host_platform_device_count=8 {cli.DETERMINISTIC}"
     )
     assert capsys.readouterr().err == (
-        "--deterministic changes nothing on CPU: the same command gives the same bits there anyway\n"
+        "--deterministic changes nothing on CPU: "
+        "the same command gives the same bits there anyway\n"
     )
     assert "slower steps" in cli._deterministic_costs("gpu")
 

@@ -25,7 +25,9 @@ STAGES = {
 
 @pytest.fixture(scope="module")
 def climbed(photographs, base, in_a_hurry, tmp_path_factory):
-    """Two seeds together, and one alone: `(workdir, what climb returned)` of both, and what was printed."""
+    """Two seeds together, and one alone: `(workdir, what climb returned)` of both,
+    and what was printed.
+    """
     folder, lines = tmp_path_factory.mktemp("climbing"), []
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
@@ -49,8 +51,8 @@ def test_it_is_said_which_seeds_train_together(climbed):
     told = [line for line in lines if not line.startswith("stage ")]
     assert told[0].startswith("frozen: 2 members in 1 call")
     assert told[1] == (
-        "finetune: 2 seeds one after another: base/block5_conv1/kernel trains: convolutions with a kernel for each "
-        "seed are slow"
+        "finetune: 2 seeds one after another: base/block5_conv1/kernel trains: "
+        "convolutions with a kernel for each seed are slow"
     )
     assert len(told) == 2
 
@@ -81,7 +83,9 @@ def test_every_seed_is_in_all_documents(climbed):
 
 @pytest.fixture
 def again(photographs, base, in_a_hurry, monkeypatch):
-    """`again(folder, ...)` climbs the frozen rung with both seeds there; what was printed is in `again.lines`."""
+    """`again(folder, ...)` climbs the frozen rung with both seeds there;
+    what was printed is in `again.lines`.
+    """
     monkeypatch.setattr(ops, "compiler_options", in_a_hurry)
 
     def again(folder, **how):

@@ -62,7 +62,10 @@ def test_photographs_that_have_changed_are_refused(run, tmp_path):
 
 
 def test_the_table_before_training(run, photographs, base, monkeypatch, capsys, tmp_path):
-    words = f"transferability --data {photographs} --size 32 --weights {base} --run {run} --quiet --workdir {tmp_path}"
+    words = (
+        f"transferability --data {photographs} --size 32 --weights {base} --run {run} --quiet "
+        f"--workdir {tmp_path}"
+    )
     monkeypatch.setattr(sys, "argv", words.split())
     transferability.main()
     out = capsys.readouterr().out

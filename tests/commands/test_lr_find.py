@@ -9,7 +9,10 @@ from tljax.commands import lr_find
 from tljax.errors import InputError
 from tljax.models import ops
 
-WORDS = "lr_find --data {data} --size 32 --weights {base} --rung finetune --steps 8 --quiet --workdir {workdir}"
+WORDS = (
+    "lr_find --data {data} --size 32 --weights {base} --rung finetune --steps 8 --quiet "
+    "--workdir {workdir}"
+)
 
 
 @pytest.fixture
@@ -31,7 +34,9 @@ def command(photographs, base, in_a_hurry, tmp_path, monkeypatch):
 
 
 def test_the_command_leaves_a_curve_and_its_numbers(command, capsys):
-    """Two seeds of a fine-tuning stage over the rung below it; a second run there must be asked for."""
+    """Two seeds of a fine-tuning stage over the rung below it;
+    a second run there must be asked for.
+    """
     workdir = command(" --seeds 2 --seed 5 --low 1e-5 --high 1e-2")
     assert {"lr_find.png", "lr_find.json"} <= {path.name for path in workdir.iterdir()}
     told = json.loads((workdir / "lr_find.json").read_text())

@@ -12,7 +12,10 @@ from tljax.errors import InputError
 from tljax.machine import devices
 from tljax.models import ops
 
-WORDS = "multitask --data {data} --source {data} --size 32 --width 0.0625 --budget 0.05 --quiet --workdir {workdir}"
+WORDS = (
+    "multitask --data {data} --source {data} --size 32 --width 0.0625 --budget 0.05 --quiet "
+    "--workdir {workdir}"
+)
 
 
 @pytest.fixture
@@ -37,7 +40,9 @@ def command(photographs, in_a_hurry, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_three_ways_and_what_they_leave(command, capsys, monkeypatch):
-    """A table with differences, a picture; a finished run is resumed without training, a second one refused."""
+    """A table with differences, a picture; a finished run is resumed without training,
+    a second one refused.
+    """
     workdir = command(" --seeds 1 --task-weight 0.5 2")
     told = json.loads((workdir / "results.json").read_text())
     assert [(row["name"], row["seed"]) for row in told["rungs"]] == [

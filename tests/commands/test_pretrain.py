@@ -31,7 +31,9 @@ def test_the_file_holds_a_plain_vgg16_and_where_it_comes_from(base, photographs)
 
 
 def test_options_become_the_stage(monkeypatch, tmp_path, photographs):
-    """Caught before it trains: rate, batch, epochs and width as asked for, all else the preset's."""
+    """Caught before it trains: rate, batch, epochs and width as asked for,
+    all else the preset's.
+    """
     caught = {}
 
     def stop(source, stage, **options):
@@ -41,7 +43,10 @@ def test_options_become_the_stage(monkeypatch, tmp_path, photographs):
     monkeypatch.setattr(pretrain, "pretrain", stop)
     monkeypatch.setitem(cli.TRACKERS, "told", lambda workdir: ["listens for", workdir])
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    words = f"pretrain --data {photographs} --size 32 --width 0.5 --batch 16 --lr 0.2 --budget 0.5 --quiet --seed 3"
+    words = (
+        f"pretrain --data {photographs} --size 32 --width 0.5 --batch 16 --lr 0.2 --budget 0.5 "
+        "--quiet --seed 3"
+    )
     monkeypatch.setattr(
         sys, "argv", [*words.split(), "--log", "told", "--out", str(tmp_path / "x.safetensors")]
     )

@@ -44,7 +44,10 @@ def climbed(photographs, base, in_a_hurry, tmp_path_factory):
         name: replace(stage, **SHORT, views=stage.views and (2 if stage.solver == "steps" else 1))
         for name, stage in config.PRESETS["tuned"].items()
     }
-    words = f"ladder --data {photographs} --size 32 --weights {base} --seed 5 --quiet --log told --keep-going"
+    words = (
+        f"ladder --data {photographs} --size 32 --weights {base} --seed 5 --quiet --log told "
+        "--keep-going"
+    )
     words += f" --workdir {folder / 'ladder'}"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
@@ -107,7 +110,9 @@ def test_the_documents_tell_about_each_rung(climbed):
 
 
 def test_rungs_build_on_one_another(climbed, base):
-    """Frozen keeps the file's base, fine-tuning starts from there and moves block 5 alone, the last rung moves all."""
+    """Frozen keeps the file's base, fine-tuning starts from there and moves block 5 alone,
+    the last rung moves all.
+    """
     given = read(base).params
     frozen, _ = parameters(climbed, "frozen")
     tuned, meta = parameters(climbed, "finetune")
@@ -118,7 +123,8 @@ def test_rungs_build_on_one_another(climbed, base):
             moved = not np.array_equal(tuned["base"][layer][name], leaf)
             assert moved == layer.startswith("block5")
         assert not np.array_equal(last["base"][layer]["kernel"], tuned["base"][layer]["kernel"])
-    # A step of RMSprop moves a leaf by at most rate / sqrt(0.1), here 6e-3: two fresh heads are 0.1 and more apart.
+    # A step of RMSprop moves a leaf by at most rate / sqrt(0.1), here 6e-3: two fresh heads are 0.1
+    # and more apart.
     fresh = np.abs(frozen["head"]["fc1"]["kernel"] - tuned["head"]["fc1"]["kernel"]).max()
     assert 0 < fresh < 2e-2
     assert meta["network"]["width"] == 0.0625
@@ -168,7 +174,9 @@ def test_the_page_s_photographs_are_the_worst_of_the_best_rung(
 def test_the_page_is_made_again_from_the_folder(
     climbed, photographs, base, tmp_path, monkeypatch, capsys
 ):
-    """All but the page's own inputs gone: the same page to the byte; and the photographs, which are fetched."""
+    """All but the page's own inputs gone: the same page to the byte; and the photographs,
+    which are fetched.
+    """
     again = tmp_path / "again"
     shutil.copytree(
         climbed, again, ignore=shutil.ignore_patterns("*.png", "*.html", "photographs.npz", "*.h5")

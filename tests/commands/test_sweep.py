@@ -21,7 +21,10 @@ def command(photographs, base, in_a_hurry, tmp_path, monkeypatch):
 
     def run(module, words):
         name = module.__name__.rpartition(".")[2]
-        common = f"--data {photographs} --size 32 --weights {base} --quiet --budget 0.1 --workdir {tmp_path / 'run'}"
+        common = (
+            f"--data {photographs} --size 32 --weights {base} --quiet --budget 0.1 "
+            f"--workdir {tmp_path / 'run'}"
+        )
         monkeypatch.setattr(sys, "argv", [name, *common.split(), *words.split()])
         module.main()
         return json.loads((tmp_path / "run" / f"{name}.json").read_text())
@@ -98,7 +101,8 @@ def test_stopped_and_resumed_it_leaves_the_same_runs(
     [
         (
             "",
-            "sweep: expected values of one or more of --lr, --dropout, --augment-strength, --momentum",
+            "sweep: expected values of one or more of --lr, --dropout, --augment-strength, "
+            "--momentum",
         ),
         (
             "--rung scratch --lr 1e-3",

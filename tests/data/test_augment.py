@@ -23,7 +23,9 @@ augment = jax.jit(functools.partial(augment_batch, ranges=RANGES))
 
 @jax.jit
 def drawn(strength=1.0):
-    """20,000 warps for pictures of 40 x 60: enough for statistics, and one compilation for the module."""
+    """20,000 warps for pictures of 40 x 60: enough for statistics,
+    and one compilation for the module.
+    """
     keys = keys_of(KEY, jnp.arange(20_000))
     return draw(keys, height=40, width=60, ranges=RANGES, strength=jnp.float32(strength))
 

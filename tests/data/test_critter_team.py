@@ -63,7 +63,8 @@ def test_one_process_unless_there_is_enough_to_draw(monkeypatch):
 
 SCRIPT = """
     import signal, sys, warnings
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are born deaf to it
+    # A shell's background jobs are born deaf to it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     warnings.simplefilter("error")
     sys.path.insert(0, sys.argv[1])
     from tljax.data import critters
@@ -80,7 +81,9 @@ SCRIPT = """
 
 
 def start_script(folder: pathlib.Path, images: int) -> subprocess.Popen:
-    """A script that calls `make` without a `__name__` guard, in a folder that hides a standard module."""
+    """A script that calls `make` without a `__name__` guard,
+    in a folder that hides a standard module.
+    """
     (folder / "script.py").write_text(textwrap.dedent(SCRIPT))
     (folder / "json.py").write_text("raise ImportError('the wrong json')")
     root = pathlib.Path(tljax.__file__).parents[1]

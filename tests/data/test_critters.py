@@ -31,7 +31,10 @@ def test_same_arguments_same_bytes_in_any_order():
 
 
 def test_same_bytes_in_another_process():
-    code = "from tljax.data import critters; print(critters.draw('cat', seed=4, index=9).tobytes().hex())"
+    code = (
+        "from tljax.data import critters; "
+        "print(critters.draw('cat', seed=4, index=9).tobytes().hex())"
+    )
     env = os.environ | {"PYTHONHASHSEED": "1"}
     out = subprocess.run(
         [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True
@@ -56,7 +59,9 @@ def test_sizes(size):
 
 
 def test_another_size_is_the_same_scene():
-    """Averaged down to 8 x 8, the same index correlates at 64 and 128 pixels, and another index does not."""
+    """Averaged down to 8 x 8, the same index correlates at 64 and 128 pixels,
+    and another index does not.
+    """
 
     def thumb(index, size):
         picture = critters.draw("dog", seed=0, index=index, size=size).astype(float)
@@ -110,7 +115,9 @@ def test_classes():
 
 
 def test_mean_colour_says_nothing(target):
-    """Per channel, the class means differ by less than 3.5 standard errors (three channels, one seed)."""
+    """Per channel, the class means differ by less than 3.5 standard errors (three channels,
+    one seed).
+    """
     images, labels = target
     means = images.mean((1, 2))
     cat, dog = means[labels == 0], means[labels == 1]
@@ -120,7 +127,9 @@ def test_mean_colour_says_nothing(target):
 
 @pytest.mark.parametrize("ridge", [1.0, 100.0])
 def test_no_linear_classifier_on_pixels(target, ridge):
-    """Least squares and nearest mean, fitted on 450 images, are right for fewer than 65 % of 150 others."""
+    """Least squares and nearest mean, fitted on 450 images,
+    are right for fewer than 65 % of 150 others.
+    """
     images, labels = target
     pixels = (
         images.reshape(len(images), 16, 2, 16, 2, 3).mean((2, 4)).reshape(len(images), -1) / 64 - 2
@@ -139,7 +148,9 @@ def test_no_linear_classifier_on_pixels(target, ridge):
 
 
 def test_spline_of_a_square_is_known():
-    """A closed quadratic B-spline touches the middles of its polygon's sides; its corners are at 3/4."""
+    """A closed quadratic B-spline touches the middles of its polygon's sides;
+    its corners are at 3/4.
+    """
     canvas = Image.new("CMYK", (40, 40))
     pen = critter_pen.Pen(canvas, (10 + 0j, 10j, 20 + 20j))
     pen.blob([(-1, -1), (1, -1), (1, 1), (-1, 1)], (9, 8, 7), 200)
@@ -153,7 +164,9 @@ def test_spline_of_a_square_is_known():
 
 
 def test_frames_nest():
-    """Unit points of a frame scaled by 2, turned a quarter clockwise on a screen and moved to (1, 0)."""
+    """Unit points of a frame scaled by 2,
+    turned a quarter clockwise on a screen and moved to (1, 0).
+    """
     pen = critter_pen.Pen(Image.new("CMYK", (4, 4)), (3 + 0j, 3j, 5 + 7j))
     right, down, origin = pen.at(1, 0, turn=np.pi / 2, sx=2).frame
     np.testing.assert_allclose([origin + right, origin + down], [8 + 13j, 2 + 7j], atol=1e-12)

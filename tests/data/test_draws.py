@@ -13,7 +13,9 @@ def test_each_pass_goes_through_all_examples_once():
 
 
 def test_the_order_is_what_it_was():
-    """Written out, so that a change of the generator, which would break resumed runs, cannot pass unnoticed."""
+    """Written out, so that a change of the generator, which would break resumed runs,
+    cannot pass unnoticed.
+    """
     _, example = draws(0, 10, examples=5, seed=0)
     assert example.tolist() == [4, 3, 0, 1, 2, 2, 4, 1, 0, 3]
 
@@ -71,7 +73,9 @@ def test_a_second_set_is_augmented_otherwise():
 
 
 def test_no_two_draws_share_a_key(keys):
-    """Not even an example's augmentation with its own dropout, or example 2 of pass 1 with example 1 of pass 2."""
+    """Not even an example's augmentation with its own dropout,
+    or example 2 of pass 1 with example 1 of pass 2.
+    """
     assert len({tuple(k) for k in keys.reshape(-1, 2)}) == 24
 
 

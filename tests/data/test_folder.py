@@ -22,7 +22,9 @@ def listed(root: pathlib.Path):
 
 @pytest.mark.parametrize("validation", ["validation", "val", "valid"])
 def test_one_class_list_for_all_splits(tmp_path, validation):
-    """Validation lacks cat, training lacks dog, and only test has eel: the labels hold nevertheless."""
+    """Validation lacks cat, training lacks dog, and only test has eel:
+    the labels hold nevertheless.
+    """
     plant(
         tmp_path,
         "train/cat/1.jpg",
@@ -57,7 +59,8 @@ def test_the_digest_is_the_files_sha256(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "1.jpg").write_bytes(b"abc")
     plant(tmp_path, "b/1.jpg")
-    digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2, appendix B.1
+    # FIPS 180-2, appendix B.1
+    digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert listed(tmp_path)[1]["train"].digests[0] == digest
 
 

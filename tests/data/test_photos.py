@@ -138,7 +138,9 @@ def test_16_bit_rgb():
 
 
 def test_the_resize_is_bilinear_and_antialiased():
-    """Triangle filter stretched by 2: weights 3/7, 3/7, 1/7 at the edge; without antialiasing 0 and 105."""
+    """Triangle filter stretched by 2: weights 3/7, 3/7, 1/7 at the edge;
+    without antialiasing 0 and 105.
+    """
     column = np.zeros((4, 4, 3), np.uint8)
     column[:, 2] = 210
     got = decode(encoded(Image.fromarray(column)), size=2, name="x")

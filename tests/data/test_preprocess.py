@@ -90,8 +90,8 @@ def test_not_a_dictionary():
         ),
         (
             TORCH,
-            "RGB / 255, ImageNet mean (0.485, 0.456, 0.406) subtracted, divided by deviation (0.229, 0.224, 0.225) "
-            "(torchvision's)",
+            "RGB / 255, ImageNet mean (0.485, 0.456, 0.406) subtracted, "
+            "divided by deviation (0.229, 0.224, 0.225) (torchvision's)",
         ),
         (UNIT, "RGB / 255 alone (the lecture's)"),
         (Preprocess(), "RGB, not scaled"),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tljax.data import ImageSets, critters, load, photos
+from tljax.data import ImageSets, Tolerance, critters, load, photos
 from tljax.errors import InputError
 
 
@@ -118,7 +118,7 @@ def test_a_corrupt_photograph_is_named_and_refused_or_skipped_and_counted(tmp_pa
         InputError, match=r"train/cat/bad\.jpg: .*; validation/cat/html\.png: not a .*skip_corrupt"
     ):
         loaded(root)
-    sets = loaded(root, skip_corrupt=True)
+    sets = loaded(root, tolerance=Tolerance(skip_corrupt=True))
     assert sets.skipped == ("train/cat/bad.jpg", "validation/cat/html.png")
     assert sets.train.ids == whole.train.ids
     assert sets.train.labels.tolist() == whole.train.labels.tolist()
@@ -139,7 +139,7 @@ def test_of_many_corrupt_photographs_three_are_named_and_all_counted(tmp_path):
 def test_a_split_of_nothing_but_corrupt_photographs_is_refused(tmp_path):
     root = plant(pets(tmp_path), {"validation/dog/1.png": b"no"})
     with pytest.raises(InputError, match="expected photographs for validation, found none"):
-        loaded(root, skip_corrupt=True)
+        loaded(root, tolerance=Tolerance(skip_corrupt=True))
 
 
 def test_the_same_bytes_in_training_and_validation_are_named_and_refused(tmp_path):
@@ -148,7 +148,7 @@ def test_the_same_bytes_in_training_and_validation_are_named_and_refused(tmp_pat
         InputError, match=r"train/cat/2\.png = validation/cat/copy\.png.*allow_duplicates"
     ):
         loaded(root)
-    assert len(loaded(root, allow_duplicates=True).validation.ids) == 2
+    assert len(loaded(root, tolerance=Tolerance(allow_duplicates=True)).validation.ids) == 2
 
 
 def test_copies_are_kept_together_when_we_split(tmp_path):
@@ -248,7 +248,10 @@ def test_the_critters_seed_is_the_datas_own(tmp_path, few_critters):
 
 
 def test_real_photographs(real_images, tmp_path):
-    """The lecture's split: 900 and 1,000, balanced; no photograph on both sides. At 8 pixels to be quick."""
+    """The lecture's split: 900 and 1,000, balanced; no photograph on both sides.
+
+    At 8 pixels to be quick.
+    """
     sets = load(f"folder:{real_images / 'cats_dogs'}", size=8, cache=tmp_path, progress=False)
     assert np.bincount(sets.train.labels).tolist() == [450, 450]
     assert np.bincount(sets.validation.labels).tolist() == [500, 500]
@@ -283,4 +286,4 @@ def test_a_test_photograph_seen_before_is_refused(tmp_path, level, split):
         InputError, match=f"1 test photographs have the same bytes as a {split} photograph"
     ):
         loaded(root)
-    assert len(loaded(root, allow_duplicates=True).test.ids) == 1
+    assert len(loaded(root, tolerance=Tolerance(allow_duplicates=True)).test.ids) == 1

@@ -26,7 +26,9 @@ def png(level: int) -> io.BytesIO:
 
 
 class Tiny(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """`sizes` examples per split; the level is the example's number over all splits, the label its parity."""
+    """`sizes` examples per split; the level is the example's number over all splits,
+    the label its parity.
+    """
 
     name = "tiny"
     VERSION = tfds.core.Version("1.2.0")

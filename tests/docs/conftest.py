@@ -20,7 +20,9 @@ WIDTH = 0.0625
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory):
-    """`photos/`, `new_photo.jpg`, `base.safetensors` of random kernels, and `runs/ladder`, one short rung of it."""
+    """`photos/`, `new_photo.jpg`, `base.safetensors` of random kernels, and `runs/ladder`,
+    one short rung of it.
+    """
     folder = tmp_path_factory.mktemp("reader")
     rng = np.random.default_rng(0)
     for split, each in (("train", 6), ("validation", 3)):

@@ -24,7 +24,9 @@ COMMAND = re.compile(r"python -m (experiments\.\w+|tljax\.weights)\b")
 
 
 def resolve(name):
-    """Whatever a dotted name stands for; AttributeError or ImportError where it stands for nothing."""
+    """Whatever a dotted name stands for;
+    AttributeError or ImportError where it stands for nothing.
+    """
     parts = name.split(".")
     found = importlib.import_module(parts[0])
     for i, part in enumerate(parts[1:], start=2):

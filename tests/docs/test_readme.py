@@ -8,7 +8,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 LINK = re.compile(r'\]\(([^)#:]+)\)|src="([^"]+)"')
 # As .ci/run reads them.
-NTH = r"""/^## / { on = /Two commands/ } /^```sh/ { n++; fenced = 1; next } /^```/ { fenced = 0; next }
+NTH = r"""/^## / { on = /Two commands/ }
+/^```sh/ { n++; fenced = 1; next }
+/^```/ { fenced = 0; next }
 on && fenced && n == want { print }"""
 
 

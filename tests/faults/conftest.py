@@ -43,7 +43,10 @@ class Ladder:
         write(folder / "base.safetensors", base)
 
     def start(self, workdir, *more, home="cache"):
-        words = f"--data folder:{self.folder}/photographs --size 32 --weights {self.folder}/base.safetensors --quiet"
+        words = (
+            f"--data folder:{self.folder}/photographs --size 32 "
+            f"--weights {self.folder}/base.safetensors --quiet"
+        )
         environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
         environment |= {
             "XDG_CACHE_HOME": str(self.folder / home),
@@ -82,7 +85,9 @@ def undisturbed(ladder):
 
 @pytest.fixture(scope="session")
 def seconds(ladder, undisturbed):
-    """What the run takes once everything is compiled; the same seed gives the same a second time."""
+    """What the run takes once everything is compiled;
+    the same seed gives the same a second time.
+    """
     began = time.monotonic()
     assert ladder.run(ladder.folder / "again")[0] == 0
     assert outcome(ladder.folder / "again") == undisturbed

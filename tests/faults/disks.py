@@ -28,7 +28,9 @@ def remounted(folder, options):
 
 @contextlib.contextmanager
 def full(folder, *, left, mounted):
-    """Inside, the disk has `left` bytes, rounded down to 4 kB: or no file may be larger, where it is no disk."""
+    """Inside, the disk has `left` bytes, rounded down to 4 kB: or no file may be larger,
+    where it is no disk.
+    """
     if mounted:
         space, filler = os.statvfs(folder), folder / "filler"
         filler.write_bytes(bytes(max(0, space.f_bavail * space.f_frsize - left)))

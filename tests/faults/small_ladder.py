@@ -1,4 +1,6 @@
-"""The ladder, cut short and saved after every segment; the words of the command follow the name of this file."""
+"""The ladder, cut short and saved after every segment;
+the words of the command follow the name of this file.
+"""
 
 from dataclasses import replace
 

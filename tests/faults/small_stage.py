@@ -1,6 +1,7 @@
 """A stage of a second, to be disturbed: in the process of the test, or in one of its own.
 
-`python small_stage.py WORDS FOLDER` trains it with a saver in the folder and prints the digest of what came out.
+`python small_stage.py WORDS FOLDER` trains it with a saver in the folder
+and prints the digest of what came out.
 """
 
 import hashlib

@@ -1,4 +1,6 @@
-"""What a killed process leaves in the cache is cleared away by the next; what a living one writes there is not."""
+"""What a killed process leaves in the cache is cleared away by the next;
+what a living one writes there is not.
+"""
 
 import os
 import subprocess

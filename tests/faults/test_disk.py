@@ -1,4 +1,6 @@
-"""A disk that fills up or cannot be written: one line, nothing lost, and once there is room the same bits."""
+"""A disk that fills up or cannot be written: one line, nothing lost,
+and once there is room the same bits.
+"""
 
 import contextlib
 import os
@@ -25,8 +27,9 @@ FULL = r"cannot be written: .*(No space left on device|File too large)"
 
 @pytest.fixture(params=["disk", "limit"])
 def full(request, tmp_path):
-    """`full(left)`: a context in which `full.folder` has so many bytes left; of a real disk, and by a limit of the
-    process, which works everywhere."""
+    """`full(left)`: a context in which `full.folder` has so many bytes left; of a real disk,
+    and by a limit of the process, which works everywhere.
+    """
     folder = tmp_path / "disk"
     folder.mkdir()
     with (
@@ -67,7 +70,9 @@ def stored(folder, *, count=40, name="train", starts=None):
 
 @pytest.mark.parametrize("left", [0, 4096, 120_000, 340_000, 420_000, 600_000])
 def test_features(full, left):
-    """Full in the rows' own part, or in HDF5's file, which would crash the process if it learned of it."""
+    """Full in the rows' own part, or in HDF5's file,
+    which would crash the process if it learned of it.
+    """
     stored(full.folder, count=5, name="validation", starts=[])
     first, rest = [], []
     with full(left):
@@ -85,7 +90,9 @@ def test_features(full, left):
 
 @pytest.mark.parametrize("left", [0, 20_000])
 def test_a_full_cache_of_features_stops_no_run(full, left, tmp_path, capsys):
-    """A view is 40 kB. Told once; the run's own folder takes what the cache does not, and later runs find it there.
+    """A view is 40 kB.
+
+    Told once; the run's own folder takes what the cache does not, and later runs find it there.
 
     By the limit both are full: held in memory.
     """

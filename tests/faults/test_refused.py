@@ -1,4 +1,6 @@
-"""What a run refuses, as the command says it: one line, status 2, and what was there stays as it was."""
+"""What a run refuses, as the command says it: one line, status 2,
+and what was there stays as it was.
+"""
 
 import os
 import shutil
@@ -105,7 +107,9 @@ def test_a_file_in_the_place_of_the_workdir(ladder, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("kilobytes", [16, 64, 256, 512, 768, 1024, 1280, 1536, 1792, 2048])
 def test_a_disk_too_small_for_the_ladder(ladder, undisturbed, tmp_path, kilobytes):
-    """It ends in one line; on a larger disk it goes on, or begins again where it had told nothing, to the same bits."""
+    """It ends in one line; on a larger disk it goes on,
+    or begins again where it had told nothing, to the same bits.
+    """
     from .conftest import outcome
 
     workdir = tmp_path / "run"

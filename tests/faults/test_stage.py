@@ -1,4 +1,6 @@
-"""A stage disturbed where it saves, computes or reads: one line, the last checkpoint kept, later the same bits."""
+"""A stage disturbed where it saves, computes or reads: one line, the last checkpoint kept,
+later the same bits.
+"""
 
 import os
 import subprocess
@@ -21,7 +23,10 @@ from tljax.train.resume import Saver
 from . import disks, small_stage
 from .small_stage import STAGE, bits, train
 
-NO_ROOM = r"cannot be written: (No space left on device|File too large); the checkpoints before it are whole"
+NO_ROOM = (
+    r"cannot be written: (No space left on device|File too large); "
+    r"the checkpoints before it are whole"
+)
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -116,12 +121,14 @@ def blows_up(monkeypatch):
         (
             1e38,
             8,
-            r"the loss of step 10 is not finite; lower the rate; head/fc1/bias was the first leaf to be so",
+            r"the loss of step 10 is not finite; lower the rate; "
+            r"head/fc1/bias was the first leaf to be so",
         ),
         (
             1e38,
             10,
-            r"the loss of step 10 is not finite; lower the rate; head/fc1/bias was the first leaf to be so",
+            r"the loss of step 10 is not finite; lower the rate; "
+            r"head/fc1/bias was the first leaf to be so",
         ),
         (np.inf, 10, r"head/fc1/bias is not finite after 10 steps; lower the rate$"),
     ],
@@ -129,7 +136,9 @@ def blows_up(monkeypatch):
 def test_what_is_not_finite_names_step_and_leaf_and_keeps_the_last_good_checkpoint(
     tmp_path, undisturbed, blows_up, rate, saved, message
 ):
-    """A rate that blows up at step 9, the last of a segment: what it leaves is huge, or not finite, and not kept."""
+    """A rate that blows up at step 9, the last of a segment: what it leaves is huge,
+    or not finite, and not kept.
+    """
     blows_up(9, rate)
     with pytest.raises(InputError, match=f"stage 'tiny': {message}") as caught:
         train(saver=Until(tmp_path, step=saved))
@@ -163,7 +172,9 @@ def test_a_photograph_of_nan_is_refused_at_its_step(undisturbed):
 
 
 def test_a_device_without_memory_names_the_batch_the_memory_and_a_smaller_batch(monkeypatch):
-    """The error that XLA raises for it, here by hand: when a program is compiled, and when it runs."""
+    """The error that XLA raises for it, here by hand: when a program is compiled,
+    and when it runs.
+    """
     full = jax.errors.JaxRuntimeError(
         "RESOURCE_EXHAUSTED: Out of memory while trying to allocate 123 bytes.\nwith a table\nbelow"
     )
@@ -198,7 +209,10 @@ def test_a_device_without_memory_names_the_batch_the_memory_and_a_smaller_batch(
 
     for when, needed in (("compile", ""), ("call", r": its program takes \d+ MB")):
         monkeypatch.setattr(loop, "make_program", lambda *a, when=when: Fails(make(*a), when=when))
-        line = f"stage 'tiny': batch size 4 does not fit into the device's memory{needed}; try 2 \\(RESOURCE_EXHAUSTED"
+        line = (
+            f"stage 'tiny': batch size 4 does not fit into the device's memory{needed}; "
+            "try 2 \\(RESOURCE_EXHAUSTED"
+        )
         with pytest.raises(InputError, match=line) as caught:
             train()
         assert "\n" not in str(caught.value)
@@ -223,7 +237,9 @@ def test_a_second_interrupt_ends_at_once_and_costs_only_what_was_being_saved(tmp
 
 
 def test_nobody_waits_for_the_disk_and_an_error_there_is_not_lost():
-    """A write that waits until training has gone on; one that fails is told at the next question, once."""
+    """A write that waits until training has gone on;
+    one that fails is told at the next question, once.
+    """
     import threading
 
     gone_on, background = threading.Event(), Background()

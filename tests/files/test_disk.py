@@ -1,4 +1,6 @@
-"""Whole or not at all: where writing is refused, where it is killed, and beside others who write the same file."""
+"""Whole or not at all: where writing is refused, where it is killed,
+and beside others who write the same file.
+"""
 
 import json
 import os

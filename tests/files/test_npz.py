@@ -1,4 +1,6 @@
-"""Arrays come back as they were, and NumPy reads what we write; what a stranger makes of a file is one line."""
+"""Arrays come back as they were, and NumPy reads what we write;
+what a stranger makes of a file is one line.
+"""
 
 import io
 import zipfile

@@ -368,7 +368,9 @@ def test_steps_must_grow(saved):
 
 
 def test_damaged_metrics_are_named(tmp_path):
-    """Nothing but JSON is in that file: Orbax would open no step of the folder, with a traceback."""
+    """Nothing but JSON is in that file: Orbax would open no step of the folder,
+    with a traceback.
+    """
     state = ModelState(jnp.int32(1), {"a": jnp.ones(2)}, {}, {})
     for step in (1, 2):
         orbax_store.save(tmp_path, step, state=state, meta={}, metrics={"accuracy": 0.5}, latest=2)

@@ -22,7 +22,9 @@ class Reading:
         self.process, self.counts = None, {"read": 0, "refused": 0}
 
     def __call__(self, path: pathlib.Path, *, names: str | None = None) -> dict:
-        """Read or refused by one line that names the file, in time, in memory and without harm: else the test fails."""
+        """Read or refused by one line that names the file, in time,
+        in memory and without harm: else the test fails.
+        """
         answer = self._ask(path)
         outcome, message = answer["outcome"], answer["message"]
         assert outcome in ("read", "refused"), message

@@ -1,4 +1,6 @@
-"""Readers of what tljax itself writes: each says what came of a file, and fails where it is not what was written."""
+"""Readers of what tljax itself writes: each says what came of a file,
+and fails where it is not what was written.
+"""
 
 import contextlib
 import html.parser
@@ -75,7 +77,9 @@ def run():
 
 
 def arrays():
-    """The folder of a run: what its rungs said of the photographs, those kept for the page, a sweep's calls."""
+    """The folder of a run: what its rungs said of the photographs, those kept for the page,
+    a sweep's calls.
+    """
     from tljax import report
     from tljax.config import TRAIN_ALL, Stage
     from tljax.report.pages import photographs
@@ -114,8 +118,8 @@ def archive():
     return read
 
 
-_TAGS = """html head meta title link style body h1 h2 h3 p pre code ul li div span table thead tbody tr th td
-details summary dl dt dd img figure figcaption b br"""
+_TAGS = """html head meta title link style body h1 h2 h3 p pre code ul li div span
+table thead tbody tr th td details summary dl dt dd img figure figcaption b br"""
 _ATTRIBUTES = "lang charset name content rel href class alt src scope data-label"
 TAGS, ATTRIBUTES = frozenset(_TAGS.split()), frozenset(_ATTRIBUTES.split())
 

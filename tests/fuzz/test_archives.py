@@ -1,4 +1,7 @@
-"""Archives of photographs: names that lead elsewhere, links, bombs, bits flipped. Nothing of them is written."""
+"""Archives of photographs: names that lead elsewhere, links, bombs, bits flipped.
+
+Nothing of them is written.
+"""
 
 import io
 import stat

@@ -1,4 +1,6 @@
-"""results.json, config.json and metrics.jsonl of a stranger: any JSON, JSON cut short, deep, or no JSON at all."""
+"""results.json, config.json and metrics.jsonl of a stranger: any JSON, JSON cut short, deep,
+or no JSON at all.
+"""
 
 import json
 

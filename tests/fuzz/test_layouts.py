@@ -1,4 +1,6 @@
-"""Weights files of other programs in each of their layouts: bits flipped, cut, linked elsewhere, swollen."""
+"""Weights files of other programs in each of their layouts: bits flipped, cut,
+linked elsewhere, swollen.
+"""
 
 import io
 import pathlib

@@ -1,4 +1,6 @@
-"""What tljax writes, changed by a stranger: feature files and their parts, checkpoints, arrays, runs."""
+"""What tljax writes, changed by a stranger: feature files and their parts, checkpoints,
+arrays, runs.
+"""
 
 import json
 import math
@@ -259,7 +261,9 @@ SHAPES = st.lists(st.sampled_from([0, 1, 2, 3, 6, 2**40]), max_size=4)
 
 
 def cases_of_arrays(reading, told, tmp_path, *, cases):
-    """Damaged files, and arrays of another kind and shape whose check sums a stranger has made to fit."""
+    """Damaged files, and arrays of another kind and shape whose check sums
+    a stranger has made to fit.
+    """
     files = sorted(path.relative_to(told) for path in told.rglob("*.npz"))
     read, folder = reading("arrays", told), tmp_path / "case"
 
@@ -282,7 +286,8 @@ def cases_of_arrays(reading, told, tmp_path, *, cases):
         with zipfile.ZipFile(told / file) as archive:
             members = {name: archive.read(name) for name in archive.namelist()}
         name = list(members)[which % len(members)]
-        header = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': ({', '.join(f'{n},' for n in shape)}), }}\n"
+        sides = ", ".join(f"{n}," for n in shape)
+        header = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': ({sides}), }}\n"
         if math.prod(shape) <= 300 and kind != "|O":
             body = (body * 5000)[: math.prod(shape) * np.dtype(kind).itemsize]
         members[name] = (

@@ -1,4 +1,6 @@
-"""Names of a stranger in page, table and Markdown: no markup, nothing that hides or turns what is beside it."""
+"""Names of a stranger in page, table and Markdown: no markup,
+nothing that hides or turns what is beside it.
+"""
 
 import json
 import shutil

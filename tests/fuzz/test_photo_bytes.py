@@ -1,4 +1,6 @@
-"""Image files from a stranger: cut, flipped, renamed, glued together, or only claiming to be large."""
+"""Image files from a stranger: cut, flipped, renamed, glued together,
+or only claiming to be large.
+"""
 
 import io
 import struct
@@ -77,7 +79,9 @@ def test_much_damage(reading, tmp_path):
 
 
 def bomb(form: str) -> bytes:
-    """A small image whose header declares 50,000 x 50,000 pixels, or what the format's own limit leaves of that."""
+    """A small image whose header declares 50,000 x 50,000 pixels,
+    or what the format's own limit leaves of that.
+    """
     content = bytearray(WHOLE[form])
     if form == "PNG":
         content[16:24] = struct.pack(">II", WIDE, WIDE)

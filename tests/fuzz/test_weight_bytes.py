@@ -1,4 +1,6 @@
-"""Weights files of a stranger, with bits flipped or cut short, or a pickle that asks for more than tensors."""
+"""Weights files of a stranger, with bits flipped or cut short,
+or a pickle that asks for more than tensors.
+"""
 
 import io
 import pickle

@@ -1,7 +1,8 @@
-"""A process that reads hostile files for the tests: one JSON line in (kind, path), one out (what came of it).
+"""A process that reads hostile files for the tests: one JSON line in (kind, path),
+one out (what came of it).
 
-It notes whatever would be harm (a program started, a connection, a file opened for writing outside the case's folder)
-through Python's audit hook, and how much memory a case took.
+It notes whatever would be harm (a program started, a connection, a file opened for writing outside
+the case's folder) through Python's audit hook, and how much memory a case took.
 """
 
 import json

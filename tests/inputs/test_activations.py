@@ -123,7 +123,9 @@ def test_what_is_kept_of_an_earlier_layer_is_gone_on_from_to_the_same_bits(weigh
 
 
 def test_what_stages_to_come_want_is_kept_on_the_way(weights, ran, tmp_path):
-    """The base's first blocks run once: ten photographs, twice, of which one view is wanted later; three held out."""
+    """The base's first blocks run once: ten photographs, twice,
+    of which one view is wanted later; three held out.
+    """
     direct = ready(FROZEN, weights, tmp_path / "direct")
     ran.clear()
     found = ready(FROZEN, weights, tmp_path / "both", ahead=[LATER])
@@ -248,7 +250,11 @@ def test_a_program_compiled_ahead_is_part_of_its_rung(weights, tmp_path):
 
 def test_programs_compiled_side_by_side_share_the_time_that_took(monkeypatch):
     monkeypatch.setattr(program, "_outlined", lambda stage, ready: (0.3,))
-    slept = lambda seconds: time.sleep(seconds) or program.Program(None, seconds, 1.0, 1.0)  # noqa: E731
+
+    def slept(seconds):
+        time.sleep(seconds)
+        return program.Program(None, seconds, 1.0, 1.0)
+
     monkeypatch.setattr(program, "_compile", slept)
     monkeypatch.setattr(program, "_cores", lambda: 2)
     began = time.perf_counter()

@@ -241,7 +241,8 @@ def compute(start, stop):
         log.write(f"{start} ")
     if when == f"row {start}":
         die()
-    return (np.arange(start, stop)[:, None, None] + np.arange(6).reshape(2, 3) / 8).astype(np.float32)
+    rows = np.arange(start, stop)[:, None, None] + np.arange(6).reshape(2, 3) / 8
+    return rows.astype(np.float32)
 
 replace = os.replace
 if when == "written":
@@ -329,7 +330,9 @@ def test_a_compute_of_another_shape_or_dtype_is_a_bug(path, wrong):
 
 
 def refused(path, *, found: str, name="train"):
-    """Says in one line which file, which group, what is wrong and what to do; leaves the file alone."""
+    """Says in one line which file, which group, what is wrong and what to do;
+    leaves the file alone.
+    """
     before = path.read_bytes()
     with pytest.raises(InputError, match=found) as caught:
         get(path, compute=rows, name=name)
@@ -460,7 +463,10 @@ def test_options_are_checked_before_anything_is_computed_or_written(path, option
 
 def test_the_longest_frozen_prefix():
     blocks = [{layer for layer in vgg.CONVS if layer.startswith(f"block{b}")} for b in range(1, 6)]
-    prefix = lambda *frozen: feature_store.longest_frozen_prefix(vgg.LAYERS, set().union(*frozen))  # noqa: E731
+
+    def prefix(*frozen):
+        return feature_store.longest_frozen_prefix(vgg.LAYERS, set().union(*frozen))
+
     assert prefix() is None
     assert prefix(*blocks) == "block5_pool"
     assert (

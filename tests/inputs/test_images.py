@@ -19,7 +19,9 @@ N, SIZE = 5, 8
 
 @pytest.fixture(scope="module", autouse=True)
 def compiled_in_a_hurry():
-    """Compiling takes most of the time here, and most of that is the optimiser over random draws."""
+    """Compiling takes most of the time here,
+    and most of that is the optimiser over random draws.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ops, "compiler_options", lambda: {"xla_backend_optimization_level": 0})
         yield

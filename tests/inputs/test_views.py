@@ -1,4 +1,6 @@
-"""How many views a stage trains from, and that those of a frozen prefix change nothing but the time."""
+"""How many views a stage trains from,
+and that those of a frozen prefix change nothing but the time.
+"""
 
 import os
 import pathlib

@@ -28,7 +28,9 @@ def log_chances(features, kernel, bias):
 
 
 def slopes(features, labels, kernel, bias, penalty):
-    """Of the objective, written out in the features' own coordinates: (of the kernel, of the bias)."""
+    """Of the objective, written out in the features' own coordinates: (of the kernel,
+    of the bias).
+    """
     chances = np.exp(log_chances(features, kernel, bias))
     off = ((chances - np.eye(chances.shape[1])[labels]) / len(labels))[:, -kernel.shape[1] :]
     return features.T @ off + penalty * kernel, off.sum(axis=0)
@@ -51,7 +53,9 @@ def test_the_gradient_vanishes_in_the_features_own_coordinates(classes, count, w
 
 
 def test_two_points_have_the_solution_of_the_textbook():
-    """Of log(1 + exp(-k)) + s k^2 / 2 the slope is s k - 1 / (1 + exp(k)), nothing at k = 1 where s = 1 / (1 + e)."""
+    """Of log(1 + exp(-k)) + s k^2 / 2 the slope is s k - 1 / (1 + exp(k)),
+    nothing at k = 1 where s = 1 / (1 + e).
+    """
     features = np.array([[-1.0], [1.0]])
     kernel, bias, solution = fit_logistic(
         features, np.array([0, 1]), classes=2, strengths=[1 / (1 + math.e)]

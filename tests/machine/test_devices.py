@@ -19,7 +19,9 @@ from tljax.tree import flatten
 
 @pytest.fixture(scope="module", autouse=True)
 def compiled_in_a_hurry():
-    """Compiling takes most of the time here, and most of that is the optimiser over random draws."""
+    """Compiling takes most of the time here,
+    and most of that is the optimiser over random draws.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ops, "compiler_options", lambda: {"xla_backend_optimization_level": 0})
         yield
@@ -116,7 +118,9 @@ def test_metrics_are_of_the_whole_batch_and_dropout_was_on(start, on_one):
 
 
 def test_a_donated_step_leaves_what_was_put_alone(start, on_one):
-    """`on_one` gave its copy of the first state away; the caller's still has its values, keys among them."""
+    """`on_one` gave its copy of the first state away; the caller's still has its values,
+    keys among them.
+    """
     before = jax.device_get(start[0].params)  # raises where an array was deleted
     again = devices.put(start[0], devices.replicated(devices.mesh(jax.devices()[:1])))
     on_one[0](again, next(batches()), HYPER)

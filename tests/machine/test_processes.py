@@ -56,7 +56,9 @@ def together(out, *, digests):
 
 @pytest.fixture(scope="module", autouse=True)
 def compiled_in_a_hurry():
-    """Compiling takes most of the time here, and most of that is the optimiser over random draws."""
+    """Compiling takes most of the time here,
+    and most of that is the optimiser over random draws.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ops, "compiler_options", lambda: {"xla_backend_optimization_level": 0})
         yield
@@ -73,7 +75,9 @@ def close(found, state):
 
 
 def test_two_processes_train_what_one_device_does_and_save_it_together(tmp_path, alone):
-    """Augmentation and dropout on, momentum, six steps; the checkpoint is read back by this one process."""
+    """Augmentation and dropout on, momentum, six steps;
+    the checkpoint is read back by this one process.
+    """
     ended = together(tmp_path, digests=[DIGEST, DIGEST])
     assert [status for status, _ in ended] == [0, 0], ended
     state, metrics = alone

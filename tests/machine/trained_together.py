@@ -1,4 +1,5 @@
-"""A stage with augmentation and dropout, trained by as many processes as the arguments say; see test_processes.py.
+"""A stage with augmentation and dropout, trained by as many processes as the arguments say;
+see test_processes.py.
 
 python trained_together.py ADDR PROCESSES PROCESS OUT DIGEST
 """

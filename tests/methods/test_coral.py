@@ -1,4 +1,6 @@
-"""The distance by closed forms and by NumPy; the loss by hand; that no label of the target is read."""
+"""The distance by closed forms and by NumPy; the loss by hand;
+that no label of the target is read.
+"""
 
 from dataclasses import replace
 
@@ -34,7 +36,10 @@ def compiled_in_a_hurry():
 
 
 def test_the_distance_in_closed_form():
-    """One feature: covariances are variances. Scaled by a: C becomes a^2 C, and C - a^2 C = (1 - a^2) C."""
+    """One feature: covariances are variances.
+
+    Scaled by a: C becomes a^2 C, and C - a^2 C = (1 - a^2) C.
+    """
     source, target = (
         jnp.array([[1.0], [3.0]]),
         jnp.array([[0.0], [0.0], [6.0]]),
@@ -117,7 +122,9 @@ def test_no_label_of_the_target_is_read():
 
 
 def test_the_loss_by_hand():
-    """Cross entropy of the source's rows alone, and the distance of the hidden features of the two."""
+    """Cross entropy of the source's rows alone,
+    and the distance of the hidden features of the two.
+    """
     variables = build.init(MODULE, key=jax.random.key(0), size=2)
     own, other = (jnp.float32(RNG.normal(size=(n, 2, 2, 3))) for n in (4, 6))
     label = jnp.array([0, 1, 1, 0])

@@ -81,7 +81,9 @@ def start():
 
 
 def by_hand(own_weight, weight, *, seed):
-    """The same stage in float64: both heads descend by their own task, the base by the weighted sum."""
+    """The same stage in float64: both heads descend by their own task,
+    the base by the weighted sum.
+    """
     params = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), start()["params"])
     base, ours, theirs = (
         params["base"]["matrix"],

@@ -138,7 +138,9 @@ def test_features_with_nothing_in_them_are_refused():
 
 
 def test_a_classifier_starts_anywhere():
-    """From the images, from a layer of the base, or from the head: the same bits, and everything named."""
+    """From the images, from a layer of the base, or from the head: the same bits,
+    and everything named.
+    """
     module = classifier(Network(width=0.0625, hidden=4), classes=3)
     x = jnp.asarray(RNG.normal(size=(2, 32, 32, 3)), jnp.float32)
     variables = {"params": filled(module, x)}

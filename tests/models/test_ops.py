@@ -12,7 +12,9 @@ RNG = np.random.default_rng(0)
 
 
 def integers(*shape, low=-3, high=4):
-    """Small integers: sums of their products are exact in float32, so that equal means the same bits."""
+    """Small integers: sums of their products are exact in float32,
+    so that equal means the same bits.
+    """
     return jnp.asarray(RNG.integers(low, high, shape), jnp.float32)
 
 

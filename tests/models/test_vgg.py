@@ -28,7 +28,9 @@ X = jnp.asarray(RNG.normal(size=(2, 32, 32, 3)), jnp.float32)
 
 
 def fill(tree):
-    """Random numbers in place of shapes: nothing to compile, and no zeros for a mistake to hide behind."""
+    """Random numbers in place of shapes: nothing to compile,
+    and no zeros for a mistake to hide behind.
+    """
 
     def draw(shape):
         spread = 1.4 / np.sqrt(np.prod(shape[:-1])) if len(shape) > 1 else 0.3
@@ -78,7 +80,9 @@ def test_width_multiplies_the_channels():
 
 
 def test_every_activation_by_stock_operations(params, whole):
-    """Keras's definition of a layer's output: a convolution's is after its relu and before the pooling."""
+    """Keras's definition of a layer's output:
+    a convolution's is after its relu and before the pooling.
+    """
     features, out = whole
     assert tuple(out) == KERAS_LAYERS
     x = X

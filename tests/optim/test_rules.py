@@ -101,7 +101,8 @@ def test_a_layer_is_frozen_when_nothing_in_it_trains():
         "base/block5_conv1",
         "base/block5_conv1/norm",
     }
-    # One bias that trains wakes its layer, and the base around it, but not the normalisation of another.
+    # One bias that trains wakes its layer, and the base around it, but not the normalisation of
+    # another.
     assert rules.frozen_layers(PARAMS, [(".*/bias|head/.*", 1.0), (".*", None)]) == {
         "base/block5_conv1",
         "base/block5_conv1/norm",

@@ -31,7 +31,9 @@ def test_a_constant_stays():
 
 @pytest.mark.parametrize("steps", [20, 7])
 def test_warm_up_then_cosine_by_formula(steps):
-    """A line through nothing before the first step, the peak after the warm-up, a cosine down to nothing."""
+    """A line through nothing before the first step, the peak after the warm-up,
+    a cosine down to nothing.
+    """
     rate, rising = resolve(WarmupCosine(0.8, warmup=0.25), steps=steps), math.ceil(0.25 * steps)
     for step in range(steps):
         done = step + 1
@@ -48,12 +50,15 @@ def test_the_shortest_stages_move():
     assert resolve(WarmupCosine(0.8), steps=2)(0) == pytest.approx(0.8)
 
 
-# What PyTorch gives at each step, made with torch 2.13.0 (CPU, float64) and SGD(lr=1.0, momentum=0.9):
+# What PyTorch gives at each step, made with torch 2.13.0 (CPU, float64) and
+# SGD(lr=1.0, momentum=0.9):
 #     for _ in range(steps): keep(opt.param_groups[0]["lr"], ["momentum"]); opt.step(); sched.step()
-# Cyclic: CyclicLR(opt, 0.1, 0.9, ...), momentum 0.8 to 0.9 against the rate. Restarts: the group's rate set to 0.8,
-# then CosineAnnealingWarmRestarts(opt, ...). One cycle: OneCycleLR(opt, 0.8, total_steps=steps, ...). Their options:
-#     triangular: step_size_up=4; uneven: step_size_up=3, step_size_down=7; triangular2, exp_range: step_size_up=4,
-#     mode=..., gamma=0.97; restarts: 7; growing: 4, T_mult=2, eta_min=0.05; own: pct_start=0.45, div_factor=10,
+# Cyclic: CyclicLR(opt, 0.1, 0.9, ...), momentum 0.8 to 0.9 against the rate. Restarts: the group's
+# rate set to 0.8, then CosineAnnealingWarmRestarts(opt, ...). One cycle:
+# OneCycleLR(opt, 0.8, total_steps=steps, ...). Their options:
+#     triangular: step_size_up=4; uneven: step_size_up=3, step_size_down=7;
+#     triangular2, exp_range: step_size_up=4, mode=..., gamma=0.97; restarts: 7;
+#     growing: 4, T_mult=2, eta_min=0.05; own: pct_start=0.45, div_factor=10,
 #     final_div_factor=100, base_momentum=0.8, max_momentum=0.9.
 PYTORCH = json.loads((Path(__file__).parent / "pytorch_schedules.json").read_text())
 OWN = {"pct_start": 0.45}
@@ -99,7 +104,9 @@ def test_cycles_divide_the_stage():
 
 
 def test_restarts_fill_the_stage_and_fall_on_whole_steps():
-    """70 steps in cycles of 10, 20 and 40; 100 in three, the first and last of 33, the middle one of 34."""
+    """70 steps in cycles of 10, 20 and 40; 100 in three, the first and last of 33,
+    the middle one of 34.
+    """
     found = values(WarmRestarts(0.8, cycles=3, cycle_mult=2), 70)
     assert [step for step in range(70) if found[step] == 0.8] == [0, 10, 30]
     assert found[20] == pytest.approx(0.4)
@@ -110,14 +117,18 @@ def test_restarts_fill_the_stage_and_fall_on_whole_steps():
 
 
 def test_restarts_after_a_warm_up():
-    """A quarter of 20 steps up a line through nothing before the first; then what 15 steps without warm-up have."""
+    """A quarter of 20 steps up a line through nothing before the first;
+    then what 15 steps without warm-up have.
+    """
     found = values(WarmRestarts(0.6, low=0.1, cycles=3, warmup=0.25), 20)
     np.testing.assert_allclose(found[:5], [0.1, 0.2, 0.3, 0.4, 0.5])
     assert found[5:] == values(WarmRestarts(0.6, low=0.1, cycles=3), 15)
 
 
 def test_one_cycle_by_formula():
-    """Up from a 25th, the turn at step 0.3 * 100 - 1 = 29, down to a 250,000th; momentum the other way."""
+    """Up from a 25th, the turn at step 0.3 * 100 - 1 = 29, down to a 250,000th;
+    momentum the other way.
+    """
     rate, momentum = values(OneCycle(1.0), 100), values(OneCycleMomentum(), 100)
     low = 1 / 25 / 1e4
     assert rate[0] == pytest.approx(1 / 25)
@@ -194,7 +205,9 @@ def test_a_stage_of_one_step_moves(schedule):
 
 
 def test_a_schedule_is_cheap_to_ask():
-    """A hundred thousand steps of each in the time of some hundred calls of optax's, which take 0.2 ms each."""
+    """A hundred thousand steps of each in the time of some hundred calls of optax's,
+    which take 0.2 ms each.
+    """
     schedules = [s for s in SCHEDULES if not isinstance(s, WarmupCosine)]
     functions = [resolve(schedule, steps=100_000) for schedule in schedules]
     began = time.process_time()

@@ -97,7 +97,9 @@ def test_steps_by_formula(optimizer, direction):
 
 
 def test_the_two_epsilons_are_far_apart_where_gradients_are_tiny():
-    """The first step on a gradient of 1e-5: Keras 2 makes its full step, Keras 3 a hundredth of it."""
+    """The first step on a gradient of 1e-5: Keras 2 makes its full step,
+    Keras 3 a hundredth of it.
+    """
     tiny = [dict.fromkeys(PARAMS, 1e-5)]
     steps = [
         PARAMS["head/bias"] - run(Optimizer(eps_in_sqrt=inside), tiny)[0]["head/bias"]
@@ -109,13 +111,17 @@ def test_the_two_epsilons_are_far_apart_where_gradients_are_tiny():
 
 
 def test_weight_decay_is_decoupled_and_on_kernels_only():
-    """It is not divided by the root of the squares, and takes part in the rate and its multiplier."""
+    """It is not divided by the root of the squares,
+    and takes part in the rate and its multiplier.
+    """
     assert_close(run(Optimizer(weight_decay=0.2)), replay(keras3, decay=0.2))
     assert_close(run(Optimizer("sgd", momentum=0.0, weight_decay=0.2)), replay(plain, decay=0.2))
 
 
 def lamb(path, g, memory, t):
-    """On scalars the trust ratio leaves the sign of Adam's step with its decay, and the size of the parameter."""
+    """On scalars the trust ratio leaves the sign of Adam's step with its decay,
+    and the size of the parameter.
+    """
     at = memory.setdefault("parameter", PARAMS[path])
     decay = 0.1 * at if path.endswith("kernel") else 0.0
     step = abs(at) * np.sign(adam(path, g, memory, t) + decay)
@@ -159,7 +165,9 @@ def test_clipping_is_over_the_leaves_of_one_rule():
     ("name", "copies", "counters"), [("rmsprop", 1, 0), ("adam", 2, 2), ("sgd", 1, 0)]
 )
 def test_state_exists_for_trainable_leaves_only(name, copies, counters):
-    """As many bytes as the trainable leaves have, once per moment; and nothing named after a frozen leaf."""
+    """As many bytes as the trainable leaves have, once per moment;
+    and nothing named after a frozen leaf.
+    """
     trainable = {"head/kernel": jnp.zeros((5, 3)), "base/late/kernel": jnp.zeros((7, 2))}
     tx = transform.make(
         Optimizer(name, weight_decay=0.1, clip_norm=1.0), RULES, [*trainable, "base/early/kernel"]
@@ -190,7 +198,9 @@ def test_a_new_rate_is_not_a_new_program():
 
 
 def test_frozen_leaves_are_not_part_of_it():
-    """The transformation takes the trainable leaves alone; a frozen one among them is a mistake in the caller."""
+    """The transformation takes the trainable leaves alone;
+    a frozen one among them is a mistake in the caller.
+    """
     tx = transform.make(Optimizer(), RULES, PATHS)
     with pytest.raises(ValueError, match="early"):
         tx.init({**{path: jnp.float32(0) for path in PARAMS}, "base/early/kernel": jnp.float32(0)})
@@ -234,7 +244,9 @@ class Line(Schedule):
 
 @pytest.mark.parametrize("name", ["adam", "sgd"])
 def test_momentum_of_the_step_by_formula(name):
-    """Momentum 0.5, 0.6, ... as a traced value, against the update rules with a momentum of their own each step."""
+    """Momentum 0.5, 0.6, ... as a traced value,
+    against the update rules with a momentum of their own each step.
+    """
     momenta = [0.5 + 0.1 * t for t in range(len(GRADIENTS))]
 
     def scheduled(path, g, memory, t):

@@ -1,4 +1,6 @@
-"""A headless Chromium on its DevTools pipe: the page as a reader gets it, without a library in between."""
+"""A headless Chromium on its DevTools pipe: the page as a reader gets it,
+without a library in between.
+"""
 
 import base64
 import json
@@ -24,7 +26,10 @@ class Browser:
     def __init__(self, command: str):
         self._profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         (to_read, self._write), (self._read, to_write) = os.pipe(), os.pipe()
-        flags = f"--headless --no-sandbox --disable-gpu --hide-scrollbars --user-data-dir={self._profile.name}"
+        flags = (
+            "--headless --no-sandbox --disable-gpu --hide-scrollbars "
+            f"--user-data-dir={self._profile.name}"
+        )
         # The protocol has its pipe at 3 and 4: a shell moves ours there.
         script = f'exec "$0" "$@" 3<&{to_read} 4>&{to_write}'
         words = [

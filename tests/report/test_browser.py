@@ -1,4 +1,6 @@
-"""The pages in a real browser, scripts off: nothing asked for, nothing complained of, nothing wider than the screen."""
+"""The pages in a real browser, scripts off: nothing asked for, nothing complained of,
+nothing wider than the screen.
+"""
 
 import io
 import json
@@ -41,9 +43,9 @@ def whole_run(workdir, write, **options):
     ids, labels = np.array([f"validation/{LONG}/{i}.jpg" for i in range(4)]), np.arange(4) % 3
     about = {"rung": "frozen", "seed": 0, "layer": "block5_conv3", "images": 40}
     kept = Photographs(
-        **about, classes=np.array([LONG, "dog", "fox"]), worst=images, worst_ids=ids, worst_labels=labels,
-        worst_losses=np.ones(4), worst_probabilities=likely, seen=images, seen_ids=ids, seen_labels=labels,
-        seen_probabilities=likely, maps=rng.random((4, 2, 3, 3)),
+        **about, classes=np.array([LONG, "dog", "fox"]), worst=images, worst_ids=ids,
+        worst_labels=labels, worst_losses=np.ones(4), worst_probabilities=likely, seen=images,
+        seen_ids=ids, seen_labels=labels, seen_probabilities=likely, maps=rng.random((4, 2, 3, 3)),
     )  # fmt: skip
     photographs.write(kept, workdir=workdir)
     planned.write_planned(
@@ -99,14 +101,17 @@ def test_a_page_stands_alone_and_fits_every_screen(browser, page):
 def test_no_text_is_tiny(browser, page):
     browser.show(page, width=390, dark=False)
     sizes = browser.value(
-        "[...document.body.querySelectorAll('*')].map(e => parseFloat(getComputedStyle(e).fontSize))"
+        "[...document.body.querySelectorAll('*')].map(e => "
+        "parseFloat(getComputedStyle(e).fontSize))"
     )
     assert len(sizes) > 100
     assert min(sizes) >= 13
 
 
 def test_the_dark_page_is_dark_charts_included(browser, page):
-    """Paper is the theme's, and of the whole page few pixels are bright in the dark, and most in the light."""
+    """Paper is the theme's, and of the whole page few pixels are bright in the dark,
+    and most in the light.
+    """
     for dark, colours in ((False, document.LIGHT), (True, document.DARK)):
         browser.show(page, width=390, dark=dark)
         with Image.open(io.BytesIO(browser.picture())) as picture:

@@ -56,7 +56,9 @@ def test_nll_is_scikit_learns_log_loss(probabilities, labels):
 
 
 def test_temperature_has_a_closed_form_where_all_logits_are_equal():
-    """Of four logits (0, 2) three are right: sigmoid(2 / T) = 3 / 4, so T = 2 / log 3; underconfident ones shrink."""
+    """Of four logits (0, 2) three are right: sigmoid(2 / T) = 3 / 4,
+    so T = 2 / log 3; underconfident ones shrink.
+    """
     logits, labels = np.tile([0.0, 2.0], (4, 1)), np.array([0, 1, 1, 1])
     assert calibration.fit_temperature(logits, labels) == pytest.approx(2 / np.log(3), rel=1e-4)
     assert calibration.fit_temperature(logits / 4, labels) == pytest.approx(

@@ -69,7 +69,8 @@ def test_a_rung_that_was_solved_says_so_and_how():
         )
     ]
     assert costs.solutions({"rungs": [ROW | {"seed": 1}, row]}) == [
-        "head, seed 0: solved at strength 3.2e-05, chosen by 5 folds of the training images: 91.4 %, loss 0.228."
+        "head, seed 0: solved at strength 3.2e-05, chosen by 5 folds of the training images: "
+        "91.4 %, loss 0.228."
     ]
     with pytest.raises(
         InputError, match=r"^head, seed 0: 'cross_validation': expected an object, found 7$"

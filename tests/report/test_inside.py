@@ -1,4 +1,6 @@
-"""Sheets of a network whose first kernel looks for red, and whose logit is the red it found, less one half."""
+"""Sheets of a network whose first kernel looks for red,
+and whose logit is the red it found, less one half.
+"""
 
 import io
 
@@ -67,7 +69,9 @@ def test_probabilities_are_those_of_a_sigmoid(net, photographs):
 
 
 def test_grad_cam_lies_over_the_red_square(net, photographs):
-    """The logit of red is the mean of what is red: the map is high there, and nowhere for the other class."""
+    """The logit of red is the mean of what is red: the map is high there,
+    and nowhere for the other class.
+    """
     photos = Photos(photographs.images[3:5], ("three", "four"))
     figure = sheets.grad_cam(net, photos, layer="conv2")
     original, red, blue, pixels = (axes.images[0].get_array() for axes in figure.axes[:4])

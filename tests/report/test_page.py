@@ -91,7 +91,8 @@ def test_report_of_a_run_that_is_not_finished(tmp_path):
     assert page.text["h1"] == "What each rung bought: critters"
     assert page.text["code"] == "python -m experiments.ladder --workdir 'my runs'"
     assert page.text["p"].startswith(
-        "critters; 2 classes (cat, dog); 150 x 150 pixels; 900 training images; 1,000 validation images; sha256 abc123"
+        "critters; 2 classes (cat, dog); 150 x 150 pixels; 900 training images; "
+        "1,000 validation images; sha256 abc123"
     )
     ladder = "7 of 9275.0 %75.0 to 75.0 % over 2 seeds0.5001004.0"
     assert (

@@ -12,7 +12,9 @@ from tljax.report.tables import paired
     [(121, 59, 4.4344492637551645e-06), (5, 1, 0.21875), (3, 9, 0.14599609375), (0, 0, 1.0)],
 )
 def test_mcnemar_is_that_of_statsmodels(first, second, p):
-    """statsmodels 0.14, contingency_tables.mcnemar(exact=True); 40 images on which both agree change nothing."""
+    """statsmodels 0.14, contingency_tables.mcnemar(exact=True);
+    40 images on which both agree change nothing.
+    """
     one, other = (
         np.repeat([a, b, True, False], [first, second, 20, 20])
         for a, b in ((True, False), (False, True))
@@ -21,7 +23,9 @@ def test_mcnemar_is_that_of_statsmodels(first, second, p):
 
 
 def test_interval_over_images_is_the_normal_one_for_many_of_them():
-    """Differences of +1 on 300, -1 on 200 and 0 on 1500 images: mean 0.05, variance 0.25 - 0.05^2."""
+    """Differences of +1 on 300, -1 on 200 and 0 on 1500 images: mean 0.05,
+    variance 0.25 - 0.05^2.
+    """
     one, other = (
         np.repeat([a, b, True], [300, 200, 1500])[None] for a, b in ((True, False), (False, True))
     )
@@ -33,7 +37,10 @@ def test_interval_over_images_is_the_normal_one_for_many_of_them():
 
 
 def test_what_all_images_share_is_still_unsure_over_seeds():
-    """One of four seeds gains everything. Of three draws the share of it is 1 in 1/64, 2/3 in 9/64 of the cases."""
+    """One of four seeds gains everything.
+
+    Of three draws the share of it is 1 in 1/64, 2/3 in 9/64 of the cases.
+    """
     one = np.repeat([[True], [False], [False], [False]], 50, axis=1)
     interval = paired.paired_bootstrap(one, np.zeros_like(one))
     assert (interval.low, interval.high) == pytest.approx((0, 2 / 3))
@@ -41,7 +48,9 @@ def test_what_all_images_share_is_still_unsure_over_seeds():
 
 
 def test_interval_over_both_adds_their_variances():
-    """Each image's difference is a coin of its own, and so is each seed's: a mean of seed and image effects."""
+    """Each image's difference is a coin of its own, and so is each seed's:
+    a mean of seed and image effects.
+    """
     rng = np.random.default_rng(1)
     chance = np.clip(0.5 + rng.normal(0, 0.1, (20, 1)) + rng.normal(0, 0.2, (1, 500)), 0, 1)
     one = rng.random((20, 500)) < chance

@@ -64,7 +64,9 @@ def test_a_figure_for_each_with_what_was_said(kept):
 
 
 def test_a_photograph_beside_its_two_maps(kept):
-    """The pixels of the page are those of the photograph and of the maps on one scale, up to JPEG's rounding."""
+    """The pixels of the page are those of the photograph and of the maps on one scale,
+    up to JPEG's rounding.
+    """
     text = "\n".join(photographs.sections(kept))
     shown = [
         np.asarray(Image.open(io.BytesIO(base64.b64decode(data))), float)

@@ -33,13 +33,14 @@ def test_the_table_tells_what_trains_how_fast_and_at_what_cost():
     lines = plan_table([head, whole, solved]).splitlines()
     assert cells(lines[0])[-3:] == ["temporary", "compiled in", "reads"]
     assert cells(lines[2]) == [
-        "head", "head/.*", "5 of 1,234,567", "find", "3", "150", "4,800", "2.5 G", "32 MB", "1.25 s",
-        "28 MB on each device",
+        "head", "head/.*", "5 of 1,234,567", "find", "3", "150", "4,800", "2.5 G", "32 MB",
+        "1.25 s", "28 MB on each device",
     ]  # fmt: skip
     assert cells(lines[3]) == [
-        "whole", "c ... a", "1,234,567 of 1,234,567", "1.0e-02 ... 2.5e-03", "8", "400", "12,800", "unknown", "unknown",
-        "unknown", "6.22e+03 MB from the host",
+        "whole", "c ... a", "1,234,567 of 1,234,567", "1.0e-02 ... 2.5e-03", "8", "400", "12,800",
+        "unknown", "unknown", "unknown", "6.22e+03 MB from the host",
     ]  # fmt: skip
     assert cells(lines[4]) == [
-        "linear", "head/.*", "5 of 1,234,567", "solved", "-", "-", "-", "-", "-", "-", "28 MB on each device",
+        "linear", "head/.*", "5 of 1,234,567", "solved", "-", "-", "-", "-", "-", "-",
+        "28 MB on each device",
     ]  # fmt: skip

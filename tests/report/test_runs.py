@@ -18,7 +18,9 @@ def edit(path, **more):
 
 @pytest.fixture
 def pair(tmp_path, write):
-    """Folders of two runs: b has no scratch, a better-taught frozen of one seed, and a rung of its own."""
+    """Folders of two runs: b has no scratch, a better-taught frozen of one seed,
+    and a rung of its own.
+    """
     for name, options in (
         ("a", {"rungs": ("frozen", "scratch")}),
         ("b", {"rungs": ("<late>", "frozen"), "seeds": (5,)}),
@@ -59,7 +61,8 @@ def test_the_page_has_each_rung_of_each_run(pair, tmp_path):
         "best rungs: b (frozen) against a (scratch): no difference shown: +0.0 points"
     )
     settings = re.findall(
-        r'<th scope="row">([a-z.]+)</th><td data-label="a"><span>(.*?)</span></td><td[^>]*><span>(.*?)<',
+        r'<th scope="row">([a-z.]+)</th><td '
+        r'data-label="a"><span>(.*?)</span></td><td[^>]*><span>(.*?)<',
         text,
     )
     assert settings == [("arguments.budget", "1.0", "0.5"), ("plan.scratch", "present", "absent")]

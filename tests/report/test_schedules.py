@@ -30,7 +30,9 @@ PLAN = [
 
 
 def test_a_panel_for_each_hyperparameter_over_the_whole_plan(drawn):
-    """The second stage begins where the first ends; what a stage does not have is a gap; a value holds for its step."""
+    """The second stage begins where the first ends; what a stage does not have is a gap;
+    a value holds for its step.
+    """
     (lr, momentum, dropout), path = drawn(PLAN)
     assert [ax.get_title(loc="left") for ax in (lr, momentum, dropout)] == [
         "lr",
@@ -57,7 +59,10 @@ def test_a_panel_for_each_hyperparameter_over_the_whole_plan(drawn):
 
 
 def test_axes_suit_their_values(drawn):
-    """Near peaks: linear, from 0, or from the lowest where all is far from it. Far apart: logarithmic, not too deep."""
+    """Near peaks: linear, from 0, or from the lowest where all is far from it.
+
+    Far apart: logarithmic, not too deep.
+    """
     (lr, momentum, _), _ = drawn(PLAN)
     assert (lr.get_yscale(), momentum.get_yscale()) == ("linear", "linear")
     assert lr.get_ylim()[0] <= 0

@@ -7,7 +7,9 @@ from tljax.report.stats import scores
 
 
 def test_scores_are_scikit_learns(probabilities, labels):
-    """scikit-learn 1.7: confusion_matrix, precision_recall_fscore_support, roc_auc_score of each class."""
+    """scikit-learn 1.7: confusion_matrix, precision_recall_fscore_support,
+    roc_auc_score of each class.
+    """
     matrix = scores.confusion(labels, probabilities.argmax(1), classes=3)
     assert matrix.tolist() == [[2, 1, 0], [1, 2, 0], [0, 1, 3]]
     assert scores.precision(matrix) == pytest.approx([2 / 3, 1 / 2, 1])

@@ -90,7 +90,9 @@ TWO = np.log([[3, 1], [1, 3], [1, 3]])
 
 
 def test_class_rows_by_hand():
-    """dog: 1 of 2 found (Wilson 0.09 to 0.91), the one said to be one is; over two runs 0.75 -+ 12.7 x 0.25."""
+    """dog: 1 of 2 found (Wilson 0.09 to 0.91), the one said to be one is;
+    over two runs 0.75 -+ 12.7 x 0.25.
+    """
     assert trust.class_rows(predictions(ONE)) == [
         ("cat", "1", "0.50 [0.09, 0.91]", "1.00 [0.21, 1.00]", "0.67", "0.75"),
         ("dog", "2", "1.00 [0.21, 1.00]", "0.50 [0.09, 0.91]", "0.67", "0.75"),

@@ -84,7 +84,9 @@ def test_together_puts_unequal_seeds_on_one_grid():
 
 
 def test_bootstrap_interval_over_images():
-    """Of 0 and 1 in 400 images, a quarter of them 1: near the normal interval 0.25 -+ 1.96 sqrt(0.1875 / 400)."""
+    """Of 0 and 1 in 400 images, a quarter of them 1:
+    near the normal interval 0.25 -+ 1.96 sqrt(0.1875 / 400).
+    """
     interval = intervals.bootstrap_interval(np.repeat([1.0, 0.0], [100, 300]))
     assert interval is not None
     assert (interval.low, interval.high) == pytest.approx((0.2076, 0.2924), abs=4e-3)

@@ -11,7 +11,9 @@ from tljax.runs.results import by_rung, read_results
 
 
 def row(name: str, seed: int, accuracy: float | None, **changes) -> dict:
-    """One row of results.json: 1,000 parameters of 16,000 train for 30 epochs, 263 validation images."""
+    """One row of results.json: 1,000 parameters of 16,000 train for 30 epochs,
+    263 validation images.
+    """
     values = {"epochs": 30, "trainable_params": 1000, "total_params": 16000, "seconds": 60.0}
     validation = {"accuracy": accuracy, "loss": 0.5, "n": 263}
     return (
@@ -146,7 +148,10 @@ def test_missing_results_are_named(tmp_path):
         read_results(tmp_path / "results.json")
 
 
-SAID = "finetune, seed 1: collapsed: training loss 0.693 from epoch 1 on is that of a constant prediction"
+SAID = (
+    "finetune, seed 1: collapsed: "
+    "training loss 0.693 from epoch 1 on is that of a constant prediction"
+)
 
 
 def test_what_collapsed_is_marked_and_told(read):

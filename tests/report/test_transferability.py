@@ -18,12 +18,14 @@ def scores(logme, h_score):
         (
             (1, 2, 3),
             (1, 2, 3),
-            "LogME is highest after block3, the last: train a head first, unfreeze if it falls short.",
+            "LogME is highest after block3, the last: train a head first, "
+            "unfreeze if it falls short.",
         ),
         (
             (1, 3, 2),
             (1, 2, 3),
-            "LogME is highest after block2, not the last: keep the base frozen up to it, and unfreeze from block3 on. "
+            "LogME is highest after block2, not the last: keep the base frozen up to it, "
+            "and unfreeze from block3 on. "
             "By the H-score it is block3: try both.",
         ),
     ],

@@ -85,7 +85,8 @@ def test_wandb_has_what_was_logged_offline(tmp_path):
     proto = pytest.importorskip("wandb.proto.wandb_internal_pb2")
     (tmp_path / "config.json").write_text('{"base": "abc"}')
     done = in_a_process(
-        f"tell = WandB(pathlib.Path({str(tmp_path)!r})); tell({RECORD!r}); tell({LATER!r}); tell.close()",
+        f"tell = WandB(pathlib.Path({str(tmp_path)!r})); tell({RECORD!r}); tell({LATER!r}); "
+        "tell.close()",
         environment={"WANDB_MODE": "offline", "HOME": str(tmp_path)},
     )
     assert done.returncode == 0, done.stderr
@@ -135,7 +136,9 @@ def in_a_process(code, *, environment):
 
 
 def logged(path):
-    """The entries of a file in LevelDB's log format, after W&B's own header; of one block, none is cut in two."""
+    """The entries of a file in LevelDB's log format, after W&B's own header; of one block,
+    none is cut in two.
+    """
     data, at, found = path.read_bytes(), 7, []
     while at < len(data):
         length, kind = int.from_bytes(data[at + 4 : at + 6], "little"), data[at + 6]

@@ -291,7 +291,8 @@ def test_a_second_run_is_refused_or_starts_anew(tmp_path):
         (path / name).write_text("old")
     with pytest.raises(
         InputError,
-        match=r"holds a run \(metrics.jsonl\); name another --workdir, or pass --overwrite or --resume",
+        match=r"holds a run \(metrics.jsonl\); name another --workdir, "
+        r"or pass --overwrite or --resume",
     ):
         Workdir(path)
     Workdir(path, overwrite=True)

@@ -1,4 +1,6 @@
-"""A sweep that was stopped trains what is missing, to the same bits; what is kept is of one stage, seed and data."""
+"""A sweep that was stopped trains what is missing, to the same bits;
+what is kept is of one stage, seed and data.
+"""
 
 from dataclasses import replace
 

@@ -1,4 +1,6 @@
-"""An end at chance or worse than no answer is said; a good one, and one that cannot be judged, is not."""
+"""An end at chance or worse than no answer is said; a good one,
+and one that cannot be judged, is not.
+"""
 
 import math
 from math import comb
@@ -12,7 +14,9 @@ COIN = np.arange(100) % 2  # fifty of each class
 
 
 def logits(right: int, labels: np.ndarray, *, sure: float) -> np.ndarray:
-    """One logit each: the first `right` images on the side of their label, the others on the other one."""
+    """One logit each: the first `right` images on the side of their label,
+    the others on the other one.
+    """
     sides = np.where(labels == 1, 1.0, -1.0)
     sides[right:] *= -1
     return (sure * sides)[:, None].astype(np.float32)
@@ -36,7 +40,9 @@ def test_the_most_frequent_class_is_the_chance_of_unequal_ones():
 
 
 def test_a_loss_above_that_of_the_frequencies_is_overconfident():
-    """95 of 100 right at a logit of z lose about 0.05 z: at 14 a coin's log 2, with a standard error of 0.02 z."""
+    """95 of 100 right at a logit of z lose about 0.05 z: at 14 a coin's log 2,
+    with a standard error of 0.02 z.
+    """
     assert alarms.alarm(logits(95, COIN, sure=10), COIN, training_loss=0.1) is None
     found = alarms.alarm(logits(95, COIN, sure=80), COIN, training_loss=0.1)
     assert (found.kind, found.constant_loss) == ("overconfident", pytest.approx(math.log(2)))

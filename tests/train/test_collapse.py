@@ -1,4 +1,6 @@
-"""A stage that goes to ruin says so and goes back; one that takes its time, or dips, is left alone."""
+"""A stage that goes to ruin says so and goes back; one that takes its time, or dips,
+is left alone.
+"""
 
 import math
 from dataclasses import replace
@@ -71,7 +73,9 @@ def bits(tree):
 
 @pytest.fixture(scope="module")
 def trained():
-    """By classes: what is ready for a second stage, which starts from a first one that went well."""
+    """By classes: what is ready for a second stage,
+    which starts from a first one that went well.
+    """
 
     def second(classes):
         state, history = train(STAGE, ready(classes))
@@ -109,7 +113,8 @@ def test_at_a_rate_100_times_too_high_it_goes_back_and_says_so(trained, capsys, 
     assert said[0].startswith("tiny, seed 0: collapsed: training loss ")
     assert "from epoch 1 on is above that of a constant prediction" in said[0]
     assert said[0].endswith(
-        "(peak rate 5e-01); went back to epoch 0 (--keep-going keeps the last); lower --lr, or warm up longer"
+        "(peak rate 5e-01); went back to epoch 0 (--keep-going keeps the last); lower --lr, "
+        "or warm up longer"
     )
 
 
@@ -243,7 +248,9 @@ def test_a_fall_by_more_than_noise_is_a_collapse_though_the_loss_is_low():
 
 
 def test_what_noise_is_follows_fisher():
-    """One-sided: of 2n images with so many right, how likely are so few of them among n? By the formula."""
+    """One-sided: of 2n images with so many right,
+    how likely are so few of them among n? By the formula.
+    """
     n, start = 50, 45
     for end in range(start):
         total = start + end

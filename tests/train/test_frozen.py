@@ -104,7 +104,9 @@ def test_a_transformation_that_moves_frozen_leaves_is_refused_by_name(monkeypatc
 
 
 def test_bits_are_compared_after_the_first_segment_even_of_a_resumed_state(monkeypatch):
-    """A compiler that breaks its word, in the last bit of one leaf; what was resumed is what counts as before."""
+    """A compiler that breaks its word, in the last bit of one leaf;
+    what was resumed is what counts as before.
+    """
     module, states = classifier(still=True), []
     variables = build.init(module, key=jax.random.key(0), size=4)
     halfway = replace(STAGE, epochs=1)

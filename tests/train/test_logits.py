@@ -1,4 +1,6 @@
-"""What a classifier said is kept: exactly what was evaluated, for photographs and for cached activations."""
+"""What a classifier said is kept: exactly what was evaluated,
+for photographs and for cached activations.
+"""
 
 import json
 from dataclasses import replace
@@ -96,7 +98,9 @@ def test_without_a_test_split_nothing_is_said_of_one(tmp_path):
 
 
 def test_scores_by_hand():
-    """sigmoid(0) costs log 2, and is no hit for class 1; logits (log 3, 0) give class 0 three quarters."""
+    """sigmoid(0) costs log 2, and is no hit for class 1; logits (log 3,
+    0) give class 0 three quarters.
+    """
     one = logits.scores(np.zeros((2, 1), np.float32), np.array([0, 1]))
     assert one == pytest.approx({"accuracy": 0.5, "loss": np.log(2), "n": 2})
     two = logits.scores(np.log([[3.0, 1.0], [3.0, 1.0]]), np.array([0, 1]))

@@ -26,7 +26,9 @@ from tljax.tree import flatten
 
 @pytest.fixture(scope="module", autouse=True)
 def compiled_in_a_hurry():
-    """Compiling takes most of the time here, and most of that is the optimiser over random draws."""
+    """Compiling takes most of the time here,
+    and most of that is the optimiser over random draws.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ops, "compiler_options", lambda: {"xla_backend_optimization_level": 0})
         yield
@@ -87,7 +89,9 @@ def straight():
 
 
 def by_hand(stage, *, seed, sets=SETS):
-    """Logistic regression by gradient descent in float64, in the order of `draws`: weights, and losses by epoch."""
+    """Logistic regression by gradient descent in float64, in the order of `draws`: weights,
+    and losses by epoch.
+    """
     start = build.init(LINEAR, key=jax.random.key(9), size=4)["params"]["head"]["predictions"]
     w, b = np.asarray(start["kernel"], np.float64)[:, 0], 0.0
     x, y = sets.train.images.reshape(20, -1) / 255, sets.train.labels
@@ -143,7 +147,8 @@ def test_a_record_tells_all_about_an_epoch():
     }
     assert start["rates"] == {}
     np.testing.assert_equal(start["train"], {"loss": math.nan, "accuracy": math.nan})
-    # Six steps, one of them warm-up; a record has the rate of its last step: the cosine at 1/5, 3/5 and 5/5.
+    # Six steps, one of them warm-up; a record has the rate of its last step: the cosine at 1/5, 3/5
+    # and 5/5.
     for record, place in zip(told, (1 / 5, 3 / 5, 1), strict=True):
         rate = 0.25 * (1 + math.cos(math.pi * place))
         assert record["rates"] == pytest.approx({"head/.*/bias": 0.5 * rate, ".*": rate}, abs=1e-7)
@@ -169,7 +174,9 @@ def test_where_epochs_are_cut_does_not_change_a_bit(monkeypatch, straight):
 
 
 def test_streaming_changes_nothing_and_each_program_is_traced_once(monkeypatch, straight):
-    """The same seed gives the same bits a second time, whether the photographs live on the device or not."""
+    """The same seed gives the same bits a second time,
+    whether the photographs live on the device or not.
+    """
     monkeypatch.setattr("tljax.train.segments.place", lambda array, over: "streamed")
     monkeypatch.setattr("tljax.train.evaluate.place", lambda array, over: "streamed")
     traces = {"train": 0, "plain": 0}
@@ -254,7 +261,8 @@ def test_frozen_layers_keep_their_bits_and_the_others_move():
     module = build.classifier(build.Network(width=0.0625, hidden=32), classes=2)
     sets = photographs(size=32)
     variables = build.init(module, key=jax.random.key(9), size=32)
-    # Thirteen layers halve a signal thirteen times from these initial kernels; it is to reach the head.
+    # Thirteen layers halve a signal thirteen times from these initial kernels; it is to reach the
+    # head.
     variables = jax.tree.map(lambda leaf: leaf * 1.5 if leaf.ndim == 4 else leaf, variables)
     for trained, prefixes in ((HEAD_ONLY, ("head/",)), (FINE_TUNE, ("head/", "base/block5_"))):
         before = flatten(jax.device_get(variables["params"]))
@@ -267,7 +275,9 @@ def test_frozen_layers_keep_their_bits_and_the_others_move():
 
 
 def test_a_stage_goes_on_where_it_stopped():
-    """Four epochs straight, and two of them continued from the state after two: the same bits, step and records."""
+    """Four epochs straight, and two of them continued from the state after two:
+    the same bits, step and records.
+    """
     stage = replace(
         AUGMENTED, epochs=4, optimizer=Optimizer("adam"), lr=WarmupCosine(0.01), keep_going=True
     )
@@ -288,7 +298,9 @@ def test_a_stage_goes_on_where_it_stopped():
 
 
 def test_it_trains_until_it_overfits_and_steps_back():
-    """At a rate that diverges from the first epoch on, the state of that epoch comes back, whole, and can go on."""
+    """At a rate that diverges from the first epoch on,
+    the state of that epoch comes back, whole, and can go on.
+    """
     stage = replace(STAGE, lr=30.0, epochs=9, patience=2)
     states = []
     state, history = train(

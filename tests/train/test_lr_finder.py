@@ -68,7 +68,9 @@ def find(stage=STAGE, *, given=None, seed=3, steps=32, **options):
 
 
 def by_hand(rates, *, seed, bias):
-    """Gradient descent in float64 at these rates, in the order of `draws`; `bias` times the rate for the bias."""
+    """Gradient descent in float64 at these rates, in the order of `draws`;
+    `bias` times the rate for the bias.
+    """
     start = build.init(LINEAR, key=jax.random.key(9), size=4)["params"]["head"]["predictions"]
     w, b = np.asarray(start["kernel"], np.float64)[:, 0], 0.0
     x, y = SETS.train.images.reshape(20, -1) / 255, SETS.train.labels
@@ -83,7 +85,9 @@ def by_hand(rates, *, seed, bias):
 
 
 def test_the_losses_are_gradient_descent_by_hand_at_climbing_rates():
-    """The rate of step i is 1e-3 * 1000 ** (i / 31), and a quarter of it for the bias: ratios between groups stay."""
+    """The rate of step i is 1e-3 * 1000 ** (i / 31), and a quarter of it for the bias:
+    ratios between groups stay.
+    """
     found = find()
     rates = 1e-3 * 1000 ** (np.arange(32) / 31)
     np.testing.assert_allclose(found.rates, rates, rtol=1e-12)
@@ -125,7 +129,9 @@ N = ("inputs", "labels")
 
 
 def test_a_test_leaves_no_trace():
-    """Between two stages: what it was given keeps its bits, and training goes on as if it had never been."""
+    """Between two stages: what it was given keeps its bits,
+    and training goes on as if it had never been.
+    """
     stage = replace(STAGE, augment=Augment(), epochs=1)
     over, quiet = devices.mesh(jax.devices()[:1]), {"progress": False}
     given = ready(stage)
@@ -151,7 +157,9 @@ def test_a_test_leaves_no_trace():
 
 
 def test_divergence_ends_the_sweep():
-    """The last smoothed loss is the first above 4 times the best; the segment that follows is never computed."""
+    """The last smoothed loss is the first above 4 times the best;
+    the segment that follows is never computed.
+    """
     stage = replace(STAGE, rules=TRAIN_ALL)
     found = find(stage, sweep=Sweep(1e-3, 1e4), steps=64)
     assert 5 < len(found.losses) < 64
@@ -162,7 +170,9 @@ def test_divergence_ends_the_sweep():
 
 
 def test_a_loss_that_is_not_finite_ends_the_sweep(monkeypatch):
-    """At a rate of 1e38 the weights overflow after a step or two; and nothing after such a loss is computed."""
+    """At a rate of 1e38 the weights overflow after a step or two;
+    and nothing after such a loss is computed.
+    """
     found = find(sweep=Sweep(1e38, 3e38))
     assert len(found.losses) in (1, 2)
     assert np.isfinite([*found.losses, *found.smoothed, *found.rates]).all()

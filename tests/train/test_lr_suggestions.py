@@ -9,7 +9,10 @@ LOSSES = np.array([2.0, 2.1, 2.0, 1.9, 1.4, 1.2, 1.1, 1.3, 3.0, 2.9])
 
 
 def test_the_rules_by_hand():
-    """Steepest from step 3 to 4. Lowest at 6. The longest descent has 6 losses (2.1 ... 1.1): 6 - 6 + 2 + 1 = 3."""
+    """Steepest from step 3 to 4.
+
+    Lowest at 6. The longest descent has 6 losses (2.1 ... 1.1): 6 - 6 + 2 + 1 = 3.
+    """
     assert steepest(RATES, LOSSES) == RATES[3]
     assert tenth_of_minimum(RATES, LOSSES) == RATES[6] / 10
     assert valley(RATES, LOSSES) == RATES[3]
@@ -21,7 +24,9 @@ def test_steepest_is_by_factor_of_the_rate():
 
 
 def test_a_valley_may_have_bumps_and_the_first_of_two_counts():
-    """5 4 3 2 goes through bumps and ends at step 5; 4.5 4.4 4.3 at step 9 is with 6 before it as long, and later."""
+    """5 4 3 2 goes through bumps and ends at step 5;
+    4.5 4.4 4.3 at step 9 is with 6 before it as long, and later.
+    """
     losses = np.array([5.0, 4.0, 6.0, 3.0, 3.5, 2.0, 4.6, 4.5, 4.4, 4.4])
     assert valley(RATES, losses) == RATES[5 - 4 + 1 + 0]
     assert valley(RATES, np.arange(10.0)) == RATES[0]  # no descent at all
@@ -29,12 +34,16 @@ def test_a_valley_may_have_bumps_and_the_first_of_two_counts():
 
 
 def test_slide_stops_where_the_slopes_agree():
-    """Flat for 30 steps, then the loss climbs with slope 0.1: 15 steps apart, slopes differ while one end is flat."""
+    """Flat for 30 steps, then the loss climbs with slope 0.1: 15 steps apart,
+    slopes differ while one end is flat.
+    """
     rates = np.arange(1.0, 51.0)
     losses = np.maximum(0.0, 0.1 * (np.arange(50) - 29.5))
-    # From the end both slopes are 0.1 (at 34 and 49): nothing differs, the first interval's left end it is.
+    # From the end both slopes are 0.1 (at 34 and 49): nothing differs, the first interval's left
+    # end it is.
     assert slide(rates, losses) == rates[34]
-    # Cut to 40 steps: from (24, 39) down to the last pair that differs, (14, 29), where the climb just begins.
+    # Cut to 40 steps: from (24, 39) down to the last pair that differs, (14, 29), where the climb
+    # just begins.
     assert slide(rates[:40], losses[:40]) == rates[14]
 
 
@@ -54,7 +63,9 @@ def test_ends_are_left_out_unless_little_remains():
 
 
 def test_a_descent_after_the_network_broke_is_no_valley():
-    """Down from 1 to 0.8 in 30 steps, then a spike to 1.5 and a longer way back, as a network does that died."""
+    """Down from 1 to 0.8 in 30 steps, then a spike to 1.5 and a longer way back,
+    as a network does that died.
+    """
     rates = np.geomspace(1e-7, 10, 100)
     losses = np.concatenate([np.full(20, 1.0), np.linspace(1, 0.8, 30), np.linspace(1.5, 0.9, 50)])
     found = suggestions(rates, losses, steps=100)

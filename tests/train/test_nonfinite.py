@@ -1,4 +1,6 @@
-"""Steps whose loss or gradient is not finite: passed over where the stage says so, and counted; else not looked for."""
+"""Steps whose loss or gradient is not finite: passed over where the stage says so,
+and counted; else not looked for.
+"""
 
 import functools
 from dataclasses import replace

@@ -110,7 +110,9 @@ def told(plan):
 
 
 def test_a_plan_is_told_before_it_runs(carried_out):
-    """Parameters, steps and rates as they turn out; the step's cost near the one the compiler counts."""
+    """Parameters, steps and rates as they turn out;
+    the step's cost near the one the compiler counts.
+    """
     done, _ = carried_out
     plan = replace(PLAN, stages=(HEAD, replace(LATE, lr=OneCycle(1e-2))))
     for look, trained in zip(told(plan), done, strict=True):
@@ -126,7 +128,9 @@ def test_a_plan_is_told_before_it_runs(carried_out):
 
 
 def test_a_whole_step_costs_what_its_convolutions_do():
-    """Three times the products of the forward pass, less those by the image; a formula, not the compiler."""
+    """Three times the products of the forward pass, less those by the image; a formula,
+    not the compiler.
+    """
     stage = recipe.unfreeze(replace(HEAD, views=None))
     (look,) = told(Plan("p", (stage,)))
     shapes = jax.eval_shape(

@@ -148,10 +148,11 @@ def test_the_shape_of_a_pool_is_that_of_what_the_feed_gives():
 
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="about XLA on CPU")
 def test_what_the_compiler_emits_inside_the_scan(monkeypatch):
-    """The four convolutions of the network from scratch: forward, by the weights, and by the input but for the first.
+    """The four convolutions of the network from scratch: forward, by the weights,
+    and by the input but for the first.
 
-    All channels last, the only layout that XLA on CPU does not run naively inside a loop; none left to YNNPACK; the
-    gradient of the pooling without a windowed scatter.
+    All channels last, the only layout that XLA on CPU does not run naively inside a loop; none left
+    to YNNPACK; the gradient of the pooling without a windowed scatter.
     """
     monkeypatch.undo()  # the compiler's usual options
     monkeypatch.setattr(devices, "mesh_for", lambda batch_size: devices.mesh(jax.devices()[:1]))

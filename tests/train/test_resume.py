@@ -1,4 +1,6 @@
-"""A stage that was stopped goes on to the same bits: inside an epoch, between epochs, with states held to return to."""
+"""A stage that was stopped goes on to the same bits: inside an epoch, between epochs,
+with states held to return to.
+"""
 
 from dataclasses import replace
 
@@ -112,7 +114,9 @@ def bits(state):
 
 @pytest.mark.parametrize(("step", "over"), [(2, 1), (4, 1), (6, 1), (12, 1), (6, 8)])
 def test_a_stopped_stage_ends_with_the_same_bits(tmp_path, step, over):
-    """Inside the first epoch (steps 1 to 4), at its end, inside the second, and with nothing left to train."""
+    """Inside the first epoch (steps 1 to 4), at its end, inside the second,
+    and with nothing left to train.
+    """
     whole, history = train(over=over)
     stopped(tmp_path, step, over=over)
     state, rest = train(saver=Saver(tmp_path), over=over)
@@ -122,7 +126,9 @@ def test_a_stopped_stage_ends_with_the_same_bits(tmp_path, step, over):
 
 
 def test_another_number_of_devices_goes_on_almost_alike(tmp_path):
-    """At a usual rate: Adam divides by its gradients' own size, and 0.05 makes 7e-6 of the order of sums."""
+    """At a usual rate: Adam divides by its gradients' own size,
+    and 0.05 makes 7e-6 of the order of sums.
+    """
     stage = replace(STAGE, lr=1e-3)
     whole, _ = train(stage)
     stopped(tmp_path, 6, stage=stage, over=8)

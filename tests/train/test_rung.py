@@ -26,7 +26,9 @@ STAGE = Stage("tiny", HEAD_ONLY, lr=1e-2, epochs=2, batch_size=5, keep_going=Tru
 
 @pytest.fixture(scope="module", autouse=True)
 def in_a_hurry():
-    """Compiling takes most of the time here, so no optimiser, and the same first parameters only once."""
+    """Compiling takes most of the time here, so no optimiser,
+    and the same first parameters only once.
+    """
     known = {}
 
     def remembered(module, *, key, size, init=build.init):
@@ -58,7 +60,8 @@ def fresh(network, *, seed):
 @pytest.fixture(scope="module")
 def weights():
     base = fresh(replace(NETWORK, width=WIDTH), seed=5)["base"]
-    # Thirteen layers halve a signal thirteen times from these initial kernels; it is to reach the head.
+    # Thirteen layers halve a signal thirteen times from these initial kernels; it is to reach the
+    # head.
     base = jax.tree.map(lambda leaf: np.asarray(leaf * 1.4 if leaf.ndim == 4 else leaf), base)
     return Weights(base, {"name": "vgg16", "width": WIDTH}, CAFFE, ("a", "b"), {})
 
@@ -191,7 +194,9 @@ def test_the_prefix_is_the_longest_that_is_frozen(untrained, monkeypatch, weight
 
 
 def test_cached_and_fresh_prefixes_train_the_same(weights, tmp_path):
-    """Without augmentation the views are the photographs: to 1e-5, for the prefix ran in batches of another size."""
+    """Without augmentation the views are the photographs: to 1e-5,
+    for the prefix ran in batches of another size.
+    """
     cached = run(replace(STAGE, views=1), tmp_path, weights=weights)
     fresh_each_step = run(STAGE, tmp_path, weights=weights)
     for name, leaf in cached.state.params["head"]["fc1"].items():

@@ -1,4 +1,6 @@
-"""What augmentation draws has the same bits in a batch of any size, on any number of devices, under jit and pmap."""
+"""What augmentation draws has the same bits in a batch of any size,
+on any number of devices, under jit and pmap.
+"""
 
 import jax
 import jax.numpy as jnp

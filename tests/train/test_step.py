@@ -188,7 +188,9 @@ def fine_tuned():
 
 
 def fill(path, leaf):
-    """Random numbers in place of shapes: nothing to compile, and no zeros for a mistake to hide behind."""
+    """Random numbers in place of shapes: nothing to compile,
+    and no zeros for a mistake to hide behind.
+    """
     name = path[-1].key
     if name in ("var", "scale"):
         return jnp.asarray(RNG.uniform(0.5, 1.5, leaf.shape), jnp.float32)
@@ -239,7 +241,10 @@ def test_frozen_layers_use_their_running_statistics_in_training(fine_tuned):
 
 
 def test_a_head_only_step_costs_a_forward_pass_and_three_heads():
-    """By the compiler's count. One read of a frozen gradient, and the backward pass of the base comes back."""
+    """By the compiler's count.
+
+    One read of a frozen gradient, and the backward pass of the base comes back.
+    """
     network = build.Network(width=0.125, hidden=64)
     module = build.classifier(network, classes=2)
     rules = (("head/.*", 1.0), ("base/.*", None))

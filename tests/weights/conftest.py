@@ -12,7 +12,9 @@ WIDTH = 1 / 32
 
 
 def small_layers(*, side: int = 2, hidden: int = 6, classes: int = 4) -> dict:
-    """A random VGG16 of width 1/32, with its top: {"block1_conv1": {"kernel", "bias"}, ..., "predictions": ...}."""
+    """A random VGG16 of width 1/32, with its top: {"block1_conv1": {"kernel", "bias"},
+    ..., "predictions": ...}.
+    """
     rng, before, shapes = np.random.default_rng(0), 3, {}
     for layer in CONVS:
         shapes[layer] = (3, 3, before, channels(layer, WIDTH))

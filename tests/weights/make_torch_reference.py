@@ -1,9 +1,12 @@
-"""Makes `torch_zip.pth`, `torch_legacy.pth` and `torch_outputs.npz`, which test_torch.py reads. Needs torch:
+"""Makes `torch_zip.pth`, `torch_legacy.pth` and `torch_outputs.npz`, which test_torch.py reads.
+
+Needs torch:
 
     python tests/weights/make_torch_reference.py     (torch 2.13.0, CPU)
 
-A VGG16 of width 1/32 with a top of 24 hidden units and 10 classes for images of 64 x 64, as a `Sequential` with
-torchvision's layer names. The numbers are random, scaled so that the activations of every layer are about 1.
+A VGG16 of width 1/32 with a top of 24 hidden units and 10 classes for images of 64 x 64, as a
+`Sequential` with torchvision's layer names. The numbers are random, scaled so that the activations
+of every layer are about 1.
 """
 
 import collections
@@ -49,7 +52,9 @@ def network():
 
 
 def outputs(model, images):
-    """Every convolution, pooling and dense layer's, after relu where it has one; NHWC as in Keras."""
+    """Every convolution, pooling and dense layer's, after relu where it has one;
+    NHWC as in Keras.
+    """
     found, x = {}, images
     for part, layers in model.named_children():
         if part == "flatten":

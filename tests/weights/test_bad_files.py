@@ -29,7 +29,9 @@ def put(path, layers, place):
 
 
 def refused(vgg, path):
-    """The message without the file's name, which it begins with; under 8 MB were in use at any time."""
+    """The message without the file's name, which it begins with;
+    under 8 MB were in use at any time.
+    """
     tracemalloc.start()
     message = vgg.refusal(read, path)
     peak = tracemalloc.get_traced_memory()[1]
@@ -189,8 +191,8 @@ def test_a_huge_declared_shape(vgg, path, chunks):
     )
     message = refused(vgg, path)
     assert (
-        message
-        == "block1_conv1/block1_conv1/kernel:0: declares [1048576, 1048576, 3, 2] float32, holds 0 bytes"
+        message == "block1_conv1/block1_conv1/kernel:0: declares [1048576, 1048576, 3, 2] float32, "
+        "holds 0 bytes"
     )
 
 

@@ -86,7 +86,8 @@ def test_verify_asks_for_a_whole_vgg16_of_our_own_files_too(capsys, path, weight
     )
     assert (status, err.count("\n")) == (2, 1)
     assert err.startswith(
-        f"error: {path}: not a whole VGG16 of width 0.03125 (- missing, + extra): - block3_conv2/bias"
+        f"error: {path}: not a whole VGG16 of width 0.03125 (- missing, + extra): "
+        "- block3_conv2/bias"
     )
 
 

@@ -15,7 +15,8 @@ SWAPPED = Preprocess(mean=(123.68, 116.779, 103.939))
 
 
 def made_for(weights: Weights, preprocess: Preprocess) -> Weights:
-    """The network that does with `preprocess` what these weights, made for pixels in BGR, do with their own.
+    """The network that does with `preprocess` what these weights, made for pixels in BGR,
+    do with their own.
 
     But for the mean, where the two have others: ImageNet's agree to half a pixel.
     """
@@ -35,7 +36,9 @@ def drawn() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def synthetic() -> Weights:
-    """A random base for pixels in BGR whose biases let through what is bright enough, as training would have it."""
+    """A random base for pixels in BGR whose biases let through what is bright enough,
+    as training would have it.
+    """
     rng, before, params = np.random.default_rng(0), 3, {}
     for layer in CONVS:
         after = channels(layer, 1 / 16)

@@ -14,7 +14,8 @@ from tljax.errors import InputError
 from tljax.tree import json_digest, leaf_digest
 from tljax.weights import Weights, digest, merge, read, write
 
-BEFORE = "b614abb4b877218bfa43d81a166249d6d608fea2c5626ff6c01bb76099f0c169"  # sha256 of `small` in a file without a top
+# sha256 of `small` in a file without a top
+BEFORE = "b614abb4b877218bfa43d81a166249d6d608fea2c5626ff6c01bb76099f0c169"
 
 
 def small() -> Weights:
@@ -269,7 +270,10 @@ def test_merge_leaves_out_on_either_side():
 
 
 def test_merge_lists_what_does_not_fit():
-    message = "loaded parameters do not fit the model (- missing, + extra): ! top expected float32[2], found "
+    message = (
+        "loaded parameters do not fit the model (- missing, + extra): ! top expected float32[2], "
+        "found "
+    )
     assert refusal(merge, LOADED, INIT) == message + "float32[5]"
     narrow = {"a": np.zeros(1, ml_dtypes.bfloat16), "c": np.zeros(1, np.float32)}
     assert refusal(

@@ -1,7 +1,7 @@
 """Files that torch 2.13.0 wrote, and what it computed with them.
 
-`torch_zip.pth`, `torch_legacy.pth` and `torch_outputs.npz` come from `make_torch_reference.py` beside this file, whose
-docstring has the command: torch itself is no dependency of the tests.
+`torch_zip.pth`, `torch_legacy.pth` and `torch_outputs.npz` come from `make_torch_reference.py`
+beside this file, whose docstring has the command: torch itself is no dependency of the tests.
 """
 
 import collections
@@ -54,7 +54,9 @@ def test_the_containers_are_the_two_that_torch_has():
 
 @pytest.mark.parametrize("path", CONTAINERS, ids=lambda path: path.stem)
 def test_every_layer_is_torch_s(path):
-    """The certificate: 1e-5 of the layer's largest output; the top proves the order of the first dense layer."""
+    """The certificate: 1e-5 of the layer's largest output;
+    the top proves the order of the first dense layer.
+    """
     weights, expected = read(path), np.load(HERE / "torch_outputs.npz")
     assert weights.architecture == {"name": "vgg16", "width": 1 / 32, "size": 64}
     assert weights.preprocess == TORCH
@@ -210,7 +212,8 @@ def rewrite(name, change, target):
             new.writestr(member, change(data) if member.endswith(name) else data)
 
 
-# features.0.weight in pickle's opcodes: K is a small number, J one of four bytes, ( to t a tuple, q a memo.
+# features.0.weight in pickle's opcodes: K is a small number, J one of four bytes, ( to t a tuple, q
+# a memo.
 SHAPE, STRIDES = b"(K\x02K\x03K\x03K\x03tq\x09", b"(K\x1bK\x01K\tK\x03t"
 EXPANDED = b"(J\xff\xff\xff\x7fK\x03K\x03K\x03tq\x09(K\x00K\x00K\x00K\x00t"
 
@@ -284,5 +287,6 @@ def test_a_network_with_batch_normalisation_is_named(vgg, named, tmp_path):
     save_file(named | {"features.1.running_mean": np.ones(2, np.float32)}, tmp_path / "w")
     message = vgg.refusal(read, tmp_path / "w")
     assert message == (
-        f"{tmp_path / 'w'}: not a whole VGG16 of width 0.03125 (- missing, + extra): + features.1.running_mean"
+        f"{tmp_path / 'w'}: not a whole VGG16 of width 0.03125 (- missing, + extra): "
+        "+ features.1.running_mean"
     )

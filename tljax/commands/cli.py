@@ -185,8 +185,7 @@ def load(args: argparse.Namespace, source: str, *, size: int) -> ImageSets:
         size=size,
         data_dir=args.data_dir,
         validation_fraction=args.validation_fraction,
-        skip_corrupt=args.skip_corrupt,
-        allow_duplicates=args.allow_duplicates,
+        tolerance=data.Tolerance(args.skip_corrupt, args.allow_duplicates),
         progress=not args.quiet,
     )
 

@@ -85,8 +85,10 @@ def data_of(config: Settings, *, size: int, where: Path, progress: bool) -> Imag
         size=size,
         data_dir=arguments.get("data_dir"),
         validation_fraction=VALIDATION_FRACTION if fraction is None else fraction,
-        skip_corrupt=arguments.get("skip_corrupt") or False,
-        allow_duplicates=arguments.get("allow_duplicates") or False,
+        tolerance=data.Tolerance(
+            skip_corrupt=bool(arguments.get("skip_corrupt")),
+            allow_duplicates=bool(arguments.get("allow_duplicates")),
+        ),
         progress=progress,
     )
     if sets.digest != known.get("digest"):

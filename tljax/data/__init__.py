@@ -1,6 +1,6 @@
 """Data: photographs -> arrays."""
 
 from tljax.data.arrays import from_arrays
-from tljax.data.sources import ImageSet, ImageSets, load
+from tljax.data.sources import ImageSet, ImageSets, Tolerance, load
 
-__all__ = ["ImageSet", "ImageSets", "from_arrays", "load"]
+__all__ = ["ImageSet", "ImageSets", "Tolerance", "from_arrays", "load"]

@@ -2,21 +2,22 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tljax.data import photos, splits
 from tljax.data.photos import Listing
 from tljax.data.sources import ImageSet, ImageSets
 from tljax.errors import InputError
 
-Labelled = tuple[Any, Any]  # images uint8 [N, size, size, 3] and labels, whole numbers [N]
+# Images uint8 [N, size, size, 3], and labels, whole numbers [N].
+Labelled = tuple[ArrayLike, ArrayLike]
 
 
 def from_arrays(
-    images: Any,
-    labels: Any,
+    images: ArrayLike,
+    labels: ArrayLike,
     classes: Sequence[str],
     *,
     validation: Labelled | float = 0.2,
@@ -33,31 +34,31 @@ def from_arrays(
     or dtype, a label without a class, an empty split, or the same image in two splits.
     """
     names = _class_names(name, classes)
-    given = {"train": (images, labels)}
+    pairs: dict[str, Labelled] = {"train": (images, labels)}
     if isinstance(validation, tuple):
-        given["validation"] = validation
+        pairs["validation"] = validation
     elif not isinstance(validation, float) or not 0 < validation < 1:
         expected = "(images, labels) or a fraction between 0 and 1"
         raise InputError(f"{name}: validation: expected {expected}, found {validation!r:.60}")
     if test is not None:
-        given["test"] = test
-    made = {split: _checked(f"{name}: {split}", *pair, names) for split, pair in given.items()}
-    _refuse_other_sizes(name, made)
-    digests = {split: _digests(one) for split, one in made.items()}
+        pairs["test"] = test
+    sets = {split: _checked(f"{name}: {split}", *pair, names) for split, pair in pairs.items()}
+    _refuse_other_sizes(name, sets)
+    digests = {split: _digests(part) for split, part in sets.items()}
     if isinstance(validation, float):
-        whole = _listing(made["train"], digests["train"])
+        whole = _listing(sets["train"], digests["train"])
         parts = splits.stratified(whole, fraction=validation, seed=seed)
-        made |= {split: _part(made["train"], part) for split, part in parts.items()}
+        sets |= {split: _part(sets["train"], part) for split, part in parts.items()}
         digests |= {split: part.digests for split, part in parts.items()}
-    for split, one in made.items():
-        if not one.ids:
+    for split, part in sets.items():
+        if not part.ids:
             raise InputError(f"{name}: {split}: expected one image or more, found none")
     if not allow_duplicates:
-        _refuse_shared(made, digests)
-    content = {split: [digests[split], one.labels.tolist()] for split, one in made.items()}
-    told = ["arrays", made["train"].images.shape[1], names, content]
-    digest = photos.sha256(json.dumps(told, sort_keys=True).encode())
-    return ImageSets(name, names, made["train"], made["validation"], digest, test=made.get("test"))
+        _refuse_shared(sets, digests)
+    content = {split: [digests[split], part.labels.tolist()] for split, part in sets.items()}
+    document = ["arrays", sets["train"].images.shape[1], names, content]
+    digest = photos.sha256(json.dumps(document, sort_keys=True).encode())
+    return ImageSets(name, names, sets["train"], sets["validation"], digest, test=sets.get("test"))
 
 
 def _class_names(name: str, classes: Sequence[str]) -> tuple[str, ...]:
@@ -68,7 +69,9 @@ def _class_names(name: str, classes: Sequence[str]) -> tuple[str, ...]:
     return names
 
 
-def _checked(where: str, images: Any, labels: Any, classes: tuple[str, ...]) -> ImageSet:
+def _checked(
+    where: str, images: ArrayLike, labels: ArrayLike, classes: tuple[str, ...]
+) -> ImageSet:
     """Make a split; InputError naming what is wrong with its arrays."""
     images, labels = np.asarray(images), np.asarray(labels)
     square = images.ndim == 4 and images.shape[1] == images.shape[2] > 0 and images.shape[3] == 3
@@ -88,19 +91,19 @@ def _checked(where: str, images: Any, labels: Any, classes: tuple[str, ...]) -> 
     return ImageSet(images, labels.astype(np.int32), ids)
 
 
-def _refuse_other_sizes(name: str, made: dict[str, ImageSet]) -> None:
-    size = made["train"].images.shape[1]
-    for split, one in made.items():
-        if (found := one.images.shape[1]) != size:
-            raise InputError(f"{name}: {split}: expected images of {size} pixels, found {found}")
+def _refuse_other_sizes(name: str, sets: dict[str, ImageSet]) -> None:
+    size = sets["train"].images.shape[1]
+    for split, part in sets.items():
+        if (side := part.images.shape[1]) != size:
+            raise InputError(f"{name}: {split}: expected images of {size} pixels, found {side}")
 
 
-def _digests(one: ImageSet) -> tuple[str, ...]:
-    return tuple(photos.sha256(image.tobytes()) for image in one.images)
+def _digests(split: ImageSet) -> tuple[str, ...]:
+    return tuple(photos.sha256(image.tobytes()) for image in split.images)
 
 
-def _listing(one: ImageSet, digests: tuple[str, ...]) -> Listing:
-    return Listing(one.ids, one.labels, digests, read=lambda i: one.images[i].tobytes())
+def _listing(split: ImageSet, digests: tuple[str, ...]) -> Listing:
+    return Listing(split.ids, split.labels, digests, read=lambda i: split.images[i].tobytes())
 
 
 def _part(whole: ImageSet, part: Listing) -> ImageSet:
@@ -109,10 +112,11 @@ def _part(whole: ImageSet, part: Listing) -> ImageSet:
     return ImageSet(whole.images[[place[name] for name in part.ids]], part.labels, part.ids)
 
 
-def _refuse_shared(made: dict[str, ImageSet], digests: dict[str, tuple[str, ...]]) -> None:
+def _refuse_shared(sets: dict[str, ImageSet], digests: dict[str, tuple[str, ...]]) -> None:
     """Refuse an image that is both trained on and held out, or held out twice."""
-    listings = {split: _listing(one, digests[split]) for split, one in made.items()}
+    listings = {split: _listing(part, digests[split]) for split, part in sets.items()}
     names = {"train": "training", "validation": "validation", "test": "test"}
-    for one, other in (("train", "validation"), ("train", "test"), ("validation", "test")):
-        if other in listings:
-            splits.refuse_shared(listings[one], listings[other], names=(names[one], names[other]))
+    for first, second in (("train", "validation"), ("train", "test"), ("validation", "test")):
+        if second in listings:
+            parts = listings[first], listings[second]
+            splits.refuse_shared(*parts, names=(names[first], names[second]))

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from tljax.errors import InputError
 
@@ -24,7 +25,7 @@ class Augment:
     zoom: float = 0.2  # each axis its own factor in 1 +- zoom
     horizontal_flip: bool = True  # mirrored with probability one half
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, bound in {
             "rotation_deg": 180.0,
             "width_shift": 1.0,
@@ -52,7 +53,7 @@ class Params(NamedTuple):
 
 
 def draw(
-    keys, *, height: int, width: int, ranges: Augment, strength: jax.Array | float = 1.0
+    keys: jax.Array, *, height: int, width: int, ranges: Augment, strength: jax.Array | float = 1.0
 ) -> Params:
     """Draw a warp for each key (typed, [B]), a function of that key alone.
 
@@ -82,8 +83,7 @@ def matrices(params: Params, *, height: int, width: int) -> tuple[jax.Array, jax
     rotation, shear = jnp.deg2rad(params.rotation_deg), jnp.deg2rad(params.shear_deg)
     cos, sin = jnp.cos(rotation), jnp.sin(rotation)
     # rotation @ [[1, -sin(shear)], [0, cos(shear)]] @ zoom in (x, y), multiplied out, then as
-    # (row, col):
-    # a matmul may run in bfloat16 or TF32 and miss by pixels.
+    # (row, col): a matmul may run in bfloat16 or TF32 and miss by pixels.
     rows, cols = params.zoom_rows, params.zoom_cols
     per_row = jnp.stack([jnp.cos(rotation + shear) * rows, -jnp.sin(rotation + shear) * rows], -1)
     per_col = jnp.stack([sin * cols, cos * cols], -1)
@@ -109,7 +109,7 @@ def matrices(params: Params, *, height: int, width: int) -> tuple[jax.Array, jax
     return jnp.stack([per_row, per_col], -1), b
 
 
-def warp(images, A, b):
+def warp(images: jax.Array | np.ndarray, A: jax.Array, b: jax.Array) -> jax.Array:
     """Resample [B, H, W, C] at `A @ (row, col) + b`, bilinearly: float32.
 
     Outside the image the nearest edge is repeated. Whole pixels are gathered in the input's dtype,
@@ -121,7 +121,7 @@ def warp(images, A, b):
     # Steps to the next row and column of the flattened image.
     below, right = width * (height > 1), int(width > 1)
 
-    def one(image, A, b):
+    def one(image, A: jax.Array, b: jax.Array) -> jax.Array:
         y = jnp.clip(A[0, 0] * row + A[0, 1] * col + b[0], 0, height - 1)
         x = jnp.clip(A[1, 0] * row + A[1, 1] * col + b[1], 0, width - 1)
         # The last row is the lower one of its pair, with all the weight: no index needs clipping.
@@ -130,17 +130,23 @@ def warp(images, A, b):
         down, across = (y - top)[..., None], (x - left)[..., None]
         pixels, corner = image.reshape(height * width, channels), top * width + left
 
-        def at(step):
+        def pixel(step: int) -> jax.Array:
             return pixels.at[corner + step].get(mode="promise_in_bounds").astype(jnp.float32)
 
-        upper = (1 - across) * at(0) + across * at(right)
-        lower = (1 - across) * at(below) + across * at(below + right)
+        upper = (1 - across) * pixel(0) + across * pixel(right)
+        lower = (1 - across) * pixel(below) + across * pixel(below + right)
         return (1 - down) * upper + down * lower
 
     return jax.vmap(one)(images, A, b)
 
 
-def augment_batch(images, *, keys, ranges: Augment, strength: jax.Array | float = 1.0) -> jax.Array:
+def augment_batch(
+    images: jax.Array | np.ndarray,
+    *,
+    keys: jax.Array,
+    ranges: Augment,
+    strength: jax.Array | float = 1.0,
+) -> jax.Array:
     """Warp [B, H, W, 3] (uint8, or float in 0..255) at random: float32 [B, H, W, 3] in 0..255.
 
     `keys` [B] are typed keys, one per image (`draws.augment_keys`), so an image does not depend on

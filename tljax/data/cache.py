@@ -14,6 +14,7 @@ import pathlib
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -21,6 +22,7 @@ from tqdm import tqdm
 from tljax.data import photos
 from tljax.data.photos import CorruptPhoto, Listing
 from tljax.errors import InputError
+from tljax.tree import Json
 
 CHUNK = 256  # photographs in flight: bounds the memory for a set of any size
 
@@ -51,7 +53,7 @@ def decoded(
 
 
 def stored(
-    made_from: list, rows: Callable[[], Rows], *, count: int, size: int, folder: pathlib.Path
+    made_from: list[Any], rows: Callable[[], Rows], *, count: int, size: int, folder: pathlib.Path
 ) -> Stored:
     """Read the rows made from `made_from`, or write what `rows()` yields and read that.
 
@@ -150,7 +152,7 @@ def _locked(folder: pathlib.Path, until: contextlib.ExitStack, how: int) -> bool
     return True
 
 
-def _write_rows(path: pathlib.Path, rows: Rows, *, shape: tuple[int, ...]) -> dict:
+def _write_rows(path: pathlib.Path, rows: Rows, *, shape: tuple[int, ...]) -> Json:
     """Write good rows first, with holes for the corrupt ones at the end.
 
     The good rows are then one contiguous view. The file is written, not memory-mapped: a full disk

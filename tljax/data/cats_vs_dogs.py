@@ -23,10 +23,12 @@ from tljax.files.download import Download, fetch
 
 NAME = "cats_vs_dogs"
 PUBLISHED = Download(
-    url="https://download.microsoft.com/download/3/E/1/3E1C3F21-ECDB-4869-8368-6DEBA77B919F/kagglecatsanddogs_5340.zip",
+    url="https://download.microsoft.com/download/3/E/1/3E1C3F21-ECDB-4869-8368-6DEBA77B919F/"
+    "kagglecatsanddogs_5340.zip",
     size=824887076,
     sha256="b7974bd00a84a99921f36ee4403f089853777b5ae8d151c76a86e64900334af9",
 )
+DESCRIPTION = "Photographs of cats and dogs, without those that are not JFIF or do not decode."
 MAX_BYTES = 64 << 20
 PHOTO = re.compile(r"PetImages[\\/](Cat|Dog)[\\/]\d+\.jpg")
 
@@ -102,9 +104,11 @@ class CatsVsDogs(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # TF
     name = NAME
     VERSION = tfds.core.Version("4.0.1")
 
-    def __init__(self, *, archive: pathlib.Path, counts: Counts, progress: bool, **kwargs):
+    def __init__(
+        self, *, archive: pathlib.Path, counts: Counts, progress: bool, data_dir: pathlib.Path
+    ):
         self._archive, self._counts, self._progress = archive, counts, progress
-        super().__init__(**kwargs)
+        super().__init__(data_dir=data_dir)
 
     def _info(self) -> tfds.core.DatasetInfo:
         features = {
@@ -114,7 +118,7 @@ class CatsVsDogs(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # TF
         }
         return tfds.core.DatasetInfo(
             builder=self,
-            description="Photographs of cats and dogs, without those that are not JFIF or do not decode.",
+            description=DESCRIPTION,
             features=tfds.features.FeaturesDict(features),
             supervised_keys=("image", "label"),
             homepage="https://www.microsoft.com/en-us/download/details.aspx?id=54765",

@@ -26,11 +26,11 @@ def noise(images: np.ndarray, *, severity: int, seed: int = 0) -> np.ndarray:
     The standard deviation is a fraction of the range.
     """
     deviation = (0.04, 0.06, 0.08, 0.09, 0.10)[severity - 1]
-    drawn = (
+    rows = (
         np.random.default_rng([seed, i]).normal(scale=deviation, size=images.shape[1:])
         for i in range(len(images))
     )
-    return _pixels(images / 255 + np.stack(list(drawn)))
+    return _pixels(images / 255 + np.stack(list(rows)))
 
 
 def blur(images: np.ndarray, *, severity: int, seed: int = 0) -> np.ndarray:
@@ -97,7 +97,7 @@ def corrupted(sets: ImageSets, name: str, *, severity: int) -> ImageSets:
             f"severity: expected {SEVERITIES[0]} to {SEVERITIES[-1]}, found {severity}"
         )
 
-    def made(split: ImageSet, seed: int) -> ImageSet:
+    def corrupt(split: ImageSet, seed: int) -> ImageSet:
         return dataclasses.replace(
             split, images=CORRUPTIONS[name](split.images, severity=severity, seed=seed)
         )
@@ -106,9 +106,9 @@ def corrupted(sets: ImageSets, name: str, *, severity: int) -> ImageSets:
     return dataclasses.replace(
         sets,
         name=f"{sets.name} with {name} {severity}",
-        train=made(sets.train, 0),
-        validation=made(sets.validation, 1),
-        test=made(sets.test, 2) if sets.test else None,
+        train=corrupt(sets.train, 0),
+        validation=corrupt(sets.validation, 1),
+        test=corrupt(sets.test, 2) if sets.test else None,
         digest=digest,
     )
 

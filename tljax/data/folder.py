@@ -24,12 +24,12 @@ def listings(root: pathlib.Path, *, progress: bool) -> tuple[tuple[str, ...], di
         kind = "a file" if root.exists() else "nothing"
         raise InputError(f"{root}: expected a folder of class folders, found {kind}")
     folders = split_folders(root)
-    named = {split: _subfolders(path) for split, path in folders.items()}
-    classes = tuple(sorted({name for names in named.values() for name in names}))
+    names = {split: _subfolders(path) for split, path in folders.items()}
+    classes = tuple(sorted({name for subfolders in names.values() for name in subfolders}))
     pairs = {
         split: [
             (path, name)
-            for name in named[split]
+            for name in names[split]
             for path in photo_paths(folders[split] / name, root=root)
         ]
         for split in folders
@@ -87,12 +87,12 @@ def all_photo_paths(root: pathlib.Path) -> list[pathlib.Path]:
 
     InputError for a link to a folder, which may lead back up, and for one that leaves its folder.
     """
-    found = [root / path for path in photo_paths(root, root=root)]
+    paths = [root / path for path in photo_paths(root, root=root)]
     for below in (root / name for name in _subfolders(root)):
         if below.is_symlink():
             raise InputError(f"{below}: a link to a folder, expected the folder itself")
-        found += all_photo_paths(below)
-    return found
+        paths += all_photo_paths(below)
+    return paths
 
 
 def read_file(path: pathlib.Path) -> bytes:
@@ -124,19 +124,19 @@ def _refuse_outside(path: pathlib.Path, *, root: pathlib.Path) -> None:
 
 
 def _refuse_empty(
-    root: pathlib.Path, classes: tuple[str, ...], found: dict[str, list[tuple[str, str]]]
+    root: pathlib.Path, classes: tuple[str, ...], photographs: dict[str, list[tuple[str, str]]]
 ) -> None:
     """Check that every class and every split but test has photographs; InputError otherwise."""
     if not classes:
         raise InputError(f"{root}: expected class folders, found none")
-    looked_for = f"looked for {' '.join(EXTENSIONS)}"
-    for split in found:
-        if not found[split] and split != "test":
-            raise InputError(f"{root}: no photograph in a class folder for {split} ({looked_for})")
-    filled = {name for pairs in found.values() for _, name in pairs}
+    extensions = f"looked for {' '.join(EXTENSIONS)}"
+    for split, pairs in photographs.items():
+        if not pairs and split != "test":
+            raise InputError(f"{root}: no photograph in a class folder for {split} ({extensions})")
+    filled = {name for pairs in photographs.values() for _, name in pairs}
     for name in classes:
         if name not in filled:
-            raise InputError(f"{root}: no photograph in class {name} ({looked_for})")
+            raise InputError(f"{root}: no photograph in class {name} ({extensions})")
 
 
 def _listing(root: pathlib.Path, labelled: list[tuple[str, int]], *, progress: bool) -> Listing:

@@ -11,13 +11,8 @@ import numpy as np
 
 from tljax.errors import InputError
 
-FORMATS = (
-    "JPEG",
-    "PNG",
-    "WEBP",
-    "BMP",
-    "GIF",
-)  # the accepted contents; Pillow's other plugins stay unused
+# The accepted contents; Pillow's other plugins stay unused.
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
 # Pillow's, which widens as it reduces (antialiased); nearest is 4 grey levels away.
 FILTER = "bilinear"
 # Decoded and rotated by EXIF within 500 MB: up to 10.5 bytes per pixel were measured, 15.4 for

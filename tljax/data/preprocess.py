@@ -6,8 +6,10 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from tljax.errors import InputError
+from tljax.tree import Json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Preprocess:
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)  # after scale
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
-    def __call__(self, images) -> jax.Array:
+    def __call__(self, images: ArrayLike) -> jax.Array:
         """Preprocess RGB [..., 3] in 0..255, uint8 or float: float32 of the same shape.
 
         The input is not modified.
@@ -34,7 +36,7 @@ class Preprocess:
             self.std, jnp.float32
         )
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> Json:
         """Convert to plain JSON, to be stored with the weights."""
         return {
             "channels": self.channels,
@@ -44,18 +46,18 @@ class Preprocess:
         }
 
     @classmethod
-    def from_dict(cls, stored: dict) -> "Preprocess":
+    def from_dict(cls, stored: Json) -> "Preprocess":
         """Make a preprocessing from `to_dict`'s result.
 
         InputError naming the key that is missing, unknown or wrong.
         """
         if not isinstance(stored, dict):
             raise InputError(f"preprocess: expected a dictionary, found {type(stored).__name__}")
-        known = {field.name for field in dataclasses.fields(cls)}
-        for key in sorted(known - stored.keys()):
+        keys = {field.name for field in dataclasses.fields(cls)}
+        for key in sorted(keys - stored.keys()):
             raise InputError(f"preprocess.{key}: missing; found keys {sorted(map(str, stored))}")
-        for key in sorted(stored.keys() - known, key=str):
-            raise InputError(f"preprocess.{key}: unknown key; expected {sorted(known)}")
+        for key in sorted(stored.keys() - keys, key=str):
+            raise InputError(f"preprocess.{key}: unknown key; expected {sorted(keys)}")
         if stored["channels"] not in ("RGB", "BGR"):
             raise InputError(
                 f"preprocess.channels: expected 'RGB' or 'BGR', found {stored['channels']!r}"
@@ -71,13 +73,13 @@ class Preprocess:
         return cls(channels=stored["channels"], scale=scale, mean=mean, std=std)
 
 
-def _number(key: str, value) -> float:
+def _number(key: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise InputError(f"preprocess.{key}: expected a finite number, found {value!r}")
     return float(value)
 
 
-def _three(key: str, values) -> tuple[float, float, float]:
+def _three(key: str, values: object) -> tuple[float, float, float]:
     if not isinstance(values, list | tuple) or len(values) != 3:
         raise InputError(f"preprocess.{key}: expected three numbers, found {values!r}")
     first, second, third = (_number(key, value) for value in values)

@@ -36,8 +36,19 @@ class ImageSets:
 
     @property
     def size(self) -> int:
-        """Pixels of a side of the square images."""
+        """Return the side of the square images in pixels."""
         return self.train.images.shape[1]
+
+
+@dataclasses.dataclass(frozen=True)
+class Tolerance:
+    """The faults of a data set that are accepted; by default each is an InputError."""
+
+    skip_corrupt: bool = False  # leave out photographs that cannot be decoded
+    allow_duplicates: bool = False  # accept a photograph that is in two splits
+
+
+STRICT = Tolerance()
 
 
 def load(
@@ -48,8 +59,7 @@ def load(
     data_dir: pathlib.Path | None = None,
     seed: int = 0,
     validation_fraction: float = 0.2,
-    skip_corrupt: bool = False,
-    allow_duplicates: bool = False,
+    tolerance: Tolerance = STRICT,
     progress: bool = True,
 ) -> ImageSets:
     """Load `folder:PATH`, `tfds:NAME`, `critters` or `critters:source` as `size` x `size` pixels.
@@ -57,7 +67,7 @@ def load(
     `cache` is the folder for decoded arrays, `data_dir` that of TFDS. `seed` and
     `validation_fraction` split a source that has no validation split; `seed` also draws the
     critters. It belongs to the data, so that runs with other seeds see the same data. InputError
-    for anything that cannot be read.
+    for anything that cannot be read, and for faults beyond `tolerance`.
     """
     if size < 1:
         raise InputError(f"size: expected at least 1 pixel, found {size}")
@@ -84,11 +94,12 @@ def load(
         )
     if "validation" not in listings:
         listings |= splits.stratified(listings["train"], fraction=validation_fraction, seed=seed)
-    elif not allow_duplicates:
+    elif not tolerance.allow_duplicates:
         splits.refuse_shared(listings["train"], listings["validation"])
-    if "test" in listings and not allow_duplicates:
-        for other, name in (("train", "training"), ("validation", "validation")):
-            splits.refuse_shared(listings[other], listings["test"], names=(name, "test"))
+    if "test" in listings and not tolerance.allow_duplicates:
+        for split, name in (("train", "training"), ("validation", "validation")):
+            splits.refuse_shared(listings[split], listings["test"], names=(name, "test"))
+    skip_corrupt = tolerance.skip_corrupt
     return _decoded(
         source, classes, listings, size, store, skip_corrupt=skip_corrupt, progress=progress
     )
@@ -178,16 +189,21 @@ def _drawn(
         np.__version__,
     ]
     options = {"per_class": per_class, "seed": seed, "size": size, "split": split}
+
+    def draw() -> np.ndarray:
+        return critters.make(
+            classes, per_class=per_class, seed=seed, size=size, split=split, progress=progress
+        )[0]
+
     images, _ = decoded_cache.stored(
         ["critters", *made_from, classes, options],
-        lambda: critters.make(classes, **options, progress=progress)[0],
+        draw,
         count=per_class * len(classes),
         size=size,
         folder=store,
     )
-    labels = np.repeat(
-        np.arange(len(classes), dtype=np.int32), per_class
-    )  # class by class, as `make`
+    # Class by class, as `make`.
+    labels = np.repeat(np.arange(len(classes), dtype=np.int32), per_class)
     return ImageSet(
         images,
         labels,

@@ -20,24 +20,24 @@ def stratified(listing: Listing, *, fraction: float, seed: int) -> dict[str, Lis
     by_class = collections.defaultdict(list)
     for digest, indices in copies.items():
         by_class[int(listing.labels[indices[0]])].append(digest)
-    held = [
+    validation = [
         i
         for digests in by_class.values()
         for i in _held_out(digests, copies, fraction=fraction, seed=seed)
     ]
-    rest = sorted(set(range(len(listing.ids))) - set(held))
-    return {"train": listing.take(rest), "validation": listing.take(sorted(held))}
+    rest = sorted(set(range(len(listing.ids))) - set(validation))
+    return {"train": listing.take(rest), "validation": listing.take(sorted(validation))}
 
 
 def refuse_shared(
     training: Listing, validation: Listing, *, names: tuple[str, str] = ("training", "validation")
 ) -> None:
     """Check that no photograph's bytes are in both listings; InputError names those that are."""
-    seen = dict(zip(training.digests, training.ids, strict=True))
+    names_by_digest = dict(zip(training.digests, training.ids, strict=True))
     shared = [
-        f"{seen[digest]} = {name}"
+        f"{names_by_digest[digest]} = {name}"
         for digest, name in zip(validation.digests, validation.ids, strict=True)
-        if digest in seen
+        if digest in names_by_digest
     ]
     if shared:
         more = ", ..." if len(shared) > 3 else ""
@@ -53,9 +53,9 @@ def _held_out(
     """Choose one class's indices for validation: some and not all, unless it has one photograph."""
     count = sum(len(copies[digest]) for digest in digests)
     target = max(1, round(fraction * count))
-    held = []
+    chosen = []
     order = sorted(digests, key=lambda digest: hashlib.sha256(f"{seed} {digest}".encode()).digest())
     for digest in order[:-1]:
-        if len(held) + len(copies[digest]) <= target:
-            held += copies[digest]
-    return held
+        if len(chosen) + len(copies[digest]) <= target:
+            chosen += copies[digest]
+    return chosen

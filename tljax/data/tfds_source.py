@@ -44,16 +44,17 @@ def listings(
     image, label, classes = _features(name, builder)
     validation = [split for split in VALIDATION if split in builder.info.splits]
     splits = {"train": "train"} | dict(zip(("validation", "test"), validation, strict=False))
-    listed = {}
-    for ours, theirs in splits.items():
-        records = _records(name, builder, theirs, image=image, folder=folder)
+    by_split = {}
+    for split, stored in splits.items():
+        records = _records(name, builder, stored, image=image, folder=folder)
         with _damage_named(name, folder):
-            listed[ours] = _listing(records, theirs, image=image, label=label, progress=progress)
-        if not np.isin(listed[ours].labels, range(len(classes))).all():
+            by_split[split] = _listing(records, stored, image=image, label=label, progress=progress)
+        if not np.isin(by_split[split].labels, range(len(classes))).all():
             raise InputError(
-                f"tfds:{name}: expected a label for every photograph of {theirs}, found some without"
+                f"tfds:{name}: expected a label for every photograph of {stored}, "
+                "found some without"
             )
-    return classes, listed
+    return classes, by_split
 
 
 def _find(name: str, folder: pathlib.Path):
@@ -80,7 +81,8 @@ def _features(name: str, builder) -> tuple[str, str, tuple[str, ...]]:
     }
     if len(images) != 1 or len(labels) != 1:
         raise InputError(
-            f"tfds:{name}: expected one image and one class label, found {images} and {list(labels)}"
+            f"tfds:{name}: expected one image and one class label, "
+            f"found {images} and {list(labels)}"
         )
     [(label, classes)] = labels.items()
     return images[0], label, classes
@@ -95,9 +97,9 @@ def _records(name: str, builder, split: str, *, image: str, folder: pathlib.Path
         )
     formats = [format.value for format in info.available_file_formats()]
     if "array_record" not in formats:  # TFDS silently loses examples of parquet
-        found = f"found {', '.join(formats)} files in {builder.data_dir}"
+        present = f"found {', '.join(formats)} files in {builder.data_dir}"
         raise InputError(
-            f"tfds:{name}: expected array_record, {found}; {_how(name, 'ANOTHER_FOLDER')}"
+            f"tfds:{name}: expected array_record, {present}; {_how(name, 'ANOTHER_FOLDER')}"
         )
     skip = {image: tfds.decode.SkipDecoding()}
     with _damage_named(name, folder):

@@ -1,7 +1,5 @@
 """Attribution of a decision to the image: Grad-CAM and integrated gradients."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,45 +7,47 @@ from jax import Array
 
 from tljax.inside import layers
 from tljax.inside.net import Net, in_batches, score
+from tljax.tree import Params
 
 STEPS = 64
 
 
-def grad_cam(net: Net, images: np.ndarray, wanted: np.ndarray, *, layer: str) -> np.ndarray:
-    """Map where a layer supports the class `wanted` of each image.
+def grad_cam(net: Net, images: np.ndarray, targets: np.ndarray, *, layer: str) -> np.ndarray:
+    """Map where a layer supports each image's class in `targets`.
 
     Returns float32 `[N, h, w]` of the layer's side, 0 or more. Selvaraju et al. 2017: channels are
     weighted by the mean gradient of the class's logit and summed; negative parts are cut.
     """
     start = layers.following(net.module.base, layer)
 
-    def program(params: dict[str, Any], batch: Array, classes: Array) -> Array:
+    def program(params: Params, batch: Array, classes: Array) -> Array:
         activation = net.run(batch, params)[1][f"base/{layer}"]
         gradient = jax.grad(lambda a: score(net.onward(a, params, start=start), classes).sum())(
             activation
         )
         return jax.nn.relu((gradient.mean((1, 2), keepdims=True) * activation).sum(-1))
 
-    return in_batches(program, net.params, images, wanted)
+    return in_batches(program, net.params, images, targets)
 
 
 def integrated_gradients(
-    net: Net, images: np.ndarray, wanted: np.ndarray, *, baseline: float = 0.0, steps: int = STEPS
+    net: Net, images: np.ndarray, targets: np.ndarray, *, baseline: float = 0.0, steps: int = STEPS
 ) -> np.ndarray:
-    """Compute each pixel's contribution to the logit of `wanted`: float32 `[N, H, W, 3]`.
+    """Compute each pixel's contribution to the logit of its `targets`: float32 `[N, H, W, 3]`.
 
     Sundararajan et al. 2017: gradients are summed along the line from an image of the grey level
     `baseline`. Contributions are complete: their sum is the logit minus that of the baseline, up to
     the error of the sum (midpoints here).
     """
 
-    def gradient(params: dict[str, Any], batch: Array, classes: Array) -> Array:
+    def gradient(params: Params, batch: Array, classes: Array) -> Array:
         def along(total: Array, part: Array) -> tuple[Array, None]:
-            at = baseline + part * (batch - baseline)
-            return total + jax.grad(lambda x: score(net.run(x, params)[0], classes).sum())(at), None
+            point = baseline + part * (batch - baseline)
+            slope = jax.grad(lambda x: score(net.run(x, params)[0], classes).sum())
+            return total + slope(point), None
 
         parts = (jnp.arange(steps, dtype=jnp.float32) + 0.5) / steps
         total, _ = jax.lax.scan(along, jnp.zeros_like(batch), parts)
         return (batch - baseline) * total / steps
 
-    return in_batches(gradient, net.params, np.asarray(images, np.float32), wanted)
+    return in_batches(gradient, net.params, np.asarray(images, np.float32), targets)

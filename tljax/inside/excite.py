@@ -1,7 +1,6 @@
 """Images that excite a unit most: patches of photographs, and images made by gradient ascent."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +10,7 @@ from jax import Array
 from tljax.inside import layers
 from tljax.inside.net import Net, in_batches
 from tljax.models import ops
+from tljax.tree import Params
 
 JITTER = 4  # pixels; Mordvintsev et al. 2015, "Inceptionism"
 # Towards grey at each step, and blur: Yosinski et al. 2015, "Deep visualization".
@@ -29,7 +29,7 @@ def top_patches(
     """
     layers.check(net.module.base, layer)
 
-    def program(params: dict[str, Any], batch: Array) -> tuple[Array, Array]:
+    def program(params: Params, batch: Array) -> tuple[Array, Array]:
         activation = net.run(batch, params)[1][f"base/{layer}"][..., jnp.asarray(units)]
         flat = activation.reshape(len(batch), -1, len(units))
         side = jnp.full(len(batch), activation.shape[2])
@@ -68,11 +68,11 @@ def maximise(
     layers.check(net.module.base, layer)
     start = 128.0 + 16.0 * jax.random.normal(key, (len(units), net.size, net.size, 3))
 
-    def excitement(x: Array, params: dict[str, Any]) -> Array:
+    def excitement(x: Array, params: Params) -> Array:
         activation = net.run(x, params)[1][f"base/{layer}"]
         return activation[jnp.arange(len(units)), ..., jnp.asarray(units)].mean((1, 2))
 
-    def program(params: dict[str, Any], x: Array) -> tuple[Array, Array]:
+    def program(params: Params, x: Array) -> tuple[Array, Array]:
         def step(x: Array, i: Array) -> tuple[Array, None]:
             shift = jax.random.randint(jax.random.fold_in(key, i), (2,), -JITTER, JITTER + 1)
             g = jax.grad(lambda x: excitement(x, params).sum())(jnp.roll(x, shift, (1, 2)))
@@ -95,7 +95,8 @@ def _blurred(x: Array) -> Array:
     for axis in (1, 2):
         padded = jnp.pad(x, [(1, 1) if a == axis else (0, 0) for a in range(4)], mode="edge")
         before, after = (
-            jax.lax.slice_in_dim(padded, at, at + x.shape[axis], axis=axis) for at in (0, 2)
+            jax.lax.slice_in_dim(padded, start, start + x.shape[axis], axis=axis)
+            for start in (0, 2)
         )
         x = (before + 4 * x + after) / 6
     return x

@@ -11,6 +11,7 @@ from jax import Array
 from tljax.data.preprocess import Preprocess
 from tljax.models import ops
 from tljax.models.heads import Classifier
+from tljax.tree import Params, PyTree, Variables
 
 BATCH = 32
 
@@ -23,26 +24,26 @@ class Net:
     """
 
     module: Classifier
-    params: dict[str, Any]
+    params: Params
     preprocess: Preprocess
     classes: tuple[str, ...]
     size: int
     rung: str = ""
     seed: int = 0
-    statistics: dict[str, Any] = field(default_factory=dict)  # {"batch_stats"}, where it has some
+    statistics: Variables = field(default_factory=dict)  # {"batch_stats"}, where it has some
 
-    def run(self, images: Array, params: dict[str, Any]) -> tuple[Array, dict[str, Array]]:
+    def run(self, images: Array, params: Params) -> tuple[Array, dict[str, Array]]:
         """Run the network on images: `(logits, out)`, `out` with every named activation."""
         variables = {"params": params, **self.statistics}
         result: Any = self.module.apply(variables, self.preprocess(images))
         return result
 
-    def onward(self, activation: Array, params: dict[str, Any], *, start: str) -> Array:
+    def onward(self, activation: Array, params: Params, *, start: str) -> Array:
         """Compute the logits from the input of layer `start`."""
         return self.module.apply({"params": params, **self.statistics}, activation, start=start)[0]
 
 
-def in_batches(program: Callable[..., Any], params: Any, *arrays: np.ndarray) -> Any:
+def in_batches(program: Callable[..., PyTree], params: Params, *arrays: np.ndarray) -> PyTree:
     """Call `program(params, *batch)` over arrays of equal length, compiled once.
 
     Returns a pytree of numpy arrays `[N, ...]`. The last batch is padded with its own rows, and its
@@ -58,11 +59,11 @@ def in_batches(program: Callable[..., Any], params: Any, *arrays: np.ndarray) ->
     return jax.tree.map(lambda *pieces: np.concatenate(pieces), *parts)
 
 
-def score(logits: Array, wanted: Array) -> Array:
-    """Select the logit of each example's class `wanted`: `[N]`.
+def score(logits: Array, classes: Array) -> Array:
+    """Select the logit of each example's class: `[N]`.
 
     A single logit is that of class 1, and its negative that of class 0.
     """
     if logits.shape[-1] == 1:
-        return (2.0 * wanted - 1.0) * logits[:, 0]
-    return logits[np.arange(len(logits)), wanted]
+        return (2.0 * classes - 1.0) * logits[:, 0]
+    return logits[np.arange(len(logits)), classes]

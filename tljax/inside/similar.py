@@ -1,13 +1,12 @@
 """Photographs in the network's order: by loss, and by similarity of features."""
 
-from typing import Any
-
 import jax
 import numpy as np
 from jax import Array
 
 from tljax.inside import layers
 from tljax.inside.net import Net, in_batches, score
+from tljax.tree import Params
 
 
 def top_losses(
@@ -18,7 +17,7 @@ def top_losses(
     Returns `(examples, losses)`.
     """
 
-    def program(params: dict[str, Any], batch: Array, classes: Array) -> Array:
+    def program(params: Params, batch: Array, classes: Array) -> Array:
         logits = net.run(batch, params)[0]
         if logits.shape[-1] == 1:
             return jax.nn.softplus(-score(logits, classes))

@@ -1,16 +1,18 @@
 """Networks as data, the Flax modules they describe, and fresh variables."""
 
 from dataclasses import dataclass
-from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import DTypeLike
 
 from tljax.errors import InputError
 from tljax.models.cnn import CNN
 from tljax.models.heads import Classifier, Head, TwoHeaded, outputs_for
 from tljax.models.vgg import VGG16
+from tljax.tree import Variables
 
 BASES, PADDINGS = ("cnn", "vgg16"), ("VALID", "SAME")
 
@@ -34,7 +36,7 @@ def classifier(
     *,
     classes: int,
     frozen: frozenset[str] = frozenset(),
-    dtype: Any = jnp.float32,
+    dtype: DTypeLike = jnp.float32,
 ) -> Classifier:
     """Build the module for a number of classes.
 
@@ -44,7 +46,7 @@ def classifier(
     if network.padding not in PADDINGS:
         raise InputError(f"unknown padding {network.padding!r}; VALID or SAME")
     if network.base == "cnn":
-        base: Any = CNN(padding=network.padding, dtype=dtype)
+        base: nn.Module = CNN(padding=network.padding, dtype=dtype)
     elif network.base == "vgg16":
         still = frozenset(layer.removeprefix("base/") for layer in frozen)
         base = VGG16(width=network.width, norm=network.norm, frozen=still, dtype=dtype)
@@ -62,15 +64,15 @@ def classifier(
 
 
 def two_headed(
-    network: Network, *, classes: int, others: int, dtype: Any = jnp.float32
+    network: Network, *, classes: int, others: int, dtype: DTypeLike = jnp.float32
 ) -> TwoHeaded:
     """Build the module with a second, linear head for a task of `others` classes."""
-    one = classifier(network, classes=classes, dtype=dtype)
+    single = classifier(network, classes=classes, dtype=dtype)
     other = Head(outputs=outputs_for(others), hidden=0, dtype=dtype)
-    return TwoHeaded(base=one.base, head=one.head, other=other)
+    return TwoHeaded(base=single.base, head=single.head, other=other)
 
 
-def init(module: Classifier, *, key: Array, size: int) -> dict[str, Any]:
+def init(module: Classifier, *, key: Array, size: int) -> Variables:
     """Make fresh variables for `size` x `size` images: `{"params": {"base", "head"}}`.
 
     With `norm` there are `batch_stats` too.

@@ -3,11 +3,10 @@
 With its head it has 3,453,121 parameters at 150 x 150 x 3.
 """
 
-from typing import Any
-
 import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import DTypeLike
 
 from tljax.errors import InputError
 from tljax.models import ops
@@ -25,7 +24,7 @@ class CNN(nn.Module):
     """
 
     padding: str = "VALID"
-    dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(
@@ -40,8 +39,8 @@ class CNN(nn.Module):
             )
         if start == LAYERS[0] and self.padding == "VALID" and min(x.shape[1:3]) < MIN_SIZE:
             raise InputError(
-                f"the scratch CNN needs images of {MIN_SIZE} x {MIN_SIZE} or larger, found {x.shape[1]} x {x.shape[2]}"
-                '; padding="SAME" takes smaller ones'
+                f"the scratch CNN needs images of {MIN_SIZE} x {MIN_SIZE} or larger, "
+                f'found {x.shape[1]} x {x.shape[2]}; padding="SAME" takes smaller ones'
             )
         if start.startswith("pool"):
             x = out[start] = ops.max_pool(x)

@@ -1,11 +1,10 @@
 """Heads, and classifiers of a base and a head: `params["base"]`, `params["head"]`."""
 
-from typing import Any
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import DTypeLike
 
 from tljax.errors import InputError
 from tljax.models.layers import dropout
@@ -28,7 +27,7 @@ class Head(nn.Module):
     dropout_flat: bool = False
     dropout_hidden: bool = False
     norm: bool = False
-    dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(
@@ -79,7 +78,7 @@ class Top(nn.Module):
 
     outputs: int = 1000
     hidden: int = 4096
-    dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(
@@ -134,8 +133,7 @@ class Classifier(nn.Module):
         """
         out: dict[str, Array] = {}
         if start != "head":
-            options = {} if start is None else {"start": start}
-            x, base_out = self.base(x, train=train, **options)
+            x, base_out = _base(self.base, x, train=train, start=start)
             out |= {f"base/{name}": value for name, value in base_out.items()}
         logits, head_out = self.head(x, train=train, rate=rate, keys=keys)
         return logits, out | {f"head/{name}": value for name, value in head_out.items()}
@@ -149,11 +147,19 @@ class TwoHeaded(Classifier):
 
     other: nn.Module
 
-    def __call__(self, x: Array, **options: Any) -> tuple[Array, dict[str, Array]]:
+    def __call__(
+        self,
+        x: Array,
+        *,
+        train: bool = False,
+        rate: Array | float = 0.0,
+        keys: Array | None = None,
+        start: str | None = None,
+    ) -> tuple[Array, dict[str, Array]]:
         """Run the classifier alone; initialisation makes parameters for both heads."""
         if self.is_initializing():
             self.other(self.base(x)[0])
-        return super().__call__(x, **options)
+        return super().__call__(x, train=train, rate=rate, keys=keys, start=start)
 
     def together(
         self,
@@ -171,13 +177,20 @@ class TwoHeaded(Classifier):
         when the network is used.
         """
         if start != "head":
-            x, _ = self.base(x, train=train, **({} if start is None else {"start": start}))
-        ours, theirs = (None, None) if keys is None else (keys[:own], keys[own:])
-        logits, _ = self.head(x[:own], train=train, rate=rate, keys=ours)
-        return logits, self.other(x[own:], train=train, rate=rate, keys=theirs)[0]
+            x, _ = _base(self.base, x, train=train, start=start)
+        own_keys, other_keys = (None, None) if keys is None else (keys[:own], keys[own:])
+        logits, _ = self.head(x[:own], train=train, rate=rate, keys=own_keys)
+        return logits, self.other(x[own:], train=train, rate=rate, keys=other_keys)[0]
 
 
-def _dense(features: int, dtype: Any, name: str) -> nn.Dense:
+def _base(
+    base: nn.Module, x: Array, *, train: bool, start: str | None
+) -> tuple[Array, dict[str, Array]]:
+    """Run a base from the layer `start`; None is its first."""
+    return base(x, train=train) if start is None else base(x, train=train, start=start)
+
+
+def _dense(features: int, dtype: DTypeLike, name: str) -> nn.Dense:
     return nn.Dense(features, dtype=dtype, kernel_init=nn.initializers.glorot_uniform(), name=name)
 
 

@@ -1,11 +1,10 @@
 """The two layers of every network: convolution, optionally normalised, and dropout."""
 
-from typing import Any
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import DTypeLike
 
 from tljax.models import ops
 
@@ -26,7 +25,7 @@ class Conv(nn.Module):
     features: int
     padding: str = "SAME"
     norm: bool = False
-    dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(

@@ -10,7 +10,7 @@ platform, ties of the pooling included; convolutions on other platforms are the 
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +26,7 @@ _NHWC = ("NHWC", "HWIO", "NHWC")
 
 
 @functools.cache
-def compiler_options() -> dict[str, Any] | None:
+def compiler_options() -> dict[str, str] | None:
     """Return compiler options for a top-level `jax.jit` on the default backend.
 
     None where the backend needs none, or this jaxlib does not know them.
@@ -42,10 +42,28 @@ def compiler_options() -> dict[str, Any] | None:
     return CPU_OPTIONS
 
 
-def jit(function: Callable[..., Any], **options: Any) -> Any:
+class Jitted(Protocol):
+    """The wrapper that `jax.jit` returns."""
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Run the program, compiled at the first call for these shapes."""
+        ...
+
+    def trace(self, *arguments: Any) -> jax.stages.Traced:
+        """Trace the function; the result has the jaxpr."""
+        ...
+
+    def lower(self, *arguments: Any) -> jax.stages.Lowered:
+        """Lower the function to the compiler's input."""
+        ...
+
+
+def jit(function: Callable[..., Any], **options: Any) -> Jitted:
     """Call `jax.jit` with the platform's compiler options.
 
-    For the outermost program only: XLA refuses the options in a nested one.
+    For the outermost program only: XLA refuses the options in a nested one. `options` are those of
+    `jax.jit` itself (donation, shardings), open because JAX's defaults for them have no public
+    name.
     """
     return jax.jit(function, compiler_options=compiler_options(), **options)
 
@@ -66,7 +84,8 @@ def max_pool(x: Array) -> Array:
     """
     if min(x.shape[1:3]) < 2:
         raise InputError(
-            f"images too small for the base: {x.shape[1]} x {x.shape[2]} are left where it pools 2 x 2"
+            f"images too small for the base: {x.shape[1]} x {x.shape[2]} are left "
+            "where it pools 2 x 2"
         )
     return _max_pool(x)
 

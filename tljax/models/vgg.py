@@ -4,15 +4,15 @@ Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image 
 configuration D.
 """
 
-from typing import Any
-
 import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import DTypeLike
 
 from tljax.errors import InputError
 from tljax.models import ops
 from tljax.models.layers import NORM_EPSILON, Conv
+from tljax.tree import Params
 
 _BLOCKS = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
 LAYERS = tuple(
@@ -40,7 +40,7 @@ class VGG16(nn.Module):
     width: float = 1.0
     norm: bool = False
     frozen: frozenset[str] = frozenset()
-    dtype: Any = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(
@@ -83,7 +83,7 @@ def following(layer: str) -> str:
     return (*LAYERS, "head")[LAYERS.index(between(layer, layer)[0]) + 1]
 
 
-def fold_norm(params: dict[str, Any], statistics: dict[str, Any]) -> dict[str, Any]:
+def fold_norm(params: Params, statistics: Params) -> Params:
     """Fold batch normalisation into kernels and biases.
 
     Returns the parameters of the same network without normalisation. With

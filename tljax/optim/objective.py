@@ -77,8 +77,8 @@ def constant_loss(labels: np.ndarray, objective: Objective = PLAIN, *, classes: 
         weighted[: len(weights)] *= weights
     smooth = objective.label_smoothing
     target = (1 - smooth) * weighted + smooth * weighted.sum() / classes
-    some = target[target > 0]
-    return float(-(some * np.log(some / some.sum())).sum())
+    positive = target[target > 0]
+    return float(-(positive * np.log(positive / positive.sum())).sum())
 
 
 def per_example_loss(logits: Array, labels: Array, objective: Objective = PLAIN) -> Array:

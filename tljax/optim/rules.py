@@ -7,13 +7,12 @@ never goes unnoticed.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from flax.traverse_util import unflatten_dict
 
 from tljax.errors import InputError
-from tljax.tree import flatten
+from tljax.tree import Flat, Params, Tree, flatten
 
 Rules = tuple[tuple[str, float | None], ...]
 
@@ -48,7 +47,7 @@ def multipliers(rules: Rules) -> dict[str, float]:
     return {pattern: multiplier for pattern, multiplier in rules if multiplier is not None}
 
 
-def split(params: Mapping[str, Any], rules: Rules) -> tuple[dict[str, Any], dict[str, Any]]:
+def split(params: Tree, rules: Rules) -> tuple[Flat, Flat]:
     """Split a nested tree into `(trainable, frozen)`, both flat: slash path -> leaf."""
     flat = flatten(params)
     decided, rates = labels(flat, rules), multipliers(rules)
@@ -56,12 +55,12 @@ def split(params: Mapping[str, Any], rules: Rules) -> tuple[dict[str, Any], dict
     return trainable, {path: leaf for path, leaf in flat.items() if path not in trainable}
 
 
-def merge(trainable: Mapping[str, Any], frozen: Mapping[str, Any]) -> dict[str, Any]:
+def merge(trainable: Flat, frozen: Flat) -> Params:
     """Merge two flat trees into one nested tree: the inverse of `split`."""
     return unflatten_dict({**frozen, **trainable}, sep="/")
 
 
-def frozen_layers(params: Mapping[str, Any], rules: Rules) -> frozenset[str]:
+def frozen_layers(params: Tree, rules: Rules) -> frozenset[str]:
     """Return the slash paths of layers without a trainable parameter, nested layers included.
 
     A path is `base/block1_conv1`.
@@ -106,13 +105,14 @@ def _checked(rules: Rules) -> Rules:
             isinstance(multiplier, int | float) and 0 < multiplier < float("inf")
         ):
             raise InputError(
-                f"the rule {pattern!r} has multiplier {multiplier!r}; a positive number, or None to freeze"
+                f"the rule {pattern!r} has multiplier {multiplier!r}; "
+                "a positive number, or None to freeze"
             )
-    seen: set[str] = set()
+    patterns: set[str] = set()
     for pattern, _ in rules:
-        if pattern in seen:
+        if pattern in patterns:
             raise InputError(f"the rule {pattern!r} is listed twice")
-        seen.add(pattern)
+        patterns.add(pattern)
     return rules
 
 

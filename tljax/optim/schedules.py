@@ -106,9 +106,8 @@ class WarmupLinear:
         rising = math.ceil(self.warmup * steps)
         places, values = (0, rising, max(steps, rising + 1)), (0.0, self.peak, self.final)
         start = 0 if rising else 1  # without warm-up the first step is on the line down
-        return lambda step: float(
-            np.interp(step + 1, places[start:], values[start:])
-        )  # the first step moves too
+        # The first step moves too.
+        return lambda step: float(np.interp(step + 1, places[start:], values[start:]))
 
 
 @dataclass(frozen=True)
@@ -131,8 +130,8 @@ class Piecewise:
         increase = all(a < b for a, b in pairwise(edges))
         if len(edges) != len(self.values) + 1 or not increase:
             raise InputError(
-                f"Piecewise: {len(self.values)} values need {len(self.values) - 1} boundaries that increase between "
-                f"0 and 1, found {self.boundaries!r}"
+                f"Piecewise: {len(self.values)} values need {len(self.values) - 1} boundaries "
+                f"that increase between 0 and 1, found {self.boundaries!r}"
             )
 
     def __call__(self, steps: int) -> Callable[[int], float]:

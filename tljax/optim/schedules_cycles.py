@@ -45,7 +45,8 @@ class Cyclic:
             raise InputError(f"Cyclic: rising must be above 0 and below 1, found {self.rising!r}")
         if (self.mode == "exp_range") != (self.gamma != 1):
             raise InputError(
-                f"Cyclic: gamma below 1 goes with exp_range; found {self.mode} and gamma {self.gamma!r}"
+                "Cyclic: gamma below 1 goes with exp_range; "
+                f"found {self.mode} and gamma {self.gamma!r}"
             )
 
     def __call__(self, steps: int) -> Callable[[int], float]:
@@ -186,9 +187,12 @@ def _cosine(start: float, end: float, part: float) -> float:
 def _one_length(schedule: Any) -> None:
     fields = [name for name in ("cycles", "cycle_steps") if getattr(schedule, name) is not None]
     if len(fields) != 1:
-        found = " and ".join(f"{name}={getattr(schedule, name)!r}" for name in fields) or "neither"
+        lengths = (
+            " and ".join(f"{name}={getattr(schedule, name)!r}" for name in fields) or "neither"
+        )
         raise InputError(
-            f"{type(schedule).__name__}: give cycles (in the stage) or cycle_steps, one; found {found}"
+            f"{type(schedule).__name__}: give cycles (in the stage) or cycle_steps, one; "
+            f"found {lengths}"
         )
     positive(schedule, fields[0])
     if schedule.cycle_steps is not None and schedule.cycle_steps != int(schedule.cycle_steps):

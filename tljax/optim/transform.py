@@ -1,6 +1,6 @@
 """The optax transformation over the trainable leaves, made from rules and an update rule."""
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,13 +52,13 @@ def make(
     decided = {
         path: label for path, label in rules_lib.labels(paths, rules).items() if label in rates
     }
-    chains: dict[Any, Any] = {
+    chains: dict[Hashable, optax.GradientTransformation] = {
         label: _chain(optimizer, rates[label]) for label in set(decided.values())
     }
     return optax.with_extra_args_support(optax.multi_transform(chains, decided))
 
 
-def carry(old: Any, new: Any) -> Any:
+def carry(old: optax.OptState, new: optax.OptState) -> optax.OptState:
     """Carry optimizer state into a new stage: `new`, with the values of `old` on shared leaves.
 
     Both are states of `make` with the same kind of optimizer. A leaf may have moved from one rule

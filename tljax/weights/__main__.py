@@ -109,16 +109,19 @@ def _parser() -> argparse.ArgumentParser:
     look.add_argument(
         "--image", type=Path, metavar="PICTURE", help="print its likeliest classes: needs a top"
     )
-    seen = (
+    suits = (
         "say whether the preprocessing suits the weights, by the features of some photographs in it"
     )
-    look.add_argument("--image-folder", type=Path, metavar="DIR", help=seen)
+    look.add_argument("--image-folder", type=Path, metavar="DIR", help=suits)
     change = commands.add_parser("convert", help="the same weights in another layout")
     change.add_argument("file", metavar="FILE")
     change.add_argument("out", type=Path, metavar="OUT")
     change.add_argument("--to", choices=LAYOUTS, required=True, help="the layout of OUT")
-    needed = "note that the weights need this preprocessing, where their layout says otherwise (the file's)"
-    change.add_argument("--preprocess", choices=PREPROCESSES, help=needed)
+    note = (
+        "note that the weights need this preprocessing, "
+        "where their layout says otherwise (the file's)"
+    )
+    change.add_argument("--preprocess", choices=PREPROCESSES, help=note)
     change.add_argument("--overwrite", action="store_true", help="replace OUT")
     return parser
 

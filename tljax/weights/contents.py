@@ -9,6 +9,7 @@ import numpy as np
 
 from tljax.data.preprocess import Preprocess
 from tljax.errors import InputError
+from tljax.tree import Json, Params
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,12 +19,12 @@ class Weights:
     `architecture` and `provenance` are plain JSON.
     """
 
-    params: dict  # the base: nested, float32 or bfloat16 numpy arrays
-    architecture: dict  # {"name": "vgg16", "width": 0.5, ...}
+    params: Params  # the base: nested, float32 or bfloat16 numpy arrays
+    architecture: Json  # {"name": "vgg16", "width": 0.5, ...}
     preprocess: Preprocess
     classes: tuple[str, ...]  # of the task that they were trained on
-    provenance: dict  # data source and digest, epochs, accuracy, versions
-    top: dict | None = None  # VGG16's own fc1, fc2, predictions, where the file has them
+    provenance: Json  # data source and digest, epochs, accuracy, versions
+    top: Params | None = None  # VGG16's own fc1, fc2, predictions, where the file has them
     source: str = dataclasses.field(default="", compare=False)  # the file, for messages
 
 
@@ -48,7 +49,7 @@ class Contents:
     leaves: Mapping[str, Leaf]
     preprocess: Preprocess  # the one that the layout's makers use
     layout: str  # for messages: "Keras HDF5"
-    about: dict = dataclasses.field(default_factory=dict)  # tljax's note in the file: see `about`
+    about: Json = dataclasses.field(default_factory=dict)  # tljax's note in the file: see `about`
 
 
 ABOUT = {"preprocess": dict, "classes": list, "provenance": dict}
@@ -67,7 +68,7 @@ def about(path: str | Path, weights: Weights) -> str:
         raise InputError(f"{path}: provenance must be plain JSON: {error}") from None
 
 
-def read_about(path: str | Path, text: str | bytes) -> dict:
+def read_about(path: str | Path, text: str | bytes) -> Json:
     """Decode the JSON of `about`; InputError naming the field that is not as it was written."""
     try:
         document = json.loads(text)
@@ -77,17 +78,17 @@ def read_about(path: str | Path, text: str | bytes) -> dict:
     return document
 
 
-def check_fields(path: str | Path, document: dict, kinds: dict[str, type]) -> None:
+def check_fields(path: str | Path, document: Json, kinds: dict[str, type]) -> None:
     """Check the fields; InputError for the first that is missing or of another type."""
     for field, kind in kinds.items():
         if not isinstance(document.get(field), kind):
-            found = f"{document.get(field)!r}"[:40]
+            value = f"{document.get(field)!r}"[:40]
             raise InputError(
-                f"{path}: metadata: {field}: expected a {kind.__name__}, found {found}"
+                f"{path}: metadata: {field}: expected a {kind.__name__}, found {value}"
             )
 
 
-def read_preprocess(path: str | Path, stored: dict) -> Preprocess:
+def read_preprocess(path: str | Path, stored: Json) -> Preprocess:
     """Call `Preprocess.from_dict`, with errors that name the file."""
     try:
         return Preprocess.from_dict(stored)

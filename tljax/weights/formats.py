@@ -25,10 +25,10 @@ def read(path: str | Path) -> Weights:
     """
     path = Path(path)
     try:
-        others = opened(path)
-        if others is None:
+        foreign = opened(path)
+        if foreign is None:
             return safe.read(path)
-        with others as contents:
+        with foreign as contents:
             return assemble(path, contents)
     except (OSError, MemoryError) as error:
         raise InputError(f"{path}: cannot be read: {error}") from None
@@ -67,5 +67,6 @@ def _archive(path: Path) -> contextlib.AbstractContextManager[Contents]:
     if any(name.endswith("/data.pkl") for name in names):
         return torch_pth.opened(path)
     raise InputError(
-        f"{path}: expected {keras_h5.MEMBER} or data.pkl in the archive, found {', '.join(names)[:80]}"
+        f"{path}: expected {keras_h5.MEMBER} or data.pkl in the archive, "
+        f"found {', '.join(names)[:80]}"
     )

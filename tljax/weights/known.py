@@ -9,7 +9,10 @@ from tljax.files.download import Download, fetch, matches
 from tljax.weights.contents import Weights
 from tljax.weights.formats import read
 
-KERAS = "https://storage.googleapis.com/tensorflow/keras-applications/vgg16/vgg16_weights_tf_dim_ordering_tf_kernels"
+KERAS = (
+    "https://storage.googleapis.com/tensorflow/keras-applications/vgg16/"
+    "vgg16_weights_tf_dim_ordering_tf_kernels"
+)
 # Trained on ImageNet. The layout decides the preprocessing: Caffe's for Keras, torch's for
 # torchvision.
 FILES = {
@@ -67,11 +70,11 @@ def _fetched(name: str, *, progress: bool) -> Path:
     try:
         fetch(file, path, progress=progress)
     except InputError as error:
-        there = (
-            " (the file there now has other bytes)"
-            if path.is_file() and not matches(file, path)
-            else ""
+        other = path.is_file() and not matches(file, path)
+        place = f"{path} (the file there now has other bytes)" if other else str(path)
+        hint = (
+            f"without a connection, fetch it by hand and put it at {place}, "
+            "or give a file: --weights FILE"
         )
-        hint = f"without a connection, fetch it by hand and put it at {path}{there}, or give a file: --weights FILE"
         raise InputError(f"{name}: {error}; {hint}") from None
     return path

@@ -22,6 +22,7 @@ import numpy as np
 
 from tljax.data.preprocess import CAFFE, TORCH, UNIT, Preprocess, words
 from tljax.errors import InputError
+from tljax.tree import Json
 from tljax.weights.contents import Weights
 
 PHOTOGRAPHS = 8  # each runs through the base twice
@@ -77,11 +78,12 @@ class PreprocessCheck:
         if self.photographs < 2:
             return words(self.used)
         return (
-            f"{words(self.used)}; the features of {self.photographs} photographs differ by {self.differs:.3f} "
-            f"(1 minus the mean cosine), with {words(self.other)} by {self.differs_with_other:.3f}"
+            f"{words(self.used)}; the features of {self.photographs} photographs differ "
+            f"by {self.differs:.3f} (1 minus the mean cosine), "
+            f"with {words(self.other)} by {self.differs_with_other:.3f}"
         )
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> Json:
         """Convert to the plain JSON that results.json keeps and the page shows."""
         return {"used": self.used.to_dict(), "told": self.told(), "alarm": self.alarm}
 
@@ -95,7 +97,8 @@ class PreprocessCheck:
             ]
         if _large(self.used) and used >= LEAST and other > UNMOVED * used:
             return [
-                f"with it biases have no part in the features of {self.photographs} photographs: {measured}"
+                f"with it biases have no part in the features of {self.photographs} photographs: "
+                f"{measured}"
             ]
         return []
 
@@ -109,17 +112,20 @@ def check_preprocess(weights: Weights, images: np.ndarray) -> PreprocessCheck:
     """
     if weights.architecture.get("name") != "vgg16":
         raise InputError(
-            f"{weights.source or 'weights'}: expected those of a vgg16, found {weights.architecture}"
+            f"{weights.source or 'weights'}: expected those of a vgg16, "
+            f"found {weights.architecture}"
         )
     used, needed = weights.preprocess, published(weights)
     other = TORCH if _large(used) else CAFFE
     if needed is not None and _large(needed) != _large(used):
         other = needed
-    shown = ordinary(images)
-    if len(shown) < 2 or not any(np.any(leaves["bias"]) for leaves in weights.params.values()):
+    photographs = ordinary(images)
+    if len(photographs) < 2 or not any(
+        np.any(leaves["bias"]) for leaves in weights.params.values()
+    ):
         return PreprocessCheck(used, other, 0, 0.0, 0.0, needed)
-    differs, with_other = differences(weights, shown, (used, other))
-    return PreprocessCheck(used, other, len(shown), differs, with_other, needed)
+    differs, with_other = differences(weights, photographs, (used, other))
+    return PreprocessCheck(used, other, len(photographs), differs, with_other, needed)
 
 
 def published(weights: Weights) -> Preprocess | None:
@@ -184,14 +190,14 @@ def ordinary(images: np.ndarray) -> np.ndarray:
         if len(images)
         else []
     )
-    shown = (
+    pixels = (
         _averaged(np.stack([images[i] for i in rows]).astype(np.float32))
         if len(rows)
         else np.zeros((0, 1, 1, 3))
     )
-    mean, deviation = shown.mean((1, 2, 3), keepdims=True), shown.std((1, 2, 3), keepdims=True)
-    seen = deviation[:, 0, 0, 0] > 1
-    stretched = (shown - mean)[seen] / deviation[seen] * _DEVIATION + _MEAN
+    mean, deviation = pixels.mean((1, 2, 3), keepdims=True), pixels.std((1, 2, 3), keepdims=True)
+    varied = deviation[:, 0, 0, 0] > 1
+    stretched = (pixels - mean)[varied] / deviation[varied] * _DEVIATION + _MEAN
     return np.clip(stretched, 0, 255).astype(np.float32)
 
 
@@ -211,8 +217,8 @@ def _large(preprocess: Preprocess) -> bool:
     return 255 * abs(preprocess.scale) / min(map(abs, preprocess.std)) > 32
 
 
-def _same(one: Preprocess, other: Preprocess) -> bool:
+def _same(first: Preprocess, second: Preprocess) -> bool:
     """Test whether the two agree but for a rounded mean."""
     pixels = np.array([[0.0, 0, 0], [255, 0, 0], [0, 0, 255]], np.float32)
-    first, second = np.asarray(one(pixels)), np.asarray(other(pixels))
-    return bool(np.abs(first - second).max() < 0.02 * np.ptp(first))
+    inputs, others = np.asarray(first(pixels)), np.asarray(second(pixels))
+    return bool(np.abs(inputs - others).max() < 0.02 * np.ptp(inputs))

@@ -9,7 +9,17 @@ import numpy as np
 
 from tljax.errors import InputError
 from tljax.files import disk
-from tljax.tree import compare, digest, flatten, json_digest, leaf_digest, merge, nest
+from tljax.tree import (
+    Flat,
+    Json,
+    compare,
+    digest,
+    flatten,
+    json_digest,
+    leaf_digest,
+    merge,
+    nest,
+)
 from tljax.weights import tensors
 from tljax.weights.contents import Weights, check_fields, read_preprocess
 
@@ -45,7 +55,7 @@ def write(path: str | Path, weights: Weights) -> str:
     if weights.top:
         document["top"] = True  # else absent: files without a top keep their old bytes
     try:
-        # As it will be read: tuples become lists.
+        # The document that will be read: tuples become lists.
         document = json.loads(json.dumps(document, allow_nan=False))
     except (TypeError, ValueError) as error:
         raise InputError(
@@ -56,7 +66,7 @@ def write(path: str | Path, weights: Weights) -> str:
 
 
 def read(path: str | Path) -> Weights:
-    """Read and verify.
+    """Read and verify a file of `write`.
 
     InputError naming the file, and the leaf, where something is not as written.
     """
@@ -106,7 +116,7 @@ def is_ours(path: Path) -> bool:
         return True  # `read` reports what is wrong with it
 
 
-def _checked(flat: dict, *, where: Path) -> dict[str, np.ndarray]:
+def _checked(flat: Flat, *, where: Path) -> dict[str, np.ndarray]:
     if not flat:
         raise InputError(f"{where}: expected parameters, found none")
     arrays = {}
@@ -130,7 +140,7 @@ def _tensor(path: Path, file, name: str) -> np.ndarray:
     return file.get_tensor(name)
 
 
-def _document(path: Path, metadata: dict[str, str]) -> dict:
+def _document(path: Path, metadata: dict[str, str]) -> Json:
     if KEY not in metadata:
         raise InputError(
             f"{path}: expected weights written by tljax, found safetensors without its metadata"
@@ -149,7 +159,7 @@ def _document(path: Path, metadata: dict[str, str]) -> dict:
     return document
 
 
-def _with_top(path: Path, weights: Weights) -> dict:
+def _with_top(path: Path, weights: Weights) -> Flat:
     if not weights.top:
         return flatten(weights.params)
     if "top" in weights.params:

@@ -21,16 +21,16 @@ def table(path: Path) -> str:
 
     InputError where it cannot be opened at all; `read` decides whether it is whole.
     """
-    others = opened(path)
-    if others is None:
+    foreign = opened(path)
+    if foreign is None:
         return _table(_ours(safe.read(path)))
-    with others as contents:
+    with foreign as contents:
         return _table(contents)
 
 
 def name_of(preprocess: Preprocess) -> str:
     """Describe the preprocessing, with its name where it has one."""
-    name = next((f"{name}: " for name, known in BY_NAME.items() if known == preprocess), "")
+    name = next((f"{name}: " for name, stock in BY_NAME.items() if stock == preprocess), "")
     return f"{name}{words(preprocess)}"
 
 
@@ -82,11 +82,14 @@ def suits(weights: Weights, folder: Path | None, *, size: int = 150) -> list[str
         lines.append(f"{kernel}, for {words(check.published)}")
     if folder is None or check.photographs < 2:
         return lines
-    known = tuple(dict.fromkeys((weights.preprocess, *BY_NAME.values())))
-    each = differences(weights, ordinary(images), known)
-    shown = f"{check.photographs} photographs of {folder} at {size} x {size}"
-    heading = f"{shown}: how much their features differ, with"
-    rows = [f"  {value:5.3f}  {words(one)}" for one, value in zip(known, each, strict=True)]
+    preprocesses = tuple(dict.fromkeys((weights.preprocess, *BY_NAME.values())))
+    each = differences(weights, ordinary(images), preprocesses)
+    photographs = f"{check.photographs} photographs of {folder} at {size} x {size}"
+    heading = f"{photographs}: how much their features differ, with"
+    rows = [
+        f"  {value:5.3f}  {words(preprocess)}"
+        for preprocess, value in zip(preprocesses, each, strict=True)
+    ]
     return ["", heading, *rows, *(lines or ["nothing speaks against the preprocessing"])]
 
 
@@ -135,15 +138,15 @@ def _table(contents: Contents) -> str:
     return "\n".join([*lines, "", about, f"preprocessing {name_of(preprocess)}"])
 
 
-def _row(name: str, leaf: Leaf | None, wanted: tuple[int, ...] | None) -> tuple[str, ...]:
+def _row(name: str, leaf: Leaf | None, required: tuple[int, ...] | None) -> tuple[str, ...]:
     if leaf is None:
-        return (name, _shape(wanted), "missing", "", "", "", "")
+        return (name, _shape(required), "missing", "", "", "", "")
     state = (
         "extra"
-        if wanted is None
+        if required is None
         else "found"
-        if leaf.shape == wanted
-        else f"expected {_shape(wanted)}"
+        if leaf.shape == required
+        else f"expected {_shape(required)}"
     )
     return (name, _shape(leaf.shape), state, *_statistics(leaf))
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from tljax.errors import InputError
 from tljax.models.vgg import CONVS, channels
-from tljax.tree import compare, flatten, nest
+from tljax.tree import Json, compare, flatten, nest
 from tljax.weights.contents import Contents, Leaf, Weights, read_preprocess
 
 TOP = ("fc1", "fc2", "predictions")
@@ -53,7 +53,8 @@ def check(path: Path, leaves: Mapping[str, Leaf]) -> float:
     width = width_of(shapes)
     required = expected(shapes)
     unequal = [
-        f"! {name} expected {list(required[name])}, found {list(leaves[name].shape)}{_own_name(name, leaves[name])}"
+        f"! {name} expected {list(required[name])}, "
+        f"found {list(leaves[name].shape)}{_own_name(name, leaves[name])}"
         for name in sorted(required.keys() & shapes.keys())
         if shapes[name] != required[name]
     ]
@@ -92,7 +93,7 @@ def in_order(path: Path, weights: Weights) -> dict[str, dict[str, np.ndarray]]:
     }
 
 
-def architecture(width: float, shapes: Mapping[str, Shape]) -> dict:
+def architecture(width: float, shapes: Mapping[str, Shape]) -> Json:
     """Make `Weights.architecture` for a VGG16."""
     return {"name": "vgg16", "width": width} | (
         {"size": side(shapes) * 32} if "fc1/kernel" in shapes else {}

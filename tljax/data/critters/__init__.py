@@ -1,9 +1,9 @@
 """Critters: simulated photographs of animals, the data set that tljax carries within.
 
-Cats and dogs are the target task, twelve other animals the source task. All are built from one kit of ears,
-muzzles and eyes, wear coats from one wardrobe and sit in the same places, so that only their shape tells them
-apart. `draw` is a pure function: the same picture for the same arguments (and the same Pillow), whatever was
-drawn before.
+Cats and dogs are the target task, twelve other animals the source task. All are built from one kit
+of ears, muzzles and eyes, wear coats from one wardrobe and sit in the same places, so that only
+their shape sets them apart. `draw` is a pure function: the same picture for the same arguments (and
+the same Pillow), no matter what was drawn before.
 """
 
 from tljax.data.critters.draw import PIXELS, draw

@@ -23,6 +23,7 @@ def contact_sheet(
 
 
 def main() -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(description="Draw a contact sheet of critters.")
     parser.add_argument("--out", default="critters.png")
     parser.add_argument("--size", type=int, default=96)

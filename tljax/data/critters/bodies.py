@@ -11,6 +11,7 @@ POSES = {"sit": 4, "lie": 2, "stand": 2, "peek": 1.5, "portrait": 2}
 
 
 def paws(pen: Pen, c: Coat, x: float, y: float, gap: float) -> None:
+    """Draw two paws, `gap` to the left and to the right of (x, y)."""
     for s in (-1, 1):
         pen.ellipse(x + s * gap, y, 0.28, 0.19, c.light, PLAIN - 6)
         for k in (-1, 1):
@@ -89,6 +90,7 @@ def peek(pen: Pen, rng: random.Random, c: Coat, plank: Colour) -> None:
 
 
 def animal(pen: Pen, rng: random.Random, kind: Kind, c: Coat, plank: Colour) -> None:
+    """Draw the whole animal, its head at the origin, in a random pose."""
     pose = pick(rng, POSES)
     yaw, pitch = rng.triangular(-0.6, 0.6, 0), rng.uniform(-0.25, 0.25)
     lean = rng.uniform(-0.12, 0.12)

@@ -5,12 +5,14 @@ is mirrored.
 """
 
 import math
+from collections.abc import Callable
 
 from tljax.data.critters.parts import Coat
 from tljax.data.critters.pen import EAR, Pen, tone
 
 
 def pointed(pen: Pen, c: Coat) -> None:
+    """Draw a pointed ear, open to the front."""
     pen.blob(
         [(-0.5, 0.3), (-0.42, -0.4), (0, -1), (0, -1), (0.42, -0.4), (0.5, 0.3)],
         c.ear,
@@ -26,6 +28,7 @@ def pointed(pen: Pen, c: Coat) -> None:
 
 
 def folded(pen: Pen, c: Coat) -> None:
+    """Draw an ear whose tip is folded over."""
     pen.blob([(-0.5, 0.3), (-0.4, -0.4), (-0.1, -0.62), (0.3, -0.62), (0.45, 0.3)], c.ear, EAR)
     pen.blob(
         [(-0.32, -0.5), (-0.05, -0.72), (0.36, -0.62), (0.42, 0.02), (0.42, 0.02), (0.05, -0.2)],
@@ -35,6 +38,7 @@ def folded(pen: Pen, c: Coat) -> None:
 
 
 def floppy(pen: Pen, c: Coat) -> None:
+    """Draw an ear that hangs beside the head."""
     points = [
         (-0.35, -0.05),
         (0.1, -0.32),
@@ -48,11 +52,13 @@ def floppy(pen: Pen, c: Coat) -> None:
 
 
 def rounded(pen: Pen, c: Coat) -> None:
+    """Draw a round ear with a round inside."""
     pen.ellipse(0, -0.22, 0.52, 0.52, c.ear, EAR, fuzz=0.03, hair=c.hair)
     pen.ellipse(0, -0.2, 0.32, 0.32, c.skin, EAR + 40)
 
 
 def long(pen: Pen, c: Coat) -> None:
+    """Draw a rabbit's ear, upright."""
     pen.blob(
         [(-0.22, 0.3), (-0.36, -0.9), (-0.14, -1.9), (0.16, -1.9), (0.36, -0.9), (0.22, 0.3)],
         c.ear,
@@ -66,6 +72,7 @@ def long(pen: Pen, c: Coat) -> None:
 
 
 def lop(pen: Pen, c: Coat) -> None:
+    """Draw a rabbit's ear that hangs."""
     points = [
         (-0.25, -0.2),
         (0.3, -0.35),
@@ -79,6 +86,7 @@ def lop(pen: Pen, c: Coat) -> None:
 
 
 def side(pen: Pen, c: Coat) -> None:
+    """Draw an ear that points sideways."""
     pen.blob(
         [(-0.2, -0.2), (0.4, -0.36), (1.05, 0.1), (1.05, 0.1), (0.5, 0.36), (-0.2, 0.2)],
         c.ear,
@@ -93,11 +101,13 @@ def side(pen: Pen, c: Coat) -> None:
 
 
 def fluffy(pen: Pen, c: Coat) -> None:
+    """Draw a round ear with long hair."""
     pen.ellipse(0, -0.15, 0.62, 0.62, c.ear, EAR, fuzz=0.14, hair=c.hair)
     pen.ellipse(0, -0.08, 0.38, 0.36, c.light, EAR + 40, fuzz=0.2, hair=c.hair + 5)
 
 
 def tuft(pen: Pen, c: Coat) -> None:
+    """Draw a tuft of feathers in the place of an ear."""
     pen.blob(
         [(-0.5, 0.4), (-0.2, -0.2), (0.25, -1), (0.25, -1), (0.34, -0.2), (0.4, 0.4)],
         c.ear,
@@ -112,7 +122,7 @@ HANGING = (floppy, lop)  # these lie over the head and point down, at any angle
 def pair(
     pen: Pen,
     c: Coat,
-    shape,
+    shape: Callable[[Pen, Coat], None],
     *,
     size: float,
     angle: float,

@@ -18,8 +18,11 @@ def head(pen: Pen, rng: random.Random, kind: Kind, c: Coat, *, yaw: float, pitch
         rng.uniform(*kind.ear_angle),
         rng.uniform(-0.2, 0.2),
     )
-    place = {"size": size, "angle": angle, "droop": droop, "width": w, "height": h}
     behind = pen.at(-yaw * 0.25, -pitch * 0.2)
+
+    def draw_ears() -> None:
+        ears.pair(behind, c, shape, size=size, angle=angle, width=w, height=h, droop=droop)
+
     if "mane" in has:
         mane = tone(c.fur, 0.62)
         behind.ellipse(0, 0.08, 1.62, 1.6, tone(mane, 0.85), BODY, fuzz=0.12, hair=c.hair)
@@ -30,7 +33,7 @@ def head(pen: Pen, rng: random.Random, kind: Kind, c: Coat, *, yaw: float, pitch
                 [(s * 0.3, -0.75), (s * 0.75, -1.0), (s * 0.8, -1.4)], (222, 208, 176), 0.17, HARD
             )
     if shape not in ears.HANGING:
-        ears.pair(behind, c, shape, **place)
+        draw_ears()
     if "wool" in has:
         for x, y, r in (
             (-0.85, -0.3, 0.4),
@@ -55,10 +58,11 @@ def head(pen: Pen, rng: random.Random, kind: Kind, c: Coat, *, yaw: float, pitch
                 hair=c.hair,
             )
     if shape in ears.HANGING:
-        ears.pair(behind, c, shape, **place)
+        draw_ears()
 
 
 def skull(pen: Pen, kind: Kind, c: Coat, w: float, h: float) -> None:
+    """Draw the outline of a head of half width `w` and half height `h`."""
     right = [
         (0.62 * w, -h),
         (1.1 * w, -0.35 * h),
@@ -69,7 +73,8 @@ def skull(pen: Pen, kind: Kind, c: Coat, w: float, h: float) -> None:
     pen.blob(outline, c.fur, HEAD, fuzz=0.025, hair=c.hair)
 
 
-def face(pen: Pen, rng: random.Random, kind: Kind, c: Coat, has: set, yaw: float) -> None:
+def face(pen: Pen, rng: random.Random, kind: Kind, c: Coat, has: set[str], yaw: float) -> None:
+    """Draw markings, eyes, muzzle and whiskers; `has` are the extras of this animal."""
     gap, size = kind.eye_gap, rng.uniform(*kind.eye_size)
     if "cheeks" in has:
         for s in (-1, 1):

@@ -27,8 +27,8 @@ class Coat:
 
 # fmt: off
 FURS = ((40, 38, 40), (72, 56, 48), (104, 74, 52), (140, 98, 62), (178, 118, 66), (204, 148, 92),
-        (222, 188, 142), (238, 230, 216), (214, 210, 206), (156, 152, 150), (112, 114, 122), (90, 88, 92),
-        (188, 160, 132))
+        (222, 188, 142), (238, 230, 216), (214, 210, 206), (156, 152, 150), (112, 114, 122),
+        (90, 88, 92), (188, 160, 132))
 # fmt: on
 NOSES = ((48, 38, 40), (62, 44, 42), (196, 120, 122), (160, 96, 90))
 IRISES = (
@@ -42,6 +42,7 @@ IRISES = (
 
 
 def coat(rng: random.Random) -> Coat:
+    """Draw the colours of one animal from the wardrobe."""
     jitter = rng.uniform(0.85, 1.12)
     fur = tone(rng.choice(FURS), jitter)
     light = rng.choice(
@@ -109,6 +110,7 @@ def nose(pen: Pen, c: Coat, shape: str) -> None:
 
 
 def beak(pen: Pen, c: Coat) -> None:
+    """Draw a beak around the origin."""
     gold = (214, 160, 62)
     pen.blob(
         [(-0.17, -0.16), (0.17, -0.16), (0.14, 0.16), (0, 0.48), (0, 0.48), (-0.14, 0.16)],
@@ -169,6 +171,7 @@ def muzzle(
 
 
 def whiskers(pen: Pen, rng: random.Random, colour: Colour) -> None:
+    """Draw three whiskers on each side of a nose at the origin."""
     for s in (-1, 1):
         for k in (-1, 0, 1):
             reach, sag = rng.uniform(0.75, 1.1), rng.uniform(-0.05, 0.1)

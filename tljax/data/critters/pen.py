@@ -6,12 +6,14 @@ fur, above that plain fur (muzzle, chest) and what is wet or hard.
 
 import functools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 Colour = tuple[int, int, int]
 Frame = tuple[complex, complex, complex]
+Points = Sequence[tuple[float, float]]
 BODY, LEG, EAR, HEAD, PLAIN, HARD = 150, 165, 180, 200, 228, 240
 _ANGLES = np.linspace(0, 2 * np.pi, 24, endpoint=False)
 _CIRCLE = np.stack([np.cos(_ANGLES), np.sin(_ANGLES), np.ones(24)], 1).astype(complex)
@@ -87,11 +89,12 @@ class Pen:
         )
         return pen
 
-    def polygon(self, points, colour: Colour, height: int) -> None:
+    def polygon(self, points: Points, colour: Colour, height: int) -> None:
+        """Fill a closed outline with straight sides."""
         self._fill(np.array(self._pixels(points)), colour, height)
 
     def blob(
-        self, points, colour: Colour, height: int, *, fuzz: float = 0.0, hair: int = 0
+        self, points: Points, colour: Colour, height: int, *, fuzz: float = 0.0, hair: int = 0
     ) -> None:
         """Fill a closed smooth outline; `fuzz` roughens it by that fraction, `hair` selects how."""
         self._fill(_spline(len(points), fuzz, hair % 64) @ self._pixels(points), colour, height)
@@ -108,11 +111,12 @@ class Pen:
         fuzz: float = 0.0,
         hair: int = 0,
     ) -> None:
+        """Fill an ellipse about (x, y) with radii `rx` and `ry`, roughened like a blob."""
         right, down, origin = self.frame
         axes = rx * right, ry * down, x * right + y * down + origin
         self._fill(_circle(fuzz, hair % 64) @ axes, colour, height)
 
-    def stroke(self, points, colour: Colour, width: float, height: int) -> None:
+    def stroke(self, points: Points, colour: Colour, width: float, height: int) -> None:
         """Draw a Bezier curve `width` units thick, and never thinner than a pixel."""
         (curve, tangent), pixels = _bezier(len(points)), self._pixels(points)
         right, down, _ = self.frame
@@ -124,7 +128,7 @@ class Pen:
         across *= thick * 0.5j / (abs(across) + 1e-9)
         self._fill(np.concatenate([path + across, (path - across)[::-1]]), colour, height)
 
-    def _pixels(self, points) -> list[complex]:
+    def _pixels(self, points: Points) -> list[complex]:
         right, down, origin = self.frame
         return [x * right + y * down + origin for x, y in points]
 

@@ -5,13 +5,15 @@ import random
 from tljax.data.critters.pen import Colour, Pen, tone
 
 # fmt: off
-PALETTE = ((92, 128, 62), (70, 98, 54), (128, 148, 84), (150, 188, 214), (196, 214, 224), (120, 150, 190),
-           (176, 150, 120), (206, 188, 160), (134, 104, 78), (96, 74, 60), (178, 88, 74), (204, 156, 92),
-           (92, 108, 128), (160, 160, 156), (70, 70, 76), (226, 220, 210), (148, 118, 150), (196, 160, 168))
+PALETTE = ((92, 128, 62), (70, 98, 54), (128, 148, 84), (150, 188, 214), (196, 214, 224),
+           (120, 150, 190), (176, 150, 120), (206, 188, 160), (134, 104, 78), (96, 74, 60),
+           (178, 88, 74), (204, 156, 92), (92, 108, 128), (160, 160, 156), (70, 70, 76),
+           (226, 220, 210), (148, 118, 150), (196, 160, 168))
 # fmt: on
 
 
 def hue(rng: random.Random) -> Colour:
+    """Draw a colour of the palette, lighter or darker."""
     return tone(rng.choice(PALETTE), rng.uniform(0.6, 1.3))
 
 
@@ -25,6 +27,7 @@ def leaf(pen: Pen, colour: Colour, height: int = 0) -> None:
 
 
 def indoors(pen: Pen, rng: random.Random, floor: float) -> None:
+    """Draw a wall with windows and pictures, and furniture on a floor that begins at `floor`."""
     wall = hue(rng)
     _rectangle(pen, 0, 0, 1, 1, wall)
     for _ in range(rng.randrange(3)):  # windows and pictures
@@ -50,6 +53,7 @@ def indoors(pen: Pen, rng: random.Random, floor: float) -> None:
 
 
 def outdoors(pen: Pen, rng: random.Random, floor: float) -> None:
+    """Draw a sky with clouds, hills and roofs, and ground with grass below `floor`."""
     sky = hue(rng)
     for k in range(4):
         _rectangle(pen, 0, floor * k / 4, 1, 1, tone(sky, 1 + 0.08 * k))
@@ -73,6 +77,7 @@ def outdoors(pen: Pen, rng: random.Random, floor: float) -> None:
 
 
 def foliage(pen: Pen, rng: random.Random, floor: float) -> None:
+    """Draw leaves everywhere."""
     ground = hue(rng)
     _rectangle(pen, 0, 0, 1, 1, tone(ground, 0.6))
     for _ in range(rng.randrange(10, 24)):
@@ -117,6 +122,7 @@ def clutter(pen: Pen, rng: random.Random, amount: int) -> None:
 
 
 def background(pen: Pen, rng: random.Random) -> None:
+    """Draw one of the places, with clutter in it."""
     place = rng.choice((indoors, indoors, outdoors, outdoors, foliage, lights))
     place(pen, rng, rng.uniform(0.45, 0.85))
     clutter(pen, rng, rng.randrange(6))

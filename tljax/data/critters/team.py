@@ -23,10 +23,12 @@ from typing import cast
 import numpy as np
 
 from tljax.data.critters.draw import draw
+from tljax.tree import Json
 
 ALONE = 400  # up to this many images, one process is done before another has started
 CHUNK = 50  # images a request: small enough that a slow core does not hold up the others
-# The parent's path, for a package found by way of it; -c alone would look in the working folder first.
+# The parent's path, for a package found by way of it; -c alone would look in the working folder
+# first.
 CHILD = "import sys; sys.path[:] = sys.argv[1:]; from tljax.data.critters import team; team.work()"
 
 
@@ -72,7 +74,7 @@ class Child:
             with contextlib.suppress(OSError):  # a dead child reads nothing more
                 stream.close()
 
-    def draw(self, request: dict, out: np.ndarray) -> None:
+    def draw(self, request: Json, out: np.ndarray) -> None:
         """Fill `out`, uint8 [n, size, size, 3], with the drawings of a request.
 
         ChildProcessError if the child ends before it is full.

@@ -17,6 +17,7 @@ import numpy as np
 from tljax.data.preprocess import CAFFE
 from tljax.errors import InputError
 from tljax.models.vgg import CONVS
+from tljax.tree import Json
 from tljax.weights.contents import Contents, Leaf, read_about
 from tljax.weights.keras import heap as hdf5_heap
 from tljax.weights.vgg16 import TOP
@@ -49,14 +50,8 @@ def opened(path: Path) -> Iterator[Contents]:
             about = _note(path, file)
         except InputError:
             raise
-        except (
-            OSError,
-            RuntimeError,
-            LookupError,
-            ValueError,
-            TypeError,
-            OverflowError,
-        ) as error:  # as h5py takes it
+        # What h5py raises for damage.
+        except (OSError, RuntimeError, LookupError, ValueError, TypeError, OverflowError) as error:
             raise InputError(f"{path}: expected a whole HDF5 file: {_line(error)}") from None
         yield Contents(leaves, CAFFE, "Keras HDF5", about)
 
@@ -73,15 +68,12 @@ def _unpacked(path: Path) -> io.BytesIO:
             info = archive.getinfo(MEMBER)
             if info.file_size > COMPRESSION * path.stat().st_size:
                 raise InputError(
-                    f"{path}: {MEMBER}: declares {info.file_size} bytes, more than the file can hold"
+                    f"{path}: {MEMBER}: declares {info.file_size} bytes, "
+                    "more than the file can hold"
                 )
             return io.BytesIO(archive.read(info))
-    except (
-        zipfile.BadZipFile,
-        OSError,
-        EOFError,
-        RuntimeError,
-    ) as error:  # the last: encrypted, or unknown packing
+    # RuntimeError: encrypted, or unknown packing.
+    except (zipfile.BadZipFile, OSError, EOFError, RuntimeError) as error:
         raise InputError(f"{path}: {MEMBER}: expected a whole archive: {_line(error)}") from None
 
 
@@ -107,7 +99,7 @@ def _datasets(path: Path, file: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
     import h5py
 
     waiting: list[tuple[tuple[str, ...], Any]] = [((), file)]
-    seen = 0
+    links = 0
     while waiting:
         above, group = waiting.pop()
         for name in sorted(map(_text, group), reverse=True):
@@ -118,10 +110,11 @@ def _datasets(path: Path, file: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
                 raise InputError(
                     f"{path}: {'/'.join(names)}: expected data, found a link to elsewhere"
                 )
-            seen += 1
-            if len(names) > DEPTH or seen > COUNT:
+            links += 1
+            if len(names) > DEPTH or links > COUNT:
                 raise InputError(
-                    f"{path}: {'/'.join(names)[:80]}: too many groups, or groups that contain themselves"
+                    f"{path}: {'/'.join(names)[:80]}: too many groups, "
+                    "or groups that contain themselves"
                 )
             if isinstance(item := group[name], h5py.Group):
                 waiting.append((names, item))
@@ -178,7 +171,7 @@ def _reader(path: Path, name: str, dataset: Any) -> Callable[[], np.ndarray]:
     return read
 
 
-def _note(path: Path, file: Any) -> dict:
+def _note(path: Path, file: Any) -> Json:
     """Read the note that `keras_write` left; {} if another program wrote the file."""
     import h5py
 

@@ -8,9 +8,12 @@ Specification).
 import mmap
 import struct
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tljax.errors import InputError
+
+if TYPE_CHECKING:
+    import h5py
 
 _SIGNATURE = b"GCOL\x01"
 # Signature, version, reserved, size of the whole; as long as an object's: number, references, size.
@@ -18,7 +21,7 @@ _HEADER = 16
 _SMALLEST = 4096  # bytes of a collection: the library itself refuses a smaller one
 
 
-def check(path: Path, file: Any, *, unpacked: bytes | None = None) -> None:
+def check(path: Path, file: "h5py.File", *, unpacked: bytes | None = None) -> None:
     """Check that a collection's objects lead from its start to its end; InputError otherwise.
 
     `file` is the open `h5py.File` of the path, or of the bytes that were unpacked from it.
@@ -49,11 +52,11 @@ def _walk(path: Path, content: bytes | mmap.mmap) -> None:
         start = content.find(_SIGNATURE, start + 1)
 
 
-def _whole(content: bytes | mmap.mmap, at: int, end: int) -> bool:
-    while end - at >= _HEADER:
-        number, _, size = struct.unpack_from("<HH4xQ", content, at)
+def _whole(content: bytes | mmap.mmap, start: int, end: int) -> bool:
+    while end - start >= _HEADER:
+        number, _, size = struct.unpack_from("<HH4xQ", content, start)
         room = size if number == 0 else _HEADER + -(-size // 8) * 8  # free space (0) includes it
-        if not _HEADER <= room <= end - at:
+        if not _HEADER <= room <= end - start:
             return False
-        at += room
+        start += room
     return True

@@ -5,7 +5,7 @@ channel, height, width order <-> height, width, channel.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -37,25 +37,25 @@ KERAS = TORCHVISION | TIMM
 KINDS = {"weight": "kernel", "bias": "bias"}
 
 
-def to_keras(found: Mapping[str, Leaf]) -> dict[str, Leaf]:
+def to_keras(leaves: Mapping[str, Leaf]) -> dict[str, Leaf]:
     """Rename torch's leaves and turn them into Keras's layouts.
 
     Leaves that VGG16 does not have stay as they are.
     """
     last = next((name for name, layer in FEATURES.items() if layer == LAST), "")
-    shape = found[f"{last}.bias"].shape if f"{last}.bias" in found else ()
+    shape = leaves[f"{last}.bias"].shape if f"{last}.bias" in leaves else ()
     channels = shape[0] if len(shape) == 1 else 0
-    leaves = {}
-    for name, leaf in found.items():
+    renamed: dict[str, Leaf] = {}
+    for name, leaf in leaves.items():
         module, _, kind = name.rpartition(".")
         layer = KERAS.get(module)
-        if layer is None or kind not in KINDS or f"{layer}/{KINDS[kind]}" in leaves:
-            leaves[name] = leaf
+        if layer is None or kind not in KINDS or f"{layer}/{KINDS[kind]}" in renamed:
+            renamed[name] = leaf
         else:
-            leaves[f"{layer}/{KINDS[kind]}"] = (
+            renamed[f"{layer}/{KINDS[kind]}"] = (
                 _turned(leaf, layer, channels) if kind == "weight" else leaf
             )
-    return leaves
+    return renamed
 
 
 def from_keras(layers: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
@@ -102,5 +102,5 @@ def _turned(leaf: Leaf, layer: str, channels: int) -> Leaf:
     return _with(leaf, (into, out), height_width_channel)
 
 
-def _with(leaf: Leaf, shape: tuple[int, ...], turn) -> Leaf:
+def _with(leaf: Leaf, shape: tuple[int, ...], turn: Callable[[np.ndarray], np.ndarray]) -> Leaf:
     return Leaf(leaf.name, shape, leaf.dtype, lambda: turn(leaf.read()))

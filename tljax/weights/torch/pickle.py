@@ -5,7 +5,9 @@ An allow-list holds all names that a pickle may use; none of them does anything.
 
 import collections
 import dataclasses
+import io
 import math
+import mmap
 import pickle
 from pathlib import Path
 from typing import Any
@@ -45,7 +47,10 @@ class Tensor:
     strides: tuple[int, ...]
 
 
-def load(path: Path, stream: Any) -> tuple[Any, dict[str, Storage]]:
+Stream = io.BytesIO | mmap.mmap
+
+
+def load(path: Path, stream: Stream) -> tuple[object, dict[str, Storage]]:
     """Unpickle one object from `stream`; return it with the storages that it names, by key.
 
     The reads of `stream` must not allocate more than it has (an mmap's do not, a file's do).
@@ -63,7 +68,7 @@ def load(path: Path, stream: Any) -> tuple[Any, dict[str, Storage]]:
 
 # Python's own, not C's, which would allocate what a length or memo index in the file claims.
 class _Reader(pickle._Unpickler):  # pyright: ignore[reportAttributeAccessIssue]
-    def __init__(self, path: Path, stream: Any):
+    def __init__(self, path: Path, stream: Stream):
         super().__init__(stream)
         self._path = path
         self.storages: dict[str, Storage] = {}
@@ -78,9 +83,9 @@ class _Reader(pickle._Unpickler):  # pyright: ignore[reportAttributeAccessIssue]
             return lambda *args: _tensor(*args)
         if (module, name) == ("torch._utils", "_rebuild_parameter"):
             return lambda tensor, *rest: tensor
-        asked = f"{module}.{name}"[:80]
+        name = f"{module}.{name}"[:80]
         raise InputError(
-            f"{self._path}: expected tensors only, found a pickle that asks for {asked!r}; refused"
+            f"{self._path}: expected tensors only, found a pickle that asks for {name!r}; refused"
         )
 
     def persistent_load(self, pid: Any) -> Storage:
@@ -97,7 +102,7 @@ class _Reader(pickle._Unpickler):  # pyright: ignore[reportAttributeAccessIssue]
         return storage
 
 
-def tensors(path: Path, state: Any) -> dict[str, Tensor]:
+def tensors(path: Path, state: object) -> dict[str, Tensor]:
     """Return the tensors of a state dict, or of a checkpoint's `state_dict`.
 
     InputError for anything else, and for a tensor that leaves its storage.
@@ -108,8 +113,8 @@ def tensors(path: Path, state: Any) -> dict[str, Tensor]:
         raise InputError(f"{path}: expected a state dict, found {type(state).__name__}")
     for name, value in dict.items(state):
         if not isinstance(name, str) or not isinstance(value, Tensor):
-            found = f"{str(name)[:80]}: expected a tensor, found {type(value).__name__}"
-            raise InputError(f"{path}: {found}")
+            problem = f"{str(name)[:80]}: expected a tensor, found {type(value).__name__}"
+            raise InputError(f"{path}: {problem}")
         last = sum(
             (size - 1) * stride for size, stride in zip(value.shape, value.strides, strict=True)
         )
@@ -117,9 +122,9 @@ def tensors(path: Path, state: Any) -> dict[str, Tensor]:
             math.prod(value.shape) > value.storage.count
             or value.offset + last >= value.storage.count
         ):
-            found = f"{list(value.shape)} with strides {list(value.strides)} from {value.offset}"
+            extent = f"{list(value.shape)} with strides {list(value.strides)} from {value.offset}"
             raise InputError(
-                f"{path}: leaf {name}: {found} leaves its storage of {value.storage.count} numbers"
+                f"{path}: leaf {name}: {extent} leaves its storage of {value.storage.count} numbers"
             )
     return dict(dict.items(state))
 

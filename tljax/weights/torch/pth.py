@@ -96,7 +96,8 @@ def _legacy(path: Path, content: mmap.mmap) -> tuple[dict[str, Tensor], Numbers]
     little = isinstance(system, dict) and system.get("little_endian") is True
     if protocol != PROTOCOL or not little or not isinstance(keys, list):
         raise InputError(
-            f"{path}: expected protocol {PROTOCOL} and little-endian tensors, found {protocol!r:.20}"
+            f"{path}: expected protocol {PROTOCOL} and little-endian tensors, "
+            f"found {protocol!r:.20}"
         )
     tensors = torch_pickle.tensors(path, state)
     starts, position = {}, content.tell()
@@ -108,9 +109,10 @@ def _legacy(path: Path, content: mmap.mmap) -> tuple[dict[str, Tensor], Numbers]
         size = storages[key].count * storages[key].dtype.itemsize
         count = int.from_bytes(content[position : position + 8], "little")
         if count != storages[key].count or position + 8 + size > len(content):
-            found = f"{count} with {len(content) - position - 8} bytes left"
+            present = f"{count} with {len(content) - position - 8} bytes left"
             raise InputError(
-                f"{path}: storage {key!r:.40}: expected {storages[key].count} numbers, found {found}"
+                f"{path}: storage {key!r:.40}: expected {storages[key].count} numbers, "
+                f"found {present}"
             )
         starts[key] = position + 8
         position += 8 + size

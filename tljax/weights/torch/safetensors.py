@@ -42,9 +42,9 @@ def write(path: str | Path, weights: Weights) -> None:
     preprocesses as its caller says.
     """
     path = Path(path)
-    named = from_keras(in_order(path, weights))
+    arrays = from_keras(in_order(path, weights))
     with disk.replacing(path) as part:
-        tensors.save(named, part, metadata={NOTE: about(path, weights)})
+        tensors.save(arrays, part, metadata={NOTE: about(path, weights)})
 
 
 def _leaf(file: Any, name: str) -> Leaf:
