@@ -1,4 +1,4 @@
-"""The rungs that an experiment shows are those of `tljax.config`, which the installed commands train."""
+"""The rungs of an experiment are those of `tljax.config`, which the commands train."""
 
 import importlib
 

@@ -6,7 +6,7 @@ import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import jax
 import numpy as np
@@ -18,6 +18,7 @@ from tljax.inputs.feed import Examples
 from tljax.optim.schedules import Schedule
 from tljax.train.ready import Ready
 from tljax.train.segments import hyperparameters
+from tljax.tree import Flat
 
 A = TypeVar("A")  # np.ndarray, or jax.Array in a program
 SWEPT = ("lr", "dropout", "augment_strength", "momentum", "weight_decay")
@@ -97,7 +98,7 @@ class Given(NamedTuple, Generic[A]):
     """What the program of a stage reads for one member, or the same for many, stacked."""
 
     draws: Draws[A]
-    frozen: Mapping[str, Any]  # path -> leaf, as the rules split them
+    frozen: Flat  # path -> leaf, as the rules split them
     held: Batches[A]
     held_pool: A
     hyper: Mapping[str, A]  # name -> float32 [epochs, steps]
@@ -114,9 +115,7 @@ class Members:
         self._draws: dict[tuple[int, int, bytes | None], Draws[np.ndarray]] = {}
         self._held: dict[tuple[int, bytes | None], Batches[np.ndarray]] = {}
 
-    def given(
-        self, member: Member, *, frozen: Mapping[str, Any], held_rows: int
-    ) -> Given[np.ndarray]:
+    def given(self, member: Member, *, frozen: Flat, held_rows: int) -> Given[np.ndarray]:
         """Make what a member is given.
 
         `held_rows` is the length of the longest validation set, to which all are padded.

@@ -25,7 +25,7 @@ from tljax.optim.objective import Objective, balanced
 from tljax.train import frozen, step
 from tljax.train.ready import Ready
 from tljax.train.segments import Arguments, Jitted, make_program, segment_steps, shapes
-from tljax.train.step import Apply, Metrics, TrainStep, Variables
+from tljax.train.step import Apply, TrainStep, Variables
 from tljax.tree import flatten
 
 First = Callable[[Variables], step.State]
@@ -40,7 +40,7 @@ class Program:
     device needs in addition to state and data.
     """
 
-    call: Callable[..., tuple[step.State, Metrics]]
+    call: Compiled
     seconds: float
     step_flops: float
     temporary: float
