@@ -10,10 +10,11 @@ import pytest
 from PIL import Image
 
 from tljax import config, data, weights
+from tljax.climb import ladder
 from tljax.data.preprocess import TORCH
 from tljax.models import ops, vgg
 from tljax.runs.workdir import Workdir
-from tljax.train import rung
+from tljax.train.source import Source
 
 WIDTH = 0.0625
 
@@ -42,19 +43,14 @@ def prepared(tmp_path_factory):
 
 
 def climb_a_rung(run):
-    """What `python -m experiments.features` leaves, but for its report."""
+    """Leave what `tljax features` leaves, but for its report."""
     sets = data.load("folder:photos", size=32, progress=False)
-    network, stage = (
-        config.NETWORKS["features"],
-        replace(config.PRESETS["tuned"]["features"], epochs=1),
-    )
+    stage = replace(config.PRESETS["tuned"]["features"], epochs=1)
+    stages = {"features": (config.NETWORKS["features"], stage)}
     workdir, base = Workdir(run), weights.read("base.safetensors")
-    workdir.begin(arguments={}, stages={"features": (network, stage)}, sets=sets)
-    options = {"seed": 0, "store": workdir.features, "weights": base, "progress": False}
-    trained = rung.run(
-        stage, network, sets, on_epoch=lambda record, state: workdir.log(record), **options
-    )
-    workdir.finish("features", trained, seed=0, stage=stage, sets=sets)
+    workdir.begin(arguments={}, stages=stages, sets=sets)
+    source = Source(sets, weights=base, store=workdir.features, progress=False)
+    ladder(stages, source, seeds=[0], workdir=workdir)
 
 
 @pytest.fixture
