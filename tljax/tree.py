@@ -106,6 +106,11 @@ def flatten(tree: Tree) -> Flat:
     return traverse_util.flatten_dict(dict(tree), sep="/")
 
 
+def statistics(variables: Variables) -> Variables:
+    """Return variables without the parameters: batch statistics, where there are some."""
+    return {name: tree for name, tree in variables.items() if name != "params"}
+
+
 def nest(where: str | Path, flat: Flat) -> Params:
     """Nest flat paths, the inverse of `flatten`.
 

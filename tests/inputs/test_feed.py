@@ -2,9 +2,8 @@ import jax
 import numpy as np
 import pytest
 
-from tljax.inputs import feed as feed_lib
 from tljax.inputs.feed import Examples, feed, place
-from tljax.machine import devices
+from tljax.machine import devices, memory
 
 INPUTS = np.arange(10 * 2, dtype=np.uint8).reshape(10, 2)
 ROWS = [np.array(rows, np.int32) for rows in ([[3, 1], [4, 1]], [[9, 0], [2, 6]], [[5, 3], [5, 8]])]
@@ -70,11 +69,11 @@ def test_a_divided_set_has_equal_parts_with_zeros_at_the_end():
 def test_a_set_may_have_half_of_a_devices_memory(monkeypatch, count, expected):
     """320 bytes that eight devices share: 40 each, of which a set gets 20."""
     pages = {"SC_PAGE_SIZE": 4, "SC_PHYS_PAGES": 80}
-    monkeypatch.setattr(feed_lib.os, "sysconf", pages.__getitem__)
+    monkeypatch.setattr(memory.os, "sysconf", pages.__getitem__)
     assert place(np.zeros(count, np.uint8), devices.mesh()) == expected
 
 
 def test_a_set_that_one_device_cannot_hold_is_streamed_to_it(monkeypatch):
     pages = {"SC_PAGE_SIZE": 4, "SC_PHYS_PAGES": 80}
-    monkeypatch.setattr(feed_lib.os, "sysconf", pages.__getitem__)
+    monkeypatch.setattr(memory.os, "sysconf", pages.__getitem__)
     assert place(np.zeros(21, np.uint8), devices.mesh(jax.devices()[:1])) == "streamed"

@@ -12,13 +12,12 @@ from tljax.data.sources import ImageSet, ImageSets
 from tljax.errors import InputError
 from tljax.inputs import images as inputs
 from tljax.inputs.feed import Examples
-from tljax.machine import devices
+from tljax.machine import devices, memory
 from tljax.models import build, ops
 from tljax.models.heads import Classifier, Head
 from tljax.optim.objective import Objective
 from tljax.optim.schedules import WarmupCosine
 from tljax.optim.transform import Optimizer
-from tljax.sweep import memory_plan
 from tljax.sweep import program as sweep_program
 from tljax.sweep.heads_of_seeds import starts
 from tljax.sweep.memory_plan import planned
@@ -295,7 +294,7 @@ def test_a_plan_is_made_from_the_program_s_own_memory(monkeypatch):
     """With room for half of what grows with them there are more calls, and the same results."""
     one, whole = (sweep(STAGE, LINES, seeds=range(n), over=ONE) for n in (1, 8))
     limit = (one.plan.bytes + whole.plan.bytes) // 2
-    monkeypatch.setattr("tljax.sweep.calls.memory", lambda: limit)
+    monkeypatch.setattr("tljax.sweep.calls.room", lambda: limit)
     parts = sweep(STAGE, LINES, seeds=range(8), over=ONE)
     assert parts.plan.calls > 1
     assert parts.plan.bytes <= limit
@@ -303,10 +302,10 @@ def test_a_plan_is_made_from_the_program_s_own_memory(monkeypatch):
         jax.tree.map(
             lambda x, y: np.testing.assert_allclose(x, y, atol=1e-6), a.state.params, b.state.params
         )
-    monkeypatch.setattr("tljax.sweep.calls.memory", lambda: 1000)
+    monkeypatch.setattr("tljax.sweep.calls.room", lambda: 1000)
     with pytest.raises(InputError, match=r"sweep: one member needs .* MB; 0 MB may be used"):
         sweep(STAGE, LINES, seeds=range(8), over=ONE)
-    assert memory_plan.memory() > 1e8
+    assert memory.room() > 1e8
 
 
 @pytest.mark.parametrize(

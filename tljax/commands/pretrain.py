@@ -53,7 +53,7 @@ def pretrain(
 
     `saves` holds checkpoints until training is done; training continues from those already there.
     """
-    sets, dtype, size = source.sets, source.dtype, source.sets.train.images.shape[1]
+    sets, dtype, size = source.sets, source.dtype, source.sets.size
     # It begins at random, where there is nothing to go back to.
     stage = replace(stage, keep_going=True)
     network = build.Network(width=width, norm=True, hidden=0)

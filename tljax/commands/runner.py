@@ -336,6 +336,6 @@ def about(sets: ImageSets) -> str:
         f"{len(sets.train.labels)} training and {len(sets.validation.labels)} validation images"
     )
     skipped = f", {len(sets.skipped)} corrupt ones left out" if sets.skipped else ""
-    side = sets.train.images.shape[1]
+    side = sets.size
     classes = ", ".join(sets.classes) if len(sets.classes) <= 12 else f"{len(sets.classes)} classes"
     return f"{sets.name}: {classes}; {counts} of {side} x {side}{skipped}"

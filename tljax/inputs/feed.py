@@ -5,7 +5,6 @@
 # pyright: reportUnknownVariableType=false
 
 import math
-import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from jax import Array
 from jax.sharding import Mesh
 
 from tljax.machine import devices
+from tljax.machine.memory import room
 
 
 @dataclass(frozen=True)
@@ -55,21 +55,6 @@ def place(inputs: np.ndarray, over: Mesh) -> Place:
 def fits(nbytes: int) -> bool:
     """Tell whether so many bytes may live on each device."""
     return nbytes <= room()
-
-
-def room() -> int:
-    """Return the bytes of each device that a set may take: half of its memory.
-
-    Devices that are parts of one CPU share its memory.
-    """
-    local = jax.local_devices()
-    stats = local[0].memory_stats()
-    memory = (
-        stats["bytes_limit"]
-        if stats
-        else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // len(local)
-    )
-    return memory // 2
 
 
 def feed(

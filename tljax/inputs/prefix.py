@@ -67,7 +67,7 @@ class Prefix:
         return {
             "data": sets.digest,
             "split": split,
-            "size": sets.train.images.shape[1],
+            "size": sets.size,
             "weights": json_digest(
                 {layer: content for layer, content in self._layers.items() if layer in used}
             ),
@@ -117,7 +117,7 @@ class Prefix:
 
     def row(self, sets: ImageSets, *, stop: str | None = None) -> jax.ShapeDtypeStruct:
         """Return shape and dtype of the activations of one view of one photograph."""
-        output = self._outputs(sets.train.images.shape[1])[stop or self.stop]
+        output = self._outputs(sets.size)[stop or self.stop]
         return jax.ShapeDtypeStruct(output.shape[1:], self.kept or output.dtype)
 
     @functools.cached_property

@@ -17,11 +17,11 @@ from tljax.config import Stage
 from tljax.data import ImageSets
 from tljax.data.preprocess import UNIT, Preprocess
 from tljax.errors import InputError
-from tljax.inputs import feed
 from tljax.inputs import images as inputs
 from tljax.inputs.activations import Store
 from tljax.inputs.feature_store import longest_frozen_prefix
 from tljax.inputs.prefix import Params
+from tljax.machine import memory
 from tljax.models import build, vgg
 from tljax.models.build import Network
 from tljax.optim import rules as rules_lib
@@ -60,7 +60,7 @@ def settled(
     """
     if stage.views != "auto":
         return stage, None
-    classes, side = len(sets.classes), sets.train.images.shape[1]
+    classes, side = len(sets.classes), sets.size
     images = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
     params = jax.eval_shape(
         build.classifier(network, classes=classes).init, jax.random.key(0), images
@@ -91,7 +91,7 @@ def room() -> int:
     They fit on each device, and into a quarter of the host's memory.
     """
     host = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return min(feed.room(), host // 4)
+    return min(memory.room(), host // 4)
 
 
 def reading(

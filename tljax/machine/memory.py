@@ -5,6 +5,7 @@
 # pyright: reportUnknownVariableType=false
 
 import math
+import os
 from collections.abc import Generator
 from contextlib import contextmanager
 
@@ -49,3 +50,18 @@ def _needed(compiled: Compiled | None) -> str:
         return ""
     size = sizes.argument_size_in_bytes + sizes.output_size_in_bytes + sizes.temp_size_in_bytes
     return f": its program takes {size / 1e6:.0f} MB"
+
+
+def room() -> int:
+    """Return the bytes of each device that data or a sweep may take: half of its memory.
+
+    Devices that are parts of one CPU share its memory.
+    """
+    local = jax.local_devices()
+    stats = local[0].memory_stats()
+    memory = (
+        stats["bytes_limit"]
+        if stats
+        else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // len(local)
+    )
+    return memory // 2

@@ -15,6 +15,7 @@ from jax import Array
 from tljax.errors import InputError
 from tljax.optim.objective import Objective, per_example_loss, predicted
 from tljax.train.step import Apply, Batch, Loss, Losses, Variables
+from tljax.tree import statistics
 
 # The features that the classes are predicted from; the paper's are the last layer of AlexNet, with
 # 31 outputs.
@@ -53,7 +54,7 @@ def aligned(*, weight: float, layer: str = LAYER) -> Callable[[Apply, Objective]
             images, keys = (
                 jnp.concatenate([batch[name], batch["beside"][name]]) for name in ("image", "key")
             )
-            mutable = [name for name in variables if name != "params"]
+            mutable = list(statistics(variables))
             (logits, out), moved = apply(
                 variables, images, train=True, rate=rate, keys=keys, mutable=mutable
             )

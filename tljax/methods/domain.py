@@ -30,7 +30,7 @@ def check(source: ImageSets, target: ImageSets) -> None:
     if source.classes != target.classes:
         found = f"{', '.join(source.classes[:5])} and {', '.join(target.classes[:5])}"
         raise InputError(f"{target.name}: expected the classes of {source.name}, found {found}")
-    sizes = [sets.train.images.shape[1] for sets in (source, target)]
+    sizes = [sets.size for sets in (source, target)]
     if sizes[0] != sizes[1]:
         raise InputError(f"{target.name}: expected images of {sizes[0]} pixels, found {sizes[1]}")
 

@@ -30,6 +30,7 @@ from tljax.train.resume import Saver
 from tljax.train.second_batch import Beside
 from tljax.train.source import Source
 from tljax.train.step import Apply, Batch, Loss, Losses, State, Variables, averaged
+from tljax.tree import statistics
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def weighted(*, own_weight: float, weight: float) -> Callable[[Apply, Objective]
                 train=True,
                 rate=rate,
                 keys=keys,
-                mutable=[name for name in variables if name != "params"],
+                mutable=list(statistics(variables)),
             )
             losses, beside = (
                 per_example_loss(logits, ours, objective),
@@ -105,11 +106,9 @@ def run(
     classifier: batch normalisation is folded away at the end, and the other head left out.
     """
     sets, weights = source.sets, source.weights
-    size, classes = sets.train.images.shape[1], len(sets.classes)
-    if other and other.sets.train.images.shape[1] != size:
-        raise InputError(
-            f"two tasks: expected images of {size} pixels, found {other.sets.train.images.shape[1]}"
-        )
+    size, classes = sets.size, len(sets.classes)
+    if other and other.sets.size != size:
+        raise InputError(f"two tasks: expected images of {size} pixels, found {other.sets.size}")
     network = replace(network, width=setup.width_of(weights)) if weights else network
     module = build.classifier(network, classes=classes, dtype=source.dtype)
     if other:
@@ -164,7 +163,7 @@ def in_turn(
 def _fresh(stage: Stage, network: Network, sets: ImageSets, source: Source, *, seed: int) -> Ready:
     """Return a classifier of these photographs with random parameters."""
     module = build.classifier(network, classes=len(sets.classes), dtype=source.dtype)
-    variables = build.init(module, key=jax.random.key(seed), size=sets.train.images.shape[1])
+    variables = build.init(module, key=jax.random.key(seed), size=sets.size)
     read = inputs.from_images(sets, augment=stage.augment, preprocess=TORCH)
     return Ready(module, variables, read, network, TORCH)
 

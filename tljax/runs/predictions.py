@@ -13,6 +13,7 @@ from tljax.errors import InputError
 from tljax.files import npz
 from tljax.files.disk import Json
 from tljax.runs.results import by_rung
+from tljax.train.logits import two_sided
 
 FOLDER = "predictions"
 FIELDS = {"logits": "f2", "labels": "i1", "ids": "U1", "classes": "U1", "digest": "U0"}
@@ -139,10 +140,8 @@ def _together(
         if any(not np.array_equal(part[field], first[field]) for field in tuple(FIELDS)[1:]):
             raise InputError(f"{path}: expected the photographs and labels of {paths[0].name}")
     logits = np.stack([part["logits"] for part in parts]).astype(np.float64)
-    if logits.shape[-1] == 1:  # a sigmoid of z is a softmax over (0, z)
-        logits = np.concatenate([np.zeros_like(logits), logits], axis=-1)
     ids, classes = (tuple(map(str, first[field])) for field in ("ids", "classes"))
-    return Predictions(tuple(seeds), logits, first["labels"], ids, classes)
+    return Predictions(tuple(seeds), two_sided(logits), first["labels"], ids, classes)
 
 
 def _check(rung: Predictions, rows: Sequence[Json], paths: Sequence[Path], split: str) -> None:

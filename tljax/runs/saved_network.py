@@ -17,7 +17,7 @@ from tljax.files.disk import Json
 from tljax.models.build import BASES, PADDINGS, Network
 from tljax.models.heads import Classifier
 from tljax.train.step import Variables
-from tljax.tree import compare, flatten, kind
+from tljax.tree import compare, flatten, kind, statistics
 
 MAX_SIDE = 4096  # pixels of the square images: a batch of 32 takes 6 GB at most as float32
 MAX_UNITS = 1 << 20
@@ -88,5 +88,4 @@ def refuse_other(variables: Variables, module: Classifier, *, size: int, where: 
 
 def _leaves(variables: Variables) -> Variables:
     """Name leaves of parameters by their path, statistics with the collection before it."""
-    statistics = {name: tree for name, tree in variables.items() if name != "params"}
-    return {**flatten(variables["params"]), **flatten(statistics)}
+    return {**flatten(variables["params"]), **flatten(statistics(variables))}

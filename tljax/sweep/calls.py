@@ -14,8 +14,9 @@ from jax.sharding import Mesh, NamedSharding
 from jax.stages import Compiled
 
 from tljax.machine import devices
+from tljax.machine.memory import room
 from tljax.sweep.members import Given
-from tljax.sweep.memory_plan import SweepPlan, memory, planned
+from tljax.sweep.memory_plan import SweepPlan, planned
 from tljax.sweep.program import Outcome, Program, over_members, together
 from tljax.train.step import State
 
@@ -53,7 +54,7 @@ class Calls:
             devices=self._over.size,
             shared=shared,
             most=size or most,
-            limit=memory(),
+            limit=room(),
         )
         return replace(plan, members=members), compiled
 

@@ -4,11 +4,9 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 
 import math
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import jax
 from jax.stages import Compiled
 
 from tljax.errors import InputError
@@ -61,15 +59,6 @@ def planned(
         each = max(1, needed - shared) * devices / size
         fit = max(devices, int(0.95 * max(0, limit - shared) / each) * devices)
         size = min(_even(members, most=fit, devices=devices), size - devices)
-
-
-def memory() -> int:
-    """Return the bytes of a device that a sweep may use: half of its memory."""
-    stats = jax.devices()[0].memory_stats()
-    if stats:
-        return stats["bytes_limit"] // 2
-    host = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return host // (2 * jax.local_device_count())
 
 
 def _even(members: int, *, most: int, devices: int) -> int:

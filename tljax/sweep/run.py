@@ -32,6 +32,7 @@ from tljax.sweep.memory_plan import SweepPlan
 from tljax.sweep.program import make_stage
 from tljax.train.history import History, Record, start_of
 from tljax.train.step import State
+from tljax.tree import statistics
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,7 +187,7 @@ def _first(
 
     Its `params` are the trainable leaves, flat.
     """
-    model_state = {name: tree for name, tree in member.ready.variables.items() if name != "params"}
+    model_state = statistics(member.ready.variables)
     averages = {} if stage.ema is None else dict(trainable)
     state = State(jnp.int32(0), dict(trainable), model_state, tx.init(trainable), averages)
     return jax.tree.map(np.asarray, state)

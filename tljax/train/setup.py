@@ -75,7 +75,7 @@ def outline(stage: Stage, network: Network, source: Source) -> Ready:
     `variables` are shapes, cached views zeros that take no memory. `network` has its width.
     """
     sets, dtype, preprocess = source.sets, source.dtype, source.preprocess_of(network)
-    classes, side = len(sets.classes), sets.train.images.shape[1]
+    classes, side = len(sets.classes), sets.size
     images = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
     fresh = build.classifier(network, classes=classes, dtype=dtype)
     variables = jax.eval_shape(fresh.init, jax.random.key(0), images)
@@ -112,7 +112,7 @@ def _start(
     base = source.base_of(network)
     network = replace(network, width=width_of(base)) if base else network
     module = build.classifier(network, classes=len(source.sets.classes), dtype=source.dtype)
-    size = source.sets.train.images.shape[1]
+    size = source.sets.size
     variables = build.init(module, key=jax.random.key(seed), size=size)
     return network, with_base(variables, base), source.preprocess_of(network)
 

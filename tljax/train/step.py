@@ -15,7 +15,7 @@ from jax import Array
 
 from tljax.optim import rules as rules_lib
 from tljax.optim.objective import PLAIN, Objective, mixed, neighbours, per_example_loss, predicted
-from tljax.tree import flatten
+from tljax.tree import flatten, statistics
 
 Metrics = dict[str, Array]
 Batch = dict[str, Any]
@@ -92,7 +92,7 @@ def classification(apply: Apply, objective: Objective = PLAIN) -> Loss:
         image, label, share = batch["image"], batch["label"], None
         if objective.mixup:
             image, share = mixed(image, batch["key"], alpha=objective.mixup)
-        mutable = [name for name in variables if name != "params"]
+        mutable = list(statistics(variables))
         (logits, _), moved = apply(
             variables, image, train=True, rate=rate, keys=batch["key"], mutable=mutable
         )
@@ -213,7 +213,7 @@ def first_state(
     ema: float | None = None,
 ) -> State:
     """Make a fresh state of a module's variables, `{"params", "batch_stats"?}`."""
-    model_state = {name: tree for name, tree in variables.items() if name != "params"}
+    model_state = statistics(variables)
     return init_state(variables["params"], model_state=model_state, tx=tx, rules=rules, ema=ema)
 
 
