@@ -64,7 +64,15 @@ def parser(
     global _resumes
     _resumes = True
     new = bare_parser(doc, experiment=experiment)
-    add = new.add_argument
+    _add_photographs(new, source=source, size=size)
+    _add_folder(new, experiment=experiment)
+    _add_training(new)
+    _add_machine(new)
+    return new
+
+
+def _add_photographs(new: argparse.ArgumentParser, *, source: str, size: int | None) -> None:
+    add = new.add_argument_group("photographs").add_argument
     add(
         "--data",
         default=source,
@@ -102,22 +110,30 @@ def parser(
         action="store_true",
         help="allow the same photograph in training and validation",
     )
+
+
+def _add_folder(new: argparse.ArgumentParser, *, experiment: str) -> None:
+    add = new.add_argument_group("the run's folder").add_argument
     add("--workdir", type=Path, metavar="DIR", help=f"where the run's files go (runs/{experiment})")
     add(
         "--overwrite",
         action="store_true",
-        help="start anew where a run or a weights file lies; saved features are kept",
+        help="replace a run or a weights file that is there; saved features are kept",
     )
     add(
         "--resume",
         action="store_true",
-        help="go on where the run in the workdir stopped, to the same bits",
+        help="continue the run in the workdir where it stopped, to the same bits",
     )
     add(
         "--resume-anyway",
         action="store_true",
         help="the same, even with other data, base, plan or arguments",
     )
+
+
+def _add_training(new: argparse.ArgumentParser) -> None:
+    add = new.add_argument_group("training").add_argument
     add("--epochs", type=positive, metavar="N", help="of every stage (the preset's)")
     add(
         "--budget",
@@ -129,7 +145,7 @@ def parser(
     add(
         "--skip-nonfinite",
         action="store_true",
-        help="pass over steps whose loss or gradient is NaN or infinite, and count them "
+        help="skip and count steps whose loss or gradient is NaN or infinite "
         "(the first one ends the run)",
     )
     keeps = (
@@ -143,6 +159,10 @@ def parser(
         default="float32",
         help="what is computed in (float32)",
     )
+
+
+def _add_machine(new: argparse.ArgumentParser) -> None:
+    add = new.add_argument_group("devices and processes").add_argument
     add(
         "--deterministic",
         action="store_true",
@@ -154,7 +174,6 @@ def parser(
     add("--processes", type=positive, metavar="N", help="how many there are (with --coordinator)")
     add("--process", type=int, metavar="I", help="which this is, from 0 (with --coordinator)")
     add("--quiet", action="store_true", help="no progress bars")
-    return new
 
 
 def log_option(new: argparse.ArgumentParser) -> None:

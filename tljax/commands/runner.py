@@ -211,7 +211,7 @@ def parser(doc: str | None, *, experiment: str, rates: bool = True) -> argparse.
     `rates=False` leaves out --lr, for a command with a rate option of its own.
     """
     new = cli.parser(doc, experiment=experiment, size=None)
-    add = new.add_argument
+    add = new.add_argument_group("base, rungs and seeds").add_argument
     add(
         "--weights",
         metavar="FILE",
