@@ -12,7 +12,7 @@ import argparse
 from dataclasses import replace
 
 from tljax.climb import ladder
-from tljax.commands import cli, runner
+from tljax.commands import cli, options, runner
 from tljax.config import Stage
 from tljax.machine import processes
 from tljax.models.build import Network
@@ -26,11 +26,11 @@ LINES = ("rate as it is", "linear rule")
 
 def main() -> None:
     """Run the command."""
-    parser = runner.parser(__doc__, experiment="batches")
+    parser = options.parser(__doc__, experiment="batches")
     parser.add_argument(
         "--rung", choices=("features", "frozen"), default="frozen", help="which rung (frozen)"
     )
-    args = runner.parsed(parser)
+    args = options.parsed(parser)
     args.batch, args.scale_lr = None, False  # these vary
     variants = {
         _name(line, batch): _variant(args, line=line, batch=batch)
@@ -38,7 +38,7 @@ def main() -> None:
         for batch in BATCHES
     }
     workdir, source, variants = runner.begin(args, variants, experiment="batches")
-    ladder(variants, source, seeds=runner.seeds_of(args), workdir=workdir)
+    ladder(variants, source, seeds=options.seeds_of(args), workdir=workdir)
     runner.finish(workdir, source.sets)
     if not processes.first():
         return
@@ -53,11 +53,11 @@ def main() -> None:
 
 
 def _variant(args: argparse.Namespace, *, line: str, batch: int) -> tuple[Network, Stage]:
-    stage = runner.stage_of(args.rung, args)
+    stage = options.stage_of(args.rung, args)
     stage = (
         scaled_batch(stage, batch) if line == "linear rule" else replace(stage, batch_size=batch)
     )
-    return runner.network_of(args.rung, args), replace(stage, name=_name(line, batch))
+    return options.network_of(args.rung, args), replace(stage, name=_name(line, batch))
 
 
 def _name(line: str, batch: int) -> str:

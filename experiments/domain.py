@@ -21,7 +21,7 @@ from typing import Any
 
 from tljax import config, report
 from tljax.climb import ladder
-from tljax.commands import cli, runner
+from tljax.commands import cli, options, runner
 from tljax.config import Stage
 from tljax.data import ImageSets, corrupt
 from tljax.errors import InputError
@@ -44,7 +44,7 @@ SOURCE_ONLY, CORAL, TUNED = "source only", "CORAL", "fine-tuned"
 
 def main() -> None:
     """Run the command."""
-    args = runner.parsed(_parser())
+    args = options.parsed(_parser())
     if (args.target is None) == (args.corrupt is None):
         raise InputError("expected either --target SOURCE or --corrupt NAMES: the domain to get to")
     stages = stages_of(args)
@@ -61,7 +61,7 @@ def main() -> None:
         workdirs[name].begin(arguments=vars(args), stages=stages, sets=target, base=base)
         if processes.first():
             print(runner.about(target), flush=True)
-    for seed in runner.seeds_of(args):
+    for seed in options.seeds_of(args):
         start = ladder(first, source, workdir=home, seeds=[seed])[seed][SOURCE_ONLY]
         for name, target in targets.items():
             reach(args, stages, source, target, start, seed=seed, home=home, workdir=workdirs[name])
@@ -120,7 +120,7 @@ def stages_of(args: argparse.Namespace) -> dict[str, tuple[Network, Stage]]:
     All train everything at differential rates, in as many steps; the target's images are drawn as
     often.
     """
-    stage = runner.stage_of("differential", args)
+    stage = options.stage_of("differential", args)
     network = config.network_of("differential", args.preset)
     return {way: (network, replace(stage, name=way)) for way in (SOURCE_ONLY, CORAL, TUNED)}
 
@@ -177,7 +177,7 @@ def _write(args: argparse.Namespace, folder: Path, workdirs: list[Workdir]) -> N
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = runner.parser(__doc__, experiment="domain")
+    parser = options.parser(__doc__, experiment="domain")
     add = parser.add_argument
     add("--target", metavar="SOURCE", help="the same classes in another domain, as --data has it")
     names = f"or these corruptions of --data: {', '.join(corrupt.CORRUPTIONS)}, all"

@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tljax import config
-from tljax.commands import cli, runner
+from tljax.commands import cli, options, runner
 from tljax.config import Stage
 from tljax.data import ImageSets
 from tljax.machine import processes
@@ -57,7 +57,7 @@ def main() -> None:
     )
     if processes.first():
         print(f"{runner.about(target)}\n{runner.about(other)}", flush=True)
-    for seed in runner.seeds_of(args):
+    for seed in options.seeds_of(args):
         for way in stages:
             _one(way, args, stages[way], source, other, seed=seed, workdir=workdir)
     runner.finish(workdir, target)

@@ -11,7 +11,7 @@ import argparse
 from dataclasses import replace
 
 from tljax.climb import ladder
-from tljax.commands import cli, runner
+from tljax.commands import cli, options, runner
 from tljax.config import Stage
 from tljax.machine import processes
 from tljax.models.build import Network
@@ -24,13 +24,13 @@ RUNGS = ("frozen", "finetune")
 
 def main() -> None:
     """Run the command."""
-    args = runner.parsed(runner.parser(__doc__, experiment="views"))
+    args = options.parsed(options.parser(__doc__, experiment="views"))
     args.views = None  # the preset's views are replaced below
     variants = {count: _stages(count, args) for count in COUNTS}
     named = {pair[1].name: pair for stages in variants.values() for pair in stages.values()}
     workdir, source, _ = runner.begin(args, named, experiment="views")
     for stages in variants.values():
-        ladder(stages, source, seeds=runner.seeds_of(args), workdir=workdir)
+        ladder(stages, source, seeds=options.seeds_of(args), workdir=workdir)
     runner.finish(workdir, source.sets)
     if not processes.first():
         return
@@ -48,8 +48,8 @@ def _stages(count: int | None, args: argparse.Namespace) -> dict[str, tuple[Netw
     """Make the rungs with `count` views, each with a name of its own."""
     stages = {}
     for rung in RUNGS:
-        stage = replace(runner.stage_of(rung, args), name=_name(rung, count), views=count)
-        stages[rung] = (runner.network_of(rung, args), stage)
+        stage = replace(options.stage_of(rung, args), name=_name(rung, count), views=count)
+        stages[rung] = (options.network_of(rung, args), stage)
     return stages
 
 

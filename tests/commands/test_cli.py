@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tljax import config
-from tljax.commands import cli, door, runner
+from tljax.commands import cli, door, options
 from tljax.data.preprocess import TORCH
 from tljax.errors import InputError
 from tljax.optim.schedules import Scaled
@@ -198,9 +198,9 @@ def test_pretraining_refuses_what_it_would_have_to_ignore(monkeypatch, capsys, w
 def test_options_make_the_stage(monkeypatch):
     words = "frozen --views 3 --batch 64 --scale-lr --features-dtype bfloat16 --budget 0.5"
     monkeypatch.setattr(sys, "argv", words.split())
-    args = runner.parser("", experiment="frozen").parse_args()
+    args = options.parser("", experiment="frozen").parse_args()
     preset = config.PRESETS["tuned"]
-    found = runner.stage_of("frozen", args)
+    found = options.stage_of("frozen", args)
     assert (found.views, found.batch_size, found.features_dtype, found.epochs) == (
         3,
         64,
@@ -208,28 +208,28 @@ def test_options_make_the_stage(monkeypatch):
         4,
     )
     assert found.lr == Scaled(preset["frozen"].lr, 2.0, warmup=0.05)
-    whole = runner.stage_of("differential", args)
+    whole = options.stage_of("differential", args)
     assert (whole.views, whole.batch_size, whole.features_dtype) == (None, 64, None)
     args.scale_lr, args.views = False, None
-    assert runner.stage_of("frozen", args).lr == preset["frozen"].lr
-    assert runner.stage_of("frozen", args).views == "auto"
+    assert options.stage_of("frozen", args).lr == preset["frozen"].lr
+    assert options.stage_of("frozen", args).views == "auto"
 
 
 def test_epochs_and_rate_are_options_of_every_rung(monkeypatch):
     monkeypatch.setattr(
         sys, "argv", ["frozen", "--epochs", "20", "--budget", "0.5", "--lr", "3e-4"]
     )
-    args = runner.parser("", experiment="frozen").parse_args()
+    args = options.parser("", experiment="frozen").parse_args()
     for name, stage in config.PRESETS["tuned"].items():
-        found = runner.stage_of(name, args)
+        found = options.stage_of(name, args)
         if name == "linear":  # solved: without rate and epochs
             assert found == stage
             continue
         assert (found.epochs, found.lr) == (10, replace(stage.lr, peak=3e-4))
     args.preset = "deck-keras3"
-    assert runner.stage_of("finetune", args).lr == 3e-4
+    assert options.stage_of("finetune", args).lr == 3e-4
     args.rate = "find"
-    assert runner.stage_of("finetune", args).lr == "find"
+    assert options.stage_of("finetune", args).lr == "find"
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_epochs_and_rate_are_options_of_every_rung(monkeypatch):
 )
 def test_the_size_follows_the_data(monkeypatch, words, size):
     monkeypatch.setattr(sys, "argv", ["frozen", *words.split()])
-    assert runner.parsed(runner.parser("", experiment="frozen")).size == size
+    assert options.parsed(options.parser("", experiment="frozen")).size == size
 
 
 def test_the_size_follows_the_base_where_it_says_what_it_saw(monkeypatch, tmp_path):
@@ -248,7 +248,7 @@ def test_the_size_follows_the_base_where_it_says_what_it_saw(monkeypatch, tmp_pa
     monkeypatch.setattr(
         sys, "argv", ["frozen", "--data", "folder:PHOTOS", "--weights", "base.safetensors"]
     )
-    assert runner.parsed(runner.parser("", experiment="frozen")).size == 32
+    assert options.parsed(options.parser("", experiment="frozen")).size == 32
 
 
 def test_deterministic_is_asked_of_xla_before_it_starts_and_says_what_it_costs(monkeypatch, capsys):

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tljax.commands import recipe, runner
+from tljax.commands import options, recipe
 from tljax.config import Plan
 from tljax.models import ops
 
@@ -54,7 +54,7 @@ def test_a_recipe_tells_itself_and_leaves_a_report(
 def test_plans_scale_and_take_views(monkeypatch):
     def told(plan, *words):
         monkeypatch.setattr(sys, "argv", ["recipe", *words])
-        return recipe._plan(plan, runner.parser("", experiment="recipe").parse_args()).stages
+        return recipe._plan(plan, options.parser("", experiment="recipe").parse_args()).stages
 
     stages = told(recipe.PLANS["gradual"], "--budget", "0.34", "--views", "5", "--skip-nonfinite")
     assert [stage.epochs for stage in stages] == [1] * 6

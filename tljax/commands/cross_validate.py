@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tljax.commands import cli, runner
+from tljax.commands import cli, options, runner
 from tljax.data import ImageSets
 from tljax.errors import InputError
 from tljax.files import disk
@@ -33,15 +33,17 @@ _SHOWN = 10  # photographs that are named
 
 def main() -> None:
     """Run the command."""
-    args = runner.parsed(_parser())
+    args = options.parsed(_parser())
     runner.refuse_finished(args, Path("runs/cross_validate"), "cross_validate.json")
-    stages = {"features": (runner.network_of("features", args), runner.stage_of("features", args))}
+    stages = {
+        "features": (options.network_of("features", args), options.stage_of("features", args))
+    }
     workdir, source, stages = runner.begin(args, stages, experiment="cross_validate")
     network, stage = stages["features"]
     ready = setup.prepare(stage, network, source, seed=args.seed)
     if why := sweep.fits_sweep(stage, ready):
         raise InputError(f"cross_validate: {why}")
-    seeds = runner.seeds_of(args)
+    seeds = options.seeds_of(args)
     started = time.perf_counter()
     judged = folds.cross_validate(
         stage,
@@ -111,7 +113,7 @@ def _row(seed: int, row: dict[str, float]) -> tuple[str, ...]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = runner.parser(__doc__, experiment="cross_validate")
+    parser = options.parser(__doc__, experiment="cross_validate")
     parser.add_argument(
         "--folds", type=_folds, default=10, metavar="K", help="how many, or all: leave one out (10)"
     )

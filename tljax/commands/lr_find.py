@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tljax import config, report
 from tljax.climb import ladder
-from tljax.commands import cli, runner
+from tljax.commands import cli, options, runner
 from tljax.data import ImageSets
 from tljax.files import disk
 from tljax.machine import processes
@@ -26,15 +26,17 @@ from tljax.train.source import Source
 
 def main() -> None:
     """Run the command."""
-    args = runner.parsed(_parser())
+    args = options.parsed(_parser())
     sweep = Sweep(args.low, args.high, linear=args.linear)
     runner.refuse_finished(args, Path("runs/lr_find"), "lr_find.json")
     names = [*_rungs_below(args.rung), args.rung]
-    stages = {name: (runner.network_of(name, args), runner.stage_of(name, args)) for name in names}
+    stages = {
+        name: (options.network_of(name, args), options.stage_of(name, args)) for name in names
+    }
     workdir, source, stages = runner.begin(args, stages, experiment="lr_find")
     findings = {
         seed: find(args, stages, source, seed=seed, sweep=sweep, workdir=workdir)
-        for seed in runner.seeds_of(args)
+        for seed in options.seeds_of(args)
     }
     for listener in workdir.listeners:
         listener.close()
@@ -90,7 +92,7 @@ def _write(
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = runner.parser(__doc__, experiment="lr_find")
+    parser = options.parser(__doc__, experiment="lr_find")
     add = parser.add_argument
     add(
         "--rung",

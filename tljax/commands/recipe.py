@@ -14,7 +14,7 @@ from itertools import pairwise
 
 from tljax import config, recipe
 from tljax.climb import ladder
-from tljax.commands import climbing, runner
+from tljax.commands import climbing, options, runner
 from tljax.config import Plan
 from tljax.machine import processes
 from tljax.report.pictures.schedules import write_schedules
@@ -30,20 +30,20 @@ PLANS = {
 
 def main() -> None:
     """Run the command."""
-    parser = runner.parser(__doc__, experiment="recipe")
+    parser = options.parser(__doc__, experiment="recipe")
     parser.add_argument("--plan", choices=sorted(PLANS), default="full", help="which one (full)")
-    args = runner.parsed(parser)
+    args = options.parsed(parser)
     plan = _plan(PLANS[args.plan], args)
     stages = {stage.name: (recipe.NETWORK, stage) for stage in plan.stages}
     workdir, source, stages = runner.begin(args, stages, experiment="recipe")
-    programs = climbing.compile_ahead(stages, source, seeds=runner.seeds_of(args))
+    programs = climbing.compile_ahead(stages, source, seeds=options.seeds_of(args))
     if processes.first():
         print(write_schedules(read_planned(workdir.path), workdir=workdir.path), flush=True)
     names = list(stages)
     ladder(
         stages,
         source,
-        seeds=runner.seeds_of(args),
+        seeds=options.seeds_of(args),
         workdir=workdir,
         starts_from=dict(pairwise(reversed(names))),
         carry=True,
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def _plan(plan: Plan, args: argparse.Namespace) -> Plan:
-    stages = [runner.with_options(stage, args) for stage in plan.stages]
+    stages = [options.with_options(stage, args) for stage in plan.stages]
     if args.views is not None:
         stages = [
             replace(stage, views=args.views or None) if stage.views else stage for stage in stages

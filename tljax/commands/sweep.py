@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from tljax import config
-from tljax.commands import cli, runner
+from tljax.commands import cli, options, runner
 from tljax.errors import InputError
 from tljax.files import disk
 from tljax.machine import processes
@@ -39,19 +39,19 @@ _HELP = {
 
 def main() -> None:
     """Run the command."""
-    args = runner.parsed(_parser())
+    args = options.parsed(_parser())
     grid = {name: values for name in SWEPT if (values := getattr(args, name))}
     if not grid:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in SWEPT)
         raise InputError(f"sweep: expected values of one or more of {names}")
-    stages = {args.rung: (runner.network_of(args.rung, args), runner.stage_of(args.rung, args))}
+    stages = {args.rung: (options.network_of(args.rung, args), options.stage_of(args.rung, args))}
     runner.refuse_finished(args, Path("runs/sweep"), "sweep.json")
     workdir, source, stages = runner.begin(args, stages, experiment="sweep")
     network, stage = stages[args.rung]
     ready = setup.prepare(stage, network, source, seed=args.seed)
     if why := sweep.fits_sweep(stage, ready):
         raise InputError(f"sweep: rung {args.rung}: {why}")
-    seeds = runner.seeds_of(args)
+    seeds = options.seeds_of(args)
     started = time.perf_counter()
     result = sweep.sweep(
         stage,
@@ -106,7 +106,7 @@ def _write(
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = runner.parser(__doc__, experiment="sweep", rates=False)
+    parser = options.parser(__doc__, experiment="sweep", rates=False)
     add = parser.add_argument
     add("--rung", choices=config.STEPPED, default="features", help="which rung (features)")
     for name in SWEPT:

@@ -1,1 +1,1 @@
-"""What lies on disk, whole: written in one piece, locked, downloaded, checked."""
+"""Files on disk, whole: written in one piece, locked, downloaded, checked."""

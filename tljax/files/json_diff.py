@@ -1,4 +1,4 @@
-"""What differs between two JSON documents."""
+"""Differences between two JSON documents."""
 
 # pyright: strict
 # pyright: reportUnknownArgumentType=false

@@ -1,4 +1,4 @@
-"""What a checkpoint promises: dtype, shape and sha256 of every leaf, and its writer's own JSON."""
+"""Manifests of checkpoints: dtype, shape and sha256 of every leaf, and its writer's own JSON."""
 
 # pyright: strict
 # pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false

@@ -1,1 +1,1 @@
-"""What a stage reads: photographs, or activations of a frozen prefix."""
+"""The inputs of a stage: photographs, or activations of a frozen prefix."""

@@ -1,4 +1,4 @@
-"""What a stage reads: photographs, or the activations of a frozen prefix, run once."""
+"""The inputs of a stage: photographs, or the activations of a frozen prefix, run once."""
 
 # pyright: strict
 # pyright: reportUnknownVariableType=false
@@ -24,7 +24,7 @@ from tljax.models import vgg
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a stage reads, and how a batch of it becomes the network's input.
+    """The examples that a stage reads, and how a batch of it becomes the network's input.
 
     `augmented(batch, keys, strength)` is for training, `plain(batch)` for validation; `start` is
     the layer they enter at, None for images.

@@ -1,4 +1,4 @@
-"""What a stage trains from: photographs, or activations of its frozen prefix on views of them."""
+"""The inputs that suit a stage: photographs, or views of them through its frozen prefix."""
 
 # pyright: strict
 # pyright: reportUnknownMemberType=false

@@ -1,1 +1,1 @@
-"""What we run on: devices, processes, memory, signals, provenance."""
+"""The machine: devices, processes, memory, signals, provenance."""

@@ -95,7 +95,7 @@ class Batches(NamedTuple, Generic[A]):
 
 
 class Given(NamedTuple, Generic[A]):
-    """What the program of a stage reads for one member, or the same for many, stacked."""
+    """The arrays that a stage's program reads for one member, or for many, stacked."""
 
     draws: Draws[A]
     frozen: Flat  # path -> leaf, as the rules split them

@@ -38,7 +38,7 @@ Sums = dict[str, Array]  # over examples, by name; [epochs], or [1 + epochs] of 
 
 
 class Outcome(NamedTuple):
-    """What the program of a stage gives; the first sums of validation are those of the start."""
+    """The result of a stage's program; the first sums of validation are those of the start."""
 
     state: State
     train: Sums

@@ -1,4 +1,4 @@
-"""What never changes within a command: the photographs, the base, and how both are read."""
+"""The source of a command's stages: the photographs, the base, and how both are read."""
 
 # pyright: strict
 

@@ -1,0 +1,154 @@
+"""The options of every command that trains from a base, and the rungs as they have them."""
+
+import argparse
+import functools
+from dataclasses import replace
+from typing import Any, Literal
+
+from tljax import config
+from tljax.commands import cli
+from tljax.commands.rung import PRESET
+from tljax.config import Stage
+from tljax.errors import InputError
+from tljax.models.build import Network
+from tljax.recipe import scaled_batch
+from tljax.weights import Weights, load
+
+
+def parser(doc: str | None, *, experiment: str, rates: bool = True) -> argparse.ArgumentParser:
+    """Make a parser with the options of every command that trains from a base.
+
+    `rates=False` leaves out --lr, for a command with a rate option of its own.
+    """
+    new = cli.parser(doc, experiment=experiment, size=None)
+    add = new.add_argument_group("base, rungs and seeds").add_argument
+    add(
+        "--weights",
+        metavar="FILE",
+        help="the pretrained base: a file, or the name of a published one such as "
+        "vgg16-imagenet-keras-notop (on critters: pretrained first if not given)",
+    )
+    add("--seeds", type=cli.positive, default=1, metavar="N", help="how many seeds to run (1)")
+    add("--seed", type=int, default=0, help="the first of them (0)")
+    presets = (
+        "rates and lengths: tuned for any base, deck-keras2 and deck-keras3 the lecture's, "
+        "critters (tuned)"
+    )
+    add("--preset", choices=sorted(config.PRESETS), default=PRESET, help=presets)
+    if rates:
+        add(
+            "--lr",
+            dest="rate",
+            type=_rate,
+            metavar="RATE",
+            help="peak rate of every stage, or find: a range test (the preset's)",
+        )
+    cli.log_option(new)
+    views = (
+        "augmented views of each photograph through the frozen prefix, 0 for fresh ones at each "
+        "step (the preset's)"
+    )
+    add("--views", type=int, metavar="K", help=views)
+    stored = "what those views are kept in; bfloat16 makes room for twice as many (as --dtype)"
+    add("--features-dtype", choices=("float32", "bfloat16"), help=stored)
+    add(
+        "--batch",
+        type=cli.positive,
+        metavar="N",
+        help="batch size, of all devices together (the preset's)",
+    )
+    scaled = (
+        "with --batch: rates times as much as the batch is larger, after a warm-up "
+        "(the linear rule)"
+    )
+    add("--scale-lr", action="store_true", help=scaled)
+    return new
+
+
+def parsed(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """Parse the command line.
+
+    Without `--size` images are as large as those that the base was trained on, where it records
+    that, else as large as the lecture's.
+    """
+    args = parser.parse_args()
+    if args.size is None:
+        args.size = config.SIZE if args.data in ("critters", "critters:source") else _size_of(args)
+    return args
+
+
+def _size_of(args: argparse.Namespace) -> int:
+    weights = base_of(args)
+    size = weights.provenance.get("size") if weights else None
+    return size if isinstance(size, int) and size > 0 else config.LECTURE_SIZE
+
+
+def base_of(args: argparse.Namespace) -> Weights | None:
+    """Load the base that the options name; None without one."""
+    return _loaded(args.weights, progress=not args.quiet) if args.weights else None
+
+
+@functools.lru_cache(maxsize=1)
+def _loaded(name: str, *, progress: bool) -> Weights:
+    return load(name, progress=progress)
+
+
+def seeds_of(args: argparse.Namespace) -> range:
+    """Return the seeds that the options name."""
+    return range(args.seed, args.seed + args.seeds)
+
+
+def network_of(name: str, args: argparse.Namespace) -> Network:
+    """Return the preset's network of a rung, for the size of the images that the options name."""
+    return padded(config.network_of(name, args.preset), args)
+
+
+def stage_of(name: str, args: argparse.Namespace) -> Stage:
+    """Return the preset's stage of a rung, changed by the options."""
+    return with_views(name, config.PRESETS[args.preset][name], args)
+
+
+def padded(network: Network, args: argparse.Namespace) -> Network:
+    return replace(network, padding="SAME") if args.size < config.CNN_VALID_SIZE else network
+
+
+def with_views(name: str, stage: Stage, args: argparse.Namespace) -> Stage:
+    stage = with_options(stage, args)
+    if args.views is None or name not in ("frozen", "finetune"):
+        return stage
+    return replace(stage, views=args.views or None)
+
+
+def with_options(stage: Stage, args: argparse.Namespace) -> Stage:
+    """Give a stage the length, batch, rates and dtype of features that the options name."""
+    if args.scale_lr and not args.batch:
+        raise InputError("--scale-lr: expected --batch with it, which it scales the rates by")
+    if args.epochs and stage.solver == "steps":
+        stage = replace(stage, epochs=args.epochs)
+    stage = replace(
+        stage.scaled(budget=args.budget),
+        skip_nonfinite=args.skip_nonfinite,
+        keep_going=args.keep_going,
+    )
+    if rate := getattr(args, "rate", None):
+        stage = at_rate(stage, rate)
+    if args.features_dtype and stage.views:
+        stage = replace(stage, features_dtype=args.features_dtype)
+    if not args.batch:
+        return stage
+    return (
+        scaled_batch(stage, args.batch) if args.scale_lr else replace(stage, batch_size=args.batch)
+    )
+
+
+def at_rate(stage: Stage, rate: float | Literal["find"]) -> Stage:
+    """Give a stage of steps another rate: the peak of its schedule where it has one."""
+    if stage.solver != "steps":
+        return stage
+    schedule: Any = stage.lr
+    peaked = rate != "find" and hasattr(schedule, "peak")
+    return replace(stage, lr=replace(schedule, peak=rate) if peaked else rate)
+
+
+def _rate(text: str) -> float | str:
+    return "find" if text == "find" else cli.fraction(text)
