@@ -131,7 +131,7 @@ def test_compilations_are_kept_in_the_cache_folder(tmp_path):
     [
         (
             "--data nonsense",
-            "source: expected folder:PATH, tfds:NAME, critters or critters:source, "
+            "source: expected folder:PATH, csv:FILE, tfds:NAME, critters or critters:source, "
             "found 'nonsense'",
         ),
         ("--data folder:{tmp}/missing", "{tmp}/missing"),

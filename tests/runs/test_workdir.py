@@ -39,7 +39,7 @@ RECORD = {
 
 
 def photographs():
-    images, labels = np.zeros((4, 8, 8, 3), np.uint8), np.zeros(4, np.int32)
+    images, labels = np.zeros((4, 8, 8, 3), np.uint8), np.array([0, 1, 0, 0], np.int32)
     train = ImageSet(images[:3], labels[:3], ("a", "b", "c"))
     return ImageSets(
         "folder:pets",

@@ -77,7 +77,8 @@ def _add_photographs(new: argparse.ArgumentParser, *, source: str, size: int | N
         "--data",
         default=source,
         metavar="SOURCE",
-        help=f"critters, critters:source, folder:PATH or tfds:NAME ({source})",
+        help=f"a folder of class folders, csv:FILE, tfds:NAME, critters or critters:source "
+        f"({source})",
     )
     add(
         "--data-dir",
@@ -108,7 +109,12 @@ def _add_photographs(new: argparse.ArgumentParser, *, source: str, size: int | N
     add(
         "--allow-duplicates",
         action="store_true",
-        help="allow the same photograph in training and validation",
+        help="allow the same photograph in training and validation, or in two classes",
+    )
+    add(
+        "--follow-links",
+        action="store_true",
+        help="read photographs through links that leave their folder",
     )
 
 
@@ -204,7 +210,11 @@ def load(args: argparse.Namespace, source: str, *, size: int) -> ImageSets:
         size=size,
         data_dir=args.data_dir,
         validation_fraction=args.validation_fraction,
-        tolerance=data.Tolerance(args.skip_corrupt, args.allow_duplicates),
+        tolerance=data.Tolerance(
+            skip_corrupt=args.skip_corrupt,
+            allow_duplicates=args.allow_duplicates,
+            follow_links=args.follow_links,
+        ),
         progress=not args.quiet,
     )
 

@@ -88,6 +88,7 @@ def data_of(config: Settings, *, size: int, where: Path, progress: bool) -> Imag
         tolerance=data.Tolerance(
             skip_corrupt=bool(arguments.get("skip_corrupt")),
             allow_duplicates=bool(arguments.get("allow_duplicates")),
+            follow_links=bool(arguments.get("follow_links")),
         ),
         progress=progress,
     )

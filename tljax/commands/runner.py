@@ -70,7 +70,7 @@ def begin(
             f"--weights: {args.data} needs a pretrained base; make one with tljax pretrain"
         )
     if processes.first():
-        print(about(sets), flush=True)
+        print(sets.counts(), flush=True)
     width = setup.width_of(weights) if weights else config.CRITTERS_WIDTH
     stages = {
         name: _settled(*pair, sets, width=width, dtype=jnp.dtype(args.dtype))
@@ -186,14 +186,3 @@ def _pretrained(args: argparse.Namespace, workdir: Workdir) -> Weights:
         saves=progress,
         listeners=workdir.listeners,
     )
-
-
-def about(sets: ImageSets) -> str:
-    """Describe a data set in one line: classes, images, size."""
-    counts = (
-        f"{len(sets.train.labels)} training and {len(sets.validation.labels)} validation images"
-    )
-    skipped = f", {len(sets.skipped)} corrupt ones left out" if sets.skipped else ""
-    side = sets.size
-    classes = ", ".join(sets.classes) if len(sets.classes) <= 12 else f"{len(sets.classes)} classes"
-    return f"{sets.name}: {classes}; {counts} of {side} x {side}{skipped}"

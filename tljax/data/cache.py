@@ -47,7 +47,14 @@ def decoded(
     """
     import PIL
 
-    made_from = [PIL.__version__, photos.DECODER, photos.FILTER, size, *listing.digests]
+    made_from = [
+        PIL.__version__,
+        photos.DECODER,
+        photos.formats(),
+        photos.FILTER,
+        size,
+        *listing.digests,
+    ]
     rows = functools.partial(decode_all, listing, size=size, progress=progress, name=name)
     return stored(made_from, rows, count=len(listing.ids), size=size, folder=folder)
 

@@ -54,7 +54,7 @@ def command_line(config: dict) -> str:
 
 
 def data_line(data: dict) -> str:
-    """Describe the data from results.json: source, classes, size, counts, digest.
+    """Describe the data from results.json: source, classes, size, counts, files left out, digest.
 
     What is not recorded is left out.
     """
@@ -69,9 +69,16 @@ def data_line(data: dict) -> str:
             for s, n in records.SPLITS.items()
             if f"{s}_images" in data
         ],
+        *_left_out(data),
         f"sha256 {data['digest']}" if "digest" in data else "",
     ]
     return "; ".join(part for part in parts if part)
+
+
+def _left_out(data: dict) -> list[str]:
+    corrupt = [f"{len(data['skipped'])} corrupt ones"] if data.get("skipped") else []
+    without = [*corrupt, *map(str, data.get("left_out") or [])]
+    return [f"left out: {'; '.join(without)}"] if without else []
 
 
 def html_table(results: dict) -> str:
