@@ -219,5 +219,5 @@ def test_16_bit_tiff_is_read_and_floating_point_tiff_named():
         [[128, 128, 128]]
     ]
     data = encoded(Image.fromarray(np.ones((4, 4), np.float32)), "TIFF")
-    with pytest.raises(CorruptPhoto, match="^x: F pixels, expected 8 or 16 bits"):
+    with pytest.raises(CorruptPhoto, match=r"^x: F pixels, expected 8 or 16 bits"):
         decode(data, size=1, name="x")

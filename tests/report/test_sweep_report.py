@@ -27,7 +27,7 @@ def test_the_best_is_first_and_what_diverged_last():
         "95 % interval",
         "diverged",
     ]
-    assert cells(lines[2]) == ["0.001", "0.5", "2", "80.0%", "80.0% to 80.0%"]
+    assert cells(lines[2]) == ["0.001", "0.5", "2", "80.0 %", "80.0 to 80.0 %"]
     half = 12.706 * 0.05  # Student's t with one degree of freedom, of 0.6 and 0.7
     assert cells(lines[3]) == [
         "0.001",

@@ -181,7 +181,7 @@ def test_what_is_no_photograph_is_named(simple, tmp_path):
     cases = {
         "expected images uint8 [N, 16, 16, 3], found uint8 (35, 32, 32, 3)": IMAGES,
         "found float64 (1, 16, 16, 3)": np.zeros((1, 16, 16, 3)),
-        "expected photographs (.jpg .jpeg .jfif .png .webp .bmp .gif), found none": tmp_path,
+        "expected photographs (.jpg .jpeg .jfif .png .webp .bmp .gif .tif": tmp_path,
         "missing.png: expected a readable photograph: No such file": tmp_path / "missing.png",
     }
     for message, given in cases.items():

@@ -37,7 +37,7 @@ def write_page(workdir: Path) -> Path:
         sections.picture(workdir / "ladder.png", alt=_ladder_alt(results)),
         *sections.differences_section(results, predictions, split=split),
         *training.costs_section(results, config),
-        *(training.curves_section(metrics, workdir=workdir) if metrics else []),
+        *(training.curves_section(metrics, config, workdir=workdir) if metrics else []),
         *training.rates_section(range_tests.read_range_tests(workdir), workdir=workdir),
         *sections.calibration_section(results, predictions, fitted_on=fitted_on, workdir=workdir),
         *sections.confusion_section(results, predictions, workdir=workdir),

@@ -91,7 +91,7 @@ def _paths(photographs: str | Path | Sequence[str | Path]) -> list[Path]:
     if not path.is_dir():
         return [path]
     if not (paths := folder.all_photo_paths(path)):
-        kinds = " ".join(folder.EXTENSIONS)
+        kinds = " ".join(photos.EXTENSIONS)
         raise InputError(f"{path}: expected photographs ({kinds}), found none")
     return paths
 

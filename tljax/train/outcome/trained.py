@@ -153,6 +153,7 @@ class Trained:
             "name": rung,
             "seed": seed,
             "epochs": last["epoch"],
+            **self._drawn(last["step"]),
             "validation": last["validation"],
             **self.scores,
             "trainable_params": self.trainable_params,
@@ -162,6 +163,11 @@ class Trained:
             **({"collapsed": collapsed.to_dict(stage=rung, seed=seed)} if collapsed else {}),
             **({"alarm": self.alarm.to_dict(stage=rung, seed=seed)} if self.alarm else {}),
         }
+
+    def _drawn(self, steps: int) -> Json:
+        batch = self.stage.get("batch_size")
+        solved = self.solution is not None
+        return {} if solved or batch is None else {"images_drawn": steps * batch}
 
     def __repr__(self) -> str:
         named = f"{self.rung}, seed {self.seed}: {', '.join(self.classes)}"
