@@ -1,8 +1,8 @@
 """The commands that train many heads: a grid of seeds and rates, and folds."""
 
-import re
 import gc
 import json
+import re
 import sys
 
 import jax

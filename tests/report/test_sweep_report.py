@@ -33,8 +33,8 @@ def test_the_best_is_first_and_what_diverged_last():
         "0.001",
         "0",
         "2",
-        "65.0%",
-        f"{0.65 - half:.1%} to {0.65 + half:.1%}",
+        "65.0 %",
+        f"{100 * (0.65 - half):.1f} to 100.0 %",  # no share is above
     ]
     assert cells(lines[5]) == ["0.1", "0", "2", "1"]
 

@@ -229,6 +229,7 @@ def test_the_results_have_the_fields_that_others_read(run):
             "name": "frozen",
             "seed": 3,
             "epochs": 2,
+            "images_drawn": 320,
             "train_images": 3,
             "validation": {"loss": 0.7, "accuracy": 0.25, "n": 4},
             "trainable_params": 2,

@@ -12,7 +12,7 @@ import jax
 
 from tljax import config, data
 from tljax.commands import door
-from tljax.data import ImageSets
+from tljax.data import ImageSets, folder
 from tljax.data.cache import default_folder
 from tljax.errors import InputError
 from tljax.machine import processes, signals
@@ -82,7 +82,7 @@ def _add_photographs(new: argparse.ArgumentParser, *, source: str, size: int | N
     )
     add(
         "--data-dir",
-        type=Path,
+        type=path,
         metavar="DIR",
         help="where TFDS keeps its data sets ($TFDS_DATA_DIR, or TFDS's own)",
     )
@@ -120,7 +120,7 @@ def _add_photographs(new: argparse.ArgumentParser, *, source: str, size: int | N
 
 def _add_folder(new: argparse.ArgumentParser, *, experiment: str) -> None:
     add = new.add_argument_group("the run's folder").add_argument
-    add("--workdir", type=Path, metavar="DIR", help=f"where the run's files go (runs/{experiment})")
+    add("--workdir", type=path, metavar="DIR", help=f"where the run's files go (runs/{experiment})")
     add(
         "--overwrite",
         action="store_true",
@@ -235,7 +235,7 @@ def run(main: Callable[[], None]) -> None:
         print(f"stopped by {stop}{how}", file=sys.stderr)
         raise SystemExit(128 + stop.number) from None
     except InputError as error:
-        print(f"error: {_one_line(str(error))}", file=sys.stderr, flush=True)
+        print(f"error: {one_line(str(error))}", file=sys.stderr, flush=True)
         if jax.distributed.is_initialized():
             os._exit(2)  # an ordinary exit would wait for processes that wait for this one
         raise SystemExit(2) from None
@@ -254,11 +254,19 @@ def _deterministic_costs(platform: str) -> str:
     )
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """Escape newlines and direction marks, which a file's name may hold."""
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
     )
+
+
+def path(text: str) -> Path:
+    """Read an option that is a path, with a home folder in place of `~`."""
+    try:
+        return folder.at_home(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def positive(text: str) -> int:

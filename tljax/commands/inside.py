@@ -122,11 +122,11 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "images",
         nargs="*",
-        type=Path,
+        type=cli.path,
         metavar="IMAGE",
         help="photographs to explain (some of validation)",
     )
-    add("--run", type=Path, required=True, metavar="DIR", help="the workdir of a run")
+    add("--run", type=cli.path, required=True, metavar="DIR", help="the workdir of a run")
     add("--rung", help="which of its rungs (the best in validation)")
     add("--seed", type=int, help="which of its seeds (the best in validation)")
     add("--quiet", action="store_true", help="no progress bars")

@@ -24,6 +24,7 @@ def parser(doc: str | None, *, experiment: str, rates: bool = True) -> argparse.
     add = new.add_argument_group("base, rungs and seeds").add_argument
     add(
         "--weights",
+        type=lambda text: str(cli.path(text)) if text.startswith("~") else text,
         metavar="FILE",
         help="the pretrained base: a file, or the name of a published one such as "
         "vgg16-imagenet-keras-notop (on critters: pretrained first if not given)",

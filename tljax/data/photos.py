@@ -99,9 +99,13 @@ def decode(data: bytes, *, size: int, name: str) -> np.ndarray:
     is scaled by 1/257, where Pillow would clip at 255. An animation gives its first frame.
     CorruptPhoto, naming `name`, where the bytes cannot be decoded.
     """
+    return square(_open(data, name=name), size=size, name=name)
+
+
+def square(image, *, size: int, name: str = "image") -> np.ndarray:
+    """Convert a Pillow image to RGB uint8 [size, size, 3], as `decode` does an encoded one."""
     from PIL import Image
 
-    image = _open(data, name=name)
     if image.mode in ("F", "LAB"):  # a range of its own, or colours Pillow does not convert
         raise CorruptPhoto(f"{name}: {image.mode} pixels, expected 8 or 16 bits of grey or RGB")
     rgb = _rgb(_upright(image))
