@@ -4,6 +4,8 @@ import io
 import json
 import os
 import pathlib
+import pwd
+import tempfile
 import threading
 
 import numpy as np
@@ -186,3 +188,23 @@ def test_the_array_is_plain_numpy_with_its_sha256_beside_it(tmp_path):
         "good": 10,
         "corrupt": {},
     }
+
+
+def test_a_user_without_a_home_has_a_folder_of_its_own_among_temporary_files(tmp_path, monkeypatch):
+    """As in a container with an unknown user id: no HOME, and no entry in the list of users."""
+
+    def unknown(uid):
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
+    folder = cache.default_folder()
+    assert folder == tmp_path / f"tljax-{os.getuid()}"
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert cache.default_folder() == folder
+    monkeypatch.setattr(os, "getuid", lambda: 12345)
+    (tmp_path / "tljax-12345").mkdir()
+    with pytest.raises(InputError, match="belongs to another user; the variable XDG_CACHE_HOME"):
+        cache.default_folder()

@@ -224,9 +224,8 @@ def run(main: Callable[[], None]) -> None:
 
     A user's mistake ends in one line and status 2, a signal in one line and 128 plus its number.
     """
-    jax.config.update("jax_compilation_cache_dir", str(default_folder() / "xla"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
     try:
+        _keep_compilations()
         with signals.caught():
             main()
     except signals.Interrupted as stop:
@@ -234,11 +233,29 @@ def run(main: Callable[[], None]) -> None:
         how = f"; to go on: {shlex.join(words)}" if _resumes else ""
         print(f"stopped by {stop}{how}", file=sys.stderr)
         raise SystemExit(128 + stop.number) from None
+    except ModuleNotFoundError as error:
+        if error.name != "fcntl":
+            raise
+        print(
+            "error: this command wants fcntl, which Windows lacks: run it in WSL", file=sys.stderr
+        )
+        raise SystemExit(2) from None
     except InputError as error:
         print(f"error: {one_line(str(error))}", file=sys.stderr, flush=True)
         if jax.distributed.is_initialized():
             os._exit(2)  # an ordinary exit would wait for processes that wait for this one
         raise SystemExit(2) from None
+
+
+def _keep_compilations() -> None:
+    """Keep compiled programs in the cache, where it can be written; else they are compiled anew."""
+    folder = default_folder() / "xla"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
 def _deterministic_costs(platform: str) -> str:

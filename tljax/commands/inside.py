@@ -43,7 +43,6 @@ def main() -> None:
     sets = data_of(config, size=net.size, where=args.run / "config.json", progress=not args.quiet)
     photos = shown or some_of(sets)
     folder = args.run / "inside" / f"{net.rung}-seed{net.seed}"
-    folder.mkdir(parents=True, exist_ok=True)
     written = []
     bar = tqdm(
         pictures(net, sets, photos, augment_of(config, net)).items(),

@@ -24,7 +24,7 @@ from tljax.runs.workdir import CALLS, Workdir
 from tljax.sweep.finished_calls import Kept
 from tljax.train import setup
 from tljax.train.source import Source
-from tljax.weights import Weights, check_preprocess, digest, read
+from tljax.weights import Weights, check_preprocess, digest, known, read
 
 
 def main(doc: str | None, *, experiment: str, rungs: Mapping[str, Rung]) -> None:
@@ -67,14 +67,21 @@ def begin(
     baseless = weights is None and any(network.base == "vgg16" for network, _ in stages.values())
     if baseless and args.data != "critters":
         raise InputError(
-            f"--weights: {args.data} needs a pretrained base; make one with tljax pretrain"
+            f"--weights: {args.data} needs a pretrained base: {', '.join(known.FILES)} (downloaded "
+            "once), a file, or one that tljax pretrain made"
         )
     if processes.first():
         print(sets.counts(), flush=True)
     width = setup.width_of(weights) if weights else config.CRITTERS_WIDTH
     stages = {
-        name: _settled(*pair, sets, width=width, dtype=jnp.dtype(args.dtype))
-        for name, pair in stages.items()
+        name: _settled(
+            network,
+            options.weighted(stage, args, sets.classes),
+            sets,
+            width=width,
+            dtype=jnp.dtype(args.dtype),
+        )
+        for name, (network, stage) in stages.items()
     }
     base = digest(weights.params) if weights else None
     workdir.begin(arguments=vars(args), stages=stages, sets=sets, base=base)
