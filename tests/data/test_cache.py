@@ -14,6 +14,7 @@ from PIL import Image
 
 from tljax.data import cache, photos
 from tljax.errors import InputError
+from tljax.files.home import default_folder
 
 
 def png(colour: tuple[int, int, int]) -> bytes:
@@ -173,10 +174,10 @@ def test_the_progress_bar_counts_to_the_end(tmp_path, capsys):
 
 def test_the_default_folder(monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
-    assert cache.default_folder() == pathlib.Path("/somewhere/tljax")
+    assert default_folder() == pathlib.Path("/somewhere/tljax")
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", "/home/someone")
-    assert cache.default_folder() == pathlib.Path("/home/someone/.cache/tljax")
+    assert default_folder() == pathlib.Path("/home/someone/.cache/tljax")
 
 
 def test_the_array_is_plain_numpy_with_its_sha256_beside_it(tmp_path):
@@ -200,11 +201,11 @@ def test_a_user_without_a_home_has_a_folder_of_its_own_among_temporary_files(tmp
     monkeypatch.delenv("HOME", raising=False)
     monkeypatch.setattr(pwd, "getpwuid", unknown)
     monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
-    folder = cache.default_folder()
+    folder = default_folder()
     assert folder == tmp_path / f"tljax-{os.getuid()}"
     assert folder.stat().st_mode & 0o777 == 0o700
-    assert cache.default_folder() == folder
+    assert default_folder() == folder
     monkeypatch.setattr(os, "getuid", lambda: 12345)
     (tmp_path / "tljax-12345").mkdir()
     with pytest.raises(InputError, match="belongs to another user; the variable XDG_CACHE_HOME"):
-        cache.default_folder()
+        default_folder()

@@ -58,3 +58,8 @@ def test_the_line_of_counts_says_what_is_missing_and_left_out():
         "validation; left out: 1 corrupt ones; 20 in a folder below a class, such as a/b/1.jpg"
     )
     assert len(repr(sets)) < 300
+
+
+def test_a_notebook_shows_the_counts_of_each_class_and_no_markup_of_a_name():
+    shown = made(classes=("<b>dark", "bright"))._repr_html_()
+    assert "<tr><td>&lt;b&gt;dark</td><td>4</td><td>4</td></tr>" in shown

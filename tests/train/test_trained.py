@@ -114,13 +114,25 @@ def test_what_is_saved_is_loaded_whole(trained, tmp_path):
         "preprocess",
     ):
         assert getattr(loaded, name) == getattr(trained, name), name
-    assert repr(loaded.history) == repr(trained.history)  # NaN is not equal to NaN
+    assert repr(vars(loaded.history)) == repr(vars(trained.history))  # NaN is not equal to NaN
     assert loaded.history.result()["epoch"] == 1
     assert (loaded.trainable_params, loaded.total_params) == (3, 7)
     assert "tiny, seed 5: ant, bee" in repr(loaded)
     assert "validation 75.0 % of 4; test 50.0 % of 2" in repr(loaded)
     assert jax.tree.leaves(loaded.state.opt_state) == []
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine"]
+
+
+def test_what_is_shown_of_it_is_short_in_text_and_a_table_in_a_notebook(trained):
+    assert len(repr(trained)) < 200
+    assert repr(trained.history) == (
+        "History(2 epochs, back to epoch 1: validation loss 0.100, accuracy 75.0 %)"
+    )
+    html = trained._repr_html_()
+    assert html.count("<tr>") == 1 + len(trained.history.epochs)
+    assert "<td>75.0 %</td>" in html
+    many = replace(trained, classes=tuple(f"class {i}" for i in range(400)))
+    assert "400 classes" in repr(many)
 
 
 def test_a_picture_is_drawn_of_the_history(trained, tmp_path):

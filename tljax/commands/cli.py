@@ -12,9 +12,9 @@ import jax
 
 from tljax import config, data
 from tljax.commands import door
-from tljax.data import ImageSets, folder
-from tljax.data.cache import default_folder
+from tljax.data import ImageSets
 from tljax.errors import InputError
+from tljax.files.home import at_home, default_folder
 from tljax.machine import processes, signals
 from tljax.machine.provenance import command
 from tljax.runs.tracking import TRACKERS
@@ -281,7 +281,7 @@ def one_line(text: str) -> str:
 def path(text: str) -> Path:
     """Read an option that is a path, with a home folder in place of `~`."""
     try:
-        return folder.at_home(text)
+        return at_home(text)
     except InputError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 

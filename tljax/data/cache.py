@@ -22,39 +22,16 @@ from tljax.data import photos
 from tljax.data.photos import CorruptPhoto, Listing
 from tljax.errors import InputError
 from tljax.files import lock
+from tljax.files.home import ELSEWHERE
+from tljax.files.home import default_folder as default_folder
 from tljax.tree import Json
 
 CHUNK = 256  # photographs in flight: bounds the memory for a set of any size
 
-ELSEWHERE = "the variable XDG_CACHE_HOME names another place for the cache"
 _WRITING = "writing-"  # prefix of the folders that writers work in
 
 Rows = Iterable[np.ndarray | CorruptPhoto]  # each uint8 [size, size, 3], or why there is none
 Stored = tuple[np.ndarray, dict[int, str]]  # uint8 [N, size, size, 3]; {index: reason} of the rest
-
-
-def default_folder() -> pathlib.Path:
-    """Return `$XDG_CACHE_HOME/tljax`, or `~/.cache/tljax`.
-
-    A user without a home, as in a container, has one among the temporary files; InputError where
-    that belongs to another user.
-    """
-    if base := os.environ.get("XDG_CACHE_HOME"):
-        return pathlib.Path(base) / "tljax"
-    try:
-        return pathlib.Path.home() / ".cache" / "tljax"
-    except RuntimeError:
-        return _temporary()
-
-
-def _temporary() -> pathlib.Path:
-    user = os.getuid()
-    folder = pathlib.Path(tempfile.gettempdir()) / f"tljax-{user}"
-    with contextlib.suppress(OSError):  # what cannot be written is named when it is written
-        folder.mkdir(mode=0o700, exist_ok=True)
-        if folder.lstat().st_uid != user:
-            raise InputError(f"{folder}: belongs to another user; {ELSEWHERE}")
-    return folder
 
 
 def decoded(

@@ -122,14 +122,6 @@ def all_photo_paths(root: pathlib.Path) -> list[pathlib.Path]:
     return paths
 
 
-def at_home(path: str | pathlib.Path) -> pathlib.Path:
-    """Put a user's home folder in place of `~`; InputError where there is none to be found."""
-    try:
-        return pathlib.Path(path).expanduser()
-    except RuntimeError:
-        raise InputError(f"{path}: expected a user with a home folder, found none") from None
-
-
 def read_file(path: pathlib.Path) -> bytes:
     """Read the file's bytes; InputError naming it when it cannot be read."""
     try:

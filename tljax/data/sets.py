@@ -1,6 +1,7 @@
 """The images of a data set with labels and ids: checked when made, wherever they come from."""
 
 import dataclasses
+import html
 
 import numpy as np
 
@@ -93,6 +94,19 @@ class ImageSets:
 
     def __repr__(self) -> str:
         return f"ImageSets({self.counts()})"
+
+    def _repr_html_(self) -> str:
+        """Show the number of images of each class and split in a notebook."""
+        head = "".join(f"<th>{_CALLED[split]}</th>" for split in self.splits)
+        counts = [
+            np.bincount(part.labels, minlength=len(self.classes)) for part in self.splits.values()
+        ]
+        rows = ""
+        for i, name in enumerate(self.classes):
+            cells = "".join(f"<td>{each[i]:,}</td>" for each in counts)
+            rows += f"<tr><td>{html.escape(name)}</td>{cells}</tr>"
+        about = html.escape(self.counts())
+        return f"<p>{about}</p><table><tr><th>class</th>{head}</tr>{rows}</table>"
 
 
 _CALLED = {"train": "training", "validation": "validation", "test": "test"}

@@ -1,17 +1,15 @@
 """Sources -> ImageSets: uint8 images, labels and ids, with one class list for all splits."""
 
 import dataclasses
-import hashlib
 import json
 import pathlib
 
-import numpy as np
-
 from tljax.data import cache as decoded_cache
-from tljax.data import folder, names, photos, splits, table
+from tljax.data import drawn, folder, names, photos, splits, table
 from tljax.data.folder import Found
 from tljax.data.sets import ImageSet, ImageSets
 from tljax.errors import InputError
+from tljax.files.home import at_home, default_folder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,10 +49,10 @@ def load(
         raise InputError(
             f"validation_fraction: expected between 0 and 1, found {validation_fraction}"
         )
-    store = pathlib.Path(cache).expanduser() if cache else decoded_cache.default_folder()
+    store = at_home(cache) if cache else default_folder()
     source = _named(source)
-    if source in DRAWN:
-        return _critters(source, size=size, store=store, seed=seed, progress=progress)
+    if source in drawn.SOURCES:
+        return drawn.critters(source, size=size, store=store, seed=seed, progress=progress)
     found = _found(source, data_dir=data_dir, tolerance=tolerance, progress=progress)
     names.check(source, found.classes)
     listings = found.listings
@@ -73,14 +71,11 @@ def load(
     return _decoded(source, found, size, store, skip_corrupt=skip_corrupt, progress=progress)
 
 
-DRAWN = ("critters", "critters:source")
-
-
 def _named(source: str) -> str:
     """Return the source with its kind before it, which the path of a folder or a table may lack."""
-    if source in DRAWN or source.partition(":")[0] in ("folder", "csv", "tfds"):
+    if source in drawn.SOURCES or source.partition(":")[0] in ("folder", "csv", "tfds"):
         return source
-    path = folder.at_home(source)
+    path = at_home(source)
     kind = "folder" if source and path.is_dir() else "csv" if path.is_file() else ""
     if kind == "csv" and path.suffix.lower() not in table.EXTENSIONS:
         raise InputError(f"source: expected a folder or a CSV file of labels, found {source!r}")
@@ -94,9 +89,9 @@ def _found(
     kind, _, where = source.partition(":")
     follow_links = tolerance.follow_links
     if kind == "folder" and where:
-        return folder.listings(folder.at_home(where), progress=progress, follow_links=follow_links)
+        return folder.listings(at_home(where), progress=progress, follow_links=follow_links)
     if kind == "csv" and where:
-        return table.listings(folder.at_home(where), progress=progress, follow_links=follow_links)
+        return table.listings(at_home(where), progress=progress, follow_links=follow_links)
     if kind == "tfds" and where:
         from tljax.data import tfds_source
 
@@ -148,71 +143,4 @@ def _decoded(
         skipped=tuple(corrupt),
         test=sets.get("test"),
         left_out=found.left_out,
-    )
-
-
-def _critters(
-    source: str, *, size: int, store: pathlib.Path, seed: int, progress: bool
-) -> ImageSets:
-    """Draw the critters, with the digest of their pixels.
-
-    The digest therefore survives changes of code that draws the same pixels.
-    """
-    from tljax.data import critters
-
-    target = source == "critters"
-    classes = critters.TARGET_CLASSES if target else critters.SOURCE_CLASSES
-    counts = critters.TARGET_SIZES if target else critters.SOURCE_SIZES
-    train, validation = (
-        _drawn(classes, counts[split], split, size=size, store=store, seed=seed, progress=progress)
-        for split in ("train", "validation")
-    )
-    digest = hashlib.sha256()
-    for split in (train, validation):
-        digest.update(split.images.data)
-        digest.update(split.labels.data)
-    return ImageSets(source, classes, train, validation, digest.hexdigest())
-
-
-def _drawn(
-    classes: tuple[str, ...],
-    per_class: int,
-    split: str,
-    *,
-    size: int,
-    store: pathlib.Path,
-    seed: int,
-    progress: bool,
-) -> ImageSet:
-    """Draw a split once for each version of the code that draws, then read it from the cache."""
-    import PIL
-
-    from tljax.data import critters
-
-    code = sorted(pathlib.Path(critters.__file__).parent.glob("*.py"))
-    made_from = [
-        [photos.sha256(path.read_bytes()) for path in code],
-        PIL.__version__,
-        np.__version__,
-    ]
-    options = {"per_class": per_class, "seed": seed, "size": size, "split": split}
-
-    def draw() -> np.ndarray:
-        return critters.make(
-            classes, per_class=per_class, seed=seed, size=size, split=split, progress=progress
-        )[0]
-
-    images, _ = decoded_cache.stored(
-        ["critters", *made_from, classes, options],
-        draw,
-        count=per_class * len(classes),
-        size=size,
-        folder=store,
-    )
-    # Class by class, as `make`.
-    labels = np.repeat(np.arange(len(classes), dtype=np.int32), per_class)
-    return ImageSet(
-        images,
-        labels,
-        tuple(f"{split}/{name}/{i:04d}" for name in classes for i in range(per_class)),
     )

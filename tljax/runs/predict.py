@@ -10,11 +10,11 @@ from typing import Any, TypeVar, cast
 
 import jax.numpy as jnp
 
-from tljax.data.folder import at_home
 from tljax.data.preprocess import Preprocess
 from tljax.errors import InputError
 from tljax.files import orbax_store
 from tljax.files.disk import Json
+from tljax.files.home import at_home
 from tljax.inside.net import Net
 from tljax.linear.logistic import Solution
 from tljax.models import build

@@ -28,7 +28,7 @@ DIVERGED = 4.0  # times the best smoothed loss
 LEARNT = 0.01  # nats an image: below it there is nothing left to learn
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Finding:
     """Hold a range test, up to the step at which it ended: `[S]` float64 each.
 
@@ -41,6 +41,10 @@ class Finding:
     losses: np.ndarray
     smoothed: np.ndarray
     suggestions: dict[str, float]
+
+    def __repr__(self) -> str:
+        named = ", ".join(f"{name} {rate:.1e}" for name, rate in self.suggestions.items())
+        return f"Finding({len(self.losses)} steps; {named or 'no rate suggested'})"
 
     def to_dict(self) -> dict[str, dict[str, float] | list[float]]:
         """Return the suggestions and the three series as plain JSON."""

@@ -18,6 +18,7 @@ from PIL.Image import Image, fromarray
 
 from tljax.data import folder, photos
 from tljax.errors import InputError
+from tljax.files.home import at_home
 
 BATCH = 32
 AHEAD = 2  # batches that are decoded while the network sees another
@@ -119,7 +120,7 @@ def _expanded(photo: Any) -> list[Any]:
             found = type(photo).__name__
             raise InputError(f"predict: expected paths, Pillow images or arrays, found {found}")
         return [photo]
-    path = folder.at_home(photo)
+    path = at_home(photo)
     if path.is_dir():
         if paths := folder.all_photo_paths(path):
             return list(paths)

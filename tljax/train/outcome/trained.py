@@ -6,15 +6,16 @@
 import functools
 from collections.abc import Callable, Iterator
 from dataclasses import KW_ONLY, asdict, dataclass, field
+from html import escape
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tljax.data.folder import at_home
 from tljax.data.preprocess import Preprocess
 from tljax.errors import InputError
+from tljax.files.home import at_home
 from tljax.inside.net import Net
 from tljax.linear.logistic import Solution
 from tljax.models import build, ops
@@ -28,6 +29,7 @@ from tljax.train.outcome.reading import Batch, Photographs, Reading, reading
 from tljax.train.step import Params, State, averaged
 
 Scores = dict[str, dict[str, float]]
+MOST_NAMED = 12  # classes; of more, only their number
 
 MEASURES = (  # of a history, in results.json
     "seconds",
@@ -198,8 +200,14 @@ class Trained:
         return {} if solved or batch is None else {"images_drawn": steps * batch}
 
     def __repr__(self) -> str:
-        named = f"{self.rung}, seed {self.seed}: {', '.join(self.classes)}"
+        classes = self.classes
+        shown = ", ".join(classes) if len(classes) <= MOST_NAMED else f"{len(classes)} classes"
+        named = f"{self.rung}, seed {self.seed}: {shown}"
         scores = [
             f"{split} {100 * x['accuracy']:.1f} % of {x['n']}" for split, x in self.scores.items()
         ]
         return f"Trained({'; '.join([named, f'{self.size} x {self.size}', *scores])})"
+
+    def _repr_html_(self) -> str:
+        """Show the classifier in a notebook: what it is, and its epochs."""
+        return f"<p>{escape(repr(self))}</p>{self.history.table()}"
