@@ -21,6 +21,7 @@ from tljax.runs.tracking import TRACKERS
 from tljax.runs.workdir import Listener
 
 DETERMINISTIC = "--xla_gpu_deterministic_ops=true"  # read when JAX starts its first device
+SOURCES = "a folder of class folders, csv:FILE, tfds:NAME, critters or critters:source"
 _resumes = False  # whether the command has --resume
 
 
@@ -72,14 +73,14 @@ def parser(
 
 
 def _add_photographs(new: argparse.ArgumentParser, *, source: str, size: int | None) -> None:
-    add = new.add_argument_group("photographs").add_argument
-    add(
-        "--data",
-        default=source,
-        metavar="SOURCE",
-        help=f"a folder of class folders, csv:FILE, tfds:NAME, critters or critters:source "
-        f"({source})",
-    )
+    group = new.add_argument_group("photographs")
+    group.add_argument("--data", default=source, metavar="SOURCE", help=f"{SOURCES} ({source})")
+    add_reading(group, size=size)
+
+
+def add_reading(group: argparse._ActionsContainer, *, size: int | None) -> None:
+    """Add the options that say how the photographs of a source are read."""
+    add = group.add_argument
     add(
         "--data-dir",
         type=path,
