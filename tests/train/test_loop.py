@@ -373,6 +373,6 @@ def test_mixing_and_balance_reach_the_step():
 def test_a_rate_that_is_still_to_be_found_names_who_finds_it():
     with pytest.raises(
         InputError,
-        match=r"stage 'tiny': lr=\"find\" is no rate yet: find one with lr_finder.find, or",
+        match=r"stage 'tiny': lr=\"find\" is no rate yet: tljax.lr_find finds one, and",
     ):
         train(replace(STAGE, lr="find"), module=LINEAR)

@@ -2,8 +2,9 @@
 
     tljax lr-find --rung finetune --weights base.safetensors --seeds 3
 
-The rungs it builds on are trained first. Leaves lr_find.png and lr_find.json; "valley" is what
-lr="find" would take. A curve that does not fall by more than its noise suggests nothing.
+The rungs it builds on are trained first, from 4 views of each photograph unless --views says how
+many. Leaves lr_find.png and lr_find.json; "valley" is what lr="find" would take. A curve that does
+not fall by more than its noise suggests nothing.
 """
 
 import argparse
@@ -23,6 +24,8 @@ from tljax.runs.workdir import Workdir
 from tljax.train import lr_finder, setup
 from tljax.train.source import Source
 
+VIEWS = 4  # of a photograph: a rate is found to a factor, and most of the time goes into views
+
 
 def main() -> None:
     """Run the command."""
@@ -35,7 +38,7 @@ def main() -> None:
     }
     network, stage = stages[args.rung]
     stages[args.rung] = network, lr_finder.of_steps(stage, args.steps)  # views for them alone
-    workdir, source, stages = runner.begin(args, stages, experiment="lr_find")
+    workdir, source, stages = runner.begin(args, stages, experiment="lr_find", most_views=VIEWS)
     findings = {
         seed: find(args, stages, source, seed=seed, sweep=sweep, workdir=workdir)
         for seed in options.seeds_of(args)

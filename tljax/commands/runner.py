@@ -54,11 +54,16 @@ def main(doc: str | None, *, experiment: str, rungs: Mapping[str, Rung]) -> None
 
 
 def begin(
-    args: argparse.Namespace, stages: dict[str, tuple[Network, Stage]], *, experiment: str
+    args: argparse.Namespace,
+    stages: dict[str, tuple[Network, Stage]],
+    *,
+    experiment: str,
+    most_views: int | None = None,
 ) -> tuple[Workdir, Source, dict[str, tuple[Network, Stage]]]:
     """Check all that can be refused, then begin the workdir and pretrain a base for critters.
 
-    The networks come back with the width of the base, and the stages with a number of views.
+    The networks come back with the width of the base, and the stages with a number of views, at
+    most `most_views` where they left it open.
     """
     weights = options.base_of(args)
     workdir = workdir_of(args, args.workdir or Path("runs") / experiment)
@@ -80,6 +85,7 @@ def begin(
             sets,
             width=width,
             dtype=jnp.dtype(args.dtype),
+            most_views=most_views,
         )
         for name, (network, stage) in stages.items()
     }
@@ -118,11 +124,20 @@ def _look_at_preprocessing(workdir: Workdir, sets: ImageSets, weights: Weights) 
 
 
 def _settled(
-    network: Network, stage: Stage, sets: ImageSets, *, width: float, dtype: jnp.dtype
+    network: Network,
+    stage: Stage,
+    sets: ImageSets,
+    *,
+    width: float,
+    dtype: jnp.dtype,
+    most_views: int | None,
 ) -> tuple[Network, Stage]:
     if network.base == "vgg16":
         network = replace(network, width=width)
     stage, line = views.settled(stage, network, sets, dtype=dtype)
+    if line and most_views and isinstance(stage.views, int) and stage.views > most_views:
+        line = f"{stage.name}: {most_views} augmented views of each photograph, of {stage.views}"
+        stage = replace(stage, views=most_views)
     if line and processes.first():
         print(line, flush=True)
     return network, stage

@@ -110,7 +110,7 @@ def _mesh(stage: Stage, ready: Ready, over: Mesh | None) -> Mesh:
     if stage.lr == "find":
         raise InputError(
             f'stage {stage.name!r}: lr="find" is no rate yet: '
-            "find one with lr_finder.find, or train with rung.run"
+            "tljax.lr_find finds one, and tljax.train_plan finds it before it trains"
         )
     sizes = [stage.batch_size, *([ready.second.batch_size] if ready.second else [])]
     over = devices.mesh_for(math.gcd(*sizes)) if over is None else over

@@ -55,7 +55,10 @@ def write_lr_curve(
                 linestyle=(0, (4, 3)),
                 zorder=1,
             )
-    rows.set_xlabel("learning rate", size=9.5, color=style.INK)
+    rows.set_visible(bool(suggested))
+    last = rows if suggested else ax
+    last.set_xlabel("learning rate", size=9.5, color=style.INK)
+    last.tick_params(labelbottom=True)
     return style.save(figure, workdir / name)
 
 
