@@ -234,3 +234,12 @@ def test_all_photographs_below_a_folder(tmp_path):
     (tmp_path / "dog" / "up").symlink_to(tmp_path, target_is_directory=True)
     with pytest.raises(InputError, match="dog/up: a link to a folder, expected the folder itself"):
         folder.all_photo_paths(tmp_path)
+
+
+def test_a_photograph_that_wants_a_plugin_is_among_all_of_them(tmp_path, monkeypatch):
+    """So that whoever classifies a folder hears of it, instead of missing it."""
+    monkeypatch.setattr(photos, "formats", lambda: ("JPEG",))
+    plant(tmp_path, "a.jpg", "b.heic", "c.txt")
+    assert [path.name for path in folder.all_photo_paths(tmp_path)] == ["a.jpg", "b.heic"]
+    with pytest.raises(photos.CorruptPhoto, match=r"b\.heic: not read here: pip install pillow"):
+        photos.decode(b"b.heic", size=4, name="b.heic")

@@ -243,7 +243,7 @@ def test_two_epochs_of_a_constant_end_a_stage_that_began_better_and_no_other():
 def test_a_fall_by_more_than_noise_is_a_collapse_though_the_loss_is_low():
     _, found = became((math.nan, 0.96), (0.3, 0.96), (0.2, 0.85))
     assert (found.constant, found.epoch) == (False, 2)
-    assert "validation fell from 96.0% to 85.0% at epoch 2" in found.line(stage="s", seed=1)
+    assert "validation fell from 96.0 % to 85.0 % at epoch 2" in found.line(stage="s", seed=1)
     assert became((math.nan, 0.96), (0.2, 0.945)) == ([], None)
 
 

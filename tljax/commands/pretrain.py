@@ -154,7 +154,7 @@ def main() -> None:
         return
     record = weights.provenance["record"]
     scores = record["validation"]
-    print(f"{out}: {scores['accuracy']:.1%} of {scores['n']} validation images right")
+    print(f"{out}: {100 * scores['accuracy']:.1f} % of {scores['n']} validation images right")
 
 
 def _stage(args: argparse.Namespace) -> config.Stage:

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -92,9 +93,13 @@ def split_folders(root: pathlib.Path) -> dict[str, pathlib.Path]:
 
 
 def photo_paths(
-    folder: pathlib.Path, *, root: pathlib.Path, inside: pathlib.Path | None
+    folder: pathlib.Path,
+    *,
+    root: pathlib.Path,
+    inside: pathlib.Path | None,
+    is_photo: Callable[[str], bool] = photos.readable,
 ) -> list[str]:
-    """List the visible files in `folder` with an image's extension, sorted, relative to `root`.
+    """List the visible files in `folder` that are photographs by name, relative to `root`, sorted.
 
     InputError for a link that leaves `inside`, unless that is None: a data set must not depend on
     the rest of the disk unasked.
@@ -102,7 +107,7 @@ def photo_paths(
     _refuse_outside(folder, inside)
     paths = []
     for entry in visible(folder):
-        if photos.readable(entry.name) and not entry.is_dir():
+        if is_photo(entry.name) and not entry.is_dir():
             if entry.is_symlink():
                 _refuse_outside(folder / entry.name, inside)
             paths.append((folder / entry.name).relative_to(root).as_posix())
@@ -112,14 +117,19 @@ def photo_paths(
 def all_photo_paths(root: pathlib.Path) -> list[pathlib.Path]:
     """List the photographs in a folder and in the folders below it, sorted within each.
 
-    InputError for a link to a folder, which may lead back up, and for one that leaves its folder.
+    Those that want a plugin are among them: reading them says which. InputError for a link to a
+    folder, which may lead back up, and for one that leaves its folder.
     """
-    paths = [root / path for path in photo_paths(root, root=root, inside=root)]
+    paths = [root / path for path in photo_paths(root, root=root, inside=root, is_photo=_known)]
     for below in (root / name for name in subfolders(root)):
         if below.is_symlink():
             raise InputError(f"{below}: a link to a folder, expected the folder itself")
         paths += all_photo_paths(below)
     return paths
+
+
+def _known(name: str) -> bool:
+    return name.lower().endswith(photos.EXTENSIONS)
 
 
 def read_file(path: pathlib.Path) -> bytes:

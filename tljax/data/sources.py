@@ -25,7 +25,7 @@ STRICT = Tolerance()
 
 
 def load(
-    source: str,
+    source: str | pathlib.Path,
     *,
     size: int,
     cache: pathlib.Path | None = None,
@@ -50,7 +50,7 @@ def load(
             f"validation_fraction: expected between 0 and 1, found {validation_fraction}"
         )
     store = at_home(cache) if cache else default_folder()
-    source = _named(source)
+    source = _named(str(source))
     if source in drawn.SOURCES:
         return drawn.critters(source, size=size, store=store, seed=seed, progress=progress)
     found = _found(source, data_dir=data_dir, tolerance=tolerance, progress=progress)

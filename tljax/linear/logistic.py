@@ -54,7 +54,7 @@ class Solution:
         best = self.held_out()
         return (
             f"strength {self.strength:.1e} of {len(self.strengths)} by {self.folds} folds, "
-            f"held out {best['accuracy']:.1%}, log loss {best['loss']:.3f}"
+            f"held out {100 * best['accuracy']:.1f} %, log loss {best['loss']:.3f}"
         )
 
 

@@ -45,9 +45,9 @@ class Alarm:
         return {**asdict(self), "said": self.line(stage=stage, seed=seed)}
 
     def _chance(self) -> str:
-        rate = f"{self.accuracy:.1%} of {self.images:,} validation images are right"
+        rate = f"{100 * self.accuracy:.1f} % of {self.images:,} validation images are right"
         share = (
-            f"always answering the most frequent class gives {self.share:.1%} "
+            f"always answering the most frequent class gives {100 * self.share:.1f} % "
             f"(binomial p {self.p:.2f})"
         )
         advice = "train longer, at another --lr, or look at the labels"
@@ -61,7 +61,7 @@ class Alarm:
     def _sure(self) -> str:
         constant = f"answering the class frequencies has {self.constant_loss:.3f}"
         advice = (
-            f"{self.accuracy:.1%} are right, but do not use its probabilities; "
+            f"{100 * self.accuracy:.1f} % are right, but do not use its probabilities; "
             "lower --lr, or scale the features"
         )
         return f"validation loss {self.loss:.3f}, where {constant}; {advice}"

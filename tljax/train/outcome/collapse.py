@@ -63,8 +63,8 @@ class Collapse:
         """Say in one line which stage, seed, epoch and rate, what happened, and what to do."""
         what = "learnt nothing" if self.learnt_nothing else "collapsed"
         why = (
-            f"validation fell from {self.start_accuracy:.1%} to {self.accuracy:.1%} "
-            f"at epoch {self.epoch}"
+            f"validation fell from {100 * self.start_accuracy:.1f} % "
+            f"to {100 * self.accuracy:.1f} % at epoch {self.epoch}"
         )
         if self.constant:
             since = f"training loss {self.training_loss:.3f} from epoch {self.epoch} on"

@@ -128,7 +128,9 @@ def _expanded(photo: Any) -> list[Any]:
         raise InputError(f"{path}: expected photographs ({kinds}), found none")
     if glob.has_magic(str(path)) and not path.exists():
         names = sorted(
-            name for name in glob.glob(str(path), recursive=True) if photos.readable(name)
+            name
+            for name in glob.glob(str(path), recursive=True)
+            if name.lower().endswith(photos.EXTENSIONS)
         )
         if not names:
             raise InputError(f"{path}: expected photographs of that pattern, found none")
