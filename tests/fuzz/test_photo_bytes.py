@@ -13,7 +13,7 @@ from PIL import Image
 
 from tljax.data import photos
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
+FORMATS = tuple(form for form in photos.formats() if form != "HEIF")  # which Pillow alone writes
 WIDE = 50_000
 STRICT = settings(
     deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
@@ -93,6 +93,15 @@ def bomb(form: str) -> bytes:
     elif form == "JPEG":
         at = content.index(b"\xff\xc0")
         content[at + 5 : at + 9] = struct.pack(">HH", WIDE, WIDE)
+    elif form == "TIFF":
+        ((directory,), order) = struct.unpack("<I", content[4:8]), "<HHII"
+        for at in range(directory + 2, directory + 26, 12):  # its first two entries: width, height
+            tag, *_ = struct.unpack(order, content[at : at + 12])
+            assert tag in (256, 257)
+            content[at : at + 12] = struct.pack(order, tag, 4, 1, WIDE)
+    elif form == "AVIF":
+        at = content.index(b"ispe") + 8
+        content[at : at + 8] = struct.pack(">II", WIDE, WIDE)
     else:
         at = content.index(b"\x9d\x01\x2a")
         content[at + 3 : at + 7] = struct.pack("<HH", 16383, 16383)
@@ -106,7 +115,7 @@ def test_bombs(reading, tmp_path, form):
     answer = reading("photo")(path)
     assert answer["outcome"] == "refused"
     assert (
-        form == "WEBP" or "2500000000 pixels" in answer["message"]
+        form in ("WEBP", "AVIF") or "2500000000 pixels" in answer["message"]
     )  # Pillow's own refusal, before it decodes
 
 
@@ -125,16 +134,18 @@ TURNED = (
         ("PNG", "I;16"),
         ("WEBP", "RGB"),
         ("GIF", "P"),
+        ("TIFF", "RGB"),
+        ("AVIF", "RGB"),
     ],
 )
 def test_the_largest_that_are_read_and_one_row_more(reading, tmp_path, form, mode):
     """On their side, which takes another copy."""
-    most = photos.MAX_WEBP_PIXELS if form == "WEBP" else photos.MAX_PIXELS
+    most = photos.MAX_OF.get(form, photos.MAX_PIXELS)
     wide = 5000
     for rows, outcome in ((most // wide, "read"), (most // wide + 1, "refused")):
         image = Image.radial_gradient("L").resize((wide, rows)).convert(mode)
-        options = {"method": 0} if form == "WEBP" else {}
-        image.save(
-            tmp_path / "large", form, **options, **({} if form == "GIF" else {"exif": TURNED})
-        )
+        exif = TURNED[6:] if form == "AVIF" else TURNED
+        options = {"WEBP": {"method": 0}, "AVIF": {"speed": 10}}.get(form, {})
+        options |= {} if form == "GIF" else {"exif": exif}
+        image.save(tmp_path / "large", form, **options)
         assert reading("photo")(tmp_path / "large")["outcome"] == outcome

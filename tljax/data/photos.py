@@ -31,10 +31,10 @@ ADVICE = {  # of the kinds that not every Pillow reads
 }
 # Pillow's, which widens as it reduces (antialiased); nearest is 4 grey levels away.
 FILTER = "bilinear"
-# Decoded and rotated by EXIF within 500 MB: up to 10.5 bytes per pixel were measured, 15.4 for
-# WebP, whose decoder keeps two copies of its own.
+# Decoded and rotated by EXIF within 500 MB: up to 12 bytes per pixel were measured, 15 for TIFF,
+# which need not be compressed, 15 for AVIF and 20 for WebP, whose decoders keep copies.
 MAX_PIXELS = 40_000_000
-MAX_WEBP_PIXELS = 30_000_000
+MAX_OF = {"TIFF": 33_000_000, "AVIF": 30_000_000, "HEIF": 30_000_000, "WEBP": 25_000_000}
 DECODER = 1  # raise it when `decode` gives other pixels, so that older caches are not read
 
 
@@ -132,7 +132,7 @@ def _open(data: bytes, *, name: str):
 
     try:
         image = Image.open(io.BytesIO(data), formats=formats())
-        most = min(MAX_PIXELS, MAX_WEBP_PIXELS) if image.format == "WEBP" else MAX_PIXELS
+        most = min(MAX_PIXELS, MAX_OF.get(image.format or "", MAX_PIXELS))
         if image.width * image.height <= most:
             image.load()
             return image
