@@ -59,8 +59,8 @@ def test_a_diverged_rung_has_no_interval():
 def test_the_command_is_the_run_s_own_and_can_be_pasted():
     command = few.command(results(24, images=24), {"arguments": ARGUMENTS})
     words = shlex.split(command)
-    assert words[:3] == ["python", "-m", "tljax.commands.cross_validate"]
-    args = cross_validate._parser().parse_args(words[3:])
+    assert words[:2] == ["tljax", "cross-validate"]
+    args = cross_validate._parser().parse_args(words[2:])
     # The size is what the run had: its option may have been left to the weights.
     assert (args.data, args.size, args.weights) == ("folder:my photos", 150, "base.safetensors")
     assert (args.preset, args.dtype, args.validation_fraction) == ("deck-keras3", "float32", 0.25)

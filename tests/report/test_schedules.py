@@ -80,3 +80,16 @@ def test_a_constant_and_a_single_step_are_drawn(drawn, value):
     assert ax.lines[0].get_xdata().tolist() == [0, 1]
     low, high = ax.get_ylim()
     assert low <= value <= high
+
+
+def test_what_never_changes_is_told_and_not_drawn(drawn):
+    """Constant in both stages, or in the only one that has it; another value in a stage varies."""
+    one = {"lr": np.array([1e-3, 2e-3]), "weight_decay": np.array([0.1, 0.1])}
+    two = {"lr": np.array([1e-3, 1e-3]), "weight_decay": np.array([0.1, 0.1])}
+    pair = [("a", one | {"augment": np.ones(2)}), ("b", two | {"dropout": np.array([0.5, 0.5])})]
+    axes, _ = drawn(pair)
+    assert [ax.get_title(loc="left") for ax in axes] == ["lr"]
+    caption = axes[0].figure.texts[1].get_text()
+    assert caption == "4 steps in 2 stages.\nConstant: weight decay 0.1, augment 1, dropout 0.5."
+    axes, _ = drawn([("a", {"lr": np.ones(2)}), ("b", {"lr": np.full(2, 0.5)})])
+    assert [ax.get_title(loc="left") for ax in axes] == ["lr"]

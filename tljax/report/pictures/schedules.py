@@ -20,26 +20,42 @@ PANEL = 1.15  # inches
 
 
 def write_schedules(stages: Stages, *, workdir: Path) -> Path:
-    """Draw `schedules.png`: a panel for each hyperparameter, with the stages side by side.
+    """Draw `schedules.png`: a panel for each hyperparameter that varies, the stages side by side.
 
-    Hyperparameters come in order of first appearance.
+    Hyperparameters come in order of first appearance. Those of one value wherever they are used are
+    named in the caption, unless there are no others.
     """
     names = list(dict.fromkeys(name for _, values in stages for name in values))
+    constants = _constants(stages, names)
+    if len(constants) < len(names):
+        names = [name for name in names if name not in constants]
+    else:
+        constants = {}
     edges = np.cumsum([0, *(max(len(v) for v in values.values()) for _, values in stages)])
-    figure = style.new_figure(width=4.4, height=1.45 + PANEL * len(names))
+    top = 0.92 + 0.2 * bool(constants)  # inches above the first panel
+    figure = style.new_figure(width=4.4, height=top + 0.53 + PANEL * len(names))
     height = figure.get_figheight()
     axes = figure.subplots(len(names), 1, sharex=True, squeeze=False, gridspec_kw={"hspace": 0.42})[
         :, 0
     ]
-    figure.subplots_adjust(left=0.16, right=0.955, top=1 - 0.92 / height, bottom=0.45 / height)
+    figure.subplots_adjust(left=0.16, right=0.955, top=1 - top / height, bottom=0.45 / height)
     count = f"{len(stages)} stages" if len(stages) > 1 else "one stage"
-    style.title(figure, "The plan's schedules", f"{edges[-1]:,} steps in {count}.")
+    fixed = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in constants.items())
+    caption = f"{edges[-1]:,} steps in {count}." + (f"\nConstant: {fixed}." if fixed else "")
+    style.title(figure, "The plan's schedules", caption)
     for ax, name in zip(axes, names, strict=True):
         _panel(ax, name, [values.get(name, np.array([])) for _, values in stages], edges)
     _stage_names(axes[0], [name for name, _ in stages], edges)
     axes[-1].set_xlabel("step", size=9.5, color=style.INK)
     axes[-1].set_xlim(-0.01 * edges[-1], 1.01 * edges[-1])
     return style.save(figure, workdir / "schedules.png")
+
+
+def _constants(stages: Stages, names: Sequence[str]) -> dict[str, float]:
+    """Map the hyperparameters of a single value, in all stages that have them, to it."""
+    used = {name: [values[name] for _, values in stages if name in values] for name in names}
+    found = {name: np.unique(np.concatenate(parts)) for name, parts in used.items()}
+    return {name: float(values[0]) for name, values in found.items() if len(values) == 1}
 
 
 def _panel(ax: "Axes", name: str, parts: Sequence[np.ndarray], edges: np.ndarray) -> None:

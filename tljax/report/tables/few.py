@@ -19,6 +19,9 @@ _VALUES = {
     "weights": None,
     "preset": None,
     "dtype": "float32",
+    "class_weights": None,
+    "label_smoothing": 0.0,
+    "mixup": 0.0,
 }
 _FLAGS = ("skip_corrupt", "allow_duplicates", "follow_links")
 
@@ -55,9 +58,8 @@ def command(results: dict, config: dict) -> str:
     if arguments.get("weights") is None and arguments["data"] != "critters":
         return ""
     words = [
-        "python",
-        "-m",
-        "tljax.commands.cross_validate",
+        "tljax",
+        "cross-validate",
         "--data",
         arguments["data"],
         "--size",
