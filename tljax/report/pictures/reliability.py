@@ -70,6 +70,7 @@ def _line(ax: "Axes", bins: calibration.Bins, label: str, colour: str, *, place:
         alpha=0.75,
         linewidths=0,
         zorder=4,
+        clip_on=False,
     )
     ax.text(
         0.98, 0.13 - 0.075 * place, label, size=9, color=colour, ha="right", transform=ax.transAxes
