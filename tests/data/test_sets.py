@@ -24,8 +24,14 @@ def test_whole_numbers_of_any_width_are_labels():
     [
         ({"images": (IMAGES / 255).astype(np.float32)}, "ImageSet: images: expected uint8 [N, "),
         ({"images": IMAGES.tolist()}, "ImageSet: images: expected uint8 [N, size, size, 3], found"),
-        ({"images": IMAGES.astype(np.int64)}, "found int64 (8, 4, 4, 3)"),
-        ({"images": IMAGES[:, :, :3]}, "found uint8 (8, 4, 3, 3)"),
+        (
+            {"images": IMAGES.astype(np.int64)},
+            "found int64 (8, 4, 4, 3) from 0 to 255; images.round()",
+        ),
+        ({"images": IMAGES * 1.0 - 128}, "found float64 (8, 4, 4, 3) from -128 to 127"),
+        ({"images": IMAGES * np.nan}, "found float64 (8, 4, 4, 3) from nan to nan"),
+        ({"images": IMAGES[:, :, :3]}, "found uint8 (8, 4, 3, 3); resize them to squares"),
+        ({"images": IMAGES[..., 0]}, "found uint8 (8, 4, 4); grey images want their channel three"),
         ({"images": IMAGES.transpose(0, 3, 1, 2)}, "channels come last"),
         ({"images": IMAGES[..., :1]}, "found uint8 (8, 4, 4, 1)"),
         ({"labels": LABELS + 1}, "mine: train: labels: expected 0 to 1 for 2 classes, found 2"),

@@ -121,15 +121,28 @@ def check_images(where: str, images: np.ndarray) -> None:
         if not isinstance(images, np.memmap) and len(images) and np.max(images) == 1:
             raise InputError(f"{where}: images: expected pixels from 0 to 255, found 0 and 1 alone")
         return
-    found, advice = f"{dtype} {tuple(shape)}", ""
+    found = f"{dtype} {tuple(shape)}"
+    if square and np.issubdtype(dtype, np.number) and np.size(images):
+        found += f" from {float(np.min(images)):.3g} to {float(np.max(images)):.3g}"
+    expected = "expected uint8 [N, size, size, 3]"
+    raise InputError(f"{where}: images: {expected}, found {found}{_advice(images, tuple(shape))}")
+
+
+def _advice(images: np.ndarray, shape: tuple[int, ...]) -> str:
+    """Say how images of another shape or type become what is expected; empty where unknown."""
     if len(shape) == 4 and shape[1] == 3 != shape[3]:
-        advice = "; channels come last: images.transpose(0, 2, 3, 1)"
-    elif square and np.issubdtype(np.dtype(dtype), np.floating) and np.size(images):
-        low, high = float(np.min(images)), float(np.max(images))
-        found += f" from {low:.3g} to {high:.3g}"
-        if low >= 0 and high <= 1:
-            advice = "; (images * 255).round().astype(np.uint8) has the range of pixels"
-    raise InputError(f"{where}: images: expected uint8 [N, size, size, 3], found {found}{advice}")
+        return "; channels come last: images.transpose(0, 2, 3, 1)"
+    if len(shape) == 3 or (len(shape) == 4 and shape[3] == 1):
+        return "; grey images want their channel three times"
+    if len(shape) != 4 or shape[3] != 3 or not np.size(images):
+        return ""
+    if shape[1] != shape[2]:
+        return "; resize them to squares"
+    low, high = float(np.min(images)), float(np.max(images))
+    if low < 0 or not high <= 255:
+        return ""
+    scaled = "images" if high > 1 else "(images * 255)"
+    return f"; {scaled}.round().astype(np.uint8) has pixels from 0 to 255"
 
 
 def checked_labels(where: str, labels: np.ndarray, *, count: int) -> np.ndarray:
