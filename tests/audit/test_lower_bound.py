@@ -6,7 +6,7 @@ import pytest
 
 from tljax.audit import lower_bound
 from tljax.audit.abstract_step import Dry
-from tljax.config import FINE_TUNE, HEAD_ONLY, TRAIN_ALL, Stage
+from tljax.config import HEAD_ONLY, TRAIN_ALL, Stage, rules_of
 from tljax.models import build
 from tljax.optim import rules as rules_lib
 from tljax.optim.transform import Optimizer
@@ -91,7 +91,7 @@ def test_taps_on_padding_are_no_work():
     """The last convolutions of VGG16 see 2 x 2 at an image of 32 x 32:
     4 of 6 taps along each axis.
     """
-    network = build.Network(width=0.0625, hidden=5)
+    network = build.Network(hidden=5, options={"width": 0.0625})
     run = {
         layer.path: layer for layer in lower_bound.layers(dry(HEAD_ONLY, network=network, size=32))
     }
@@ -103,7 +103,11 @@ def test_taps_on_padding_are_no_work():
 def test_a_stage_that_starts_late_runs_what_is_left():
     x = jax.ShapeDtypeStruct((4, 2, 2, 32), jnp.float32)
     late = dry(
-        FINE_TUNE, network=build.Network(width=0.0625, hidden=5), size=32, start="block5_conv1", x=x
+        rules_of("finetune"),
+        network=build.Network(hidden=5, options={"width": 0.0625}),
+        size=32,
+        start="block5_conv1",
+        x=x,
     )
     paths = [layer.path for layer in lower_bound.layers(late)]
     assert paths == [*(f"base/block5_conv{i}" for i in (1, 2, 3)), "head/fc1", "head/predictions"]
@@ -111,6 +115,6 @@ def test_a_stage_that_starts_late_runs_what_is_left():
 
 def test_the_lectures_step_in_gigaflops():
     """From block5_conv1, 4 images of 150 x 150 at full width: at most 57.2."""
-    whole = dry(FINE_TUNE, network=build.Network(), size=150)
-    trainable, _ = rules_lib.split(whole.variables["params"], FINE_TUNE)
+    whole = dry(rules_of("finetune"), network=build.Network(), size=150)
+    trainable, _ = rules_lib.split(whole.variables["params"], rules_of("finetune"))
     assert 50e9 < lower_bound.flops(lower_bound.layers(whole), tuple(trainable)) < 57.2e9

@@ -22,6 +22,7 @@ def main() -> None:
     add("--run", type=Path, required=True, metavar="DIR", help="the workdir of a run")
     add("--rung", help="which of its rungs (the best in validation)")
     add("--seed", type=int, help="which of its seeds (the best in validation)")
+    cli.base_option(parser)
     add(
         "--json",
         action="store_true",
