@@ -31,8 +31,8 @@ _STAGES = (
 _STEM, _TOP = 32, 1280  # whatever the width
 _WIDTHS = (1.0, 1.1, 0.25, 0.5, 0.75, 1.2, 1.4)  # recognised in a file
 # TensorFlow's, in the makers' program, and as timm says it.
-LITE = Preprocess(mean=(127.0,) * 3, std=(128.0,) * 3)
-HALF = Preprocess(scale=1 / 255, mean=(0.5,) * 3, std=(0.5,) * 3)
+LITE = Preprocess(mean=(127.0, 127.0, 127.0), std=(128.0, 128.0, 128.0))
+HALF = Preprocess(scale=1 / 255, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 
 
 def plan(*, width: float = 1.0, depth: float = 1.0) -> Plan:

@@ -139,7 +139,7 @@ class Inverted(nn.Module):
 
 
 class Residual(nn.Module):
-    """Expand by 1 x 1, filter each channel by itself, project by 1 x 1; add the input if it fits."""
+    """Expand by 1 x 1, filter each channel by itself, project by 1 x 1; add a fitting input."""
 
     block: Block
     maker: Maker
