@@ -57,13 +57,15 @@ def summary(values: Any) -> np.ndarray:
     return np.concatenate([flat[places], [flat.mean(), flat.std(), flat.size]])
 
 
-def agrees(values: Any, reference: np.ndarray, *, tolerance: float = 1e-5) -> bool:
-    """Say whether an output has a stored summary, to a tolerance relative to its own scale."""
-    ours = summary(values)
-    scale = abs(reference[-3]) + reference[-2]
-    return ours[-1] == reference[-1] and bool(
-        np.abs(ours - reference)[:-1].max() <= tolerance * max(scale, 1e-6)
-    )
+def error(values: Any, reference: np.ndarray) -> float:
+    """Return the largest difference from a stored summary, in units of the output's own scale.
+
+    Infinity for an output of another size.
+    """
+    ours, scale = summary(values), abs(reference[-3]) + reference[-2]
+    if ours[-1] != reference[-1]:
+        return np.inf
+    return float(np.abs(ours - reference)[:-1].max() / max(scale, 1e-6))
 
 
 def packed(shapes: Mapping[str, tuple[int, ...]]) -> np.ndarray:
