@@ -24,6 +24,7 @@ from tljax.models.architecture import (
     within,
 )
 from tljax.models.branches import Branches, Drop
+from tljax.models.convs import Conv
 from tljax.models.layers import batch_norm
 
 WIDTHS = (64, 128, 256, 512)  # channels of the 3 x 3 convolutions, by stage
@@ -61,7 +62,7 @@ class ResNet(nn.Module):
         x = x.astype(self.dtype)
         for cut in self.between(start, stop):
             if cut.name == "stem":
-                x = _conv(64, 7, stride=2, dtype=self.dtype, name="stem_conv")(x)
+                x = Conv(64, 7, stride=2, padding=3, name="stem_conv")(x)
                 x = nn.relu(_norm(x, "stem_norm", train=train, frozen=self.frozen))
             elif cut.name == "stem_pool":
                 pads = ((0, 0), (1, 1), (1, 1), (0, 0))
@@ -75,7 +76,6 @@ class ResNet(nn.Module):
                     stride=2 if place == 0 and stage > 1 else 1,
                     bottleneck=self.bottleneck,
                     frozen=within(self.frozen, cut.name),
-                    dtype=self.dtype,
                     name=cut.name,
                 )
                 x = block(x, train=train, drop=branches.drop(sum(self.counts[: stage - 1]) + place))
@@ -93,7 +93,6 @@ class Block(nn.Module):
     stride: int
     bottleneck: bool
     frozen: frozenset[str]
-    dtype: DTypeLike
 
     @nn.compact
     def __call__(self, x: Array, *, train: bool, drop: Drop) -> Array:
@@ -107,25 +106,12 @@ class Block(nn.Module):
         y = x
         for number, (features, size, stride) in enumerate(layers, start=1):
             y = nn.relu(y) if number > 1 else y
-            y = _conv(features, size, stride=stride, dtype=self.dtype, name=f"conv{number}")(y)
+            y = Conv(features, size, stride, padding=size // 2, name=f"conv{number}")(y)
             y = _norm(y, f"norm{number}", train=train, frozen=self.frozen)
         if self.stride > 1 or x.shape[-1] != outputs:
-            x = _conv(outputs, 1, stride=self.stride, dtype=self.dtype, name="down_conv")(x)
+            x = Conv(outputs, 1, self.stride, padding=0, name="down_conv")(x)
             x = _norm(x, "down_norm", train=train, frozen=self.frozen)
         return nn.relu(x + drop(y))
-
-
-def _conv(features: int, size: int, *, stride: int, dtype: DTypeLike, name: str) -> nn.Conv:
-    return nn.Conv(
-        features,
-        (size, size),
-        strides=stride,
-        padding=[(size // 2, size // 2)] * 2,
-        use_bias=False,
-        dtype=dtype,
-        kernel_init=nn.initializers.variance_scaling(2.0, "fan_out", "normal"),
-        name=name,
-    )
 
 
 def _norm(x: Array, name: str, *, train: bool, frozen: frozenset[str]) -> Array:

@@ -51,7 +51,6 @@ def record(
     cuts: Mapping[str, torch.nn.Module],
     *,
     sizes: tuple[int, ...],
-    train: bool = True,
 ) -> dict[str, np.ndarray]:
     """Summarise what a network gives in evaluation, and in training with its moved statistics.
 
@@ -64,8 +63,6 @@ def record(
         network.eval()
         given = outputs(network, cuts, images(size))
         stored |= {f"eval/{size}/{cut}": summary(value) for cut, value in given.items()}
-    if not train:
-        return stored
     network.train()
     norms = {
         name: module
