@@ -58,11 +58,11 @@ def loaded(name: str, architecture: Architecture, layout: Layout, **changes):
     declared = unpacked(stored.pop("shapes"))
     options = layout.options(declared)
     assert options is not None
-    leaves = filled(declared, seed=SEED)
+    leaves, size = filled(declared, seed=SEED), int(next(iter(stored)).split("/")[1])
     return (
         stored,
         architecture.make(**options, **changes),
-        variables(architecture, layout, leaves, options),
+        variables(architecture, layout, leaves, options, size=size),
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tljax import tree
 from tljax.models.architecture import Architecture
-from tljax.models.efficientnet_lite import LITE0
+from tljax.models.efficientnet_lite import LITE0, LITE1, LITE2
 
 from .references import seeded
 
