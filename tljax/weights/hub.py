@@ -135,7 +135,7 @@ class _Stay(urllib.request.HTTPRedirectHandler):
 
 
 def _head(url: str) -> Message:
-    """Return the hub's headers for a file; only redirections within the hub are followed."""
+    """Return the hub's headers for a file: those with its digest, or else the last."""
     opener = urllib.request.build_opener(_Stay)
     for _ in range(_REDIRECTIONS):
         ask = urllib.request.Request(url, method="HEAD")
@@ -146,10 +146,9 @@ def _head(url: str) -> Message:
             error.close()
             if not 300 <= error.code < 400:
                 raise _refused(error) from None
-            target = urllib.parse.urljoin(url, error.headers.get("Location", ""))
-            if "X-Linked-Etag" in error.headers or _host(target) != _host(url):
+            if "X-Linked-Etag" in error.headers:
                 return error.headers
-            url = target
+            url = urllib.parse.urljoin(url, error.headers.get("Location", ""))
     raise _Refused(f"{url}: expected a file, found {_REDIRECTIONS} redirections")
 
 
@@ -178,7 +177,3 @@ def _refused(error: urllib.error.HTTPError) -> Exception:
     said = error.headers.get("X-Error-Message") or error.reason
     hint = "private, gated or not there" if error.code in (401, 403) else "check the name"
     return _Refused(f"{error.url}: {error.code}: {said} ({hint})")
-
-
-def _host(url: str) -> str:
-    return urllib.parse.urlsplit(url).netloc
