@@ -136,5 +136,6 @@ def test_paths_and_names_that_are_neither(vgg, server, tmp_path):
     message = vgg.refusal(load, tmp_path / "vgg16")
     names = "vgg16-imagenet-keras, vgg16-imagenet-keras-notop, vgg16-imagenet-torchvision"
     assert (
-        message == f"{tmp_path / 'vgg16'}: expected a weights file or one of {names}, found nothing"
+        message
+        == f"{tmp_path / 'vgg16'}: expected a weights file, hf:OWNER/REPO, or one of {names}, found nothing"
     )

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Protocol
 
 import flax.linen as nn
@@ -22,7 +23,6 @@ from tljax.data.augment import Augment, augment_batch
 from tljax.data.draws import augment_keys
 from tljax.data.preprocess import Preprocess
 from tljax.files.disk import Json
-from tljax.models import layers, ops
 from tljax.models.architecture import Architecture
 from tljax.tree import Variables, json_digest
 from tljax.weights import digest
@@ -156,6 +156,16 @@ def _code(base: type) -> str:
     """Digest the code that decides activations: other code must not read what this one wrote."""
     from tljax.data import augment
 
-    modules = (augment, draws, preprocess, layers, ops, sys.modules[base.__module__])
+    modules = (augment, draws, preprocess, *_needed(sys.modules[base.__module__], {}).values())
     files = [__file__, *(str(module.__file__) for module in modules)]
     return hashlib.sha256(b"".join(Path(file).read_bytes() for file in files)).hexdigest()[:16]
+
+
+def _needed(module: ModuleType, found: dict[str, ModuleType]) -> dict[str, ModuleType]:
+    """Collect a module and those of `tljax.models` that it takes anything from, by name."""
+    found[module.__name__] = module
+    for value in vars(module).values():
+        name = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", "")
+        if str(name).startswith("tljax.models.") and name not in found:
+            _needed(sys.modules[name], found)
+    return found

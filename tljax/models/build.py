@@ -10,14 +10,24 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from tljax.errors import InputError
-from tljax.models import cnn, vgg
+from tljax.models import cnn, convnext, efficientnet_lite, resnet, vgg, vit
 from tljax.models.architecture import Architecture, Option, Options
 from tljax.models.heads import Classifier, Head, TwoHeaded, outputs_for
 from tljax.tree import Json, Variables
 
-# Every base by name. Another is one file: see docs/howto/own-base.md.
+# Every base by name. Another is one file: see docs/howto/base.md.
 BASES: dict[str, Architecture] = {
-    architecture.name: architecture for architecture in (cnn.ARCHITECTURE, vgg.ARCHITECTURE)
+    architecture.name: architecture
+    for architecture in (
+        cnn.ARCHITECTURE,
+        vgg.ARCHITECTURE,
+        efficientnet_lite.LITE0,
+        efficientnet_lite.LITE1,
+        efficientnet_lite.LITE2,
+        *resnet.ARCHITECTURES,
+        *convnext.ARCHITECTURES,
+        *vit.ARCHITECTURES,
+    )
 }
 
 

@@ -8,6 +8,7 @@ from tljax.errors import InputError
 from tljax.files.download import Download, fetch, matches
 from tljax.files.packaged import Packaged, located
 from tljax.models.build import BASES
+from tljax.weights import hub
 from tljax.weights.contents import Weights
 from tljax.weights.formats import read
 
@@ -24,6 +25,8 @@ def load(name_or_path: str | Path, *, progress: bool = True) -> Weights:
     time.
     """
     name = str(name_or_path)
+    if name.startswith(hub.PREFIX):
+        return _from_hub(hub.fetch(name, progress))
     weights = read(file_of(name, progress=progress))
     if name not in FILES:
         return weights
@@ -38,6 +41,8 @@ def file_of(name_or_path: str | Path, *, progress: bool = True) -> Path:
     InputError if there is neither.
     """
     name = str(name_or_path)
+    if name.startswith(hub.PREFIX):
+        return hub.fetch(name, progress).path
     if name in FILES:
         file = FILES[name]
         if isinstance(file, Packaged):
@@ -45,9 +50,23 @@ def file_of(name_or_path: str | Path, *, progress: bool = True) -> Path:
         return _fetched(name, file, progress=progress)
     if not Path(name).exists():
         raise InputError(
-            f"{name}: expected a weights file or one of {', '.join(FILES)}, found nothing"
+            f"{name}: expected a weights file, hf:OWNER/REPO, or one of {', '.join(FILES)}, "
+            "found nothing"
         )
     return Path(name)
+
+
+def _from_hub(file: hub.HubFile) -> Weights:
+    """Read a file of the hub: its config.json knows more than its names do."""
+    weights = read(file.path)
+    architecture = weights.architecture | {"size": file.size}
+    return dataclasses.replace(
+        weights,
+        architecture=architecture,
+        preprocess=file.preprocess,
+        classes=file.classes if weights.top else (),
+        provenance=weights.provenance | file.provenance,
+    )
 
 
 def cached(file: Download) -> Path:
