@@ -76,11 +76,11 @@ def test_what_is_lowered_ahead_is_what_the_loop_lowers(
         pytest.skip("places differ in the pool alone")
     for module in ("tljax.train.segments", "tljax.inputs.feed"):
         monkeypatch.setattr(f"{module}.place", lambda array, over: place)
-    _, ahead, _ = program._outlined(*outlined(stage))
+    ahead = program._outlined(*outlined(stage)).lowered
     texts = []
 
-    def stop(stage, lowered, seconds):
-        texts.append(lowered.as_text())
+    def stop(traced):
+        texts.append(traced.lowered.as_text())
         raise KeyboardInterrupt
 
     monkeypatch.setattr(program, "_compile", stop)

@@ -8,6 +8,7 @@ import math
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import Any
 
 import jax
 from jax.stages import Compiled
@@ -41,12 +42,18 @@ def temporary(compiled: Compiled) -> float:
 
     NaN where the compiler does not say.
     """
-    sizes = compiled.memory_analysis()
+    sizes = _sizes(compiled)
     return float(sizes.temp_size_in_bytes) if sizes else math.nan
 
 
+def _sizes(compiled: Compiled) -> Any:
+    """Return the compiler's count; None where there is none, or one without the results."""
+    sizes = compiled.memory_analysis()
+    return sizes if sizes and sizes.output_size_in_bytes else None
+
+
 def _needed(compiled: Compiled | None) -> str:
-    if compiled is None or (sizes := compiled.memory_analysis()) is None:
+    if compiled is None or (sizes := _sizes(compiled)) is None:
         return ""
     size = sizes.argument_size_in_bytes + sizes.output_size_in_bytes + sizes.temp_size_in_bytes
     return f": its program takes {size / 1e6:.0f} MB"

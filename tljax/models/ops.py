@@ -9,7 +9,9 @@ platform, ties of the pooling included; convolutions on other platforms are the 
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Protocol
 
 import jax
@@ -23,6 +25,7 @@ from tljax.errors import InputError
 # convolutions used here.
 CPU_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}
 _NHWC = ("NHWC", "HWIO", "NHWC")
+_stock: ContextVar[bool] = ContextVar("stock", default=False)
 
 
 @functools.cache
@@ -68,13 +71,24 @@ def jit(function: Callable[..., Any], **options: Any) -> Jitted:
     return jax.jit(function, compiler_options=compiler_options(), **options)
 
 
+@contextmanager
+def stock() -> Generator[None]:
+    """Trace stock convolutions on every platform: to count what a network needs, not to run it."""
+    before = _stock.set(True)
+    try:
+        yield
+    finally:
+        _stock.reset(before)
+
+
 def conv(x: Array, kernel: Array, *, padding: str) -> Array:
     """Convolve with stride 1: `[N, H, W, I]` with an odd square `[K, K, I, O]` kernel.
 
     `padding` is SAME or VALID.
     """
     pad = {"SAME": kernel.shape[0] // 2, "VALID": 0}[padding]
-    return _conv_cpu(x, kernel, pad) if jax.default_backend() == "cpu" else _conv(x, kernel, pad)
+    ours = jax.default_backend() == "cpu" and not _stock.get()
+    return _conv_cpu(x, kernel, pad) if ours else _conv(x, kernel, pad)
 
 
 def max_pool(x: Array) -> Array:
