@@ -96,9 +96,9 @@ def _walk(program: Jaxpr, inputs: Sequence[Value]) -> tuple[list[Product], list[
 def _equation(equation: Any, reads: list[Value]) -> tuple[list[Product], list[Value]]:
     name, params = equation.primitive.name, equation.params
     if name == "scan":
-        return _scan(params, reads)
+        return _scan(equation, reads)
     if name == "while":
-        return _while(params, reads)
+        return _while(equation, reads)
     if name == "cond":
         return _branches(params["branches"], reads[1:])
     if name != "reduce" and (inside := _inside(equation)) is not None:
@@ -132,27 +132,37 @@ def _often(
     return [Product(times * each.flops, each.reads, each.result) for each in found], results
 
 
-def _scan(params: dict[str, Any], reads: list[Value]) -> tuple[list[Product], list[Value]]:
-    """Walk a scan's body until the marks of what it carries no longer grow."""
-    body, first = params["jaxpr"].jaxpr, params["num_consts"]
-    last = first + params["num_carry"]
+def _scan(equation: Any, reads: list[Value]) -> tuple[list[Product], list[Value]]:
+    """Walk a scan's body until the marks of what it carries no longer grow.
+
+    The body takes constants, what is carried, and a slice of each input: the first to have another
+    shape than the scan's own operand.
+    """
+    body = equation.params["jaxpr"].jaxpr
+    last = _alike(equation.invars, body.invars)
+    first = last - _alike(equation.outvars, body.outvars)
     given = reads[:last] + [
-        Value(v.aval.size * v.aval.dtype.itemsize, read.marks)
-        for v, read in zip(body.invars[last:], reads[last:], strict=True)
+        _value(v, read.marks) for v, read in zip(body.invars[last:], reads[last:], strict=True)
     ]
     while True:
         found, results = _walk(body, given)
         carried = _grown(given[first:last], results)
         if all(old.marks == new.marks for old, new in zip(given[first:last], carried, strict=True)):
-            return _often((found, results), params["length"])
+            return _often((found, results), equation.params["length"])
         given[first:last] = carried
 
 
-def _while(params: dict[str, Any], reads: list[Value]) -> tuple[list[Product], list[Value]]:
+def _alike(outside: Sequence[Any], inside: Sequence[Any]) -> int:
+    pairs = zip(outside, inside, strict=True)
+    return sum(outer.aval.shape == inner.aval.shape for outer, inner in pairs)
+
+
+def _while(equation: Any, reads: list[Value]) -> tuple[list[Product], list[Value]]:
     """Walk a loop's body; how often it runs is not known."""
-    before, shared = params["cond_nconsts"], params["body_nconsts"]
+    params, count = equation.params, len(equation.outvars)
     body, test = params["body_jaxpr"].jaxpr, params["cond_jaxpr"].jaxpr
-    consts, carried = reads[before : before + shared], reads[before + shared :]
+    before = len(test.invars) - count
+    consts, carried = reads[before:-count], reads[-count:]
     while True:
         found, results = _walk(body, [*consts, *carried])
         grown = _grown(carried, results)
