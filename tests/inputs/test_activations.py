@@ -257,7 +257,7 @@ def test_a_program_compiled_ahead_is_part_of_its_rung(weights, tmp_path):
 
 
 def test_programs_compiled_side_by_side_share_the_time_that_took(monkeypatch):
-    monkeypatch.setattr(program, "_outlined", lambda stage, ready: (0.3,))
+    monkeypatch.setattr(program, "_outlined", lambda stage, ready: 0.3)
 
     def slept(seconds):
         time.sleep(seconds)

@@ -1,7 +1,9 @@
 """The program compiled ahead of a stage is the very one that the loop would compile."""
 
 import re
+import threading
 from dataclasses import replace
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -83,11 +85,11 @@ def test_what_is_lowered_ahead_is_what_the_loop_lowers(
         pytest.skip("places differ in the pool alone")
     for module in ("tljax.train.segments", "tljax.inputs.feed"):
         monkeypatch.setattr(f"{module}.place", lambda array, over: place)
-    _, ahead, _ = program._outlined(*outlined(stage))
+    ahead = program._outlined(*outlined(stage)).lowered
     texts = []
 
-    def stop(stage, lowered, seconds):
-        texts.append(lowered.as_text())
+    def stop(traced):
+        texts.append(traced.lowered.as_text())
         raise KeyboardInterrupt
 
     monkeypatch.setattr(program, "_compile", stop)
@@ -125,6 +127,42 @@ def test_stages_are_told_with_what_the_compiler_knows():
     table = plan_table([late, whole])
     assert "on each device" in table
     assert "unknown" not in table
+
+
+def test_on_an_accelerator_the_first_stage_trains_while_later_ones_are_compiled(monkeypatch):
+    """In order, one at a time, in a thread; nothing waits for what nobody has asked for."""
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(
+        program, "_outlined", lambda stage, ready: SimpleNamespace(stage=stage, seconds=10.0)
+    )
+    gates = {name: threading.Event() for name in ("one", "two", "three")}
+    running, most = [], []
+
+    def compiled(traced):
+        running.append(traced.stage)
+        most.append(len(running))
+        assert gates[traced.stage].wait(timeout=30)
+        running.remove(traced.stage)
+        if traced.stage == "two":
+            raise InputError("stage 'two' does not fit")
+        return program.Program(None, 5.0, 1.0, 1.0)
+
+    monkeypatch.setattr(program, "_compile", compiled)
+    programs = program.ahead({name: (name, None) for name in gates})
+    assert list(programs) == list(gates)
+    assert program.at_hand(programs, "one") is None
+    gates["one"].set()
+    # The seconds are those that were waited, after the 10 of tracing; the same when asked again.
+    assert 10 <= programs["one"].seconds < 14
+    assert programs.get("one") is program.at_hand(programs, "one") is programs["one"]
+    assert program.at_hand(programs, "three") is None
+    assert programs.get("absent") is program.at_hand(programs, "absent") is None
+    gates["two"].set()
+    gates["three"].set()
+    assert programs["three"].step_flops == 1
+    with pytest.raises(InputError, match="stage 'two' does not fit"):
+        programs["two"]
+    assert most == [1, 1, 1]
 
 
 def test_what_moves_frozen_leaves_is_refused_before_it_is_compiled(monkeypatch):

@@ -25,6 +25,7 @@ from tljax.inputs import images as inputs
 from tljax.inputs.feed import Examples
 from tljax.inputs.images import Inputs
 from tljax.machine import devices
+from tljax.machine.flops import flops as counted
 from tljax.models import build, ops, vgg
 from tljax.sweep import heads_of_seeds, sweep
 from tljax.train import loop, program, segments
@@ -109,7 +110,7 @@ def _step(ready: _Started) -> Contender:
     batch = devices.put(batch, devices.split_batch(ready.over))
     hyper = devices.put(hyper, devices.replicated(ready.over))
     step = devices.jit_step(ready.train_step, ready.over)
-    flops = (step.lower(ready.state, batch, hyper).cost_analysis() or {}).get("flops", 0.0)
+    flops = counted(step.trace(ready.state, batch, hyper))
 
     def call() -> None:
         ready.state, metrics = step(ready.state, batch, hyper)
@@ -142,7 +143,7 @@ def _frozen_step(settings: Settings) -> Contender:
 def _logits(ready: _Started) -> Contender:
     images = ready.inputs.plain(jnp.asarray(ready.inputs.train.inputs))
     forward = ops.jit(lambda params, x: ready.apply({"params": params}, x, train=False)[0])
-    flops = (forward.lower(ready.state.params, images).cost_analysis() or {}).get("flops", 0.0)
+    flops = counted(forward.trace(ready.state.params, images))
 
     def call() -> None:
         forward(ready.state.params, images).block_until_ready()

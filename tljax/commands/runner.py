@@ -17,10 +17,10 @@ from tljax.config import Stage
 from tljax.data import ImageSets
 from tljax.errors import InputError
 from tljax.inputs import views
-from tljax.machine import processes
+from tljax.machine import compiler_log, processes
 from tljax.models.build import Network
 from tljax.runs import planned
-from tljax.runs.workdir import CALLS, Workdir
+from tljax.runs.workdir import CALLS, COMPILER_LOG, Workdir
 from tljax.sweep.finished_calls import Kept
 from tljax.train.source import Source
 from tljax.weights import Weights, check_preprocess, read
@@ -78,6 +78,7 @@ def begin(
     base = weights.digest if weights else None
     workdir.begin(arguments=vars(args), stages=stages, sets=sets, base=base)
     if processes.first():
+        compiler_log.send_to(workdir.path / COMPILER_LOG)
         planned.write_planned(
             (stage for _, stage in stages.values()),
             images=len(sets.train.labels),
