@@ -59,7 +59,7 @@ def main() -> None:
         base = source.weights.digest if source.weights else None
         workdirs[name].begin(arguments=vars(args), stages=stages, sets=target, base=base)
         if processes.first():
-            print(runner.about(target), flush=True)
+            print(target.counts(), flush=True)
     for seed in options.seeds_of(args):
         start = ladder(first, source, workdir=home, seeds=[seed])[seed][SOURCE_ONLY]
         for name, target in targets.items():

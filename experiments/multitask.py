@@ -57,7 +57,7 @@ def main() -> None:
         base=weights.digest if weights else None,
     )
     if processes.first():
-        print(f"{runner.about(target)}\n{runner.about(other)}", flush=True)
+        print(f"{target.counts()}\n{other.counts()}", flush=True)
     for seed in options.seeds_of(args):
         for way in stages:
             _one(way, args, stages[way], source, other, seed=seed, workdir=workdir)

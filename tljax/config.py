@@ -112,7 +112,11 @@ def _counts(stage: Stage) -> Iterator[Check]:
 
 
 def _values(stage: Stage) -> Iterator[Check]:
-    """Check dtype, rates and fractions, and the fields that depend on another."""
+    """Check kinds, dtype, rates and fractions, and the fields that depend on another."""
+    kinds = {"optimizer": Optimizer, "objective": Objective, "augment": Augment | None}
+    for field, kind in kinds.items():
+        right = isinstance(getattr(stage, field), kind)
+        yield field, right, f"tljax's own {getattr(kind, '__name__', 'Augment or None')}"
     dtype, lr, strength = stage.features_dtype, stage.lr, stage.augment_strength
     yield "features_dtype", dtype in (None, "float32", "bfloat16"), "float32 or bfloat16"
     if lr != "find" and not isinstance(lr, Schedule):

@@ -86,7 +86,9 @@ def test_a_frozen_base_costs_its_forward_pass(optimizer):
 )
 def test_the_lectures_fine_tuning_in_gigaflops(optimizer):
     """From block5_conv1, 4 images of 150 x 150 at full width."""
-    found = vgg(rules=FINE_TUNE, network=build.Network(), size=150, batch=4, optimizer=optimizer)
+    found = vgg(
+        rules=rules_of("finetune"), network=build.Network(), size=150, batch=4, optimizer=optimizer
+    )
     assert 50e9 < found.flops.found == found.flops.least < 57.2e9
     assert found.compiler.found <= 57.2e9
     # The compiler may leave out the row and the column that pooling drops of 75, 37 and 9.

@@ -196,7 +196,8 @@ def test_no_suggestion_is_an_error_of_valley_alone():
         {},
     )
     with pytest.raises(
-        InputError, match="stage 'tiny': the loss is not finite at the lowest rates"
+        InputError,
+        match="stage 'tiny': no rate to be found: the loss is not finite at the lowest rates",
     ):
         lr_finder.valley(STAGE, empty)
 

@@ -196,7 +196,8 @@ def test_the_command_itself(tmp_path):
     nothing = command("-m", "tljax.weights", "verify", str(tmp_path / "w"))
     assert (nothing.returncode, nothing.stdout) == (2, "")
     assert nothing.stderr.startswith(
-        f"error: {tmp_path / 'w'}: expected a weights file, hf:OWNER/REPO, or one of vgg16-imagenet-keras"
+        f"error: {tmp_path / 'w'}: expected a weights file, hf:OWNER/REPO, or one of "
+        "vgg16-imagenet-keras"
     )
     assert nothing.stderr.count("\n") == 1
     assert (

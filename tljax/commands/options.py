@@ -2,6 +2,7 @@
 
 import argparse
 import functools
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -25,6 +26,7 @@ def parser(doc: str | None, *, experiment: str, rates: bool = True) -> argparse.
     add = new.add_argument_group("base, rungs and seeds").add_argument
     add(
         "--weights",
+        type=lambda text: str(cli.path(text)) if text.startswith("~") else text,
         metavar="FILE",
         help="the pretrained base: a file, or the name of a published one such as "
         "vgg16-imagenet-keras-notop (on critters: pretrained first if not given)",
@@ -59,6 +61,15 @@ def parser(doc: str | None, *, experiment: str, rates: bool = True) -> argparse.
         metavar="N",
         help="batch size, of all devices together (the preset's)",
     )
+    weights = (
+        "balanced: a class counts as much as any other, however many photographs it has; or "
+        "weights by name, cat=2,dog=1 (every photograph alike)"
+    )
+    add("--class-weights", metavar="WEIGHTS", help=weights)
+    smoothing = "share of each label that is spread evenly over all classes (0)"
+    add("--label-smoothing", type=float, default=0.0, metavar="SHARE", help=smoothing)
+    mixup = "alpha of mixup, which trains on pairs of photographs mixed; 0.2 is usual (0, none)"
+    add("--mixup", type=float, default=0.0, metavar="ALPHA", help=mixup)
     scaled = (
         "with --batch: rates times as much as the batch is larger, after a warm-up "
         "(the linear rule)"
@@ -151,6 +162,9 @@ def with_options(stage: Stage, args: argparse.Namespace) -> Stage:
         skip_nonfinite=args.skip_nonfinite,
         keep_going=args.keep_going,
     )
+    if stage.solver == "steps" and (args.label_smoothing or args.mixup):
+        loss = replace(stage.objective, label_smoothing=args.label_smoothing, mixup=args.mixup)
+        stage = replace(stage, objective=loss)
     if rate := getattr(args, "rate", None):
         stage = at_rate(stage, rate)
     if args.features_dtype and stage.views:
@@ -160,6 +174,33 @@ def with_options(stage: Stage, args: argparse.Namespace) -> Stage:
     return (
         scaled_batch(stage, args.batch) if args.scale_lr else replace(stage, batch_size=args.batch)
     )
+
+
+def weighted(stage: Stage, args: argparse.Namespace, classes: Sequence[str]) -> Stage:
+    """Give a stage the class weights that the options name, once the classes are known.
+
+    InputError for a name that is no class, and for a class without a weight.
+    """
+    if args.class_weights is None or stage.solver != "steps":
+        return stage
+    if args.class_weights == "balanced":
+        return replace(stage, objective=replace(stage.objective, class_weights="balanced"))
+    pairs = [part.rpartition("=") for part in args.class_weights.split(",")]
+    given = {name.strip(): _number(text) for name, _, text in pairs}
+    if set(given) != set(classes):
+        expected = ",".join(f"{name}=WEIGHT" for name in classes)
+        raise InputError(
+            f"--class-weights: expected balanced or {expected}, found {args.class_weights}"
+        )
+    weights = tuple(given[name] for name in classes)
+    return replace(stage, objective=replace(stage.objective, class_weights=weights))
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"--class-weights: expected a number, found {text!r}") from None
 
 
 def at_rate(stage: Stage, rate: float | Literal["find"]) -> Stage:

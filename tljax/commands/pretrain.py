@@ -132,7 +132,7 @@ def main() -> None:
     parser.add_argument(
         "--seed", type=int, default=0, help="of initialisation, order and augmentation (0)"
     )
-    parser.add_argument("--out", type=Path, help="the weights file (WORKDIR/base.safetensors)")
+    parser.add_argument("--out", type=cli.path, help="the weights file (WORKDIR/base.safetensors)")
     cli.log_option(parser)
     args = parser.parse_args()
     out = args.out or (args.workdir or Path("runs/pretrain")) / "base.safetensors"

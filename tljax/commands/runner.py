@@ -23,7 +23,7 @@ from tljax.runs import planned
 from tljax.runs.workdir import CALLS, COMPILER_LOG, Workdir
 from tljax.sweep.finished_calls import Kept
 from tljax.train.source import Source
-from tljax.weights import Weights, check_preprocess, read
+from tljax.weights import Weights, check_preprocess, known, read
 
 
 def main(doc: str | None, *, experiment: str, rungs: Mapping[str, Rung]) -> None:
@@ -67,12 +67,21 @@ def begin(
     baseless = weights is None and takes
     if baseless and args.data != "critters":
         raise InputError(
-            f"--weights: {args.data} needs a pretrained base; make one with tljax pretrain"
+            f"--weights: {args.data} needs a pretrained base: {', '.join(known.FILES)} (downloaded "
+            "once), a file, or one that tljax pretrain made"
         )
     if processes.first():
-        print(about(sets), flush=True)
+        print(sets.counts(), flush=True)
     stages = {
-        name: (network, _settled(stage, network, sets, dtype=jnp.dtype(args.dtype)))
+        name: (
+            network,
+            _settled(
+                options.weighted(stage, args, sets.classes),
+                network,
+                sets,
+                dtype=jnp.dtype(args.dtype),
+            ),
+        )
         for name, (network, stage) in stages.items()
     }
     base = weights.digest if weights else None
@@ -182,14 +191,3 @@ def _pretrained(args: argparse.Namespace, workdir: Workdir) -> Weights:
         saves=progress,
         listeners=workdir.listeners,
     )
-
-
-def about(sets: ImageSets) -> str:
-    """Describe a data set in one line: classes, images, size."""
-    counts = (
-        f"{len(sets.train.labels)} training and {len(sets.validation.labels)} validation images"
-    )
-    skipped = f", {len(sets.skipped)} corrupt ones left out" if sets.skipped else ""
-    side = sets.size
-    classes = ", ".join(sets.classes) if len(sets.classes) <= 12 else f"{len(sets.classes)} classes"
-    return f"{sets.name}: {classes}; {counts} of {side} x {side}{skipped}"

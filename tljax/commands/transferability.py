@@ -125,7 +125,10 @@ def _parser() -> argparse.ArgumentParser:
         help="the pretrained base: a file, or the name of a published one",
     )
     add(
-        "--run", type=Path, metavar="DIR", help="a trained run whose base is compared with this one"
+        "--run",
+        type=cli.path,
+        metavar="DIR",
+        help="a trained run whose base is compared with this one",
     )
     add("--rung", help="which of its rungs (the best in validation)")
     return parser

@@ -117,10 +117,12 @@ def suits(weights: Weights, folder: Path | None, *, size: int = 150) -> list[str
 def _photographs(folder: Path, size: int) -> np.ndarray:
     """Read some of the photographs below a folder, `[n, size, size, 3] uint8`."""
     from tljax.data import photos
-    from tljax.data.folder import EXTENSIONS, read_file
+    from tljax.data.folder import read_file
 
     paths = sorted(
-        path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS and path.is_file()
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in photos.EXTENSIONS and path.is_file()
     )
     if not paths:
         raise InputError(
