@@ -46,7 +46,9 @@ class Stage:
     rates, lengths and optimizer; the batch size is then that of the frozen base's passes and of the
     evaluation. `skip_nonfinite` skips and counts steps whose loss or gradient is not finite; by
     default the first such step ends the run. `keep_going` trains a stage that collapses to its end
-    and keeps the result; by default it is restored to its best epoch.
+    and keeps the result; by default it is restored to its best epoch. `statistics="moving"` lets
+    batch normalisation in frozen layers use and update the statistics of the batch, as Keras does
+    with `training=True`; by default they are held, with the bits of the weights file.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Stage:
     skip_nonfinite: bool = False
     solver: Literal["steps", "lbfgs"] = "steps"
     keep_going: bool = False
+    statistics: Literal["held", "moving"] = "held"
 
     def __post_init__(self) -> None:
         for field, right, expected in chain(_counts(self), _values(self), _solved(self)):
@@ -131,6 +134,9 @@ def _values(stage: Stage) -> Iterator[Check]:
     yield "ema", stage.ema is None or 0 < stage.ema < 1, "between 0 and 1"
     stops = stage.step_back is None or stage.patience is not None
     yield "step_back", stops, "left out where there is no patience"
+    held = stage.statistics == "held"
+    yield "statistics", held or stage.statistics == "moving", "held or moving"
+    yield "views", held or stage.views is None, "None where statistics move"
     yield "solver", stage.solver in ("steps", "lbfgs"), "steps or lbfgs"
 
 

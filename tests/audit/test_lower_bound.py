@@ -91,7 +91,7 @@ class Forked(nn.Module):
     """A strided convolution, a depthwise one beside a skip connection, and attention."""
 
     @nn.compact
-    def __call__(self, x, *, train=False):
+    def __call__(self, x, *, train=False, **options):
         del train
         x = nn.relu(nn.Conv(6, (3, 3), (2, 2), name="strided")(x))
         y = nn.Conv(6, (3, 3), feature_group_count=6, use_bias=False, name="depthwise")(x)

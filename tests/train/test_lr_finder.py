@@ -35,7 +35,7 @@ class Flat(nn.Module):
     """A base without parameters: with a linear head, logistic regression on pixels."""
 
     @nn.compact
-    def __call__(self, x, *, train=False):
+    def __call__(self, x, *, train=False, **options):
         return x.reshape(x.shape[0], -1), {}
 
 

@@ -20,7 +20,6 @@ from tljax.machine import devices
 from tljax.models import build
 from tljax.models.build import Network
 from tljax.models.heads import Classifier
-from tljax.optim import rules as rules_lib
 from tljax.optim import transform
 from tljax.train import frozen, step
 from tljax.train.segments import Jitted
@@ -72,9 +71,9 @@ class Dry:
         keys = jax.random.split(jax.random.key(0), n)
         batch = {"image": x, "label": np.arange(n, dtype=np.int32) % 2, "key": keys}
         hyper = {name: np.float32(0.01) for name in _HYPER}
-        before = frozen.held(variables, self.stage.rules)
+        before = frozen.held(variables, self.stage)
         state, _ = self._step(over)(devices.put(state, devices.replicated(over)), batch, hyper)
-        after = frozen.held(frozen.variables(state), self.stage.rules)
+        after = frozen.held(frozen.variables(state), self.stage)
         return all(frozen.same_bits(leaf, after[path]) for path, leaf in before.items())
 
     def _step(self, over: Mesh) -> Jitted:
@@ -106,8 +105,8 @@ def planned(stage: Stage, network: Network, *, classes: int, size: int) -> Dry:
     variables = jax.eval_shape(
         build.classifier(network, classes=classes).init, jax.random.key(0), images
     )
-    frozen = rules_lib.frozen_layers(variables["params"], stage.rules)
-    module = build.classifier(network, classes=classes, frozen=frozen)
+    still = frozen.still_layers(variables["params"], stage)
+    module = build.classifier(network, classes=classes, frozen=still)
     if (stop := views.prefix_stop(stage, network.architecture, variables["params"])) is None:
         return Dry(stage, module, variables, images)
     base = build.base_variables(variables)

@@ -16,7 +16,7 @@ from tljax.errors import InputError
 from tljax.inputs import views
 from tljax.models import build
 from tljax.models.build import Network
-from tljax.optim import rules as rules_lib
+from tljax.train import frozen as frozen_lib
 from tljax.train.ready import Ready
 from tljax.train.rung import Trained
 from tljax.train.source import Source
@@ -43,7 +43,7 @@ def prepare(
     began = time.perf_counter()
     sets, dtype = source.sets, source.dtype
     network, variables, preprocess = _start(network, source, seed=seed, before=before)
-    frozen = rules_lib.frozen_layers(variables["params"], stage.rules)
+    frozen = frozen_lib.still_layers(variables["params"], stage)
     module = build.classifier(network, classes=len(sets.classes), frozen=frozen, dtype=dtype)
     stage, explanation = views.settled(stage, network, sets, dtype=dtype)
     if explanation and source.progress:
@@ -81,7 +81,7 @@ def outline(stage: Stage, network: Network, source: Source) -> Ready:
     images = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
     fresh = build.classifier(network, classes=classes, dtype=dtype)
     variables = jax.eval_shape(fresh.init, jax.random.key(0), images)
-    frozen = rules_lib.frozen_layers(variables["params"], stage.rules)
+    frozen = frozen_lib.still_layers(variables["params"], stage)
     module = build.classifier(network, classes=classes, frozen=frozen, dtype=dtype)
     stage, _ = views.settled(stage, network, sets, dtype=dtype)
     read = views.promised(stage, network, module, variables, sets, preprocess=preprocess)

@@ -1,7 +1,7 @@
 """Look at a weights file, or write it in another layout.
 
     tljax weights verify FILE [--image PICTURE] [--image-folder DIR]
-    tljax weights convert FILE OUT --to LAYOUT [--preprocess caffe|torch|unit]
+    tljax weights convert FILE OUT --to LAYOUT [--preprocess caffe|half|torch|unit]
 
 FILE is a path to Keras's, torch's or tljax's weights of a base, or one of the known names, which
 are downloaded or come with an installed package. LAYOUT is safetensors, keras-h5 or torchvision.
@@ -16,7 +16,7 @@ from typing import NoReturn
 from tljax.errors import InputError
 
 LAYOUTS = ("safetensors", "keras-h5", "torchvision")
-PREPROCESSES = ("caffe", "torch", "unit")
+PREPROCESSES = ("caffe", "half", "torch", "unit")
 
 
 class _Parser(argparse.ArgumentParser):

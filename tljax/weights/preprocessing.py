@@ -21,11 +21,12 @@ from typing import Any
 import numpy as np
 from jax import Array
 
-from tljax.data.preprocess import CAFFE, TORCH, UNIT, Preprocess, words
+from tljax.data.preprocess import BY_NAME, CAFFE, TORCH, UNIT, Preprocess, words
 from tljax.models import build, ops
 from tljax.models.architecture import Option
 from tljax.models.build import Network
 from tljax.tree import Json, Variables
+from tljax.weights import first_norm
 from tljax.weights.contents import Weights
 
 PHOTOGRAPHS = 8  # each runs through the base twice
@@ -51,7 +52,8 @@ _ORDERED = (CAFFE, Preprocess(mean=(123.68, 116.779, 103.939)), TORCH, UNIT)
 class PreprocessCheck:
     """The findings about a preprocessing.
 
-    `differs` is 1 minus the mean cosine between photographs' features.
+    `differs` is 1 minus the mean cosine between photographs' features; or, for a base with batch
+    normalisation, how far the statistics of the first one are from its own, see `first_norm`.
     """
 
     used: Preprocess
@@ -60,6 +62,7 @@ class PreprocessCheck:
     differs: float
     differs_with_other: float
     published: Preprocess | None  # what the first kernel needs, if it is the published one
+    by_norm: bool = False  # `differs` is the distance from the first normalisation's statistics
 
     @property
     def alarm(self) -> str:
@@ -80,6 +83,12 @@ class PreprocessCheck:
         """Describe the preprocessing and the measurements in one line."""
         if self.photographs < 2:
             return words(self.used)
+        if self.by_norm:
+            return (
+                f"{words(self.used)}; on {self.photographs} photographs the first normalisation's "
+                f"statistics are {self.differs:.2f} deviations from its own, "
+                f"with {words(self.other)} {self.differs_with_other:.2f}"
+            )
         return (
             f"{words(self.used)}; the features of {self.photographs} photographs differ "
             f"by {self.differs:.3f} (1 minus the mean cosine), "
@@ -92,6 +101,11 @@ class PreprocessCheck:
 
     def _of_features(self) -> list[str]:
         used, other = self.differs, self.differs_with_other
+        if self.by_norm:
+            far = used > first_norm.FAR and used > first_norm.TIMES * other
+            said = f"on {self.photographs} photographs the first normalisation's statistics are"
+            near = f"{used:.2f} deviations from its own, with the other {other:.2f}"
+            return [f"{said} {near}"] if far else []
         measured = f"by {used:.3f} (1 minus the mean cosine), with the other by {other:.3f}"
         alike = ALIKE if other >= FAINT else ALIKE_OF_FAINT
         if not _large(self.used) and other >= LEAST and used < alike * other:
@@ -118,6 +132,8 @@ def check_preprocess(weights: Weights, images: np.ndarray) -> PreprocessCheck:
     if needed is not None and _large(needed) != _large(used):
         other = needed
     photographs = ordinary(images)
+    if weights.statistics and len(photographs) >= 2:
+        return _by_norm(weights, photographs)
     measured = weights.architecture.get("name") == "vgg16"
     if (
         not measured
@@ -127,6 +143,17 @@ def check_preprocess(weights: Weights, images: np.ndarray) -> PreprocessCheck:
         return PreprocessCheck(used, other, 0, 0.0, 0.0, needed)
     differs, with_other = differences(weights, photographs, (used, other))
     return PreprocessCheck(used, other, len(photographs), differs, with_other, needed)
+
+
+def _by_norm(weights: Weights, photographs: np.ndarray) -> PreprocessCheck:
+    """Compare the preprocessing with the known one that fits the first normalisation best."""
+    used = weights.preprocess
+    others = [each for each in BY_NAME.values() if not _same(each, used)]
+    differs, *each = first_norm.distances(weights, photographs, (used, *others))
+    best = int(np.argmin(each))
+    return PreprocessCheck(
+        used, others[best], len(photographs), differs, each[best], None, by_norm=True
+    )
 
 
 def published(weights: Weights) -> Preprocess | None:
