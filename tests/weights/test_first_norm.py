@@ -16,7 +16,7 @@ NETWORK = Network("resnet18")
 
 @pytest.fixture(scope="module")
 def weights():
-    """A base at random whose first statistics are those of grey noise, as torchvision prepares it."""
+    """A base at random whose first statistics are those of blocks, as torchvision prepares them."""
     module = build.base_of(NETWORK)
     images = noise(32)
     variables = module.init(jax.random.key(0), images[:1])
