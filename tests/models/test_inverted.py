@@ -9,7 +9,7 @@ import pytest
 
 from tljax import tree
 from tljax.models.architecture import Architecture
-from tljax.models.efficientnet_lite import LITE0, LITE1, LITE2
+from tljax.models.efficientnet_lite import LITE0
 
 from .references import seeded
 
@@ -28,8 +28,11 @@ def case(request):
     shapes = seeded.unpacked(stored["shapes"])
     options = layout.options(shapes)
     assert options is not None
-    return stored, architecture, options, variables(
-        layout.arranged(seeded.filled(shapes, seed=SEED))
+    return (
+        stored,
+        architecture,
+        options,
+        variables(layout.arranged(seeded.filled(shapes, seed=SEED))),
     )
 
 
@@ -67,8 +70,8 @@ def test_outputs_agree_with_timm_at_every_cut(case, size, mode, dtype, tolerance
     with jax.enable_x64(dtype == "float64"):
         values = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), values)
         x = jnp.asarray(seeded.images(size, number=NUMBER), dtype)
-        out, moved = run(architecture, options, values, x, train=mode == "train")
+        out, _ = run(architecture, options, values, x, train=mode == "train")
     assert set(architecture.names) <= set(out)
     worst = {cut: seeded.error(y, stored[f"{size}/{mode}/{cut}"]) for cut, y in out.items()}
-    print(size,mode,dtype,'%.2g'%max(worst.values()))
+
     assert max(worst.values()) < tolerance, worst

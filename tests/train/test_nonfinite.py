@@ -97,7 +97,7 @@ def compiled(*, skip):
 def small(*, skip):
     """`(train step, state)` of a normalised VGG16 whose first blocks are frozen."""
     rules = (("head/.*", 1.0), ("base/block5_.*", 0.1), ("base/.*", None))
-    network = Network(width=0.0625, norm=True, hidden=4)
+    network = Network(hidden=4, options={"width": 0.0625, "norm": True})
     shapes = jax.eval_shape(
         build.classifier(network, classes=2).init, jax.random.key(0), jnp.zeros((1, 32, 32, 3))
     )

@@ -17,7 +17,7 @@ from jax.stages import Traced
 from tljax.config import Stage
 from tljax.inputs import views
 from tljax.machine import devices
-from tljax.models import build, vgg
+from tljax.models import build
 from tljax.models.build import Network
 from tljax.models.heads import Classifier
 from tljax.optim import rules as rules_lib
@@ -108,11 +108,11 @@ def planned(stage: Stage, network: Network, *, classes: int, size: int) -> Dry:
     )
     frozen = rules_lib.frozen_layers(variables["params"], stage.rules)
     module = build.classifier(network, classes=classes, frozen=frozen)
-    if (stop := views.prefix_stop(stage, module, variables["params"])) is None:
+    if (stop := views.prefix_stop(stage, network.architecture, variables["params"])) is None:
         return Dry(stage, module, variables, images)
-    base = {"params": variables["params"]["base"]}
+    base = build.base_variables(variables)
     x = jax.eval_shape(lambda tree, x: module.base.apply(tree, x, stop=stop)[0], base, images)
-    return Dry(stage, module, variables, x, start=vgg.following(stop))
+    return Dry(stage, module, variables, x, start=network.architecture.following(stop))
 
 
 def _random(shapes: Any) -> Any:

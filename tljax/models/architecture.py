@@ -1,17 +1,17 @@
-"""The facts of a base network that the other rooms need; how it computes is the module's own affair.
+"""The facts of a base network that other rooms need; how it computes is the module's own affair.
 
 A base is one file of this room: a linen module, and an `Architecture` that says where the module
 can be stopped and started, which layers train at one rate, and how other people's files name its
 leaves.
 """
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import flax.linen as nn
 from jax import Array
-from jax.typing import DTypeLike
 
 from tljax.data.preprocess import Preprocess
 from tljax.errors import InputError
@@ -19,6 +19,7 @@ from tljax.files.download import Download
 from tljax.files.packaged import Packaged
 from tljax.models.field import Field
 from tljax.optim.rules import Rules, discriminative
+from tljax.tree import Params
 
 Option = float | bool | str
 Options = Mapping[str, Option]
@@ -46,15 +47,9 @@ class Base(Protocol):
     ) -> tuple[Array, dict[str, Array]]: ...
 
 
-class Make(Protocol):
-    """Make the module of a base from its options.
-
-    `frozen` has slash paths, relative to the base, of layers whose batch statistics stay fixed.
-    """
-
-    def __call__(
-        self, *, frozen: frozenset[str] = ..., dtype: DTypeLike = ..., **options: Any
-    ) -> nn.Module: ...
+# Makes the module of a base from its options, by keyword, with `frozen` and `dtype`; `frozen` has
+# slash paths, relative to the base, of layers whose batch statistics stay fixed.
+Make = Callable[..., nn.Module]
 
 
 @dataclass(frozen=True)
@@ -64,6 +59,7 @@ class Cut:
     `modules` are the top-level modules with parameters between the cut before and this one. The
     name of each begins with that of its `group`, the layers that train at one rate: group "block5"
     has the modules `block5_conv1`, `block5_conv2` and so on, and is the pattern `base/block5_.*`.
+    A group of one module may have its name.
     """
 
     name: str
@@ -102,8 +98,9 @@ class Architecture:
 
     Options are those of `make`, with their defaults. `fine_tune` is the group from which the rung
     `finetune` trains. With `pretrained=False` it is a network for training from scratch, which
-    takes no weights. `field` gives the receptive field of a cut, where it has one smaller than the
-    photograph.
+    takes no weights. `field_of_view(cut, options)` gives the receptive field of a cut, where it has
+    one smaller than the photograph. `fold(parameters, statistics)` makes parameters of the same
+    network without its option `norm`, where batch normalisation can be folded away exactly.
     """
 
     name: str
@@ -116,11 +113,12 @@ class Architecture:
     fine_tune: str = ""
     pretrained: bool = True
     field_of_view: Callable[[str, Options], Field] | None = None
+    fold: Callable[[Params, Params], Params] | None = None
 
     def __post_init__(self) -> None:
         for cut in self.cuts:
             for module in cut.modules:
-                if not module.startswith(f"{cut.group}_") or not cut.group:
+                if not re.fullmatch(self.pattern(cut.group), f"base/{module}/kernel"):
                     raise InputError(
                         f"base {self.name}: cut {cut.name}: expected modules of group "
                         f"{cut.group!r} to be called {cut.group}_..., found {module!r}"
@@ -146,9 +144,13 @@ class Architecture:
         """Name the groups of layers from input to output."""
         return tuple(dict.fromkeys(cut.group for cut in self.cuts if cut.modules))
 
+    def pattern(self, group: str) -> str:
+        """Return a group as a pattern of `optim.rules`; a group may be one module of its name."""
+        return f"base/{group}/.*" if group in self.modules else f"base/{group}_.*"
+
     def patterns(self) -> tuple[str, ...]:
         """Return each group as a pattern of `optim.rules`, from input to output."""
-        return tuple(f"base/{group}_.*" for group in self.groups)
+        return tuple(self.pattern(group) for group in self.groups)
 
     def rules(self, start: str, *, factor: float = 1.0) -> Rules:
         """Make rules that train the head, and the base from `start` on, by group.

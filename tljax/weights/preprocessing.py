@@ -19,10 +19,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from jax import Array
 
 from tljax.data.preprocess import CAFFE, TORCH, UNIT, Preprocess, words
-from tljax.errors import InputError
-from tljax.tree import Json
+from tljax.models import build, ops
+from tljax.models.architecture import Option
+from tljax.models.build import Network
+from tljax.tree import Json, Variables
 from tljax.weights.contents import Weights
 
 PHOTOGRAPHS = 8  # each runs through the base twice
@@ -104,24 +107,22 @@ class PreprocessCheck:
 
 
 def check_preprocess(weights: Weights, images: np.ndarray) -> PreprocessCheck:
-    """Compare the preprocessing of a VGG16's weights with a known one on 8 of these photographs.
+    """Compare the preprocessing of a base's weights with a known one on 8 of these photographs.
 
     `images` are `[N, H, W, 3] uint8`. It takes less than 2 seconds on two cores at 150 x 150.
-    Nothing is run for weights without any bias, or for fewer than 2 photographs. InputError for
-    weights of another network.
+    Nothing is run for a base whose features were not measured for this (VGG16's were), for weights
+    without any bias, or for fewer than 2 photographs.
     """
-    if weights.architecture.get("name") != "vgg16":
-        raise InputError(
-            f"{weights.source or 'weights'}: expected those of a vgg16, "
-            f"found {weights.architecture}"
-        )
     used, needed = weights.preprocess, published(weights)
     other = TORCH if _large(used) else CAFFE
     if needed is not None and _large(needed) != _large(used):
         other = needed
     photographs = ordinary(images)
-    if len(photographs) < 2 or not any(
-        np.any(leaves["bias"]) for leaves in weights.params.values()
+    measured = weights.architecture.get("name") == "vgg16"
+    if (
+        not measured
+        or len(photographs) < 2
+        or not any(np.any(leaves["bias"]) for leaves in weights.params.values())
     ):
         return PreprocessCheck(used, other, 0, 0.0, 0.0, needed)
     differs, with_other = differences(weights, photographs, (used, other))
@@ -135,7 +136,8 @@ def published(weights: Weights) -> Preprocess | None:
     convolutions are written for other inputs by reversing and scaling the channels of this kernel
     alone.
     """
-    kernel = np.asarray(weights.params["block1_conv1"]["kernel"], np.float64)
+    first = weights.params.get("block1_conv1", {})
+    kernel = np.asarray(first.get("kernel", ()), np.float64)
     if kernel.shape != (3, 3, 3, 64):
         return None
     for preprocess in _ORDERED:
@@ -151,24 +153,26 @@ def differences(
 ) -> list[float]:
     """Measure how much the features of different images differ, with each preprocessing.
 
-    1 minus the mean cosine between them; 0 where all are alike. Features are those of block5_pool,
+    1 minus the mean cosine between them; 0 where all are alike. Features are the base's output,
     averaged over places.
     """
-    program = _program(weights.architecture["width"])
+    base, options = build.described(weights.architecture)
+    program = _program(base, tuple(options.items()))
     return [
-        _difference(np.asarray(program(weights.params, preprocess(images))))
+        _difference(np.asarray(program(weights.variables, preprocess(images))))
         for preprocess in preprocesses
     ]
 
 
 @functools.cache
-def _program(width: float) -> Callable[..., Any]:
-    from tljax.models import ops
-    from tljax.models.vgg import VGG16
+def _program(base: str, options: tuple[tuple[str, Option], ...]) -> Callable[..., Any]:
+    module = build.base_of(Network(base, dict(options)))
 
-    return ops.jit(
-        lambda params, x: VGG16(width=width).apply({"params": params}, x)[0].mean((1, 2))
-    )
+    def features(variables: Variables, x: Array) -> Array:
+        output: Array = module.apply(variables, x)[0]
+        return output.mean(tuple(range(1, output.ndim - 1)))
+
+    return ops.jit(features)
 
 
 def _difference(features: np.ndarray) -> float:

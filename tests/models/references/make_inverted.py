@@ -83,7 +83,9 @@ def watch(net: torch.nn.Module) -> tuple[dict[str, torch.Tensor], dict[str, int]
         if name in named:
             handles.append(module.register_forward_hook(keep(named[name])))
         elif parts[0] == "blocks" and len(parts) == 3:
-            handles.append(module.register_forward_hook(keep(f"stage{int(parts[1]) + 1}_{parts[2]}")))
+            handles.append(
+                module.register_forward_hook(keep(f"stage{int(parts[1]) + 1}_{parts[2]}"))
+            )
         if isinstance(module, torch.nn.BatchNorm2d):
             handles.append(module.register_forward_hook(count(name)))
     net.handles = handles
