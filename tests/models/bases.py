@@ -66,9 +66,11 @@ def loaded(name: str, architecture: Architecture, layout: Layout, **changes):
     )
 
 
-def parity(stored, module, tree, mode: str, size: int, cuts: tuple[str, ...]):
+def parity(
+    stored, module, tree, mode: str, size: int, cuts: tuple[str, ...], *, tolerance: float = 1e-5
+):
     """Check every cut in one mode at one size; returns the moved statistics."""
-    pixels = jnp.asarray(images(size))
+    pixels = jnp.asarray(images(size), module.dtype)
     program = quick(
         lambda tree, x: module.apply(tree, x, train=mode == "train", mutable=["batch_stats"])
     )
@@ -77,7 +79,7 @@ def parity(stored, module, tree, mode: str, size: int, cuts: tuple[str, ...]):
     np.testing.assert_array_equal(last, out[cuts[-1]])
     for cut, value in out.items():
         wanted = stored[f"{mode}/{size}/{cut}"]
-        assert error(value, wanted) < 1e-5, (cut, summary(value)[:3], wanted[:3])
+        assert error(value, wanted) < tolerance, (cut, summary(value)[:3], wanted[:3])
     return moved.get("batch_stats", {})
 
 

@@ -25,19 +25,15 @@ def test_agrees_with_its_maker_at_every_cut(loaded, mode, size):
     assert bases.parity(*loaded, mode, size, SMALL.names) == {}
 
 
-def test_starts_and_stops_at_every_cut(loaded):
-    _, module, tree = loaded
+def test_every_cut_and_every_parameter_counts():
+    _, module, tree = bases.loaded("convnext_timm", SMALL, SMALL.layouts[0])
     bases.starts_and_stops(SMALL, module, tree, size=64)
-
-
-def test_groups_cover_what_trains(loaded):
-    _, module, tree = loaded
     bases.groups_cover(SMALL, tree)
     bases.gradients(module, tree, size=64)
 
 
-def test_branches_are_dropped_by_keys(loaded):
-    bases.dropped(SMALL, {}, loaded[2], size=64)
+def test_branches_are_dropped_by_keys():
+    bases.dropped(SMALL, {}, bases.loaded("convnext_timm", SMALL, SMALL.layouts[0])[2], size=64)
 
 
 @pytest.mark.parametrize("maker", MAKERS)

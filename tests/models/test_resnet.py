@@ -1,4 +1,5 @@
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
@@ -33,8 +34,13 @@ def test_evaluation_agrees_with_torchvision_at_every_cut(loaded, size):
 
 @pytest.mark.parametrize("size", [75, 64])
 def test_training_agrees_with_torchvision_at_every_cut(loaded, size):
+    """Batch statistics amplify a rounding error from cut to cut, so it is small in float64 only."""
     architecture, stored, module, tree = loaded
-    moved = bases.parity(stored, module, tree, "train", size, architecture.names)
+    bases.parity(stored, module, tree, "train", size, architecture.names, tolerance=5e-5)
+    with jax.enable_x64(True):
+        exact = architecture.make(dtype=jnp.float64)
+        tree = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), tree)
+        moved = bases.parity(stored, exact, tree, "train", size, architecture.names, tolerance=1e-6)
     if size != 75:
         return  # statistics are stored for the first size
     moved, old = flatten_dict(moved, sep="/"), flatten_dict(tree["batch_stats"], sep="/")
@@ -43,11 +49,11 @@ def test_training_agrees_with_torchvision_at_every_cut(loaded, size):
     assert {ours(name) for name in names} == set(moved)
     for name in names:
         path, wanted = ours(name), stored[f"moved/{name}"]
-        value = np.asarray(moved[path])
+        value, before = np.asarray(moved[path]), np.asarray(old[path])
         if path.endswith("/var"):  # torch's moves to n / (n - 1) times the batch's variance
             n = int(stored[f"values/{name.rpartition('.')[0]}"])
-            value = 0.9 * old[path] + (value - 0.9 * old[path]) * n / (n - 1)
-        assert error(value, wanted) < 1e-5, name
+            value = 0.9 * before + (value - 0.9 * before) * n / (n - 1)
+        assert error(value, wanted) < 1e-6, name
 
 
 def test_frozen_statistics_stay_and_are_used(loaded):

@@ -273,6 +273,7 @@ def test_names_that_are_none(name):
 
 
 def told(changes=(), **settings) -> hub_config.HubConfig:
+    """What a configuration says, with changes outside `pretrained_cfg` and inside."""
     document = {**CONFIG, "pretrained_cfg": {**CONFIG["pretrained_cfg"], **settings}}
     return hub_config.read(json.dumps(document | dict(changes)).encode(), "c")
 
@@ -280,13 +281,21 @@ def told(changes=(), **settings) -> hub_config.HubConfig:
 def test_a_configuration_becomes_preprocessing_size_and_classes():
     half = [0.5, 0.5, 0.5]
     found = told(
-        {"label_names": ["tench", "goldfish"]}, mean=half, std=half, input_size=[3, 97, 97]
+        {"label_names": ["tench", "goldfish"], "num_classes": 2},
+        mean=half,
+        std=half,
+        input_size=[3, 97, 97],
     )
     assert found.preprocess == Preprocess(scale=1 / 255, mean=(0.5,) * 3, std=(0.5,) * 3)
     assert (found.size, found.classes) == (97, ("tench", "goldfish"))
-    assert told(label_names={"10": "c", "0": "a", "9": "b"}).classes == ("a", "b", "c")
+    assert told({"num_classes": 3}, label_names={"10": "c", "0": "a", "9": "b"}).classes == (
+        "a",
+        "b",
+        "c",
+    )
     # Older files have all in one object.
     older = {"architecture": "resnet18", **CONFIG["pretrained_cfg"], "labels": ["a", "b"]}
+    older["num_classes"] = 2
     found = hub_config.read(json.dumps(older).encode(), "c")
     assert (found.preprocess, found.size, found.classes) == (TORCH, 224, ("a", "b"))
     assert found.about["architecture"] == "resnet18"
@@ -313,6 +322,7 @@ def test_configurations_of_others_are_named(text, message):
         ({"input_size": [3, 224, 192]}, r"c: input_size: expected \[3, side, side\], found"),
         ({"input_size": [1, 28, 28]}, r"c: input_size: expected \[3, side, side\], found"),
         ({"label_names": [1]}, r"c: label_names: expected texts, found \[1\]"),
+        ({"label_names": ["a", "b"]}, "label_names: expected 1000 names, found 2"),
         ({"label_names": {"n01": "tench"}}, "label_names: expected numbers as keys, found 'n01'"),
     ],
 )

@@ -42,11 +42,13 @@ def conv(
         parts = [conv(part, own, stride=stride, padding=padding) for part, own in pairs]
         return jnp.concatenate(parts, axis=3)
     if rows == columns == 1 and not any(map(any, pads)):
-        return x[:, ::stride, ::stride] @ kernel[0, 0]
-    if stride == 1 and rows == columns and rows % 2 and pads == ((rows // 2,) * 2,) * 2:
-        return ops.conv(x, kernel, padding="SAME")
+        return _pointwise(x[:, ::stride, ::stride], kernel[0, 0])
+    if stride == 1 and rows == columns and rows % 2:
+        for name, pad in (("SAME", rows // 2), ("VALID", 0)):
+            if pads == ((pad, pad), (pad, pad)):
+                return ops.conv(x, kernel, padding=name)
     if stride == rows == columns and not any(map(any, pads)):
-        return _patches(x, rows) @ kernel.reshape(-1, kernel.shape[3])
+        return _pointwise(_patches(x, rows), kernel.reshape(-1, kernel.shape[3]))
     return _dense(x, kernel, stride, pads)
 
 
@@ -111,6 +113,28 @@ def _window(x: Array, row: int, column: int, stride: int, shape: tuple[int, ...]
     """Return what one tap of a kernel sees of a padded image, for outputs of `shape`."""
     height, width = ((shape[axis] - 1) * stride + 1 for axis in (1, 2))
     return x[:, row : row + height : stride, column : column + width : stride]
+
+
+@jax.custom_vjp
+def _pointwise(x: Array, kernel: Array) -> Array:
+    return x @ kernel
+
+
+def _pointwise_forward(x: Array, kernel: Array):
+    return x @ kernel, (x, kernel)
+
+
+def _pointwise_backward(saved: tuple[Array, Array], g: Array):
+    """Compute the kernel's gradient from the transposed input.
+
+    Differentiated by JAX it would transpose the gradient of the output, which is slow where that is
+    the wider.
+    """
+    x, kernel = saved
+    return g @ kernel.T, x.reshape(-1, x.shape[-1]).T @ g.reshape(-1, g.shape[-1])
+
+
+_pointwise.defvjp(_pointwise_forward, _pointwise_backward)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))

@@ -7,6 +7,7 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from tljax.models import ops
+from tljax.models.norms import BatchNorm
 
 NORM_EPSILON = 1e-3  # Keras's BatchNormalization
 # Keras has 0.99, which needs thousands of steps before the statistics mean anything.
@@ -72,13 +73,8 @@ def batch_norm(
     The running statistics `batch_stats/NAME/{mean, var}` are used in evaluation, and in training
     too where `frozen` has the name: they then do not move. The dtype is that of `x`.
     """
-    return nn.BatchNorm(
-        use_running_average=not train or name in frozen,
-        momentum=momentum,
-        epsilon=epsilon,
-        dtype=x.dtype,
-        name=name,
-    )(x)
+    fixed = not train or name in frozen
+    return BatchNorm(epsilon, momentum, name=name)(x, use_running_average=fixed)
 
 
 def drop_branch(x: Array, *, rate: Array | float, keys: Array) -> Array:

@@ -46,11 +46,14 @@ def read(text: bytes, where: str) -> HubConfig:
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
     whole = {**settings, **outer}  # what is outside counts, as for timm
-    classes = whole.get("label_names") or whole.get("labels") or []
+    classes = _classes(whole.get("label_names") or whole.get("labels") or [], where)
+    outputs = whole.get("num_classes", len(classes))
+    if classes and len(classes) != outputs:
+        raise InputError(f"{where}: label_names: expected {outputs} names, found {len(classes)}")
     return HubConfig(
         preprocess,
         _side(settings["input_size"], where),
-        _classes(classes, where),
+        classes,
         {key: whole[key] for key in _KEPT if isinstance(whole.get(key), str | int | float)},
     )
 
