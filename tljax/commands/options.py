@@ -10,6 +10,7 @@ from tljax import config
 from tljax.commands import cli
 from tljax.commands.rung import PRESET
 from tljax.config import Stage
+from tljax.data import critters
 from tljax.errors import InputError
 from tljax.models.architecture import Options
 from tljax.models.build import Network, described
@@ -29,7 +30,7 @@ def parser(doc: str | None, *, experiment: str, rates: bool = True) -> argparse.
         type=lambda text: str(cli.path(text)) if text.startswith("~") else text,
         metavar="FILE",
         help="the pretrained base: a file, or the name of a published one such as "
-        "vgg16-imagenet-keras-notop (on critters: pretrained first if not given)",
+        "vgg16-imagenet-keras-notop (on critters: the one that comes with them)",
     )
     cli.base_option(new)
     add("--seeds", type=cli.positive, default=1, metavar="N", help="how many seeds to run (1)")
@@ -97,7 +98,12 @@ def _size_of(args: argparse.Namespace) -> int:
 
 
 def base_of(args: argparse.Namespace) -> Weights | None:
-    """Load the base that the options name; None without one."""
+    """Load the base that the options name; None without one.
+
+    For critters, and no --base, it is the one that comes with them.
+    """
+    if not args.weights and args.data == "critters" and args.base is None:
+        return _loaded(str(critters.BASE), progress=False)
     return _loaded(args.weights, progress=not args.quiet) if args.weights else None
 
 

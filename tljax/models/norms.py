@@ -97,8 +97,7 @@ def channel_sums(*factors: Array) -> Array:
         return functools.reduce(jnp.multiply, [one.astype(wide) for one in flat]).sum(0)
     split = [one.reshape(slabs, places // slabs, channels) for one in flat]
     products = [
-        functools.reduce(jnp.multiply, [one[i].astype(wide) for one in split])
-        for i in range(slabs)
+        functools.reduce(jnp.multiply, [one[i].astype(wide) for one in split]) for i in range(slabs)
     ]
     part = lax.optimization_barrier(functools.reduce(jnp.add, products))
     return (jnp.ones((1, places // slabs), wide) @ part)[0]
