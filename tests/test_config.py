@@ -182,7 +182,7 @@ def test_linear_is_solved_on_the_features_of_the_rung_after_it():
             {"augment": Augment()},
             "views must be 1 and augment None where the head is solved, found 1",
         ),
-        ({"rules": config.FINE_TUNE}, "rules must be the head's alone, found .*"),
+        ({"rules": config.rules_of("finetune")}, "rules must be the head's alone, found .*"),
         ({"dropout": 0.5}, "dropout must be 0.0 where the head is solved, found 0.5"),
         ({"ema": 0.9}, "ema must be None where the head is solved, found 0.9"),
         ({"patience": 2}, "patience must be None where the head is solved, found 2"),
@@ -195,3 +195,9 @@ def test_linear_is_solved_on_the_features_of_the_rung_after_it():
 def test_what_cannot_be_solved_is_refused_by_name(change, said):
     with pytest.raises(InputError, match=f"^stage 'linear': {said}$"):
         replace(PRESETS["tuned"]["linear"], **change)
+
+
+@pytest.mark.parametrize("field", ["optimizer", "objective", "augment"])
+def test_something_of_another_library_is_refused_at_once(field):
+    with pytest.raises(InputError, match=rf"^stage 'mine': {field} must be tljax's own .*, found"):
+        Stage("mine", rules=config.HEAD_ONLY, lr=1e-3, epochs=1, **{field: lambda x: x})

@@ -7,7 +7,7 @@ import pytest
 
 from tljax.audit import lower_bound
 from tljax.audit.abstract_step import Dry
-from tljax.config import FINE_TUNE, HEAD_ONLY, TRAIN_ALL, Stage
+from tljax.config import HEAD_ONLY, TRAIN_ALL, Stage, rules_of
 from tljax.machine import devices
 from tljax.machine.flops import Product, Value
 from tljax.machine.flops import flops as counted
@@ -91,7 +91,7 @@ class Forked(nn.Module):
     """A strided convolution, a depthwise one beside a skip connection, and attention."""
 
     @nn.compact
-    def __call__(self, x, *, train=False):
+    def __call__(self, x, *, train=False, **options):
         del train
         x = nn.relu(nn.Conv(6, (3, 3), (2, 2), name="strided")(x))
         y = nn.Conv(6, (3, 3), feature_group_count=6, use_bias=False, name="depthwise")(x)
@@ -165,7 +165,7 @@ def test_taps_on_padding_are_no_work():
     """The last convolutions of VGG16 see 2 x 2 at an image of 32 x 32:
     4 of 6 taps along each axis.
     """
-    network = build.Network(width=0.0625, hidden=5)
+    network = build.Network(hidden=5, options={"width": 0.0625})
     run = lower_bound.forward(dry(HEAD_ONLY, network=network, size=32))
     assert run[12].flops == 2 * 4 * (4 * 4) * 32 * 32
     assert run[0].flops == 2 * 4 * (3 * 32 - 2) ** 2 * 3 * 4
@@ -175,7 +175,11 @@ def test_taps_on_padding_are_no_work():
 def test_a_stage_that_starts_late_runs_what_is_left():
     x = jax.ShapeDtypeStruct((4, 2, 2, 32), jnp.float32)
     late = dry(
-        FINE_TUNE, network=build.Network(width=0.0625, hidden=5), size=32, start="block5_conv1", x=x
+        rules_of("finetune"),
+        network=build.Network(hidden=5, options={"width": 0.0625}),
+        size=32,
+        start="block5_conv1",
+        x=x,
     )
     run = lower_bound.forward(late)
     assert [each.flops for each in run[:3]] == 3 * [2 * 4 * (4 * 4) * 32 * 32]
@@ -184,5 +188,5 @@ def test_a_stage_that_starts_late_runs_what_is_left():
 
 def test_the_lectures_step_in_gigaflops():
     """From block5_conv1, 4 images of 150 x 150 at full width: at most 57.2."""
-    whole = dry(FINE_TUNE, network=build.Network(), size=150)
+    whole = dry(rules_of("finetune"), network=build.Network(), size=150)
     assert 50e9 < lower_bound.flops(lower_bound.forward(whole)) < 57.2e9

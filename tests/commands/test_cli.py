@@ -126,16 +126,53 @@ def test_compilations_are_kept_in_the_cache_folder(tmp_path):
     assert jax.config.jax_compilation_cache_dir == str(tmp_path / "cache" / "tljax" / "xla")
 
 
+def test_a_path_option_begins_at_home(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    words = ["--workdir=~/runs/x", "--weights=~/base.h5", "--data-dir", "~/tfds"]
+    args = options.parser("", experiment="frozen").parse_args(words)
+    home = str(tmp_path)
+    assert str(args.workdir) == f"{home}/runs/x"
+    assert args.weights == f"{home}/base.h5"
+    assert str(args.data_dir) == f"{home}/tfds"
+    published = options.parser("", experiment="frozen").parse_args(["--weights", "vgg16-x"])
+    assert published.weights == "vgg16-x"
+
+
+def test_the_loss_is_what_the_options_say(monkeypatch):
+    words = ["--label-smoothing", "0.1", "--mixup", "0.2", "--class-weights", "dog=1,cat=2.5"]
+    args = options.parser("", experiment="frozen").parse_args(words)
+    stage = options.stage_of("frozen", args)
+    assert (stage.objective.label_smoothing, stage.objective.mixup) == (0.1, 0.2)
+    assert options.weighted(stage, args, ("cat", "dog")).objective.class_weights == (2.5, 1.0)
+    solved = options.stage_of("linear", args)
+    assert options.weighted(solved, args, ("cat", "dog")) == solved
+    args.class_weights = "balanced"
+    assert options.weighted(stage, args, ("cat", "dog")).objective.class_weights == "balanced"
+
+
+def test_what_wants_fcntl_says_so_in_one_line(capsys):
+    def main():
+        raise ModuleNotFoundError("No module named 'fcntl'", name="fcntl")
+
+    assert fails(main) == 2
+    assert capsys.readouterr().err == (
+        "error: this command wants fcntl, which Windows lacks: run it in WSL\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (
             "--data nonsense",
-            "source: expected folder:PATH, tfds:NAME, critters or critters:source, "
+            "source: expected folder:PATH, csv:FILE, tfds:NAME, critters or critters:source, "
             "found 'nonsense'",
         ),
         ("--data folder:{tmp}/missing", "{tmp}/missing"),
-        ("--data folder:{photos} --size 32", "--weights: folder:{photos} needs a pretrained base"),
+        (
+            "--data folder:{photos} --size 32",
+            "--weights: folder:{photos} needs a pretrained base: vgg16-imagenet-keras, vgg16-",
+        ),
         ("--weights {tmp}/none.safetensors", "{tmp}/none.safetensors"),
         ("--budget 0", "argument --budget: must be a positive number, found 0"),
         ("--budget nan", "argument --budget: must be a positive number, found nan"),
@@ -145,6 +182,16 @@ def test_compilations_are_kept_in_the_cache_folder(tmp_path):
         ("--scale-lr", "--scale-lr: expected --batch with it, which it scales the rates by"),
         ("--preset lecture", "argument --preset: invalid choice: 'lecture'"),
         ("--dtype float16", "argument --dtype: invalid choice: 'float16'"),
+        (
+            "--workdir ~nosuchuser/x",
+            "argument --workdir: ~nosuchuser/x: expected a user with a home",
+        ),
+        ("--data ~nosuchuser/x", "~nosuchuser/x: expected a user with a home folder, found none"),
+        (
+            "--class-weights red=1 --data critters",
+            "--class-weights: expected balanced or cat=WEIGHT,dog=WEIGHT, found red=1",
+        ),
+        ("--mixup -1", "mixup must be 0 or a positive number, found -1.0"),
         ("--wight 1", "unrecognized arguments: --wight 1"),
         (
             "--workdir {tmp}/old --data folder:{photos}",

@@ -8,9 +8,10 @@ from tljax import config
 from tljax.commands import lr_find
 from tljax.errors import InputError
 from tljax.models import ops
+from tljax.train import lr_suggestions
 
 WORDS = (
-    "lr_find --data {data} --size 32 --weights {base} --rung finetune --steps 8 --quiet "
+    "lr_find --data {data} --size 32 --weights {base} --rung finetune --steps 24 --quiet "
     "--workdir {workdir}"
 )
 
@@ -33,17 +34,18 @@ def command(photographs, base, in_a_hurry, tmp_path, monkeypatch):
     return run
 
 
-def test_the_command_leaves_a_curve_and_its_numbers(command, capsys):
-    """Two seeds of a fine-tuning stage over the rung below it;
-    a second run there must be asked for.
+def test_the_command_leaves_a_curve_and_its_numbers(command, capsys, monkeypatch):
+    """Two seeds of a fine-tuning stage over the rung below it, as if the six photographs taught it
+    anything; a second run there must be asked for.
     """
-    workdir = command(" --seeds 2 --seed 5 --low 1e-5 --high 1e-2")
+    monkeypatch.setattr(lr_suggestions, "fell", lambda *_, **__: True)
+    workdir = command(" --seeds 2 --seed 5 --low 1e-5 --high 1e-1")
     assert {"lr_find.png", "lr_find.json"} <= {path.name for path in workdir.iterdir()}
     told = json.loads((workdir / "lr_find.json").read_text())
     assert list(told["seeds"]) == ["5", "6"]
     for seed in told["seeds"].values():
         assert seed["rates"][0] == 1e-5
-        assert len(seed["rates"]) == len(seed["losses"]) == len(seed["smoothed"]) <= 8
+        assert len(seed["rates"]) == len(seed["losses"]) == len(seed["smoothed"]) <= 24
     names = ["steepest", "minimum/10", "valley", "slide"]
     assert list(told["suggestions"]) == names
     valleys = [seed["suggestions"]["valley"] for seed in told["seeds"].values()]
@@ -55,6 +57,15 @@ def test_the_command_leaves_a_curve_and_its_numbers(command, capsys):
     assert [line.split()[0] for line in lines if line.startswith(tuple(names))] == names
     with pytest.raises(InputError, match=r"holds lr_find\.json; name another"):
         command()
+
+
+def test_a_test_that_knows_nothing_says_so_and_what_to_do(command, capsys):
+    workdir = command()
+    told = json.loads((workdir / "lr_find.json").read_text())
+    assert told["suggestions"] == told["seeds"]["0"]["suggestions"] == {}
+    assert "seed 0: no rate to be found: the loss does not fall (smoothed from" in (
+        capsys.readouterr().out
+    )
 
 
 def test_a_base_is_asked_for_and_rates_are_checked(photographs, tmp_path, monkeypatch):

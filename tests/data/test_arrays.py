@@ -79,9 +79,29 @@ def test_the_digest_is_of_all_that_is_learnt_from_and_of_nothing_else():
         ({"labels": LABELS[:16] * 1.0}, "found float64 (16,)"),
         ({"labels": LABELS[:16] + 1}, "train: labels: expected 0 to 1 for 2 classes, found 2"),
         ({"labels": LABELS[:16] - 1}, "found -1"),
-        ({"classes": ("cat",)}, "classes: expected two different names or more, found ('cat',)"),
+        ({"classes": ("cat",)}, "classes: expected two or more classes, found cat"),
         ({"classes": "cats"}, "found 'cats'"),
-        ({"classes": ("cat", "cat")}, "classes: expected two different names"),
+        (
+            {"classes": ("cat", "Cat")},
+            "expected classes that read differently, found 'cat' and 'Cat'",
+        ),
+        (
+            {"classes": ("cat", "dog", "eel")},
+            "expected training photographs of every class, found none of eel",
+        ),
+        (
+            {"images": np.concatenate([IMAGES[:15], IMAGES[:1]])},
+            "train/0 (cat) = train/15 (dog)",
+        ),
+        (
+            {"images": IMAGES[:16].transpose(0, 3, 1, 2)},
+            "found uint8 (16, 3, 4, 4); channels come last: images.transpose(0, 2, 3, 1)",
+        ),
+        (
+            {"images": (IMAGES[:16] / 255).astype(np.float32)},
+            "found float32 (16, 4, 4, 3) from 0 to 1; (images * 255).round().astype(np.uint8)",
+        ),
+        ({"images": IMAGES[:16] // 200}, "expected pixels from 0 to 255, found 0 and 1 alone"),
         ({"validation": 1}, "validation: expected (images, labels) or a fraction between 0 and 1"),
         ({"validation": 1.5}, "found 1.5"),
         (

@@ -4,6 +4,8 @@ import io
 import json
 import os
 import pathlib
+import pwd
+import tempfile
 import threading
 
 import numpy as np
@@ -12,6 +14,7 @@ from PIL import Image
 
 from tljax.data import cache, photos
 from tljax.errors import InputError
+from tljax.files.home import default_folder
 
 
 def png(colour: tuple[int, int, int]) -> bytes:
@@ -171,10 +174,10 @@ def test_the_progress_bar_counts_to_the_end(tmp_path, capsys):
 
 def test_the_default_folder(monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
-    assert cache.default_folder() == pathlib.Path("/somewhere/tljax")
+    assert default_folder() == pathlib.Path("/somewhere/tljax")
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", "/home/someone")
-    assert cache.default_folder() == pathlib.Path("/home/someone/.cache/tljax")
+    assert default_folder() == pathlib.Path("/home/someone/.cache/tljax")
 
 
 def test_the_array_is_plain_numpy_with_its_sha256_beside_it(tmp_path):
@@ -186,3 +189,23 @@ def test_the_array_is_plain_numpy_with_its_sha256_beside_it(tmp_path):
         "good": 10,
         "corrupt": {},
     }
+
+
+def test_a_user_without_a_home_has_a_folder_of_its_own_among_temporary_files(tmp_path, monkeypatch):
+    """As in a container with an unknown user id: no HOME, and no entry in the list of users."""
+
+    def unknown(uid):
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
+    folder = default_folder()
+    assert folder == tmp_path / f"tljax-{os.getuid()}"
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert default_folder() == folder
+    monkeypatch.setattr(os, "getuid", lambda: 12345)
+    (tmp_path / "tljax-12345").mkdir()
+    with pytest.raises(InputError, match="belongs to another user; the variable XDG_CACHE_HOME"):
+        default_folder()

@@ -160,7 +160,7 @@ def test_any_size_and_aspect_gives_the_whole_image_as_a_square(width, height):
     assert (got[:, 3] == BLUE).all()
 
 
-@pytest.mark.parametrize("format", photos.FORMATS)
+@pytest.mark.parametrize("format", photos.formats())
 def test_the_format_is_recognised_by_content(format):
     got = decode(
         encoded(Image.new("RGB", (32, 32), (200, 30, 60)), format), size=2, name="wrong.jpg"
@@ -174,7 +174,7 @@ def test_the_first_frame_of_an_animation_counts():
     assert decode(data, size=1, name="x").tolist() == [[list(GREEN)]]
 
 
-@pytest.mark.parametrize("format", photos.FORMATS)
+@pytest.mark.parametrize("format", photos.formats())
 def test_a_truncated_file_is_corrupt(format):
     data = encoded(noise(64, 64), format)
     with pytest.raises(CorruptPhoto, match=r"^dog/7\.jpg: "):
@@ -183,8 +183,8 @@ def test_a_truncated_file_is_corrupt(format):
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"<html>no such photograph</html>", b"\xff\xd8\xff\xe0", encoded(noise(4, 4), "TIFF")],
-    ids=["empty", "html", "stub", "tiff"],
+    [b"", b"<html>no such photograph</html>", b"\xff\xd8\xff\xe0", encoded(noise(4, 4), "TGA")],
+    ids=["empty", "html", "stub", "another kind"],
 )
 def test_what_is_no_photograph_is_corrupt_in_one_line_that_names_it(data):
     with pytest.raises(CorruptPhoto, match=r"^cat/3\.jpg: ") as caught:
@@ -211,3 +211,13 @@ def test_taking_from_a_listing_keeps_everything_together():
     assert (taken.ids, taken.labels.tolist(), taken.read(0)) == (("2",), [7], b"c")
     assert taken.digests == (photos.sha256(b"c"),)
     assert listing.take([]).labels.dtype == np.int32
+
+
+def test_16_bit_tiff_is_read_and_floating_point_tiff_named():
+    grey = np.full((4, 4), 0x8080, np.uint16)
+    assert decode(encoded(Image.fromarray(grey), "TIFF"), size=1, name="x").tolist() == [
+        [[128, 128, 128]]
+    ]
+    data = encoded(Image.fromarray(np.ones((4, 4), np.float32)), "TIFF")
+    with pytest.raises(CorruptPhoto, match=r"^x: F pixels, expected 8 or 16 bits"):
+        decode(data, size=1, name="x")

@@ -131,7 +131,9 @@ def test_flops_are_counted_whatever_the_compiler_says():
     dry = abstract_step.planned(stage, build.Network(), classes=2, size=150)
     traced = dry.trace(devices.mesh(jax.devices()[:1]))
     assert flops(traced) == pytest.approx(50.4e9, abs=0.05e9)
-    narrow = abstract_step.planned(stage, build.Network(width=0.125), classes=2, size=150)
+    narrow = abstract_step.planned(
+        stage, build.Network(options={"width": 0.125}), classes=2, size=150
+    )
     compiled = narrow.trace(devices.mesh(jax.devices()[:1])).lower().compile()
     assert memory.temporary(compiled) > 1e5
     assert 13 < hlo.launches(compiled.as_text()) < 1000  # 13 convolutions at least

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from tljax.report.stats import calibration
-from tljax.runs.predictions import softmax
+from tljax.report.tables import trust
+from tljax.runs.predictions import Predictions, softmax
 
 # Two classes: confidence 0.6 twice, once right; 0.9 twice, both right.
 HAND = np.array([[0.6, 0.4], [0.4, 0.6], [0.9, 0.1], [0.1, 0.9]])
@@ -88,3 +89,17 @@ def test_no_image_is_judged_by_a_temperature_that_saw_it():
             19,
             20,
         )  # its own half, but for itself; a class may leave an odd image
+
+
+def test_images_that_are_all_right_leave_nothing_to_fit():
+    """24 right photographs: the likelihood grows without end as the temperature falls."""
+    labels = np.arange(24) % 2
+    logits = 3.0 * np.eye(2)[labels]
+    assert calibration.fit_temperature(logits, labels) is None
+    assert calibration.cross_fitted(logits, labels) is None
+    right = Predictions((0, 1), np.stack([logits, logits]), labels, ("x",) * 24, ("a", "b"))
+    row = dict(
+        zip(trust.CALIBRATION, trust.calibration_row("r", right, fitted_on=None), strict=True)
+    )
+    assert (row["temperature"], row["ECE after"], row["NLL after"]) == ("nothing to fit", "-", "-")
+    assert row["ECE"].startswith("0.047")

@@ -94,7 +94,7 @@ def test_report_of_a_run_that_is_not_finished(tmp_path):
         "critters; 2 classes (cat, dog); 150 x 150 pixels; 900 training images; "
         "1,000 validation images; sha256 abc123"
     )
-    ladder = "7 of 9275.0 %75.0 to 75.0 % over 2 seeds0.5001004.0"
+    ladder = "7 of 92 epochs75.0 %59.8 to 85.8 % over 40 images0.5001004.0"
     assert (
         page.text["span"]
         == f"{ladder}unknown7 (77.8 %)unknownunknown100unknownunknownunknownunknown4.0"

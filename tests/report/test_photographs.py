@@ -63,6 +63,19 @@ def test_a_figure_for_each_with_what_was_said(kept):
     assert photographs.sections(None) == []
 
 
+def test_only_wrong_and_doubtful_photographs_are_shown_as_such(kept):
+    """One is right with 0.95: beyond doubt. Of a run without others, the section says so."""
+    likely = np.array([[0.04, 0.9, 0.06], [0.02, 0.95, 0.03]])
+    one = dataclasses.replace(kept, worst_probabilities=likely)
+    assert photographs.doubtful(one) == [0]
+    assert photographs.doubtful(kept) == [0, 1]
+    sure = dataclasses.replace(one, worst_labels=np.array([1, 1]))
+    assert photographs.doubtful(sure) == []
+    text = "\n".join(photographs.sections(sure))
+    assert "None: all 1,234 validation images are right, each with 90 % or more, by" in text
+    assert "loss" not in text
+
+
 def test_a_photograph_beside_its_two_maps(kept):
     """The pixels of the page are those of the photograph and of the maps on one scale,
     up to JPEG's rounding.

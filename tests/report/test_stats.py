@@ -93,3 +93,21 @@ def test_bootstrap_interval_over_images():
     assert (interval.over, interval.count) == ("images", 400)
     for values in ([1.0], [2.0, 2.0], [1.0, math.nan]):
         assert intervals.bootstrap_interval(np.array(values)) is None
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+@pytest.mark.parametrize("accuracies", [[0.99, 0.6, 0.7, 0.98, 0.95], [0.0, 0.02, 0.4, 0.1, 0.0]])
+def test_an_interval_of_a_share_stays_within_0_and_1(accuracies, count):
+    values = accuracies[:count]
+    interval = intervals.accuracy_interval(values, images=100)
+    free = intervals.t_interval(values)
+    assert interval is not None
+    assert free is not None
+    assert 0 <= interval.low <= intervals.mean(values) <= interval.high <= 1
+    assert (interval.low, interval.high) == (max(0, free.low), min(1, free.high))
+    assert interval.over == "seeds"
+
+
+def test_seeds_that_agree_say_nothing_of_the_spread():
+    together = intervals.accuracy_interval([0.95, 0.95, 0.95], images=20)
+    assert together == intervals.wilson_interval(0.95, images=20)

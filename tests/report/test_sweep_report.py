@@ -27,14 +27,14 @@ def test_the_best_is_first_and_what_diverged_last():
         "95 % interval",
         "diverged",
     ]
-    assert cells(lines[2]) == ["0.001", "0.5", "2", "80.0%", "80.0% to 80.0%"]
+    assert cells(lines[2]) == ["0.001", "0.5", "2", "80.0 %", "80.0 to 80.0 %"]
     half = 12.706 * 0.05  # Student's t with one degree of freedom, of 0.6 and 0.7
     assert cells(lines[3]) == [
         "0.001",
         "0",
         "2",
-        "65.0%",
-        f"{0.65 - half:.1%} to {0.65 + half:.1%}",
+        "65.0 %",
+        f"{100 * (0.65 - half):.1f} to 100.0 %",  # no share is above
     ]
     assert cells(lines[5]) == ["0.1", "0", "2", "1"]
 

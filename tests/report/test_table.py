@@ -11,10 +11,16 @@ from tljax.runs.results import by_rung, read_results
 
 
 def row(name: str, seed: int, accuracy: float | None, **changes) -> dict:
-    """One row of results.json: 1,000 parameters of 16,000 train for 30 epochs,
+    """One row of results.json: 1,000 parameters of 16,000 train for 30 epochs of 1,600 images,
     263 validation images.
     """
-    values = {"epochs": 30, "trainable_params": 1000, "total_params": 16000, "seconds": 60.0}
+    values = {
+        "epochs": 30,
+        "images_drawn": 48_000,
+        "trainable_params": 1000,
+        "total_params": 16000,
+        "seconds": 60.0,
+    }
     validation = {"accuracy": accuracy, "loss": 0.5, "n": 263}
     return (
         {"name": name, "seed": seed, "images_per_second": 812.4, "validation": validation}
@@ -36,16 +42,16 @@ def read(tmp_path):
 # Seeds: mean 0.92, s / sqrt(2) = 0.02, t = 12.706. Images: Newcombe 1998, 81 of 263.
 ROWS = [
     row("scratch", 0, 81 / 263),
-    row("frozen", 0, 0.90, epochs=10),
+    row("frozen", 0, 0.90, epochs=10, images_drawn=16_000),
     row("frozen", 1, 0.94, seconds=3.0),
 ]
 
 
 LEFT = """\
-rung     trainable of total  epochs  val. accuracy                   95 % interval
--------  ------------------  ------  -------------  ------------------------------
-scratch     1,000 of 16,000      30         30.8 %  25.5 to 36.6 % over 263 images
-frozen      1,000 of 16,000   10-30         92.0 %    66.6 to 100.0 % over 2 seeds
+rung     trainable of total   images drawn  val. accuracy                   95 % interval
+-------  ------------------  -------------  -------------  ------------------------------
+scratch     1,000 of 16,000         48,000         30.8 %  25.5 to 36.6 % over 263 images
+frozen      1,000 of 16,000  16,000-48,000         92.0 %    66.6 to 100.0 % over 2 seeds
 """
 RIGHT = """\
   val. loss  images/s  seconds
@@ -55,7 +61,8 @@ RIGHT = """\
 """
 NOTES = """\
 Over seeds: mean ± t·s/√n (Student's t, sample standard deviation s), cut to 0-100 %.
-Over images: Wilson score interval of a single run; it does not cover the choice of seed.
+Over images: Wilson score interval of a single run, or of seeds that agree; it does not cover \
+the choice of seed.
 """
 
 
@@ -68,10 +75,10 @@ def test_text_table_is_aligned_and_says_what_its_intervals_are(read):
 
 def test_markdown_table_escapes_names_and_notes_only_the_intervals_it_shows(read):
     assert table.markdown_table(read([row("a|<b>\nc", 0, 81 / 263)])) == (
-        "| rung | trainable of total parameters | epochs | validation accuracy | 95 % interval "
-        "| validation loss | images/s | seconds |\n"
+        "| rung | trainable of total parameters | images drawn | validation accuracy "
+        "| 95 % interval | validation loss | images/s | seconds |\n"
         "| :-- | --: | --: | --: | --: | --: | --: | --: |\n"
-        "| a\\|&lt;b> c | 1,000 of 16,000 | 30 | 30.8 % "
+        "| a\\|&lt;b> c | 1,000 of 16,000 | 48,000 | 30.8 % "
         "| 25.5 to 36.6 % over 263 images | 0.500 | 812 | 60 |\n"
         "\n" + NOTES.splitlines(keepends=True)[1]
     )
@@ -86,7 +93,7 @@ def test_null_is_nan_and_a_diverged_seed_leaves_the_interval_undefined(read):
     assert shown == (
         "frozen",
         "1,000 of 16,000",
-        "30",
+        "48,000",
         "NaN",
         "undefined, n = 2",
         "NaN",
@@ -94,6 +101,17 @@ def test_null_is_nan_and_a_diverged_seed_leaves_the_interval_undefined(read):
         "60",
     )
     assert table.interval_note(results) == ""
+
+
+def test_a_run_of_old_that_recorded_no_images_has_its_epochs(read):
+    old = row("frozen", 0, 0.9)
+    del old["images_drawn"]
+    assert table.cells(read([old]))[0][2] == "30 epochs"
+
+
+def test_seeds_that_agree_have_the_interval_of_their_images(read):
+    rows = [row("frozen", seed, 81 / 263) for seed in (0, 1)]
+    assert table.cells(read(rows))[0][4] == "25.5 to 36.6 % over 263 images"
 
 
 def test_rungs_keep_file_order_and_the_last_row_of_a_seed_counts(read):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tljax.config import HEAD_ONLY, Stage
+from tljax.config import HEAD_ONLY, Augment, Optimizer, Stage
 from tljax.errors import InputError
 from tljax.optim.schedules import WarmupCosine
 from tljax.runs import planned
@@ -49,3 +49,12 @@ def test_a_run_of_old_has_none_and_a_garbled_file_is_named(tmp_path):
             InputError, match=r"schedules\.json: expected stages with steps and values"
         ):
             planned.read_planned(tmp_path)
+
+
+def test_what_a_stage_does_not_use_is_no_schedule_of_it(tmp_path):
+    """RMSprop has no momentum, and a stage without augmentation no strength of it."""
+    adam = replace(STAGE, name="adam", optimizer=Optimizer("adam"), augment=Augment())
+    planned.write_planned([STAGE, adam], images=7, workdir=tmp_path)
+    (_, plain), (_, augmented) = planned.read_planned(tmp_path)
+    assert set(plain) == {"lr", "dropout"}
+    assert set(augmented) == {"lr", "dropout", "augment", "momentum"}

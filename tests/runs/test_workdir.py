@@ -39,7 +39,7 @@ RECORD = {
 
 
 def photographs():
-    images, labels = np.zeros((4, 8, 8, 3), np.uint8), np.zeros(4, np.int32)
+    images, labels = np.zeros((4, 8, 8, 3), np.uint8), np.array([0, 1, 0, 0], np.int32)
     train = ImageSet(images[:3], labels[:3], ("a", "b", "c"))
     return ImageSets(
         "folder:pets",
@@ -229,6 +229,7 @@ def test_the_results_have_the_fields_that_others_read(run):
             "name": "frozen",
             "seed": 3,
             "epochs": 2,
+            "images_drawn": 320,
             "train_images": 3,
             "validation": {"loss": 0.7, "accuracy": 0.25, "n": 4},
             "trainable_params": 2,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tljax.audit.forecast import outlook
-from tljax.config import FINE_TUNE, TRAIN_ALL, Stage
+from tljax.config import TRAIN_ALL, Stage, rules_of
 from tljax.data.augment import Augment
 from tljax.data.preprocess import TORCH
 from tljax.data.sources import ImageSet, ImageSets
@@ -26,9 +26,16 @@ from tljax.train.source import Source
 from tljax.tree import flatten
 from tljax.weights import Weights
 
-NETWORK = Network(width=0.0625, hidden=4)
+NETWORK = Network(hidden=4, options={"width": 0.0625})
 VIEWS = Stage(
-    "late", FINE_TUNE, lr=1e-3, epochs=2, batch_size=4, augment=Augment(), views=2, dropout=0.5
+    "late",
+    rules_of("finetune"),
+    lr=1e-3,
+    epochs=2,
+    batch_size=4,
+    augment=Augment(),
+    views=2,
+    dropout=0.5,
 )
 FRESH = replace(VIEWS, name="whole", rules=TRAIN_ALL, views=None, optimizer=Optimizer("adam"))
 HALF = replace(VIEWS, name="half", features_dtype="bfloat16")
@@ -195,7 +202,9 @@ def test_what_the_compiler_emits_inside_the_scan(monkeypatch):
     monkeypatch.undo()  # the compiler's usual options
     monkeypatch.setattr(devices, "mesh_for", lambda batch_size: devices.mesh(jax.devices()[:1]))
     stage = replace(FRESH, name="scratch")
-    ready = setup.outline(stage, Network(base="cnn", hidden=8, padding="SAME"), Source(SETS))
+    ready = setup.outline(
+        stage, Network(base="cnn", hidden=8, options={"padding": "SAME"}), Source(SETS)
+    )
     text = program.ahead({"scratch": (stage, ready)})["scratch"].call.as_text()
     loops = text.count(" while(")
     convolutions = re.findall(r" convolution\(.*?dim_labels=(\w+->\w+)", text)

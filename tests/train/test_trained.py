@@ -21,15 +21,19 @@ from tljax.train.loop import History
 from tljax.train.outcome import saved
 from tljax.train.outcome.alarms import Alarm
 from tljax.train.outcome.collapse import Collapse
+from tljax.train.outcome.prediction import Prediction
 from tljax.train.outcome.trained import Trained
 from tljax.train.step import State
 
 SIZE = 32
 IMAGES = np.random.default_rng(0).integers(0, 256, (35, SIZE, SIZE, 3)).astype(np.uint8)
 NETWORKS = {
-    "cnn, three classes": (Network(base="cnn", padding="SAME", hidden=4), ("ant", "bee", "cat")),
-    "vgg16, two classes": (Network(width=1 / 64, hidden=0), ("ant", "bee")),
-    "vgg16 with norm": (Network(width=1 / 64, hidden=0, norm=True), ("ant", "bee")),
+    "cnn, three classes": (
+        Network(base="cnn", hidden=4, options={"padding": "SAME"}),
+        ("ant", "bee", "cat"),
+    ),
+    "vgg16, two classes": (Network(hidden=0, options={"width": 1 / 64}), ("ant", "bee")),
+    "vgg16 with norm": (Network(hidden=0, options={"width": 1 / 64, "norm": True}), ("ant", "bee")),
 }
 COLLAPSE = Collapse(False, True, 2, 0.69, 0.69, 0.5, 0.9, 1e-3, 3, 1)
 SOLUTION = Solution(0.1, 2.0, 3, (0.1, 1.0), (0.75, 0.5), (0.4, 0.6), (0.1, 0.2))
@@ -113,13 +117,25 @@ def test_what_is_saved_is_loaded_whole(trained, tmp_path):
         "preprocess",
     ):
         assert getattr(loaded, name) == getattr(trained, name), name
-    assert repr(loaded.history) == repr(trained.history)  # NaN is not equal to NaN
+    assert repr(vars(loaded.history)) == repr(vars(trained.history))  # NaN is not equal to NaN
     assert loaded.history.result()["epoch"] == 1
     assert (loaded.trainable_params, loaded.total_params) == (3, 7)
     assert "tiny, seed 5: ant, bee" in repr(loaded)
-    assert "validation 75.0% of 4; test 50.0% of 2" in repr(loaded)
+    assert "validation 75.0 % of 4; test 50.0 % of 2" in repr(loaded)
     assert jax.tree.leaves(loaded.state.opt_state) == []
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine"]
+
+
+def test_what_is_shown_of_it_is_short_in_text_and_a_table_in_a_notebook(trained):
+    assert len(repr(trained)) < 200
+    assert repr(trained.history) == (
+        "History(2 epochs, back to epoch 1: validation loss 0.100, accuracy 75.0 %)"
+    )
+    html = trained._repr_html_()
+    assert html.count("<tr>") == 1 + len(trained.history.epochs)
+    assert "<td>75.0 %</td>" in html
+    many = replace(trained, classes=tuple(f"class {i}" for i in range(400)))
+    assert "400 classes" in repr(many)
 
 
 def test_a_picture_is_drawn_of_the_history(trained, tmp_path):
@@ -137,7 +153,7 @@ def test_a_picture_is_drawn_of_the_history(trained, tmp_path):
 @pytest.fixture(scope="module")
 def simple():
     """Answers bee with a probability of 0.75, whatever the picture, by its averages."""
-    network = Network(base="cnn", padding="SAME", hidden=0)
+    network = Network(base="cnn", hidden=0, options={"padding": "SAME"})
     module = build.classifier(network, classes=2)
     params = build.init(module, key=jax.random.key(0), size=16)["params"]
     params = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), params)
@@ -164,11 +180,66 @@ def test_files_and_folders_are_classified(simple, tmp_path):
     assert found.names == tuple(str(tmp_path / name) for name in names)
     np.testing.assert_allclose(found.probabilities, [[0.25, 0.75]] * 3, rtol=1e-6)
     assert found.top() == [("bee", pytest.approx(0.75))] * 3
-    assert str(found).splitlines()[0] == f"{two}: bee 75.0%, ant 25.0%"
+    assert str(found).splitlines()[0] == f"{two}: bee 75.0 %, ant 25.0 %"
     assert simple.predict([two, str(one)]).names == (str(two), str(one))
     assert simple.predict(str(one)).names == (str(one),)
     assert simple([one] * 33).shape == (33, 2)
     assert simple([]).shape == (0, 2)
+
+
+def test_one_photograph_in_every_form_is_the_same_photograph(trained, tmp_path):
+    """A path, a text, a pattern, a Pillow image, an array, and a list of all of them."""
+    pixels = np.random.default_rng(3).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    path = tmp_path / "a [1].png"
+    Image.fromarray(pixels).save(path)
+    with Image.open(path) as opened:
+        forms = [
+            path,
+            str(path),
+            str(tmp_path / "*.png"),
+            opened,
+            pixels,
+            jax.numpy.asarray(pixels),
+        ]
+        expected = trained(path)
+        assert expected.shape == (1, len(trained.classes))
+        for form in forms:
+            np.testing.assert_array_equal(trained(form), expected)
+        np.testing.assert_array_equal(trained(forms), np.repeat(expected, 6, axis=0))
+
+
+def test_a_bad_file_among_many_is_left_out_with_the_reason(simple, tmp_path):
+    good = [photo(tmp_path / f"{i}.png") for i in range(70)]
+    for i in (0, 40):
+        good[i].write_text("no photograph")
+    found = simple.predict(tmp_path, skip_unread=True)
+    bad = {str(good[0]), str(good[40])}
+    assert set(found.names) == set(map(str, good)) - bad
+    assert set(found.unread) == bad
+    assert all("not a photograph of JPEG, PNG" in why for why in found.unread.values())
+    assert found.probabilities.shape == (68, 2)
+    with pytest.raises(InputError, match="not a photograph of"):
+        simple.predict(tmp_path)
+
+
+def test_a_prediction_is_written_as_text_csv_and_json():
+    likely = np.float32([[0.1, 0.7, 0.2], [0.5, 0.25, 0.25]])
+    said = Prediction(("a, b.png", "c.png"), ("ant", "bee", "cat"), likely)
+    assert said.lines(2) == ["a, b.png: bee 70.0 %, cat 20.0 %", "c.png: ant 50.0 %, bee 25.0 %"]
+    assert said.csv_lines(2) == [
+        "file,class,probability,class_2,probability_2",
+        '"a, b.png",bee,0.700000,cat,0.200000',
+        "c.png,ant,0.500000,bee,0.250000",
+    ]
+    (_, p), (_, q) = said.top()
+    assert [json.loads(line) for line in said.json_lines(1)] == [
+        {"file": "a, b.png", "class": "bee", "probability": p, "classes": {"bee": p}},
+        {"file": "c.png", "class": "ant", "probability": q, "classes": {"ant": q}},
+    ]
+    assert list(json.loads(said.json_lines()[0])["classes"]) == ["bee", "cat", "ant"]
+    many = Prediction(("x",), tuple(f"class {i}" for i in range(400)), np.full((1, 400), 1 / 400))
+    assert len(str(many)) < 120
+    assert repr(many) == "Prediction(1 photographs, 400 classes)"
 
 
 def test_averages_are_what_is_saved(simple, tmp_path):
@@ -181,8 +252,13 @@ def test_what_is_no_photograph_is_named(simple, tmp_path):
     cases = {
         "expected images uint8 [N, 16, 16, 3], found uint8 (35, 32, 32, 3)": IMAGES,
         "found float64 (1, 16, 16, 3)": np.zeros((1, 16, 16, 3)),
-        "expected photographs (.jpg .jpeg .jfif .png .webp .bmp .gif), found none": tmp_path,
+        "expected photographs (.jpg .jpeg .jfif .png .webp .bmp .gif .tif": tmp_path,
         "missing.png: expected a readable photograph: No such file": tmp_path / "missing.png",
+        "expected photographs of that pattern, found none": str(tmp_path / "*.png"),
+        "predict: image 0: expected uint8 [H, W, 3], found float32 (9, 9, 3)": np.zeros(
+            (9, 9, 3), np.float32
+        ),
+        "expected paths, Pillow images or arrays, found float": [0.5],
     }
     for message, given in cases.items():
         with pytest.raises(InputError) as refused:

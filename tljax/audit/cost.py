@@ -101,9 +101,9 @@ def audit(dry: Dry, over: Mesh) -> Audit:
             _nbytes(state.opt_state), lower_bound.optimizer_bytes(dry.stage.optimizer, trainable)
         ),
         launches=hlo.launches(text),
-        held=tuple(frozen.held(frozen.variables(state), rules)),
+        held=tuple(frozen.held(frozen.variables(state), dry.stage)),
         trainable=tuple(trainable),
-        moved=tuple(frozen.moving(traced, state, rules)),
+        moved=tuple(frozen.moving(traced, state, dry.stage)),
         idle=_idle(traced, state, rules),
     )
 

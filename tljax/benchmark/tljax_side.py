@@ -64,7 +64,7 @@ def _ready(
     stage = replace(
         stage, batch_size=batch, epochs=1, images_per_epoch=settings.epoch_steps * batch
     )
-    network = replace(config.NETWORKS[stage.name], width=settings.width)
+    network = config.NETWORKS[stage.name].on("vgg16", {"width": settings.width})
     module = build.classifier(network, classes=2, dtype=jnp.dtype(settings.dtype))
     variables = build.init(module, key=jax.random.key(0), size=settings.size)
     read = _read(stage, settings, count=count or batch)
@@ -81,7 +81,7 @@ def _ready(
             train=examples,
             validation=examples,
             plain=lambda x: x,
-            start=vgg.following(_LAST_CACHED),
+            start=vgg.ARCHITECTURE.following(_LAST_CACHED),
         )
     over = devices.mesh(jax.devices()[:1])
     ready = Ready(module, variables, read, network)
@@ -208,7 +208,7 @@ def _evaluation(settings: Settings) -> Contender:
 def _seeds(settings: Settings) -> tuple[Stage, dict[int, Ready]]:
     """Prepare rung 2 on random features, with everything each seed needs before its first step."""
     stage = replace(_STAGES["features"], epochs=settings.seeds_epochs, keep_going=True)
-    network = replace(config.NETWORKS["features"], width=settings.seeds_width)
+    network = config.NETWORKS["features"].on("vgg16", {"width": settings.seeds_width})
     module = build.classifier(network, classes=2)
     rng = np.random.default_rng(0)
     variables = jax.device_get(build.init(module, key=jax.random.key(0), size=settings.seeds_size))
@@ -223,9 +223,7 @@ def _seeds(settings: Settings) -> tuple[Stage, dict[int, Ready]]:
         )
 
     train, held = examples(settings.photographs_seen), examples(settings.evaluated)
-    read = Inputs(
-        train, held, lambda x, keys, strength: x, lambda x: x, start=vgg.following(vgg.LAYERS[-1])
-    )
+    read = Inputs(train, held, lambda x, keys, strength: x, lambda x: x, start="head")
     ready = Ready(module, variables, read, network)
     start = heads_of_seeds.starts(ready, seeds=range(settings.seeds), size=settings.seeds_size)
     return stage, {seed: start(seed) for seed in range(settings.seeds)}

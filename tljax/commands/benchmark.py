@@ -108,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add(
         "--out",
-        type=Path,
+        type=cli.path,
         default=Path("runs/benchmark"),
         metavar="DIR",
         help="for the files (runs/benchmark)",

@@ -13,14 +13,17 @@ import jax
 from tljax import config, data
 from tljax.commands import door
 from tljax.data import ImageSets
-from tljax.data.cache import default_folder
 from tljax.errors import InputError
+from tljax.files.home import at_home, default_folder
 from tljax.machine import processes, signals
 from tljax.machine.provenance import command
+from tljax.models.build import BASES, named
+from tljax.models.own import own_base
 from tljax.runs.tracking import TRACKERS
 from tljax.runs.workdir import Listener
 
 DETERMINISTIC = "--xla_gpu_deterministic_ops=true"  # read when JAX starts its first device
+SOURCES = "a folder of class folders, csv:FILE, tfds:NAME, critters or critters:source"
 _resumes = False  # whether the command has --resume
 
 
@@ -72,16 +75,17 @@ def parser(
 
 
 def _add_photographs(new: argparse.ArgumentParser, *, source: str, size: int | None) -> None:
-    add = new.add_argument_group("photographs").add_argument
-    add(
-        "--data",
-        default=source,
-        metavar="SOURCE",
-        help=f"critters, critters:source, folder:PATH or tfds:NAME ({source})",
-    )
+    group = new.add_argument_group("photographs")
+    group.add_argument("--data", default=source, metavar="SOURCE", help=f"{SOURCES} ({source})")
+    add_reading(group, size=size)
+
+
+def add_reading(group: argparse._ActionsContainer, *, size: int | None) -> None:
+    """Add the options that say how the photographs of a source are read."""
+    add = group.add_argument
     add(
         "--data-dir",
-        type=Path,
+        type=path,
         metavar="DIR",
         help="where TFDS keeps its data sets ($TFDS_DATA_DIR, or TFDS's own)",
     )
@@ -108,13 +112,18 @@ def _add_photographs(new: argparse.ArgumentParser, *, source: str, size: int | N
     add(
         "--allow-duplicates",
         action="store_true",
-        help="allow the same photograph in training and validation",
+        help="allow the same photograph in training and validation, or in two classes",
+    )
+    add(
+        "--follow-links",
+        action="store_true",
+        help="read photographs through links that leave their folder",
     )
 
 
 def _add_folder(new: argparse.ArgumentParser, *, experiment: str) -> None:
     add = new.add_argument_group("the run's folder").add_argument
-    add("--workdir", type=Path, metavar="DIR", help=f"where the run's files go (runs/{experiment})")
+    add("--workdir", type=path, metavar="DIR", help=f"where the run's files go (runs/{experiment})")
     add(
         "--overwrite",
         action="store_true",
@@ -204,7 +213,11 @@ def load(args: argparse.Namespace, source: str, *, size: int) -> ImageSets:
         size=size,
         data_dir=args.data_dir,
         validation_fraction=args.validation_fraction,
-        tolerance=data.Tolerance(args.skip_corrupt, args.allow_duplicates),
+        tolerance=data.Tolerance(
+            skip_corrupt=args.skip_corrupt,
+            allow_duplicates=args.allow_duplicates,
+            follow_links=args.follow_links,
+        ),
         progress=not args.quiet,
     )
 
@@ -214,9 +227,8 @@ def run(main: Callable[[], None]) -> None:
 
     A user's mistake ends in one line and status 2, a signal in one line and 128 plus its number.
     """
-    jax.config.update("jax_compilation_cache_dir", str(default_folder() / "xla"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
     try:
+        _keep_compilations()
         with signals.caught():
             main()
     except signals.Interrupted as stop:
@@ -224,11 +236,29 @@ def run(main: Callable[[], None]) -> None:
         how = f"; to go on: {shlex.join(words)}" if _resumes else ""
         print(f"stopped by {stop}{how}", file=sys.stderr)
         raise SystemExit(128 + stop.number) from None
+    except ModuleNotFoundError as error:
+        if error.name != "fcntl":
+            raise
+        print(
+            "error: this command wants fcntl, which Windows lacks: run it in WSL", file=sys.stderr
+        )
+        raise SystemExit(2) from None
     except InputError as error:
-        print(f"error: {_one_line(str(error))}", file=sys.stderr, flush=True)
+        print(f"error: {one_line(str(error))}", file=sys.stderr, flush=True)
         if jax.distributed.is_initialized():
             os._exit(2)  # an ordinary exit would wait for processes that wait for this one
         raise SystemExit(2) from None
+
+
+def _keep_compilations() -> None:
+    """Keep compiled programs in the cache, where it can be written; else they are compiled anew."""
+    folder = default_folder() / "xla"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
 def _deterministic_costs(platform: str) -> str:
@@ -244,11 +274,19 @@ def _deterministic_costs(platform: str) -> str:
     )
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """Escape newlines and direction marks, which a file's name may hold."""
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
     )
+
+
+def path(text: str) -> Path:
+    """Read an option that is a path, with a home folder in place of `~`."""
+    try:
+        return at_home(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def positive(text: str) -> int:
@@ -265,3 +303,22 @@ def fraction(text: str) -> float:
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"must be a positive number, found {text}")
     return value
+
+
+def base_option(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    """Add --base: a base network by name, or a Python file with one of your own."""
+    parser.add_argument(
+        "--base",
+        type=_base,
+        metavar="NAME",
+        help="the base network where --weights does not say which: "
+        f"{', '.join(name for name, base in BASES.items() if base.pretrained)}, "
+        "or FILE.py with an Architecture of your own",
+    )
+
+
+def _base(text: str) -> str:
+    try:
+        return own_base(Path(text)) if text.endswith(".py") else named(text).name
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

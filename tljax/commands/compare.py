@@ -16,10 +16,12 @@ def main() -> None:
     """Run the command."""
     parser = cli.bare_parser(__doc__, experiment="compare")
     add = parser.add_argument
-    add("runs", nargs="+", type=Path, metavar="RUN_DIR", help="the workdirs of two runs or more")
+    add(
+        "runs", nargs="+", type=cli.path, metavar="RUN_DIR", help="the workdirs of two runs or more"
+    )
     add(
         "--out",
-        type=Path,
+        type=cli.path,
         default=Path("runs/compare.html"),
         metavar="FILE",
         help="the page (runs/compare.html)",

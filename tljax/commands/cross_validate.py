@@ -22,7 +22,7 @@ from tljax.files import disk
 from tljax.machine import processes
 from tljax.machine.provenance import environment
 from tljax.report.stats import intervals
-from tljax.report.tables.table import aligned
+from tljax.report.tables.table import aligned, interval_text, percent
 from tljax.sweep import folds, heads_of_seeds, sweep
 from tljax.train import logits as predictions
 from tljax.train import setup
@@ -92,14 +92,16 @@ def _write(
     print(
         "\n"
         + aligned(
-            ("seed", "accuracy", "95 % interval over images"),
+            ("seed", "accuracy", "95 % interval"),
             [_row(*pair) for pair in rows.items()],
         )
     )
-    if interval := intervals.t_interval(accuracies):
+    interval = intervals.accuracy_interval(accuracies, images=len(judged.labels))
+    if len(accuracies) > 1 and interval:
+        few = "; two seeds say little of the spread" if len(accuracies) == 2 else ""
         print(
-            f"mean {intervals.mean(accuracies):.1%}, 95 % interval over seeds "
-            f"{interval.low:.1%} to {interval.high:.1%}"
+            f"mean {percent(intervals.mean(accuracies))}, "
+            f"95 % interval {interval_text(interval)}{few}"
         )
     runs = len(judged.seeds) * (int(judged.fold.max()) + 1)
     print(f"{runs} runs, {judged.plan.members} of them in these {seconds:.1f} s")
@@ -108,8 +110,8 @@ def _write(
 
 def _row(seed: int, row: dict[str, float]) -> tuple[str, ...]:
     interval = intervals.wilson_interval(row["accuracy"], images=int(row["n"]))
-    between = f"{interval.low:.1%} to {interval.high:.1%}" if interval else ""
-    return f"{seed}", f"{row['accuracy']:.1%}", between
+    between = interval_text(interval) if interval else ""
+    return f"{seed}", percent(row["accuracy"]), between
 
 
 def _parser() -> argparse.ArgumentParser:

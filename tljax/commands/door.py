@@ -30,6 +30,7 @@ GROUPS = {
         "inside": "pictures of filters, activations, reasons and mistakes",
     },
     "Check before training": {
+        "show": "the photographs by class, and augmented, as the network sees them",
         "weights": "verify a weights file, or convert it",
         "transferability": "after which block the features fit best",
         "audit": "what a stage trains and costs, from its program",

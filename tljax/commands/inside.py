@@ -43,7 +43,6 @@ def main() -> None:
     sets = data_of(config, size=net.size, where=args.run / "config.json", progress=not args.quiet)
     photos = shown or some_of(sets)
     folder = args.run / "inside" / f"{net.rung}-seed{net.seed}"
-    folder.mkdir(parents=True, exist_ok=True)
     written = []
     bar = tqdm(
         pictures(net, sets, photos, augment_of(config, net)).items(),
@@ -88,6 +87,7 @@ def data_of(config: Settings, *, size: int, where: Path, progress: bool) -> Imag
         tolerance=data.Tolerance(
             skip_corrupt=bool(arguments.get("skip_corrupt")),
             allow_duplicates=bool(arguments.get("allow_duplicates")),
+            follow_links=bool(arguments.get("follow_links")),
         ),
         progress=progress,
     )
@@ -121,12 +121,13 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "images",
         nargs="*",
-        type=Path,
+        type=cli.path,
         metavar="IMAGE",
         help="photographs to explain (some of validation)",
     )
-    add("--run", type=Path, required=True, metavar="DIR", help="the workdir of a run")
+    add("--run", type=cli.path, required=True, metavar="DIR", help="the workdir of a run")
     add("--rung", help="which of its rungs (the best in validation)")
     add("--seed", type=int, help="which of its seeds (the best in validation)")
     add("--quiet", action="store_true", help="no progress bars")
+    cli.base_option(parser)
     return parser

@@ -3,7 +3,7 @@
     tljax lr-find --rung finetune --weights base.safetensors --seeds 3
 
 The rungs it builds on are trained first. Leaves lr_find.png and lr_find.json; "valley" is what
-lr="find" would take.
+lr="find" would take. A curve that does not fall by more than its noise suggests nothing.
 """
 
 import argparse
@@ -33,6 +33,8 @@ def main() -> None:
     stages = {
         name: (options.network_of(name, args), options.stage_of(name, args)) for name in names
     }
+    network, stage = stages[args.rung]
+    stages[args.rung] = network, lr_finder.of_steps(stage, args.steps)  # views for them alone
     workdir, source, stages = runner.begin(args, stages, experiment="lr_find")
     findings = {
         seed: find(args, stages, source, seed=seed, sweep=sweep, workdir=workdir)
@@ -88,6 +90,9 @@ def _write(
     picture = write_lr_curve(args.rung, findings, workdir=workdir, linear=args.linear)
     for name, rate in suggested.items():
         print(f"{name:<12}{rate:.2e}")
+    for seed, finding in findings.items():
+        if not finding.suggestions:
+            print(f"seed {seed}: no rate to be found: {lr_finder.why_none(finding)}")
     print(f"\n{picture}")
 
 

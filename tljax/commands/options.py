@@ -2,6 +2,7 @@
 
 import argparse
 import functools
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -10,7 +11,8 @@ from tljax.commands import cli
 from tljax.commands.rung import PRESET
 from tljax.config import Stage
 from tljax.errors import InputError
-from tljax.models.build import Network
+from tljax.models.architecture import Options
+from tljax.models.build import Network, described
 from tljax.recipe import scaled_batch
 from tljax.weights import Weights, load
 
@@ -24,10 +26,12 @@ def parser(doc: str | None, *, experiment: str, rates: bool = True) -> argparse.
     add = new.add_argument_group("base, rungs and seeds").add_argument
     add(
         "--weights",
+        type=lambda text: str(cli.path(text)) if text.startswith("~") else text,
         metavar="FILE",
         help="the pretrained base: a file, or the name of a published one such as "
         "vgg16-imagenet-keras-notop (on critters: pretrained first if not given)",
     )
+    cli.base_option(new)
     add("--seeds", type=cli.positive, default=1, metavar="N", help="how many seeds to run (1)")
     add("--seed", type=int, default=0, help="the first of them (0)")
     presets = (
@@ -57,6 +61,15 @@ def parser(doc: str | None, *, experiment: str, rates: bool = True) -> argparse.
         metavar="N",
         help="batch size, of all devices together (the preset's)",
     )
+    weights = (
+        "balanced: a class counts as much as any other, however many photographs it has; or "
+        "weights by name, cat=2,dog=1 (every photograph alike)"
+    )
+    add("--class-weights", metavar="WEIGHTS", help=weights)
+    smoothing = "share of each label that is spread evenly over all classes (0)"
+    add("--label-smoothing", type=float, default=0.0, metavar="SHARE", help=smoothing)
+    mixup = "alpha of mixup, which trains on pairs of photographs mixed; 0.2 is usual (0, none)"
+    add("--mixup", type=float, default=0.0, metavar="ALPHA", help=mixup)
     scaled = (
         "with --batch: rates times as much as the batch is larger, after a warm-up "
         "(the linear rule)"
@@ -99,17 +112,36 @@ def seeds_of(args: argparse.Namespace) -> range:
 
 
 def network_of(name: str, args: argparse.Namespace) -> Network:
-    """Return the preset's network of a rung, for the size of the images that the options name."""
-    return padded(config.network_of(name, args.preset), args)
+    """Return the preset's network of a rung, for the base and size that the options name."""
+    return network_on(config.network_of(name, args.preset), args)
 
 
 def stage_of(name: str, args: argparse.Namespace) -> Stage:
     """Return the preset's stage of a rung, changed by the options."""
-    return with_views(name, config.PRESETS[args.preset][name], args)
+    return stage_on(name, config.PRESETS[args.preset][name], args)
 
 
-def padded(network: Network, args: argparse.Namespace) -> Network:
-    return replace(network, padding="SAME") if args.size < config.CNN_VALID_SIZE else network
+def architecture_of(args: argparse.Namespace) -> tuple[str, Options]:
+    """Return base and options of the networks that the options name: those of --weights."""
+    weights, base = base_of(args), args.base or config.CRITTERS_BASE
+    if weights:
+        name, options = described(weights.architecture, source=weights.source)
+        if args.base not in (None, name):
+            raise InputError(f"--base {args.base}: expected {name}, which {args.weights} is of")
+        return name, options
+    return base, config.CRITTERS_OPTIONS if base == config.CRITTERS_BASE else {}
+
+
+def network_on(network: Network, args: argparse.Namespace) -> Network:
+    """Return a network for the base and size that the options name."""
+    if network.base == "cnn" and args.size < config.CNN_VALID_SIZE:
+        network = replace(network, options={"padding": "SAME"})
+    return network.on(*architecture_of(args))
+
+
+def stage_on(name: str, stage: Stage, args: argparse.Namespace) -> Stage:
+    """Return a rung's stage for the base that the options name, changed by the options."""
+    return with_views(name, config.stage_on(name, stage, architecture_of(args)[0]), args)
 
 
 def with_views(name: str, stage: Stage, args: argparse.Namespace) -> Stage:
@@ -130,6 +162,9 @@ def with_options(stage: Stage, args: argparse.Namespace) -> Stage:
         skip_nonfinite=args.skip_nonfinite,
         keep_going=args.keep_going,
     )
+    if stage.solver == "steps" and (args.label_smoothing or args.mixup):
+        loss = replace(stage.objective, label_smoothing=args.label_smoothing, mixup=args.mixup)
+        stage = replace(stage, objective=loss)
     if rate := getattr(args, "rate", None):
         stage = at_rate(stage, rate)
     if args.features_dtype and stage.views:
@@ -139,6 +174,33 @@ def with_options(stage: Stage, args: argparse.Namespace) -> Stage:
     return (
         scaled_batch(stage, args.batch) if args.scale_lr else replace(stage, batch_size=args.batch)
     )
+
+
+def weighted(stage: Stage, args: argparse.Namespace, classes: Sequence[str]) -> Stage:
+    """Give a stage the class weights that the options name, once the classes are known.
+
+    InputError for a name that is no class, and for a class without a weight.
+    """
+    if args.class_weights is None or stage.solver != "steps":
+        return stage
+    if args.class_weights == "balanced":
+        return replace(stage, objective=replace(stage.objective, class_weights="balanced"))
+    pairs = [part.rpartition("=") for part in args.class_weights.split(",")]
+    given = {name.strip(): _number(text) for name, _, text in pairs}
+    if set(given) != set(classes):
+        expected = ",".join(f"{name}=WEIGHT" for name in classes)
+        raise InputError(
+            f"--class-weights: expected balanced or {expected}, found {args.class_weights}"
+        )
+    weights = tuple(given[name] for name in classes)
+    return replace(stage, objective=replace(stage.objective, class_weights=weights))
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"--class-weights: expected a number, found {text!r}") from None
 
 
 def at_rate(stage: Stage, rate: float | Literal["find"]) -> Stage:

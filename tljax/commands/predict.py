@@ -1,49 +1,98 @@
 """Classify photographs with a trained run.
 
-    tljax predict --run runs/ladder IMAGE ...
+    tljax predict --run runs/ladder PHOTO ...
 
-One line per photograph: its class with the probability, then the other classes. Without --rung and
---seed the classifier is the run's one with the highest validation accuracy, which makes that figure
-optimistic.
+A PHOTO is a file, a folder (all photographs in it and below) or a pattern in quotes. One line per
+photograph: its likeliest classes with their probabilities. A file that cannot be read is named, the
+others are classified, and the command ends with status 2. Without --rung and --seed the classifier
+is the run's one with the highest validation accuracy, which makes that figure optimistic.
 """
 
+import argparse
 import json
-from pathlib import Path
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 
 from tljax.commands import cli
+from tljax.errors import InputError
 from tljax.runs.predict import Trained, load_run
+from tljax.train.outcome.prediction import TOP, Prediction
+from tljax.train.outcome.reading import reading
+
+FORMATS = ("text", "csv", "jsonl", "json")
 
 
 def main() -> None:
     """Run the command."""
+    args = _parsed()
+    classifier = load_run(args.run, rung=args.rung, seed=args.seed)
+    unread: list[str] = []
+    parts = _predicted(classifier, args.photos, unread)
+    if args.format == "json":  # one document: it is written when all is known
+        named = (
+            pair for part in parts for pair in zip(part.names, part.ranked(args.top), strict=True)
+        )
+        rows = {name: dict(ranked) for name, ranked in named}
+        print(json.dumps(rows, indent=1, ensure_ascii=False))
+    else:
+        _write(parts, args, classifier)
+    if unread:
+        print(f"error: {len(unread)} could not be read, named above", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def _predicted(
+    classifier: Trained, given: Sequence[str], unread: list[str]
+) -> Iterator[Prediction]:
+    """Classify the photographs batch by batch; name what cannot be read, and add it to `unread`."""
+
+    def tell(why: str) -> None:
+        unread.append(why)
+        print(f"error: {cli.one_line(why)}", file=sys.stderr, flush=True)
+
+    paths: list[str] = []
+    for each in given:
+        try:
+            paths += reading(each, size=classifier.size).names
+        except InputError as error:
+            tell(str(error))
+    for part in classifier.stream(reading(paths, size=classifier.size), skip_unread=True):
+        for why in part.unread.values():
+            tell(why)
+        yield part
+
+
+def _write(parts: Iterable[Prediction], args: argparse.Namespace, classifier: Trained) -> None:
+    """Print each batch when it is done."""
+    if args.format == "text":
+        side = f"images of {classifier.size} x {classifier.size}"
+        print(f"{args.run}: {classifier.rung}, seed {classifier.seed}, {side}")
+    for number, part in enumerate(parts):
+        if args.format == "csv":
+            lines = part.csv_lines(args.top or TOP, head=number == 0)
+        elif args.format == "jsonl":
+            lines = part.json_lines(args.top)
+        else:
+            lines = part.lines(args.top or TOP)
+        print("\n".join(map(cli.one_line, lines)), flush=True)
+
+
+def _parsed() -> argparse.Namespace:
     parser = cli.bare_parser(__doc__, experiment="predict")
     add = parser.add_argument
-    add("images", nargs="+", type=Path, metavar="IMAGE", help="JPEG, PNG, WebP, BMP or GIF")
-    add("--run", type=Path, required=True, metavar="DIR", help="the workdir of a run")
+    kinds = "JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF, or HEIC with pillow-heif"
+    add("photos", nargs="+", metavar="PHOTO", help=f"a file, a folder or a pattern: {kinds}")
+    add("--run", type=cli.path, required=True, metavar="DIR", help="the workdir of a run")
     add("--rung", help="which of its rungs (the best in validation)")
     add("--seed", type=int, help="which of its seeds (the best in validation)")
+    cli.base_option(parser)
     add(
-        "--json",
-        action="store_true",
-        help="a JSON object: class -> probability, for each photograph",
+        "--top",
+        type=cli.positive,
+        metavar="K",
+        help=f"how many classes of each ({TOP}; all in JSON)",
     )
-    args = parser.parse_args()
-    classifier = load_run(args.run, rung=args.rung, seed=args.seed)
-    likely = [
-        dict(zip(classifier.classes, row.tolist(), strict=True)) for row in classifier(args.images)
-    ]
-    if args.json:
-        print(
-            json.dumps(
-                {str(path): row for path, row in zip(args.images, likely, strict=True)}, indent=1
-            )
-        )
-        return
-    print(f"{args.run}: {classifier.rung}, seed {classifier.seed}, {_size(classifier)}")
-    for path, row in zip(args.images, likely, strict=True):
-        classes = sorted(row.items(), key=lambda pair: -pair[1])
-        print(f"{path}: {', '.join(f'{name} {p:.1%}' for name, p in classes)}")
-
-
-def _size(classifier: Trained) -> str:
-    return f"images of {classifier.size} x {classifier.size}"
+    how = "a line of text each, CSV, JSON Lines, or one JSON object of class -> probability (text)"
+    add("--format", choices=FORMATS, default="text", help=how)
+    add("--json", action="store_const", const="json", dest="format", help="as --format json")
+    return parser.parse_args()

@@ -6,8 +6,6 @@ Photographs that an older run did not store are fetched from its source, and ref
 changed since.
 """
 
-from pathlib import Path
-
 from tljax import report
 from tljax.commands import cli, inside, photographs
 from tljax.runs.results import read_json, read_results, typed
@@ -17,7 +15,7 @@ def main() -> None:
     """Run the command."""
     parser = cli.bare_parser(__doc__, experiment="report")
     parser.add_argument(
-        "--run", type=Path, required=True, metavar="DIR", help="the workdir of a run"
+        "--run", type=cli.path, required=True, metavar="DIR", help="the workdir of a run"
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     args = parser.parse_args()

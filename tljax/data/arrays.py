@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from tljax.data import photos, splits
+from tljax.data import names, photos, splits
 from tljax.data.photos import Listing
-from tljax.data.sources import ImageSet, ImageSets
+from tljax.data.sets import ImageSet, ImageSets, check_images, check_labels, checked_labels
 from tljax.errors import InputError
 
 # Images uint8 [N, size, size, 3], and labels, whole numbers [N].
@@ -31,9 +31,13 @@ def from_arrays(
     A label is the place of its class in `classes`. `validation` is `(images, labels)`, or the
     fraction of each class to hold out, drawn by `seed`. The digest is that of pixels, labels and
     class names: other data never find the cached features of these. InputError for another shape
-    or dtype, a label without a class, an empty split, or the same image in two splits.
+    or dtype, a label without a class, a class without a training image, an empty split, or the same
+    image in two splits or classes.
     """
-    names = _class_names(name, classes)
+    called = tuple(classes)
+    if isinstance(classes, str) or not all(isinstance(each, str) for each in called):
+        raise InputError(f"{name}: classes: expected names, found {classes!r:.60}")
+    names.check(f"{name}: classes", called)
     pairs: dict[str, Labelled] = {"train": (images, labels)}
     if isinstance(validation, tuple):
         pairs["validation"] = validation
@@ -42,60 +46,32 @@ def from_arrays(
         raise InputError(f"{name}: validation: expected {expected}, found {validation!r:.60}")
     if test is not None:
         pairs["test"] = test
-    sets = {split: _checked(f"{name}: {split}", *pair, names) for split, pair in pairs.items()}
-    _refuse_other_sizes(name, sets)
+    sets = {split: _checked(f"{name}: {split}", *pair) for split, pair in pairs.items()}
+    for split, part in sets.items():
+        check_labels(f"{name}: {split}", part.labels, classes=len(called))
     digests = {split: _digests(part) for split, part in sets.items()}
     if isinstance(validation, float):
         whole = _listing(sets["train"], digests["train"])
         parts = splits.stratified(whole, fraction=validation, seed=seed)
         sets |= {split: _part(sets["train"], part) for split, part in parts.items()}
         digests |= {split: part.digests for split, part in parts.items()}
-    for split, part in sets.items():
-        if not part.ids:
-            raise InputError(f"{name}: {split}: expected one image or more, found none")
+    listings = {split: _listing(part, digests[split]) for split, part in sets.items()}
     if not allow_duplicates:
-        _refuse_shared(sets, digests)
+        splits.refuse_copies(listings, called)
     content = {split: [digests[split], part.labels.tolist()] for split, part in sets.items()}
-    document = ["arrays", sets["train"].images.shape[1], names, content]
+    document = ["arrays", sets["train"].images.shape[1], called, content]
     digest = photos.sha256(json.dumps(document, sort_keys=True).encode())
-    return ImageSets(name, names, sets["train"], sets["validation"], digest, test=sets.get("test"))
+    train, held = sets["train"], sets["validation"]
+    return ImageSets(name, called, train, held, digest, test=sets.get("test"))
 
 
-def _class_names(name: str, classes: Sequence[str]) -> tuple[str, ...]:
-    names = () if isinstance(classes, str) else tuple(classes)
-    if len(names) < 2 or len(set(names)) < len(names) or not all(isinstance(x, str) for x in names):
-        found = f"{classes!r:.60}"
-        raise InputError(f"{name}: classes: expected two different names or more, found {found}")
-    return names
-
-
-def _checked(
-    where: str, images: ArrayLike, labels: ArrayLike, classes: tuple[str, ...]
-) -> ImageSet:
+def _checked(where: str, images: ArrayLike, labels: ArrayLike) -> ImageSet:
     """Make a split; InputError naming what is wrong with its arrays."""
-    images, labels = np.asarray(images), np.asarray(labels)
-    square = images.ndim == 4 and images.shape[1] == images.shape[2] > 0 and images.shape[3] == 3
-    if images.dtype != np.uint8 or not square:
-        found = f"{images.dtype} {images.shape}"
-        raise InputError(f"{where}: images: expected uint8 [N, size, size, 3], found {found}")
-    if labels.dtype.kind not in "iu" or labels.shape != images.shape[:1]:
-        expected = f"whole numbers [{len(images)}], one for each image"
-        found = f"{labels.dtype} {labels.shape}"
-        raise InputError(f"{where}: labels: expected {expected}, found {found}")
-    wrong = labels[(labels < 0) | (labels >= len(classes))]
-    if len(wrong):
-        expected = f"0 to {len(classes) - 1} for {len(classes)} classes"
-        raise InputError(f"{where}: labels: expected {expected}, found {wrong[0]}")
+    pixels = np.asarray(images)
+    check_images(where, pixels)
+    places = checked_labels(where, np.asarray(labels), count=len(pixels))
     split = where.rpartition(" ")[2]
-    ids = tuple(f"{split}/{i}" for i in range(len(images)))
-    return ImageSet(images, labels.astype(np.int32), ids)
-
-
-def _refuse_other_sizes(name: str, sets: dict[str, ImageSet]) -> None:
-    size = sets["train"].images.shape[1]
-    for split, part in sets.items():
-        if (side := part.images.shape[1]) != size:
-            raise InputError(f"{name}: {split}: expected images of {size} pixels, found {side}")
+    return ImageSet(pixels, places, tuple(f"{split}/{i}" for i in range(len(pixels))))
 
 
 def _digests(split: ImageSet) -> tuple[str, ...]:
@@ -110,13 +86,3 @@ def _part(whole: ImageSet, part: Listing) -> ImageSet:
     """Copy the images of a part of a split."""
     place = {name: i for i, name in enumerate(whole.ids)}
     return ImageSet(whole.images[[place[name] for name in part.ids]], part.labels, part.ids)
-
-
-def _refuse_shared(sets: dict[str, ImageSet], digests: dict[str, tuple[str, ...]]) -> None:
-    """Refuse an image that is both trained on and held out, or held out twice."""
-    listings = {split: _listing(part, digests[split]) for split, part in sets.items()}
-    names = {"train": "training", "validation": "validation", "test": "test"}
-    for first, second in (("train", "validation"), ("train", "test"), ("validation", "test")):
-        if second in listings:
-            parts = listings[first], listings[second]
-            splits.refuse_shared(*parts, names=(names[first], names[second]))

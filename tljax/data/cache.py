@@ -5,7 +5,6 @@ Each array is named by the hash of what it was made from.
 
 import concurrent.futures
 import contextlib
-import fcntl
 import functools
 import hashlib
 import json
@@ -22,6 +21,9 @@ from tqdm import tqdm
 from tljax.data import photos
 from tljax.data.photos import CorruptPhoto, Listing
 from tljax.errors import InputError
+from tljax.files import lock
+from tljax.files.home import ELSEWHERE
+from tljax.files.home import default_folder as default_folder
 from tljax.tree import Json
 
 CHUNK = 256  # photographs in flight: bounds the memory for a set of any size
@@ -30,12 +32,6 @@ _WRITING = "writing-"  # prefix of the folders that writers work in
 
 Rows = Iterable[np.ndarray | CorruptPhoto]  # each uint8 [size, size, 3], or why there is none
 Stored = tuple[np.ndarray, dict[int, str]]  # uint8 [N, size, size, 3]; {index: reason} of the rest
-
-
-def default_folder() -> pathlib.Path:
-    """Return `$XDG_CACHE_HOME/tljax`, or `~/.cache/tljax`."""
-    base = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
-    return pathlib.Path(base) / "tljax"
 
 
 def decoded(
@@ -47,7 +43,14 @@ def decoded(
     """
     import PIL
 
-    made_from = [PIL.__version__, photos.DECODER, photos.FILTER, size, *listing.digests]
+    made_from = [
+        PIL.__version__,
+        photos.DECODER,
+        photos.formats(),
+        photos.FILTER,
+        size,
+        *listing.digests,
+    ]
     rows = functools.partial(decode_all, listing, size=size, progress=progress, name=name)
     return stored(made_from, rows, count=len(listing.ids), size=size, folder=folder)
 
@@ -109,7 +112,8 @@ def _write(stem: pathlib.Path, rows: Rows, *, count: int, size: int) -> None:
             draft.write_text(json.dumps(meta))
             os.replace(draft, stem.with_suffix(".json"))
     except OSError as error:
-        raise InputError(f"{stem.parent}: the cache cannot be written ({error.strerror})") from None
+        reason = f"the cache cannot be written ({error.strerror})"
+        raise InputError(f"{stem.parent}: {reason}; {ELSEWHERE}") from None
 
 
 @contextlib.contextmanager
@@ -121,12 +125,12 @@ def _scratch(folder: pathlib.Path) -> Iterator[pathlib.Path]:
     """
     with contextlib.ExitStack() as until_the_end:
         with contextlib.ExitStack() as briefly:
-            if _locked(folder, briefly, fcntl.LOCK_EX):
+            if _locked(folder, briefly, wait=True):
                 _sweep(folder)
             scratch = until_the_end.enter_context(
                 tempfile.TemporaryDirectory(dir=folder, prefix=_WRITING)
             )
-            _locked(pathlib.Path(scratch), until_the_end, fcntl.LOCK_EX)
+            _locked(pathlib.Path(scratch), until_the_end, wait=True)
         yield pathlib.Path(scratch)
 
 
@@ -134,22 +138,22 @@ def _sweep(folder: pathlib.Path) -> None:
     """Remove the folders of writers that have ended: nobody holds their locks."""
     for abandoned in folder.glob(f"{_WRITING}*"):
         with contextlib.ExitStack() as briefly:
-            if _locked(abandoned, briefly, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            if _locked(abandoned, briefly, wait=False):
                 shutil.rmtree(abandoned, ignore_errors=True)
 
 
-def _locked(folder: pathlib.Path, until: contextlib.ExitStack, how: int) -> bool:
+def _locked(folder: pathlib.Path, until: contextlib.ExitStack, *, wait: bool) -> bool:
     """Lock a folder until `until` ends.
 
     False where another process holds the lock, the folder is gone, or there are no locks here.
     """
     try:
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        until.callback(os.close, handle)
-        fcntl.flock(handle, how)
+        handle = lock.taken(folder, wait=wait)
     except OSError:
         return False
-    return True
+    if handle is not None:
+        until.callback(os.close, handle)
+    return handle is not None
 
 
 def _write_rows(path: pathlib.Path, rows: Rows, *, shape: tuple[int, ...]) -> Json:

@@ -2,82 +2,109 @@
 
 import os
 import pathlib
+from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
-from tljax.data import photos
+from tljax.data import left_out, names, photos
 from tljax.data.photos import Listing
 from tljax.errors import InputError
 
-EXTENSIONS = (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".gif")  # other files are ignored
-VALIDATION = ("validation", "val", "valid")
+# Names of the folders of each split, in lower case.
+SPLITS = {
+    "train": ("train", "training"),
+    "validation": ("validation", "val", "valid"),
+    "test": ("test", "testing"),
+}
 
 
-def listings(root: pathlib.Path, *, progress: bool) -> tuple[tuple[str, ...], dict[str, Listing]]:
-    """List a folder: `(classes, {"train", and maybe "validation", "test": listing})`.
+class Found(NamedTuple):
+    """Hold the classes of a source, a listing for each split, and counts of what was left out."""
 
-    Without a validation folder, "train" holds its photographs too. The class list is made once over
-    all splits, so a split that lacks a class keeps the labels of the others.
+    classes: tuple[str, ...]
+    listings: dict[str, Listing]  # "train", and maybe "validation" and "test"
+    left_out: tuple[str, ...] = ()
+
+
+def listings(root: pathlib.Path, *, progress: bool, follow_links: bool = False) -> Found:
+    """List the photographs of a folder; without a validation folder, "train" holds its own too.
+
+    The class list is made once over all splits, from names as they are read (`names.read`), so a
+    split that lacks a class keeps the labels of the others. InputError for classes that read alike,
+    and for links that leave the folder unless they are to be followed.
     """
     if not root.is_dir():
         kind = "a file" if root.exists() else "nothing"
         raise InputError(f"{root}: expected a folder of class folders, found {kind}")
     folders = split_folders(root)
-    names = {split: _subfolders(path) for split, path in folders.items()}
-    classes = tuple(sorted({name for subfolders in names.values() for name in subfolders}))
+    inside = None if follow_links else root
+    paths: dict[str, dict[str, list[str]]] = {}
+    for split, path in folders.items():
+        paths[split] = {}
+        for folder in subfolders(path):
+            name = names.read(folder)
+            if name in paths[split]:
+                raise InputError(f"{path}: expected one folder of class {name!r}, found two")
+            paths[split][name] = photo_paths(path / folder, root=root, inside=inside)
+    classes = tuple(sorted({name for by_class in paths.values() for name in by_class}))
     pairs = {
         split: [
-            (path, name)
-            for name in names[split]
-            for path in photo_paths(folders[split] / name, root=root)
+            (path, label)
+            for label, name in enumerate(classes)
+            for path in paths[split].get(name, [])
         ]
-        for split in folders
+        for split in paths
     }
     _refuse_empty(root, classes, pairs)
-    label = {name: i for i, name in enumerate(classes)}
-    return classes, {
-        split: _listing(
-            root, [(path, label[name]) for path, name in pairs[split]], progress=progress
-        )
-        for split in pairs
-        if split != "test" or pairs[split]
-    }
+    used = {path for labelled in pairs.values() for path, _ in labelled}
+    return Found(
+        classes,
+        {
+            split: listing(root, labelled, progress=progress)
+            for split, labelled in pairs.items()
+            if labelled  # test alone may be empty
+        },
+        left_out.of_folder(root, folders, used),
+    )
 
 
 def split_folders(root: pathlib.Path) -> dict[str, pathlib.Path]:
     """Find the folders of the splits: `{"train", and maybe "validation", "test": folder}`.
 
-    The root itself is "train" where it has no splits.
+    Case does not count. The root itself is "train" where it has no splits; a lone folder "train"
+    that has no folders in it, beside others with photographs, is a class like them.
     """
-    validation = [name for name in VALIDATION if (root / name).is_dir()]
-    if not (root / "train").is_dir():
-        if validation:
-            raise InputError(f"{root}: expected a train folder beside {validation[0]}, found none")
+    there = subfolders(root)
+    found = {split: [n for n in there if n.lower() in spelt] for split, spelt in SPLITS.items()}
+    for split, folders in found.items():
+        if len(folders) > 1:
+            several = " and ".join(folders)
+            raise InputError(f"{root}: expected one {split} folder, found {several}")
+    if not found["train"]:
+        if found["validation"]:
+            beside = found["validation"][0]
+            raise InputError(f"{root}: expected a train folder beside {beside}, found none")
         return {"train": root}
-    if len(validation) > 1:
-        raise InputError(
-            f"{root}: expected one validation folder, found {' and '.join(validation)}"
-        )
-    folders = {"train": root / "train"}
-    if validation:
-        folders["validation"] = root / validation[0]
-    if (root / "test").is_dir():
-        folders["test"] = root / "test"
-    return folders
+    if sum(map(len, found.values())) == 1 < len(there) and not subfolders(root / found["train"][0]):
+        return {"train": root}
+    return {split: root / folders[0] for split, folders in found.items() if folders}
 
 
-def photo_paths(folder: pathlib.Path, *, root: pathlib.Path) -> list[str]:
+def photo_paths(
+    folder: pathlib.Path, *, root: pathlib.Path, inside: pathlib.Path | None
+) -> list[str]:
     """List the visible files in `folder` with an image's extension, sorted, relative to `root`.
 
-    InputError for a link that leaves `root`: a data set must not depend on the rest of the disk.
+    InputError for a link that leaves `inside`, unless that is None: a data set must not depend on
+    the rest of the disk unasked.
     """
-    _refuse_outside(folder, root=root)
+    _refuse_outside(folder, inside)
     paths = []
-    for entry in _visible(folder):
-        if entry.name.lower().endswith(EXTENSIONS) and not entry.is_dir():
+    for entry in visible(folder):
+        if photos.readable(entry.name) and not entry.is_dir():
             if entry.is_symlink():
-                _refuse_outside(folder / entry.name, root=root)
+                _refuse_outside(folder / entry.name, inside)
             paths.append((folder / entry.name).relative_to(root).as_posix())
     return paths
 
@@ -87,8 +114,8 @@ def all_photo_paths(root: pathlib.Path) -> list[pathlib.Path]:
 
     InputError for a link to a folder, which may lead back up, and for one that leaves its folder.
     """
-    paths = [root / path for path in photo_paths(root, root=root)]
-    for below in (root / name for name in _subfolders(root)):
+    paths = [root / path for path in photo_paths(root, root=root, inside=root)]
+    for below in (root / name for name in subfolders(root)):
         if below.is_symlink():
             raise InputError(f"{below}: a link to a folder, expected the folder itself")
         paths += all_photo_paths(below)
@@ -103,11 +130,24 @@ def read_file(path: pathlib.Path) -> bytes:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
 
 
-def _subfolders(folder: pathlib.Path) -> list[str]:
-    return [entry.name for entry in _visible(folder) if entry.is_dir()]
+def listing(root: pathlib.Path, labelled: list[tuple[str, int]], *, progress: bool) -> Listing:
+    """Hash every file and make the listing."""
+    ids = tuple(path for path, _ in labelled)
+    hashed = tqdm(ids, desc="hash", unit="file", disable=not progress)
+    return Listing(
+        ids=ids,
+        labels=np.array([label for _, label in labelled], np.int32),
+        digests=tuple(photos.sha256(read_file(root / path)) for path in hashed),
+        read=lambda i: read_file(root / ids[i]),
+    )
 
 
-def _visible(folder: pathlib.Path) -> list[os.DirEntry]:
+def subfolders(folder: pathlib.Path) -> list[str]:
+    """List the names of the visible folders in `folder`, without those that systems leave."""
+    return [e.name for e in visible(folder) if e.is_dir() and e.name.lower() not in left_out.SYSTEM]
+
+
+def visible(folder: pathlib.Path) -> list[os.DirEntry[str]]:
     """List the entries of `folder` that do not start with a dot, sorted by name."""
     try:
         with os.scandir(folder) as entries:
@@ -118,34 +158,45 @@ def _visible(folder: pathlib.Path) -> list[os.DirEntry]:
         raise InputError(f"{folder}: cannot be read ({error.strerror})") from None
 
 
-def _refuse_outside(path: pathlib.Path, *, root: pathlib.Path) -> None:
-    if not path.resolve().is_relative_to(root.resolve()):
-        raise InputError(f"{path}: a link that leaves {root}, expected photographs inside it")
+def _refuse_outside(path: pathlib.Path, inside: pathlib.Path | None) -> None:
+    if inside is not None and not path.resolve().is_relative_to(inside.resolve()):
+        raise InputError(
+            f"{path}: a link that leaves {inside}, expected photographs inside it, or follow_links"
+        )
 
 
 def _refuse_empty(
-    root: pathlib.Path, classes: tuple[str, ...], photographs: dict[str, list[tuple[str, str]]]
+    root: pathlib.Path, classes: tuple[str, ...], pairs: dict[str, list[tuple[str, int]]]
 ) -> None:
-    """Check that every class and every split but test has photographs; InputError otherwise."""
+    """Check that every split but test has photographs, and training those of every class.
+
+    InputError says where the photographs lie instead.
+    """
     if not classes:
-        raise InputError(f"{root}: expected class folders, found none")
-    extensions = f"looked for {' '.join(EXTENSIONS)}"
-    for split, pairs in photographs.items():
-        if not pairs and split != "test":
-            raise InputError(f"{root}: no photograph in a class folder for {split} ({extensions})")
-    filled = {name for pairs in photographs.values() for _, name in pairs}
-    for name in classes:
-        if name not in filled:
-            raise InputError(f"{root}: no photograph in class {name} ({extensions})")
+        raise InputError(f"{root}: expected class folders, found none{_instead(root)}")
+    for split, labelled in pairs.items():
+        if not labelled and split != "test":
+            raise InputError(f"{root}: no photograph in a class folder for {split}{_instead(root)}")
+    filled = {label for labelled in pairs.values() for _, label in labelled}
+    for label, name in enumerate(classes):
+        if label not in filled:
+            raise InputError(f"{root}: no photograph in class {name}{_instead(root, name)}")
+    labels = {split: np.array([i for _, i in x], np.int32) for split, x in pairs.items()}
+    names.refuse_unseen(str(root), classes, labels)
+    if len(classes) > 1:
+        names.check(str(root), classes)
 
 
-def _listing(root: pathlib.Path, labelled: list[tuple[str, int]], *, progress: bool) -> Listing:
-    """Hash every file and make the listing."""
-    ids = tuple(path for path, _ in labelled)
-    hashed = tqdm(ids, desc="hash", unit="file", disable=not progress)
-    return Listing(
-        ids=ids,
-        labels=np.array([label for _, label in labelled], np.int32),
-        digests=tuple(photos.sha256(read_file(root / path)) for path in hashed),
-        read=lambda i: read_file(root / ids[i]),
-    )
+def _instead(root: pathlib.Path, name: str = "") -> str:
+    """Say where photographs lie that are in no class folder, or what was looked for."""
+    paths = [pathlib.PurePosixPath(path) for path in left_out.deeper(root)]
+    paths = [path for path in paths if not name or name in path.parts[:-1]]
+    if not paths:
+        return f" (looked for {' '.join(photos.EXTENSIONS)})"
+    flat = [path for path in paths if len(path.parts) == 1]
+    if flat:
+        return f": {len(flat)} photographs lie in it directly; csv:FILE reads labels from a table"
+    tops = {path.parts[0] for path in paths}
+    whole = len(tops) == 1 and not name and all(len(path.parts) == 3 for path in paths)
+    advice = f"give folder:{root / min(tops)}" if whole else "move them up into their class folder"
+    return f": {len(paths)} lie one folder deeper, such as {min(paths)}; {advice}"

@@ -2,7 +2,9 @@
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
+import importlib
 import io
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -11,8 +13,22 @@ import numpy as np
 
 from tljax.errors import InputError
 
-# The accepted contents; Pillow's other plugins stay unused.
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
+# The accepted contents with their extensions; Pillow's other plugins stay unused.
+KINDS = {
+    "JPEG": (".jpg", ".jpeg", ".jfif"),
+    "PNG": (".png",),
+    "WEBP": (".webp",),
+    "BMP": (".bmp",),
+    "GIF": (".gif",),
+    "TIFF": (".tif", ".tiff"),
+    "AVIF": (".avif",),
+    "HEIF": (".heic", ".heif"),
+}
+EXTENSIONS = tuple(extension for extensions in KINDS.values() for extension in extensions)
+ADVICE = {  # of the kinds that not every Pillow reads
+    "AVIF": "Pillow 11.3 or newer reads them",
+    "HEIF": "pip install pillow-heif reads them",
+}
 # Pillow's, which widens as it reduces (antialiased); nearest is 4 grey levels away.
 FILTER = "bilinear"
 # Decoded and rotated by EXIF within 500 MB: up to 10.5 bytes per pixel were measured, 15.4 for
@@ -50,6 +66,32 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+@functools.cache
+def formats() -> tuple[str, ...]:
+    """List the formats of KINDS that Pillow reads here, HEIF by its plugin."""
+    from PIL import Image, features
+
+    with contextlib.suppress(ImportError):
+        # Pillow knows a plugin's formats once it has been imported.
+        importlib.import_module("pillow_heif").register_heif_opener()
+    Image.init()
+    known = Image.OPEN.keys() & KINDS.keys()
+    missing = {"AVIF"} if "AVIF" in known and not features.check("avif") else set()
+    return tuple(kind for kind in KINDS if kind in known - missing)
+
+
+def readable(name: str) -> bool:
+    """Tell from its extension whether a file is a photograph that can be read here."""
+    return name.lower().endswith(tuple(x for kind in formats() for x in KINDS[kind]))
+
+
+def plugin(name: str) -> str:
+    """Say what a photograph needs to be read here; empty for one that is read, or no photograph."""
+    if readable(name):
+        return ""
+    return next((ADVICE[kind] for kind in ADVICE if name.lower().endswith(KINDS[kind])), "")
+
+
 def decode(data: bytes, *, size: int, name: str) -> np.ndarray:
     """Decode bytes to RGB uint8 [size, size, 3]: the whole image, upright by EXIF, aspect not kept.
 
@@ -57,9 +99,16 @@ def decode(data: bytes, *, size: int, name: str) -> np.ndarray:
     is scaled by 1/257, where Pillow would clip at 255. An animation gives its first frame.
     CorruptPhoto, naming `name`, where the bytes cannot be decoded.
     """
+    return square(_open(data, name=name), size=size, name=name)
+
+
+def square(image, *, size: int, name: str = "image") -> np.ndarray:
+    """Convert a Pillow image to RGB uint8 [size, size, 3], as `decode` does an encoded one."""
     from PIL import Image
 
-    rgb = _rgb(_upright(_open(data, name=name)))
+    if image.mode in ("F", "LAB"):  # a range of its own, or colours Pillow does not convert
+        raise CorruptPhoto(f"{name}: {image.mode} pixels, expected 8 or 16 bits of grey or RGB")
+    rgb = _rgb(_upright(image))
     return np.asarray(rgb.resize((size, size), Image.Resampling.BILINEAR))
 
 
@@ -82,13 +131,16 @@ def _open(data: bytes, *, name: str):
     from PIL import Image, UnidentifiedImageError
 
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        image = Image.open(io.BytesIO(data), formats=formats())
         most = min(MAX_PIXELS, MAX_WEBP_PIXELS) if image.format == "WEBP" else MAX_PIXELS
         if image.width * image.height <= most:
             image.load()
             return image
     except UnidentifiedImageError:
-        raise CorruptPhoto(f"{name}: not a JPEG, PNG, WebP, BMP or GIF image") from None
+        needs = plugin(name)
+        kinds = ", ".join(formats())
+        reason = f"not read here: {needs}" if needs else f"not a photograph of {kinds}"
+        raise CorruptPhoto(f"{name}: {reason}") from None
     except Exception as error:  # Pillow's plugins raise nearly anything on hostile bytes
         reason = " ".join(str(error).split()) or type(error).__name__
         raise CorruptPhoto(f"{name}: corrupt photograph ({reason})") from None

@@ -1,43 +1,15 @@
 """Sources -> ImageSets: uint8 images, labels and ids, with one class list for all splits."""
 
 import dataclasses
-import hashlib
 import json
 import pathlib
 
-import numpy as np
-
 from tljax.data import cache as decoded_cache
-from tljax.data import folder, photos, splits
-from tljax.data.photos import Listing
+from tljax.data import drawn, folder, names, photos, splits, table
+from tljax.data.folder import Found
+from tljax.data.sets import ImageSet, ImageSets
 from tljax.errors import InputError
-
-
-@dataclasses.dataclass(frozen=True)
-class ImageSet:
-    """The images of one split, with labels and ids."""
-
-    images: np.ndarray  # uint8 [N, H, W, 3], RGB; a memory map
-    labels: np.ndarray  # int32 [N]
-    ids: tuple[str, ...]  # stable name of each example, such as "train/cat/cat.17.jpg"
-
-
-@dataclasses.dataclass(frozen=True)
-class ImageSets:
-    """The training, validation and perhaps test images, with the class list they share."""
-
-    name: str  # the source string
-    classes: tuple[str, ...]
-    train: ImageSet
-    validation: ImageSet
-    digest: str  # hex sha256 of what the images were made from, in order, without names and places
-    skipped: tuple[str, ...] = ()  # ids of corrupt photographs left out on request
-    test: ImageSet | None = None  # reported once, at the end; nothing is chosen on it
-
-    @property
-    def size(self) -> int:
-        """Return the side of the square images in pixels."""
-        return self.train.images.shape[1]
+from tljax.files.home import at_home, default_folder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +17,8 @@ class Tolerance:
     """The faults of a data set that are accepted; by default each is an InputError."""
 
     skip_corrupt: bool = False  # leave out photographs that cannot be decoded
-    allow_duplicates: bool = False  # accept a photograph that is in two splits
+    allow_duplicates: bool = False  # accept a photograph that is in two splits or classes
+    follow_links: bool = False  # read photographs through links that leave their folder
 
 
 STRICT = Tolerance()
@@ -62,9 +35,10 @@ def load(
     tolerance: Tolerance = STRICT,
     progress: bool = True,
 ) -> ImageSets:
-    """Load `folder:PATH`, `tfds:NAME`, `critters` or `critters:source` as `size` x `size` pixels.
+    """Load `folder:PATH`, `csv:FILE`, `tfds:NAME`, `critters` or `critters:source`.
 
-    `cache` is the folder for decoded arrays, `data_dir` that of TFDS. `seed` and
+    Images become `size` x `size` pixels. The path of a folder or of a CSV file that is there stands
+    for itself. `cache` is the folder for decoded arrays, `data_dir` that of TFDS. `seed` and
     `validation_fraction` split a source that has no validation split; `seed` also draws the
     critters. It belongs to the data, so that runs with other seeds see the same data. InputError
     for anything that cannot be read, and for faults beyond `tolerance`.
@@ -75,40 +49,60 @@ def load(
         raise InputError(
             f"validation_fraction: expected between 0 and 1, found {validation_fraction}"
         )
-    store = pathlib.Path(cache) if cache else decoded_cache.default_folder()
+    store = at_home(cache) if cache else default_folder()
+    source = _named(source)
+    if source in drawn.SOURCES:
+        return drawn.critters(source, size=size, store=store, seed=seed, progress=progress)
+    found = _found(source, data_dir=data_dir, tolerance=tolerance, progress=progress)
+    names.check(source, found.classes)
+    listings = found.listings
+    if not tolerance.allow_duplicates:
+        splits.refuse_copies(listings, found.classes)
+    if "validation" not in listings:
+        parts = splits.stratified(listings["train"], fraction=validation_fraction, seed=seed)
+        listings = listings | parts
+        if not parts["validation"].ids:
+            raise InputError(
+                f"{source}: expected two different photographs or more of a class, to hold one "
+                "out for validation, found copies or one alone in every class"
+            )
+    found = found._replace(listings=listings)
+    skip_corrupt = tolerance.skip_corrupt
+    return _decoded(source, found, size, store, skip_corrupt=skip_corrupt, progress=progress)
+
+
+def _named(source: str) -> str:
+    """Return the source with its kind before it, which the path of a folder or a table may lack."""
+    if source in drawn.SOURCES or source.partition(":")[0] in ("folder", "csv", "tfds"):
+        return source
+    path = at_home(source)
+    kind = "folder" if source and path.is_dir() else "csv" if path.is_file() else ""
+    if kind == "csv" and path.suffix.lower() not in table.EXTENSIONS:
+        raise InputError(f"source: expected a folder or a CSV file of labels, found {source!r}")
+    return f"{kind}:{source}" if kind else source
+
+
+def _found(
+    source: str, *, data_dir: pathlib.Path | None, tolerance: Tolerance, progress: bool
+) -> Found:
+    """List the photographs of a source; InputError for another kind of source."""
     kind, _, where = source.partition(":")
-    if source in ("critters", "critters:source"):
-        return _critters(source, size=size, store=store, seed=seed, progress=progress)
+    follow_links = tolerance.follow_links
     if kind == "folder" and where:
-        classes, listings = folder.listings(pathlib.Path(where).expanduser(), progress=progress)
-    elif kind == "tfds" and where:
+        return folder.listings(at_home(where), progress=progress, follow_links=follow_links)
+    if kind == "csv" and where:
+        return table.listings(at_home(where), progress=progress, follow_links=follow_links)
+    if kind == "tfds" and where:
         from tljax.data import tfds_source
 
-        classes, listings = tfds_source.listings(where, data_dir=data_dir, progress=progress)
-    else:
-        expected = "folder:PATH, tfds:NAME, critters or critters:source"
-        raise InputError(f"source: expected {expected}, found {source!r}")
-    if len(classes) < 2:
-        raise InputError(
-            f"{source}: expected two or more classes, found {', '.join(classes) or 'none'}"
-        )
-    if "validation" not in listings:
-        listings |= splits.stratified(listings["train"], fraction=validation_fraction, seed=seed)
-    elif not tolerance.allow_duplicates:
-        splits.refuse_shared(listings["train"], listings["validation"])
-    if "test" in listings and not tolerance.allow_duplicates:
-        for split, name in (("train", "training"), ("validation", "validation")):
-            splits.refuse_shared(listings[split], listings["test"], names=(name, "test"))
-    skip_corrupt = tolerance.skip_corrupt
-    return _decoded(
-        source, classes, listings, size, store, skip_corrupt=skip_corrupt, progress=progress
-    )
+        return Found(*tfds_source.listings(where, data_dir=data_dir, progress=progress))
+    expected = "folder:PATH, csv:FILE, tfds:NAME, critters or critters:source"
+    raise InputError(f"source: expected {expected}, found {source!r}")
 
 
 def _decoded(
     source: str,
-    classes: tuple[str, ...],
-    listings: dict[str, Listing],
+    found: Found,
     size: int,
     store: pathlib.Path,
     *,
@@ -121,7 +115,7 @@ def _decoded(
     photographs.
     """
     sets, good, corrupt = {}, {}, {}
-    for split, listing in listings.items():
+    for split, listing in found.listings.items():
         images, bad = decoded_cache.decoded(
             listing, size=size, folder=store, progress=progress, name=split
         )
@@ -135,77 +129,18 @@ def _decoded(
     for split in sets:
         if not sets[split].ids:
             raise InputError(f"{source}: expected photographs for {split}, found none")
+    classes = found.classes
     content = {split: [listing.digests, listing.labels.tolist()] for split, listing in good.items()}
     digest = photos.sha256(
         json.dumps([size, photos.FILTER, classes, content], sort_keys=True).encode()
     )
     return ImageSets(
-        source, classes, sets["train"], sets["validation"], digest, tuple(corrupt), sets.get("test")
-    )
-
-
-def _critters(
-    source: str, *, size: int, store: pathlib.Path, seed: int, progress: bool
-) -> ImageSets:
-    """Draw the critters, with the digest of their pixels.
-
-    The digest therefore survives changes of code that draws the same pixels.
-    """
-    from tljax.data import critters
-
-    target = source == "critters"
-    classes = critters.TARGET_CLASSES if target else critters.SOURCE_CLASSES
-    counts = critters.TARGET_SIZES if target else critters.SOURCE_SIZES
-    train, validation = (
-        _drawn(classes, counts[split], split, size=size, store=store, seed=seed, progress=progress)
-        for split in ("train", "validation")
-    )
-    digest = hashlib.sha256()
-    for split in (train, validation):
-        digest.update(split.images.data)
-        digest.update(split.labels.data)
-    return ImageSets(source, classes, train, validation, digest.hexdigest())
-
-
-def _drawn(
-    classes: tuple[str, ...],
-    per_class: int,
-    split: str,
-    *,
-    size: int,
-    store: pathlib.Path,
-    seed: int,
-    progress: bool,
-) -> ImageSet:
-    """Draw a split once for each version of the code that draws, then read it from the cache."""
-    import PIL
-
-    from tljax.data import critters
-
-    code = sorted(pathlib.Path(critters.__file__).parent.glob("*.py"))
-    made_from = [
-        [photos.sha256(path.read_bytes()) for path in code],
-        PIL.__version__,
-        np.__version__,
-    ]
-    options = {"per_class": per_class, "seed": seed, "size": size, "split": split}
-
-    def draw() -> np.ndarray:
-        return critters.make(
-            classes, per_class=per_class, seed=seed, size=size, split=split, progress=progress
-        )[0]
-
-    images, _ = decoded_cache.stored(
-        ["critters", *made_from, classes, options],
-        draw,
-        count=per_class * len(classes),
-        size=size,
-        folder=store,
-    )
-    # Class by class, as `make`.
-    labels = np.repeat(np.arange(len(classes), dtype=np.int32), per_class)
-    return ImageSet(
-        images,
-        labels,
-        tuple(f"{split}/{name}/{i:04d}" for name in classes for i in range(per_class)),
+        source,
+        classes,
+        sets["train"],
+        sets["validation"],
+        digest,
+        skipped=tuple(corrupt),
+        test=sets.get("test"),
+        left_out=found.left_out,
     )

@@ -1,7 +1,9 @@
-"""Splits: a seeded stratified one, and a check for photographs in both parts."""
+"""Splits: a seeded stratified one, and a check for photographs in two splits or two classes."""
 
 import collections
 import hashlib
+import itertools
+from collections.abc import Mapping, Sequence
 
 from tljax.data.photos import Listing
 from tljax.errors import InputError
@@ -29,6 +31,34 @@ def stratified(listing: Listing, *, fraction: float, seed: int) -> dict[str, Lis
     return {"train": listing.take(rest), "validation": listing.take(sorted(validation))}
 
 
+_CALLED = {"train": "training", "validation": "validation", "test": "test"}
+
+
+def refuse_copies(listings: Mapping[str, Listing], classes: Sequence[str]) -> None:
+    """Refuse photographs with the same bytes in two splits, or in one split in two classes."""
+    for listing in listings.values():
+        refuse_two_labels(listing, classes)
+    for one, other in itertools.combinations([split for split in _CALLED if split in listings], 2):
+        names = (_CALLED[one], _CALLED[other])
+        refuse_shared(listings[one], listings[other], names=names)
+
+
+def refuse_two_labels(listing: Listing, classes: Sequence[str]) -> None:
+    """Refuse photographs whose bytes are in two classes of a split; InputError names them."""
+    first: dict[str, int] = {}
+    twins = [
+        f"{listing.ids[at]} ({classes[listing.labels[at]]}) = "
+        f"{listing.ids[i]} ({classes[listing.labels[i]]})"
+        for i, digest in enumerate(listing.digests)
+        if listing.labels[at := first.setdefault(digest, i)] != listing.labels[i]
+    ]
+    if twins:
+        raise InputError(
+            f"{len(twins)} photographs have the same bytes as one of another class: "
+            f"{_few(twins)}; remove them, or pass allow_duplicates"
+        )
+
+
 def refuse_shared(
     training: Listing, validation: Listing, *, names: tuple[str, str] = ("training", "validation")
 ) -> None:
@@ -40,11 +70,14 @@ def refuse_shared(
         if digest in names_by_digest
     ]
     if shared:
-        more = ", ..." if len(shared) > 3 else ""
         raise InputError(
             f"{len(shared)} {names[1]} photographs have the same bytes as a {names[0]} photograph: "
-            f"{', '.join(shared[:3])}{more}; remove them, or pass allow_duplicates"
+            f"{_few(shared)}; remove them, or pass allow_duplicates"
         )
+
+
+def _few(pairs: Sequence[str]) -> str:
+    return ", ".join(pairs[:3]) + (", ..." if len(pairs) > 3 else "")
 
 
 def _held_out(

@@ -96,6 +96,8 @@ def _sweep(folder: Path, beginning: str) -> None:
 
 
 def _lives(process: int) -> bool:
+    if os.name == "nt":  # where the signal 0 is Ctrl-C
+        return True
     try:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):

@@ -47,6 +47,9 @@ def fetch(file: Download, path: pathlib.Path, *, progress: bool) -> None:
     part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{path.parent}: cannot be written ({error.strerror})") from None
+    try:
         _receive(file, part, progress=progress)
     except (OSError, http.client.HTTPException) as error:
         have = part.stat().st_size if part.exists() else 0

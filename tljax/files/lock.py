@@ -1,6 +1,6 @@
-"""One process in a workdir: a lock on the folder itself, which leaves no file.
+"""Locks on folders themselves, which leave no file and end with the process.
 
-It ends with the process.
+A Python without fcntl, as on Windows, and some network disks have none: nothing is locked there.
 """
 
 # pyright: strict
@@ -12,18 +12,35 @@ from pathlib import Path
 from tljax.errors import InputError
 
 
-def hold(folder: Path, *, owner: object) -> None:
-    """Lock the folder for as long as `owner` lives; InputError where another process holds it."""
-    import fcntl
+def taken(folder: Path, *, wait: bool) -> int | None:
+    """Lock a folder and return the handle, which unlocks it when closed; None without locks here.
 
-    handle = os.open(folder, os.O_RDONLY)
+    BlockingIOError where another process holds it and is not to be waited for, OSError where it is
+    no folder.
+    """
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        import fcntl
+    except ImportError:
+        return None
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:
         os.close(handle)
+        raise
+    except OSError:
+        os.close(handle)
+        return None
+    return handle
+
+
+def hold(folder: Path, *, owner: object) -> None:
+    """Lock the folder for as long as `owner` lives; InputError where another process holds it."""
+    try:
+        handle = taken(folder, wait=False)
+    except BlockingIOError:
         raise InputError(
             f"{folder}: another process is running here; wait, or name another --workdir"
         ) from None
-    except OSError:
-        pass  # a file system without locks
-    weakref.finalize(owner, os.close, handle)
+    if handle is not None:
+        weakref.finalize(owner, os.close, handle)

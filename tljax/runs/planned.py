@@ -26,8 +26,9 @@ POINTS = 400  # of a stage at most: a pixel of the picture each
 def write_planned(stages: Iterable[Stage], *, images: int, workdir: Path) -> Path:
     """Write schedules.json: each stage's hyperparameters at steps evenly through it.
 
-    `images` is the number of training images. Hyperparameters that stay 0 are left out; so are the
-    rate of a stage whose range test has yet to find it, and a stage that is solved without steps.
+    `images` is the number of training images. Hyperparameters that stay 0 or that the stage does
+    not use are left out; so are the rate of a stage whose range test has yet to find it, and a
+    stage that is solved without steps.
     """
     records = [_stage(stage, images) for stage in stages if stage.solver == "steps"]
     return disk.write_json(workdir / FILE, {"stages": records})
@@ -54,8 +55,12 @@ def _stage(stage: Stage, images: int) -> Json:
     steps = stage.epochs * stage.steps_per_epoch(images)
     recorded = np.unique(np.linspace(0, steps - 1, min(steps, POINTS)).round().astype(int)).tolist()
     plan = hyperparameters(replace(stage, lr=1.0) if stage.lr == "find" else stage, steps=steps)
-    if stage.lr == "find":
-        del plan["lr"]
+    unused = {
+        "lr": stage.lr == "find",
+        "momentum": stage.optimizer.name == "rmsprop",  # which has none
+        "augment": stage.augment is None,
+    }
+    plan = {name: value for name, value in plan.items() if not unused.get(name)}
     values = {name: [float(value(step)) for step in recorded] for name, value in plan.items()}
     used = {name: each for name, each in values.items() if any(each)}
     varied = {name: each if len(set(each)) > 1 else each[:1] for name, each in used.items()}

@@ -14,6 +14,7 @@ from tljax.data.preprocess import Preprocess
 from tljax.errors import InputError
 from tljax.files import orbax_store
 from tljax.files.disk import Json
+from tljax.files.home import at_home
 from tljax.inside.net import Net
 from tljax.linear.logistic import Solution
 from tljax.models import build
@@ -23,7 +24,7 @@ from tljax.runs.saved_network import described, refuse_other
 from tljax.train.loop import History
 from tljax.train.outcome.alarms import Alarm
 from tljax.train.outcome.collapse import Collapse
-from tljax.train.outcome.prediction import read_photos
+from tljax.train.outcome.reading import read_photos
 from tljax.train.outcome.trained import MEASURES, Trained
 from tljax.train.step import State
 
@@ -38,7 +39,7 @@ def load_run(run: str | Path, *, rung: str | None = None, seed: int | None = Non
     With its history and scores; its state has no optimizer's. InputError where there is none, or
     its files are damaged.
     """
-    run = Path(run)
+    run = at_home(run)
     row = _chosen(run, rung=rung, seed=seed)
     name = f"{row['name']}-seed{row['seed']}"
     if "\0" in name or Path(name).name != name:

@@ -260,6 +260,7 @@ def _data(sets: ImageSets) -> Json:
         "validation_images": len(sets.validation.labels),
         **({"test_images": len(sets.test.labels)} if sets.test else {}),
         "skipped": list(sets.skipped),
+        **({"left_out": list(sets.left_out)} if sets.left_out else {}),
     }
 
 

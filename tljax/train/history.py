@@ -12,7 +12,7 @@ from tljax.train.step import State
 OnEpoch = Callable[[Record, State], None]
 
 
-@dataclass
+@dataclass(repr=False)
 class History:
     """Hold a record of each epoch of a stage, from epoch 0 before any step on, and its costs."""
 
@@ -32,6 +32,40 @@ class History:
         return next(
             record for record in reversed(self.epochs) if self.kept in (None, record["epoch"])
         )
+
+    def __repr__(self) -> str:
+        if not self.epochs:
+            return "History(no epochs)"
+        end, kept = self.result(), "" if self.kept is None else f", back to epoch {self.kept}"
+        scores = end["validation"]
+        told = f"validation loss {scores['loss']:.3f}, accuracy {100 * scores['accuracy']:.1f} %"
+        return f"History({len(trained(self.epochs))} epochs{kept}: {told})"
+
+    def _repr_html_(self) -> str:
+        return self.table()
+
+    def table(self) -> str:
+        """Format the epochs as an HTML table, which a notebook shows."""
+        head = "".join(f"<th>{name}</th>" for name in ("epoch", *_COLUMNS))
+        rows = "".join(
+            f"<tr><td>{record['epoch']}</td>{_cells(record)}</tr>" for record in self.epochs
+        )
+        return f"<table><tr>{head}</tr>{rows}</table>"
+
+
+_COLUMNS = {
+    "training loss": ("train", "loss"),
+    "training accuracy": ("train", "accuracy"),
+    "validation loss": ("validation", "loss"),
+    "validation accuracy": ("validation", "accuracy"),
+}
+
+
+def _cells(record: Record) -> str:
+    values = {name: record[split][metric] for name, (split, metric) in _COLUMNS.items()}
+    texts = [f"{100 * x:.1f} %" if "accuracy" in name else f"{x:.3f}" for name, x in values.items()]
+    known = ["" if math.isnan(x) else text for x, text in zip(values.values(), texts, strict=True)]
+    return "".join(f"<td>{text}</td>" for text in known)
 
 
 def start_of(rung: str, *, seed: int, validation: dict[str, float], seconds: float) -> Record:

@@ -6,7 +6,7 @@ Smith 2015, arXiv 1506.01186, section 3.3.
 # pyright: strict
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,29 +17,34 @@ from tljax.config import Stage
 from tljax.errors import InputError
 from tljax.machine import devices
 from tljax.optim.schedules import Sweep
-from tljax.train.lr_suggestions import suggestions
+from tljax.train.lr_suggestions import smooth, suggestions
 from tljax.train.program import start
 from tljax.train.ready import Ready
 from tljax.train.segments import make_program, segments
 
-SWEEP = Sweep(1e-7, 10.0)  # fastai's, and its number of steps, smoothing and end
+SWEEP = Sweep(1e-7, 10.0)  # fastai's, and its number of steps and end
 STEPS = 100
-BETA = 0.98  # of the smoothed loss
 DIVERGED = 4.0  # times the best smoothed loss
+LEARNT = 0.01  # nats an image: below it there is nothing left to learn
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Finding:
     """Hold a range test, up to the step at which it ended: `[S]` float64 each.
 
     `rates` are the stage's, before its rules' multipliers; `losses` the means over each batch;
-    `suggestions` rates by name, none after fewer than two steps.
+    `suggestions` rates by name, none after fewer than two steps or where the loss does not fall by
+    more than its noise.
     """
 
     rates: np.ndarray
     losses: np.ndarray
     smoothed: np.ndarray
     suggestions: dict[str, float]
+
+    def __repr__(self) -> str:
+        named = ", ".join(f"{name} {rate:.1e}" for name, rate in self.suggestions.items())
+        return f"Finding({len(self.losses)} steps; {named or 'no rate suggested'})"
 
     def to_dict(self) -> dict[str, dict[str, float] | list[float]]:
         """Return the suggestions and the three series as plain JSON."""
@@ -65,9 +70,7 @@ def find(
     """
     over = devices.mesh_for(stage.batch_size) if over is None else over
     devices.check_batch(stage.batch_size, over)
-    swept = replace(
-        stage, lr=sweep, epochs=1, images_per_epoch=steps * stage.batch_size, skip_nonfinite=False
-    )
+    swept = replace(of_steps(stage, steps), lr=sweep, skip_nonfinite=False)
     losses: list[float] = []
     smoothed: list[float] = []
     with tqdm(total=steps, desc=f"{stage.name}: rates", unit="step", disable=not progress) as bar:
@@ -81,31 +84,35 @@ def find(
                 break
     rate = sweep(steps)
     rates = np.array([rate(step) for step in range(len(losses))])
-    averages = np.array(smoothed)
-    return Finding(rates, np.array(losses), averages, suggestions(rates, averages, steps=steps))
+    raw, averages = np.array(losses), np.array(smoothed)
+    return Finding(rates, raw, averages, suggestions(rates, averages, steps=steps, losses=raw))
+
+
+def of_steps(stage: Stage, steps: int = STEPS) -> Stage:
+    """Cut a stage to the steps of a range test: made ready, it has the views of those alone."""
+    return replace(stage, epochs=1, images_per_epoch=steps * stage.batch_size)
 
 
 def valley(stage: Stage, finding: Finding) -> float:
     """Return the rate that `lr="find"` stands for, from the stage's range test.
 
-    InputError where the test suggests none.
+    InputError, with what to do, where the test suggests none.
     """
     if "valley" not in finding.suggestions:
-        raise InputError(
-            f"stage {stage.name!r}: the loss is not finite at the lowest rates: no rate to be found"
-        )
+        raise InputError(f"stage {stage.name!r}: no rate to be found: {why_none(finding)}")
     return finding.suggestions["valley"]
 
 
-def smooth(losses: Iterable[float], *, beta: float = BETA) -> Iterator[tuple[float, float]]:
-    """Pair each loss with the exponential moving average so far, divided by its weight.
-
-    The weight after n losses is `1 - beta ** n` (arXiv 1412.6980, section 3).
-    """
-    average = 0.0
-    for n, loss in enumerate(losses, start=1):
-        average = beta * average + (1 - beta) * loss
-        yield loss, average / (1 - beta**n)
+def why_none(finding: Finding) -> str:
+    """Say why a range test suggests no rate, and what to do."""
+    if len(finding.losses) < 2:
+        return "the loss is not finite at the lowest rates; look at the photographs and the base"
+    first, low = finding.smoothed[0], finding.smoothed.min()
+    learnt = "has learnt its photographs already" if first < LEARNT else "does not fall"
+    return (
+        f"the loss {learnt} (smoothed from {first:.2g} to {low:.2g}, no more than its noise); "
+        "give a rate with lr, or test more steps of a network with a new head"
+    )
 
 
 def _losses(stage: Stage, ready: Ready, *, seed: int, over: Mesh) -> Iterator[float]:

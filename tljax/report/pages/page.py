@@ -37,7 +37,7 @@ def write_page(workdir: Path) -> Path:
         sections.picture(workdir / "ladder.png", alt=_ladder_alt(results)),
         *sections.differences_section(results, predictions, split=split),
         *training.costs_section(results, config),
-        *(training.curves_section(metrics, workdir=workdir) if metrics else []),
+        *(training.curves_section(metrics, config, workdir=workdir) if metrics else []),
         *training.rates_section(range_tests.read_range_tests(workdir), workdir=workdir),
         *sections.calibration_section(results, predictions, fitted_on=fitted_on, workdir=workdir),
         *sections.confusion_section(results, predictions, workdir=workdir),
@@ -54,7 +54,7 @@ def command_line(config: dict) -> str:
 
 
 def data_line(data: dict) -> str:
-    """Describe the data from results.json: source, classes, size, counts, digest.
+    """Describe the data from results.json: source, classes, size, counts, files left out, digest.
 
     What is not recorded is left out.
     """
@@ -69,9 +69,16 @@ def data_line(data: dict) -> str:
             for s, n in records.SPLITS.items()
             if f"{s}_images" in data
         ],
+        *_left_out(data),
         f"sha256 {data['digest']}" if "digest" in data else "",
     ]
     return "; ".join(part for part in parts if part)
+
+
+def _left_out(data: dict) -> list[str]:
+    corrupt = [f"{len(data['skipped'])} corrupt ones"] if data.get("skipped") else []
+    without = [*corrupt, *map(str, data.get("left_out") or [])]
+    return [f"left out: {'; '.join(without)}"] if without else []
 
 
 def html_table(results: dict) -> str:

@@ -16,6 +16,7 @@ from tljax.report.pages.text import escape
 
 SIDE = 160  # pixels at most: a page of them stays below a third of a megabyte
 QUALITY = 85
+SURE = 0.9  # the probability of its class from which a photograph is beyond doubt
 
 
 @dataclass(frozen=True)
@@ -115,21 +116,32 @@ def sections(photos: Photographs | None) -> list[str]:
 
 def _worst(photos: Photographs) -> list[str]:
     figures = []
-    for i, image in enumerate(photos.worst):
-        truth, likely = int(photos.worst_labels[i]), photos.worst_probabilities[i]
+    for i in doubtful(photos):
+        image, truth = photos.worst[i], int(photos.worst_labels[i])
+        likely = photos.worst_probabilities[i]
         loss = f"loss {photos.worst_losses[i]:.2f}"
         text = "<br>".join([_answer(photos, likely), f"is {escape(photos.classes[truth])}", loss])
         mark = "" if truth == int(likely.argmax()) else "wrong"
         figures.append(_figure([(image, str(photos.worst_ids[i]))], text, mark=mark))
     run = f"{photos.rung}, seed {photos.seed}"
     note = f"Of {photos.images:,} validation images, worst first, by {run}."
+    if not figures:
+        sure = f"each with {100 * SURE:.0f} % or more"
+        note = f"None: all {photos.images:,} validation images are right, {sure}, by {run}."
     return [
-        "<h2>Highest losses</h2>",
+        "<h2>Wrong or doubtful</h2>",
         small_print(note),
         '<div class="photos">',
         *figures,
         "</div>",
     ]
+
+
+def doubtful(photos: Photographs) -> list[int]:
+    """List the places of the photographs that are wrong, or whose class has less than SURE."""
+    rows = photos.worst_probabilities
+    own = rows[np.arange(len(rows)), photos.worst_labels]
+    return np.flatnonzero((own < SURE) | (rows.argmax(-1) != photos.worst_labels)).tolist()
 
 
 def _seen(photos: Photographs) -> list[str]:

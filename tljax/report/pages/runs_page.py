@@ -42,7 +42,6 @@ def write_comparison(workdirs: Sequence[Path], *, out: Path) -> Path:
         *_curves(runs),
         *_unequal(runs),
     ]
-    out.parent.mkdir(parents=True, exist_ok=True)
     return document.write(out, f"Runs compared: {names}", body)
 
 

@@ -71,7 +71,8 @@ def calibration_section(
     note = (
         "ECE: mean gap between confidence and accuracy in 15 bins, biased upward on few images. "
         "Brier: squared distance to the label, 0 to 2. Temperature divides the logits (above 1: "
-        f"overconfident); {how}. In brackets: 95 % over seeds."
+        f"overconfident); {how}; where those are all right, there is nothing to fit. "
+        "In brackets: 95 % over seeds."
     )
     best = paired.best_rung(results, predictions)
     return [

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+
 from tljax.report.pages.sections import html_table, picture, small_print
 from tljax.report.pictures import curves, range_tests
 from tljax.report.pictures.range_tests import Findings
@@ -26,13 +28,46 @@ def costs_section(results: dict, config: dict) -> list[str]:
     ]
 
 
-def curves_section(metrics: Metrics, *, workdir: Path) -> list[str]:
-    """Show a picture of each rung's curves."""
+def curves_section(metrics: Metrics, config: dict, *, workdir: Path) -> list[str]:
+    """Show a picture of each rung's curves; explain training accuracy that is below validation."""
     shown = [
         picture(workdir / curves.curves_name(rung), alt=_curves_alt(rung, metrics[rung]))
         for rung in metrics
     ]
-    return ["<h2>Loss and accuracy against epoch</h2>", '<div class="pictures">', *shown, "</div>"]
+    head, below = "<h2>Loss and accuracy against epoch</h2>", training_below(metrics, config)
+    explained = [small_print(below)] if below else []
+    return [head, *explained, '<div class="pictures">', *shown, "</div>"]
+
+
+def training_below(metrics: Metrics, config: dict) -> str:
+    """Say why training accuracy ends below validation, where augmentation or dropout make it so.
+
+    Empty where it does in no rung whose stage, in `config`'s plan, has either.
+    """
+    plan = config.get("plan")
+    rungs: dict[str, list[str]] = {}
+    for rung, seeds in metrics.items():
+        ends = [
+            series["validation/accuracy"][-1] - series["train/accuracy"][-1]
+            for series in seeds.values()
+        ]
+        if np.mean(ends) > 0 and (why := _harder(plan.get(rung) if plan else None)):
+            rungs.setdefault(why, []).append(rung)
+    return " ".join(
+        f"Training ends below validation in {' and '.join(names)}, and that is no fault: {why}, "
+        "and validation images go without."
+        for why, names in rungs.items()
+    )
+
+
+def _harder(planned: object) -> str:
+    """Say what makes the training images of a stage harder; empty for none."""
+    stage = planned.get("stage") if isinstance(planned, dict) else None
+    if not isinstance(stage, dict):
+        return ""
+    augmented = ["augmentation warps the training images"] if stage.get("augment") else []
+    dropped = ["dropout leaves out a part of the network"] if stage.get("dropout") else []
+    return " and ".join([*augmented, *dropped])
 
 
 def rates_section(tests: Mapping[str, tuple[Findings, bool]], *, workdir: Path) -> list[str]:

@@ -39,7 +39,10 @@ def write_lr_curve(
     below = (0.55 + ROW * len(suggested)) / height
     ax = figure.add_axes((0.19, below + 0.1 / height, 0.65, 1 - below - 1.12 / height))
     rows = figure.add_axes((0.19, 0.52 / height, 0.65, below - 0.52 / height), sharex=ax)
-    style.title(figure, f"{rung}: learning-rate range test", _caption(findings, used))
+    about = f"Dashed: {used}, the rate that is used."
+    if used not in suggested:
+        about = "No rate suggested: it does not fall beyond its noise."
+    style.title(figure, f"{rung}: learning-rate range test", _caption(findings, about))
     ax.set_xscale("linear" if linear else "log")
     _curves(ax, findings)
     _rows(rows, suggested, used)
@@ -67,12 +70,12 @@ def mean_rate(rates: Sequence[float]) -> float:
     return float(np.exp(np.mean(np.log(rates))))
 
 
-def _caption(findings: Mapping[int, "Finding"], used: str) -> str:
+def _caption(findings: Mapping[int, "Finding"], about: str) -> str:
     many = f"{len(findings)} seeds; thick: their mean; band: lowest to highest."
     seeds = (
         many if len(findings) > 1 else f"Seed {next(iter(findings))}; dots: the loss of each batch."
     )
-    return f"{seeds}\nLoss smoothed (0.98). Dashed: {used}, the rate that is used."
+    return f"{seeds}\nLoss smoothed (0.98). {about}"
 
 
 def _curves(ax: "Axes", findings: Mapping[int, "Finding"]) -> None:

@@ -18,16 +18,19 @@ if TYPE_CHECKING:
 def write_reliability(
     rung: str, predictions: Predictions, *, fitted_on: Predictions | None, split: str, workdir: Path
 ) -> Path:
-    """Draw `reliability.png`, all runs of the rung together, as trained and with a temperature."""
+    """Draw `reliability.png`, all runs of the rung together, as trained and with a temperature.
+
+    Without a temperature where there is nothing to fit (`trust.tempered`).
+    """
     labels = np.tile(predictions.labels, len(predictions.seeds))
-    after = [
-        trust.tempered(run, predictions, fitted_on=fitted_on)[0]
+    fitted = [
+        trust.tempered(run, predictions, fitted_on=fitted_on)
         for run in range(len(predictions.seeds))
     ]
-    shown = {
-        "as trained": (np.concatenate(predictions.logits), style.COLOURS["train"]),
-        "with a temperature": (np.concatenate(after), style.COLOURS["validation"]),
-    }
+    shown = {"as trained": (np.concatenate(predictions.logits), style.COLOURS["train"])}
+    after = [pair[0] for pair in fitted if pair]
+    if len(after) == len(fitted):
+        shown["with a temperature"] = np.concatenate(after), style.COLOURS["validation"]
     figure = style.new_figure(width=4.4, height=5.2)
     axes = figure.subplots(2, 1, sharex=True, gridspec_kw={"hspace": 0.22, "height_ratios": (3, 1)})
     figure.subplots_adjust(left=0.145, right=0.96, top=0.81, bottom=0.09)

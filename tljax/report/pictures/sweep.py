@@ -5,9 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from tljax.report.pictures import style
 from tljax.report.stats import intervals
-from tljax.report.tables.table import aligned
+from tljax.report.tables.table import aligned, percent
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#f0e442")
 CAPTION = (
@@ -31,6 +33,11 @@ class Point:
         """Average over the seeds; NaN where any diverged."""
         return intervals.mean(self.accuracies)
 
+    @property
+    def interval(self) -> intervals.Interval | None:
+        """Compute the 95 % interval over seeds, within 0 and 1; None where it is undefined."""
+        return intervals.t_interval(self.accuracies, within=intervals.SHARE)
+
 
 def sweep_table(points: Sequence[Point]) -> str:
     """Format the points as aligned text, the best mean first, points with a diverged seed last."""
@@ -43,13 +50,13 @@ def sweep_table(points: Sequence[Point]) -> str:
 
 
 def _row(point: Point) -> tuple[str, ...]:
-    interval = intervals.t_interval(point.accuracies)
+    interval = point.interval
     lost = sum(not math.isfinite(accuracy) for accuracy in point.accuracies)
     return (
         *(f"{value:g}" for value in point.values.values()),
         f"{len(point.accuracies)}",
-        f"{point.mean:.1%}" if math.isfinite(point.mean) else "",
-        f"{interval.low:.1%} to {interval.high:.1%}" if interval else "",
+        percent(point.mean) if math.isfinite(point.mean) else "",
+        f"{100 * interval.low:.1f} to {100 * interval.high:.1f} %" if interval else "",
         f"{lost}" if lost else "",
     )
 
@@ -73,12 +80,12 @@ def write_sweep(points: Sequence[Point], *, title: str, path: Path) -> Path:
         finite = [point for point in line if math.isfinite(point.mean)]
         drawn = sorted(finite, key=lambda point: point.values[first])
         x, y = [point.values[first] for point in drawn], [100 * point.mean for point in drawn]
-        half = [100 * _half(point) for point in drawn]
+        ends = 100 * np.array([_ends(point) for point in drawn])
         name = ", ".join(f"{name} {value:g}" for name, value in zip(rest, others, strict=True))
         ax.errorbar(
             x,
             y,
-            half,
+            np.abs(ends.T - y),
             color=colour,
             linewidth=1.6,
             elinewidth=0.9,
@@ -86,10 +93,7 @@ def write_sweep(points: Sequence[Point], *, title: str, path: Path) -> Path:
             markersize=3.5,
             label=name,
         )
-        shown += [
-            *(a - b for a, b in zip(y, half, strict=True)),
-            *(a + b for a, b in zip(y, half, strict=True)),
-        ]
+        shown += ends.ravel().tolist()
     values = {point.values[first] for point in points}
     if min(values) > 0 and max(values) / min(values) >= 8:
         ax.set_xscale("log")
@@ -104,6 +108,6 @@ def write_sweep(points: Sequence[Point], *, title: str, path: Path) -> Path:
     return style.save(figure, path)
 
 
-def _half(point: Point) -> float:
-    interval = intervals.t_interval(point.accuracies)
-    return (interval.high - interval.low) / 2 if interval else 0.0
+def _ends(point: Point) -> tuple[float, float]:
+    interval = point.interval
+    return (interval.low, interval.high) if interval else (point.mean, point.mean)

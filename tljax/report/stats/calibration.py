@@ -84,11 +84,14 @@ def nll(logits: np.ndarray, labels: np.ndarray, *, temperature: float = 1.0) -> 
     )
 
 
-def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
+def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float | None:
     """Find the temperature between 0.01 and 100 with the lowest NLL on these images.
 
-    Guo et al. 2017, section 4.2.
+    Guo et al. 2017, section 4.2. None where every image is right: the NLL falls with the
+    temperature for ever, and there is nothing to fit.
     """
+    if (logits.argmax(-1) == labels).all():
+        return None
     from scipy.optimize import minimize_scalar
 
     # Convex in 1 / T, so there is one minimum in log T too.
@@ -102,11 +105,11 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
 
 def cross_fitted(
     logits: np.ndarray, labels: np.ndarray, *, seed: int = 0
-) -> tuple[np.ndarray, float]:
+) -> tuple[np.ndarray, float] | None:
     """Scale each half of the images by the temperature fitted on the other half.
 
-    Returns (logits over temperature, mean temperature). The halves are drawn at random, class by
-    class: no image is judged by a temperature that saw it.
+    Returns (logits over temperature, mean temperature); None where a half has nothing to fit. The
+    halves are drawn at random, class by class: no image is judged by a temperature that saw it.
     """
     order = np.random.default_rng(seed).permutation(len(labels))
     order = order[np.argsort(labels[order], kind="stable")]
@@ -114,6 +117,8 @@ def cross_fitted(
     half[order[::2]] = True
     scaled, temperatures = np.empty_like(logits), []
     for judged in (half, ~half):
-        temperatures.append(fit_temperature(logits[~judged], labels[~judged]))
-        scaled[judged] = logits[judged] / temperatures[-1]
+        if (temperature := fit_temperature(logits[~judged], labels[~judged])) is None:
+            return None
+        temperatures.append(temperature)
+        scaled[judged] = logits[judged] / temperature
     return scaled, float(np.exp(np.mean(np.log(temperatures))))

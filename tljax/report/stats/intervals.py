@@ -30,11 +30,17 @@ def sample_std(values: Sequence[float]) -> float:
     return float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
 
 
-def t_interval(values: Sequence[float], *, confidence: float = 0.95) -> Interval | None:
+REAL = (-math.inf, math.inf)
+SHARE = (0.0, 1.0)  # of an accuracy or any other fraction
+
+
+def t_interval(
+    values: Sequence[float], *, within: tuple[float, float] = REAL, confidence: float = 0.95
+) -> Interval | None:
     """Compute Student's interval for the mean over seeds, mean +- t(n - 1) s / sqrt(n).
 
-    Student 1908. None where it is undefined: one seed says nothing about the spread, and NaN or
-    infinity has no mean.
+    Student 1908. It is cut to the values that there can be, `within`, which costs no coverage. None
+    where it is undefined: one seed says nothing about the spread, and NaN or infinity has no mean.
     """
     if len(values) < 2 or not np.all(np.isfinite(values)):
         return None
@@ -43,7 +49,8 @@ def t_interval(values: Sequence[float], *, confidence: float = 0.95) -> Interval
     n = len(values)
     half = scipy.stats.t.ppf(0.5 + confidence / 2, df=n - 1) * sample_std(values) / math.sqrt(n)
     centre = mean(values)
-    return Interval(low=float(centre - half), high=float(centre + half), over="seeds", count=n)
+    low, high = max(within[0], float(centre - half)), min(within[1], float(centre + half))
+    return Interval(low, high, over="seeds", count=n)
 
 
 def wilson_interval(accuracy: float, *, images: int, confidence: float = 0.95) -> Interval | None:
@@ -91,16 +98,13 @@ def bootstrap_interval(
 
 
 def accuracy_interval(accuracies: Sequence[float], *, images: int) -> Interval | None:
-    """Compute an interval over seeds from two seeds on, otherwise Wilson's over the images.
+    """Compute an interval over seeds where they differ, otherwise Wilson's over the images.
 
-    An interval over seeds is cut to 0..1, which costs no coverage: no accuracy lies outside.
+    Seeds that agree say nothing of the spread, as one seed does. Within 0 and 1.
     """
-    if len(accuracies) == 1:
+    if len(set(accuracies)) == 1:
         return wilson_interval(accuracies[0], images=images)
-    interval = t_interval(accuracies)
-    if interval is None:
-        return None
-    return dataclasses.replace(interval, low=max(0.0, interval.low), high=min(1.0, interval.high))
+    return t_interval(accuracies, within=SHARE)
 
 
 def together(

@@ -20,7 +20,7 @@ _VALUES = {
     "preset": None,
     "dtype": "float32",
 }
-_FLAGS = ("skip_corrupt", "allow_duplicates")
+_FLAGS = ("skip_corrupt", "allow_duplicates", "follow_links")
 
 
 def note(results: dict) -> str:

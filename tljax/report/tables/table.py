@@ -10,7 +10,7 @@ from tljax.runs.results import by_rung
 COLUMNS = (
     "rung",
     "trainable of total parameters",
-    "epochs",
+    "images drawn",
     "validation accuracy",
     "95 % interval",
     "validation loss",
@@ -55,7 +55,7 @@ def interval_note(results: dict) -> str:
     notes = {
         "seeds": "Over seeds: mean ± t·s/√n (Student's t, sample standard deviation s), "
         "cut to 0-100 %.",
-        "images": "Over images: Wilson score interval of a single run; "
+        "images": "Over images: Wilson score interval of a single run, or of seeds that agree; "
         "it does not cover the choice of seed.",
     }
     kinds = {interval.over for rows in by_rung(results).values() if (interval := accuracy(rows)[1])}
@@ -150,7 +150,7 @@ def _cells(name: str, rows: Sequence[dict]) -> tuple[str, ...]:
     return (
         marked(name, rows),
         f"{_span(rows, 'trainable_params')} of {_span(rows, 'total_params')}",
-        "solved" if solved else _span(rows, "epochs"),
+        "solved" if solved else drawn(rows),
         percent(average),
         interval_text(interval) if interval else f"undefined, n = {len(rows)}",
         _number(intervals.mean([row["validation"]["loss"] for row in rows]), digits=3),
@@ -159,6 +159,16 @@ def _cells(name: str, rows: Sequence[dict]) -> tuple[str, ...]:
         else _number(intervals.mean([row["images_per_second"] for row in rows]), digits=0),
         _number(seconds, digits=0 if seconds >= 10 else 1),
     )
+
+
+def drawn(rows: Sequence[dict]) -> str:
+    """Format how many images a rung's steps drew, which compares rungs; epochs differ in length.
+
+    A run of an earlier version recorded its epochs alone.
+    """
+    if all(isinstance(row.get("images_drawn"), int) for row in rows):
+        return _span(rows, "images_drawn")
+    return f"{_span(rows, 'epochs')} epochs"
 
 
 def _tested(rows: Sequence[dict]) -> str:

@@ -17,36 +17,52 @@ CALIBRATION = (
     "ECE after",
     "NLL after",
 )
+_POSITIVE = (0.0, np.inf)
+_RANGES = {  # of what the columns show
+    "ECE": intervals.SHARE,
+    "ECE, equal mass": intervals.SHARE,
+    "Brier": (0.0, 2.0),
+    "NLL": _POSITIVE,
+    "temperature": _POSITIVE,
+    "ECE after": intervals.SHARE,
+    "NLL after": _POSITIVE,
+}
 CLASSES = ("class", "images", "precision", "recall", "F1", "AUC")
 
 
 def tempered(
     run: int, predictions: Predictions, *, fitted_on: Predictions | None
-) -> tuple[np.ndarray, float]:
+) -> tuple[np.ndarray, float] | None:
     """Divide one run's logits by a temperature: (logits `[N, classes]`, temperature).
 
     It is never fitted on the images it is judged on: on the run's validation images where the
-    judged ones are another split, otherwise cross-fitted on two halves.
+    judged ones are another split, otherwise cross-fitted on two halves. None where there is
+    nothing to fit, because those images are all right.
     """
     logits = predictions.logits[run]
     if fitted_on is None:
         return calibration.cross_fitted(logits, predictions.labels)
     temperature = calibration.fit_temperature(fitted_on.logits[run], fitted_on.labels)
-    return logits / temperature, temperature
+    return None if temperature is None else (logits / temperature, temperature)
 
 
 def calibration_row(
     name: str, predictions: Predictions, *, fitted_on: Predictions | None
 ) -> tuple[str, ...]:
-    """Format the texts of CALIBRATION: means, over several seeds with their interval."""
+    """Format the texts of CALIBRATION: means, over several seeds with their interval.
+
+    The temperature is "nothing to fit" where a run has none (`tempered`).
+    """
     measured = [_measures(run, predictions, fitted_on) for run in range(len(predictions.seeds))]
-    return (
-        name,
+    texts = [
         *(
-            _text(values, digits=2 if i == 4 else 3)
-            for i, values in enumerate(zip(*measured, strict=True))
+            _text(values, digits=2 if column == "temperature" else 3, within=_RANGES[column])
+            for column, values in zip(CALIBRATION[1:], zip(*measured, strict=True), strict=True)
         ),
-    )
+    ]
+    place = CALIBRATION.index("temperature") - 1
+    texts[place] = "nothing to fit" if texts[place] == "-" else texts[place]
+    return name, *texts
 
 
 def class_rows(predictions: Predictions) -> list[tuple[str, ...]]:
@@ -78,33 +94,41 @@ def _measures(
 ) -> tuple[float, ...]:
     logits, labels = predictions.logits[run], predictions.labels
     probabilities = softmax(logits)
-    after, temperature = tempered(run, predictions, fitted_on=fitted_on)
+    fitted = tempered(run, predictions, fitted_on=fitted_on)
+    scaled = (np.nan, np.nan, np.nan)
+    if fitted:
+        after, temperature = fitted
+        scaled = (
+            temperature,
+            calibration.ece(softmax(after), labels),
+            calibration.nll(after, labels),
+        )
     return (
         calibration.ece(probabilities, labels),
         calibration.ece(probabilities, labels, mass=True),
         calibration.brier(probabilities, labels),
         calibration.nll(logits, labels),
-        temperature,
-        calibration.ece(softmax(after), labels),
-        calibration.nll(after, labels),
+        *scaled,
     )
 
 
-def _text(values: Sequence[float], *, digits: int) -> str:
-    interval = intervals.t_interval(values)
+def _text(values: Sequence[float], *, digits: int, within: tuple[float, float]) -> str:
+    if not np.all(np.isfinite(values)):
+        return "-"
+    interval = intervals.t_interval(values, within=within)
     ends = f" [{interval.low:.{digits}f}, {interval.high:.{digits}f}]" if interval else ""
     return f"{intervals.mean(values):.{digits}f}{ends}"
 
 
 def _fraction(values: Sequence[float], *, images: int | None) -> str:
-    """Format a fraction, its interval cut to 0..1.
+    """Format a fraction with its interval.
 
-    With `images`, a single value gets Wilson's interval over so many images.
+    With `images`, a single value, or equal ones, get Wilson's interval over so many images.
     """
     if not np.all(np.isfinite(values)):
         return "undefined"
-    interval = intervals.t_interval(values)
-    if len(values) == 1 and images is not None:
+    interval = intervals.t_interval(values, within=intervals.SHARE)
+    if len(set(values)) == 1 and images is not None:
         interval = intervals.wilson_interval(values[0], images=images)
-    ends = f" [{max(0.0, interval.low):.2f}, {min(1.0, interval.high):.2f}]" if interval else ""
+    ends = f" [{interval.low:.2f}, {interval.high:.2f}]" if interval else ""
     return f"{intervals.mean(values):.2f}{ends}"

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tljax.config import Stage
+from tljax.errors import InputError
 from tljax.inputs.images import Inputs
 from tljax.machine import processes
 from tljax.optim import schedules
@@ -92,6 +93,11 @@ def chance(stage: Stage, inputs: Inputs) -> Chance:
     """Compute the scores of a constant prediction on the labels that the stage reads."""
     train, held = inputs.train.labels, inputs.validation.labels
     weights = stage.objective.class_weights
+    if isinstance(weights, tuple) and inputs.classes and len(weights) != len(inputs.classes):
+        raise InputError(
+            f"stage {stage.name!r}: class_weights: expected {len(inputs.classes)}, "
+            f"one for each class, found {len(weights)}"
+        )
     classes = max(
         int(train.max()) + 1,
         int(held.max()) + 1,

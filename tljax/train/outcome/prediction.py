@@ -1,70 +1,90 @@
-"""Photographs to probabilities: read in batches, and the predictions of a classifier."""
+"""What a classifier predicts for photographs, and the ways in which people want it written."""
 
 # pyright: strict
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+import csv
+import io
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
-import jax
 import numpy as np
 
-from tljax.data import folder, photos
-from tljax.errors import InputError
 from tljax.train.logits import two_sided
+from tljax.train.outcome.reading import BATCH
 
-BATCH = 32
-Photographs = str | Path | Sequence[str | Path] | np.ndarray | jax.Array
+TOP = 5  # classes of a photograph that are named
+Ranked = list[tuple[str, float]]  # classes with their probabilities, the likeliest first
 
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
     """Hold what a classifier predicts for photographs, in their order."""
 
-    names: tuple[str, ...]  # the path of each, or its place in an array
+    names: tuple[str, ...]  # the path of each, or its place
     classes: tuple[str, ...]
     probabilities: np.ndarray  # float32 [N, classes]; the sum of a row is 1
+    unread: dict[str, str] = field(default_factory=dict[str, str])  # name -> why it was left out
 
-    def top(self) -> list[tuple[str, float]]:
+    def top(self) -> Ranked:
         """Give the most likely class of each photograph, and its probability."""
-        best = self.probabilities.argmax(1)
-        return [(self.classes[i], float(self.probabilities[n, i])) for n, i in enumerate(best)]
+        return [ranked[0] for ranked in self.ranked(1)]
+
+    def ranked(self, most: int | None = None) -> list[Ranked]:
+        """Give the likeliest classes of each photograph and their probabilities, at most `most`."""
+        order = np.argsort(-self.probabilities, axis=1, kind="stable")[:, :most]
+        return [
+            [(self.classes[i], float(row[i])) for i in places]
+            for places, row in zip(order, self.probabilities, strict=True)
+        ]
 
     def __len__(self) -> int:
         return len(self.names)
 
     def __str__(self) -> str:
-        """Write a line for each photograph, its classes from the most likely on."""
-        return "\n".join(map(self._line, self.names, self.probabilities))
+        """Write a line for each photograph, its likeliest classes first."""
+        return "\n".join(self.lines())
 
-    def _line(self, name: str, row: np.ndarray) -> str:
-        ranked = sorted(zip(self.classes, row.tolist(), strict=True), key=lambda pair: -pair[1])
-        return f"{name}: {', '.join(f'{label} {p:.1%}' for label, p in ranked)}"
+    def __repr__(self) -> str:
+        left = f", {len(self.unread)} unread" if self.unread else ""
+        return f"Prediction({len(self)} photographs, {len(self.classes)} classes{left})"
 
+    def _repr_html_(self) -> str:
+        from html import escape
 
-@dataclass(frozen=True)
-class Batches:
-    """Iterate over images uint8 `[n, size, size, 3]`, at most BATCH at a time; name each."""
+        rows = "".join(
+            f"<tr><td>{escape(name)}</td><td>{escape(_text(ranked))}</td></tr>"
+            for name, ranked in zip(self.names, self.ranked(TOP), strict=True)
+        )
+        return f"<table>{rows}</table>"
 
-    names: tuple[str, ...]
-    read: Callable[[slice], np.ndarray]
+    def lines(self, most: int | None = TOP) -> list[str]:
+        """Write "photo.jpg: cat 97.1 %, dog 2.9 %" for each photograph."""
+        pairs = zip(self.names, self.ranked(most), strict=True)
+        return [f"{name}: {_text(ranked)}" for name, ranked in pairs]
 
-    def __iter__(self) -> Iterator[np.ndarray]:
-        for start in range(0, len(self.names), BATCH):
-            yield self.read(slice(start, start + BATCH))
+    def json_lines(self, most: int | None = None) -> list[str]:
+        """Write a JSON object for each photograph: file, class, probability, and all by class."""
+        return [
+            json.dumps(
+                {"file": name, "class": best, "probability": p, "classes": dict(ranked)},
+                ensure_ascii=False,
+            )
+            for name, ranked in zip(self.names, self.ranked(most), strict=True)
+            for best, p in ranked[:1]
+        ]
 
+    def csv_lines(self, most: int | None = TOP, *, head: bool = True) -> list[str]:
+        """Write a line of CSV for each photograph: file, then classes and probabilities in order.
 
-def batches(photographs: Photographs, *, size: int) -> Batches:
-    """Name and batch image files, all those in a folder and below, or an array of images.
-
-    Nothing is decoded yet. InputError for an array that is not uint8 `[N, size, size, 3]`, a folder
-    without photographs, and a path that does not exist.
-    """
-    if isinstance(photographs, np.ndarray | jax.Array):
-        images = _checked(np.asarray(photographs), size=size)
-        return Batches(tuple(map(str, range(len(images)))), lambda part: images[part])
-    paths = _paths(photographs)
-    return Batches(tuple(map(str, paths)), lambda part: read_photos(paths[part], size=size))
+        With `head` a line with the names of the columns comes first.
+        """
+        count = min(most or len(self.classes), len(self.classes))
+        ends = ["", *(f"_{place}" for place in range(2, count + 1))]
+        names = [f"{name}{end}" for end in ends for name in ("class", "probability")]
+        pairs = zip(self.names, self.ranked(count), strict=True)
+        rows = [[name, *(_cell(x) for pair in ranked for x in pair)] for name, ranked in pairs]
+        return [_csv(row) for row in ([["file", *names]] if head else []) + rows]
 
 
 def probabilities(logits: np.ndarray) -> np.ndarray:
@@ -78,35 +98,15 @@ def padded(images: np.ndarray) -> np.ndarray:
     return np.pad(images, [(0, BATCH - len(images)), (0, 0), (0, 0), (0, 0)])
 
 
-def read_photos(paths: Sequence[str | Path], *, size: int) -> np.ndarray:
-    """Decode image files as uint8 `[N, size, size, 3]`; InputError names one that is unreadable."""
-    images = [_decoded(Path(path), size=size) for path in paths]
-    return np.stack(images) if images else np.zeros((0, size, size, 3), np.uint8)
+def _text(ranked: Ranked) -> str:
+    return ", ".join(f"{label} {100 * p:.1f} %" for label, p in ranked)
 
 
-def _paths(photographs: str | Path | Sequence[str | Path]) -> list[Path]:
-    if not isinstance(photographs, str | Path):
-        return [Path(path) for path in photographs]
-    path = Path(photographs).expanduser()
-    if not path.is_dir():
-        return [path]
-    if not (paths := folder.all_photo_paths(path)):
-        kinds = " ".join(folder.EXTENSIONS)
-        raise InputError(f"{path}: expected photographs ({kinds}), found none")
-    return paths
+def _cell(value: str | float) -> str:
+    return value if isinstance(value, str) else f"{value:.6f}"
 
 
-def _checked(images: np.ndarray, *, size: int) -> np.ndarray:
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (size, size, 3):
-        expected, found = f"uint8 [N, {size}, {size}, 3]", f"{images.dtype} {images.shape}"
-        raise InputError(f"predict: expected images {expected}, found {found}")
-    return images
-
-
-def _decoded(path: Path, *, size: int) -> np.ndarray:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        reason = error.strerror
-        raise InputError(f"{path}: expected a readable photograph: {reason}") from None
-    return photos.decode(data, size=size, name=str(path))
+def _csv(row: Iterable[str]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(row)
+    return text.getvalue()

@@ -31,7 +31,7 @@ def write(
     `row` is its row in results.json, `records` its epochs. InputError, before anything is written,
     for a folder that holds anything but a classifier written here.
     """
-    folder, name = folder.expanduser().resolve(), f"{row['name']}-seed{row['seed']}"
+    folder, name = folder.resolve(), f"{row['name']}-seed{row['seed']}"
     if "\0" in name or Path(name).name != name:
         expected = "the name of a rung without slashes"
         raise InputError(f"{folder}: expected {expected}, found {name[:80]!r}")

@@ -4,8 +4,9 @@
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import KW_ONLY, asdict, dataclass, field
+from html import escape
 from pathlib import Path
 
 import jax
@@ -14,6 +15,7 @@ import numpy as np
 
 from tljax.data.preprocess import Preprocess
 from tljax.errors import InputError
+from tljax.files.home import at_home
 from tljax.inside.net import Net
 from tljax.linear.logistic import Solution
 from tljax.models import build, ops
@@ -22,10 +24,12 @@ from tljax.train import lr_finder
 from tljax.train.loop import History
 from tljax.train.outcome import alarms, saved
 from tljax.train.outcome.collapse import Json
-from tljax.train.outcome.prediction import Photographs, Prediction, batches, padded, probabilities
+from tljax.train.outcome.prediction import Prediction, padded, probabilities
+from tljax.train.outcome.reading import Batch, Photographs, Reading, reading
 from tljax.train.step import Params, State, averaged
 
 Scores = dict[str, dict[str, float]]
+MOST_NAMED = 12  # classes; of more, only their number
 
 MEASURES = (  # of a history, in results.json
     "seconds",
@@ -73,17 +77,43 @@ class Trained:
         """Give the probabilities `[N, classes]` float32 of what `predict` takes."""
         return self.predict(photographs).probabilities
 
-    def predict(self, photographs: Photographs) -> Prediction:
-        """Classify image files, all photographs in a folder, or images uint8 `[N, size, size, 3]`.
+    def predict(self, photographs: Photographs, *, skip_unread: bool = False) -> Prediction:
+        """Classify one photograph or many: paths, folders, patterns, Pillow images or arrays.
 
-        Files are decoded and resized as for training, a batch at a time. Averaged parameters and
-        batch statistics are used where there are any. InputError names a file that cannot be read.
+        Arrays are uint8, `[H, W, 3]` or `[N, size, size, 3]`. Everything is resized as for
+        training. Averaged parameters and batch statistics are used where there are any. InputError
+        names a file that cannot be read; with `skip_unread` it is left out, and why is kept.
         """
-        read = batches(photographs, size=self.size)
-        logits = [self._logits(padded(images))[: len(images)] for images in read]
-        none = np.zeros((0, build.outputs_for(len(self.classes))), np.float32)
-        rows = probabilities(np.concatenate([none, *logits]))
-        return Prediction(read.names, self.classes, rows)
+        read = reading(photographs, size=self.size)
+        parts = list(self.stream(read, skip_unread=skip_unread))
+        none = np.zeros((0, len(self.classes)), np.float32)
+        return Prediction(
+            tuple(name for part in parts for name in part.names),
+            self.classes,
+            np.concatenate([none, *(part.probabilities for part in parts)]),
+            {name: why for part in parts for name, why in part.unread.items()},
+        )
+
+    def stream(self, read: Reading, *, skip_unread: bool = False) -> Iterator[Prediction]:
+        """Classify photographs a batch at a time, and yield each batch when it is done.
+
+        The next batches are decoded, and the next one is handed to the device, before the numbers
+        of one are waited for.
+        """
+        waiting: tuple[Batch, jax.Array] | None = None
+        for batch in read.batches(skip=skip_unread):
+            logits = self._logits(padded(batch.images))
+            if waiting:
+                yield self._said(read, *waiting)
+            waiting = batch, logits
+        if waiting:
+            yield self._said(read, *waiting)
+
+    def _said(self, read: Reading, batch: Batch, logits: jax.Array) -> Prediction:
+        names = tuple(read.names[place] for place in batch.places)
+        rows = probabilities(np.asarray(logits)[: len(names)])
+        unread = {read.names[place]: why for place, why in batch.unread.items()}
+        return Prediction(names, self.classes, rows, unread)
 
     def plot(self, path: str | Path) -> Path:
         """Draw loss and accuracy against epoch, and write the picture, a PNG; returns its path."""
@@ -93,7 +123,7 @@ class Trained:
         if not self.history.epochs:
             raise InputError(f"{path}: {self.rung} was restored from a checkpoint: use load_run")
         series = {self.seed: metrics.series(self.history.epochs)}
-        return curves.draw_curves(self.rung, series, path=Path(path))
+        return curves.draw_curves(self.rung, series, path=at_home(path))
 
     def save(self, folder: str | Path) -> Path:
         """Write a folder that `load_run` opens, whole or not at all; returns its path.
@@ -106,7 +136,7 @@ class Trained:
         last = self.history.result()
         state = State(jnp.int32(last["step"]), averaged(self.state), self.state.model_state, {})
         row, epochs = self.row(), self.history.epochs
-        return saved.write(Path(folder), state=state, meta=self.meta(), row=row, records=epochs)
+        return saved.write(at_home(folder), state=state, meta=self.meta(), row=row, records=epochs)
 
     @functools.cached_property
     def net(self) -> Net:
@@ -123,15 +153,16 @@ class Trained:
             rung=self.rung,
             seed=self.seed,
             statistics=variables,
+            network=self.network,
         )
 
     @functools.cached_property
-    def _logits(self) -> Callable[[np.ndarray], np.ndarray]:
+    def _logits(self) -> Callable[[np.ndarray], jax.Array]:
         def logits(params: Params, images: jax.Array) -> jax.Array:
             return self.net.run(images, params)[0]
 
         program = ops.jit(logits)
-        return lambda images: np.asarray(program(self.net.params, images))
+        return lambda images: program(self.net.params, images)
 
     def meta(self) -> Json:
         """Describe the classifier in plain JSON, for its checkpoint."""
@@ -153,6 +184,7 @@ class Trained:
             "name": rung,
             "seed": seed,
             "epochs": last["epoch"],
+            **self._drawn(last["step"]),
             "validation": last["validation"],
             **self.scores,
             "trainable_params": self.trainable_params,
@@ -163,7 +195,20 @@ class Trained:
             **({"alarm": self.alarm.to_dict(stage=rung, seed=seed)} if self.alarm else {}),
         }
 
+    def _drawn(self, steps: int) -> Json:
+        batch = self.stage.get("batch_size")
+        solved = self.solution is not None
+        return {} if solved or batch is None else {"images_drawn": steps * batch}
+
     def __repr__(self) -> str:
-        named = f"{self.rung}, seed {self.seed}: {', '.join(self.classes)}"
-        scores = [f"{split} {x['accuracy']:.1%} of {x['n']}" for split, x in self.scores.items()]
+        classes = self.classes
+        shown = ", ".join(classes) if len(classes) <= MOST_NAMED else f"{len(classes)} classes"
+        named = f"{self.rung}, seed {self.seed}: {shown}"
+        scores = [
+            f"{split} {100 * x['accuracy']:.1f} % of {x['n']}" for split, x in self.scores.items()
+        ]
         return f"Trained({'; '.join([named, f'{self.size} x {self.size}', *scores])})"
+
+    def _repr_html_(self) -> str:
+        """Show the classifier in a notebook: what it is, and its epochs."""
+        return f"<p>{escape(repr(self))}</p>{self.history.table()}"

@@ -1,0 +1,68 @@
+"""Look at photographs before anything trains: counts by class, and two contact sheets.
+
+    tljax show PHOTOS
+
+PHOTOS is what --data is elsewhere. Prints the images of each class and split, and what was left out
+and why. Leaves contact.png, the photographs of each class as the network reads them, and
+augmented.png, some of them as the first passes of training see them.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from tljax import config
+from tljax.commands import cli
+from tljax.commands.rung import PRESET
+from tljax.data import ImageSets
+from tljax.report.pictures.contact import write_augmented, write_contact
+from tljax.report.tables.table import aligned
+
+
+def main() -> None:
+    """Run the command."""
+    args = _parser().parse_args()
+    sets = cli.load(args, args.data, size=args.size)
+    print(f"{sets.counts()}\n\n{counts_table(sets)}\n")
+    augment = config.PRESETS[args.preset][args.rung].augment
+    written = [write_contact(sets, path=args.out / "contact.png")]
+    if augment:
+        written.append(write_augmented(sets, augment, path=args.out / "augmented.png"))
+    print("\n".join(map(str, written)))
+
+
+def counts_table(sets: ImageSets) -> str:
+    """Align the number of images of each class in each split, the fewest in training first."""
+    counts = [np.bincount(x.labels, minlength=len(sets.classes)) for x in sets.splits.values()]
+    order = np.argsort(counts[0], kind="stable")
+    rows = [(sets.classes[i], *(f"{each[i]:,}" for each in counts)) for i in order]
+    return aligned(("class", *sets.splits), rows)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = cli.bare_parser(__doc__, experiment="show")
+    parser.add_argument("data", metavar="PHOTOS", help=cli.SOURCES)
+    cli.add_reading(parser, size=config.LECTURE_SIZE)
+    add = parser.add_argument
+    add(
+        "--rung",
+        choices=config.STEPPED,
+        default="frozen",
+        help="whose augmentation is shown (frozen)",
+    )
+    add(
+        "--preset",
+        choices=sorted(config.PRESETS),
+        default=PRESET,
+        help=f"of which preset ({PRESET})",
+    )
+    add(
+        "--out",
+        type=cli.path,
+        default=Path("runs/show"),
+        metavar="DIR",
+        help="where the sheets go (runs/show)",
+    )
+    add("--quiet", action="store_true", help="no progress bars")
+    return parser

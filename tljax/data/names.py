@@ -1,0 +1,70 @@
+"""Names of classes as a person reads them: written alike they are one class, or are refused."""
+
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from tljax.errors import InputError
+
+SHOWN = 5  # names in a message
+
+
+def read(name: str) -> str:
+    """Return a name as it is read: composed Unicode (NFC), single spaces, none at the ends."""
+    return " ".join(unicodedata.normalize("NFC", name).split())
+
+
+def alike(name: str) -> str:
+    """Return what two names that a person takes for the same have in common.
+
+    Case and invisible characters do not count. A single letter is its own name: "A" and "a" may
+    well be two classes.
+    """
+    seen = "".join(c for c in read(name) if unicodedata.category(c) != "Cf")
+    return seen if len(seen) == 1 else unicodedata.normalize("NFC", seen.casefold())
+
+
+def check(where: str, classes: Sequence[str]) -> None:
+    """Check that there are two names or more, all different to a reader; InputError otherwise."""
+    if len(classes) < 2:
+        found = ", ".join(classes) or "none"
+        raise InputError(f"{where}: expected two or more classes, found {found}")
+    first: dict[str, str] = {}
+    for name in classes:
+        other = first.setdefault(alike(name), name)
+        if other is not name:
+            pair = f"{_quoted(other)} and {_quoted(name)}"
+            raise InputError(f"{where}: expected classes that read differently, found {pair}")
+
+
+def refuse_unseen(where: str, classes: Sequence[str], labels: Mapping[str, np.ndarray]) -> None:
+    """Refuse classes without a training photograph, naming them and the splits that have them.
+
+    `labels` are those of each split, int32 `[N]`.
+    """
+    present = {split: np.bincount(each, minlength=len(classes)) for split, each in labels.items()}
+    unseen = [i for i in range(len(classes)) if not present["train"][i]]
+    if not unseen:
+        return
+    others = [split for split in present if any(present[split][i] for i in unseen)]
+    only = f", only for {' and '.join(others)}" if others else ""
+    known = {alike(name): name for i, name in enumerate(classes) if present["train"][i]}
+    pairs = [(classes[i], known[alike(classes[i])]) for i in unseen if alike(classes[i]) in known]
+    hint = f" (training has {shown(name for _, name in pairs)}: rename one)" if pairs else ""
+    raise InputError(
+        f"{where}: expected training photographs of every class, "
+        f"found none of {shown(classes[i] for i in unseen)}{only}{hint}"
+    )
+
+
+def shown(names: Iterable[str]) -> str:
+    """List a few names, and how many more there are."""
+    every = list(names)
+    more = f" and {len(every) - SHOWN} more" if len(every) > SHOWN else ""
+    return ", ".join(every[:SHOWN]) + more
+
+
+def _quoted(name: str) -> str:
+    """Quote a name with its invisible and composed characters written out."""
+    return ascii(name) if any(unicodedata.category(c) == "Cf" for c in name) else repr(name)

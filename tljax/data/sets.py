@@ -1,0 +1,152 @@
+"""The images of a data set with labels and ids: checked when made, wherever they come from."""
+
+import dataclasses
+import html
+
+import numpy as np
+
+from tljax.data import names
+from tljax.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Hold the images of one split, with labels and ids.
+
+    InputError names the field whose dtype, shape, length or value is another.
+    """
+
+    images: np.ndarray  # uint8 [N, size, size, 3], RGB; may be a memory map
+    labels: np.ndarray  # int32 [N]; other whole numbers are converted
+    ids: tuple[str, ...]  # stable name of each example, such as "train/cat/cat.17.jpg"
+
+    def __post_init__(self) -> None:
+        check_images("ImageSet", self.images)
+        labels = checked_labels("ImageSet", self.labels, count=len(self.images))
+        object.__setattr__(self, "labels", labels)
+        if len(self.ids) != len(self.images):
+            expected = f"{len(self.images)}, one for each image"
+            raise InputError(f"ImageSet: ids: expected {expected}, found {len(self.ids)}")
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __repr__(self) -> str:
+        return f"ImageSet({len(self)} images of {self.images.shape[1]} x {self.images.shape[2]})"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ImageSets:
+    """Hold the training, validation and perhaps test images, with the class list they share.
+
+    InputError for labels without a class, images of several sizes, classes that read alike, and
+    classes without a training image.
+    """
+
+    name: str  # the source string
+    classes: tuple[str, ...]
+    train: ImageSet
+    validation: ImageSet
+    digest: str  # hex sha256 of what the images were made from, in order, without names and places
+    skipped: tuple[str, ...] = ()  # ids of corrupt photographs left out on request
+    test: ImageSet | None = None  # reported once, at the end; nothing is chosen on it
+    left_out: tuple[str, ...] = ()  # counts of files that are no examples, each with the reason
+
+    def __post_init__(self) -> None:
+        names.check(self.name, self.classes)
+        for split, part in self.splits.items():
+            where = f"{self.name}: {split}"
+            if not len(part):
+                raise InputError(f"{where}: expected one image or more, found none")
+            check_labels(where, part.labels, classes=len(self.classes))
+            if (side := part.images.shape[1]) != self.size:
+                raise InputError(f"{where}: expected images of {self.size} pixels, found {side}")
+        labels = {split: part.labels for split, part in self.splits.items()}
+        names.refuse_unseen(self.name, self.classes, labels)
+
+    @property
+    def size(self) -> int:
+        """Return the side of the square images in pixels."""
+        return self.train.images.shape[1]
+
+    @property
+    def splits(self) -> dict[str, ImageSet]:
+        """Map "train", "validation" and perhaps "test" to their images."""
+        pairs = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: part for name, part in pairs.items() if part is not None}
+
+    def counts(self) -> str:
+        """Describe the set in one line: classes, images, size, and what was left out and why."""
+        classes = self.classes
+        named = ", ".join(classes) if len(classes) <= 12 else f"{len(classes)} classes"
+        train, *held = [f"{len(part)} {_CALLED[split]}" for split, part in self.splits.items()]
+        images = f"{', '.join([train, *held[:-1]])} and {held[-1]} images"
+        corrupt = [f"{len(self.skipped)} corrupt ones"] if self.skipped else []
+        without = "; ".join([*corrupt, *self.left_out])
+        out = f"; left out: {without}" if without else ""
+        return f"{self.name}: {named}; {images} of {self.size} x {self.size}{self._absent()}{out}"
+
+    def _absent(self) -> str:
+        """Name the classes that no validation image can judge."""
+        counts = np.bincount(self.validation.labels, minlength=len(self.classes))
+        absent = [name for name, count in zip(self.classes, counts, strict=True) if not count]
+        return f", none of {names.shown(absent)} in validation" if absent else ""
+
+    def __repr__(self) -> str:
+        return f"ImageSets({self.counts()})"
+
+    def _repr_html_(self) -> str:
+        """Show the number of images of each class and split in a notebook."""
+        head = "".join(f"<th>{_CALLED[split]}</th>" for split in self.splits)
+        counts = [
+            np.bincount(part.labels, minlength=len(self.classes)) for part in self.splits.values()
+        ]
+        rows = ""
+        for i, name in enumerate(self.classes):
+            cells = "".join(f"<td>{each[i]:,}</td>" for each in counts)
+            rows += f"<tr><td>{html.escape(name)}</td>{cells}</tr>"
+        about = html.escape(self.counts())
+        return f"<p>{about}</p><table><tr><th>class</th>{head}</tr>{rows}</table>"
+
+
+_CALLED = {"train": "training", "validation": "validation", "test": "test"}
+
+
+def check_images(where: str, images: np.ndarray) -> None:
+    """Check images uint8 `[N, size, size, 3]`; InputError says what to do about others."""
+    shape, dtype = getattr(images, "shape", ()), getattr(images, "dtype", type(images).__name__)
+    square = len(shape) == 4 and shape[1] == shape[2] > 0 and shape[3] == 3
+    if dtype == np.uint8 and square:
+        # A map of the cache holds what was decoded; to look through it all would read it all.
+        if not isinstance(images, np.memmap) and len(images) and np.max(images) == 1:
+            raise InputError(f"{where}: images: expected pixels from 0 to 255, found 0 and 1 alone")
+        return
+    found, advice = f"{dtype} {tuple(shape)}", ""
+    if len(shape) == 4 and shape[1] == 3 != shape[3]:
+        advice = "; channels come last: images.transpose(0, 2, 3, 1)"
+    elif square and np.issubdtype(np.dtype(dtype), np.floating) and np.size(images):
+        low, high = float(np.min(images)), float(np.max(images))
+        found += f" from {low:.3g} to {high:.3g}"
+        if low >= 0 and high <= 1:
+            advice = "; (images * 255).round().astype(np.uint8) has the range of pixels"
+    raise InputError(f"{where}: images: expected uint8 [N, size, size, 3], found {found}{advice}")
+
+
+def checked_labels(where: str, labels: np.ndarray, *, count: int) -> np.ndarray:
+    """Return labels as int32 `[N]`; InputError unless they are whole numbers, one for each image.
+
+    Their values are checked against the classes in `check_labels`.
+    """
+    found = np.asarray(labels)
+    if found.dtype.kind not in "iu" or found.shape != (count,):
+        expected = f"whole numbers [{count}], one for each image"
+        raise InputError(f"{where}: labels: expected {expected}, found {found.dtype} {found.shape}")
+    return found.astype(np.int32, copy=False)
+
+
+def check_labels(where: str, labels: np.ndarray, *, classes: int) -> None:
+    """Check that every label is the place of a class; InputError names one that is not."""
+    wrong = labels[(labels < 0) | (labels >= classes)]
+    if len(wrong):
+        expected = f"0 to {classes - 1} for {classes} classes"
+        raise InputError(f"{where}: labels: expected {expected}, found {wrong[0]}")
