@@ -1,6 +1,6 @@
 """Tests that need an accelerator; each is skipped, with the reason, where there is none.
 
-On a machine without pytest-xdist: `pytest -m gpu -o addopts=--import-mode=importlib tests/gpu`.
+On a machine without pytest-xdist: `pytest -m gpu -o addopts= tests/gpu`.
 """
 
 import os

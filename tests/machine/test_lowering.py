@@ -31,7 +31,7 @@ def traced(rung, dtype):
     """A whole segment of a rung: draws, augmentation, steps and the optimizer, from shapes."""
     network = replace(config.NETWORKS[rung], hidden=8)
     if network.base == "vgg16":
-        network = replace(network, width=0.0625)
+        network = replace(network, options={"width": 0.0625})
     stage = replace(config.PRESETS["deck-keras3"][rung], batch_size=8, images_per_epoch=None)
     ready = setup.outline(stage, network, Source(SETS, dtype=jnp.dtype(dtype)))
     first, train_step, _ = program.pieces(stage, ready)

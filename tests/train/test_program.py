@@ -52,7 +52,9 @@ def split(count, seed):
 
 
 SETS = ImageSets("test", ("cat", "dog"), split(10, 0), split(4, 1), "0" * 64)
-BASE = Weights({}, {}, TORCH, ("a", "b"), {})  # an outline reads its preprocessing alone
+BASE = Weights(
+    {}, {"name": "vgg16", "width": 0.0625}, TORCH, ("a", "b"), {}
+)  # an outline reads its preprocessing alone
 
 
 @pytest.fixture(scope="module")

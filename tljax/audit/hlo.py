@@ -29,6 +29,7 @@ _CALLED = re.compile(
     r"(?:condition|body|to_apply|calls|true_computation|false_computation)=%[\w.\-]+"
     r"|branch_computations=\{[^}]*\}"
 )
+_TRIPS = re.compile(r'known_trip_count":\{"n":"([0-9]+)"')
 _FREE = (  # names for what is there already
     "parameter",
     "constant",
@@ -72,10 +73,10 @@ def product_flops(text: str) -> float:
 
 
 def launches(text: str) -> int:
-    """Count the kernels of a program: instructions that compute, in the order they are started.
+    """Count the kernels that a program starts: instructions that compute.
 
-    A fusion is one, and so is a copy, a library's product or a collective. The body of a loop
-    counts once: of a program that scans steps this is the number for one step, and little more.
+    A fusion is one, and so is a copy, a library's product or a collective. What is in a loop counts
+    as often as the text says that the loop runs, or once where it does not say.
     """
     bodies = {name: lines.splitlines() for name, lines in _COMPUTATION.findall(text)}
     entry = re.search(r"^ENTRY %?([\w.\-]+)", text, re.MULTILINE)
@@ -89,8 +90,9 @@ def _launched(name: str, bodies: dict[str, list[str]]) -> int:
             continue
         operation, rest = instruction[3], instruction[4]
         if operation in _CALLS:
-            called = " ".join(found[0] for found in _CALLED.finditer(rest))
-            count += sum(_launched(inner, bodies) for inner in _NAME.findall(called))
+            called = " ".join(match[0] for match in _CALLED.finditer(rest))
+            times = int(found[1]) if (found := _TRIPS.search(rest)) else 1
+            count += times * sum(_launched(inner, bodies) for inner in _NAME.findall(called))
         elif operation not in _FREE and not operation.endswith("-done"):
             count += 1
     return count

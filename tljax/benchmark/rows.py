@@ -90,7 +90,11 @@ ROWS = (  # in order of worth, for a benchmark with little time
         "scratch step",
         "the lecture's CNN, all of it trains",
         "scratch step",
-        (Against("keras", "scratch step", 3.5), Against("torch", "scratch step", 1.1)),
+        (
+            Against("keras", "scratch step", 3.5),
+            Against("torch", "scratch step", 1.1),
+            _matrices(),
+        ),
     ),
     Row(
         "full step",

@@ -15,7 +15,10 @@ from tljax.train.source import Source
 
 
 def compile_ahead(stages: Stages, source: Source, *, seeds: Sequence[int]) -> Mapping[str, Program]:
-    """Compile stages that run one seed at a time, in parallel; print what each will do and cost."""
+    """Compile stages that run one seed at a time; print what each will do and cost.
+
+    On an accelerator they are still being compiled as the first one begins to train.
+    """
     outlines: dict[str, tuple[Stage, Ready]] = {
         name: (stage, setup.outline(stage, network, source))
         for name, (network, stage) in stages.items()

@@ -1,4 +1,4 @@
-"""Count the products of a traced program by formula: the same on every backend.
+"""Count the products of a traced program by formula, whatever a backend says of it.
 
 A product is a convolution or a matrix product; its FLOPs are two for each pair of numbers that it
 multiplies. Taps of a convolution that fall on padding, or between the numbers of a dilated input,

@@ -31,7 +31,7 @@ def conv(
     """
     rows, columns = kernel.shape[:2]
     pads = (_pad(x.shape[1], rows, stride, padding), _pad(x.shape[2], columns, stride, padding))
-    if jax.default_backend() != "cpu":
+    if not ops.on_cpu():
         return _stock(x, kernel, stride, pads, groups)
     if groups > 1 and groups == x.shape[3]:
         multiplier = kernel.shape[3] // groups

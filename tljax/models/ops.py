@@ -71,6 +71,11 @@ def jit(function: Callable[..., Any], **options: Any) -> Jitted:
     return jax.jit(function, compiler_options=compiler_options(), **options)
 
 
+def on_cpu() -> bool:
+    """Tell whether to trace what is fast on CPU; False where it is the stock operation's turn."""
+    return jax.default_backend() == "cpu" and not _stock.get()
+
+
 @contextmanager
 def stock() -> Generator[None]:
     """Trace stock convolutions on every platform: to count what a network needs, not to run it."""
@@ -87,8 +92,7 @@ def conv(x: Array, kernel: Array, *, padding: str) -> Array:
     `padding` is SAME or VALID.
     """
     pad = {"SAME": kernel.shape[0] // 2, "VALID": 0}[padding]
-    ours = jax.default_backend() == "cpu" and not _stock.get()
-    return _conv_cpu(x, kernel, pad) if ours else _conv(x, kernel, pad)
+    return _conv_cpu(x, kernel, pad) if on_cpu() else _conv(x, kernel, pad)
 
 
 def max_pool(x: Array) -> Array:
