@@ -37,7 +37,6 @@ from tljax.runs.workdir import Workdir
 from tljax.train import rung, setup
 from tljax.train.history import OnEpoch
 from tljax.train.source import Source
-from tljax.weights import digest
 
 SOURCE_ONLY, CORAL, TUNED = "source only", "CORAL", "fine-tuned"
 
@@ -57,10 +56,10 @@ def main() -> None:
     home, source, first = runner.begin(at_home, first, experiment="domain")
     for name, target in targets.items():
         domain.check(source.sets, target)
-        base = digest(source.weights.params) if source.weights else None
+        base = source.weights.digest if source.weights else None
         workdirs[name].begin(arguments=vars(args), stages=stages, sets=target, base=base)
         if processes.first():
-            print(runner.about(target), flush=True)
+            print(target.counts(), flush=True)
     for seed in options.seeds_of(args):
         start = ladder(first, source, workdir=home, seeds=[seed])[seed][SOURCE_ONLY]
         for name, target in targets.items():

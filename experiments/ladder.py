@@ -34,7 +34,7 @@ peak = WarmupCosine(1e-3)  # on a base, relative: the part of its own norm that 
 
 RUNGS = {
     "scratch": Rung(
-        Network(base="cnn", hidden=512, dropout_flat=True),
+        Network("cnn", hidden=512, dropout_flat=True),
         replace(tuned["scratch"], rules=ALL, lr=WarmupCosine(5e-4), epochs=10),
     ),
     "linear": Rung(

@@ -23,6 +23,7 @@ from tljax.config import Stage
 from tljax.data import ImageSets
 from tljax.machine import processes
 from tljax.methods import multitask
+from tljax.models import vgg
 from tljax.models.build import Network
 from tljax.optim.rules import Rules, discriminative
 from tljax.runs.workdir import Workdir
@@ -30,14 +31,14 @@ from tljax.train import rung, setup
 from tljax.train.history import OnEpoch
 from tljax.train.resume import Saver
 from tljax.train.source import Source
-from tljax.weights import digest, load
+from tljax.weights import load
 
 EPOCHS = 20
 TARGET_IMAGES = 480  # an epoch
 BATCH = 32  # examples a step, of both together
 SOURCE_BATCH = 24  # of those 32
 SOURCE_IMAGES = TARGET_IMAGES // (BATCH - SOURCE_BATCH) * SOURCE_BATCH  # an epoch
-SHARED: Rules = discriminative((*config.BLOCKS, ("head/.*", "other/.*")), factor=3.0)
+SHARED: Rules = discriminative((*vgg.ARCHITECTURE.patterns(), ("head/.*", "other/.*")), factor=3.0)
 
 
 def main() -> None:
@@ -53,10 +54,10 @@ def main() -> None:
         arguments=arguments,
         stages=stages,
         sets=target,
-        base=digest(weights.params) if weights else None,
+        base=weights.digest if weights else None,
     )
     if processes.first():
-        print(f"{runner.about(target)}\n{runner.about(other)}", flush=True)
+        print(f"{target.counts()}\n{other.counts()}", flush=True)
     for seed in options.seeds_of(args):
         for way in stages:
             _one(way, args, stages[way], source, other, seed=seed, workdir=workdir)
@@ -68,12 +69,12 @@ def stages_of(args: argparse.Namespace, *, from_weights: bool) -> dict[str, tupl
 
     Each way draws as many images of the target, in as many epochs.
     """
-    network = Network(width=args.width, norm=True)
+    network = Network(options={"width": args.width, "norm": True})
     learn = replace(
         config.PRETRAIN, epochs=EPOCHS, batch_size=BATCH, images_per_epoch=TARGET_IMAGES
     )
     learn = learn.scaled(budget=args.budget)
-    adapt, both = replace(learn, rules=config.DIFFERENTIAL), learn
+    adapt, both = replace(learn, rules=config.rules_of("differential")), learn
     if from_weights:
         adapt = replace(
             config.PRESETS["critters"]["differential"],

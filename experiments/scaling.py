@@ -64,9 +64,9 @@ def _counts() -> list[int]:
 
 
 def _counted(rung: str, count: int, args: argparse.Namespace) -> Scale:
-    network: Network = replace(config.NETWORKS[rung], width=args.width)
+    network: Network = config.NETWORKS[rung].on("vgg16", {"width": args.width})
     if args.size < config.CNN_VALID_SIZE:
-        network = replace(network, padding="SAME")
+        network = replace(network, options={"padding": "SAME"})
     stage = replace(config.PRESETS["deck-keras3"][rung], batch_size=args.batch * count, views=None)
     over = devices.mesh(jax.devices()[:count])
     costs = audit(planned(stage, network, classes=2, size=args.size), over)

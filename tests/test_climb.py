@@ -16,7 +16,7 @@ from tljax.models.build import Network
 from tljax.train import Source, frozen, prepare, rung
 from tljax.weights import Weights
 
-NETWORK = Network(width=0.0625, hidden=4)
+NETWORK = Network(hidden=4, options={"width": 0.0625})
 HEAD = Stage("frozen", HEAD_ONLY, lr=1e-2, epochs=1, batch_size=5, views=1, keep_going=True)
 LATE = recipe.unfreeze(replace(HEAD, name="finetune"), start="block5_conv1", factor=2.0)
 

@@ -182,7 +182,7 @@ def test_linear_is_solved_on_the_features_of_the_rung_after_it():
             {"augment": Augment()},
             "views must be 1 and augment None where the head is solved, found 1",
         ),
-        ({"rules": config.FINE_TUNE}, "rules must be the head's alone, found .*"),
+        ({"rules": config.rules_of("finetune")}, "rules must be the head's alone, found .*"),
         ({"dropout": 0.5}, "dropout must be 0.0 where the head is solved, found 0.5"),
         ({"ema": 0.9}, "ema must be None where the head is solved, found 0.9"),
         ({"patience": 2}, "patience must be None where the head is solved, found 2"),

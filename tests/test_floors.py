@@ -9,8 +9,9 @@ ROOT = Path(tljax.__file__).parent
 FLOORS = (
     ("errors", "version"),
     ("tree",),
-    ("models", "files", "optim"),
+    ("files", "optim"),
     ("data",),
+    ("models",),
     ("config", "weights", "inside"),
     ("machine", "linear"),
     ("inputs",),

@@ -41,9 +41,7 @@ def test_unfreezing_trains_from_a_layer_on_each_block_slower_than_the_next(start
 
 
 def test_unfreezing_needs_a_convolution():
-    with pytest.raises(
-        InputError, match="VGG16 has no convolution 'block5_pool'; one of block1_conv1, "
-    ):
+    with pytest.raises(InputError, match="vgg16 has no layer 'block5_pool'; one of block1_conv1, "):
         recipe.unfreeze(STAGE, start="block5_pool")
 
 
@@ -85,8 +83,11 @@ def test_gradual_unfreezing_goes_a_group_at_a_time_to_the_input():
     assert first == [None, *(f"block{i}_conv1" for i in (5, 4, 3, 2, 1))]
     assert [stage.views for stage in plan.stages] == [4] * 5 + [None]  # at last nothing is frozen
     assert len(recipe.gradual_unfreezing(like, down_to="block4_conv1").stages) == 3
+    assert recipe.gradual_unfreezing(like, down_to="block4") == recipe.gradual_unfreezing(
+        like, down_to="block4_conv1"
+    )
     with pytest.raises(
-        InputError, match="down_to must be the start of a block, found 'block4_conv2'"
+        InputError, match=r"down_to must be one of block1, .*, found 'block4_conv2'"
     ):
         recipe.gradual_unfreezing(like, down_to="block4_conv2")
 

@@ -8,9 +8,10 @@ from typing import Literal
 
 from tljax.data.augment import Augment
 from tljax.errors import InputError
-from tljax.models.build import Network
+from tljax.models.architecture import Architecture
+from tljax.models.build import Network, named
 from tljax.optim.objective import PLAIN, Objective
-from tljax.optim.rules import Rules, discriminative, multipliers
+from tljax.optim.rules import Rules, multipliers
 from tljax.optim.schedules import Schedule, WarmupCosine
 from tljax.optim.transform import Optimizer
 
@@ -45,7 +46,9 @@ class Stage:
     rates, lengths and optimizer; the batch size is then that of the frozen base's passes and of the
     evaluation. `skip_nonfinite` skips and counts steps whose loss or gradient is not finite; by
     default the first such step ends the run. `keep_going` trains a stage that collapses to its end
-    and keeps the result; by default it is restored to its best epoch.
+    and keeps the result; by default it is restored to its best epoch. `statistics="moving"` lets
+    batch normalisation in frozen layers use and update the statistics of the batch, as Keras does
+    with `training=True`; by default they are held, with the bits of the weights file.
     """
 
     name: str
@@ -68,6 +71,7 @@ class Stage:
     skip_nonfinite: bool = False
     solver: Literal["steps", "lbfgs"] = "steps"
     keep_going: bool = False
+    statistics: Literal["held", "moving"] = "held"
 
     def __post_init__(self) -> None:
         for field, right, expected in chain(_counts(self), _values(self), _solved(self)):
@@ -130,6 +134,9 @@ def _values(stage: Stage) -> Iterator[Check]:
     yield "ema", stage.ema is None or 0 < stage.ema < 1, "between 0 and 1"
     stops = stage.step_back is None or stage.patience is not None
     yield "step_back", stops, "left out where there is no patience"
+    held = stage.statistics == "held"
+    yield "statistics", held or stage.statistics == "moving", "held or moving"
+    yield "views", held or stage.views is None, "None where statistics move"
     yield "solver", stage.solver in ("steps", "lbfgs"), "steps or lbfgs"
 
 
@@ -164,10 +171,6 @@ class Plan:
             raise InputError(f"plan {self.name!r}: two stages are called {min(twice)!r}")
 
 
-BLOCKS = tuple(f"base/block{i}_.*" for i in range(1, 6))
-FINE_TUNE: Rules = (("head/.*", 1.0), ("base/block5_.*", 1.0), ("base/.*", None))
-DIFFERENTIAL: Rules = discriminative((*BLOCKS, "head/.*"), factor=3.0)
-
 RUNGS = ("scratch", "linear", "features", "frozen", "finetune", "differential")
 STEPPED = tuple(rung for rung in RUNGS if rung != "linear")  # linear is solved, without steps
 STARTS_FROM = {"finetune": "frozen", "differential": "finetune"}
@@ -179,6 +182,34 @@ NETWORKS = {  # the lecture's: their heads take raw features
     "finetune": Network(),
     "differential": Network(),
 }
+
+
+def rules_of(rung: str, base: str = "vgg16") -> Rules:
+    """Return the rules of a rung for the layers of a base."""
+    architecture = named(base)
+    if rung == "scratch":
+        return TRAIN_ALL
+    if rung == "finetune":
+        return architecture.rules(architecture.fine_tune)
+    return differential_rules(architecture) if rung == "differential" else HEAD_ONLY
+
+
+def differential_rules(base: Architecture, *, first: float = 3.0**5) -> Rules:
+    """Make rules that train everything, each group of layers slower than the next.
+
+    The rate of the first group is `first` times smaller than the head's: 3 times a group for
+    VGG16's five blocks, and as much in all for a base of more groups.
+    """
+    groups = base.groups
+    return base.rules(groups[0], factor=first ** (1 / len(groups)))
+
+
+def stage_on(rung: str, stage: Stage, base: str) -> Stage:
+    """Return a rung's stage with the rules of another base, where it had VGG16's.
+
+    Rules of one's own stay as they are.
+    """
+    return replace(stage, rules=rules_of(rung, base)) if stage.rules == rules_of(rung) else stage
 
 
 def _deck(optimizer: Optimizer) -> dict[str, Stage]:
@@ -207,8 +238,10 @@ def _deck(optimizer: Optimizer) -> dict[str, Stage]:
         "linear": replace(features, name="linear", epochs=1, dropout=0.0, solver="lbfgs"),
         "features": features,
         "frozen": replace(augmented, name="frozen", rules=HEAD_ONLY, lr=2e-5, epochs=30),
-        "finetune": replace(augmented, name="finetune", rules=FINE_TUNE, lr=1e-5),
-        "differential": replace(augmented, name="differential", rules=DIFFERENTIAL, lr=1e-5),
+        "finetune": replace(augmented, name="finetune", rules=rules_of("finetune"), lr=1e-5),
+        "differential": replace(
+            augmented, name="differential", rules=rules_of("differential"), lr=1e-5
+        ),
     }
 
 
@@ -276,7 +309,7 @@ def network_of(rung: str, preset: str) -> Network:
     return replace(NETWORKS[rung], feature_norm=preset == "tuned" and rung != "scratch")
 
 
-PRESETS = {
+PRESETS = {  # with VGG16's rules; `stage_on` has those of another base
     "deck-keras2": _deck(KERAS2_RMSPROP),
     "deck-keras3": _deck(KERAS3_RMSPROP),
     "tuned": _tuned(),
@@ -292,7 +325,9 @@ LECTURE_SIZE = 150  # side of photographs, where the base does not record its ow
 # adapts to the difference.
 PRETRAIN_SIZE = 32
 CNN_VALID_SIZE = 46  # below it the scratch CNN pads its convolutions
-CRITTERS_WIDTH = 0.25  # width of the base pretrained on critters:source: minutes on two cores
+# The base pretrained on critters:source: minutes on two cores.
+CRITTERS_BASE, CRITTERS_WIDTH = "vgg16", 0.25
+CRITTERS_OPTIONS = {"width": CRITTERS_WIDTH}
 
 PRETRAIN_RATE = 3e-3
 PRETRAIN = Stage(

@@ -5,13 +5,11 @@
 from dataclasses import replace
 from typing import Literal
 
-from tljax.config import BLOCKS, HEAD_ONLY, LAMB, RELATIVE_RATE, Plan, Stage
+from tljax.config import HEAD_ONLY, LAMB, RELATIVE_RATE, Plan, Stage, differential_rules
 from tljax.data import ImageSets
 from tljax.data.augment import Augment
 from tljax.errors import InputError
-from tljax.models import vgg
-from tljax.models.build import Network
-from tljax.optim.rules import Rules, discriminative
+from tljax.models.build import Network, described, named
 from tljax.optim.schedules import OneCycle, OneCycleMomentum, Scaled
 from tljax.train import lr_finder
 from tljax.train import plan as plan_lib
@@ -20,7 +18,6 @@ from tljax.train.setup import prepare
 from tljax.train.source import Source
 from tljax.weights import Weights
 
-GROUPS = (*BLOCKS, "head/.*")  # from input to output
 FINE_TUNING_RATE = 2e-3  # fastai's base_lr
 NETWORK = Network(feature_norm=True)
 _LIKE = Stage(
@@ -39,34 +36,21 @@ def freeze(stage: Stage) -> Stage:
     return replace(stage, rules=HEAD_ONLY)
 
 
-def unfreeze(stage: Stage, *, start: str = vgg.LAYERS[0], factor: float = 1.0) -> Stage:
-    """Unfreeze the layers of a stage from `start` on, by block.
+def unfreeze(
+    stage: Stage, *, start: str | None = None, factor: float = 1.0, base: str = "vgg16"
+) -> Stage:
+    """Unfreeze the layers of a stage from `start` on, by group.
 
-    Each block has a rate `factor` times smaller than the next. `start` is a convolution of VGG16:
-    "block5_conv1" is the lecture's. What comes before stays frozen.
+    Each group has a rate `factor` times smaller than the next. `start` is a group of the base or a
+    layer with parameters: VGG16's "block5_conv1" is the lecture's; None is the first. What comes
+    before stays frozen.
 
     >>> stage = Stage("mine", HEAD_ONLY, lr=1e-3, epochs=5)
     >>> unfreeze(stage, start="block5_conv1", factor=4.0).rules
     (('head/.*', 1.0), ('base/block5_.*', 0.25), ('base/.*', None))
     """
-    return replace(stage, rules=rules_from(start, factor=factor))
-
-
-def rules_from(start: str, *, factor: float = 1.0) -> Rules:
-    """Make rules that train the head, and the base from the layer `start` on, by block."""
-    if start not in vgg.CONVS:
-        raise InputError(
-            f"unfreeze: VGG16 has no convolution {start!r}; one of {', '.join(vgg.CONVS)}"
-        )
-    block = int(start[5])
-    first = [
-        f"base/{name}/.*" for name in vgg.CONVS[vgg.CONVS.index(start) :] if int(name[5]) == block
-    ]
-    whole = start.endswith("conv1")
-    groups: list[str | list[str]] = [BLOCKS[block - 1] if whole else first, *GROUPS[block:]]
-    return discriminative(
-        groups, factor=factor, freeze=None if start == vgg.CONVS[0] else "base/.*"
-    )
+    architecture = named(base)
+    return replace(stage, rules=architecture.rules(start or architecture.groups[0], factor=factor))
 
 
 def one_cycle(stage: Stage, peak: float, *, div: float = 25.0, pct_start: float = 0.3) -> Stage:
@@ -105,52 +89,76 @@ def fine_tuning(
     freeze_epochs: int = 1,
     lr_mult: float = 100.0,
     stage: Stage | None = None,
+    base: str = "vgg16",
 ) -> Plan:
     """Make the plan of fastai's `fine_tune`: the head first, then everything, both under 1-cycle.
 
-    The second stage has half the rate in the head and `lr_mult` times less in the first block.
+    The second stage has half the rate in the head and `lr_mult` times less in the first group.
     Rates are relative to each leaf's norm (`Optimizer.trust_ratio`): fastai's numbers are for
     networks with batch norm, which VGG16 lacks. An epoch draws at least 800 images: three steps on
     a hundred photographs are no training. Everything else is taken from `stage`.
     """
     like = stage or replace(_LIKE, least_images=800)
     head = one_cycle(freeze(replace(like, name="head", epochs=freeze_epochs)), lr, pct_start=0.99)
-    factor = lr_mult ** (1 / (len(GROUPS) - 1))
-    whole = unfreeze(replace(like, name="whole", epochs=epochs, views=None), factor=factor)
+    factor = lr_mult ** (1 / len(named(base).groups))
+    whole = unfreeze(
+        replace(like, name="whole", epochs=epochs, views=None), factor=factor, base=base
+    )
     return Plan("fine_tune", (head, one_cycle(whole, lr / 2, div=5.0)))
 
 
-def gradual_unfreezing(stage: Stage, *, factor: float = 2.6, down_to: str = vgg.LAYERS[0]) -> Plan:
+def gradual_unfreezing(
+    stage: Stage, *, factor: float = 2.6, down_to: str | None = None, base: str = "vgg16"
+) -> Plan:
     """Make a plan that unfreezes one more layer group in each stage, from the head to `down_to`.
 
-    Howard and Ruder 2018, with their factor. Every stage is like `stage`; the rate in its rules
-    falls by `factor` a block.
+    `down_to` is a group, or the first layer of one; None is the first. Howard and Ruder 2018, with
+    their factor. Every stage is like `stage`; the rate in its rules falls by `factor` a group.
     """
-    starts = [layer for layer in reversed(vgg.CONVS) if layer.endswith("conv1")]
-    if down_to not in starts:
+    architecture = named(base)
+    starts = {cut.group: cut.name for cut in reversed(architecture.cuts) if cut.modules}
+    last = starts.get(down_to or architecture.groups[0], down_to)
+    if last not in starts.values():
         raise InputError(
-            f"gradual_unfreezing: down_to must be the start of a block, found {down_to!r}"
+            f"gradual_unfreezing: down_to must be one of {', '.join(architecture.groups)} or the "
+            f"first layer of one, found {down_to!r}"
         )
     stages = [freeze(replace(stage, name="head"))]
-    for start in starts[: starts.index(down_to) + 1]:
-        more = unfreeze(replace(stage, name=f"from_{start}"), start=start, factor=factor)
-        stages.append(replace(more, views=None) if start == vgg.LAYERS[0] else more)
+    for start in starts.values():
+        more = unfreeze(replace(stage, name=f"from_{start}"), start=start, factor=factor, base=base)
+        stages.append(replace(more, views=None) if start == architecture.names[0] else more)
+        if start == last:
+            break
     return Plan("gradual", tuple(stages))
 
 
 def full_recipe(
-    *, lr: float = RELATIVE_RATE, factor: float = 3.0, views: int | Literal["auto"] | None = "auto"
+    *,
+    lr: float = RELATIVE_RATE,
+    factor: float | None = None,
+    views: int | Literal["auto"] | None = "auto",
+    base: str = "vgg16",
 ) -> Plan:
-    """Make the plan of the lecture's recap: the head, then block 5, then everything.
+    """Make the plan of the lecture's recap: the head, then the last groups, then everything.
 
-    The first stage freezes the base, the last one has differential rates and averaged parameters.
-    Each is under 1-cycle.
+    The first stage freezes the base, the last one has differential rates, by `factor` a group, and
+    averaged parameters. Each is under 1-cycle. By default the factor is VGG16's 3 a block, and as
+    much in all for a base of more groups.
     """
+    architecture = named(base)
     like = replace(_LIKE, epochs=4, views=views)
     head = one_cycle(freeze(replace(like, name="head")), lr)
-    late = one_cycle(unfreeze(replace(like, name="late"), start="block5_conv1"), lr)
-    whole = replace(like, name="whole", epochs=8, views=None, ema=0.99)
-    return Plan("full", (head, late, one_cycle(unfreeze(whole, factor=factor), lr)))
+    late = unfreeze(replace(like, name="late"), start=architecture.fine_tune, base=base)
+    whole = replace(
+        like,
+        name="whole",
+        epochs=8,
+        views=None,
+        ema=0.99,
+        rules=differential_rules(architecture),
+    )
+    whole = unfreeze(whole, factor=factor, base=base) if factor else whole
+    return Plan("full", (head, one_cycle(late, lr), one_cycle(whole, lr)))
 
 
 def fine_tune(
@@ -168,7 +176,8 @@ def fine_tune(
 
     `train_plan` carries out such a plan with its other settings, or any other plan.
     """
-    plan = fine_tuning(epochs=epochs, lr=lr, stage=stage)
+    base, _ = described(weights.architecture)
+    plan = fine_tuning(epochs=epochs, lr=lr, stage=stage, base=base)
     source = Source(sets, weights, progress=progress)
     return plan_lib.train_plan(plan, network or NETWORK, source, seed=seed)[-1]
 

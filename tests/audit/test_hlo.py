@@ -1,8 +1,9 @@
 import math
 
-import pytest
+import jax
+import jax.numpy as jnp
 
-from tljax.audit.hlo import collective_bytes, product_flops, valid_taps
+from tljax.audit.hlo import collective_bytes, launches, product_flops
 
 DOT = """
   %x = f32[4,8]{1,0} parameter(0)
@@ -43,15 +44,51 @@ def test_bytes_are_those_of_the_results_by_kind():
     assert collective_bytes(DOT) == {}
 
 
-@pytest.mark.parametrize(
-    ("size", "window", "taps"),
-    [
-        (2, {"out": 2, "taps": 3, "before": 1}, 4),
-        (5, {"out": 3, "taps": 3, "before": 0}, 9),
-        (5, {"out": 3, "taps": 3, "before": 1, "stride": 2}, 7),
-        (3, {"out": 5, "taps": 1, "before": 0, "spread": 2}, 3),
-        (5, {"out": 1, "taps": 3, "before": 0, "gap": 2}, 3),
-    ],
-)
-def test_taps_on_real_inputs(size, window, taps):
-    assert valid_taps(size, **window) == taps
+LOOP = """
+%body (p: (f32[4], s32[])) -> (f32[4], s32[]) {
+  %p = (f32[4]{0}, s32[]) parameter(0)
+  %g = f32[4]{0} get-tuple-element(%p), index=0
+  %f = f32[4]{0} fusion(%g), kind=kLoop, calls=%fused
+  %c = f32[4]{0} custom-call(%f), custom_call_target="__cublas$gemm"
+  ROOT %t = (f32[4]{0}, s32[]) tuple(%c)
+}
+
+%test (p: (f32[4], s32[])) -> pred[] {
+  ROOT %l = pred[] compare(%a, %b), direction=LT
+}
+
+%fused (x: f32[4]) -> f32[4] {
+  %x = f32[4]{0} parameter(0)
+  %m = f32[4]{0} multiply(%x, %x)
+  ROOT %n = f32[4]{0} negate(%m)
+}
+
+ENTRY %main (x: f32[4]) -> f32[4] {
+  %x = f32[4]{0} parameter(0)
+  %z = f32[4]{0} copy(%x)
+  %b = f32[4]{0} bitcast(%z)
+  %s = f32[4]{0} all-reduce-start(%b), to_apply=%sum
+  %d = f32[4]{0} all-reduce-done(%s)
+  ROOT %w = (f32[4]{0}, s32[]) while(%t), condition=%test, body=%body, \
+backend_config={"known_trip_count":{"n":"7"}}
+}
+"""
+
+
+def test_launches_are_counted_inside_loops_and_not_inside_fusions():
+    """A copy and a collective; seven times a fusion, a library's product and the comparison."""
+    assert launches(LOOP) == 2 + 7 * 3
+    assert launches(LOOP.replace("known_trip_count", "unknown")) == 2 + 3
+
+
+def test_launches_of_a_compiled_scan_are_those_of_its_steps():
+    def one(x):
+        return jnp.sin(x @ x) @ x
+
+    def scanned(x):
+        return jax.lax.scan(lambda x, _: (one(x), None), x, length=9)[0]
+
+    x = jnp.ones((64, 64))
+    step, scan = (launches(jax.jit(f).lower(x).compile().as_text()) for f in (one, scanned))
+    assert step >= 2
+    assert 9 * step < scan <= 9 * (step + 4) + 4  # the counter, and copies of what is carried

@@ -9,6 +9,7 @@ import pytest
 
 from tljax.benchmark import race as bench_race
 from tljax.benchmark import timing as bench_timing
+from tljax.benchmark.budget import budget, cost
 from tljax.benchmark.child import Child, PeerError
 from tljax.benchmark.field import Field
 from tljax.benchmark.rows import CPU, GPU, ROWS, WHO, Against, Row
@@ -16,7 +17,7 @@ from tljax.benchmark.timing import Entrant
 from tljax.commands import benchmark
 from tljax.errors import InputError
 from tljax.models import ops
-from tljax.report.pictures.benchmark import benchmark_table
+from tljax.report.pictures.benchmark import benchmark_table, row_line
 
 TINY = (
     "size=48 batch=2 vgg_batch=2 width=0.0625 matrix=64 photographs=2 evaluated=3 epoch_steps=2 "
@@ -68,7 +69,7 @@ def test_contenders_take_turns_after_a_warm_up_and_a_trial():
     found = only(ROW, field)
     assert field.order[:6] == ["ours"] * 2 + ["torch"] * 2 + ["keras"] * 2
     assert field.order[6:15] == ["ours", "torch", "keras"] * 3
-    assert field.order[15:] == ["drop torch", "drop keras"]
+    assert field.order[15:] == ["drop ours", "drop torch", "drop keras"]
     assert found["seconds"] == 2
     assert found["against"][0]["seconds"] == 5
     # 8 images in 2 s against 4 in 5 s; rounds 1 to 4, 2 to 5 and 3 to 9
@@ -113,7 +114,7 @@ def test_a_missing_peer_is_a_line_of_the_table():
 
 
 def test_a_row_without_time_is_a_line_of_the_table():
-    found = only(ROW, Scripted({}), deadline=-math.inf)
+    found = only(ROW, Scripted({}), deadlines=[-math.inf])
     assert [each["missing"] for each in found["against"]] == ["no time left"] * 2
 
 
@@ -202,3 +203,71 @@ def test_the_accelerator_s_rows_run_at_any_size(command, capsys):
 def test_a_wrong_option_is_named(command, words, message):
     with pytest.raises(InputError, match=message):
         command(*words)
+
+
+SHORT = replace(CPU, starting=10.0, making=4.0, seconds=1.0)
+OTHER = Row("other", "shares our step", "other", (Against("ours", "step"), Against("bound", "b")))
+DEAR = Row("dear", "one call is long", "dear", (), round_seconds=50.0)
+FRESH = Row("fresh", "processes", "step", (Against("torch", "step"),), fresh=True)
+
+
+def test_rows_take_their_turn_in_the_time_and_share_what_is_over():
+    """A step of ours and two peers: 4 to compile and 3 x 4 calls of a second. The other row shares
+    the step; what is dear is left out, and the row after it is not.
+    """
+    rows = (ROW, DEAR, OTHER)
+    plan = budget(rows, SHORT, rounds=2, seconds=84)
+    assert plan.rows == (ROW, OTHER)
+    # 10 to start, 4 + 12 and 4 + 12: 42 of 84 seconds, so each has twice that.
+    assert plan.ends == (2 * 26, 2 * 42)
+    assert plan.left_out == ((DEAR, 4 + 4 * 50),)
+    assert plan.told() == "time: step 52 s, other 32 s\nno time for: dear (about 204 s)"
+    assert budget(rows, SHORT, rounds=2, seconds=25).rows == ()
+    # A process for each of two entrants, twice, and one more to fill the caches.
+    assert budget((FRESH,), SHORT, rounds=2, seconds=1000).ends == (1000,)
+    assert cost(FRESH, SHORT, rounds=2, made=set()) == 2 * 3 * 14
+
+
+def test_what_later_rows_need_is_made_once_and_kept(monkeypatch):
+    made, dropped = [], []
+
+    class Counting(Field):
+        def _here(self, who, contender):
+            made.append((who, contender))
+            return Entrant(lambda repeats: 1.0, {"images": 1.0})
+
+        def drop(self, who, contender):
+            dropped.append((who, contender, len(made)))
+            super().drop(who, contender)
+
+    mine = Row("step", "alone", "step", (Against("bound", "b"),))
+    field = Counting(CPU, torch_python=None)
+    found = bench_race.measure((mine, OTHER), replace(CPU, seconds=0.0), field, rounds=1)
+    field.close()
+    assert made == [("ours", "step"), ("bound", "b"), ("ours", "other")]
+    assert {pair[:2] for pair in dropped if pair[2] == 2} == set()
+    assert [each["ratio"]["value"] for row in found for each in row["against"]] == [1, 1, 1]
+
+
+def test_a_row_is_one_line_to_paste(monkeypatch):
+    monkeypatch.setattr(bench_timing.Load, "cores", lambda self: 0.1)
+    field = Scripted({"ours": [1, 1, 2, 2, 2], "torch": [1, 1, 3, 3, 4]}, missing=("keras",))
+    assert row_line(only(ROW, field)) == (
+        "step: 4 img/s, 3.00 of PyTorch step (3.00 to 4.00), "
+        "Keras 3 on JAX step: not installed; 3 rounds, load 0.10"
+    )
+
+
+def test_a_bound_is_a_true_ratio_whatever_the_compiler_says(monkeypatch):
+    """Of the scratch step: three times each product, but the first convolution's image."""
+    from tljax.benchmark import tljax_side
+
+    monkeypatch.setattr("jax.stages.Lowered.cost_analysis", lambda self: {"flops": 0.6})
+    settings = replace(CPU, size=64, batch=2, epoch_steps=1)
+    sides, channels = (62, 29, 12, 4), (3, 32, 64, 128, 128)
+    convolutions = [
+        2 * 2 * 9 * side**2 * channels[i] * channels[i + 1] for i, side in enumerate(sides)
+    ]
+    head = 2 * 2 * (512 * 512 + 512)
+    expected = 3 * sum(convolutions) - convolutions[0] + 3 * head
+    assert tljax_side.MAKERS["scratch step"](settings).work["flops"] == expected

@@ -19,6 +19,7 @@ from tljax.commands.rung import named
 from tljax.config import Plan
 from tljax.machine import signals
 from tljax.models import ops
+from tljax.recipe import full_recipe
 from tljax.train import program, resume, segments
 from tljax.weights import digest, read
 
@@ -83,8 +84,8 @@ def command(photographs, base, in_a_hurry, tmp_path, monkeypatch):
         config.PRESETS, "tuned", {n: short(s) for n, s in config.PRESETS["tuned"].items()}
     )
     monkeypatch.setattr(config, "PRETRAIN", short(config.PRETRAIN, epochs=2))
-    full = recipe.PLANS["full"]
-    monkeypatch.setitem(recipe.PLANS, "full", Plan("full", tuple(map(short, full.stages))))
+    plan = Plan("full", tuple(map(short, full_recipe().stages)))
+    monkeypatch.setattr(recipe, "plan_of", lambda name, base: plan)
     monkeypatch.setattr(views, "COUNTS", (1, None))
     monkeypatch.setattr(batches, "BATCHES", (2, 3))
     monkeypatch.setattr(multitask, "TARGET_IMAGES", 16)

@@ -16,18 +16,20 @@ def test_a_rung_is_audited_without_data(in_a_hurry, monkeypatch, capsys):
     assert head == "finetune: a step on each of 8 devices"
     names = [
         "FLOPs",
-        "FLOPs of products",
+        "FLOPs of compiled products",
+        "FLOPs by the compiler",
         "temporary bytes",
         "all-reduce bytes",
         "other collectives' bytes",
     ]
-    assert [row.split("  ")[0] for row in rows[:6]] == [*names, "optimizer bytes"]
+    assert [row.split("  ")[0] for row in rows[:7]] == [*names, "optimizer bytes"]
     # Block 5: three layers of 9 x 32 x 32 + 32; the head: 32 x 256 + 256 and 257.
     parameters = 3 * (9 * 32 * 32 + 32) + 32 * 256 + 256 + 257
     sent = f"{(4 * parameters + 8) / 1e3:.4g}"
-    assert rows[3].split()[2:] == [sent, "k", sent, "k", "1.0000"]
-    assert rows[4].split()[-3:] == ["0", "0", "1.0000"]
-    assert rows[6:] == [
+    assert rows[4].split()[2:] == [sent, "k", sent, "k", "1.0000"]
+    assert rows[5].split()[-3:] == ["0", "0", "1.0000"]
+    assert rows[7].startswith("kernels: ")
+    assert rows[8:] == [
         "trained: 10 leaves; not reached by the images: none",
         "frozen: 20 leaves; moved by the step: none",
         "after a step on random images their bits are the same",

@@ -18,7 +18,7 @@ from tljax.weights import load
 
 SHORT = {"epochs": 2, "images_per_epoch": 6, "batch_size": 3, "views": 2, "keep_going": True}
 STAGES = {
-    name: (Network(width=0.0625), replace(config.PRESETS["tuned"][name], **SHORT))
+    name: (Network(options={"width": 0.0625}), replace(config.PRESETS["tuned"][name], **SHORT))
     for name in ("frozen", "finetune")
 }
 

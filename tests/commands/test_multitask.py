@@ -84,7 +84,7 @@ def test_each_way_draws_as_many_images(monkeypatch):
     assert both.steps_per_epoch(1) == turns  # as many steps, of as many images
     assert len({(stage.optimizer, stage.lr) for stage in stages.values()}) == 1
     later = {way: stage for way, (_, stage) in multitask.stages_of(args, from_weights=True).items()}
-    assert later["sequential"].rules == config.DIFFERENTIAL
+    assert later["sequential"].rules == config.rules_of("differential")
     assert ("other/.*", 1.0) in later["multitask"].rules
 
 

@@ -24,7 +24,7 @@ CLASSES = tuple(f"class {i}" for i in range(12))
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A saved classifier that answers class 11 first, then 10, and so on."""
-    network = Network(base="cnn", padding="SAME", hidden=0)
+    network = Network(base="cnn", hidden=0, options={"padding": "SAME"})
     module = build.classifier(network, classes=12)
     params = build.init(module, key=jax.random.key(0), size=16)["params"]
     params = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), params)

@@ -7,6 +7,7 @@ from tljax import config
 from tljax.commands import cli, pretrain
 from tljax.data.preprocess import TORCH
 from tljax.models import vgg
+from tljax.models.build import Network
 from tljax.optim.schedules import WarmupCosine
 from tljax.weights import read
 
@@ -55,6 +56,7 @@ def test_options_become_the_stage(monkeypatch, tmp_path, photographs):
     stage = caught["stage"]
     assert (stage.lr, stage.batch_size, stage.epochs) == (WarmupCosine(0.2), 16, 5)
     assert (stage.optimizer, stage.augment) == (config.PRETRAIN.optimizer, config.PRETRAIN.augment)
-    assert (caught["width"], caught["seed"], caught["progress"]) == (0.5, 3, False)
+    assert (caught["seed"], caught["progress"]) == (3, False)
+    assert caught["network"] == Network(options={"width": 0.5})
     assert caught["out"] == tmp_path / "x.safetensors"
     assert caught["listeners"] == [["listens for", tmp_path]]

@@ -7,17 +7,18 @@ import pytest
 from tljax.commands import options, recipe
 from tljax.config import Plan
 from tljax.models import ops
+from tljax.recipe import full_recipe
 
 
 @pytest.fixture
 def short(monkeypatch):
     """The full plan with two steps a stage."""
-    plan = recipe.PLANS["full"]
+    plan = full_recipe()
     stages = [
         replace(s, epochs=1, images_per_epoch=6, batch_size=3, views=s.views and 2)
         for s in plan.stages
     ]
-    monkeypatch.setitem(recipe.PLANS, "full", Plan("full", tuple(stages)))
+    monkeypatch.setattr(recipe, "plan_of", lambda name, base: Plan(name, tuple(stages)))
 
 
 def test_a_recipe_tells_itself_and_leaves_a_report(
@@ -54,9 +55,11 @@ def test_a_recipe_tells_itself_and_leaves_a_report(
 def test_plans_scale_and_take_views(monkeypatch):
     def told(plan, *words):
         monkeypatch.setattr(sys, "argv", ["recipe", *words])
-        return recipe._plan(plan, options.parser("", experiment="recipe").parse_args()).stages
+        args = options.parser("", experiment="recipe").parse_args()
+        args.plan = plan
+        return recipe._plan(args).stages
 
-    stages = told(recipe.PLANS["gradual"], "--budget", "0.34", "--views", "5", "--skip-nonfinite")
+    stages = told("gradual", "--budget", "0.34", "--views", "5", "--skip-nonfinite")
     assert [stage.epochs for stage in stages] == [1] * 6
     assert [stage.views for stage in stages] == [5] * 5 + [None]
     assert all(stage.skip_nonfinite for stage in stages)

@@ -127,7 +127,7 @@ def test_rungs_build_on_one_another(climbed, base):
     # and more apart.
     fresh = np.abs(frozen["head"]["fc1"]["kernel"] - tuned["head"]["fc1"]["kernel"]).max()
     assert 0 < fresh < 2e-2
-    assert meta["network"]["width"] == 0.0625
+    assert meta["network"]["options"] == {"width": 0.0625}
     assert meta["classes"] == ["cat", "dog"]
 
 

@@ -36,6 +36,8 @@ def prepared(tmp_path_factory):
                 )
     Image.fromarray(pixels.astype(np.uint8)).save(folder / "new_photo.jpg")
     weights.write(folder / "base.safetensors", random_base(rng))
+    own = pathlib.Path(__file__).parents[2] / "docs" / "howto" / "tiny_resnet.py"
+    shutil.copy(own, folder / own.name)
     with pytest.MonkeyPatch.context() as patch:
         enter(folder, patch)
         climb_a_rung(pathlib.Path("runs/ladder"))

@@ -15,8 +15,6 @@ SMALLER = {
     "epochs=30": "epochs=3",
     "epochs=10": "epochs=4",
     "epochs=5": "epochs=1",
-    "width=0.5": "width=0.0625",
-    "widths: tuple[int, ...] = (16, 32, 64)": "widths: tuple[int, ...] = (4, 4, 8)",
 }
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 SLOW = ["docs/howto/resume.md"]  # tests/train/test_saver.py resumes

@@ -35,7 +35,7 @@ class Ladder:
                     Image.fromarray(pixels).save(
                         folder / "photographs" / split / animal / f"{i}.png"
                     )
-        module = build.classifier(Network(width=0.0625), classes=2)
+        module = build.classifier(Network(options={"width": 0.0625}), classes=2)
         params = build.init(module, key=jax.random.key(1), size=32)["params"]["base"]
         base = Weights(
             jax.device_get(params), {"name": "vgg16", "width": 0.0625}, TORCH, ("a", "b"), {}

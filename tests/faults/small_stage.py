@@ -28,7 +28,7 @@ QUICK = {"xla_backend_optimization_level": 0}
 
 class Flat(nn.Module):
     @nn.compact
-    def __call__(self, x, *, train=False):
+    def __call__(self, x, *, train=False, **options):
         return x.reshape(x.shape[0], -1), {}
 
 

@@ -15,6 +15,7 @@ from tljax.errors import InputError
 from tljax.inputs import feature_store
 from tljax.inputs.images import from_prefix
 from tljax.inputs.prefix import Prefix
+from tljax.models import vgg
 from tljax.models.vgg import CONVS, VGG16, channels
 from tljax.weights import Weights, safe
 from tljax.weights.keras import write as keras_write
@@ -99,7 +100,8 @@ def test_a_full_cache_of_features_stops_no_run(full, left, tmp_path, capsys):
     images = ROWS.view(np.uint8)[:, :16, :48].reshape(40, 16, 16, 3)
     photographs = ImageSet(images, np.arange(40, dtype=np.int32) % 2, tuple(map(str, range(40))))
     sets = ImageSets("test", ("cat", "dog"), photographs, photographs, "0" * 64)
-    prefix = Prefix(VGG16(width=1 / 16), layers(), "block1_pool", TORCH, Augment(), views=2)
+    base, variables = VGG16(width=1 / 16), {"params": layers()}
+    prefix = Prefix(vgg.ARCHITECTURE, base, variables, "block1_pool", TORCH, Augment(), views=2)
     store = [full.folder / "features", tmp_path / "run" / "features"]
     with full(left):
         found = from_prefix(sets, prefix, store=store, progress=False)

@@ -121,7 +121,7 @@ def cases_of_checkpoints(reading, tmp_path, *, cases):
 def finished(tmp_path_factory):
     """A run of one rung."""
     folder = tmp_path_factory.mktemp("run")
-    network = Network(width=1 / 64, hidden=0)
+    network = Network(hidden=0, options={"width": 1 / 64})
     module = build.classifier(network, classes=2)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ops, "compiler_options", lambda: {"xla_backend_optimization_level": 0})

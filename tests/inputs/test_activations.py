@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tljax.config import FINE_TUNE, HEAD_ONLY, TRAIN_ALL, Stage
+from tljax.config import HEAD_ONLY, TRAIN_ALL, Stage, rules_of
 from tljax.data.augment import Augment
 from tljax.data.preprocess import TORCH
 from tljax.data.sources import ImageSet, ImageSets
@@ -17,7 +17,7 @@ from tljax.errors import InputError
 from tljax.inputs import activations, views
 from tljax.inputs import images as inputs
 from tljax.inputs.prefix import Prefix
-from tljax.models import build, ops
+from tljax.models import build, ops, vgg
 from tljax.models.build import Network
 from tljax.models.vgg import VGG16
 from tljax.runs.workdir import Workdir
@@ -26,9 +26,9 @@ from tljax.train.source import Source
 from tljax.tree import flatten
 from tljax.weights import Weights
 
-NETWORK = Network(width=0.0625, hidden=4)
+NETWORK = Network(hidden=4, options={"width": 0.0625})
 FROZEN = Stage("frozen", HEAD_ONLY, lr=1e-3, epochs=4, batch_size=4, augment=Augment(), views=2)
-LATER = replace(FROZEN, name="finetune", rules=FINE_TUNE, views=1)
+LATER = replace(FROZEN, name="finetune", rules=rules_of("finetune"), views=1)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -153,7 +153,8 @@ def test_what_stages_to_come_want_is_kept_on_the_way(weights, ran, tmp_path):
 def test_what_is_wanted_on_the_way(weights, ahead, expected):
     params = {"base": weights.params, "head": {"fc1": {"kernel": 0, "bias": 0}}}
     assert set(flatten(params)) > {"head/fc1/kernel"}
-    assert views._passing(FROZEN, ahead, "block5_pool", params, images=10) == expected
+    prefix = Prefix(vgg.ARCHITECTURE, VGG16(), weights.variables, "block5_pool", TORCH, None, 1)
+    assert views._passing(FROZEN, ahead, prefix, params, images=10) == expected
 
 
 @pytest.mark.parametrize(
@@ -162,7 +163,14 @@ def test_what_is_wanted_on_the_way(weights, ahead, expected):
 )
 def test_nothing_goes_on_from_what_was_rounded(weights, dtype, kept, exact):
     prefix = Prefix(
-        VGG16(width=0.0625, dtype=dtype), weights.params, "block5_pool", TORCH, None, 1, kept=kept
+        vgg.ARCHITECTURE,
+        VGG16(width=0.0625, dtype=dtype),
+        weights.variables,
+        "block5_pool",
+        TORCH,
+        None,
+        1,
+        kept=kept,
     )
     assert prefix.exact_at("block4_pool") == exact
     assert not prefix.exact_at("block5_pool")
@@ -249,7 +257,7 @@ def test_a_program_compiled_ahead_is_part_of_its_rung(weights, tmp_path):
 
 
 def test_programs_compiled_side_by_side_share_the_time_that_took(monkeypatch):
-    monkeypatch.setattr(program, "_outlined", lambda stage, ready: (0.3,))
+    monkeypatch.setattr(program, "_outlined", lambda stage, ready: 0.3)
 
     def slept(seconds):
         time.sleep(seconds)

@@ -465,7 +465,7 @@ def test_the_longest_frozen_prefix():
     blocks = [{layer for layer in vgg.CONVS if layer.startswith(f"block{b}")} for b in range(1, 6)]
 
     def prefix(*frozen):
-        return feature_store.longest_frozen_prefix(vgg.LAYERS, set().union(*frozen))
+        return vgg.ARCHITECTURE.frozen_prefix(set().union(*frozen))
 
     assert prefix() is None
     assert prefix(*blocks) == "block5_pool"
@@ -475,10 +475,6 @@ def test_the_longest_frozen_prefix():
     assert prefix({"block1_conv1"}) == "block1_conv1"
     assert prefix(*blocks[:2], {"block3_conv1", "block3_conv3"}) == "block3_conv1"
     assert prefix(*blocks[1:]) is None
-    assert feature_store.longest_frozen_prefix(["pool", "conv"], set()) == "pool"
-    assert feature_store.longest_frozen_prefix([], set()) is None
-    with pytest.raises(InputError, match=r"frozen: expected layers among .*; found block6_conv1"):
-        prefix({"block6_conv1"})
 
 
 def test_vgg16_run_once(path):

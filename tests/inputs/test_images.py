@@ -11,7 +11,7 @@ from tljax.data.sources import ImageSet, ImageSets
 from tljax.inputs import activations as kept
 from tljax.inputs.images import from_images, from_prefix
 from tljax.inputs.prefix import Prefix
-from tljax.models import ops
+from tljax.models import ops, vgg
 from tljax.models.vgg import VGG16
 
 N, SIZE = 5, 8
@@ -50,15 +50,22 @@ def split(count, seed):
 
 
 SETS = ImageSets("test", ("cat", "dog"), split(N, 0), split(3, 1), "0" * 64)
-PREFIX = Prefix(VGG16(width=0.0625), kernels(), "block1_pool", CAFFE, Augment(), views=2, batch=4)
+PREFIX = Prefix(
+    vgg.ARCHITECTURE,
+    VGG16(width=0.0625),
+    {"params": kernels()},
+    "block1_pool",
+    CAFFE,
+    Augment(),
+    views=2,
+    batch=4,
+)
 PLAIN = replace(PREFIX, augment=None, views=1)
 
 
 def activations(images):
     """The prefix by Flax, on a batch."""
-    apply = ops.jit(
-        lambda x: PREFIX.base.apply({"params": PREFIX.params}, CAFFE(x), stop=PREFIX.stop)[0]
-    )
+    apply = ops.jit(lambda x: PREFIX.base.apply(PREFIX.variables, CAFFE(x), stop=PREFIX.stop)[0])
     return apply(images)
 
 
@@ -121,8 +128,10 @@ def test_views_differ_and_validation_is_never_augmented(viewed):
 def test_a_second_run_computes_nothing(monkeypatch, store, viewed):
     """Nor does one with other kernels behind the prefix."""
     monkeypatch.setattr(kept.ops, "jit", lambda program: lambda *_: pytest.fail("computed again"))
-    behind = {**PREFIX.params, "block2_conv1": kernels(seed=1)["block2_conv1"]}
-    again = from_prefix(SETS, replace(PREFIX, params=behind), store=store, progress=False)
+    behind = {**PREFIX.variables["params"], "block2_conv1": kernels(seed=1)["block2_conv1"]}
+    again = from_prefix(
+        SETS, replace(PREFIX, variables={"params": behind}), store=store, progress=False
+    )
     np.testing.assert_array_equal(again.train.inputs, viewed.train.inputs)
     np.testing.assert_array_equal(again.validation.inputs, viewed.validation.inputs)
 
@@ -130,7 +139,15 @@ def test_a_second_run_computes_nothing(monkeypatch, store, viewed):
 OTHERS = {
     "base": (
         SETS,
-        replace(PREFIX, params={**PREFIX.params, "block1_conv2": kernels(seed=1)["block1_conv2"]}),
+        replace(
+            PREFIX,
+            variables={
+                "params": {
+                    **PREFIX.variables["params"],
+                    "block1_conv2": kernels(seed=1)["block1_conv2"],
+                }
+            },
+        ),
     ),
     "data": (replace(SETS, digest="1" * 64), PREFIX),
     "layer": (SETS, replace(PREFIX, stop="block1_conv2")),

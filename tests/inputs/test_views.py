@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from tljax import config
-from tljax.config import FINE_TUNE, TRAIN_ALL, Stage
+from tljax.config import TRAIN_ALL, Stage, rules_of
 from tljax.data.augment import Augment
 from tljax.data.preprocess import TORCH
 from tljax.data.sources import ImageSet, ImageSets
@@ -25,8 +25,10 @@ from tljax.models import build, ops
 from tljax.models.build import Network
 from tljax.weights import Weights
 
-NETWORK = Network(width=0.0625, hidden=4)
-AUTO = Stage("late", FINE_TUNE, lr=1e-3, epochs=3, batch_size=4, augment=Augment(), views="auto")
+NETWORK = Network(hidden=4, options={"width": 0.0625})
+AUTO = Stage(
+    "late", rules_of("finetune"), lr=1e-3, epochs=3, batch_size=4, augment=Augment(), views="auto"
+)
 VIEW = 10 * 2 * 2 * 32 * 4  # bytes: photographs, activations of block4_pool in float32
 
 
@@ -121,12 +123,12 @@ def test_as_many_views_as_passes_give_the_bits_of_running_the_prefix_at_each_ste
 def test_activations_in_bfloat16_are_those_in_float32_rounded(weights, tmp_path):
     stage = replace(AUTO, views=2)
     module = build.classifier(NETWORK, classes=2)
-    params = {"base": weights.params}
     options = {"preprocess": TORCH, "store": tmp_path / "f.h5", "progress": False}
-    given = {**build.init(module, key=jax.random.key(0), size=32)["params"], **params}
-    full = views.reading(stage, module, given, SETS, **options).train.inputs
+    given = build.init(module, key=jax.random.key(0), size=32)
+    given["params"]["base"] = weights.params
+    full = views.reading(stage, NETWORK, module, given, SETS, **options).train.inputs
     half = views.reading(
-        replace(stage, features_dtype="bfloat16"), module, given, SETS, **options
+        replace(stage, features_dtype="bfloat16"), NETWORK, module, given, SETS, **options
     ).train.inputs
     assert (full.dtype, half.dtype) == (jnp.float32, jnp.bfloat16)
     np.testing.assert_array_equal(half, full.astype(jnp.bfloat16))

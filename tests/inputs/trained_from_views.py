@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 import jax
 import numpy as np
 
-from tljax.config import FINE_TUNE, HEAD_ONLY, Stage
+from tljax.config import HEAD_ONLY, Stage, rules_of
 from tljax.data.augment import Augment
 from tljax.data.preprocess import TORCH
 from tljax.data.sources import ImageSet, ImageSets
@@ -21,7 +21,7 @@ from tljax.train.source import Source
 from tljax.tree import flatten
 from tljax.weights import Weights
 
-NETWORK = Network(width=0.0625, hidden=4)
+NETWORK = Network(hidden=4, options={"width": 0.0625})
 STAGE = Stage(
     "s", HEAD_ONLY, lr=1e-3, epochs=2, batch_size=4, views=1, dropout=0.5, keep_going=True
 )
@@ -44,7 +44,7 @@ def main():
     augmented = replace(STAGE, augment=Augment(), views=2)  # as many as it has passes
     for stage, seed in (
         (STAGE, 1),
-        (replace(STAGE, rules=FINE_TUNE), 1),
+        (replace(STAGE, rules=rules_of("finetune")), 1),
         (augmented, 1),
         (augmented, 5),
     ):

@@ -18,12 +18,12 @@ IMAGES = RNG.integers(0, 256, (3, SIZE, SIZE, 3)).astype(np.uint8)
 def net_of(network, *, classes):
     module = build.classifier(network, classes=classes)
     params = build.init(module, key=jax.random.key(1), size=SIZE)["params"]
-    return Net(module, params, UNIT, classes=tuple("abc"[:classes]), size=SIZE)
+    return Net(module, params, UNIT, classes=tuple("abc"[:classes]), size=SIZE, network=network)
 
 
 @pytest.fixture(scope="module")
 def cnn():
-    return net_of(Network(base="cnn", padding="SAME", hidden=0), classes=2)
+    return net_of(Network(base="cnn", hidden=0, options={"padding": "SAME"}), classes=2)
 
 
 def by_hand(net, activation):
@@ -43,7 +43,7 @@ def test_grad_cam_of_a_linear_head_by_hand(cnn):
 
 @pytest.mark.parametrize("layer", ["block1_conv2", "block5_conv3"])
 def test_grad_cam_runs_on_from_any_layer_of_vgg16(layer):
-    net = net_of(Network(width=0.0625, hidden=8), classes=3)
+    net = net_of(Network(hidden=8, options={"width": 0.0625}), classes=3)
     found = grad_cam(net, IMAGES, np.array([2, 0, 1]), layer=layer)
     side = SIZE if layer.startswith("block1") else SIZE // 16
     assert found.shape == (3, side, side)
@@ -60,7 +60,7 @@ def test_the_scratch_network_runs_from_a_layer_of_its_own(cnn, start):
     np.testing.assert_allclose(
         cnn.onward(out[before], cnn.params, start=start), logits, rtol=1e-5, atol=1e-6
     )
-    with pytest.raises(InputError, match="the scratch CNN has no layer 'conv9'"):
+    with pytest.raises(InputError, match="cnn has no layer 'conv9'"):
         cnn.onward(out[before], cnn.params, start="conv9")
 
 

@@ -4,13 +4,11 @@ import pytest
 
 from tljax.data.preprocess import UNIT
 from tljax.inside.excite import maximise, strongest_units, top_patches
-from tljax.inside.layers import receptive_field
 from tljax.inside.net import Net
 from tljax.inside.similar import neighbours, pooled, top_losses
-from tljax.models import build, ops
+from tljax.models import build, cnn, ops, vgg
 from tljax.models.build import Network
 from tljax.models.cnn import CNN
-from tljax.models.vgg import VGG16
 
 SIZE = 16
 
@@ -18,13 +16,14 @@ SIZE = 16
 @pytest.fixture(scope="module")
 def net():
     """conv1's first kernel looks for red; the others are random."""
-    module = build.classifier(Network(base="cnn", padding="SAME", hidden=0), classes=2)
+    network = Network("cnn", {"padding": "SAME"}, hidden=0)
+    module = build.classifier(network, classes=2)
     params = build.init(module, key=jax.random.key(0), size=SIZE)["params"]
     kernel = np.array(params["base"]["conv1"]["kernel"])
     kernel[..., 0] = 0
     kernel[1, 1, :, 0] = (1, -0.4, -0.4)
     params["base"]["conv1"]["kernel"] = kernel
-    return Net(module, params, UNIT, classes=("cat", "dog"), size=SIZE)
+    return Net(module, params, UNIT, classes=("cat", "dog"), size=SIZE, network=network)
 
 
 @pytest.mark.parametrize(
@@ -38,21 +37,23 @@ def net():
     ],
 )
 def test_receptive_fields_of_vgg16_are_the_published_ones(layer, size, stride, start):
-    field = receptive_field(VGG16(), layer)
+    field = vgg.ARCHITECTURE.field_of_view(layer, {})
     assert (field.size, field.stride, field.start) == (size, stride, start)
 
 
 @pytest.mark.parametrize(
-    ("base", "layer", "places"),
+    ("network", "layer", "places"),
     [
-        (VGG16(), "block4_conv3", 6),
-        (VGG16(), "block5_pool", 1),
-        (CNN(padding="VALID"), "conv1", 46),
-        (CNN(padding="VALID"), "conv4", 2),
+        (Network(), "block4_conv3", 6),
+        (Network(), "block5_pool", 1),
+        (Network("cnn"), "conv1", 46),
+        (Network("cnn"), "conv4", 2),
     ],
 )
-def test_a_layer_has_so_many_units_along_a_photograph_of_48_pixels(base, layer, places):
-    assert receptive_field(base, layer).places(48) == places
+def test_a_layer_has_so_many_units_along_a_photograph_of_48_pixels(network, layer, places):
+    architecture = network.architecture
+    assert architecture.field_of_view(layer, architecture.options).places(48) == places
+    base = build.base_of(network)
     out = jax.eval_shape(
         lambda x: base.init_with_output(jax.random.key(0), x)[0][1], jax.numpy.zeros((1, 48, 48, 3))
     )
@@ -62,7 +63,7 @@ def test_a_layer_has_so_many_units_along_a_photograph_of_48_pixels(base, layer, 
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])
 def test_a_unit_of_the_scratch_network_sees_its_field_and_nothing_else(padding):
     base, layer, at = CNN(padding=padding), "pool2", (3, 4)
-    field = receptive_field(base, layer)
+    field = cnn.ARCHITECTURE.field_of_view(layer, {"padding": padding})
     x = jax.random.uniform(jax.random.key(0), (1, 48, 48, 3))
     variables = ops.jit(base.init)(jax.random.key(1), x)
     reached = ops.jit(jax.grad(lambda x: base.apply(variables, x)[1][layer][0, *at, :].sum()))(x)[

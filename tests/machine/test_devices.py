@@ -29,7 +29,7 @@ def compiled_in_a_hurry():
 
 class Base(nn.Module):
     @nn.compact
-    def __call__(self, x, *, train=False):
+    def __call__(self, x, *, train=False, **options):
         return Conv(4, name="conv1")(x, pool=True)[1], {}
 
 

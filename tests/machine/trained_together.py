@@ -50,7 +50,9 @@ def trained(over):
         )
 
     sets = ImageSets("test", ("cat", "dog"), split(24, "train"), split(11, "validation"), "0" * 64)
-    module = build.classifier(Network(width=0.0625, hidden=8, dropout_hidden=True), classes=2)
+    module = build.classifier(
+        Network(hidden=8, dropout_hidden=True, options={"width": 0.0625}), classes=2
+    )
     variables = build.init(module, key=jax.random.key(0), size=32)
     ready = Ready(
         module, variables, inputs.from_images(sets, augment=STAGE.augment, preprocess=UNIT)

@@ -73,7 +73,7 @@ def test_its_gradient_is_the_papers():
 
 class Flat(nn.Module):
     @nn.compact
-    def __call__(self, x, *, train=False):
+    def __call__(self, x, *, train=False, **options):
         return x.reshape(x.shape[0], -1), {}
 
 

@@ -45,7 +45,7 @@ class Linear(nn.Module):
     """A base of one matrix."""
 
     @nn.compact
-    def __call__(self, x, *, train=False):
+    def __call__(self, x, *, train=False, **options):
         return nn.Dense(3, use_bias=False, name="matrix")(x.reshape(x.shape[0], -1)), {}
 
 
@@ -182,7 +182,7 @@ def test_a_batch_that_the_devices_cannot_share_is_refused():
 
 
 def test_batch_statistics_are_those_of_both_batches():
-    network = Network(width=0.0625, norm=True, hidden=4)
+    network = Network(hidden=4, options={"width": 0.0625, "norm": True})
     module = build.two_headed(network, classes=2, others=3)
     variables = build.init(module, key=jax.random.key(0), size=32)
     assert set(variables["params"]) == {"base", "head", "other"}
@@ -208,7 +208,7 @@ def test_a_plain_classifier_is_left(monkeypatch):
     """Without the other head and without normalisation, with the outputs that it had."""
     monkeypatch.setattr(devices, "mesh_for", lambda batch_size: ONE["over"])
     stage = replace(STAGE, lr=1e-3, epochs=1)
-    network = Network(width=0.0625, norm=True, hidden=4)
+    network = Network(hidden=4, options={"width": 0.0625, "norm": True})
     other = multitask.Other(sets(5, classes=3, size=32), batch_size=4)
     caught = []
     trained = multitask.run(
@@ -220,7 +220,7 @@ def test_a_plain_classifier_is_left(monkeypatch):
         on_epoch=lambda record, state: caught.append(jax.device_get(state)),
     )
     assert set(trained.state.params) == {"base", "head"}
-    assert not trained.network.norm
+    assert trained.network.options == {"width": 0.0625}
     assert not trained.state.model_state
     module = build.two_headed(network, classes=2, others=3)
     whole = {"params": caught[-1].params, **caught[-1].model_state}
@@ -242,7 +242,10 @@ def test_in_turn_hands_on_the_base_with_its_statistics_and_no_head(monkeypatch):
 
     monkeypatch.setattr(multitask.loop, "train_stage", train_stage)
     monkeypatch.setattr(multitask.predictions, "held_out", lambda state, **options: {})
-    first, network = replace(STAGE, name="first"), Network(width=0.0625, norm=True, hidden=4)
+    first, network = (
+        replace(STAGE, name="first"),
+        Network(hidden=4, options={"width": 0.0625, "norm": True}),
+    )
     target, source = sets(size=32), sets(5, classes=3, size=32)
     trained = multitask.in_turn(first, STAGE, network, Source(target), other=source, seed=0)
     (name, started, read), (after, then, own) = calls
@@ -260,7 +263,7 @@ def test_in_turn_hands_on_the_base_with_its_statistics_and_no_head(monkeypatch):
     shapes = [tree["params"]["head"]["predictions"]["kernel"].shape for tree in (started, then)]
     assert shapes == [(4, 3), (4, 1)]
     assert trained.history.seconds == 4.0
-    assert not trained.network.norm
+    assert trained.network.options == {"width": 0.0625}
 
 
 def test_what_does_not_fit_is_refused():

@@ -7,7 +7,7 @@ from tljax.errors import InputError
 from tljax.models.build import Network, classifier, init
 from tljax.optim.rules import frozen_layers
 
-SMALL = Network(width=0.0625, hidden=4)
+SMALL = Network(hidden=4, options={"width": 0.0625})
 
 
 def shapes(network, *, classes, size):
@@ -30,7 +30,9 @@ def test_the_lecture_s_counts():
 
 
 def test_classes_and_hidden_make_the_head():
-    head = shapes(Network(width=0.0625, hidden=0), classes=12, size=32)["params"]["head"]
+    head = shapes(Network(hidden=0, options={"width": 0.0625}), classes=12, size=32)["params"][
+        "head"
+    ]
     assert head["predictions"]["kernel"].shape == (32, 12)
     assert count(head) == 32 * 12 + 12
 
@@ -52,10 +54,14 @@ def test_init_is_seeded_and_zero_where_keras_is():
 @pytest.mark.parametrize(
     ("network", "size", "message"),
     [
-        (Network(base="resnet50"), 32, "unknown base 'resnet50'; cnn or vgg16"),
-        (Network(base="cnn", padding="same"), 64, "unknown padding 'same'; VALID or SAME"),
+        (Network(base="resnet1"), 32, "unknown base 'resnet1'; one of cnn, vgg16"),
+        (
+            Network(base="cnn", options={"padding": "same"}),
+            64,
+            "unknown padding 'same'; VALID or SAME",
+        ),
         (Network(base="cnn"), 32, "46 x 46 or larger"),
-        (Network(base="cnn", padding="SAME"), 15, "too small for the base"),
+        (Network(base="cnn", options={"padding": "SAME"}), 15, "too small for the base"),
         (SMALL, 31, "too small for the base"),
     ],
 )
@@ -66,7 +72,7 @@ def test_networks_that_cannot_be_are_refused(network, size, message):
 
 def test_frozen_layers_as_the_rules_name_them():
     """`frozen_layers` says `base/block1_conv1`, the base knows its layers without the prefix."""
-    network = Network(width=0.0625, norm=True, hidden=0)
+    network = Network(hidden=0, options={"width": 0.0625, "norm": True})
     params = shapes(network, classes=2, size=32)["params"]
     frozen = frozen_layers(params, [("head/.*|base/block5_.*", 1.0), (".*", None)])
     named = frozenset({"block1_conv1", "block4_conv3"})

@@ -141,7 +141,7 @@ def test_a_classifier_starts_anywhere():
     """From the images, from a layer of the base, or from the head: the same bits,
     and everything named.
     """
-    module = classifier(Network(width=0.0625, hidden=4), classes=3)
+    module = classifier(Network(hidden=4, options={"width": 0.0625}), classes=3)
     x = jnp.asarray(RNG.normal(size=(2, 32, 32, 3)), jnp.float32)
     variables = {"params": filled(module, x)}
     logits, out = module.apply(variables, x)

@@ -1,3 +1,5 @@
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -100,6 +102,41 @@ def assert_same_pool(height, width):
 @pytest.mark.parametrize(("height", "width"), [(2, 2), (3, 5), (6, 7)])
 def test_pool_and_its_gradient_are_the_stock_ones_ties_included(height, width):
     assert_same_pool(height, width)
+
+
+@pytest.mark.parametrize(("height", "width"), [(2, 2), (5, 4), (6, 7), (9, 9)])
+def test_pool_of_half_precision_is_the_stock_one_ties_included(height, width):
+    x = integers(2, height, width, 3, low=0, high=3).astype(jnp.bfloat16)
+    g = integers(2, height // 2, width // 2, 3, low=1, high=100).astype(jnp.bfloat16)
+    assert_same(ops.max_pool, stock_pool, g, x)
+
+
+@pytest.mark.parametrize(("height", "width"), [(19, 19), (8, 9), (9, 8)])
+def test_the_dropped_row_is_no_padding_of_the_convolution_before(height, width):
+    """Of 17 rows pooling drops one. Padded at the end of the gradient, XLA would move it into the
+    window of the input's gradient: 2 before and 3 after, which cuDNN has no kernel for.
+    """
+    x, kernel = integers(2, height, width, 3), integers(3, 3, 3, 4)
+
+    def pooled(pool, x, kernel):
+        return (pool(ops.conv(x, kernel, padding="VALID")) ** 2).sum()
+
+    def pads(pool):
+        grad = ops.jit(jax.grad(lambda x, k: pooled(pool, x, k)))
+        return re.findall(r"window=\{[^}]*pad=(\S+)\}", grad.lower(x, kernel).compile().as_text())
+
+    def padded(x):  # the maximum of four slices: its gradient is padded
+        return ops.max_pool(x[:, : x.shape[1] // 2 * 2, : x.shape[2] // 2 * 2])
+
+    assert pads(ops.max_pool) == ["2_2x2_2"]
+    assert pads(padded) != ["2_2x2_2"]
+    assert_same(
+        lambda x, k: ops.max_pool(ops.conv(x, k, padding="VALID")),
+        lambda x, k: stock_pool(stock_conv(x, k, "VALID")),
+        integers(2, (height - 2) // 2, (width - 2) // 2, 4),
+        x,
+        kernel,
+    )
 
 
 def test_pool_gives_a_tie_to_the_first():

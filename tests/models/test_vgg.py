@@ -131,7 +131,7 @@ def test_one_layer_alone(params, whole):
 )
 def test_impossible_runs_are_refused(start, stop, message):
     with pytest.raises(InputError, match=message):
-        vgg.between(start, stop)
+        vgg.ARCHITECTURE.between(start, stop)
 
 
 def test_folded_normalisation_gives_the_same_activations():
@@ -162,6 +162,6 @@ def test_the_layer_that_follows():
         "block4_pool": "block5_conv1",
         "block5_pool": "head",
     }
-    assert {layer: vgg.following(layer) for layer in following} == following
-    with pytest.raises(InputError, match="VGG16 has no layer 'head'"):
-        vgg.following("head")
+    assert {layer: vgg.ARCHITECTURE.following(layer) for layer in following} == following
+    with pytest.raises(InputError, match="vgg16 has no layer 'head'"):
+        vgg.ARCHITECTURE.following("head")

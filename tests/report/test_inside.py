@@ -30,14 +30,17 @@ def in_a_hurry(monkeypatch):
 
 @pytest.fixture(scope="module")
 def net():
-    module = build.classifier(Network(base="cnn", padding="SAME", hidden=0), classes=2)
+    network = Network("cnn", {"padding": "SAME"}, hidden=0)
+    module = build.classifier(network, classes=2)
     params = build.init(module, key=jax.random.key(0), size=SIZE)["params"]
     params = jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), params)
     for i in range(1, 5):
         params["base"][f"conv{i}"]["kernel"][1, 1, 0, 0] = 1
     params["head"]["predictions"]["kernel"][::128] = 1  # channel 0 of each of the 2 x 2 places
     params["head"]["predictions"]["bias"][:] = -0.5
-    return Net(module, params, UNIT, classes=("blue", "red"), size=SIZE, rung="test")
+    return Net(
+        module, params, UNIT, classes=("blue", "red"), size=SIZE, rung="test", network=network
+    )
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from tljax.train.rung import Trained
 from tljax.train.step import State
 
 SIZE = 16
-NETWORK = Network(base="cnn", padding="SAME", hidden=0)
+NETWORK = Network(base="cnn", hidden=0, options={"padding": "SAME"})
 PIXELS = np.zeros((2, SIZE, SIZE, 3), np.uint8)
 SETS = ImageSets(
     "test",

@@ -1,3 +1,4 @@
+import re
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -23,6 +24,9 @@ def test_what_a_run_writes_is_read():
 
 def test_a_run_of_an_earlier_version_lacks_later_fields():
     told = {name: value for name, value in META["network"].items() if name != "feature_norm"}
+    flat = {"base": "vgg16", "width": 0.5, "norm": False, "padding": "VALID", "hidden": 7}
+    network = described(META | {"network": flat}, where=Path("run"))[0]
+    assert network == Network(options={"width": 0.5, "norm": False}, hidden=7)
     assert described(META | {"network": told}, where=Path("run"))[0] == Network()
     with pytest.raises(InputError, match="run: meta: network: expected what a run writes"):
         described(META | {"network": told | {"other": 1}}, where=Path("run"))
@@ -31,11 +35,8 @@ def test_a_run_of_an_earlier_version_lacks_later_fields():
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("base", "../../elsewhere"),
-        ("padding", "FULL"),
-        ("width", 0.0),
+        ("options", [["width", 1.0]]),
         ("hidden", -1),
-        ("norm", 1),
         ("feature_norm", 0),
     ],
 )
@@ -49,8 +50,23 @@ def test_another_network_is_named_with_its_folder(name, value):
     )
 
 
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"base": "../../else"}, "its base is '../../else', expected one of cnn, vgg16"),
+        ({"options": {"depth": 3}}, "vgg16: unknown option 'depth'; one of width, norm"),
+        ({"options": {"norm": 1}}, "option norm: expected bool, found 1"),
+        ({"options": {"width": 1e9}}, "network.options.width: expected what a run writes"),
+        ({"options": {"width": -1.0}}, "network.options.width: expected what a run writes"),
+    ],
+)
+def test_a_base_that_is_not_known_is_refused(changed, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        described(META | {"network": META["network"] | changed}, where=Path("run"))
+
+
 def test_batch_statistics_belong_to_a_network_with_norm():
-    network = Network(width=1 / 64, hidden=0, norm=True)
+    network = Network(hidden=0, options={"width": 1 / 64, "norm": True})
     assert described(META | {"network": asdict(network)}, where=Path("run"))[0] == network
     module = build.classifier(network, classes=2)
     image = jax.ShapeDtypeStruct((1, 32, 32, 3), np.float32)
@@ -60,7 +76,9 @@ def test_batch_statistics_belong_to_a_network_with_norm():
         InputError, match=r"run does not fit its network.*- batch_stats/base/block1_conv1"
     ):
         refuse_other({"params": variables["params"]}, module, size=32, where=Path("run"))
-    plain = build.classifier(replace(network, norm=False), classes=2)
+    plain = build.classifier(
+        replace(network, options={"width": network.options["width"]}), classes=2
+    )
     params = jax.eval_shape(plain.init, jax.random.key(0), image)["params"]
     with pytest.raises(InputError, match=r"extra\): \+ batch_stats/base/block1_conv1"):
         refuse_other(variables | {"params": params}, plain, size=32, where=Path("run"))

@@ -36,7 +36,7 @@ class Flat(nn.Module):
     """A base without parameters."""
 
     @nn.compact
-    def __call__(self, x, *, train=False):
+    def __call__(self, x, *, train=False, **options):
         return x.reshape(x.shape[0], -1), {}
 
 

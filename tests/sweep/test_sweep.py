@@ -38,7 +38,7 @@ class Flat(nn.Module):
     """A base without parameters."""
 
     @nn.compact
-    def __call__(self, x, *, train=False):
+    def __call__(self, x, *, train=False, **options):
         return x.reshape(x.shape[0], -1), {}
 
 
@@ -135,7 +135,9 @@ def test_two_steps_are_gradient_descent_by_hand_for_every_rate():
 def features():
     """Saved features of a frozen layer, and a network whose head alone reads them."""
     rng = np.random.default_rng(3)
-    module = build.classifier(build.Network(width=0.0625, hidden=8, dropout_hidden=True), classes=2)
+    module = build.classifier(
+        build.Network(hidden=8, dropout_hidden=True, options={"width": 0.0625}), classes=2
+    )
     variables = jax.tree.map(np.asarray, build.init(module, key=jax.random.key(4), size=32))
     train, held = (
         Examples(
@@ -190,7 +192,8 @@ def test_a_network_from_scratch_equals_single_runs():
     """Augmentation at two strengths, dropout, a schedule, and batch order by seed."""
     sets = photographs(size=32)
     module = build.classifier(
-        build.Network(base="cnn", padding="SAME", hidden=4, dropout_flat=True), classes=2
+        build.Network(base="cnn", hidden=4, dropout_flat=True, options={"padding": "SAME"}),
+        classes=2,
     )
     stage = replace(STAGE, lr=WarmupCosine(0.05), augment=Augment(), dropout=0.5, epochs=1)
     read = inputs.from_images(sets, augment=stage.augment, preprocess=UNIT)

@@ -40,7 +40,7 @@ def in_a_hurry():
 
 class Flat(nn.Module):
     @nn.compact
-    def __call__(self, x, *, train=False):
+    def __call__(self, x, *, train=False, **options):
         return x.reshape(x.shape[0], -1), {}
 
 

@@ -36,7 +36,7 @@ class Normed(nn.Module):
     still: bool = True
 
     @nn.compact
-    def __call__(self, x, *, train=False):
+    def __call__(self, x, *, train=False, **options):
         return nn.BatchNorm(use_running_average=self.still or not train, name="norm")(x), {}
 
 
@@ -65,10 +65,22 @@ def test_what_is_held():
     variables = build.init(classifier(still=True), key=jax.random.key(0), size=4)
     base = {f"params/base/norm/{name}" for name in ("scale", "bias")}
     statistics = {f"batch_stats/base/norm/{name}" for name in ("mean", "var")}
-    assert set(frozen.held(variables, HEAD_ONLY)) == base | statistics
+    assert set(frozen.held(variables, STAGE)) == base | statistics
     # One leaf of the layer trains: its statistics follow.
     some = (("head/.*", 1.0), ("base/norm/bias", 1.0), ("base/.*", None))
-    assert set(frozen.held(variables, some)) == {"params/base/norm/scale"}
+    assert set(frozen.held(variables, replace(STAGE, rules=some))) == {"params/base/norm/scale"}
+    # A stage may let them all move.
+    assert set(frozen.held(variables, replace(STAGE, statistics="moving"))) == base
+
+
+def test_statistics_move_where_the_stage_says_so():
+    module, stage = classifier(still=False), replace(STAGE, statistics="moving")
+    before = build.init(module, key=jax.random.key(0), size=4)
+    state, _ = train(module, stage, variables=before)
+    for name, leaf in before["batch_stats"]["base"]["norm"].items():
+        assert not np.array_equal(state.model_state["batch_stats"]["base"]["norm"][name], leaf)
+    with pytest.raises(InputError, match="views must be None where statistics move, found 2"):
+        replace(stage, views=2)
 
 
 def test_statistics_that_move_are_refused_by_name_before_a_step(monkeypatch):
@@ -158,7 +170,7 @@ def test_a_stage_is_traced_once_over_its_epochs():
 
     class Counted(Normed):
         @nn.compact
-        def __call__(self, x, *, train=False):
+        def __call__(self, x, *, train=False, **options):
             traces.append(train)
             return super().__call__(x, train=train)
 

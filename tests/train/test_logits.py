@@ -20,7 +20,10 @@ from tljax.train import logits, loop, rung, setup
 from tljax.train.source import Source
 from tljax.train.step import State
 
-CNN, VGG = Network(base="cnn", padding="SAME", hidden=4), Network(hidden=4, width=0.0625)
+CNN, VGG = (
+    Network(base="cnn", hidden=4, options={"padding": "SAME"}),
+    Network(hidden=4, options={"width": 0.0625}),
+)
 STAGE = Stage("tiny", TRAIN_ALL, lr=1e-2, epochs=1, batch_size=4)
 CACHED = replace(STAGE, rules=HEAD_ONLY, views=1, ema=0.9)
 

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from tljax.config import FINE_TUNE, HEAD_ONLY, TRAIN_ALL, Stage
+from tljax.config import HEAD_ONLY, TRAIN_ALL, Stage, rules_of
 from tljax.data.augment import Augment
 from tljax.data.draws import draws
 from tljax.data.preprocess import UNIT
@@ -38,7 +38,7 @@ class Flat(nn.Module):
     """A base without parameters: with a linear head, logistic regression on pixels."""
 
     @nn.compact
-    def __call__(self, x, *, train=False):
+    def __call__(self, x, *, train=False, **options):
         return x.reshape(x.shape[0], -1), {}
 
 
@@ -258,13 +258,16 @@ def test_a_program_is_the_largest_divisor_up_to_32_steps(steps, segment):
 
 def test_frozen_layers_keep_their_bits_and_the_others_move():
     """Head only, then with block 5, on a VGG16 of a sixteenth of the width: leaf by leaf."""
-    module = build.classifier(build.Network(width=0.0625, hidden=32), classes=2)
+    module = build.classifier(build.Network(hidden=32, options={"width": 0.0625}), classes=2)
     sets = photographs(size=32)
     variables = build.init(module, key=jax.random.key(9), size=32)
     # Thirteen layers halve a signal thirteen times from these initial kernels; it is to reach the
     # head.
     variables = jax.tree.map(lambda leaf: leaf * 1.5 if leaf.ndim == 4 else leaf, variables)
-    for trained, prefixes in ((HEAD_ONLY, ("head/",)), (FINE_TUNE, ("head/", "base/block5_"))):
+    for trained, prefixes in (
+        (HEAD_ONLY, ("head/",)),
+        (rules_of("finetune"), ("head/", "base/block5_")),
+    ):
         before = flatten(jax.device_get(variables["params"]))
         stage = Stage("vgg", trained, lr=1e-2, epochs=1, batch_size=8, keep_going=True)
         state, _ = train(stage, module=module, variables=variables, sets=sets)

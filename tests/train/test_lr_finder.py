@@ -35,7 +35,7 @@ class Flat(nn.Module):
     """A base without parameters: with a linear head, logistic regression on pixels."""
 
     @nn.compact
-    def __call__(self, x, *, train=False):
+    def __call__(self, x, *, train=False, **options):
         return x.reshape(x.shape[0], -1), {}
 
 
@@ -217,13 +217,14 @@ def test_eight_devices_find_what_one_finds():
 
 def test_a_cached_prefix_finds_what_photographs_find(tmp_path):
     """Views of a frozen VGG16, not augmented: the same losses as from the photographs."""
-    module = build.classifier(build.Network(width=0.0625, hidden=0), classes=2)
+    module = build.classifier(build.Network(hidden=0, options={"width": 0.0625}), classes=2)
     sets = ImageSets(
         "test", ("cat", "dog"), images(20, size=32), images(4, size=32, seed=1), "0" * 64
     )
     variables = build.init(module, key=jax.random.key(9), size=32)
+    base = build.base_variables(variables)
     prefix = inputs.Prefix(
-        module.base, variables["params"]["base"], vgg.LAYERS[-1], TORCH, None, views=1
+        vgg.ARCHITECTURE, module.base, base, vgg.LAYERS[-1], TORCH, None, views=1
     )
     cached = inputs.from_prefix(sets, prefix, store=tmp_path / "features.h5", progress=False)
     fresh = inputs.from_images(sets, augment=None, preprocess=TORCH)

@@ -35,7 +35,7 @@ class Logarithms(nn.Module):
     """A black photograph has none."""
 
     @nn.compact
-    def __call__(self, x, *, train=False):
+    def __call__(self, x, *, train=False, **options):
         return jnp.log(x.reshape(x.shape[0], -1)), {}
 
 
@@ -97,7 +97,7 @@ def compiled(*, skip):
 def small(*, skip):
     """`(train step, state)` of a normalised VGG16 whose first blocks are frozen."""
     rules = (("head/.*", 1.0), ("base/block5_.*", 0.1), ("base/.*", None))
-    network = Network(width=0.0625, norm=True, hidden=4)
+    network = Network(hidden=4, options={"width": 0.0625, "norm": True})
     shapes = jax.eval_shape(
         build.classifier(network, classes=2).init, jax.random.key(0), jnp.zeros((1, 32, 32, 3))
     )
@@ -156,7 +156,7 @@ def test_what_is_frozen_is_handed_through_and_the_program_without_it_looks_for_n
         train_step, state = small(skip=skip)
         traced = jax.jit(train_step).trace(state, batch(0.5), HYPER)
         rules = (("head/.*", 1.0), ("base/block5_.*", 0.1), ("base/.*", None))
-        assert frozen.moving(traced, state, rules) == []
+        assert frozen.moving(traced, state, Stage("s", rules, 0.1, epochs=1)) == []
         assert ("is_finite" in str(traced.jaxpr)) == skip
 
 

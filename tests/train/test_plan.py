@@ -20,7 +20,7 @@ from tljax.train.source import Source
 from tljax.tree import flatten
 from tljax.weights import Weights
 
-NETWORK = Network(width=0.0625, hidden=4)
+NETWORK = Network(hidden=4, options={"width": 0.0625})
 ADAM = Optimizer("adam")
 HEAD = Stage(
     "head", HEAD_ONLY, lr=1e-2, epochs=2, batch_size=5, optimizer=ADAM, views=1, keep_going=True

@@ -1,14 +1,16 @@
 """The program compiled ahead of a stage is the very one that the loop would compile."""
 
 import re
+import threading
 from dataclasses import replace
+from types import SimpleNamespace
 
 import jax
 import numpy as np
 import pytest
 
 from tljax.audit.forecast import outlook
-from tljax.config import FINE_TUNE, TRAIN_ALL, Stage
+from tljax.config import TRAIN_ALL, Stage, rules_of
 from tljax.data.augment import Augment
 from tljax.data.preprocess import TORCH
 from tljax.data.sources import ImageSet, ImageSets
@@ -24,9 +26,16 @@ from tljax.train.source import Source
 from tljax.tree import flatten
 from tljax.weights import Weights
 
-NETWORK = Network(width=0.0625, hidden=4)
+NETWORK = Network(hidden=4, options={"width": 0.0625})
 VIEWS = Stage(
-    "late", FINE_TUNE, lr=1e-3, epochs=2, batch_size=4, augment=Augment(), views=2, dropout=0.5
+    "late",
+    rules_of("finetune"),
+    lr=1e-3,
+    epochs=2,
+    batch_size=4,
+    augment=Augment(),
+    views=2,
+    dropout=0.5,
 )
 FRESH = replace(VIEWS, name="whole", rules=TRAIN_ALL, views=None, optimizer=Optimizer("adam"))
 HALF = replace(VIEWS, name="half", features_dtype="bfloat16")
@@ -43,7 +52,9 @@ def split(count, seed):
 
 
 SETS = ImageSets("test", ("cat", "dog"), split(10, 0), split(4, 1), "0" * 64)
-BASE = Weights({}, {}, TORCH, ("a", "b"), {})  # an outline reads its preprocessing alone
+BASE = Weights(
+    {}, {"name": "vgg16", "width": 0.0625}, TORCH, ("a", "b"), {}
+)  # an outline reads its preprocessing alone
 
 
 @pytest.fixture(scope="module")
@@ -76,11 +87,11 @@ def test_what_is_lowered_ahead_is_what_the_loop_lowers(
         pytest.skip("places differ in the pool alone")
     for module in ("tljax.train.segments", "tljax.inputs.feed"):
         monkeypatch.setattr(f"{module}.place", lambda array, over: place)
-    _, ahead, _ = program._outlined(*outlined(stage))
+    ahead = program._outlined(*outlined(stage)).lowered
     texts = []
 
-    def stop(stage, lowered, seconds):
-        texts.append(lowered.as_text())
+    def stop(traced):
+        texts.append(traced.lowered.as_text())
         raise KeyboardInterrupt
 
     monkeypatch.setattr(program, "_compile", stop)
@@ -120,6 +131,42 @@ def test_stages_are_told_with_what_the_compiler_knows():
     assert "unknown" not in table
 
 
+def test_on_an_accelerator_the_first_stage_trains_while_later_ones_are_compiled(monkeypatch):
+    """In order, one at a time, in a thread; nothing waits for what nobody has asked for."""
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(
+        program, "_outlined", lambda stage, ready: SimpleNamespace(stage=stage, seconds=10.0)
+    )
+    gates = {name: threading.Event() for name in ("one", "two", "three")}
+    running, most = [], []
+
+    def compiled(traced):
+        running.append(traced.stage)
+        most.append(len(running))
+        assert gates[traced.stage].wait(timeout=30)
+        running.remove(traced.stage)
+        if traced.stage == "two":
+            raise InputError("stage 'two' does not fit")
+        return program.Program(None, 5.0, 1.0, 1.0)
+
+    monkeypatch.setattr(program, "_compile", compiled)
+    programs = program.ahead({name: (name, None) for name in gates})
+    assert list(programs) == list(gates)
+    assert program.at_hand(programs, "one") is None
+    gates["one"].set()
+    # The seconds are those that were waited, after the 10 of tracing; the same when asked again.
+    assert 10 <= programs["one"].seconds < 14
+    assert programs.get("one") is program.at_hand(programs, "one") is programs["one"]
+    assert program.at_hand(programs, "three") is None
+    assert programs.get("absent") is program.at_hand(programs, "absent") is None
+    gates["two"].set()
+    gates["three"].set()
+    assert programs["three"].step_flops == 1
+    with pytest.raises(InputError, match="stage 'two' does not fit"):
+        programs["two"]
+    assert most == [1, 1, 1]
+
+
 def test_what_moves_frozen_leaves_is_refused_before_it_is_compiled(monkeypatch):
     monkeypatch.setattr(
         frozen, "moving", lambda traced, state, rules: ["params/base/block1_conv1/kernel"]
@@ -157,7 +204,9 @@ def test_what_the_compiler_emits_inside_the_scan(monkeypatch):
     monkeypatch.undo()  # the compiler's usual options
     monkeypatch.setattr(devices, "mesh_for", lambda batch_size: devices.mesh(jax.devices()[:1]))
     stage = replace(FRESH, name="scratch")
-    ready = setup.outline(stage, Network(base="cnn", hidden=8, padding="SAME"), Source(SETS))
+    ready = setup.outline(
+        stage, Network(base="cnn", hidden=8, options={"padding": "SAME"}), Source(SETS)
+    )
     text = program.ahead({"scratch": (stage, ready)})["scratch"].call.as_text()
     loops = text.count(" while(")
     convolutions = re.findall(r" convolution\(.*?dim_labels=(\w+->\w+)", text)

@@ -33,7 +33,7 @@ def in_a_hurry(monkeypatch):
 
 class Flat(nn.Module):
     @nn.compact
-    def __call__(self, x, *, train=False):
+    def __call__(self, x, *, train=False, **options):
         return x.reshape(x.shape[0], -1), {}
 
 

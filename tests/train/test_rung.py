@@ -5,13 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tljax.config import FINE_TUNE, HEAD_ONLY, TRAIN_ALL, Stage
+from tljax.config import HEAD_ONLY, TRAIN_ALL, Stage, rules_of
 from tljax.data.augment import Augment
 from tljax.data.preprocess import CAFFE, UNIT
 from tljax.data.sources import ImageSet, ImageSets
 from tljax.errors import InputError
 from tljax.inputs import images as inputs
-from tljax.models import build, ops, vgg
+from tljax.models import build, ops
 from tljax.models.build import Network
 from tljax.train import loop, rung, setup
 from tljax.train.source import Source
@@ -59,7 +59,7 @@ def fresh(network, *, seed):
 
 @pytest.fixture(scope="module")
 def weights():
-    base = fresh(replace(NETWORK, width=WIDTH), seed=5)["base"]
+    base = fresh(replace(NETWORK, options={"width": WIDTH}), seed=5)["base"]
     # Thirteen layers halve a signal thirteen times from these initial kernels; it is to reach the
     # head.
     base = jax.tree.map(lambda leaf: np.asarray(leaf * 1.4 if leaf.ndim == 4 else leaf), base)
@@ -96,9 +96,9 @@ def test_the_base_is_the_files_and_the_head_fresh(untrained, weights, tmp_path):
     assert equal(untrained["variables"]["params"]["base"], weights.params)
     assert equal(
         untrained["variables"]["params"]["head"],
-        fresh(replace(NETWORK, width=WIDTH), seed=2)["head"],
+        fresh(replace(NETWORK, options={"width": WIDTH}), seed=2)["head"],
     )
-    assert trained.network == replace(NETWORK, width=WIDTH)
+    assert trained.network == replace(NETWORK, options={"width": WIDTH})
     assert trained.preprocess == CAFFE
     np.testing.assert_array_equal(
         untrained["inputs"].plain(SETS.train.images), CAFFE(SETS.train.images)
@@ -127,19 +127,21 @@ def test_a_rate_to_be_found_is_the_valley_and_the_test_is_kept(untrained, tmp_pa
 @pytest.mark.parametrize("with_weights", [True, False])
 def test_a_rung_continues_the_one_before(untrained, weights, tmp_path, with_weights):
     """Base, head, preprocessing and width are those of the rung before, whatever the file says."""
-    params = jax.tree.map(lambda leaf: leaf + 1, fresh(replace(NETWORK, width=WIDTH), seed=3))
+    params = jax.tree.map(
+        lambda leaf: leaf + 1, fresh(replace(NETWORK, options={"width": WIDTH}), seed=3)
+    )
     state = State(jnp.int32(4), params, {}, None)
     about = {"classes": SETS.classes, "size": SETS.size, "rung": "before", "seed": 3}
-    network = replace(NETWORK, width=WIDTH)
+    network = replace(NETWORK, options={"width": WIDTH})
     before = rung.Trained(state, loop.History(), network, CAFFE, 1, 1, **about)
     trained = run(STAGE, tmp_path, before=before, weights=weights if with_weights else None)
     assert equal(untrained["variables"], {"params": params})
-    assert trained.network.width == WIDTH
+    assert trained.network.options == {"width": WIDTH}
     assert trained.preprocess == CAFFE
 
 
 def test_the_network_from_scratch_takes_no_weights(untrained, weights, tmp_path):
-    network = Network(base="cnn", padding="SAME", hidden=4)
+    network = Network(base="cnn", hidden=4, options={"padding": "SAME"})
     trained = run(replace(STAGE, rules=TRAIN_ALL), tmp_path, network, weights=weights)
     assert equal(trained.state.params, fresh(network, seed=2))
     assert trained.preprocess == UNIT
@@ -147,11 +149,19 @@ def test_the_network_from_scratch_takes_no_weights(untrained, weights, tmp_path)
 
 
 @pytest.mark.parametrize(
-    "architecture", [{}, {"name": "vgg16"}, {"name": "resnet50", "width": 1.0}]
+    ("architecture", "message"),
+    [
+        ({}, "file: unknown base None; one of cnn, vgg16"),
+        ({"name": "vgg16"}, "file: loaded parameters do not fit .*! block1_conv1/bias expected"),
+        ({"name": "vgg16", "depth": 2}, "file: vgg16: unknown option 'depth'; one of width, norm"),
+        ({"name": "resnet1", "width": 1.0}, "file: unknown base 'resnet1'"),
+    ],
 )
-def test_weights_that_do_not_say_they_are_a_vgg16_are_refused(weights, tmp_path, architecture):
-    strange = replace(weights, architecture=architecture)
-    with pytest.raises(InputError, match="expected the base of a vgg16 with its width"):
+def test_weights_that_do_not_say_which_base_they_are_of_are_refused(
+    weights, tmp_path, architecture, message
+):
+    strange = replace(weights, architecture=architecture, source="file")
+    with pytest.raises(InputError, match=message):
         run(STAGE, tmp_path, weights=strange)
 
 
@@ -164,7 +174,11 @@ def test_weights_of_another_width_are_refused(weights, tmp_path):
 @pytest.mark.parametrize(
     ("network", "rules", "message"),
     [
-        (Network(base="cnn", padding="SAME", hidden=4), TRAIN_ALL, "views need a VGG16 base"),
+        (
+            Network(base="cnn", hidden=4, options={"padding": "SAME"}),
+            TRAIN_ALL,
+            "views need a pretrained base",
+        ),
         (NETWORK, TRAIN_ALL, "views need a frozen first layer; its rules train block1_conv1"),
         (NETWORK, (("base/block1_conv1/bias", 1.0), *HEAD_ONLY), "views need a frozen first layer"),
     ],
@@ -182,9 +196,9 @@ def test_the_prefix_is_the_longest_that_is_frozen(untrained, monkeypatch, weight
     monkeypatch.setattr(
         inputs, "from_prefix", lambda sets, prefix, **_: prefixes.append(prefix) or read
     )
-    for rules in (HEAD_ONLY, FINE_TUNE):
+    for rules in (HEAD_ONLY, rules_of("finetune")):
         run(replace(STAGE, rules=rules, views=3, augment=Augment()), tmp_path, weights=weights)
-    assert [(p.stop, vgg.following(p.stop)) for p in prefixes] == [
+    assert [(p.stop, p.architecture.following(p.stop)) for p in prefixes] == [
         ("block5_pool", "head"),
         ("block4_pool", "block5_conv1"),
     ]
@@ -207,5 +221,5 @@ def test_cached_and_fresh_prefixes_train_the_same(weights, tmp_path):
     for one, other in zip(cached.history.epochs, fresh_each_step.history.epochs, strict=True):
         assert one["train"] == pytest.approx(other["train"], abs=1e-5, nan_ok=True)
         assert one["validation"] == pytest.approx(other["validation"], abs=1e-5)
-    start = fresh(replace(NETWORK, width=WIDTH), seed=2)["head"]["fc1"]["kernel"]
+    start = fresh(replace(NETWORK, options={"width": WIDTH}), seed=2)["head"]["fc1"]["kernel"]
     assert np.abs(cached.state.params["head"]["fc1"]["kernel"] - start).max() > 1e-3

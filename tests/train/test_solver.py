@@ -36,7 +36,7 @@ class Base(nn.Module):
     """A base of one frozen layer, which the features on disk are behind."""
 
     @nn.compact
-    def __call__(self, x, *, train=False):
+    def __call__(self, x, *, train=False, **options):
         return nn.Conv(3, (1, 1), name="conv")(x), {}
 
 

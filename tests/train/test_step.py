@@ -166,7 +166,7 @@ FINE_TUNE = (("head/.*", 1.0), ("base/block5_.*", 0.1), ("base/.*", None))
 @pytest.fixture(scope="module")
 def fine_tuned():
     """A normalised VGG16 before and after one step of `FINE_TUNE`, and its batch and module."""
-    network = build.Network(width=0.0625, norm=True, hidden=8, dropout_hidden=True)
+    network = build.Network(hidden=8, dropout_hidden=True, options={"width": 0.0625, "norm": True})
     shapes = jax.eval_shape(
         build.classifier(network, classes=2).init,
         jax.random.key(0),
@@ -245,7 +245,7 @@ def test_a_head_only_step_costs_a_forward_pass_and_three_heads():
 
     One read of a frozen gradient, and the backward pass of the base comes back.
     """
-    network = build.Network(width=0.125, hidden=64)
+    network = build.Network(hidden=64, options={"width": 0.125})
     module = build.classifier(network, classes=2)
     rules = (("head/.*", 1.0), ("base/.*", None))
     size, n = 32, 4

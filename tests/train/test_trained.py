@@ -28,9 +28,12 @@ from tljax.train.step import State
 SIZE = 32
 IMAGES = np.random.default_rng(0).integers(0, 256, (35, SIZE, SIZE, 3)).astype(np.uint8)
 NETWORKS = {
-    "cnn, three classes": (Network(base="cnn", padding="SAME", hidden=4), ("ant", "bee", "cat")),
-    "vgg16, two classes": (Network(width=1 / 64, hidden=0), ("ant", "bee")),
-    "vgg16 with norm": (Network(width=1 / 64, hidden=0, norm=True), ("ant", "bee")),
+    "cnn, three classes": (
+        Network(base="cnn", hidden=4, options={"padding": "SAME"}),
+        ("ant", "bee", "cat"),
+    ),
+    "vgg16, two classes": (Network(hidden=0, options={"width": 1 / 64}), ("ant", "bee")),
+    "vgg16 with norm": (Network(hidden=0, options={"width": 1 / 64, "norm": True}), ("ant", "bee")),
 }
 COLLAPSE = Collapse(False, True, 2, 0.69, 0.69, 0.5, 0.9, 1e-3, 3, 1)
 SOLUTION = Solution(0.1, 2.0, 3, (0.1, 1.0), (0.75, 0.5), (0.4, 0.6), (0.1, 0.2))
@@ -150,7 +153,7 @@ def test_a_picture_is_drawn_of_the_history(trained, tmp_path):
 @pytest.fixture(scope="module")
 def simple():
     """Answers bee with a probability of 0.75, whatever the picture, by its averages."""
-    network = Network(base="cnn", padding="SAME", hidden=0)
+    network = Network(base="cnn", hidden=0, options={"padding": "SAME"})
     module = build.classifier(network, classes=2)
     params = build.init(module, key=jax.random.key(0), size=16)["params"]
     params = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), params)

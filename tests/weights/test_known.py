@@ -134,7 +134,10 @@ def test_a_file_put_there_by_hand_needs_no_connection(server, monkeypatch):
 def test_paths_and_names_that_are_neither(vgg, server, tmp_path):
     assert load(tmp_path / "w").provenance == load(str(tmp_path / "w")).provenance == {"epochs": 3}
     message = vgg.refusal(load, tmp_path / "vgg16")
-    names = "vgg16-imagenet-keras, vgg16-imagenet-keras-notop, vgg16-imagenet-torchvision"
+    names = ", ".join(known.FILES)
+    assert names.startswith("vgg16-imagenet-keras, vgg16-imagenet-keras-notop, ")
     assert (
-        message == f"{tmp_path / 'vgg16'}: expected a weights file or one of {names}, found nothing"
+        message
+        == f"{tmp_path / 'vgg16'}: expected a weights file, hf:OWNER/REPO, or one of {names}, "
+        "found nothing"
     )

@@ -107,7 +107,7 @@ def test_verify_names_the_classes_of_a_picture(capsys, path, weights, tmp_path):
     status, _, err = run(capsys, "verify", path, "--image", tmp_path / "a.png")
     assert (status, err) == (
         2,
-        f"error: {path}: --image needs fc1, fc2 and predictions, found the base only\n",
+        f"error: {path}: --image needs the layers after the base, found the base only\n",
     )
     for bad in (tmp_path / "none.png", path):
         status, _, err = run(capsys, "verify", tmp_path / "w.h5", "--image", bad)
@@ -196,7 +196,8 @@ def test_the_command_itself(tmp_path):
     nothing = command("-m", "tljax.weights", "verify", str(tmp_path / "w"))
     assert (nothing.returncode, nothing.stdout) == (2, "")
     assert nothing.stderr.startswith(
-        f"error: {tmp_path / 'w'}: expected a weights file or one of vgg16-imagenet-keras"
+        f"error: {tmp_path / 'w'}: expected a weights file, hf:OWNER/REPO, or one of "
+        "vgg16-imagenet-keras"
     )
     assert nothing.stderr.count("\n") == 1
     assert (

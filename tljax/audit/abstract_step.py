@@ -17,10 +17,9 @@ from jax.stages import Traced
 from tljax.config import Stage
 from tljax.inputs import views
 from tljax.machine import devices
-from tljax.models import build, vgg
+from tljax.models import build
 from tljax.models.build import Network
 from tljax.models.heads import Classifier
-from tljax.optim import rules as rules_lib
 from tljax.optim import transform
 from tljax.train import frozen, step
 from tljax.train.segments import Jitted
@@ -72,9 +71,9 @@ class Dry:
         keys = jax.random.split(jax.random.key(0), n)
         batch = {"image": x, "label": np.arange(n, dtype=np.int32) % 2, "key": keys}
         hyper = {name: np.float32(0.01) for name in _HYPER}
-        before = frozen.held(variables, self.stage.rules)
+        before = frozen.held(variables, self.stage)
         state, _ = self._step(over)(devices.put(state, devices.replicated(over)), batch, hyper)
-        after = frozen.held(frozen.variables(state), self.stage.rules)
+        after = frozen.held(frozen.variables(state), self.stage)
         return all(frozen.same_bits(leaf, after[path]) for path, leaf in before.items())
 
     def _step(self, over: Mesh) -> Jitted:
@@ -106,13 +105,13 @@ def planned(stage: Stage, network: Network, *, classes: int, size: int) -> Dry:
     variables = jax.eval_shape(
         build.classifier(network, classes=classes).init, jax.random.key(0), images
     )
-    frozen = rules_lib.frozen_layers(variables["params"], stage.rules)
-    module = build.classifier(network, classes=classes, frozen=frozen)
-    if (stop := views.prefix_stop(stage, module, variables["params"])) is None:
+    still = frozen.still_layers(variables["params"], stage)
+    module = build.classifier(network, classes=classes, frozen=still)
+    if (stop := views.prefix_stop(stage, network.architecture, variables["params"])) is None:
         return Dry(stage, module, variables, images)
-    base = {"params": variables["params"]["base"]}
+    base = build.base_variables(variables)
     x = jax.eval_shape(lambda tree, x: module.base.apply(tree, x, stop=stop)[0], base, images)
-    return Dry(stage, module, variables, x, start=vgg.following(stop))
+    return Dry(stage, module, variables, x, start=network.architecture.following(stop))
 
 
 def _random(shapes: Any) -> Any:

@@ -10,10 +10,12 @@ from typing import Any
 import jax
 from jax.extend.core import Literal
 from jax.sharding import Mesh
-from jax.stages import Traced
+from jax.stages import Compiled, Traced
 
 from tljax.audit import hlo, lower_bound
 from tljax.audit.abstract_step import Dry
+from tljax.machine.flops import flops
+from tljax.machine.memory import temporary
 from tljax.optim import rules as rules_lib
 from tljax.train import frozen
 from tljax.train.step import State
@@ -43,13 +45,15 @@ class Cost:
 class Audit:
     """Describe a stage's step on one of its devices.
 
-    `flops` is the compiler's `cost_analysis`, everything elementwise included; `products` those of
-    the `convolution` and `dot` instructions in the optimised program, counted here. Both are
-    compared with the same formula over layers, which has products alone. On CPU an image smaller
-    than the kernel is convolved as a matrix product that multiplies its padding too; that is above
-    the least. It may also be below it: rows that pooling drops may be left out. `temporary` comes
-    from `memory_analysis`; `reduced`, the results of all-reduces, and `exchanged`, those of any
-    other collective, from the program's text; `optimizer` from the state.
+    `flops` are those of the traced products, by the formula of `machine.flops`: the same on every
+    backend. `products` are those of the `convolution` and `dot` instructions in the optimised
+    program, and `compiler` its `cost_analysis`, everything elementwise included; both are unknown
+    where libraries compute products, as on a GPU. All are compared with the least, which has
+    products alone. On CPU an image smaller than the kernel is convolved as a matrix product that
+    multiplies its padding too; that is above the least. A program may also be below it: rows that
+    pooling drops may be left out. `temporary` comes from `memory_analysis`; `reduced`, the results
+    of all-reduces, and `exchanged`, those of any other collective, from the program's text;
+    `optimizer` from the state. `launches` is the number of kernels of a step.
 
     `held` names the leaves that the rules freeze, `moved` those of them that the step does not
     return unchanged; `trainable` the leaves that the rules train, `idle` those of them that the
@@ -60,10 +64,12 @@ class Audit:
     devices: int
     flops: Cost
     products: Cost
+    compiler: Cost
     temporary: Cost
     reduced: Cost
     exchanged: Cost
     optimizer: Cost
+    launches: int
     held: tuple[str, ...]
     trainable: tuple[str, ...]
     moved: tuple[str, ...]
@@ -76,29 +82,28 @@ def audit(dry: Dry, over: Mesh) -> Audit:
     # Fewer optimisations of machine code only: the program's text stays the same.
     quick: Any = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
     compiled: Any = traced.lower().compile(quick)
-    text, memory = compiled.as_text(), compiled.memory_analysis()
+    text = compiled.as_text()
     trainable, _ = rules_lib.split(state.params, rules)
-    run = lower_bound.layers(replace(dry, x=_part(dry.x, over)))
-    work = lower_bound.flops(run, tuple(trainable))
+    run = lower_bound.forward(replace(dry, x=_part(dry.x, over)))
+    work, multiplied = lower_bound.flops(run), hlo.product_flops(text)
     sent = hlo.collective_bytes(text)
     gradients = _nbytes(trainable) + _METRICS if over.size > 1 else 0
     return Audit(
         stage=dry.stage.name,
         devices=over.size,
-        flops=Cost(float((compiled.cost_analysis() or {}).get("flops", math.nan)), work),
-        products=Cost(hlo.product_flops(text), work),
-        temporary=Cost(
-            memory.temp_size_in_bytes if memory else math.nan,
-            lower_bound.temporary_bytes(run, trainable),
-        ),
+        flops=Cost(flops(traced) / over.size, work),
+        products=Cost(multiplied, work),
+        compiler=Cost(_analysed(compiled, least=multiplied), work),
+        temporary=Cost(temporary(compiled), lower_bound.temporary_bytes(run, trainable)),
         reduced=Cost(sent.pop("all-reduce", 0), gradients),
         exchanged=Cost(sum(sent.values()), 0),
         optimizer=Cost(
             _nbytes(state.opt_state), lower_bound.optimizer_bytes(dry.stage.optimizer, trainable)
         ),
-        held=tuple(frozen.held(frozen.variables(state), rules)),
+        launches=hlo.launches(text),
+        held=tuple(frozen.held(frozen.variables(state), dry.stage)),
         trainable=tuple(trainable),
-        moved=tuple(frozen.moving(traced, state, rules)),
+        moved=tuple(frozen.moving(traced, state, dry.stage)),
         idle=_idle(traced, state, rules),
     )
 
@@ -118,6 +123,13 @@ def _idle(traced: Traced, state: State, rules: rules_lib.Rules) -> tuple[str, ..
     return tuple(
         path for path, v in trainable.items() if isinstance(v, Literal) or v not in reached
     )
+
+
+def _analysed(compiled: Compiled, *, least: float) -> float:
+    """Return the FLOPs of the compiler's analysis; NaN where it left out products, or is silent."""
+    costs: Any = compiled.cost_analysis() or {}
+    found = float(costs.get("flops", math.nan))
+    return found if found >= least else math.nan
 
 
 def _part(x: jax.ShapeDtypeStruct, over: Mesh) -> jax.ShapeDtypeStruct:

@@ -10,7 +10,7 @@ from tljax.config import Stage
 from tljax.inputs import feed
 from tljax.machine import devices
 from tljax.optim import rules as rules_lib
-from tljax.train.program import Program, flops
+from tljax.train.program import Program, at_hand, flops
 from tljax.train.ready import Ready
 from tljax.train.segments import hyperparameters
 
@@ -21,7 +21,7 @@ class Outlook:
 
     `rates` are the highest of each rule that trains; None where a range test decides. A stage that
     is solved has no steps, images or rates. Figures of the compiler are NaN where the stage has not
-    been compiled.
+    been compiled yet.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Outlook:
     epochs: int
     steps: int
     images: int  # drawn in all
-    step_flops: float  # of one step, by the compiler's count
+    step_flops: float  # of the products of one step, by formula
     temporary: float  # bytes on a device while a step runs, in addition to state and data
     compile_seconds: float
     data: int  # bytes of what it trains from
@@ -43,9 +43,11 @@ def outlook(
 ) -> list[Outlook]:
     """Forecast each stage from its outline (`setup.outline`).
 
-    `programs` are those that `program.ahead` has compiled, by the stage's name.
+    `programs` are those of `program.ahead`, by the stage's name; none is waited for.
     """
-    return [_outlook(stage, ready, programs.get(name)) for name, (stage, ready) in stages.items()]
+    return [
+        _outlook(stage, ready, at_hand(programs, name)) for name, (stage, ready) in stages.items()
+    ]
 
 
 def _outlook(stage: Stage, ready: Ready, program: Program | None) -> Outlook:

@@ -1,4 +1,4 @@
-"""A compiled program's text: what it multiplies, and what it sends to other devices.
+"""A compiled program's text: what it multiplies, launches, and sends to other devices.
 
 The compiler's own cost analysis is best effort and may be missing. The matrix products and
 convolutions that it would count are in the text, instruction by instruction, inside fused
@@ -10,6 +10,8 @@ computations too.
 import math
 import re
 
+from tljax.machine.flops import valid_taps
+
 _INSTRUCTION = re.compile(r"^\s*(?:ROOT )?%?([\w.\-]+) = (.*?) ([a-z][a-z0-9\-]*)\((.*)$")
 _SHAPE = re.compile(r"\b([a-z]+[0-9]*(?:e[0-9]m[0-9]\w*)?)\[([0-9,]*)\]")
 _NAME = re.compile(r"%([\w.\-]+)")
@@ -20,6 +22,22 @@ _COLLECTIVES = (
     "all-to-all",
     "collective-permute",
     "ragged-all-to-all",
+)
+_COMPUTATION = re.compile(r"^(?:ENTRY )?%?([\w.\-]+) [^\n]*\{\n(.*?)^\}", re.MULTILINE | re.DOTALL)
+_CALLS = ("while", "conditional", "call", "async-start")
+_CALLED = re.compile(
+    r"(?:condition|body|to_apply|calls|true_computation|false_computation)=%[\w.\-]+"
+    r"|branch_computations=\{[^}]*\}"
+)
+_TRIPS = re.compile(r'known_trip_count":\{"n":"([0-9]+)"')
+_FREE = (  # names for what is there already
+    "parameter",
+    "constant",
+    "tuple",
+    "get-tuple-element",
+    "bitcast",
+    "after-all",
+    "opt-barrier",
 )
 # Products by libraries, which the text does not describe: cuBLAS, cuDNN, oneDNN, Triton.
 _OPAQUE = re.compile(
@@ -54,6 +72,32 @@ def product_flops(text: str) -> float:
     return total
 
 
+def launches(text: str) -> int:
+    """Count the kernels that a program starts: instructions that compute.
+
+    A fusion is one, and so is a copy, a library's product or a collective. What is in a loop counts
+    as often as the text says that the loop runs, or once where it does not say.
+    """
+    bodies = {name: lines.splitlines() for name, lines in _COMPUTATION.findall(text)}
+    entry = re.search(r"^ENTRY %?([\w.\-]+)", text, re.MULTILINE)
+    return _launched(entry[1], bodies) if entry else 0
+
+
+def _launched(name: str, bodies: dict[str, list[str]]) -> int:
+    count = 0
+    for line in bodies[name]:
+        if (instruction := _INSTRUCTION.match(line)) is None:
+            continue
+        operation, rest = instruction[3], instruction[4]
+        if operation in _CALLS:
+            called = " ".join(match[0] for match in _CALLED.finditer(rest))
+            times = int(found[1]) if (found := _TRIPS.search(rest)) else 1
+            count += times * sum(_launched(inner, bodies) for inner in _NAME.findall(called))
+        elif operation not in _FREE and not operation.endswith("-done"):
+            count += 1
+    return count
+
+
 def collective_bytes(text: str) -> dict[str, int]:
     """Sum the result bytes of collectives by kind (`all-reduce`, `all-gather`, ...), on one device.
 
@@ -68,18 +112,6 @@ def collective_bytes(text: str) -> dict[str, int]:
             result = sum(_bytes(dtype) * math.prod(dims) for dtype, dims in _shapes(instruction[2]))
             sent[operation] = sent.get(operation, 0) + result
     return sent
-
-
-def valid_taps(
-    size: int, *, out: int, taps: int, before: int, stride: int = 1, spread: int = 1, gap: int = 1
-) -> int:
-    """Count pairs of an output and a tap of its window that fall on a real input, along one axis.
-
-    `before` is the padding at the start, `spread` the dilation of the input and `gap` that of the
-    window.
-    """
-    places = (i * stride + tap * gap - before for i in range(out) for tap in range(taps))
-    return sum(1 for place in places if 0 <= place <= (size - 1) * spread and place % spread == 0)
 
 
 def _dot(out: tuple[int, ...], lhs: tuple[int, ...], rest: str) -> float:

@@ -1,85 +1,75 @@
-"""The least a step can cost, by formula, from the layers a stage runs and the leaves it trains."""
+"""The least a step can cost, by formula, from a stage's traced forward pass and what it trains."""
 
 # pyright: strict
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import flax.linen as nn
 import jax
 
 from tljax.audit.abstract_step import Dry
-from tljax.audit.hlo import valid_taps
+from tljax.machine.flops import Product, Value, products
+from tljax.models import ops
+from tljax.optim import rules as rules_lib
 from tljax.optim.transform import Optimizer
 from tljax.train.step import Leaves
+from tljax.tree import statistics
+
+TRAINED = frozenset({"trained"})  # marks what depends on a leaf that trains
+DATA = frozenset({"data"})  # marks what depends on the images
 
 
-@dataclass(frozen=True)
-class Layer:
-    """Describe a convolution or dense layer on a batch.
+def forward(dry: Dry) -> list[Product]:
+    """List the products of the forward pass to the logits, whatever the layers look like.
 
-    `flops` are those of one pass; `x_bytes` and `y_bytes` the sizes of its input and output.
+    Convolutions of any stride and number of groups, matrix products of attention, and branches that
+    meet again are all found, because the traced program is read and not a list of layers.
     """
+    variables = dry.variables
+    trainable, still = rules_lib.split(variables["params"], dry.stage.rules)
+    state = statistics(variables)
 
-    path: str
-    flops: float
-    x_bytes: int
-    y_bytes: int
+    def logits(trainable: Leaves, still: Leaves, state: Any, x: Any) -> Any:
+        return dry.apply({"params": rules_lib.merge(trainable, still), **state}, x)[0]
 
-
-def layers(dry: Dry) -> list[Layer]:
-    """List the layers with a kernel that the stage runs, from input to output."""
-    layers_run: list[Layer] = []
-
-    def look(call: Any, args: Any, kwargs: Any, context: Any) -> Any:
-        # Flax's interface for an interceptor: it hands the arguments of the call.
-        result, layer = call(*args, **kwargs), context.module
-        if context.method_name == "__call__" and layer.has_variable("params", "kernel"):
-            kernel = layer.get_variable("params", "kernel").shape
-            y = result[0] if isinstance(result, tuple) else result
-            flops = _flops(args[0].shape, kernel, getattr(layer, "padding", "SAME"))
-            layers_run.append(Layer("/".join(layer.path), flops, _nbytes(args[0]), _nbytes(y)))
-        return result
-
-    with nn.intercept_methods(look):
-        jax.eval_shape(dry.apply, dry.variables, dry.x)
-    return layers_run
+    with ops.stock():
+        program = jax.make_jaxpr(logits)(trainable, still, state, dry.x)
+    trees = ((trainable, TRAINED), (still, frozenset[str]()), (state, frozenset[str]()))
+    inputs = [
+        Value(_nbytes(leaf), marks) for tree, marks in trees for leaf in jax.tree.leaves(tree)
+    ]
+    images = Value(0, DATA)  # they are an argument: no memory of the step's own
+    return products(program, [*inputs, images])
 
 
-def flops(run: Sequence[Layer], trainable: Sequence[str]) -> float:
+def flops(run: Sequence[Product]) -> float:
     """Sum the FLOPs of a training step: forward, and backward as far as anything trains.
 
-    Forward through all layers, backward by the weights of those whose kernel trains, and backward
-    by the input from the last layer down to, not including, the first in which anything trains.
-    Each is as much as a forward pass. `run` is a chain. Everything elementwise is left out.
+    The gradient by an operand costs as much as the product itself, and is needed where a leaf that
+    trains decides the operand. Everything elementwise is left out.
     """
-    first = next(
-        i
-        for i, layer in enumerate(run)
-        if any(path.startswith(f"{layer.path}/") for path in trainable)
-    )
-    by_weights = sum(layer.flops for layer in run if f"{layer.path}/kernel" in trainable)
-    return (
-        sum(layer.flops for layer in run)
-        + by_weights
-        + sum(layer.flops for layer in run[first + 1 :])
-    )
+    return sum(each.flops * (1 + sum(_trained(value) for value in each.reads)) for each in run)
 
 
-def temporary_bytes(run: Sequence[Layer], trainable: Leaves) -> int:
-    """Return the peak of bytes alive at once: a layer's input and output, and earlier inputs kept.
+def temporary_bytes(run: Sequence[Product], trainable: Leaves) -> int:
+    """Return the peak of bytes alive at once: what a product reads and gives, and what is kept.
 
-    Inputs are kept where their layer trains. Or the largest gradient, if that is more. Layer by
-    layer, nothing is computed twice; the first input is an argument.
+    An operand that depends on the images is kept from its product on where the gradient by the
+    other one is needed. Or the largest gradient, if that is more. Nothing is computed twice, an
+    array that several products read is kept once, and the images are an argument.
     """
-    earlier, most = 0, max(leaf.size * leaf.dtype.itemsize for leaf in trainable.values())
-    for i, layer in enumerate(run):
-        x = layer.x_bytes if i else 0
-        most = max(most, earlier + x + layer.y_bytes)
-        earlier += x if f"{layer.path}/kernel" in trainable else 0
+    kept: dict[Value, None] = {}
+    most = max(leaf.size * leaf.dtype.itemsize for leaf in trainable.values())
+    for each in run:
+        own = [value for value in each.reads if value.marks & DATA]
+        alive = {**kept, **dict.fromkeys(own), each.result: None}
+        most = max(most, sum(value.nbytes for value in alive))
+        for value, others in zip(each.reads, reversed(each.reads), strict=True):
+            if value.marks & DATA and _trained(others):
+                kept[value] = None
     return most
 
 
@@ -94,14 +84,8 @@ def optimizer_bytes(optimizer: Optimizer, trainable: Leaves) -> int:
     return size if optimizer.name == "rmsprop" or optimizer.momentum else 0
 
 
-def _flops(x: tuple[int, ...], kernel: tuple[int, ...], padding: str) -> float:
-    if len(kernel) == 2:
-        return 2.0 * x[0] * math.prod(kernel)
-    taps = 1
-    for size, window in zip(x[1:3], kernel[:2], strict=True):
-        before = window // 2 if padding == "SAME" else 0
-        taps *= valid_taps(size, out=size + 2 * before - window + 1, taps=window, before=before)
-    return 2.0 * x[0] * taps * kernel[2] * kernel[3]
+def _trained(value: Value) -> bool:
+    return bool(value.marks & TRAINED)
 
 
 def _nbytes(leaf: Any) -> int:

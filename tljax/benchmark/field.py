@@ -31,12 +31,20 @@ class Field:
     def __init__(self, settings: Settings, *, torch_python: str | None) -> None:
         self._settings, self._torch_python = settings, torch_python
         self._children: dict[str, Child] = {}
+        self._made: dict[tuple[str, str], Entrant] = {}
         self._folder = tempfile.TemporaryDirectory()  # compilation cache of the fresh processes
 
     def entrant(self, who: str, contender: str) -> Entrant:
-        """Make an entrant; one in a child has been called once."""
-        if who in ("ours", "bound"):
-            return self._here(who, contender)
+        """Make an entrant, or return the one that was made for another row.
+
+        One in a child has been called once. Contenders of several children may be made at once.
+        """
+        if (made := self._made.get((who, contender))) is None:
+            make = self._here if who in ("ours", "bound") else self._there
+            made = self._made[who, contender] = make(who, contender)
+        return made
+
+    def _there(self, who: str, contender: str) -> Entrant:
         child = self._child(who)
         work = child.ask({"make": contender, "settings": asdict(self._settings)})["work"]
 
@@ -73,8 +81,8 @@ class Field:
         return {who: self._version(who) for who in ("torch", "keras")}
 
     def drop(self, who: str, contender: str) -> None:
-        """Free what a child holds."""
-        if who in self._children:
+        """Free an entrant that no later row needs; one that is missing is nothing to free."""
+        if self._made.pop((who, contender), None) is not None and who in self._children:
             self._children[who].ask({"drop": contender})
 
     def close(self) -> None:

@@ -2,54 +2,66 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from statistics import median
 
+from tljax.benchmark.budget import FRESH_ROUNDS
 from tljax.benchmark.child import PeerError
 from tljax.benchmark.field import Field
 from tljax.benchmark.rows import Against, Json, Row, Settings
 from tljax.benchmark.timing import Entrant, Load, race, ratio
 
-FRESH_ROUNDS = 3  # a process per round is slow
 # Cores used by others above which no goal is judged: PyTorch's barriers wait for a thread that has
 # no core, and its small layers were 100 times slower with one other busy process.
 QUIET = 0.25
 
 
 def measure(
-    rows: tuple[Row, ...],
+    rows: Sequence[Row],
     settings: Settings,
     field: Field,
     *,
     rounds: int,
-    deadline: float = math.inf,
+    deadlines: Sequence[float] | None = None,
     on_row: Callable[[Json], None] | None = None,
 ) -> list[Json]:
-    """Measure each row as plain JSON; rows for which `deadline` leaves no time say so."""
-    results = []
-    for row in rows:
+    """Measure each row as plain JSON; a row whose deadline leaves no time says so.
+
+    `deadlines`, of `time.monotonic`, are one a row. What a later row needs again stays compiled.
+    """
+    results: list[Json] = []
+    for number, row in enumerate(rows):
+        deadline = deadlines[number] if deadlines else math.inf
         results.append(_measured(row, settings, field, rounds=rounds, deadline=deadline))
+        needed = {pair for later in rows[number + 1 :] for pair in _contenders(later)}
+        for who, contender in _contenders(row):
+            if (who, contender) not in needed:
+                field.drop(who, contender)
         if on_row is not None:
             on_row(results[-1])
     return results
 
 
-def _measured(row: Row, settings: Settings, field: Field, *, rounds: int, deadline: float) -> Json:
+def untimed(row: Row, why: str) -> Json:
+    """Describe a row that was not measured, and why."""
     about = {"name": row.name, "what": row.what, "load": None, "rounds": 0, "seconds": None}
+    return {**about, "against": [_missing(each, why) for each in row.against]}
+
+
+def _measured(row: Row, settings: Settings, field: Field, *, rounds: int, deadline: float) -> Json:
+    about = untimed(row, "no time left")
     if time.monotonic() > deadline:
-        return {**about, "against": [_missing(each, "no time left") for each in row.against]}
+        return about
     ours, present, absent = _entrants(row, field)
     load = Load()
     rounds = min(rounds, FRESH_ROUNDS) if row.fresh else rounds
     entrants = [ours, *present.values()]
     times = race(entrants, rounds=rounds, seconds=settings.seconds, deadline=deadline)
     about["load"] = load.cores()
-    if not row.fresh:
-        for each in present:
-            field.drop(each.who, each.contender)
     if times is None:
-        return {**about, "against": [_missing(each, "no time left") for each in row.against]}
+        return about
     compared = {
         each: _compared(each, ours, theirs, times[0], taken, quiet=(about["load"] or 0.0) <= QUIET)
         for (each, theirs), taken in zip(present.items(), times[1:], strict=True)
@@ -61,17 +73,34 @@ def _measured(row: Row, settings: Settings, field: Field, *, rounds: int, deadli
     }
 
 
+def _contenders(row: Row) -> list[tuple[str, str]]:
+    """List the contenders that stay from row to row, ours first."""
+    if row.fresh:
+        return []
+    return [("ours", row.ours), *((each.who, each.contender) for each in row.against)]
+
+
 def _entrants(
     row: Row, field: Field
 ) -> tuple[Entrant, dict[Against, Entrant], dict[Against, Json]]:
-    """Make our entrant and those present, and a table line for each that is missing."""
+    """Make our entrant and those present, and a table line for each that is missing.
+
+    Peers, in processes of their own, are made while ours are.
+    """
     make = field.fresh if row.fresh else field.entrant
-    ours, present, absent = make("ours", row.ours), {}, {}
-    for each in row.against:
-        try:
-            present[each] = make(each.who, each.contender)
-        except PeerError as error:
-            absent[each] = _missing(each, str(error))
+    peers = [each for each in row.against if each.who not in ("ours", "bound") and not row.fresh]
+    present: dict[Against, Entrant] = {}
+    absent: dict[Against, Json] = {}
+    with ThreadPoolExecutor(max(1, len(peers))) as pool:
+        pending = {each: pool.submit(make, each.who, each.contender) for each in peers}
+        ours = make("ours", row.ours)
+        for each in row.against:
+            try:
+                present[each] = (
+                    pending[each].result() if each in pending else make(each.who, each.contender)
+                )
+            except PeerError as error:
+                absent[each] = _missing(each, str(error))
     return ours, present, absent
 
 

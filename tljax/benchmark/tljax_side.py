@@ -25,6 +25,7 @@ from tljax.inputs import images as inputs
 from tljax.inputs.feed import Examples
 from tljax.inputs.images import Inputs
 from tljax.machine import devices
+from tljax.machine.flops import flops as counted
 from tljax.models import build, ops, vgg
 from tljax.sweep import heads_of_seeds, sweep
 from tljax.train import loop, program, segments
@@ -63,7 +64,7 @@ def _ready(
     stage = replace(
         stage, batch_size=batch, epochs=1, images_per_epoch=settings.epoch_steps * batch
     )
-    network = replace(config.NETWORKS[stage.name], width=settings.width)
+    network = config.NETWORKS[stage.name].on("vgg16", {"width": settings.width})
     module = build.classifier(network, classes=2, dtype=jnp.dtype(settings.dtype))
     variables = build.init(module, key=jax.random.key(0), size=settings.size)
     read = _read(stage, settings, count=count or batch)
@@ -80,7 +81,7 @@ def _ready(
             train=examples,
             validation=examples,
             plain=lambda x: x,
-            start=vgg.following(_LAST_CACHED),
+            start=vgg.ARCHITECTURE.following(_LAST_CACHED),
         )
     over = devices.mesh(jax.devices()[:1])
     ready = Ready(module, variables, read, network)
@@ -109,7 +110,7 @@ def _step(ready: _Started) -> Contender:
     batch = devices.put(batch, devices.split_batch(ready.over))
     hyper = devices.put(hyper, devices.replicated(ready.over))
     step = devices.jit_step(ready.train_step, ready.over)
-    flops = (step.lower(ready.state, batch, hyper).cost_analysis() or {}).get("flops", 0.0)
+    flops = counted(step.trace(ready.state, batch, hyper))
 
     def call() -> None:
         ready.state, metrics = step(ready.state, batch, hyper)
@@ -142,7 +143,7 @@ def _frozen_step(settings: Settings) -> Contender:
 def _logits(ready: _Started) -> Contender:
     images = ready.inputs.plain(jnp.asarray(ready.inputs.train.inputs))
     forward = ops.jit(lambda params, x: ready.apply({"params": params}, x, train=False)[0])
-    flops = (forward.lower(ready.state.params, images).cost_analysis() or {}).get("flops", 0.0)
+    flops = counted(forward.trace(ready.state.params, images))
 
     def call() -> None:
         forward(ready.state.params, images).block_until_ready()
@@ -207,7 +208,7 @@ def _evaluation(settings: Settings) -> Contender:
 def _seeds(settings: Settings) -> tuple[Stage, dict[int, Ready]]:
     """Prepare rung 2 on random features, with everything each seed needs before its first step."""
     stage = replace(_STAGES["features"], epochs=settings.seeds_epochs, keep_going=True)
-    network = replace(config.NETWORKS["features"], width=settings.seeds_width)
+    network = config.NETWORKS["features"].on("vgg16", {"width": settings.seeds_width})
     module = build.classifier(network, classes=2)
     rng = np.random.default_rng(0)
     variables = jax.device_get(build.init(module, key=jax.random.key(0), size=settings.seeds_size))
@@ -222,9 +223,7 @@ def _seeds(settings: Settings) -> tuple[Stage, dict[int, Ready]]:
         )
 
     train, held = examples(settings.photographs_seen), examples(settings.evaluated)
-    read = Inputs(
-        train, held, lambda x, keys, strength: x, lambda x: x, start=vgg.following(vgg.LAYERS[-1])
-    )
+    read = Inputs(train, held, lambda x, keys, strength: x, lambda x: x, start="head")
     ready = Ready(module, variables, read, network)
     start = heads_of_seeds.starts(ready, seeds=range(settings.seeds), size=settings.seeds_size)
     return stage, {seed: start(seed) for seed in range(settings.seeds)}

@@ -14,7 +14,7 @@ from tljax import config
 from tljax.audit.abstract_step import planned
 from tljax.audit.cost import audit
 from tljax.commands import cli
-from tljax.commands.recipe import PLANS
+from tljax.commands.recipe import PLANS, plan_of
 from tljax.machine import devices
 from tljax.models.build import Network
 from tljax.report.tables.audit import audit_table
@@ -25,7 +25,7 @@ def main() -> None:
     parser = cli.bare_parser(__doc__, experiment="audit")
     subject = parser.add_mutually_exclusive_group(required=True)
     subject.add_argument("--rung", choices=config.STEPPED, help="a rung of the ladder")
-    subject.add_argument("--plan", choices=sorted(PLANS), help="the stages of a recipe")
+    subject.add_argument("--plan", choices=PLANS, help="the stages of a recipe")
     parser.add_argument(
         "--preset", choices=sorted(config.PRESETS), default="tuned", help="of the rung (tuned)"
     )
@@ -36,17 +36,21 @@ def main() -> None:
         "--batch", type=cli.positive, default=4, metavar="N", help="images in a step (4)"
     )
     parser.add_argument(
-        "--width", type=cli.fraction, default=1.0, metavar="W", help="of the VGG16 (1.0)"
+        "--width", type=cli.fraction, metavar="W", help="of a base that has this option (1.0)"
     )
+    cli.base_option(parser)
     args = parser.parse_args()
-    network = (
-        replace(config.NETWORKS[args.rung], width=args.width)
-        if args.rung
-        else Network(width=args.width)
+    base = args.base or "vgg16"
+    network = (config.NETWORKS[args.rung] if args.rung else Network()).on(
+        base, {"width": args.width} if args.width else {}
     )
-    if args.size < config.CNN_VALID_SIZE:
-        network = replace(network, padding="SAME")
-    stages = [config.PRESETS[args.preset][args.rung]] if args.rung else PLANS[args.plan].stages
+    if network.base == "cnn" and args.size < config.CNN_VALID_SIZE:
+        network = replace(network, options={"padding": "SAME"})
+    stages = (
+        [config.stage_on(args.rung, config.PRESETS[args.preset][args.rung], base)]
+        if args.rung
+        else plan_of(args.plan, base).stages
+    )
     over, sound = devices.mesh_for(args.batch), True
     for stage in stages:
         dry = planned(

@@ -7,8 +7,9 @@ has it. About six minutes on two cores.
 
     tljax benchmark gpu
 
-The same rows at batch 256 and in bfloat16, for an accelerator. Rows left out for lack of time are
-named in the table.
+The same rows at batch 256 and in bfloat16, for an accelerator. Rows come in order of worth, each
+with its share of the time; those that do not fit into --minutes are named at the start. As a row
+ends it is printed in a line of its own, to be pasted anywhere.
 """
 
 import argparse
@@ -18,14 +19,18 @@ import platform
 import sys
 import time
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
+from tljax.benchmark.budget import budget
 from tljax.benchmark.field import Field
-from tljax.benchmark.race import measure
+from tljax.benchmark.race import measure, untimed
 from tljax.benchmark.rows import CPU, GPU, ROWS, Json, Row, Settings
 from tljax.commands import cli
 from tljax.errors import InputError
+from tljax.machine import compiler_log
+from tljax.machine.provenance import processor
 
 
 class _Parser(argparse.ArgumentParser):
@@ -37,19 +42,29 @@ class _Parser(argparse.ArgumentParser):
 def main() -> None:
     """Parse, measure, write benchmark.json and benchmark.png, print."""
     args = _parser().parse_args()
-    deadline = time.monotonic() + 60 * args.minutes
-    settings, rows = _settings(args), _rows(args.rows)
+    began = time.monotonic()
+    settings = _settings(args)
+    plan = budget(_rows(args.rows), settings, rounds=args.rounds, seconds=60 * args.minutes)
     # Before JAX starts its devices: PyTorch's process needs memory on the same GPU.
     os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", "0.5")
     args.out.mkdir(parents=True, exist_ok=True)
     field = Field(settings, torch_python=args.torch_python)
     try:
         results = _about(args.mode, settings, field)
-        print(results["about"], file=sys.stderr)
-        on_row = None if args.quiet else _print_row
+        compiler_log.send_to(args.out / "compiler.log")
+        print(f"{results['about']}\n{plan.told()}", file=sys.stderr, flush=True)
+        print_row = partial(_print_row, about=results["about"])
         results["rows"] = measure(
-            rows, settings, field, rounds=args.rounds, deadline=deadline, on_row=on_row
+            plan.rows,
+            settings,
+            field,
+            rounds=args.rounds,
+            deadlines=[began + end for end in plan.ends],
+            on_row=None if args.quiet else print_row,
         )
+        results["rows"] += [
+            untimed(row, f"no time: about {seconds:.0f} s") for row, seconds in plan.left_out
+        ]
     finally:
         field.close()
     _leave(results, args.out, as_json=args.json)
@@ -82,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
         type=cli.fraction,
         default=8.0,
         metavar="M",
-        help="no round begins later than this (8)",
+        help="for the rows that fit, in order of worth (8)",
     )
     add(
         "--set",
@@ -132,15 +147,18 @@ def _about(mode: str, settings: Settings, field: Field) -> Json:
     import jax
 
     device = jax.devices()[0]
+    kind = processor() if device.platform == "cpu" else device.device_kind
     versions = {"python": platform.python_version(), "jax": jax.__version__, **field.versions()}
-    text = ", ".join(f"{name} {version}" for name, version in versions.items())
+    text = ", ".join(f"{name} {told.partition(';')[0]}" for name, told in versions.items())
     return {
-        "about": f"{device.device_kind}, {os.cpu_count()} cores, {settings.dtype}; {text}",
+        "about": f"{kind}, {os.cpu_count()} cores, {settings.dtype}, "
+        f"{settings.size} x {settings.size}, batch {settings.batch} and {settings.vgg_batch}; "
+        f"{text}",
         "mode": mode,
         "settings": asdict(settings),
         "versions": versions,
         "device": {
-            "kind": device.device_kind,
+            "kind": kind,
             "count": jax.device_count(),
             "cores": os.cpu_count(),
         },
@@ -148,12 +166,11 @@ def _about(mode: str, settings: Settings, field: Field) -> Json:
     }
 
 
-def _print_row(row: Json) -> None:
-    cells = [
-        f"{each['ratio']['value']:.2f}" if "ratio" in each else each["missing"]
-        for each in row["against"]
-    ]
-    print(f"{row['name']}: {', '.join(cells)}", file=sys.stderr, flush=True)
+def _print_row(row: Json, *, about: str) -> None:
+    """Print a row in a line that can be pasted: our rate, each ratio, rounds, load and machine."""
+    from tljax.report.pictures.benchmark import row_line
+
+    print(f"{row_line(row)} | {about}", file=sys.stderr, flush=True)
 
 
 def _leave(results: Json, folder: Path, *, as_json: bool) -> None:

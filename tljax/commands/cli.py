@@ -17,6 +17,8 @@ from tljax.errors import InputError
 from tljax.files.home import at_home, default_folder
 from tljax.machine import processes, signals
 from tljax.machine.provenance import command
+from tljax.models.build import BASES, named
+from tljax.models.own import own_base
 from tljax.runs.tracking import TRACKERS
 from tljax.runs.workdir import Listener
 
@@ -301,3 +303,22 @@ def fraction(text: str) -> float:
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"must be a positive number, found {text}")
     return value
+
+
+def base_option(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    """Add --base: a base network by name, or a Python file with one of your own."""
+    parser.add_argument(
+        "--base",
+        type=_base,
+        metavar="NAME",
+        help="the base network where --weights does not say which: "
+        f"{', '.join(name for name, base in BASES.items() if base.pretrained)}, "
+        "or FILE.py with an Architecture of your own",
+    )
+
+
+def _base(text: str) -> str:
+    try:
+        return own_base(Path(text)) if text.endswith(".py") else named(text).name
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

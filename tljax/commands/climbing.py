@@ -1,6 +1,6 @@
 """Before a command climbs the ladder: compile the rungs, and print what each will do and cost."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tljax import climb
 from tljax.audit.forecast import outlook
@@ -14,8 +14,11 @@ from tljax.train.ready import Ready
 from tljax.train.source import Source
 
 
-def compile_ahead(stages: Stages, source: Source, *, seeds: Sequence[int]) -> dict[str, Program]:
-    """Compile stages that run one seed at a time, in parallel; print what each will do and cost."""
+def compile_ahead(stages: Stages, source: Source, *, seeds: Sequence[int]) -> Mapping[str, Program]:
+    """Compile stages that run one seed at a time; print what each will do and cost.
+
+    On an accelerator they are still being compiled as the first one begins to train.
+    """
     outlines: dict[str, tuple[Stage, Ready]] = {
         name: (stage, setup.outline(stage, network, source))
         for name, (network, stage) in stages.items()

@@ -129,4 +129,5 @@ def _parser() -> argparse.ArgumentParser:
     add("--rung", help="which of its rungs (the best in validation)")
     add("--seed", type=int, help="which of its seeds (the best in validation)")
     add("--quiet", action="store_true", help="no progress bars")
+    cli.base_option(parser)
     return parser

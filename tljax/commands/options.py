@@ -10,8 +10,10 @@ from tljax import config
 from tljax.commands import cli
 from tljax.commands.rung import PRESET
 from tljax.config import Stage
+from tljax.data import critters
 from tljax.errors import InputError
-from tljax.models.build import Network
+from tljax.models.architecture import Options
+from tljax.models.build import Network, described
 from tljax.recipe import scaled_batch
 from tljax.weights import Weights, load
 
@@ -28,8 +30,9 @@ def parser(doc: str | None, *, experiment: str, rates: bool = True) -> argparse.
         type=lambda text: str(cli.path(text)) if text.startswith("~") else text,
         metavar="FILE",
         help="the pretrained base: a file, or the name of a published one such as "
-        "vgg16-imagenet-keras-notop (on critters: pretrained first if not given)",
+        "vgg16-imagenet-keras-notop (on critters: the one that comes with them)",
     )
+    cli.base_option(new)
     add("--seeds", type=cli.positive, default=1, metavar="N", help="how many seeds to run (1)")
     add("--seed", type=int, default=0, help="the first of them (0)")
     presets = (
@@ -95,7 +98,12 @@ def _size_of(args: argparse.Namespace) -> int:
 
 
 def base_of(args: argparse.Namespace) -> Weights | None:
-    """Load the base that the options name; None without one."""
+    """Load the base that the options name; None without one.
+
+    For critters, and no --base, it is the one that comes with them.
+    """
+    if not args.weights and args.data == "critters" and args.base is None:
+        return _loaded(str(critters.BASE), progress=False)
     return _loaded(args.weights, progress=not args.quiet) if args.weights else None
 
 
@@ -110,17 +118,36 @@ def seeds_of(args: argparse.Namespace) -> range:
 
 
 def network_of(name: str, args: argparse.Namespace) -> Network:
-    """Return the preset's network of a rung, for the size of the images that the options name."""
-    return padded(config.network_of(name, args.preset), args)
+    """Return the preset's network of a rung, for the base and size that the options name."""
+    return network_on(config.network_of(name, args.preset), args)
 
 
 def stage_of(name: str, args: argparse.Namespace) -> Stage:
     """Return the preset's stage of a rung, changed by the options."""
-    return with_views(name, config.PRESETS[args.preset][name], args)
+    return stage_on(name, config.PRESETS[args.preset][name], args)
 
 
-def padded(network: Network, args: argparse.Namespace) -> Network:
-    return replace(network, padding="SAME") if args.size < config.CNN_VALID_SIZE else network
+def architecture_of(args: argparse.Namespace) -> tuple[str, Options]:
+    """Return base and options of the networks that the options name: those of --weights."""
+    weights, base = base_of(args), args.base or config.CRITTERS_BASE
+    if weights:
+        name, options = described(weights.architecture, source=weights.source)
+        if args.base not in (None, name):
+            raise InputError(f"--base {args.base}: expected {name}, which {args.weights} is of")
+        return name, options
+    return base, config.CRITTERS_OPTIONS if base == config.CRITTERS_BASE else {}
+
+
+def network_on(network: Network, args: argparse.Namespace) -> Network:
+    """Return a network for the base and size that the options name."""
+    if network.base == "cnn" and args.size < config.CNN_VALID_SIZE:
+        network = replace(network, options={"padding": "SAME"})
+    return network.on(*architecture_of(args))
+
+
+def stage_on(name: str, stage: Stage, args: argparse.Namespace) -> Stage:
+    """Return a rung's stage for the base that the options name, changed by the options."""
+    return with_views(name, config.stage_on(name, stage, architecture_of(args)[0]), args)
 
 
 def with_views(name: str, stage: Stage, args: argparse.Namespace) -> Stage:

@@ -85,6 +85,7 @@ def _parsed() -> argparse.Namespace:
     add("--run", type=cli.path, required=True, metavar="DIR", help="the workdir of a run")
     add("--rung", help="which of its rungs (the best in validation)")
     add("--seed", type=int, help="which of its seeds (the best in validation)")
+    cli.base_option(parser)
     add(
         "--top",
         type=cli.positive,

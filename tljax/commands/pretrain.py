@@ -8,8 +8,9 @@
 
 22.7 % of 200 ImageNet classes, 250 images each, at 32 x 32; 40 minutes on one core.
 
-A VGG16 with batch normalisation in place of biases, folded into plain kernels and biases when it is
-saved: the file is an ordinary VGG16, for `--weights` of the other experiments.
+By default a VGG16 with batch normalisation in place of biases, folded into plain kernels and biases
+when it is saved: the file is an ordinary VGG16, for `--weights` of the other commands. `--base`
+names another network.
 """
 
 import argparse
@@ -28,14 +29,15 @@ from tljax.errors import InputError
 from tljax.inputs import images as inputs
 from tljax.machine import processes
 from tljax.machine.provenance import environment
-from tljax.models import build, vgg
+from tljax.models import build
+from tljax.models.build import Network
 from tljax.runs.workdir import Listener
 from tljax.train import loop
 from tljax.train.history import Record
 from tljax.train.ready import Ready
 from tljax.train.resume import Saver
 from tljax.train.source import Source
-from tljax.train.step import State
+from tljax.train.step import State, averaged
 from tljax.weights import Weights, write
 
 
@@ -43,20 +45,21 @@ def pretrain(
     source: Source,
     stage: config.Stage,
     *,
-    width: float,
+    network: Network,
     seed: int,
     out: Path,
     saves: Path,
     listeners: Sequence[Listener] = (),
 ) -> Weights:
-    """Train a VGG16 of this width from nothing and write it after every epoch.
+    """Train the base of this network from nothing and write it after every epoch.
 
     `saves` holds checkpoints until training is done; training continues from those already there.
     """
     sets, dtype, size = source.sets, source.dtype, source.sets.size
     # It begins at random, where there is nothing to go back to.
     stage = replace(stage, keep_going=True)
-    network = build.Network(width=width, norm=True, hidden=0)
+    norm = {"norm": True} if "norm" in network.architecture.options else {}
+    network = replace(network, options={**network.options, **norm}, hidden=0)
     module = build.classifier(network, classes=len(sets.classes), dtype=dtype)
     variables = build.init(module, key=jax.random.key(seed), size=size)
     saved: list[Weights] = []
@@ -68,7 +71,8 @@ def pretrain(
             save(record, state)
 
     def save(record: Record, state: State) -> None:
-        base = vgg.fold_norm(state.params["base"], state.model_state["batch_stats"]["base"])
+        trained = build.base_variables({"params": averaged(state), **state.model_state})
+        plain, base = build.folded(network, trained)
         provenance = {
             "data": sets.name,
             "digest": sets.digest,
@@ -77,8 +81,16 @@ def pretrain(
             "epochs": stage.epochs,
         }
         provenance |= {"record": record, "environment": environment()}
-        architecture = {"name": "vgg16", "width": width}
-        saved[:] = [Weights(jax.device_get(base), architecture, TORCH, sets.classes, provenance)]
+        saved[:] = [
+            Weights(
+                jax.device_get(base["params"]),
+                {"name": plain.base, **plain.options},
+                TORCH,
+                sets.classes,
+                provenance,
+                statistics=jax.device_get(base.get("batch_stats", {})),
+            )
+        ]
         if not processes.first():
             return
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -89,7 +101,7 @@ def pretrain(
         "stage": asdict(stage),
         "data": sets.digest,
         "size": size,
-        "width": width,
+        "network": asdict(network),
         "seed": seed,
     }
     saver = Saver(saves, identity={**identity, "dtype": jnp.dtype(dtype).name})
@@ -108,12 +120,9 @@ def main() -> None:
     parser = cli.parser(
         __doc__, experiment="pretrain", source="critters:source", size=config.PRETRAIN_SIZE
     )
-    parser.add_argument(
-        "--width",
-        type=cli.fraction,
-        default=config.CRITTERS_WIDTH,
-        help="times VGG16's channels (%(default)s)",
-    )
+    cli.base_option(parser)
+    width = f"times the channels of a base that has this option (VGG16: {config.CRITTERS_WIDTH})"
+    parser.add_argument("--width", type=cli.fraction, metavar="W", help=width)
     parser.add_argument(
         "--batch", type=cli.positive, help=f"batch size ({config.PRETRAIN.batch_size})"
     )
@@ -142,7 +151,7 @@ def main() -> None:
     weights = pretrain(
         Source(sets, dtype=jnp.dtype(args.dtype), progress=not args.quiet),
         _stage(args),
-        width=args.width,
+        network=_network(args),
         seed=args.seed,
         out=out,
         saves=saves,
@@ -155,6 +164,14 @@ def main() -> None:
     record = weights.provenance["record"]
     scores = record["validation"]
     print(f"{out}: {100 * scores['accuracy']:.1f} % of {scores['n']} validation images right")
+
+
+def _network(args: argparse.Namespace) -> Network:
+    base = args.base or config.CRITTERS_BASE
+    options = dict(config.CRITTERS_OPTIONS) if base == config.CRITTERS_BASE else {}
+    return Network(
+        base, build.checked(base, options | ({"width": args.width} if args.width else {}))
+    )
 
 
 def _stage(args: argparse.Namespace) -> config.Stage:

@@ -21,20 +21,17 @@ from tljax.report.pictures.schedules import write_schedules
 from tljax.runs.planned import read_planned
 
 GRADUAL = replace(config.PRESETS["tuned"]["frozen"], epochs=3)
-PLANS = {
-    "full": recipe.full_recipe(),
-    "fine_tune": recipe.fine_tuning(epochs=10, freeze_epochs=2),
-    "gradual": recipe.gradual_unfreezing(GRADUAL),
-}
+PLANS = ("fine_tune", "full", "gradual")
 
 
 def main() -> None:
     """Run the command."""
     parser = options.parser(__doc__, experiment="recipe")
-    parser.add_argument("--plan", choices=sorted(PLANS), default="full", help="which one (full)")
+    parser.add_argument("--plan", choices=PLANS, default="full", help="which one (full)")
     args = options.parsed(parser)
-    plan = _plan(PLANS[args.plan], args)
-    stages = {stage.name: (recipe.NETWORK, stage) for stage in plan.stages}
+    plan = _plan(args)
+    network = options.network_on(recipe.NETWORK, args)
+    stages = {stage.name: (network, stage) for stage in plan.stages}
     workdir, source, stages = runner.begin(args, stages, experiment="recipe")
     programs = climbing.compile_ahead(stages, source, seeds=options.seeds_of(args))
     if processes.first():
@@ -52,7 +49,17 @@ def main() -> None:
     runner.finish(workdir, source.sets)
 
 
-def _plan(plan: Plan, args: argparse.Namespace) -> Plan:
+def plan_of(name: str, base: str) -> Plan:
+    """Return a plan by name, for the layers of a base."""
+    if name == "full":
+        return recipe.full_recipe(base=base)
+    if name == "fine_tune":
+        return recipe.fine_tuning(epochs=10, freeze_epochs=2, base=base)
+    return recipe.gradual_unfreezing(GRADUAL, base=base)
+
+
+def _plan(args: argparse.Namespace) -> Plan:
+    plan = plan_of(args.plan, options.architecture_of(args)[0])
     stages = [options.with_options(stage, args) for stage in plan.stages]
     if args.views is not None:
         stages = [

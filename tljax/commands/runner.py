@@ -17,14 +17,13 @@ from tljax.config import Stage
 from tljax.data import ImageSets
 from tljax.errors import InputError
 from tljax.inputs import views
-from tljax.machine import processes
+from tljax.machine import compiler_log, processes
 from tljax.models.build import Network
 from tljax.runs import planned
-from tljax.runs.workdir import CALLS, Workdir
+from tljax.runs.workdir import CALLS, COMPILER_LOG, Workdir
 from tljax.sweep.finished_calls import Kept
-from tljax.train import setup
 from tljax.train.source import Source
-from tljax.weights import Weights, check_preprocess, digest, known, read
+from tljax.weights import Weights, check_preprocess, known, read
 
 
 def main(doc: str | None, *, experiment: str, rungs: Mapping[str, Rung]) -> None:
@@ -37,7 +36,7 @@ def main(doc: str | None, *, experiment: str, rungs: Mapping[str, Rung]) -> None
     if args.preset != PRESET:
         rungs = named(rungs, args.preset)
     stages = {
-        name: (options.padded(rung.network, args), options.with_views(name, rung.stage, args))
+        name: (options.network_on(rung.network, args), options.stage_on(name, rung.stage, args))
         for name, rung in rungs.items()
     }
     workdir, source, stages = begin(args, stages, experiment=experiment)
@@ -62,14 +61,14 @@ def begin(
 ) -> tuple[Workdir, Source, dict[str, tuple[Network, Stage]]]:
     """Check all that can be refused, then begin the workdir and pretrain a base for critters.
 
-    The networks come back with the width of the base, and the stages with a number of views, at
-    most `most_views` where they left it open.
+    The stages come back with a number of views, at most `most_views` where they left it open.
     """
     weights = options.base_of(args)
     workdir = workdir_of(args, args.workdir or Path("runs") / experiment)
     workdir.listeners += cli.tracked(args, workdir=workdir.path)
     sets = cli.load(args, args.data, size=args.size)
-    baseless = weights is None and any(network.base == "vgg16" for network, _ in stages.values())
+    takes = any(network.architecture.pretrained for network, _ in stages.values())
+    baseless = weights is None and takes
     if baseless and args.data != "critters":
         raise InputError(
             f"--weights: {args.data} needs a pretrained base: {', '.join(known.FILES)} (downloaded "
@@ -77,28 +76,30 @@ def begin(
         )
     if processes.first():
         print(sets.counts(), flush=True)
-    width = setup.width_of(weights) if weights else config.CRITTERS_WIDTH
     stages = {
-        name: _settled(
+        name: (
             network,
-            options.weighted(stage, args, sets.classes),
-            sets,
-            width=width,
-            dtype=jnp.dtype(args.dtype),
-            most_views=most_views,
+            _settled(
+                options.weighted(stage, args, sets.classes),
+                network,
+                sets,
+                dtype=jnp.dtype(args.dtype),
+                most_views=most_views,
+            ),
         )
         for name, (network, stage) in stages.items()
     }
-    base = digest(weights.params) if weights else None
+    base = weights.digest if weights else None
     workdir.begin(arguments=vars(args), stages=stages, sets=sets, base=base)
     if processes.first():
+        compiler_log.send_to(workdir.path / COMPILER_LOG)
         planned.write_planned(
             (stage for _, stage in stages.values()),
             images=len(sets.train.labels),
             workdir=workdir.path,
         )
     weights = _pretrained(args, workdir) if baseless else weights
-    if weights and any(network.base == "vgg16" for network, _ in stages.values()):
+    if weights and takes:
         _look_at_preprocessing(workdir, sets, weights)
     return workdir, source_of(args, workdir, sets, weights), stages
 
@@ -124,23 +125,20 @@ def _look_at_preprocessing(workdir: Workdir, sets: ImageSets, weights: Weights) 
 
 
 def _settled(
-    network: Network,
     stage: Stage,
+    network: Network,
     sets: ImageSets,
     *,
-    width: float,
     dtype: jnp.dtype,
     most_views: int | None,
-) -> tuple[Network, Stage]:
-    if network.base == "vgg16":
-        network = replace(network, width=width)
+) -> Stage:
     stage, line = views.settled(stage, network, sets, dtype=dtype)
     if line and most_views and isinstance(stage.views, int) and stage.views > most_views:
         line = f"{stage.name}: {most_views} augmented views of each photograph, of {stage.views}"
         stage = replace(stage, views=most_views)
     if line and processes.first():
         print(line, flush=True)
-    return network, stage
+    return stage
 
 
 def refuse_finished(args: argparse.Namespace, folder: Path, name: str) -> None:
@@ -159,7 +157,7 @@ def kept_calls(
     workdir: Workdir, args: argparse.Namespace, network: Network, source: Source
 ) -> Kept:
     """Name where a sweep keeps its calls, for this network, these data and this base."""
-    base, data = digest(source.weights.params) if source.weights else None, source.sets.digest
+    base, data = source.weights.digest if source.weights else None, source.sets.digest
     about = {
         "network": asdict(network),
         "data": data,
@@ -202,7 +200,7 @@ def _pretrained(args: argparse.Namespace, workdir: Workdir) -> Weights:
     return pretrain(
         source_of(args, workdir, sets, None),
         stage,
-        width=config.CRITTERS_WIDTH,
+        network=Network(*options.architecture_of(args)),
         seed=0,
         out=out,
         saves=progress,

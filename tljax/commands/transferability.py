@@ -22,15 +22,13 @@ from tljax.errors import InputError
 from tljax.files import disk
 from tljax.inside.net import in_batches
 from tljax.methods import transferability
-from tljax.models import vgg
+from tljax.models.architecture import Architecture
+from tljax.models.build import Network, base_of, base_variables, described
 from tljax.report.pictures.transferability import suggestion, write_transferability
 from tljax.report.tables.table import aligned
 from tljax.runs.predict import load_net
-from tljax.train.setup import width_of
 from tljax.train.step import Variables
 from tljax.weights import load
-
-BLOCKS = tuple(layer for layer in vgg.LAYERS if layer.endswith("pool"))
 
 
 def main() -> None:
@@ -40,35 +38,49 @@ def main() -> None:
     runner.refuse_finished(args, folder, "transferability.json")
     weights = load(args.weights, progress=not args.quiet)
     net = load_net(args.run, rung=args.rung) if args.run else None
-    if net and not isinstance(net.module.base, vgg.VGG16):
+    network = Network(*described(weights.architecture))
+    if net and net.architecture.name != network.base:
         raise InputError(
-            f"{args.run}: {net.rung}: expected a rung with a VGG16 base, "
-            "found the network from scratch"
+            f"{args.run}: {net.rung}: expected a rung with the base {network.base}, "
+            f"found {net.architecture.name}"
         )
+    layers = last_of_groups(network.architecture)
     sets = cli.load(args, args.data, size=args.size)
-    before = features(vgg.VGG16(width=width_of(weights)), weights.params, weights.preprocess, sets)
+    base = base_of(network)
+    before = features(base, weights.variables, weights.preprocess, sets, layers=layers)
     scores = {layer: measured(rows, sets.train.labels) for layer, rows in before.items()}
     if net:
+        after = base_variables({"params": net.params, **net.statistics})
         for layer, rows in features(
-            net.module.base, net.params["base"], net.preprocess, sets
+            net.module.base, after, net.preprocess, sets, layers=layers
         ).items():
             scores[layer][f"CKA with {net.rung}"] = transferability.cka(before[layer], rows)
     _write(args, sets, scores, folder)
 
 
+def last_of_groups(architecture: Architecture) -> tuple[str, ...]:
+    """Name the last cut of each group of layers: VGG16's poolings."""
+    return tuple({cut.group: cut.name for cut in architecture.cuts}.values())
+
+
 def features(
-    base: nn.Module, params: Variables, preprocess: Preprocess, sets: ImageSets
+    base: nn.Module,
+    variables: Variables,
+    preprocess: Preprocess,
+    sets: ImageSets,
+    *,
+    layers: tuple[str, ...],
 ) -> dict[str, np.ndarray]:
-    """Compute each block's last activation, averaged over places, of each training photograph.
+    """Compute activations of layers, averaged over places, of each training photograph.
 
     Keyed by layer, float32 `[N, C]`.
     """
 
-    def program(params: Variables, batch: jax.Array) -> dict[str, jax.Array]:
-        out: Any = base.apply({"params": params}, preprocess(batch))[1]  # a VGG16's activations
-        return {layer: out[layer].mean((1, 2)) for layer in BLOCKS}
+    def program(variables: Variables, batch: jax.Array) -> dict[str, jax.Array]:
+        out: Any = base.apply(variables, preprocess(batch))[1]  # a base's activations
+        return {layer: out[layer].mean(tuple(range(1, out[layer].ndim - 1))) for layer in layers}
 
-    return in_batches(program, params, sets.train.images)
+    return in_batches(program, variables, sets.train.images)
 
 
 def measured(rows: np.ndarray, labels: np.ndarray) -> dict[str, float]:

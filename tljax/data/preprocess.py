@@ -93,7 +93,10 @@ CAFFE = Preprocess(channels="BGR", mean=(103.939, 116.779, 123.68))
 # torchvision's and timm's VGG16 weights.
 TORCH = Preprocess(scale=1 / 255, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 
-BY_NAME = {"unit": UNIT, "caffe": CAFFE, "torch": TORCH}
+# From -1 to 1: TensorFlow's, and timm's for what was trained there.
+HALF = Preprocess(scale=1 / 255, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+
+BY_NAME = {"unit": UNIT, "caffe": CAFFE, "torch": TORCH, "half": HALF}
 
 
 def words(preprocess: Preprocess) -> str:
@@ -116,7 +119,12 @@ def words(preprocess: Preprocess) -> str:
 
 
 _IMAGENET_MEANS = (CAFFE.mean, CAFFE.mean[::-1], TORCH.mean, TORCH.mean[::-1])
-_MAKERS = {UNIT: "the lecture's", CAFFE: "Caffe's and Keras's", TORCH: "torchvision's"}
+_MAKERS = {
+    UNIT: "the lecture's",
+    CAFFE: "Caffe's and Keras's",
+    TORCH: "torchvision's",
+    HALF: "from -1 to 1",
+}
 
 
 def _factor(scale: float) -> str:

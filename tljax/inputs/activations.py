@@ -21,9 +21,9 @@ from tljax.data import ImageSet, ImageSets
 from tljax.data.cache import default_folder as cache_folder
 from tljax.files.disk import Unwritable
 from tljax.inputs import feature_store
-from tljax.inputs.prefix import Params, Prefix
-from tljax.models import ops, vgg
-from tljax.tree import json_digest
+from tljax.inputs.prefix import Prefix
+from tljax.models import ops
+from tljax.tree import Variables, json_digest
 
 Store = Path | Sequence[Path]  # folders: searched in order, written in the first that allows it
 
@@ -116,14 +116,14 @@ class Activations:
                 self._prefix.program(augment=augment, start=start, stop=stop)
             )
         program, block = self._programs[key], self._prefix.block(split)
-        params = self._params
+        variables = self._variables
 
         def compute(first: int, last: int) -> np.ndarray:
             self.made.add((split, view, stop))
             # Always a whole block, the last one padded with its own first rows: one shape, one
             # compilation.
             example = (first + np.arange(block) % (last - first)).astype(np.int32)
-            rows = program(params, inputs[example], np.full(block, view, np.int32), example)
+            rows = program(variables, inputs[example], np.full(block, view, np.int32), example)
             return np.asarray(rows)[: last - first]
 
         return compute
@@ -131,7 +131,8 @@ class Activations:
     def _before(self, split: str, view: int, stop: str) -> tuple[str | None, np.ndarray]:
         """Find the unit's inputs: the last earlier layer needed or kept, otherwise the images."""
         needed = {layer for layer, views in self._passing if split != "train" or view < views}
-        for layer in reversed(vgg.LAYERS[: vgg.LAYERS.index(stop)]):
+        cuts = self._prefix.architecture.between(stop=stop)[:-1]
+        for layer in reversed([cut.name for cut in cuts]):
             if not self._prefix.exact_at(layer):
                 continue
             name = self._name(split, view, layer)
@@ -153,12 +154,12 @@ class Activations:
         return feature_store.Rows(split, identity, count, row.shape, row.dtype.name)
 
     @functools.cached_property
-    def _params(self) -> Params:
-        """Copy the parameters, once, to a device of this process.
+    def _variables(self) -> Variables:
+        """Copy the variables, once, to a device of this process.
 
         A process runs the prefix by itself.
         """
-        return jax.device_put(jax.device_get(self._prefix.params), jax.local_devices()[0])
+        return jax.device_put(jax.device_get(self._prefix.variables), jax.local_devices()[0])
 
     def _images(self, split: str) -> ImageSet:
         return getattr(self._sets, split)

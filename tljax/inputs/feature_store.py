@@ -13,7 +13,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,24 +88,6 @@ def computed(target: Rows, *, compute: Compute, block: int, progress: bool = Tru
     for _ in feature_rows.in_blocks(whole, compute, rows, done=0, block=block, progress=progress):
         pass
     return rows
-
-
-def longest_frozen_prefix(layers: Sequence[str], frozen: Collection[str]) -> str | None:
-    """Name the last layer before the first that trains, counted from the input.
-
-    None if the first layer trains. `frozen` names the frozen layers that have parameters; layers
-    whose names end in "pool" have none.
-    """
-    if unknown := sorted(set(frozen) - set(layers)):
-        raise InputError(
-            f"frozen: expected layers among {', '.join(layers)}; found {', '.join(unknown)}"
-        )
-    last = None
-    for layer in layers:
-        if layer not in frozen and not layer.endswith("pool"):
-            break
-        last = layer
-    return last
 
 
 def _row_set(path: Path, rows: Rows) -> RowSet:

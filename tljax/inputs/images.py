@@ -19,7 +19,6 @@ from tljax.inputs.activations import Activations, Store
 from tljax.inputs.feed import Examples
 from tljax.inputs.prefix import Prefix
 from tljax.machine import processes
-from tljax.models import vgg
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,12 @@ def from_prefix(
     if progress:
         print(f"activations of {prefix.stop}: {activations} in {seconds:,.0f} s", flush=True)
     entered = Inputs(
-        train, validation, _as_float, _as_float, start=vgg.following(prefix.stop), test=test
+        train,
+        validation,
+        _as_float,
+        _as_float,
+        start=prefix.architecture.following(prefix.stop),
+        test=test,
     )
     files, made = tuple(activations.files), len(activations.made)
     return _of(sets, replace(entered, files=files, made=made, seconds=seconds))
@@ -102,7 +106,7 @@ def promised(sets: ImageSets, prefix: Prefix) -> Inputs:
 
     test = zeros(sets.test, 1) if sets.test else None
     train, validation = zeros(sets.train, prefix.views), zeros(sets.validation, 1)
-    start = vgg.following(prefix.stop)
+    start = prefix.architecture.following(prefix.stop)
     return _of(sets, Inputs(train, validation, _as_float, _as_float, start=start, test=test))
 
 

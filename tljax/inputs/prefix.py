@@ -6,11 +6,14 @@
 
 import functools
 import hashlib
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Protocol
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import Array
@@ -20,18 +23,17 @@ from tljax.data.augment import Augment, augment_batch
 from tljax.data.draws import augment_keys
 from tljax.data.preprocess import Preprocess
 from tljax.files.disk import Json
-from tljax.models import layers, ops, vgg
-from tljax.models.vgg import VGG16
-from tljax.tree import json_digest
+from tljax.models.architecture import Architecture
+from tljax.tree import Variables, json_digest
 from tljax.weights import digest
-
-Params = dict[str, Any]  # of a base: {layer: {"kernel", "bias"}}
 
 
 class Program(Protocol):
     """A prefix from a batch to activations; see `Prefix.program`."""
 
-    def __call__(self, params: Params, batch: Array, view: Array, example: Array, /) -> Array: ...
+    def __call__(
+        self, variables: Variables, batch: Array, view: Array, example: Array, /
+    ) -> Array: ...
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,9 @@ class Prefix:
     augmentation would draw.
     """
 
-    base: VGG16
-    params: Params
+    architecture: Architecture
+    base: nn.Module
+    variables: Variables  # of the base: {"params", "batch_stats"?}
     stop: str
     preprocess: Preprocess
     augment: Augment | None
@@ -63,7 +66,7 @@ class Prefix:
         """
         stop = stop or self.stop
         warped = split == "train" and self.augment is not None
-        used = vgg.between(vgg.LAYERS[0], stop)
+        used = {module for cut in self.architecture.between(stop=stop) for module in cut.modules}
         return {
             "data": sets.digest,
             "split": split,
@@ -76,8 +79,9 @@ class Prefix:
             "view": view if warped else 0,
             "augment": asdict(self.augment) if warped and self.augment else None,
             "batch": self.block(split),
-            "dtype": jnp.dtype(self.base.dtype).name,
-            "made_by": f"{jax.default_backend()}, jax {jax.__version__}, code {_code()}",
+            "dtype": self._dtype,
+            "made_by": f"{jax.default_backend()}, jax {jax.__version__}, "
+            f"code {_code(type(self.base))}",
         }
 
     def block(self, split: str) -> int:
@@ -94,19 +98,19 @@ class Prefix:
 
         The layer is before `stop`.
         """
-        whole = self.kept in (None, "float32", jnp.dtype(self.base.dtype).name)
-        return whole and vgg.LAYERS.index(layer) < vgg.LAYERS.index(self.stop)
+        whole = self.kept in (None, "float32", self._dtype)
+        return whole and self.architecture.place(layer) < self.architecture.place(self.stop)
 
     def program(self, *, augment: Augment | None, start: str | None, stop: str) -> Program:
-        """Make the program `(params, batch, view [B], example [B]) -> activations` at `stop`.
+        """Make the program `(variables, batch, view [B], example [B]) -> activations` at `stop`.
 
         The batch is images, or their activations at the layer `start`.
         """
 
-        def program(params: Params, batch: Array, view: Array, example: Array, /) -> Array:
-            run = functools.partial(self.base.apply, {"params": params}, stop=stop)
+        def program(variables: Variables, batch: Array, view: Array, example: Array, /) -> Array:
+            run = functools.partial(self.base.apply, variables, stop=stop)
             if start is not None:
-                out, _ = run(batch, start=vgg.following(start))
+                out, _ = run(batch, start=self.architecture.following(start))
             else:
                 if augment is not None:
                     batch = augment_batch(batch, keys=augment_keys(view, example), ranges=augment)
@@ -126,23 +130,42 @@ class Prefix:
             images = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
             run = functools.partial(self.base.apply, stop=self.stop)
             return jax.eval_shape(
-                lambda params, images: run({"params": params}, images)[1], self.params, images
+                lambda variables, images: run(variables, images)[1], self.variables, images
             )
 
         return functools.cache(outputs)
 
     @functools.cached_property
     def _layers(self) -> dict[str, str]:
-        return {layer: digest({layer: leaves}) for layer, leaves in self.params.items()}
+        params, moving = self.variables["params"], self.variables.get("batch_stats", {})
+        return {
+            layer: digest(
+                {layer: leaves} | ({"batch_stats": moving[layer]} if layer in moving else {})
+            )
+            for layer, leaves in params.items()
+        }
+
+    @property
+    def _dtype(self) -> str:
+        base: Any = self.base  # every base has a dtype
+        return jnp.dtype(base.dtype).name
 
 
 @functools.cache
-def _code() -> str:
+def _code(base: type) -> str:
     """Digest the code that decides activations: other code must not read what this one wrote."""
     from tljax.data import augment
 
-    files = [
-        __file__,
-        *(str(module.__file__) for module in (augment, draws, preprocess, layers, ops, vgg)),
-    ]
+    modules = (augment, draws, preprocess, *_needed(sys.modules[base.__module__], {}).values())
+    files = [__file__, *(str(module.__file__) for module in modules)]
     return hashlib.sha256(b"".join(Path(file).read_bytes() for file in files)).hexdigest()[:16]
+
+
+def _needed(module: ModuleType, found: dict[str, ModuleType]) -> dict[str, ModuleType]:
+    """Collect a module and those of `tljax.models` that it takes anything from, by name."""
+    found[module.__name__] = module
+    for value in vars(module).values():
+        name = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", "")
+        if str(name).startswith("tljax.models.") and name not in found:
+            _needed(sys.modules[name], found)
+    return found

@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
-from flax import linen as nn
 from jax.typing import DTypeLike
 
 from tljax import config
@@ -19,32 +18,33 @@ from tljax.data.preprocess import UNIT, Preprocess
 from tljax.errors import InputError
 from tljax.inputs import images as inputs
 from tljax.inputs.activations import Store
-from tljax.inputs.feature_store import longest_frozen_prefix
-from tljax.inputs.prefix import Params
 from tljax.machine import memory
-from tljax.models import build, vgg
+from tljax.models import build
+from tljax.models.architecture import Architecture
 from tljax.models.build import Network
+from tljax.models.heads import Classifier
 from tljax.optim import rules as rules_lib
+from tljax.tree import Params, Variables
 
 
-def prefix_stop(stage: Stage, module: nn.Module, params: Params) -> str | None:
+def prefix_stop(stage: Stage, architecture: Architecture, params: Params) -> str | None:
     """Name the last layer of the prefix that runs once for the stage's views.
 
-    None for a stage without views, which starts from photographs. `params` may be shapes.
-    InputError where the stage has views and its first layer trains.
+    None for a stage without views, which starts from photographs. `params` are a classifier's, and
+    may be shapes. InputError where the stage has views and its first layer trains.
     """
     if stage.views is None:
         return None
-    if not isinstance(_base(module), vgg.VGG16):
+    if not architecture.pretrained:
         raise InputError(
-            f"stage {stage.name!r}: views need a VGG16 base; "
+            f"stage {stage.name!r}: views need a pretrained base; "
             "the network from scratch has no frozen prefix"
         )
-    stop = longest_frozen_prefix(vgg.LAYERS, _frozen(stage, params))
+    stop = architecture.frozen_prefix(_frozen(stage, params))
     if stop is None:
         raise InputError(
             f"stage {stage.name!r}: views need a frozen first layer; "
-            f"its rules train {vgg.LAYERS[0]}"
+            f"its rules train {architecture.names[0]}"
         )
     return stop
 
@@ -56,16 +56,17 @@ def settled(
 
     The line is None for a stage that had a number. The number is the least of the stage's passes,
     `config.MOST_VIEWS` and what memory holds; where not even one view fits, it is None: photographs
-    are augmented afresh. `network` has its width.
+    are augmented afresh. `network` has the options of its base.
     """
     if stage.views != "auto":
         return stage, None
     classes, side = len(sets.classes), sets.size
     images = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
-    params = jax.eval_shape(
+    variables = jax.eval_shape(
         build.classifier(network, classes=classes).init, jax.random.key(0), images
-    )["params"]
-    prefix = _prefix(stage, build.classifier(network, classes=classes, dtype=dtype), params)
+    )
+    module = build.classifier(network, classes=classes, dtype=dtype)
+    prefix = _prefix(stage, network, module, variables)
     if prefix is None:  # cannot be: the stage wants views
         return stage, None
     row, count = prefix.row(sets), len(sets.train.labels)
@@ -96,8 +97,9 @@ def room() -> int:
 
 def reading(
     stage: Stage,
-    module: nn.Module,
-    params: Params,
+    network: Network,
+    module: Classifier,
+    variables: Variables,
     sets: ImageSets,
     *,
     preprocess: Preprocess,
@@ -111,25 +113,26 @@ def reading(
     layers is kept on the way.
     """
     images = len(sets.train.labels)
-    prefix = _prefix(stage, module, params, preprocess=preprocess, images=images)
+    prefix = _prefix(stage, network, module, variables, preprocess=preprocess, images=images)
     if prefix is None:
         return inputs.from_images(sets, augment=stage.augment, preprocess=preprocess)
-    passing = _passing(stage, ahead, prefix.stop, params, images=images)
+    passing = _passing(stage, ahead, prefix, variables["params"], images=images)
     return inputs.from_prefix(sets, prefix, store=store, passing=passing, progress=progress)
 
 
 def _passing(
-    stage: Stage, ahead: Sequence[Stage], stop: str, params: Params, *, images: int
+    stage: Stage, ahead: Sequence[Stage], prefix: inputs.Prefix, params: Params, *, images: int
 ) -> list[tuple[str, int]]:
     """List `(layer, views)` that stages to come read at layers before `stop`.
 
     A layer is left out if a stage in between trains it or a layer before it.
     """
     passed: list[tuple[str, int]] = []
-    reach = vgg.LAYERS.index(stop)
+    architecture, stop = prefix.architecture, prefix.stop
+    reach = architecture.place(stop)
     for later in ahead:
-        layer = longest_frozen_prefix(vgg.LAYERS, _frozen(later, params))
-        place = -1 if layer is None else vgg.LAYERS.index(layer)
+        layer = architecture.frozen_prefix(_frozen(later, params))
+        place = -1 if layer is None else architecture.place(layer)
         like = replace(
             later,
             augment=stage.augment,
@@ -143,13 +146,20 @@ def _passing(
 
 
 def promised(
-    stage: Stage, module: nn.Module, params: Params, sets: ImageSets, *, preprocess: Preprocess
+    stage: Stage,
+    network: Network,
+    module: Classifier,
+    variables: Variables,
+    sets: ImageSets,
+    *,
+    preprocess: Preprocess,
 ) -> inputs.Inputs:
     """Make what `reading` gives, with nothing computed.
 
-    `params` are shapes, and activations are zeros that take no memory.
+    `variables` are shapes, and activations are zeros that take no memory.
     """
-    prefix = _prefix(stage, module, params, preprocess=preprocess, images=len(sets.train.labels))
+    images = len(sets.train.labels)
+    prefix = _prefix(stage, network, module, variables, preprocess=preprocess, images=images)
     if prefix is None:
         return inputs.from_images(sets, augment=stage.augment, preprocess=preprocess)
     return inputs.promised(sets, prefix)
@@ -157,18 +167,21 @@ def promised(
 
 def _prefix(
     stage: Stage,
-    module: nn.Module,
-    params: Params,
+    network: Network,
+    module: Classifier,
+    variables: Variables,
     *,
     images: int = 1,
     preprocess: Preprocess = UNIT,
 ) -> inputs.Prefix | None:
-    stop, base = prefix_stop(stage, module, params), _base(module)
-    if stop is None or not isinstance(base, vgg.VGG16):
+    architecture = network.architecture
+    stop = prefix_stop(stage, architecture, variables["params"])
+    if stop is None:
         return None
     return inputs.Prefix(
-        base,
-        params["base"],
+        architecture,
+        module.base,
+        build.base_variables(variables),
         stop,
         preprocess,
         stage.augment,
@@ -182,11 +195,6 @@ def _count(stage: Stage, images: int) -> int:
     return 1 if not isinstance(stage.views, int) else min(stage.views, stage.passes(images))
 
 
-def _base(module: nn.Module) -> nn.Module | None:
-    return getattr(module, "base", None)
-
-
 def _frozen(stage: Stage, params: Params) -> set[str]:
-    """Name the base's frozen convolutions."""
-    frozen = {path.removeprefix("base/") for path in rules_lib.frozen_layers(params, stage.rules)}
-    return frozen & set(vgg.CONVS)
+    """Name the base's modules without a trainable parameter."""
+    return {path.removeprefix("base/") for path in rules_lib.frozen_layers(params, stage.rules)}

@@ -18,7 +18,7 @@ def grad_cam(net: Net, images: np.ndarray, targets: np.ndarray, *, layer: str) -
     Returns float32 `[N, h, w]` of the layer's side, 0 or more. Selvaraju et al. 2017: channels are
     weighted by the mean gradient of the class's logit and summed; negative parts are cut.
     """
-    start = layers.following(net.module.base, layer)
+    start = layers.following(net, layer)
 
     def program(params: Params, batch: Array, classes: Array) -> Array:
         activation = net.run(batch, params)[1][f"base/{layer}"]

@@ -27,7 +27,7 @@ def top_patches(
     Returns the crops and the activations `[units, count]`. A crop is the receptive field of the
     place where the unit is strongest (Zeiler and Fergus 2014).
     """
-    layers.check(net.module.base, layer)
+    layers.check(net, layer)
 
     def program(params: Params, batch: Array) -> tuple[Array, Array]:
         activation = net.run(batch, params)[1][f"base/{layer}"][..., jnp.asarray(units)]
@@ -38,7 +38,7 @@ def top_patches(
 
     strength, place = in_batches(program, net.params, images)
     best = np.argsort(-strength, axis=0, kind="stable")[:count]
-    field = layers.receptive_field(net.module.base, layer)
+    field = layers.receptive_field(net, layer)
     crops = [[field.crop(images[i], *place[i, u]) for i in best[:, u]] for u in range(len(units))]
     return crops, np.take_along_axis(strength, best, 0).T
 
@@ -48,7 +48,7 @@ def strongest_units(net: Net, images: np.ndarray, *, layer: str, count: int) -> 
 
     They are compared by the standard deviation of their maxima.
     """
-    layers.check(net.module.base, layer)
+    layers.check(net, layer)
     peak = in_batches(
         lambda p, batch: net.run(batch, p)[1][f"base/{layer}"].max((1, 2)), net.params, images
     )
@@ -65,7 +65,7 @@ def maximise(
     is shifted at random and pulled towards grey, and at some it is blurred. A unit that is 0
     everywhere in the noise has no gradient there, and stays at 0.
     """
-    layers.check(net.module.base, layer)
+    layers.check(net, layer)
     start = 128.0 + 16.0 * jax.random.normal(key, (len(units), net.size, net.size, 3))
 
     def excitement(x: Array, params: Params) -> Array:

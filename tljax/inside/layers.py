@@ -1,77 +1,47 @@
-"""The layers of a base in order, and their receptive fields."""
-
-from dataclasses import dataclass
-
-import flax.linen as nn
-import numpy as np
+"""The layers of a network whose output is a map of places, and what they see."""
 
 from tljax.errors import InputError
-from tljax.models import cnn, vgg
+from tljax.inside.net import Net
+from tljax.models.field import Field
 
 
-@dataclass(frozen=True)
-class Field:
-    """A receptive field: unit (row, column) sees `size` x `size` pixels.
-
-    They begin at `start + stride * row` and `start + stride * column`.
-    """
-
-    size: int
-    stride: int
-    start: int
-
-    def places(self, side: int) -> int:
-        """Count the units along a photograph of this side.
-
-        Where pooling drops an odd row there may be one fewer.
-        """
-        return (side - 2 * self.start - self.size) // self.stride + 1
-
-    def crop(self, image: np.ndarray, row: int, column: int) -> np.ndarray:
-        """Crop the pixels that the unit sees, uint8 `[S, S, 3]`, with grey beyond the image.
-
-        A field as large as the image, or larger, gives the whole image.
-        """
-        if self.size >= max(image.shape[:2]):
-            return image
-        top, left, pad = (
-            self.start + self.stride * row,
-            self.start + self.stride * column,
-            self.size,
-        )
-        padded = np.pad(image, ((pad, pad), (pad, pad), (0, 0)), constant_values=128)
-        return padded[top + pad : top + pad + self.size, left + pad : left + pad + self.size]
+def layers_of(net: Net) -> tuple[str, ...]:
+    """List the layers of the base whose output is a map `[N, h, w, C]`, from input to output."""
+    return tuple(net.sides)
 
 
-def layers_of(base: nn.Module) -> tuple[str, ...]:
-    """List the names of the layers from input to output."""
-    return cnn.LAYERS if isinstance(base, cnn.CNN) else vgg.LAYERS
+def side(net: Net, layer: str) -> int:
+    """Return the rows of a layer's map."""
+    return net.sides[check(net, layer)]
 
 
-def check(base: nn.Module, layer: str) -> str:
-    """Return the layer's name; InputError where the base has no such layer."""
-    if layer not in layers_of(base):
-        raise InputError(f"no layer {layer!r}; the base's layers are {', '.join(layers_of(base))}")
+def check(net: Net, layer: str) -> str:
+    """Return the layer's name; InputError where the base has no such map."""
+    if layer not in layers_of(net):
+        raise InputError(f"no layer {layer!r}; the base's layers are {', '.join(layers_of(net))}")
     return layer
 
 
-def following(base: nn.Module, layer: str) -> str:
+def following(net: Net, layer: str) -> str:
     """Return the layer that takes this one's output; "head" after the last."""
-    names = layers_of(base)
-    return (*names, "head")[names.index(check(base, layer)) + 1]
+    return net.architecture.following(check(net, layer))
 
 
-def receptive_field(base: nn.Module, layer: str) -> Field:
-    """Compute the receptive field by the recurrence over 3 x 3 convolutions and 2 x 2 poolings.
+def with_parameters(net: Net) -> list[str]:
+    """List the layers that have a map and parameters of their own, from input to output."""
+    return [cut.name for cut in net.architecture.cuts if cut.modules and cut.name in net.sides]
 
-    For VGG16's block5_pool it is 212 pixels with stride 32.
-    """
-    size, stride, start = 1, 1, 0
-    names = layers_of(base)
-    padded = getattr(base, "padding", "SAME") == "SAME"
-    for name in names[: names.index(check(base, layer)) + 1]:
-        if "pool" in name:
-            size, stride = size + stride, 2 * stride
-        else:
-            size, start = size + 2 * stride, start - stride * padded
-    return Field(size, stride, start)
+
+def last_of_groups(net: Net) -> list[str]:
+    """List the last layer with a map and parameters of each group: VGG16's before each pooling."""
+    cuts = [cut for cut in net.architecture.cuts if cut.name in with_parameters(net)]
+    return list({cut.group: cut.name for cut in cuts}.values())
+
+
+def receptive_field(net: Net, layer: str) -> Field:
+    """Compute the receptive field of a layer's units; the whole photograph where it is unknown."""
+    check(net, layer)
+    field = net.architecture.field_of_view
+    if field is None:
+        return Field(net.size, 1, 0)
+    return field(layer, {**net.architecture.options, **net.network.options})

@@ -1,15 +1,19 @@
 """A trained network with everything needed to run it on photographs."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
 from tljax.data.preprocess import Preprocess
 from tljax.models import ops
+from tljax.models.architecture import Architecture
+from tljax.models.build import Network
 from tljax.models.heads import Classifier
 from tljax.tree import Params, PyTree, Variables
 
@@ -31,6 +35,24 @@ class Net:
     rung: str = ""
     seed: int = 0
     statistics: Variables = field(default_factory=dict)  # {"batch_stats"}, where it has some
+    network: Network = field(default_factory=Network)
+
+    @property
+    def architecture(self) -> Architecture:
+        """Return what is known of the base."""
+        return self.network.architecture
+
+    @functools.cached_property
+    def sides(self) -> dict[str, int]:
+        """Map each layer of the base whose output is a map `[N, h, w, C]` to its rows."""
+        image = jax.ShapeDtypeStruct((1, self.size, self.size, 3), jnp.float32)
+        variables = {"params": self.params, **self.statistics}
+        _, out = jax.eval_shape(self.module.apply, variables, image)
+        return {
+            name.removeprefix("base/"): value.shape[1]
+            for name, value in out.items()
+            if name.startswith("base/") and value.ndim == 4
+        }
 
     def run(self, images: Array, params: Params) -> tuple[Array, dict[str, Array]]:
         """Run the network on images: `(logits, out)`, `out` with every named activation."""

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 from jax import Array
 
-from tljax.inside import layers
+from tljax.errors import InputError
 from tljax.inside.net import Net, in_batches, score
 from tljax.tree import Params
 
@@ -29,11 +29,17 @@ def top_losses(
 
 
 def pooled(net: Net, images: np.ndarray, *, layer: str) -> np.ndarray:
-    """Average a layer over its places: float32 `[N, C]`."""
-    layers.check(net.module.base, layer)
-    return in_batches(
-        lambda p, batch: net.run(batch, p)[1][f"base/{layer}"].mean((1, 2)), net.params, images
-    )
+    """Average a layer over its places: float32 `[N, C]`; one without places is taken as it is."""
+    if layer not in net.architecture.names:
+        raise InputError(
+            f"no layer {layer!r}; the base's layers are {', '.join(net.architecture.names)}"
+        )
+
+    def program(params: Params, batch: Array) -> Array:
+        activation = net.run(batch, params)[1][f"base/{layer}"]
+        return activation.mean(tuple(range(1, activation.ndim - 1)))
+
+    return in_batches(program, net.params, images)
 
 
 def neighbours(

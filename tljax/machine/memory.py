@@ -8,6 +8,7 @@ import math
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import Any
 
 import jax
 from jax.stages import Compiled
@@ -32,7 +33,7 @@ def explained(stage: Stage, compiled: Compiled | None = None) -> Generator[None]
     smaller = f"; try {stage.batch_size // 2}" if stage.batch_size > 1 else ""
     raise InputError(
         f"stage {stage.name!r}: batch size {stage.batch_size} does not fit into the device's memory"
-        f"{_needed(compiled)}{smaller} ({reason})"
+        f"{_needed(compiled)}{smaller} ({reason}){_others()}"
     )
 
 
@@ -41,15 +42,34 @@ def temporary(compiled: Compiled) -> float:
 
     NaN where the compiler does not say.
     """
-    sizes = compiled.memory_analysis()
+    sizes = _sizes(compiled)
     return float(sizes.temp_size_in_bytes) if sizes else math.nan
 
 
+def _sizes(compiled: Compiled) -> Any:
+    """Return the compiler's count; None where there is none, or one without the results."""
+    sizes = compiled.memory_analysis()
+    return sizes if sizes and sizes.output_size_in_bytes else None
+
+
 def _needed(compiled: Compiled | None) -> str:
-    if compiled is None or (sizes := compiled.memory_analysis()) is None:
+    if compiled is None or (sizes := _sizes(compiled)) is None:
         return ""
     size = sizes.argument_size_in_bytes + sizes.output_size_in_bytes + sizes.temp_size_in_bytes
-    return f": its program takes {size / 1e6:.0f} MB"
+    limit = _limit()
+    of = f" of the {limit / 1e6:.0f} MB that this process may use" if limit else ""
+    return f": its program takes {size / 1e6:.0f} MB{of}"
+
+
+def _others() -> str:
+    """Say that another process may hold a part: two on one accelerator get what is left."""
+    return "; nvidia-smi shows what other processes hold" if _limit() else ""
+
+
+def _limit() -> int | None:
+    """Return the bytes that this process may take of a device; None where it shares the host's."""
+    stats = jax.local_devices()[0].memory_stats()
+    return stats.get("bytes_limit") if stats else None
 
 
 def room() -> int:
@@ -57,11 +77,5 @@ def room() -> int:
 
     Devices that are parts of one CPU share its memory.
     """
-    local = jax.local_devices()
-    stats = local[0].memory_stats()
-    memory = (
-        stats["bytes_limit"]
-        if stats
-        else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // len(local)
-    )
-    return memory // 2
+    host = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return (_limit() or host // len(jax.local_devices())) // 2

@@ -8,6 +8,7 @@ import os
 import platform
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import jax
 
@@ -27,8 +28,18 @@ def environment() -> Json:
             **{name: version(name) for name in _PACKAGES},
         },
         "device": f"{len(devices)} x {devices[0].device_kind}",
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "machine": f"{processor()}, {platform.machine()}, {os.cpu_count()} cores",
     }
+
+
+def processor() -> str:
+    """Name the processor as Linux does, else as Python does: what figures of a CPU depend on."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or "processor of no name")
 
 
 def command() -> list[str]:

@@ -18,7 +18,7 @@ from tljax.data.augment import Augment
 from tljax.data.preprocess import TORCH, Preprocess
 from tljax.errors import InputError
 from tljax.inputs import images as inputs
-from tljax.models import build, vgg
+from tljax.models import build
 from tljax.models.build import Network
 from tljax.optim import rules as rules_lib
 from tljax.optim.objective import Objective, per_example_loss, predicted
@@ -109,7 +109,7 @@ def run(
     size, classes = sets.size, len(sets.classes)
     if other and other.sets.size != size:
         raise InputError(f"two tasks: expected images of {size} pixels, found {other.sets.size}")
-    network = replace(network, width=setup.width_of(weights)) if weights else network
+    network = source.network_on_base(network)
     module = build.classifier(network, classes=classes, dtype=source.dtype)
     if other:
         module = build.two_headed(
@@ -178,7 +178,7 @@ def _second(other: Other, preprocess: Preprocess) -> Beside:
 def _trained(
     stage: Stage, ready: Ready, state: State, history: History, source: Source
 ) -> rung.Trained:
-    plain, network = _plain(state), replace(ready.described(), norm=False)
+    plain, network = _plain(state, ready.described())
     module = build.classifier(network, classes=len(source.sets.classes), dtype=source.dtype)
     logits = predictions.held_out(
         plain, module=module, inputs=ready.inputs, batch_size=stage.batch_size
@@ -205,12 +205,14 @@ def _trained(
     )
 
 
-def _plain(state: State) -> State:
-    """Return base and first head, with batch normalisation folded away.
+def _plain(state: State, network: Network) -> tuple[State, Network]:
+    """Return base and first head, with batch normalisation folded away where that is exact.
 
     The optimizer's state belongs to other leaves, and is left out.
     """
     params = averaged(state)
-    base, statistics = params["base"], state.model_state.get("batch_stats", {}).get("base")
-    base = vgg.fold_norm(base, statistics) if statistics else base
-    return State(state.step, {"base": base, "head": params["head"]}, {}, {})
+    base = build.base_variables({"params": params, **state.model_state})
+    network, base = build.folded(network, base)
+    statistics = {kind: {"base": tree} for kind, tree in base.items() if kind != "params"}
+    plain = {"base": base["params"], "head": params["head"]}
+    return State(state.step, plain, statistics, {}), network

@@ -1,6 +1,7 @@
 """Networks as data, the Flax modules they describe, and fresh variables."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -9,26 +10,91 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from tljax.errors import InputError
-from tljax.models.cnn import CNN
+from tljax.models import cnn, convnext, efficientnet_lite, resnet, vgg, vit
+from tljax.models.architecture import Architecture, Option, Options
 from tljax.models.heads import Classifier, Head, TwoHeaded, outputs_for
-from tljax.models.vgg import VGG16
-from tljax.tree import Variables
+from tljax.tree import Json, Variables
 
-BASES, PADDINGS = ("cnn", "vgg16"), ("VALID", "SAME")
+# Every base by name. Another is one file: see docs/howto/base.md.
+BASES: dict[str, Architecture] = {
+    architecture.name: architecture
+    for architecture in (
+        cnn.ARCHITECTURE,
+        vgg.ARCHITECTURE,
+        efficientnet_lite.LITE0,
+        efficientnet_lite.LITE1,
+        efficientnet_lite.LITE2,
+        *resnet.ARCHITECTURES,
+        *convnext.ARCHITECTURES,
+        *vit.ARCHITECTURES,
+    )
+}
 
 
 @dataclass(frozen=True)
 class Network:
-    """A base and a head. The defaults are the lecture's rung 3."""
+    """A base and a head. The defaults are the lecture's rung 3.
 
-    base: str = "vgg16"  # or cnn, the lecture's network from scratch
-    width: float = 1.0  # VGG16: channels times this
-    norm: bool = False  # VGG16: batch normalisation, for pretraining
-    padding: str = "VALID"  # CNN: SAME takes images under 46 x 46
+    `options` are those of the base where they differ from its `Architecture.options`, such as
+    `{"width": 0.25}` of VGG16.
+    """
+
+    base: str = "vgg16"
+    options: Options = field(default_factory=dict[str, Option])
     hidden: int = 256  # units of the head's hidden layer; 0 is a linear probe
     dropout_flat: bool = False  # dropout before the hidden layer
     dropout_hidden: bool = False  # dropout after the hidden layer
     feature_norm: bool = False  # divide each example's features by their root mean square
+
+    @property
+    def architecture(self) -> Architecture:
+        """Return what is known of the base; InputError for one that is not known."""
+        return named(self.base)
+
+    def on(self, base: str, options: Options) -> "Network":
+        """Return the network with its head on another base; one that takes no weights stays."""
+        if not self.architecture.pretrained:
+            return self
+        return replace(self, base=base, options=checked(base, options))
+
+
+def named(base: str) -> Architecture:
+    """Return what is known of a base; InputError for an unknown name."""
+    if base not in BASES:
+        raise InputError(f"unknown base {base!r}; one of {', '.join(BASES)}")
+    return BASES[base]
+
+
+def checked(base: str, options: Options) -> Options:
+    """Return the options of a base that differ from its defaults.
+
+    InputError for a name that it does not have, or a value of another kind.
+    """
+    defaults = named(base).options
+    for name, value in options.items():
+        if name not in defaults:
+            raise InputError(
+                f"{base}: unknown option {name!r}; one of {', '.join(defaults) or 'none'}"
+            )
+        kind = type(defaults[name])
+        if type(value) is not kind and not (kind is float and type(value) is int):
+            raise InputError(
+                f"{base}: option {name}: expected {kind.__name__}, found {value!r:.60}"
+            )
+    return {name: value for name, value in options.items() if value != defaults[name]}
+
+
+def described(architecture: Json, *, source: str = "") -> tuple[str, Options]:
+    """Read `(base, options)` from what a weights file says of its network; see `Weights`.
+
+    InputError, beginning with `source`, for a network that is not known.
+    """
+    name: Any = architecture.get("name")
+    options = {key: value for key, value in architecture.items() if key not in ("name", "size")}
+    try:
+        return name, checked(name, options)
+    except InputError as error:
+        raise InputError(f"{source}: {error}" if source else str(error)) from None
 
 
 def classifier(
@@ -40,18 +106,9 @@ def classifier(
 ) -> Classifier:
     """Build the module for a number of classes.
 
-    `frozen` names layers of the base whose batch statistics stay fixed, with or without the `base/`
-    prefix of `optim.rules.frozen_layers`.
+    `frozen` has paths of the base's layers whose batch statistics stay fixed, with or without the
+    `base/` prefix of `optim.rules.frozen_layers`.
     """
-    if network.padding not in PADDINGS:
-        raise InputError(f"unknown padding {network.padding!r}; VALID or SAME")
-    if network.base == "cnn":
-        base: nn.Module = CNN(padding=network.padding, dtype=dtype)
-    elif network.base == "vgg16":
-        still = frozenset(layer.removeprefix("base/") for layer in frozen)
-        base = VGG16(width=network.width, norm=network.norm, frozen=still, dtype=dtype)
-    else:
-        raise InputError(f"unknown base {network.base!r}; cnn or vgg16")
     head = Head(
         outputs=outputs_for(classes),
         hidden=network.hidden,
@@ -60,7 +117,34 @@ def classifier(
         norm=network.feature_norm,
         dtype=dtype,
     )
-    return Classifier(base=base, head=head)
+    return Classifier(base=base_of(network, frozen=frozen, dtype=dtype), head=head)
+
+
+def base_of(
+    network: Network, *, frozen: frozenset[str] = frozenset(), dtype: DTypeLike = jnp.float32
+) -> nn.Module:
+    """Build the module of a network's base."""
+    still = frozenset(layer.removeprefix("base/") for layer in frozen)
+    # An open set of options, which the architecture names and `checked` has checked.
+    options = checked(network.base, network.options)
+    return network.architecture.make(frozen=still, dtype=dtype, **options)
+
+
+def base_variables(variables: Variables) -> Variables:
+    """Select the base's variables from those of a classifier, as the base's module takes them."""
+    return {kind: tree["base"] for kind, tree in variables.items() if "base" in tree}
+
+
+def folded(network: Network, base: Variables) -> tuple[Network, Variables]:
+    """Fold the batch normalisation of a base's variables away, where its architecture can.
+
+    Returns the network and variables that compute the same without.
+    """
+    fold = network.architecture.fold
+    if fold is None or not base.get("batch_stats"):
+        return network, base
+    options = {name: value for name, value in network.options.items() if name != "norm"}
+    return replace(network, options=options), {"params": fold(base["params"], base["batch_stats"])}
 
 
 def two_headed(

@@ -133,7 +133,7 @@ class Classifier(nn.Module):
         """
         out: dict[str, Array] = {}
         if start != "head":
-            x, base_out = _base(self.base, x, train=train, start=start)
+            x, base_out = self.base(x, train=train, start=start, rate=rate, keys=keys)
             out |= {f"base/{name}": value for name, value in base_out.items()}
         logits, head_out = self.head(x, train=train, rate=rate, keys=keys)
         return logits, out | {f"head/{name}": value for name, value in head_out.items()}
@@ -177,17 +177,10 @@ class TwoHeaded(Classifier):
         when the network is used.
         """
         if start != "head":
-            x, _ = _base(self.base, x, train=train, start=start)
+            x, _ = self.base(x, train=train, start=start, rate=rate, keys=keys)
         own_keys, other_keys = (None, None) if keys is None else (keys[:own], keys[own:])
         logits, _ = self.head(x[:own], train=train, rate=rate, keys=own_keys)
         return logits, self.other(x[own:], train=train, rate=rate, keys=other_keys)[0]
-
-
-def _base(
-    base: nn.Module, x: Array, *, train: bool, start: str | None
-) -> tuple[Array, dict[str, Array]]:
-    """Run a base from the layer `start`; None is its first."""
-    return base(x, train=train) if start is None else base(x, train=train, start=start)
 
 
 def _dense(features: int, dtype: DTypeLike, name: str) -> nn.Dense:

@@ -1,4 +1,4 @@
-"""The two layers of every network: convolution, optionally normalised, and dropout."""
+"""Layers of several networks: convolution, batch normalisation, dropout, dropout of branches."""
 
 import flax.linen as nn
 import jax
@@ -7,6 +7,7 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from tljax.models import ops
+from tljax.models.norms import BatchNorm
 
 NORM_EPSILON = 1e-3  # Keras's BatchNormalization
 # Keras has 0.99, which needs thousands of steps before the statistics mean anything.
@@ -62,3 +63,27 @@ def dropout(x: Array, *, rate: Array | float, keys: Array) -> Array:
         keys
     )
     return jnp.where(mask, x / jnp.where(keep > 0, keep, jnp.ones_like(keep)), jnp.zeros_like(x))
+
+
+def batch_norm(
+    x: Array, *, name: str, train: bool, frozen: frozenset[str], epsilon: float, momentum: float
+) -> Array:
+    """Normalise by batch statistics, inside a compact method, as a module called `name`.
+
+    The running statistics `batch_stats/NAME/{mean, var}` are used in evaluation, and in training
+    too where `frozen` has the name: they then do not move. The dtype is that of `x`.
+    """
+    fixed = not train or name in frozen
+    return BatchNorm(epsilon, momentum, name=name)(x, use_running_average=fixed)
+
+
+def drop_branch(x: Array, *, rate: Array | float, keys: Array) -> Array:
+    """Drop a residual branch for whole examples, with one key each: stochastic depth.
+
+    `x` is `[N, ...]`, `keys` `[N]` typed keys, `rate` in [0, 1], traced or not; what stays is
+    divided by the share that stays. Huang et al. 2016, arXiv 1603.09382.
+    """
+    keep = jnp.asarray(1.0 - rate, jnp.float32)
+    stays = jax.vmap(lambda key: jax.random.bernoulli(key, keep))(keys)
+    scale = jnp.where(stays, 1.0 / jnp.where(keep > 0, keep, 1.0), 0.0).astype(x.dtype)
+    return x * scale.reshape(-1, *(1,) * (x.ndim - 1))

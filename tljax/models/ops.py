@@ -9,7 +9,9 @@ platform, ties of the pooling included; convolutions on other platforms are the 
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Protocol
 
 import jax
@@ -23,6 +25,7 @@ from tljax.errors import InputError
 # convolutions used here.
 CPU_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}
 _NHWC = ("NHWC", "HWIO", "NHWC")
+_stock: ContextVar[bool] = ContextVar("stock", default=False)
 
 
 @functools.cache
@@ -68,13 +71,28 @@ def jit(function: Callable[..., Any], **options: Any) -> Jitted:
     return jax.jit(function, compiler_options=compiler_options(), **options)
 
 
+def on_cpu() -> bool:
+    """Tell whether to trace what is fast on CPU; False where it is the stock operation's turn."""
+    return jax.default_backend() == "cpu" and not _stock.get()
+
+
+@contextmanager
+def stock() -> Generator[None]:
+    """Trace stock convolutions on every platform: to count what a network needs, not to run it."""
+    before = _stock.set(True)
+    try:
+        yield
+    finally:
+        _stock.reset(before)
+
+
 def conv(x: Array, kernel: Array, *, padding: str) -> Array:
     """Convolve with stride 1: `[N, H, W, I]` with an odd square `[K, K, I, O]` kernel.
 
     `padding` is SAME or VALID.
     """
     pad = {"SAME": kernel.shape[0] // 2, "VALID": 0}[padding]
-    return _conv_cpu(x, kernel, pad) if jax.default_backend() == "cpu" else _conv(x, kernel, pad)
+    return _conv_cpu(x, kernel, pad) if on_cpu() else _conv(x, kernel, pad)
 
 
 def max_pool(x: Array) -> Array:
@@ -150,23 +168,23 @@ def _max_pool_forward(x: Array) -> tuple[Array, tuple[Array, Array]]:
 def _max_pool_backward(saved: tuple[Array, Array], g: Array) -> tuple[Array]:
     """Give the whole gradient to the first maximum in row-major window order.
 
-    The stock operation does the same.
+    The stock operation does the same. A row or column that was dropped gets zeros as one more
+    window without a maximum, cut to what was read: zeros padded at the end would be moved by XLA
+    into the padding of the convolution before, whose input gradient cuDNN then refuses.
     """
     x, y = saved
     is_max = _windows(x) == y[:, :, None, :, None]
     top, left, right = is_max[:, :, 0, :, 0], is_max[:, :, 0, :, 1], is_max[:, :, 1, :, 0]
     first = jnp.where(top, 0, jnp.where(left, 1, jnp.where(right, 2, 3))).astype(jnp.uint8)
+    n, height, width, c = x.shape
+    odd = ((0, 0), (0, height % 2), (0, width % 2), (0, 0))
+    first, g = jnp.pad(first, odd, constant_values=4), jnp.pad(g, odd)
     position = np.arange(4, dtype=np.uint8).reshape(2, 1, 2, 1)
     dx = jnp.where(
         first[:, :, None, :, None] == position, g[:, :, None, :, None], jnp.zeros((), g.dtype)
     )
-    n, h, w, c = y.shape
-    return (
-        jnp.pad(
-            dx.reshape(n, 2 * h, 2 * w, c),
-            ((0, 0), (0, x.shape[1] - 2 * h), (0, x.shape[2] - 2 * w), (0, 0)),
-        ),
-    )
+    rows, cols = 2 * first.shape[1], 2 * first.shape[2]
+    return (dx.reshape(n, rows, cols, c)[:, :height, :width],)
 
 
 _max_pool.defvjp(_max_pool_forward, _max_pool_backward)

@@ -9,8 +9,10 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
-from tljax.errors import InputError
+from tljax.files.download import Download
 from tljax.models import ops
+from tljax.models.architecture import Architecture, Cut, Options
+from tljax.models.field import Field, chain
 from tljax.models.layers import NORM_EPSILON, Conv
 from tljax.tree import Params
 
@@ -33,8 +35,8 @@ class VGG16(nn.Module):
 
     `out` has the output of each layer that ran, by name. `width` multiplies the channels. With
     `norm` each convolution has batch normalisation in place of a bias, for pretraining from
-    nothing; `fold_norm` folds it away when the weights are saved. `frozen` names the layers whose
-    batch statistics stay fixed while the rest trains.
+    nothing; `fold_norm` folds it away when the weights are saved. `frozen` has the paths of layers
+    whose batch statistics stay fixed while the rest trains.
     """
 
     width: float = 1.0
@@ -44,11 +46,19 @@ class VGG16(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Array, *, start: str = LAYERS[0], stop: str = LAYERS[-1], train: bool = False
+        self,
+        x: Array,
+        *,
+        train: bool = False,
+        start: str | None = None,
+        stop: str | None = None,
+        rate: Array | float = 0.0,
+        keys: Array | None = None,
     ) -> tuple[Array, dict[str, Array]]:
         """Run the layers from `start` to `stop`, both included; `x` is the input of `start`."""
+        del rate, keys  # no dropout inside
         out: dict[str, Array] = {}
-        layers = between(start, stop)
+        layers = [cut.name for cut in ARCHITECTURE.between(start, stop)]
         if layers[0].endswith("pool"):
             x = out[layers[0]] = ops.max_pool(x)
         for layer, following in zip(layers, [*layers[1:], ""], strict=True):
@@ -60,27 +70,6 @@ class VGG16(nn.Module):
             if pool:
                 out[following] = x
         return x, out
-
-
-def between(start: str, stop: str) -> tuple[str, ...]:
-    """Return the layers from `start` to `stop`, both included.
-
-    InputError for an unknown name or the wrong order.
-
-    >>> between("block2_conv2", "block3_conv1")
-    ('block2_conv2', 'block2_pool', 'block3_conv1')
-    """
-    for name in (start, stop):
-        if name not in LAYERS:
-            raise InputError(f"VGG16 has no layer {name!r}; its layers are {', '.join(LAYERS)}")
-    if LAYERS.index(start) > LAYERS.index(stop):
-        raise InputError(f"VGG16 cannot run from {start!r} to {stop!r}: {stop!r} comes first")
-    return LAYERS[LAYERS.index(start) : LAYERS.index(stop) + 1]
-
-
-def following(layer: str) -> str:
-    """Return the layer that takes this one's output; "head" after the last."""
-    return (*LAYERS, "head")[LAYERS.index(between(layer, layer)[0]) + 1]
 
 
 def fold_norm(params: Params, statistics: Params) -> Params:
@@ -100,3 +89,40 @@ def fold_norm(params: Params, statistics: Params) -> Params:
             "bias": norm["bias"] - moving["mean"] * scale,
         }
     return folded
+
+
+def _field(layer: str, options: Options) -> Field:
+    """Compute the receptive field of a layer's units."""
+    del options  # the width changes none
+    names = LAYERS[: LAYERS.index(layer) + 1]
+    return chain((2, 2, 0) if name.endswith("pool") else (3, 1, 1) for name in names)
+
+
+_KERAS = (
+    "https://storage.googleapis.com/tensorflow/keras-applications/vgg16/"
+    "vgg16_weights_tf_dim_ordering_tf_kernels"
+)
+ARCHITECTURE = Architecture(
+    "vgg16",
+    cuts=tuple(Cut(name, (name,) if name in CONVS else (), name[:6]) for name in LAYERS),
+    make=VGG16,
+    options={"width": 1.0, "norm": False},
+    fine_tune="block5",
+    # Trained on ImageNet. The layout decides the preprocessing: Caffe's for Keras, torch's for
+    # torchvision.
+    published={
+        "vgg16-imagenet-keras": Download(
+            _KERAS + ".h5", size=553467096, md5="64373286793e3c8b2b4e3219cbf3544b"
+        ),
+        "vgg16-imagenet-keras-notop": Download(
+            _KERAS + "_notop.h5", size=58889256, md5="6d6bbae143d832006294945121d1f1fc"
+        ),
+        "vgg16-imagenet-torchvision": Download(
+            "https://download.pytorch.org/models/vgg16-397923af.pth",
+            size=553433881,
+            sha256="397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
+        ),
+    },
+    field_of_view=_field,
+    fold=fold_norm,
+)

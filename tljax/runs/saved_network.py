@@ -5,7 +5,6 @@
 # pyright: reportUnknownVariableType=false
 
 import dataclasses
-import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,13 +13,14 @@ import jax.numpy as jnp
 
 from tljax.errors import InputError
 from tljax.files.disk import Json
-from tljax.models.build import BASES, PADDINGS, Network
+from tljax.models.build import BASES, Network, checked
 from tljax.models.heads import Classifier
 from tljax.train.step import Variables
 from tljax.tree import compare, flatten, kind, statistics
 
 MAX_SIDE = 4096  # pixels of the square images: a batch of 32 takes 6 GB at most as float32
 MAX_UNITS = 1 << 20
+MAX_OPTION = 1 << 12  # of a width, a depth, a number of blocks
 
 
 class Saved(NamedTuple):
@@ -40,24 +40,28 @@ def described(meta: Json, *, where: Path) -> Saved:
                 f"{where}: meta: {name}: expected what a run writes, found {str(found)[:60]!r}"
             )
 
-    entry: Any = meta.get("network")
+    entry: Any = _flat_options(meta.get("network"))
     classes: Any = meta.get("classes")
     size: Any = meta.get("size")
-    fields = {field.name: type(field.default) for field in dataclasses.fields(Network)}
+    fields = {name: type(value) for name, value in dataclasses.asdict(Network()).items()}
     # A run of an earlier version may lack newer fields; it had their defaults.
-    known = isinstance(entry, dict) and {"base", "width"} <= entry.keys() <= fields.keys()
+    known = isinstance(entry, dict) and {"base", "options"} <= entry.keys() <= fields.keys()
     check(known, "network", entry)
-    for name, expected in {name: fields[name] for name in entry}.items():
-        value = entry[name]
-        check(
-            type(value) is expected or (expected is float and type(value) is int),
-            f"network.{name}",
-            value,
-        )
+    for name, value in entry.items():
+        check(type(value) is fields[name], f"network.{name}", value)
     network = Network(**entry)
-    check(network.base in BASES, "network.base", network.base)
-    check(network.padding in PADDINGS, "network.padding", network.padding)
-    check(math.isfinite(network.width) and 0 < network.width <= 64, "network.width", network.width)
+    if network.base not in BASES:
+        raise InputError(
+            f"{where}: its base is {network.base[:60]!r}, expected one of {', '.join(BASES)}; "
+            "for a base of your own, name its file: --base FILE.py"
+        )
+    try:
+        checked(network.base, network.options)
+    except InputError as error:
+        raise InputError(f"{where}: meta: network.options: {error}") from None
+    for name, value in network.options.items():
+        sound = not isinstance(value, float | int) or 0 <= value <= MAX_OPTION
+        check(sound, f"network.options.{name}", value)
     check(0 <= network.hidden <= MAX_UNITS, "network.hidden", network.hidden)
     check(
         isinstance(classes, list) and all(isinstance(name, str) for name in classes),
@@ -68,6 +72,16 @@ def described(meta: Json, *, where: Path) -> Saved:
     check(type(size) is int and 1 <= size <= MAX_SIDE, "size", size)
     check("preprocess" in meta, "preprocess", None)
     return Saved(network, tuple(classes), size)
+
+
+def _flat_options(entry: Any) -> Any:
+    """Read the options of VGG16 and the CNN where runs kept them until 2026-11: flat."""
+    if not isinstance(entry, dict) or "options" in entry or "width" not in entry:
+        return entry
+    mine = ("padding",) if entry.get("base") == "cnn" else ("width", "norm")
+    flat = ("width", "norm", "padding")
+    options = {name: entry[name] for name in mine if name in entry}
+    return {name: v for name, v in entry.items() if name not in flat} | {"options": options}
 
 
 def refuse_other(variables: Variables, module: Classifier, *, size: int, where: Path) -> None:

@@ -34,6 +34,7 @@ from tljax.train.step import averaged
 from tljax.tree import json_digest
 
 FEATURES = "features.json"
+COMPILER_LOG = "compiler.log"  # on an accelerator: what XLA says while it compiles
 CALLS = "calls"  # the folder where a sweep keeps them
 _FOLDERS = ("checkpoints", predictions.FOLDER, "progress", "tensorboard", CALLS)
 _FILES = (  # that a run leaves, besides its configuration
@@ -50,6 +51,7 @@ _FILES = (  # that a run leaves, besides its configuration
     "range_test_*.png",
     "photographs.npz",
     FEATURES,
+    COMPILER_LOG,
     "sweep.*",
     "cross_validate.json",
 )

@@ -17,19 +17,19 @@ from jax.typing import ArrayLike
 from tljax.config import Stage
 from tljax.errors import InputError
 from tljax.optim import rules as rules_lib
-from tljax.train.step import Leaves, State, Variables
+from tljax.train.step import Leaves, Params, State, Variables
 from tljax.tree import flatten
 
 
-def held(variables: Variables, rules: rules_lib.Rules) -> Leaves:
-    """Select what the rules freeze of `{"params", "batch_stats"?}`.
+def held(variables: Variables, stage: Stage) -> Leaves:
+    """Select what a stage freezes of `{"params", "batch_stats"?}`.
 
-    The frozen parameters, and the statistics of layers of which no parameter trains; by path, such
-    as `params/base/block1_conv1/kernel`.
+    The frozen parameters, and the statistics of layers of which no parameter trains unless the
+    stage lets them move; by path, such as `params/base/block1_conv1/kernel`.
     """
-    _, frozen = rules_lib.split(variables["params"], rules)
+    _, frozen = rules_lib.split(variables["params"], stage.rules)
     selected = {f"params/{path}": leaf for path, leaf in frozen.items()}
-    still = rules_lib.frozen_layers(variables["params"], rules)
+    still = still_layers(variables["params"], stage)
     for kind, tree in variables.items():
         if kind != "params":
             leaves = flatten(tree)
@@ -39,6 +39,12 @@ def held(variables: Variables, rules: rules_lib.Rules) -> Leaves:
                 if path.rpartition("/")[0] in still
             }
     return selected
+
+
+def still_layers(params: Params, stage: Stage) -> frozenset[str]:
+    """Return the paths of the layers whose batch statistics a stage holds."""
+    frozen = rules_lib.frozen_layers(params, stage.rules)
+    return frozen if stage.statistics == "held" else frozenset[str]()
 
 
 def ends(traced: Traced, state: State) -> tuple[State, State]:
@@ -55,9 +61,9 @@ def ends(traced: Traced, state: State) -> tuple[State, State]:
     return jax.tree.unflatten(structure, taken), jax.tree.unflatten(structure, left)
 
 
-def moving(traced: Traced, state: State, rules: rules_lib.Rules) -> list[str]:
-    """List the paths that the rules freeze and the traced program does not hand through."""
-    taken, left = (held(variables(end), rules) for end in ends(traced, state))
+def moving(traced: Traced, state: State, stage: Stage) -> list[str]:
+    """List the paths that a stage freezes and the traced program does not hand through."""
+    taken, left = (held(variables(end), stage) for end in ends(traced, state))
     return [path for path, variable in taken.items() if left[path] is not variable]
 
 
@@ -66,7 +72,7 @@ def refuse_moving(stage: Stage, traced: Traced, state: State) -> None:
 
     Nothing has run yet.
     """
-    if paths := moving(traced, state, stage.rules):
+    if paths := moving(traced, state, stage):
         raise InputError(
             f"stage {stage.name!r}: its rules freeze {paths[0]!r}, but its step changes it"
         )
@@ -77,8 +83,8 @@ def refuse_moved(stage: Stage, *, before: Variables, after: State) -> None:
 
     `before` is `{"params", "batch_stats"?}`.
     """
-    now = held(variables(after), stage.rules)
-    for path, leaf in held(before, stage.rules).items():
+    now = held(variables(after), stage)
+    for path, leaf in held(before, stage).items():
         if not same_bits(leaf, now[path]):
             raise InputError(
                 f"stage {stage.name!r}: its rules freeze {path!r}, "

@@ -24,7 +24,7 @@ class History:
     compile_seconds: float = 0.0
     train_seconds: float = 0.0  # in compiled steps alone
     images_per_second: float = 0.0  # of training alone
-    step_flops: float = 0.0  # of the compiled step, by the compiler's count
+    step_flops: float = 0.0  # of the products of one step, by formula
     temporary_bytes: float = math.nan  # of the compiled steps, without arguments and results
 
     def result(self) -> Record:

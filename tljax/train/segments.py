@@ -6,6 +6,7 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -46,40 +47,42 @@ def make_program(train_step: TrainStep, ready: Ready, over: Mesh) -> Jitted:
             drawn, hyper = xs
             strength = hyper["augment"]
             if not second:
-                return train_step(state, make_batch(inputs, pool, root, drawn, strength), hyper)
-            batch = make_batch(inputs, pool[0], root, drawn, strength)
-            other_root = jax.random.fold_in(root, _BESIDE)
-            other = make_batch(
-                second.inputs, pool[1], other_root, drawn["beside"], strength, stream=_BESIDE
-            )
+                return train_step(state, make_batch(inputs, pool, drawn, strength), hyper)
+            batch = make_batch(inputs, pool[0], drawn, strength)
+            other = make_batch(second.inputs, pool[1], drawn["beside"], strength)
             return train_step(state, {**batch, "beside": other}, hyper)
 
-        return jax.lax.scan(body, state, (batches, hyper))
+        drawn = with_keys(batches, root)
+        if second:
+            other_root = jax.random.fold_in(root, _BESIDE)
+            drawn["beside"] = with_keys(batches["beside"], other_root, stream=_BESIDE)
+        return jax.lax.scan(body, state, (drawn, hyper))
 
     return ops.jit(program, donate_argnums=0, out_shardings=devices.replicated(over))
 
 
-def make_batch(
-    inputs: Inputs,
-    pool: Array,
-    root: Array,
-    drawn: dict[str, Array],
-    strength: Array,
-    stream: int | None = None,
-) -> Batch:
+def with_keys(batches: Batch, root: Array, *, stream: int | None = None) -> Batch:
+    """Add the keys of each image of a segment `[steps, N]`: `augment` and `key`, for dropout.
+
+    Both are functions of position alone, so they are made for all steps at once: in the scan they
+    would be a dozen small kernels at every step.
+    """
+    at = batches["pass"], batches["example"]
+    return {
+        **batches,
+        "augment": jax.vmap(partial(augment_keys, stream=stream))(*at),
+        "key": jax.vmap(partial(dropout_keys, root))(*at),
+    }
+
+
+def make_batch(inputs: Inputs, pool: Array, drawn: Batch, strength: Array) -> Batch:
     """Gather and augment the batch of one step.
 
     It has `image` f32 `[N, ...]`, `label` int32 `[N]`, and `key` `[N]` for dropout. `drawn` has the
-    `row` of `pool`, `pass`, `example` and `label` `[N]` of each image. Augmentation depends on pass
-    and example alone, dropout on `root` too.
+    `row` of `pool`, `label`, and the keys of each image (`with_keys`) `[N]`.
     """
-    keys = augment_keys(drawn["pass"], drawn["example"], stream=stream)
-    image = inputs.augmented(pool[drawn["row"]], keys, strength)
-    return {
-        "image": image,
-        "label": drawn["label"],
-        "key": dropout_keys(root, drawn["pass"], drawn["example"]),
-    }
+    image = inputs.augmented(pool[drawn["row"]], drawn["augment"], strength)
+    return {"image": image, "label": drawn["label"], "key": drawn["key"]}
 
 
 def segment_steps(steps_per_epoch: int) -> int:

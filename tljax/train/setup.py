@@ -16,7 +16,7 @@ from tljax.errors import InputError
 from tljax.inputs import views
 from tljax.models import build
 from tljax.models.build import Network
-from tljax.optim import rules as rules_lib
+from tljax.train import frozen as frozen_lib
 from tljax.train.ready import Ready
 from tljax.train.rung import Trained
 from tljax.train.source import Source
@@ -43,15 +43,16 @@ def prepare(
     began = time.perf_counter()
     sets, dtype = source.sets, source.dtype
     network, variables, preprocess = _start(network, source, seed=seed, before=before)
-    frozen = rules_lib.frozen_layers(variables["params"], stage.rules)
+    frozen = frozen_lib.still_layers(variables["params"], stage)
     module = build.classifier(network, classes=len(sets.classes), frozen=frozen, dtype=dtype)
     stage, explanation = views.settled(stage, network, sets, dtype=dtype)
     if explanation and source.progress:
         print(explanation, flush=True)
     read = views.reading(
         stage,
+        network,
         module,
-        variables["params"],
+        variables,
         sets,
         preprocess=preprocess,
         store=source.store,
@@ -72,32 +73,19 @@ def prepare(
 def outline(stage: Stage, network: Network, source: Source) -> Ready:
     """Make a stage ready in outline, from shapes alone; nothing is computed.
 
-    `variables` are shapes, cached views zeros that take no memory. `network` has its width.
+    `variables` are shapes, cached views zeros that take no memory.
     """
+    network = source.network_on_base(network)
     sets, dtype, preprocess = source.sets, source.dtype, source.preprocess_of(network)
     classes, side = len(sets.classes), sets.size
     images = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
     fresh = build.classifier(network, classes=classes, dtype=dtype)
     variables = jax.eval_shape(fresh.init, jax.random.key(0), images)
-    frozen = rules_lib.frozen_layers(variables["params"], stage.rules)
+    frozen = frozen_lib.still_layers(variables["params"], stage)
     module = build.classifier(network, classes=classes, frozen=frozen, dtype=dtype)
     stage, _ = views.settled(stage, network, sets, dtype=dtype)
-    read = views.promised(stage, module, variables["params"], sets, preprocess=preprocess)
+    read = views.promised(stage, network, module, variables, sets, preprocess=preprocess)
     return Ready(module, variables, read, network, preprocess)
-
-
-def width_of(weights: Weights) -> float:
-    """Return the width multiplier of the VGG16 in a weights file.
-
-    InputError for another network.
-    """
-    name, width = (weights.architecture.get(key) for key in ("name", "width"))
-    if name != "vgg16" or not isinstance(width, int | float):
-        source = weights.source or "weights"
-        raise InputError(
-            f"{source}: expected the base of a vgg16 with its width, found {weights.architecture}"
-        )
-    return width
 
 
 def _start(
@@ -106,11 +94,10 @@ def _start(
     """Return the network as its base has it, its first variables and what comes before it."""
     if before is not None:
         like = before.network
-        network = replace(network, width=like.width, feature_norm=like.feature_norm)
+        network = replace(network.on(like.base, like.options), feature_norm=like.feature_norm)
         variables = {"params": averaged(before.state), **before.state.model_state}
         return network, variables, before.preprocess
-    base = source.base_of(network)
-    network = replace(network, width=width_of(base)) if base else network
+    base, network = source.base_of(network), source.network_on_base(network)
     module = build.classifier(network, classes=len(source.sets.classes), dtype=source.dtype)
     size = source.sets.size
     variables = build.init(module, key=jax.random.key(seed), size=size)
@@ -121,6 +108,13 @@ def with_base(variables: Variables, base: Weights | None) -> Variables:
     """Return the variables with the pretrained base in them, if there is one."""
     if base is None:
         return variables
-    params = variables["params"]
-    merged = merge(base.params, params["base"], source=base.source)
-    return {**variables, "params": {**params, "base": merged}}
+    taken = base.variables
+    if taken.keys() != build.base_variables(variables).keys():
+        raise InputError(
+            f"{base.source or 'weights'}: expected {' and '.join(build.base_variables(variables))} "
+            f"of {base.architecture.get('name')}, found {' and '.join(taken)}"
+        )
+    return {
+        kind: {**tree, "base": merge(taken[kind], tree["base"], source=base.source)}
+        for kind, tree in variables.items()
+    }

@@ -10,7 +10,7 @@ from jax.typing import DTypeLike
 from tljax.data import ImageSets
 from tljax.data.preprocess import UNIT, Preprocess
 from tljax.inputs.activations import Store, default_folder
-from tljax.models.build import Network
+from tljax.models.build import Network, described
 from tljax.weights import Weights
 
 
@@ -26,7 +26,12 @@ class Source:
 
     def base_of(self, network: Network) -> Weights | None:
         """Return the pretrained base if this network takes one."""
-        return self.weights if network.base == "vgg16" else None
+        return self.weights if network.architecture.pretrained else None
+
+    def network_on_base(self, network: Network) -> Network:
+        """Return the network with its head on the pretrained base, where it takes one."""
+        base = self.base_of(network)
+        return network.on(*described(base.architecture, source=base.source)) if base else network
 
     def preprocess_of(self, network: Network) -> Preprocess:
         """Return the preprocessing that a network needs before any rung has trained it."""

@@ -1,10 +1,10 @@
 """Look at a weights file, or write it in another layout.
 
     tljax weights verify FILE [--image PICTURE] [--image-folder DIR]
-    tljax weights convert FILE OUT --to LAYOUT [--preprocess caffe|torch|unit]
+    tljax weights convert FILE OUT --to LAYOUT [--preprocess caffe|half|torch|unit]
 
-FILE is a path to Keras's, torch's or tljax's weights of a VGG16, or one of the known names, which
-are downloaded. LAYOUT is safetensors, keras-h5 or torchvision.
+FILE is a path to Keras's, torch's or tljax's weights of a base, or one of the known names, which
+are downloaded or come with an installed package. LAYOUT is safetensors, keras-h5 or torchvision.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from typing import NoReturn
 from tljax.errors import InputError
 
 LAYOUTS = ("safetensors", "keras-h5", "torchvision")
-PREPROCESSES = ("caffe", "torch", "unit")
+PREPROCESSES = ("caffe", "half", "torch", "unit")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -51,15 +51,15 @@ def main(arguments: list[str] | None = None) -> int:
 def verify(name: str, image: Path | None, folder: Path | None) -> None:
     """Print the table, the image's classes, and how the preprocessing suits a folder's photographs.
 
-    InputError, after the table, for a file that is not a whole VGG16.
+    InputError, after the table, for a file that is not a whole base.
     """
-    from tljax.weights import formats, known, vgg16
+    from tljax.weights import formats, known
     from tljax.weights import verify as lib
 
     path = known.file_of(name)
     print(lib.table(path), flush=True)
     weights = formats.read(path)
-    vgg16.in_order(path, weights)  # our own format can hold other networks
+    lib.check_whole(path, weights)  # our own format can hold anything
     if image is not None:
         print(f"\n{image}")
         for line in lib.top_classes(weights, image):

@@ -9,10 +9,11 @@ import numpy as np
 
 from tljax.data.preprocess import Preprocess
 from tljax.errors import InputError
-from tljax.tree import Json, Params
+from tljax.models.architecture import Option, Options
+from tljax.tree import Json, Params, Variables, digest, flatten
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Weights:
     """Parameters and everything needed to use them.
 
@@ -20,12 +21,31 @@ class Weights:
     """
 
     params: Params  # the base: nested, float32 or bfloat16 numpy arrays
-    architecture: Json  # {"name": "vgg16", "width": 0.5, ...}
+    architecture: Json  # {"name": "vgg16", "width": 0.5, "size"?: of its top's photographs}
     preprocess: Preprocess
     classes: tuple[str, ...]  # of the task that they were trained on
     provenance: Json  # data source and digest, epochs, accuracy, versions
-    top: Params | None = None  # VGG16's own fc1, fc2, predictions, where the file has them
+    top: Params | None = None  # the layers after the base, where the file has them
     source: str = dataclasses.field(default="", compare=False)  # the file, for messages
+    statistics: Params = dataclasses.field(default_factory=dict)  # batch_stats of the base
+
+    @property
+    def variables(self) -> Variables:
+        """Return the base's variables as its module takes them."""
+        return {"params": self.params} | (
+            {"batch_stats": self.statistics} if self.statistics else {}
+        )
+
+    @property
+    def digest(self) -> str:
+        """Digest parameters and statistics: sha256 in hex."""
+        return digest(self.params | ({"batch_stats": self.statistics} if self.statistics else {}))
+
+    def __repr__(self) -> str:
+        """Say what the weights are, in one line and not in their numbers."""
+        count = sum(leaf.size for leaf in flatten(self.params).values())
+        name, where = self.architecture.get("name"), self.source or "made in memory"
+        return f"Weights({name}, {count:,} parameters, {where})"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,14 +62,18 @@ class Leaf:
 class Contents:
     """An open file of another library.
 
-    `leaves` are keyed by Keras's slash path (`block1_conv1/kernel`), or by the file's name where
-    VGG16 has no such leaf.
+    `leaves` are keyed by our slash path (`block1_conv1/kernel`), or by the file's name where the
+    base has no such leaf.
     """
 
     leaves: Mapping[str, Leaf]
     preprocess: Preprocess  # the one that the layout's makers use
     layout: str  # for messages: "Keras HDF5"
     about: Json = dataclasses.field(default_factory=dict)  # tljax's note in the file: see `about`
+    base: str = "vgg16"
+    options: Options = dataclasses.field(default_factory=dict[str, Option])
+    size: int | None = None  # pixels of a side of the photographs it was trained on, where known
+    classes: tuple[str, ...] = ()  # of its top
 
 
 ABOUT = {"preprocess": dict, "classes": list, "provenance": dict}

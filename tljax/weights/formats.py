@@ -6,11 +6,11 @@ from pathlib import Path
 
 from tljax.errors import InputError
 from tljax.weights import safe
+from tljax.weights.assemble import assemble
 from tljax.weights.contents import Contents, Weights
 from tljax.weights.keras import h5 as keras_h5
 from tljax.weights.torch import pth as torch_pth
 from tljax.weights.torch import safetensors as torch_safe
-from tljax.weights.vgg16 import assemble
 
 KINDS = "Keras HDF5 or .keras, torch .pth, or safetensors"
 HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -19,7 +19,7 @@ HDF5 = b"\x89HDF\r\n\x1a\n"
 def read(path: str | Path) -> Weights:
     """Read and verify weights of any known format.
 
-    Files of other libraries must be a whole VGG16, with its top or without. InputError, one line,
+    Files of other libraries must be a whole base, with its top or without. InputError, one line,
     naming the file and the leaf, for anything else. Nothing in a file is ever executed, and nothing
     is read whose declared size exceeds what the file can hold.
     """

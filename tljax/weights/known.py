@@ -1,4 +1,4 @@
-"""Published weights by name: their URLs, sizes and hashes."""
+"""Published weights by name, from where their base says that they are."""
 
 import dataclasses
 from pathlib import Path
@@ -6,42 +6,33 @@ from pathlib import Path
 from tljax.data.cache import default_folder
 from tljax.errors import InputError
 from tljax.files.download import Download, fetch, matches
+from tljax.files.packaged import Packaged, located
+from tljax.models.build import BASES
+from tljax.weights import hub
 from tljax.weights.contents import Weights
 from tljax.weights.formats import read
 
-KERAS = (
-    "https://storage.googleapis.com/tensorflow/keras-applications/vgg16/"
-    "vgg16_weights_tf_dim_ordering_tf_kernels"
-)
-# Trained on ImageNet. The layout decides the preprocessing: Caffe's for Keras, torch's for
-# torchvision.
+# Each base says what was published for it: a download, or a file of a package on the index.
 FILES = {
-    "vgg16-imagenet-keras": Download(
-        KERAS + ".h5", size=553467096, md5="64373286793e3c8b2b4e3219cbf3544b"
-    ),
-    "vgg16-imagenet-keras-notop": Download(
-        KERAS + "_notop.h5", size=58889256, md5="6d6bbae143d832006294945121d1f1fc"
-    ),
-    "vgg16-imagenet-torchvision": Download(
-        "https://download.pytorch.org/models/vgg16-397923af.pth",
-        size=553433881,
-        sha256="397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
-    ),
+    name: file for architecture in BASES.values() for name, file in architecture.published.items()
 }
 
 
 def load(name_or_path: str | Path, *, progress: bool = True) -> Weights:
     """Load weights by a known name, or from a file of any known format.
 
-    A named file is downloaded at first use and verified at each.
+    A named file is downloaded at first use, or found in an installed package, and verified each
+    time.
     """
     name = str(name_or_path)
+    if name.startswith(hub.PREFIX):
+        return _from_hub(hub.fetch(name, progress))
     weights = read(file_of(name, progress=progress))
     if name not in FILES:
         return weights
-    return dataclasses.replace(
-        weights, provenance=weights.provenance | {"name": name, "url": FILES[name].url}
-    )
+    file = FILES[name]
+    origin = {"package": file.package} if isinstance(file, Packaged) else {"url": file.url}
+    return dataclasses.replace(weights, provenance=weights.provenance | {"name": name, **origin})
 
 
 def file_of(name_or_path: str | Path, *, progress: bool = True) -> Path:
@@ -50,23 +41,42 @@ def file_of(name_or_path: str | Path, *, progress: bool = True) -> Path:
     InputError if there is neither.
     """
     name = str(name_or_path)
+    if name.startswith(hub.PREFIX):
+        return hub.fetch(name, progress).path
     if name in FILES:
-        return _fetched(name, progress=progress)
+        file = FILES[name]
+        if isinstance(file, Packaged):
+            return located(file)
+        return _fetched(name, file, progress=progress)
     if not Path(name).exists():
         raise InputError(
-            f"{name}: expected a weights file or one of {', '.join(FILES)}, found nothing"
+            f"{name}: expected a weights file, hf:OWNER/REPO, or one of {', '.join(FILES)}, "
+            "found nothing"
         )
     return Path(name)
 
 
-def cached(name: str) -> Path:
-    """Return where the file of a known name is kept: in `$XDG_CACHE_HOME/tljax/weights`."""
-    return default_folder() / "weights" / FILES[name].url.rsplit("/", 1)[-1]
+def _from_hub(file: hub.HubFile) -> Weights:
+    """Read a file of the hub: its config.json knows more than its names do."""
+    weights = read(file.path)
+    architecture = weights.architecture | {"size": file.size}
+    return dataclasses.replace(
+        weights,
+        architecture=architecture,
+        preprocess=file.preprocess,
+        classes=file.classes if weights.top else (),
+        provenance=weights.provenance | file.provenance,
+    )
 
 
-def _fetched(name: str, *, progress: bool) -> Path:
+def cached(file: Download) -> Path:
+    """Return where a download is kept: in `$XDG_CACHE_HOME/tljax/weights`."""
+    return default_folder() / "weights" / file.url.rsplit("/", 1)[-1]
+
+
+def _fetched(name: str, file: Download, *, progress: bool) -> Path:
     """Download and verify the file; InputError says what to do without a connection."""
-    file, path = FILES[name], cached(name)
+    path = cached(file)
     try:
         fetch(file, path, progress=progress)
     except InputError as error:

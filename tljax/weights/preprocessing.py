@@ -19,10 +19,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from jax import Array
 
-from tljax.data.preprocess import CAFFE, TORCH, UNIT, Preprocess, words
-from tljax.errors import InputError
-from tljax.tree import Json
+from tljax.data.preprocess import BY_NAME, CAFFE, TORCH, UNIT, Preprocess, words
+from tljax.models import build, ops
+from tljax.models.architecture import Option
+from tljax.models.build import Network
+from tljax.tree import Json, Variables
+from tljax.weights import first_norm
 from tljax.weights.contents import Weights
 
 PHOTOGRAPHS = 8  # each runs through the base twice
@@ -48,7 +52,8 @@ _ORDERED = (CAFFE, Preprocess(mean=(123.68, 116.779, 103.939)), TORCH, UNIT)
 class PreprocessCheck:
     """The findings about a preprocessing.
 
-    `differs` is 1 minus the mean cosine between photographs' features.
+    `differs` is 1 minus the mean cosine between photographs' features; or, for a base with batch
+    normalisation, how far the statistics of the first one are from its own, see `first_norm`.
     """
 
     used: Preprocess
@@ -57,6 +62,7 @@ class PreprocessCheck:
     differs: float
     differs_with_other: float
     published: Preprocess | None  # what the first kernel needs, if it is the published one
+    by_norm: bool = False  # `differs` is the distance from the first normalisation's statistics
 
     @property
     def alarm(self) -> str:
@@ -77,6 +83,12 @@ class PreprocessCheck:
         """Describe the preprocessing and the measurements in one line."""
         if self.photographs < 2:
             return words(self.used)
+        if self.by_norm:
+            return (
+                f"{words(self.used)}; on {self.photographs} photographs the first normalisation's "
+                f"statistics are {self.differs:.2f} deviations from its own, "
+                f"with {words(self.other)} {self.differs_with_other:.2f}"
+            )
         return (
             f"{words(self.used)}; the features of {self.photographs} photographs differ "
             f"by {self.differs:.3f} (1 minus the mean cosine), "
@@ -89,6 +101,11 @@ class PreprocessCheck:
 
     def _of_features(self) -> list[str]:
         used, other = self.differs, self.differs_with_other
+        if self.by_norm:
+            far = used > first_norm.FAR and used > first_norm.TIMES * other
+            said = f"on {self.photographs} photographs the first normalisation's statistics are"
+            near = f"{used:.2f} deviations from its own, with the other {other:.2f}"
+            return [f"{said} {near}"] if far else []
         measured = f"by {used:.3f} (1 minus the mean cosine), with the other by {other:.3f}"
         alike = ALIKE if other >= FAINT else ALIKE_OF_FAINT
         if not _large(self.used) and other >= LEAST and used < alike * other:
@@ -104,28 +121,39 @@ class PreprocessCheck:
 
 
 def check_preprocess(weights: Weights, images: np.ndarray) -> PreprocessCheck:
-    """Compare the preprocessing of a VGG16's weights with a known one on 8 of these photographs.
+    """Compare the preprocessing of a base's weights with a known one on 8 of these photographs.
 
     `images` are `[N, H, W, 3] uint8`. It takes less than 2 seconds on two cores at 150 x 150.
-    Nothing is run for weights without any bias, or for fewer than 2 photographs. InputError for
-    weights of another network.
+    Nothing is run for a base whose features were not measured for this (VGG16's were), for weights
+    without any bias, or for fewer than 2 photographs.
     """
-    if weights.architecture.get("name") != "vgg16":
-        raise InputError(
-            f"{weights.source or 'weights'}: expected those of a vgg16, "
-            f"found {weights.architecture}"
-        )
     used, needed = weights.preprocess, published(weights)
     other = TORCH if _large(used) else CAFFE
     if needed is not None and _large(needed) != _large(used):
         other = needed
     photographs = ordinary(images)
-    if len(photographs) < 2 or not any(
-        np.any(leaves["bias"]) for leaves in weights.params.values()
+    if weights.statistics and len(photographs) >= 2:
+        return _by_norm(weights, photographs)
+    measured = weights.architecture.get("name") == "vgg16"
+    if (
+        not measured
+        or len(photographs) < 2
+        or not any(np.any(leaves["bias"]) for leaves in weights.params.values())
     ):
         return PreprocessCheck(used, other, 0, 0.0, 0.0, needed)
     differs, with_other = differences(weights, photographs, (used, other))
     return PreprocessCheck(used, other, len(photographs), differs, with_other, needed)
+
+
+def _by_norm(weights: Weights, photographs: np.ndarray) -> PreprocessCheck:
+    """Compare the preprocessing with the known one that fits the first normalisation best."""
+    used = weights.preprocess
+    others = [each for each in BY_NAME.values() if not _same(each, used)]
+    differs, *each = first_norm.distances(weights, photographs, (used, *others))
+    best = int(np.argmin(each))
+    return PreprocessCheck(
+        used, others[best], len(photographs), differs, each[best], None, by_norm=True
+    )
 
 
 def published(weights: Weights) -> Preprocess | None:
@@ -135,7 +163,8 @@ def published(weights: Weights) -> Preprocess | None:
     convolutions are written for other inputs by reversing and scaling the channels of this kernel
     alone.
     """
-    kernel = np.asarray(weights.params["block1_conv1"]["kernel"], np.float64)
+    first = weights.params.get("block1_conv1", {})
+    kernel = np.asarray(first.get("kernel", ()), np.float64)
     if kernel.shape != (3, 3, 3, 64):
         return None
     for preprocess in _ORDERED:
@@ -151,24 +180,26 @@ def differences(
 ) -> list[float]:
     """Measure how much the features of different images differ, with each preprocessing.
 
-    1 minus the mean cosine between them; 0 where all are alike. Features are those of block5_pool,
+    1 minus the mean cosine between them; 0 where all are alike. Features are the base's output,
     averaged over places.
     """
-    program = _program(weights.architecture["width"])
+    base, options = build.described(weights.architecture)
+    program = _program(base, tuple(options.items()))
     return [
-        _difference(np.asarray(program(weights.params, preprocess(images))))
+        _difference(np.asarray(program(weights.variables, preprocess(images))))
         for preprocess in preprocesses
     ]
 
 
 @functools.cache
-def _program(width: float) -> Callable[..., Any]:
-    from tljax.models import ops
-    from tljax.models.vgg import VGG16
+def _program(base: str, options: tuple[tuple[str, Option], ...]) -> Callable[..., Any]:
+    module = build.base_of(Network(base, dict(options)))
 
-    return ops.jit(
-        lambda params, x: VGG16(width=width).apply({"params": params}, x)[0].mean((1, 2))
-    )
+    def features(variables: Variables, x: Array) -> Array:
+        output: Array = module.apply(variables, x)[0]
+        return output.mean(tuple(range(1, output.ndim - 1)))
+
+    return ops.jit(features)
 
 
 def _difference(features: np.ndarray) -> float:

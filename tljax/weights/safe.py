@@ -28,6 +28,7 @@ __all__ = ["Weights", "digest", "merge", "read", "write"]
 FORMAT = 1
 KEY = "tljax"  # one key: safetensors writes several in random order, and the hash must be stable
 DTYPES = {"float32": np.dtype(np.float32), "bfloat16": np.dtype(jnp.bfloat16)}
+PARTS = ("top", "statistics")  # of `Weights`, beside the parameters of the base
 FIELDS = {
     "architecture": dict,
     "preprocess": dict,
@@ -43,7 +44,7 @@ def write(path: str | Path, weights: Weights) -> str:
     InputError for what `read` would refuse.
     """
     path = Path(path)
-    flat = _checked(_with_top(path, weights), where=path)
+    flat = _checked(_with_parts(path, weights), where=path)
     document = {
         "format": FORMAT,
         "architecture": weights.architecture,
@@ -52,8 +53,8 @@ def write(path: str | Path, weights: Weights) -> str:
         "provenance": weights.provenance,
         "leaves": {name: leaf_digest(name, leaf) for name, leaf in flat.items()},
     }
-    if weights.top:
-        document["top"] = True  # else absent: files without a top keep their old bytes
+    # Absent where a file has none: files of a base alone keep their old bytes.
+    document |= {part: True for part in PARTS if getattr(weights, part)}
     try:
         # The document that will be read: tuples become lists.
         document = json.loads(json.dumps(document, allow_nan=False))
@@ -94,14 +95,16 @@ def read(path: str | Path) -> Weights:
                 f"{path}: leaf {name}: its bytes are not those that were written (sha256)"
             )
     params = nest(path, _checked(flat, where=path))
+    parts = {part: params.pop(part, {}) for part in PARTS if document.get(part) is True}
     return Weights(
         params,
         document["architecture"],
         read_preprocess(path, document["preprocess"]),
         tuple(document["classes"]),
         document["provenance"],
-        top=params.pop("top", None) if document.get("top") is True else None,
+        top=parts.get("top") or None,
         source=str(path),
+        statistics=parts.get("statistics", {}),
     )
 
 
@@ -159,12 +162,11 @@ def _document(path: Path, metadata: dict[str, str]) -> Json:
     return document
 
 
-def _with_top(path: Path, weights: Weights) -> Flat:
-    if not weights.top:
-        return flatten(weights.params)
-    if "top" in weights.params:
-        raise InputError(f"{path}: leaf top: expected the base's layers only, beside a top")
-    return flatten(weights.params | {"top": weights.top})
+def _with_parts(path: Path, weights: Weights) -> Flat:
+    parts = {part: getattr(weights, part) for part in PARTS if getattr(weights, part)}
+    for part in parts.keys() & weights.params.keys():
+        raise InputError(f"{path}: leaf {part}: expected the base's layers only, beside a {part}")
+    return flatten(weights.params | parts)
 
 
 def _write_file(path: Path, flat: dict[str, np.ndarray], text: str) -> str:

@@ -6,12 +6,16 @@ import numpy as np
 
 from tljax.data.preprocess import BY_NAME, Preprocess, words
 from tljax.errors import InputError
+from tljax.models import build
+from tljax.models.build import Network
 from tljax.tree import flatten
 from tljax.weights import safe
+from tljax.weights.assemble import expected
 from tljax.weights.contents import Contents, Leaf, Weights
 from tljax.weights.formats import opened
+from tljax.weights.leaves import DTYPES, check_leaves
 from tljax.weights.preprocessing import PHOTOGRAPHS, check_preprocess, differences, ordinary
-from tljax.weights.vgg16 import DTYPES, expected, width_of
+from tljax.weights.vgg16 import TOP, width_of
 
 HEADINGS = ("leaf", "shape", "", "mean", "std", "min", "max")
 
@@ -26,6 +30,21 @@ def table(path: Path) -> str:
         return _table(_ours(safe.read(path)))
     with foreign as contents:
         return _table(contents)
+
+
+def check_whole(path: Path, weights: Weights) -> None:
+    """Refuse weights that are not those of a whole base; InputError names the leaves."""
+    contents = _ours(weights)
+    where = f"{path}: not a whole {name_of_base(contents)}"
+    check_leaves(where, path, contents.leaves, expected(contents))
+
+
+def name_of_base(contents: Contents) -> str:
+    """Name the base of a file with its options."""
+    if contents.base == "vgg16":
+        shapes = {name: leaf.shape for name, leaf in contents.leaves.items()}
+        return f"VGG16 of width {width_of(shapes):g}"
+    return " ".join([contents.base, *(f"{name}={x}" for name, x in contents.options.items())])
 
 
 def name_of(preprocess: Preprocess) -> str:
@@ -43,12 +62,11 @@ def top_classes(weights: Weights, picture: Path, *, count: int = 5) -> list[str]
     import jax
 
     from tljax.data import photos
-    from tljax.models.heads import Classifier, Top
-    from tljax.models.vgg import VGG16
+    from tljax.models.heads import Classifier, Head, Top
 
     if weights.top is None or "size" not in weights.architecture:
         raise InputError(
-            f"{weights.source}: --image needs fc1, fc2 and predictions, found the base only"
+            f"{weights.source}: --image needs the layers after the base, found the base only"
         )
     try:
         data = picture.read_bytes()
@@ -56,10 +74,13 @@ def top_classes(weights: Weights, picture: Path, *, count: int = 5) -> list[str]
         raise InputError(f"{picture}: expected a picture: {error.strerror}") from None
     image = photos.decode(data, size=weights.architecture["size"], name=str(picture))
     hidden, classes = weights.top["predictions"]["kernel"].shape
-    model = Classifier(
-        VGG16(width=weights.architecture["width"]), Top(outputs=classes, hidden=hidden)
+    own = Top(outputs=classes, hidden=hidden) if "fc1" in weights.top else None
+    base = build.base_of(Network(*build.described(weights.architecture)))
+    model = Classifier(base, own or Head(outputs=classes, hidden=0))
+    whole = {"params": {"base": weights.params, "head": weights.top}}
+    variables = whole | (
+        {"batch_stats": {"base": weights.statistics}} if weights.statistics else {}
     )
-    variables = {"params": {"base": weights.params, "head": weights.top}}
     logits, _ = jax.jit(model.apply)(variables, weights.preprocess(image[None]))
     chances = np.asarray(jax.nn.softmax(logits[0]))
     names = weights.classes if len(weights.classes) == classes else [""] * classes
@@ -96,10 +117,12 @@ def suits(weights: Weights, folder: Path | None, *, size: int = 150) -> list[str
 def _photographs(folder: Path, size: int) -> np.ndarray:
     """Read some of the photographs below a folder, `[n, size, size, 3] uint8`."""
     from tljax.data import photos
-    from tljax.data.folder import EXTENSIONS, read_file
+    from tljax.data.folder import read_file
 
     paths = sorted(
-        path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS and path.is_file()
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in photos.EXTENSIONS and path.is_file()
     )
     if not paths:
         raise InputError(
@@ -112,18 +135,27 @@ def _photographs(folder: Path, size: int) -> np.ndarray:
 
 
 def _ours(weights: Weights) -> Contents:
-    arrays = flatten(weights.params | (weights.top or {}))
+    arrays = flatten(weights.params) | flatten(weights.top or {}) | flatten(weights.statistics)
+    base, options = build.described(weights.architecture, source=weights.source)
     leaves = {
         name: Leaf(name, array.shape, array.dtype.name, lambda array=array: array)
         for name, array in arrays.items()
     }
-    return Contents(leaves, weights.preprocess, "tljax's safetensors")
+    size = weights.architecture.get("size") or weights.provenance.get("size")
+    return Contents(
+        leaves,
+        weights.preprocess,
+        "tljax's safetensors",
+        base=base,
+        options=options,
+        size=size if isinstance(size, int) and size > 0 else None,
+    )
 
 
 def _table(contents: Contents) -> str:
     leaves = contents.leaves
     shapes = {name: leaf.shape for name, leaf in leaves.items()}
-    required = expected(shapes)
+    required = expected(contents)
     names = [*required, *(name for name in shapes if name not in required)]
     rows = [HEADINGS, *(_row(name, leaves.get(name), required.get(name)) for name in names)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -131,10 +163,10 @@ def _table(contents: Contents) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
-    top = "with its top" if "fc1/bias" in shapes else "without top"
+    top = "with its top" if f"{TOP[-1]}/bias" in shapes else "without top"
     stored = contents.about.get("preprocess")
     preprocess = Preprocess.from_dict(stored) if stored else contents.preprocess
-    about = f"{contents.layout}: VGG16 of width {width_of(shapes):g} {top}"
+    about = f"{contents.layout}: {name_of_base(contents)} {top}"
     return "\n".join([*lines, "", about, f"preprocessing {name_of(preprocess)}"])
 
 

@@ -8,36 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from tljax.errors import InputError
+from tljax.models.architecture import Shape
 from tljax.models.vgg import CONVS, channels
-from tljax.tree import Json, compare, flatten, nest
-from tljax.weights.contents import Contents, Leaf, Weights, read_preprocess
+from tljax.tree import Json, flatten
+from tljax.weights.contents import Leaf, Weights
+from tljax.weights.leaves import check_leaves, read_leaf
 
 TOP = ("fc1", "fc2", "predictions")
 LAST = CONVS[-1]
-DTYPES = ("float16", "bfloat16", "float32", "float64")
-Shape = tuple[int, ...]
-
-
-def assemble(path: Path, contents: Contents) -> Weights:
-    """Read every leaf as float32, once all declared shapes are those of one VGG16.
-
-    InputError naming the file and its missing, extra or unequal leaves, or one that is not finite.
-    """
-    leaves = contents.leaves
-    shapes = {name: leaf.shape for name, leaf in leaves.items()}
-    width = check(path, leaves)
-    params = nest(path, {name: _read(path, name, leaf) for name, leaf in leaves.items()})
-    top = {layer: params.pop(layer) for layer in TOP if layer in params} or None
-    about = contents.about
-    return Weights(
-        params,
-        architecture(width, shapes),
-        read_preprocess(path, about["preprocess"]) if about else contents.preprocess,
-        tuple(about.get("classes", ())),
-        about.get("provenance", {"file": path.name, "layout": contents.layout}),
-        top=top,
-        source=str(path),
-    )
 
 
 def check(path: Path, leaves: Mapping[str, Leaf]) -> float:
@@ -51,24 +29,7 @@ def check(path: Path, leaves: Mapping[str, Leaf]) -> float:
             f"{path}: expected the layers of a VGG16, found {_some(list(shapes)) or 'none'}"
         )
     width = width_of(shapes)
-    required = expected(shapes)
-    unequal = [
-        f"! {name} expected {list(required[name])}, "
-        f"found {list(leaves[name].shape)}{_own_name(name, leaves[name])}"
-        for name in sorted(required.keys() & shapes.keys())
-        if shapes[name] != required[name]
-    ]
-    compare(
-        f"{path}: not a whole VGG16 of width {width:g}",
-        found=shapes,
-        expected=required,
-        unequal=unequal,
-    )
-    for name, leaf in leaves.items():
-        if leaf.dtype not in DTYPES:
-            raise InputError(
-                f"{path}: leaf {name}: expected one of {', '.join(DTYPES)}, found {leaf.dtype}"
-            )
+    check_leaves(f"{path}: not a whole VGG16 of width {width:g}", path, leaves, expected(shapes))
     return width
 
 
@@ -85,7 +46,7 @@ def in_order(path: Path, weights: Weights) -> dict[str, dict[str, np.ndarray]]:
     check(path, leaves)
     return {
         layer: {
-            leaf: _read(path, f"{layer}/{leaf}", leaves[f"{layer}/{leaf}"])
+            leaf: read_leaf(path, f"{layer}/{leaf}", leaves[f"{layer}/{leaf}"])
             for leaf in ("kernel", "bias")
         }
         for layer in (*CONVS, *TOP)
@@ -145,19 +106,6 @@ def width_of(shapes: Mapping[str, Shape]) -> float:
         if all(channels(layer, width) == count for layer, count in counts.items()):
             return width
     return widths[0] if widths else 1.0
-
-
-def _read(path: Path, name: str, leaf: Leaf) -> np.ndarray:
-    with np.errstate(over="ignore"):  # a float64 too large becomes infinite, and is refused below
-        array = np.asarray(leaf.read()).astype(np.float32, order="C", copy=False)
-    if bad := array.size - np.count_nonzero(np.isfinite(array)):
-        where = f"{path}: leaf {name}{_own_name(name, leaf)}"
-        raise InputError(f"{where}: expected finite numbers, found {bad} NaN or infinite")
-    return array
-
-
-def _own_name(name: str, leaf: Leaf) -> str:
-    return "" if leaf.name == name else f" ({leaf.name})"
 
 
 def _length(shape: Shape | None, otherwise: int) -> int:

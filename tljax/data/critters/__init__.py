@@ -6,6 +6,8 @@ their shape sets them apart. `draw` is a pure function: the same picture for the
 the same Pillow), no matter what was drawn before.
 """
 
+from pathlib import Path
+
 from tljax.data.critters.draw import PIXELS, draw
 from tljax.data.critters.kinds import KINDS
 from tljax.data.critters.make import (
@@ -17,7 +19,11 @@ from tljax.data.critters.make import (
     make,
 )
 
+# A VGG16 of a quarter of the width, in bfloat16, by `tljax pretrain --data critters:source`.
+BASE = Path(__file__).with_name("base.safetensors")
+
 __all__ = [
+    "BASE",
     "FIRST_INDEX",
     "KINDS",
     "PIXELS",

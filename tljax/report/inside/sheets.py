@@ -32,16 +32,12 @@ class Photos:
 
 
 def cam_layer(net: Net) -> str:
-    """Name the last convolution whose map has at least 5 x 5 places.
+    """Name the last layer with parameters whose map has at least 5 x 5 places.
 
     On larger photographs that is the last convolution of all, as published.
     """
-    names = [name for name in layers.layers_of(net.module.base) if "conv" in name]
-    wide = [
-        name
-        for name in names
-        if layers.receptive_field(net.module.base, name).places(net.size) >= SIDE
-    ]
+    names = layers.with_parameters(net)
+    wide = [name for name in names if layers.side(net, name) >= SIDE]
     return (wide or names)[-1]
 
 
@@ -100,7 +96,7 @@ def neighbours(
 
     Features are means over places of `layer`, by default the base's last.
     """
-    layer = layer or layers.layers_of(net.module.base)[-1]
+    layer = layer or net.architecture.names[-1]
     queries, gallery = (
         similar.pooled(net, images, layer=layer) for images in (photos.images, train.images)
     )

@@ -1,6 +1,5 @@
 """Sheets about a network's units: first-layer filters, activations, and what excites them."""
 
-import itertools
 from typing import TYPE_CHECKING
 
 import jax
@@ -10,6 +9,7 @@ from tljax.inside import excite, layers
 from tljax.inside.net import Net, in_batches
 from tljax.report.inside import maps
 from tljax.report.inside.layout import Row, Tile, sheet
+from tljax.tree import flatten
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -18,37 +18,32 @@ COLUMNS = 8
 Chosen = dict[str, list[int]]  # layer -> units
 
 
-def shown_layers(net: Net) -> list[str]:
-    """List the last convolution before each pooling."""
-    names = layers.layers_of(net.module.base)
-    return [before for before, after in itertools.pairwise(names) if "pool" in after]
-
-
 def chosen_units(net: Net, images: np.ndarray, *, units: int = 4, deepest: int = 2) -> Chosen:
     """Choose the units whose activation differs most between these photographs.
 
     They are of the deepest layers whose receptive field is smaller than the whole photograph.
     """
-    base = net.module.base
-    local = [
-        name for name in shown_layers(net) if layers.receptive_field(base, name).size <= net.size
-    ]
+    shown = layers.last_of_groups(net)
+    local = [name for name in shown if layers.receptive_field(net, name).size <= net.size]
     return {
         name: excite.strongest_units(net, images, layer=name, count=units)
-        for name in (local or shown_layers(net)[:1])[-deepest:]
+        for name in (local or shown[:1])[-deepest:]
     }
 
 
 def filters(net: Net) -> "Figure":
     """Show the kernels of the first layer; a kernel over three colours is itself a picture."""
-    first = layers.layers_of(net.module.base)[0]
-    kernels = np.asarray(net.params["base"][first]["kernel"], np.float32)
+    first = net.architecture.modules[0]
+    leaves = flatten({first: net.params["base"][first]}).values()
+    kernels = next(np.asarray(leaf, np.float32) for leaf in leaves if leaf.ndim == 4)
     tiles = [
         Tile(maps.kernel(kernels[..., i], bgr=net.preprocess.channels == "BGR"))
         for i in range(kernels.shape[-1])
     ]
+    side = kernels.shape[0]
     caption = (
-        f"{first}: {len(tiles)} kernels of 3 x 3, each scaled by its largest weight; grey is 0."
+        f"{first}: {len(tiles)} kernels of {side} x {side}, each scaled by its largest weight; "
+        "grey is 0."
     )
     rows = [Row(tiles[i : i + COLUMNS]) for i in range(0, len(tiles), COLUMNS)]
     return sheet(f"{net.rung}: first-layer filters", caption, rows, columns=COLUMNS)
@@ -56,7 +51,7 @@ def filters(net: Net) -> "Figure":
 
 def activations(net: Net, image: np.ndarray, name: str) -> "Figure":
     """Show the strongest channels of a layer of each block, for one photograph."""
-    layer_names = shown_layers(net)
+    layer_names = layers.last_of_groups(net)
 
     def program(params, batch):
         out = net.run(batch, params)[1]
@@ -82,7 +77,7 @@ def patches(net: Net, images: np.ndarray, chosen: Chosen) -> "Figure":
     rows = []
     for layer, units in chosen.items():
         crops, strength = excite.top_patches(net, images, layer=layer, units=units, count=COLUMNS)
-        size = layers.receptive_field(net.module.base, layer).size
+        size = layers.receptive_field(net, layer).size
         for unit, tops, values in zip(units, crops, strength, strict=True):
             tiles = [Tile(crop, f"{value:.2f}") for crop, value in zip(tops, values, strict=True)]
             rows.append(Row(tiles, f"{layer}, unit {unit}: sees {size} x {size} pixels"))

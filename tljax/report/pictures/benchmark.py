@@ -39,6 +39,25 @@ def benchmark_table(results: Json) -> str:
     return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
 
 
+def row_line(row: Json) -> str:
+    """Format a row as one line to paste: our rate, and its ratio to each opponent."""
+    told: list[str] = []
+    for each in row["against"]:
+        if "missing" in each:
+            told.append(f"{opponent(each)}: {each['missing'].partition(';')[0]}")
+            continue
+        ratio = each["ratio"]
+        spread = f"{ratio['low']:.2f} to {ratio['high']:.2f}"
+        told.append(f"{ratio['value']:.2f} of {opponent(each)} ({spread})")
+    rates = [
+        _rate(row["work"], row["seconds"], unit)
+        for unit in _UNITS
+        if row["seconds"] and row["work"].get(unit)
+    ]
+    load = "" if row["load"] is None else f", load {row['load']:.2f}"
+    return f"{row['name']}: {', '.join([*rates, *told])}; {row['rounds']} rounds{load}"
+
+
 def _line(row: Json, each: Json) -> tuple[str, ...]:
     against, load = opponent(each), "" if row["load"] is None else f"{row['load']:.2f}"
     if "missing" in each:

@@ -16,7 +16,8 @@ def audit_table(audit: Audit, *, same_bits: bool) -> str:
     """
     rows = [
         _row("FLOPs", audit.flops),
-        _row("FLOPs of products", audit.products),
+        _row("FLOPs of compiled products", audit.products),
+        _row("FLOPs by the compiler", audit.compiler),
         _row("temporary bytes", audit.temporary),
         _row("all-reduce bytes", audit.reduced),
         _row("other collectives' bytes", audit.exchanged),
@@ -27,6 +28,7 @@ def audit_table(audit: Audit, *, same_bits: bool) -> str:
         [
             f"{audit.stage}: a step on each of {audit.devices} device{plural}",
             aligned(COLUMNS, rows),
+            f"kernels: {audit.launches}",
             f"trained: {len(audit.trainable)} leaves; "
             f"not reached by the images: {_names(audit.idle)}",
             f"frozen: {len(audit.held)} leaves; moved by the step: {_names(audit.moved)}",

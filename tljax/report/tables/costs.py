@@ -21,10 +21,11 @@ COLUMNS = (
     "seconds",
 )
 NOTE = (
-    "FLOPs and temporary memory by the compiler's count, of one step and of its program on one "
-    "device. Seconds: the whole rung. Features: activations of the frozen base, made, or read "
-    "where they were kept, with those that later rungs want; the rest: first parameters, a range "
-    "test, evaluation. images/s: training alone. Means over seeds."
+    "FLOPs: convolutions and matrix products of one step, by formula. Temporary memory by the "
+    "compiler's count, of the program on one device. Seconds: the whole rung. Features: "
+    "activations of the frozen base, made, or read where they were kept, with those that later "
+    "rungs want; the rest: first parameters, a range test, evaluation. images/s: training alone. "
+    "Means over seeds."
 )
 _SCALES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 

@@ -153,6 +153,7 @@ class Trained:
             rung=self.rung,
             seed=self.seed,
             statistics=variables,
+            network=self.network,
         )
 
     @functools.cached_property

@@ -1,16 +1,22 @@
-"""VGG16's names and layouts in torchvision and timm <-> Keras's.
+"""Torch's names and layouts <-> ours: of any base by its `Layout`s, and VGG16's both ways.
 
 Convolutions OIHW <-> HWIO, dense (out, in) <-> (in, out); the first dense layer's inputs are in
 channel, height, width order <-> height, width, channel.
 """
 
+import functools
 import math
 from collections.abc import Callable, Mapping
 
+import jax
 import numpy as np
 
+from tljax.data.preprocess import TORCH
+from tljax.models.architecture import Layout
+from tljax.models.build import BASES
 from tljax.models.vgg import CONVS, LAYERS
-from tljax.weights.contents import Leaf
+from tljax.tree import Json
+from tljax.weights.contents import Contents, Leaf
 from tljax.weights.vgg16 import LAST, TOP
 
 
@@ -35,6 +41,44 @@ TORCHVISION = FEATURES | {
 TIMM = {"pre_logits.fc1": "fc1", "pre_logits.fc2": "fc2", "head.fc": "predictions"}
 KERAS = TORCHVISION | TIMM
 KINDS = {"weight": "kernel", "bias": "bias"}
+
+
+def identified(leaves: Mapping[str, Leaf], *, kind: str, about: Json | None = None) -> Contents:
+    """Find the base whose file has these leaves, and rename and turn them into ours.
+
+    `kind` names the container, for messages. A file of no base in `BASES` is taken for a VGG16,
+    and its names are left for the check of leaves to report.
+    """
+    shapes = {name: leaf.shape for name, leaf in leaves.items()}
+    for architecture in BASES.values():
+        for layout in architecture.layouts:
+            options = layout.options(shapes)
+            if options is not None:
+                return Contents(
+                    _ours(leaves, layout),
+                    layout.preprocess,
+                    f"{kind}, {layout.label}",
+                    about or {},
+                    base=architecture.name,
+                    options=options,
+                    size=layout.size,
+                    classes=layout.classes,
+                )
+    return Contents(to_keras(leaves), TORCH, kind, about or {})
+
+
+def _ours(leaves: Mapping[str, Leaf], layout: Layout) -> dict[str, Leaf]:
+    """Rename a file's leaves to our paths, those of a layout to leave out being gone."""
+    renamed: dict[str, Leaf] = {}
+    for name, leaf in leaves.items():
+        path = layout.ours(name)
+        if path and path in renamed:
+            path = name  # a second leaf for one place: reported as extra
+        if path:
+            turn = functools.partial(layout.turned, path)
+            declared = jax.ShapeDtypeStruct(leaf.shape, np.float32)
+            renamed[path] = _with(leaf, jax.eval_shape(turn, declared).shape, turn)
+    return renamed
 
 
 def to_keras(leaves: Mapping[str, Leaf]) -> dict[str, Leaf]:

@@ -13,11 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tljax.data.preprocess import TORCH
 from tljax.errors import InputError
 from tljax.weights.contents import Contents, Leaf
 from tljax.weights.torch import pickle as torch_pickle
-from tljax.weights.torch.names import to_keras
+from tljax.weights.torch.names import identified
 from tljax.weights.torch.pickle import Storage, Tensor
 
 MAGIC = 0x1950A86A20F9469CFC6C
@@ -43,7 +42,7 @@ def opened(path: Path) -> Iterator[Contents]:
                 raise InputError(f"{path}: expected a whole torch archive: {error}") from None
             tensors, numbers = _zipped(path, archive)
         leaves = {name: _leaf(name, tensor, numbers) for name, tensor in tensors.items()}
-        yield Contents(to_keras(leaves), TORCH, "torch state dict")
+        yield identified(leaves, kind="torch state dict")
 
 
 def _leaf(name: str, tensor: Tensor, numbers: Numbers) -> Leaf:
