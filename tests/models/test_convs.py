@@ -93,7 +93,9 @@ def test_no_convolution_of_a_step_has_groups_or_dilation_on_a_cpu():
     """What XLA on CPU runs naively is not in the program, gradients included."""
     for case in CASES:
         x, kernel, settings = arrays(case)
-        text = str(jax.make_jaxpr(lambda x, kernel: pulled(convs.conv, x, kernel, settings))(x, kernel))  # noqa: B023, E501
+        text = str(
+            jax.make_jaxpr(lambda x, kernel: pulled(convs.conv, x, kernel, settings))(x, kernel)
+        )  # noqa: B023, E501
         for words in ("feature_group_count=", "lhs_dilation=", "rhs_dilation="):
             found = {part.split("\n")[0].split(" ")[0] for part in text.split(words)[1:]}
             assert found <= {"1", "(1,", "None"}, (case, words, found)
