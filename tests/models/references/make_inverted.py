@@ -4,9 +4,9 @@
 
 with torch 2.13.0, timm 1.0.31 and torchvision 0.28.0 in an environment of its own. For each
 network, at two image sizes, in evaluation and in training: a summary of the output of each cut and,
-after training at the first size, of each running statistic. All is computed in float64: in float32 torch's batch
-statistics alone are so coarse that its last cuts are off by a thousandth. A running variance is
-stored as it would be with the batch's own variance: torch takes n / (n - 1) times that.
+after training at the first size, of each running statistic. All is computed in float64: in float32
+torch's batch statistics alone are so coarse that its last cuts are off by a thousandth. A running
+variance is stored as it would be with the batch's own variance: torch takes n / (n - 1) times that.
 """
 
 import sys
