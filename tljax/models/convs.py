@@ -156,6 +156,15 @@ def _taps(x: Array, kernel: Array, stride: int = 1) -> Array:
     return total.astype(x.dtype)
 
 
+def _kept_taps(x: Array, kernel: Array) -> Array:
+    """Filter each channel, and let the result be computed once, whoever uses it.
+
+    XLA on CPU computes a sum of products again for each user, but not a division; the divisor is 1.
+    """
+    y = _taps(x, kernel)
+    return y / (kernel[0, 0, 0, 0] * 0 + 1).astype(y.dtype)
+
+
 def _depthwise_forward(x: Array, kernel: Array, stride: int, pads: _Pads):
     return _depthwise(x, kernel, stride, pads), (x, kernel)
 
@@ -163,7 +172,7 @@ def _depthwise_forward(x: Array, kernel: Array, stride: int, pads: _Pads):
 def _depthwise_backward(stride: int, pads: _Pads, saved: tuple[Array, Array], g: Array):
     x, kernel = saved
     return (
-        _input_gradient(g, kernel, x.shape, stride, pads, convolve=_taps),
+        _input_gradient(g, kernel, x.shape, stride, pads, convolve=_kept_taps),
         _taps_gradient(_padded(x, pads), g, kernel, stride),
     )
 
@@ -187,14 +196,21 @@ def _taps_gradient(x: Array, g: Array, kernel: Array, stride: int) -> Array:
         height += extra
     wide = jnp.promote_types(x.dtype, jnp.float32)
     groups = g.reshape(n, height // rows, rows, width, channels)
-    ones, sums = jnp.ones((1, n * height // rows * width), wide), []
-    for row in range(kernel.shape[0]):
+    ones = jnp.ones((1, n * height // rows * width), wide)
+
+    def line(row: Array) -> Array:
+        """Sum for the taps of one row of the kernel."""
+        part_of_x = lax.dynamic_slice_in_dim(x, row, (height - 1) * stride + 1, axis=1)
+        sums = []
         for column in range(kernel.shape[1]):
-            seen = _window(x, row, column, stride, g.shape).reshape(groups.shape)
+            seen = _window(part_of_x, 0, column, stride, g.shape).reshape(groups.shape)
             terms = [seen[:, :, i].astype(wide) * groups[:, :, i].astype(wide) for i in range(rows)]
-            part = lax.optimization_barrier(functools.reduce(jnp.add, terms))
-            sums.append(ones @ part.reshape(-1, channels))
-    return jnp.concatenate(sums).reshape(kernel.shape).astype(kernel.dtype)
+            sums.append(ones @ functools.reduce(jnp.add, terms).reshape(-1, channels))
+        return jnp.concatenate(sums)
+
+    # A loop, so that the program is not unrolled over the taps as well: it compiles in a third.
+    sums = lax.map(line, jnp.arange(kernel.shape[0]))
+    return sums.reshape(kernel.shape).astype(kernel.dtype)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
