@@ -9,7 +9,7 @@ from . import bases
 from .references.seeded import images, unpacked
 
 SMALL = convnext.architecture("small", counts=(1, 2, 1, 1))
-PUBLISHED = {"convnext_tiny": 28_589_128, "convnext_small": 50_223_688}
+PUBLISHED = {"convnext-tiny": 28_589_128, "convnext-small": 50_223_688}
 MAKERS = ("timm", "torchvision")  # in the order of the layouts
 
 
@@ -40,7 +40,7 @@ def test_branches_are_dropped_by_keys():
 @pytest.mark.parametrize("architecture", convnext.ARCHITECTURES, ids=lambda a: a.name)
 def test_published_files_are_recognised(architecture, maker):
     stored = np.load(bases.REFERENCES / "convnext_shapes.npz")
-    declared = unpacked(stored[f"{maker}/{architecture.name}"])
+    declared = unpacked(stored[f"{maker}/{architecture.name.replace('-', '_')}"])
     own = architecture.layouts[MAKERS.index(maker)]
     assert bases.published(architecture, own, declared) == PUBLISHED[architecture.name]
     assert own.preprocess == TORCH

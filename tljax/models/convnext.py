@@ -180,6 +180,6 @@ def _path(name: str, module: str | None, layer: str | None, leaf: str) -> str:
     return f"{path}/{leaves[leaf]}" if leaf in leaves else name
 
 
-TINY = architecture("convnext_tiny", counts=(3, 3, 9, 3))
-SMALL = architecture("convnext_small", counts=(3, 3, 27, 3))
+TINY = architecture("convnext-tiny", counts=(3, 3, 9, 3))
+SMALL = architecture("convnext-small", counts=(3, 3, 27, 3))
 ARCHITECTURES = (TINY, SMALL)

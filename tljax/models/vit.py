@@ -192,6 +192,6 @@ def architecture(name: str, *, width: int, blocks: int = 12) -> Architecture:
     return whole
 
 
-SMALL = architecture("vit_small", width=384)
-BASE = architecture("vit_base", width=768)
+SMALL = architecture("vit-small", width=384)
+BASE = architecture("vit-base", width=768)
 ARCHITECTURES = (SMALL, BASE)
