@@ -10,7 +10,7 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from tljax.errors import InputError
-from tljax.models import cnn, convnext, efficientnet_lite, resnet, vgg, vit
+from tljax.models import cnn, convnext, efficientnet_lite, mobilenet, resnet, vgg, vit
 from tljax.models.architecture import Architecture, Option, Options
 from tljax.models.heads import Classifier, Head, TwoHeaded, outputs_for
 from tljax.tree import Json, Variables
@@ -24,6 +24,8 @@ BASES: dict[str, Architecture] = {
         efficientnet_lite.LITE0,
         efficientnet_lite.LITE1,
         efficientnet_lite.LITE2,
+        mobilenet.V2,
+        mobilenet.V3,
         *resnet.ARCHITECTURES,
         *convnext.ARCHITECTURES,
         *vit.ARCHITECTURES,
