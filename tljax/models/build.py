@@ -24,6 +24,8 @@ BASES: dict[str, Architecture] = {
         efficientnet_lite.LITE0,
         efficientnet_lite.LITE1,
         efficientnet_lite.LITE2,
+        mobilenet.V2,
+        mobilenet.V3,
         *resnet.ARCHITECTURES,
         *convnext.ARCHITECTURES,
         mobilenet.V2,
