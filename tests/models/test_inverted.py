@@ -173,7 +173,7 @@ def test_branches_are_dropped_by_the_keys_of_their_examples():
     assert len({row.tobytes() for row in whole}) == 1
     np.testing.assert_array_equal(features(keys[::-1]), one[::-1])
     np.testing.assert_array_equal(features(keys, rate=0.0), whole)
-    with pytest.raises(InputError, match="drop_path needs keys"):
+    with pytest.raises(ValueError, match="needs `keys`"):
         module.apply(values, x, train=True, rate=0.9, mutable=["batch_stats"])
 
 

@@ -56,8 +56,11 @@ def test_another_network_is_named_with_its_folder(name, value):
         ({"base": "../../else"}, "its base is '../../else', expected one of cnn, vgg16"),
         ({"options": {"depth": 3}}, "vgg16: unknown option 'depth'; one of width, norm"),
         ({"options": {"norm": 1}}, "option norm: expected bool, found 1"),
-        ({"options": {"width": 1e9}}, "network.options.width: expected what a run writes"),
-        ({"options": {"width": -1.0}}, "network.options.width: expected what a run writes"),
+        (
+            {"options": {"width": 1e9}},
+            "option width: expected more than 0 to 4096",
+        ),
+        ({"options": {"width": -1.0}}, "option width: expected more than 0 to 4096, found -1.0"),
     ],
 )
 def test_a_base_that_is_not_known_is_refused(changed, message):

@@ -24,8 +24,6 @@ BASES: dict[str, Architecture] = {
         efficientnet_lite.LITE0,
         efficientnet_lite.LITE1,
         efficientnet_lite.LITE2,
-        mobilenet.V2,
-        mobilenet.V3,
         *resnet.ARCHITECTURES,
         *convnext.ARCHITECTURES,
         mobilenet.V2,
@@ -33,6 +31,9 @@ BASES: dict[str, Architecture] = {
         *vit.ARCHITECTURES,
     )
 }
+
+
+MOST = 4096  # of any option of a base: what a stranger's file asks for must fit into memory
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def named(base: str) -> Architecture:
 def checked(base: str, options: Options) -> Options:
     """Return the options of a base that differ from its defaults.
 
-    InputError for a name that it does not have, or a value of another kind.
+    InputError for a name that it does not have, or a value of another kind or out of range.
     """
     defaults = named(base).options
     for name, value in options.items():
@@ -85,6 +86,11 @@ def checked(base: str, options: Options) -> Options:
             raise InputError(
                 f"{base}: option {name}: expected {kind.__name__}, found {value!r:.60}"
             )
+        # A width, a size or a number of something; 0 where that is the default.
+        low = defaults[name] == 0
+        if kind in (int, float) and not (0 < float(value) <= MOST or (low and value == 0)):
+            expected = f"{'from 0' if low else 'more than 0'} to {MOST}"
+            raise InputError(f"{base}: option {name}: expected {expected}, found {value!r:.60}")
     return {name: value for name, value in options.items() if value != defaults[name]}
 
 

@@ -8,15 +8,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
-from tljax.errors import InputError
 from tljax.models.architecture import Architecture, Cut, Shape, within
+from tljax.models.branches import Branches, Drop
 from tljax.models.convs import Conv, Padding
-from tljax.models.layers import batch_norm, drop_branch
+from tljax.models.layers import batch_norm
 
 Activation = Callable[[Array], Array]
 
@@ -83,7 +82,7 @@ class Inverted(nn.Module):
     """A base of inverted residual blocks, from any cut to any other; see `Base`.
 
     With `drop_path` the branch of the last block is dropped at `drop_path` times the stage's rate,
-    those before it in proportion to their depth.
+    those before it less: see `Branches`.
     """
 
     plan: Plan
@@ -105,8 +104,8 @@ class Inverted(nn.Module):
     ) -> tuple[Array, dict[str, Array]]:
         """Run the cuts from `start` to `stop`, both included."""
         plan, out = self.plan, dict[str, Array]()
-        if train and self.drop_path and keys is None:
-            raise InputError(f"{plan.name}: drop_path needs keys [N] in training, found none")
+        most = self.drop_path * rate if train and self.drop_path else None
+        branches = Branches(len(plan.blocks), most, keys)
         blocks = {block.name: (place, block) for place, block in enumerate(plan.blocks)}
         network = Architecture(plan.name, plan.cuts(), make=Inverted)
         x = x.astype(self.dtype)
@@ -116,9 +115,7 @@ class Inverted(nn.Module):
                 residual = Residual(
                     block, self.maker, within(self.frozen, block.name), name=cut.name
                 )
-                share = self.drop_path * place / len(blocks) if train else 0.0
-                dropped = None if not share or keys is None else _folded(keys, place)
-                x = residual(x, train=train, rate=rate * share, keys=dropped)
+                x = residual(x, train=train, drop=branches.drop(place))
             elif cut.name == "pool":
                 x = x.mean((1, 2))
             elif cut.name == "wide":
@@ -146,9 +143,7 @@ class Residual(nn.Module):
     frozen: frozenset[str] = frozenset()
 
     @nn.compact
-    def __call__(
-        self, x: Array, *, train: bool, rate: Array | float = 0.0, keys: Array | None = None
-    ) -> Array:
+    def __call__(self, x: Array, *, train: bool, drop: Drop) -> Array:
         block, y, channels = self.block, x, x.shape[-1]
 
         def norm(y: Array, name: str) -> Array:
@@ -171,7 +166,7 @@ class Residual(nn.Module):
         y = norm(Conv(block.features, 1, name="project")(y), "project_norm")
         if block.stride > 1 or block.features != channels:
             return y
-        return x + (y if keys is None else drop_branch(y, rate=rate, keys=keys))
+        return x + drop(y)
 
 
 def _norm(x: Array, name: str, *, train: bool, frozen: frozenset[str], maker: Maker) -> Array:
@@ -182,10 +177,6 @@ def _norm(x: Array, name: str, *, train: bool, frozen: frozenset[str], maker: Ma
 
 def _mean(x: Array) -> Array:
     return x.mean((1, 2), keepdims=True)
-
-
-def _folded(keys: Array, place: int) -> Array:
-    return jax.vmap(lambda key: jax.random.fold_in(key, place))(keys)
 
 
 def rounded(channels: float) -> int:

@@ -20,7 +20,6 @@ from tljax.tree import compare, flatten, kind, statistics
 
 MAX_SIDE = 4096  # pixels of the square images: a batch of 32 takes 6 GB at most as float32
 MAX_UNITS = 1 << 20
-MAX_OPTION = 1 << 12  # of a width, a depth, a number of blocks
 
 
 class Saved(NamedTuple):
@@ -59,9 +58,6 @@ def described(meta: Json, *, where: Path) -> Saved:
         checked(network.base, network.options)
     except InputError as error:
         raise InputError(f"{where}: meta: network.options: {error}") from None
-    for name, value in network.options.items():
-        sound = not isinstance(value, float | int) or 0 <= value <= MAX_OPTION
-        check(sound, f"network.options.{name}", value)
     check(0 <= network.hidden <= MAX_UNITS, "network.hidden", network.hidden)
     check(
         isinstance(classes, list) and all(isinstance(name, str) for name in classes),
