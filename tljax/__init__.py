@@ -23,8 +23,11 @@ if TYPE_CHECKING:
     from tljax.errors import InputError as InputError
     from tljax.inputs import images
     from tljax.inputs.images import Inputs as Inputs
+    from tljax.models import Architecture as Architecture
     from tljax.models import Classifier as Classifier
+    from tljax.models import Cut as Cut
     from tljax.models import Head as Head
+    from tljax.models import Layout as Layout
     from tljax.models import classifier as classifier
     from tljax.optim import Cyclic as Cyclic
     from tljax.optim import OneCycle as OneCycle
@@ -71,7 +74,15 @@ _HOMES = {
     "tljax.data": ("ImageSet", "ImageSets", "from_arrays", "load_images"),
     "tljax.data.preprocess": ("Preprocess",),
     "tljax.errors": ("InputError",),
-    "tljax.models": ("Classifier", "Head", "classifier", "init_classifier"),
+    "tljax.models": (
+        "Architecture",
+        "Classifier",
+        "Cut",
+        "Head",
+        "Layout",
+        "classifier",
+        "init_classifier",
+    ),
     "tljax.runs.predict": ("load_run",),
     "tljax.optim": (
         "Cyclic",
