@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 WIDTH, LEAST, MARGIN, GAP, LARGEST = 8.2, 5.6, 0.33, 0.08, 1.6  # inches; WIDTH is 902 pixels
 TOP, LABEL, LINE, BETWEEN, SPLIT = 0.66, 0.27, 0.155, 0.12, 0.25
-RIGHT, WRONG = style.INK, style.COLOURS["validation"]
+RIGHT, WRONG = style.INK, style.ALARM
 
 
 @dataclass(frozen=True)

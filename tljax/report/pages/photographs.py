@@ -109,6 +109,22 @@ def read(workdir: Path) -> Photographs | None:
     return photos
 
 
+def strip(photos: Photographs | None) -> list[str]:
+    """Show photographs from all over validation, with what the network says; empty for none."""
+    if not photos:
+        return []
+    figures = []
+    for image, name, label, likely in zip(
+        photos.seen, photos.seen_ids, photos.seen_labels, photos.seen_probabilities, strict=True
+    ):
+        wrong = int(label) != int(likely.argmax())
+        truth = f", is {escape(str(photos.classes[int(label)]))}" if wrong else ""
+        text = f"{_answer(photos, likely)}{truth}"
+        figures.append(_figure([(image, str(name))], text, mark="wrong" if wrong else ""))
+    note = f"What {photos.rung} says of photographs evenly through validation; red: wrong."
+    return ['<div class="strip">', *figures, "</div>", small_print(note)]
+
+
 def sections(photos: Photographs | None) -> list[str]:
     """Format the photographs as HTML lines; empty where there are none."""
     return [*_worst(photos), *_seen(photos)] if photos else []
