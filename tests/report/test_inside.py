@@ -12,6 +12,7 @@ from PIL import Image
 from tljax.data import ImageSet
 from tljax.data.augment import Augment
 from tljax.data.preprocess import UNIT
+from tljax.inside import layers
 from tljax.inside.net import Net
 from tljax.models import build, ops
 from tljax.models.build import Network
@@ -105,7 +106,7 @@ def test_neighbours_and_warps_stand_right_of_their_photograph(net, photographs):
 
 
 def test_units_are_shown_by_their_layers(net, photographs):
-    assert units.shown_layers(net) == ["conv1", "conv2", "conv3", "conv4"]
+    assert layers.last_of_groups(net) == ["conv1", "conv2", "conv3", "conv4"]
     chosen = units.chosen_units(net, photographs.images, units=1)
     assert chosen == {
         "conv2": [0],

@@ -18,7 +18,7 @@ from tljax.report.tables.paired import Difference
 from tljax.runs.predictions import Predictions
 from tljax.runs.results import by_rung
 
-TICKS = 5  # along an axis, at most
+TICKS = 5  # steps along an axis, at most
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Axis:
         return f"{100 * (value - self.low) / (self.high - self.low):.2f}%"
 
     def ticks(self) -> list[int]:
-        """List whole numbers along the axis, at most TICKS."""
+        """List whole numbers along the axis, a step apart."""
         width = self.high - self.low
         step = next(s for s in (1, 2, 5, 10, 20, 50, 100) if width / s <= TICKS or s == 100)
         return list(range(math.ceil(self.low / step) * step, math.floor(self.high) + 1, step))
