@@ -16,7 +16,7 @@ JITTER = 4  # pixels; Mordvintsev et al. 2015, "Inceptionism"
 # Towards grey at each step, and blur: Yosinski et al. 2015, "Deep visualization".
 DECAY, BLUR_EVERY = 0.005, 8
 SHARP = 0.25  # final part of the steps, without blur: it would undo the gains of a unit for edges
-STEPS, RATE = 192, 6.0  # RATE: grey levels that an average pixel moves in the first step
+STEPS, RATE = 96, 12.0  # RATE: grey levels that an average pixel moves in the first step
 
 
 def top_patches(
@@ -25,16 +25,19 @@ def top_patches(
     """Crop the `count` patches that excite each unit most, one per photograph, strongest first.
 
     Returns the crops and the activations `[units, count]`. A crop is the receptive field of the
-    place where the unit is strongest (Zeiler and Fergus 2014).
+    place where the unit is strongest (Zeiler and Fergus 2014); those at the border, which see
+    padding, are left out.
     """
     layers.check(net, layer)
 
     def program(params: Params, batch: Array) -> tuple[Array, Array]:
-        activation = net.run(batch, params)[1][f"base/{layer}"][..., jnp.asarray(units)]
+        whole = net.run(batch, params)[1][f"base/{layer}"][..., jnp.asarray(units)]
+        activation = whole[:, *layers.within(net, layer)]
         flat = activation.reshape(len(batch), -1, len(units))
         side = jnp.full(len(batch), activation.shape[2])
         place = flat.argmax(1)
-        return flat.max(1), jnp.stack([place // side[:, None], place % side[:, None]], -1)
+        rows, columns = place // side[:, None], place % side[:, None]
+        return flat.max(1), jnp.stack([rows, columns], -1) + layers.margin(net, layer)
 
     strength, place = in_batches(program, net.params, images)
     best = np.argsort(-strength, axis=0, kind="stable")[:count]
@@ -46,12 +49,15 @@ def top_patches(
 def strongest_units(net: Net, images: np.ndarray, *, layer: str, count: int) -> list[int]:
     """Select the channels of a layer that differ most between photographs.
 
-    They are compared by the standard deviation of their maxima.
+    They are compared by the standard deviation of their maxima within the borders.
     """
     layers.check(net, layer)
-    peak = in_batches(
-        lambda p, batch: net.run(batch, p)[1][f"base/{layer}"].max((1, 2)), net.params, images
-    )
+
+    def program(params: Params, batch: Array) -> Array:
+        activation = net.run(batch, params)[1][f"base/{layer}"]
+        return activation[:, *layers.within(net, layer)].max((1, 2))
+
+    peak = in_batches(program, net.params, images)
     return np.argsort(-peak.std(0), kind="stable")[:count].tolist()
 
 

@@ -1,18 +1,13 @@
 """Sheets about a network's units: first-layer filters, activations, and what excites them."""
 
-from typing import TYPE_CHECKING
-
 import jax
 import numpy as np
 
 from tljax.inside import excite, layers
 from tljax.inside.net import Net, in_batches
 from tljax.report.inside import maps
-from tljax.report.inside.layout import Row, Tile, sheet
+from tljax.report.inside.layout import Row, Sheet, Tile
 from tljax.tree import flatten
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 COLUMNS = 8
 Chosen = dict[str, list[int]]  # layer -> units
@@ -31,7 +26,7 @@ def chosen_units(net: Net, images: np.ndarray, *, units: int = 4, deepest: int =
     }
 
 
-def filters(net: Net) -> "Figure":
+def filters(net: Net) -> Sheet:
     """Show the kernels of the first layer; a kernel over three colours is itself a picture."""
     first = net.architecture.modules[0]
     leaves = flatten({first: net.params["base"][first]}).values()
@@ -46,10 +41,10 @@ def filters(net: Net) -> "Figure":
         "grey is 0."
     )
     rows = [Row(tiles[i : i + COLUMNS]) for i in range(0, len(tiles), COLUMNS)]
-    return sheet(f"{net.rung}: first-layer filters", caption, rows, columns=COLUMNS)
+    return Sheet(f"{net.rung}: first-layer filters", caption, rows, COLUMNS)
 
 
-def activations(net: Net, image: np.ndarray, name: str) -> "Figure":
+def activations(net: Net, image: np.ndarray, name: str) -> Sheet:
     """Show the strongest channels of a layer of each block, for one photograph."""
     layer_names = layers.last_of_groups(net)
 
@@ -59,20 +54,24 @@ def activations(net: Net, image: np.ndarray, name: str) -> "Figure":
 
     rows = []
     for layer, values in in_batches(program, net.params, image[None]).items():
-        channels = np.argsort(-values[0].max((0, 1)), kind="stable")[: COLUMNS - 1]
-        tiles = [Tile(maps.heat(values[0, ..., c]), f"channel {c}") for c in channels]
+        inner = values[:, *layers.within(net, layer)]
+        channels = np.argsort(-inner[0].max((0, 1)), kind="stable")[: COLUMNS - 1]
+        tiles = [
+            Tile(maps.heat(values[0, ..., c], largest=inner[0, ..., c].max()), f"channel {c}")
+            for c in channels
+        ]
         height, width, depth = values.shape[1:]
         rows.append(
             Row([Tile(image, ""), *tiles], f"{layer}: {height} x {width}, {depth} channels")
         )
     caption = (
-        f"{name}, left, and the channels of highest maximum, strongest first; "
-        "each scaled to its own maximum."
+        f"{name}, left, and the channels of highest maximum within the borders, strongest first; "
+        "each scaled to its own."
     )
-    return sheet(f"{net.rung}: activations", caption, rows, columns=COLUMNS)
+    return Sheet(f"{net.rung}: activations", caption, rows, COLUMNS)
 
 
-def patches(net: Net, images: np.ndarray, chosen: Chosen) -> "Figure":
+def patches(net: Net, images: np.ndarray, chosen: Chosen) -> Sheet:
     """Show for each unit the parts of the photographs that excite it most."""
     rows = []
     for layer, units in chosen.items():
@@ -85,28 +84,29 @@ def patches(net: Net, images: np.ndarray, chosen: Chosen) -> "Figure":
         f"Of {len(images)} training photographs, one patch each, strongest first; "
         "below it the activation."
     )
-    return sheet(f"{net.rung}: patches that excite a unit", caption, rows, columns=COLUMNS)
+    return Sheet(f"{net.rung}: patches that excite a unit", caption, rows, COLUMNS)
 
 
-def maximised(net: Net, chosen: Chosen) -> "Figure":
-    """Show for each unit the picture that gradient ascent makes for it."""
-    rows = []
+def maximised(net: Net, chosen: Chosen) -> Sheet:
+    """Show for each unit the picture that gradient ascent makes for it.
+
+    A unit that stays at 0 has none, and is named instead.
+    """
+    rows, silent = [], []
     for layer, units in chosen.items():
         pictures, (before, after) = excite.maximise(
             net, layer=layer, units=units, key=jax.random.key(0)
         )
+        silent += [f"{layer} {units[i]}" for i in np.flatnonzero((before == 0) & (after == 0))]
         tiles = [
             Tile(np.round(picture).astype(np.uint8), f"unit {unit}\n{low:.2f} to {high:.2f}")
             for picture, unit, low, high in zip(pictures, units, before, after, strict=True)
+            if (low, high) != (0, 0)
         ]
-        rows.append(Row(tiles, layer))
+        rows += [Row(tiles, layer)] if tiles else []
     caption = (
         "Gradient ascent on the mean of a channel, from grey noise; "
         "below it, that mean before and after."
     )
-    return sheet(
-        f"{net.rung}: pictures made for a unit",
-        caption,
-        rows,
-        columns=max(map(len, chosen.values())),
-    )
+    caption += f"\nLeft out, at 0 throughout: unit {', '.join(silent)}." if silent else ""
+    return Sheet(f"{net.rung}: pictures made for a unit", caption, rows)

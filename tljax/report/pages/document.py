@@ -90,6 +90,10 @@ figure { margin: 0; } figcaption { font-size: .875rem; line-height: 1.35; paddin
 .seen { display: grid; gap: 1rem;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); }
 .seen figure > div { display: grid; grid-template-columns: repeat(3, 1fr); gap: .4rem; }
+h3 { font-size: 1rem; margin: 1rem 0 .35rem; }
+.tiles { display: grid; gap: .75rem .5rem; margin-bottom: .75rem;
+  grid-template-columns: repeat(var(--across), minmax(0, 10rem)); }
+.tiles figcaption { font-size: .8125rem; overflow-wrap: anywhere; }
 summary { cursor: pointer; font-weight: 600; margin-top: 2rem; }
 dl { display: grid; gap: .15rem 1rem; margin: .75rem 0;
   grid-template-columns: minmax(4rem, max-content) minmax(0, 1fr); }
@@ -102,6 +106,7 @@ dt { color: var(--faint); } dd { margin: 0; overflow-wrap: anywhere; }
   .paired .axes .labels ~ * { display: none; } .paired .axes { border: 0; padding: 0; }
 }
 @media (max-width: 48rem) {
+  .tiles { grid-template-columns: repeat(4, minmax(0, 1fr)); }
   thead { display: none; }
   table, tbody, tr, th, td { display: block; }
   tr { border-bottom: 1px solid var(--rule); padding: .6rem 0; }
