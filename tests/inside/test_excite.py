@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from tljax.data.preprocess import UNIT
+from tljax.inside import layers
 from tljax.inside.excite import maximise, strongest_units, top_patches
 from tljax.inside.net import Net
 from tljax.inside.similar import neighbours, pooled, top_losses
@@ -89,10 +90,20 @@ def test_the_strongest_patch_is_where_the_red_square_is(net):
         assert crop.sum() == value
 
 
-def test_crops_beyond_the_edge_are_grey(net):
+def test_the_border_is_left_out(net):
+    """It sees padding: the brighter square in the corner is passed over."""
     images = np.zeros((1, SIZE, SIZE, 3), np.uint8)
-    images[0, 0, 0, 0] = 255
-    ((crop,),), _ = top_patches(net, images, layer="conv1", units=[0], count=1)
+    images[0, 0, 0, 0], images[0, 5, 6, 0] = 255, 100
+    ((crop,),), strength = top_patches(net, images, layer="conv1", units=[0], count=1)
+    np.testing.assert_allclose(strength, [[100 / 255]], rtol=1e-6)
+    assert crop[1, 1].tolist() == [100, 0, 0]
+    assert [layers.margin(net, layer) for layer in ("conv1", "conv2", "pool4")] == [2, 1, 0]
+
+
+def test_crops_beyond_the_edge_are_grey(net):
+    image = np.zeros((SIZE, SIZE, 3), np.uint8)
+    image[0, 0, 0] = 255
+    crop = layers.receptive_field(net, "conv1").crop(image, 0, 0)
     assert (crop[0] == 128).all()
     assert (crop[:, 0] == 128).all()
     assert crop[1, 1].tolist() == [255, 0, 0]
@@ -136,5 +147,5 @@ def test_units_that_tell_photographs_apart_come_first(net):
     images = np.zeros((4, SIZE, SIZE, 3), np.uint8)
     images[:2, ..., 0] = 255
     found = strongest_units(net, images, layer="conv1", count=3)
-    peaks = np.asarray(net.run(images, net.params)[1]["base/conv1"]).max((1, 2))
+    peaks = np.asarray(net.run(images, net.params)[1]["base/conv1"])[:, 2:-2, 2:-2].max((1, 2))
     assert found == np.argsort(-peaks.std(0), kind="stable")[:3].tolist()

@@ -18,7 +18,7 @@ from tljax.report.stats import scores
 
 SIDE = 2  # places along a map, at least, to tell parts of a photograph apart
 STEPS = 24  # of integrated gradients: a picture needs no more
-BLUR = 48  # pictures' sides to a deviation of the blur of integrated gradients
+BLUR = 32  # pictures' sides to a deviation of the blur of integrated gradients
 
 
 @dataclass(frozen=True)

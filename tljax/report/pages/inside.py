@@ -1,6 +1,7 @@
 """The sheets of `tljax inside` as one page, which grows as they are drawn."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,13 +29,23 @@ def write_sheets(
 def section(sheet: Sheet) -> list[str]:
     """Format a sheet as HTML lines: a grid of its tiles, a row each."""
     head = [f"<h2>{escape(sheet.title)}</h2>", small_print(sheet.caption.replace("\n", " "))]
-    return head + [line for row in sheet.rows for line in _row(row, sheet.across)]
+    return head + [line for row in _joined(sheet) for line in _row(row, sheet.across)]
+
+
+def _joined(sheet: Sheet) -> list[Row]:
+    """Join a full row with the one below it, if that has no label, for screens with less room."""
+    rows: list[Row] = []
+    for row in sheet.rows:
+        if rows and not row.label and len(rows[-1].tiles) % sheet.across == 0:
+            rows[-1] = replace(rows[-1], tiles=[*rows[-1].tiles, *row.tiles])
+        else:
+            rows.append(row)
+    return rows
 
 
 def _row(row: Row, across: int) -> list[str]:
     label = [f"<h3>{escape(row.label)}</h3>"] if row.label else []
-    kind = "tiles split" if row.split is not None else "tiles"
-    opened = f'<div class="{kind}" style="--across:{across}">'
+    opened = f'<div class="tiles" style="--across:{across}">'
     return [*label, opened, *map(_tile, row.tiles), "</div>"]
 
 
