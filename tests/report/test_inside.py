@@ -12,7 +12,7 @@ from PIL import Image
 from tljax.data import ImageSet
 from tljax.data.augment import Augment
 from tljax.data.preprocess import UNIT
-from tljax.inside import layers
+from tljax.inside import excite, layers
 from tljax.inside.net import Net
 from tljax.models import build, ops
 from tljax.models.build import Network
@@ -110,10 +110,10 @@ def test_neighbours_and_warps_stand_right_of_their_photograph(net, photographs):
 def test_units_are_shown_by_their_layers(net, photographs):
     assert layers.last_of_groups(net) == ["conv1", "conv2", "conv3", "conv4"]
     chosen = units.chosen_units(net, photographs.images, units=1)
-    assert chosen == {
-        "conv2": [0],
-        "conv3": [0],
-    }  # conv4 sees 38 pixels, more than the photograph has
+    assert [(each.peaks.layer, each.units) for each in chosen] == [
+        ("conv2", [0]),
+        ("conv3", [0]),
+    ]  # conv4 sees 38 pixels, more than the photograph has
     figure = units.patches(net, photographs.images, chosen).figure()
     assert "conv3, unit 0: sees 18 x 18 pixels" in texts(figure)
     assert figure.axes[0].images[0].get_array().shape == (8, 8, 3)
@@ -121,7 +121,8 @@ def test_units_are_shown_by_their_layers(net, photographs):
     maps = units.activations(net, photographs.images[3], "three").figure()
     assert texts(maps)[2] == "conv1: 32 x 32, 32 channels"
     assert len(maps.axes) == 4 * 8
-    sheet = units.maximised(net, {"conv1": [0, 3]})  # kernel 3 is all 0
+    first = excite.peaks(net, photographs.images, layers=["conv1"])["conv1"]
+    sheet = units.maximised(net, [units.Chosen(first, [0, 3])])  # kernel 3 is all 0
     made = sheet.rows[0].tiles[0].image
     assert len(sheet.rows[0].tiles) == 1
     assert sheet.caption.endswith("Left out, at 0 throughout: unit conv1 3.")

@@ -1,5 +1,8 @@
 """Sheets about a network's units: first-layer filters, activations, and what excites them."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import jax
 import numpy as np
 
@@ -10,20 +13,30 @@ from tljax.report.inside.layout import Row, Sheet, Tile
 from tljax.tree import flatten
 
 COLUMNS = 8
-Chosen = dict[str, list[int]]  # layer -> units
+PLACES = 8  # along a map, at least, for its units to see parts of a photograph
 
 
-def chosen_units(net: Net, images: np.ndarray, *, units: int = 4, deepest: int = 2) -> Chosen:
+@dataclass(frozen=True)
+class Chosen:
+    """Units of a layer, and where each photograph excites them most."""
+
+    peaks: excite.Peaks
+    units: list[int]
+
+
+def chosen_units(net: Net, images: np.ndarray, *, units: int = 4, deepest: int = 2) -> list[Chosen]:
     """Choose the units whose activation differs most between these photographs.
 
-    They are of the deepest layers whose receptive field is smaller than the whole photograph.
+    They are of the deepest layers whose units see less than the whole photograph.
     """
     shown = layers.last_of_groups(net)
-    local = [name for name in shown if layers.receptive_field(net, name).size <= net.size]
-    return {
-        name: excite.strongest_units(net, images, layer=name, count=units)
-        for name in (local or shown[:1])[-deepest:]
-    }
+    local = [
+        name
+        for name in shown
+        if layers.receptive_field(net, name).size <= net.size and layers.side(net, name) >= PLACES
+    ]
+    found = excite.peaks(net, images, layers=(local or shown[:1])[-deepest:])
+    return [Chosen(each, excite.strongest_units(each, count=units)) for each in found.values()]
 
 
 def filters(net: Net) -> Sheet:
@@ -50,10 +63,11 @@ def activations(net: Net, image: np.ndarray, name: str) -> Sheet:
 
     def program(params, batch):
         out = net.run(batch, params)[1]
-        return {layer: out[f"base/{layer}"] for layer in layer_names}
+        return [out[f"base/{layer}"] for layer in layer_names]
 
     rows = []
-    for layer, values in in_batches(program, net.params, image[None]).items():
+    maps_of = in_batches(program, net.params, image[None])
+    for layer, values in zip(layer_names, maps_of, strict=True):
         inner = values[:, *layers.within(net, layer)]
         channels = np.argsort(-inner[0].max((0, 1)), kind="stable")[: COLUMNS - 1]
         tiles = [
@@ -71,15 +85,19 @@ def activations(net: Net, image: np.ndarray, name: str) -> Sheet:
     return Sheet(f"{net.rung}: activations", caption, rows, COLUMNS)
 
 
-def patches(net: Net, images: np.ndarray, chosen: Chosen) -> Sheet:
+def patches(net: Net, images: np.ndarray, chosen: Sequence[Chosen]) -> Sheet:
     """Show for each unit the parts of the photographs that excite it most."""
     rows = []
-    for layer, units in chosen.items():
-        crops, strength = excite.top_patches(net, images, layer=layer, units=units, count=COLUMNS)
+    for each in chosen:
+        layer = each.peaks.layer
+        crops, strength = excite.top_patches(
+            net, images, each.peaks, units=each.units, count=COLUMNS
+        )
         size = layers.receptive_field(net, layer).size
-        for unit, tops, values in zip(units, crops, strength, strict=True):
+        sees = f": sees {size} x {size} pixels" if net.architecture.field_of_view else ""
+        for unit, tops, values in zip(each.units, crops, strength, strict=True):
             tiles = [Tile(crop, f"{value:.2f}") for crop, value in zip(tops, values, strict=True)]
-            rows.append(Row(tiles, f"{layer}, unit {unit}: sees {size} x {size} pixels"))
+            rows.append(Row(tiles, f"{layer}, unit {unit}{sees}"))
     caption = (
         f"Of {len(images)} training photographs, one patch each, strongest first; "
         "below it the activation."
@@ -87,13 +105,13 @@ def patches(net: Net, images: np.ndarray, chosen: Chosen) -> Sheet:
     return Sheet(f"{net.rung}: patches that excite a unit", caption, rows, COLUMNS)
 
 
-def maximised(net: Net, chosen: Chosen) -> Sheet:
+def maximised(net: Net, chosen: Sequence[Chosen]) -> Sheet:
     """Show for each unit the picture that gradient ascent makes for it.
 
     A unit that stays at 0 has none, and is named instead.
     """
     rows, silent = [], []
-    for layer, units in chosen.items():
+    for layer, units in ((each.peaks.layer, each.units) for each in chosen):
         pictures, (before, after) = excite.maximise(
             net, layer=layer, units=units, key=jax.random.key(0)
         )
