@@ -14,14 +14,14 @@ from tljax.models import ops
 from tljax.report.pictures import style
 
 PICTURES = (
-    "filters",
-    "activations",
-    "patches",
-    "maximised",
     "gradcam",
     "top_losses",
-    "neighbours",
     "augmented",
+    "filters",
+    "activations",
+    "neighbours",
+    "patches",
+    "maximised",
 )
 
 
@@ -48,7 +48,8 @@ def test_pictures_of_a_run(run, photographs, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", f"inside --run {run} --rung frozen --quiet {photo}".split())
     inside.main()
     folder = run / "inside" / "frozen-seed0"
-    assert capsys.readouterr().out.split() == [str(folder / f"{name}.png") for name in PICTURES]
+    assert capsys.readouterr().out.strip() == str(folder / "inside.html")
+    assert "Still being drawn" not in (folder / "inside.html").read_text()
     assert all((folder / f"{name}.png").is_file() for name in PICTURES)
 
 

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 
 from tljax.data.preprocess import UNIT
-from tljax.inside.excite import maximise, strongest_units, top_patches
+from tljax.inside import layers
+from tljax.inside.excite import maximise, peaks, strongest_units, top_patches
 from tljax.inside.net import Net
 from tljax.inside.similar import neighbours, pooled, top_losses
 from tljax.models import build, cnn, ops, vgg
@@ -78,10 +79,14 @@ def test_a_unit_of_the_scratch_network_sees_its_field_and_nothing_else(padding):
         assert seen[-1] - seen[0] + 1 >= field.size - 3
 
 
+def conv1(net, images):
+    return peaks(net, images, layers=["conv1"])["conv1"]
+
+
 def test_the_strongest_patch_is_where_the_red_square_is(net):
     images = np.zeros((40, SIZE, SIZE, 3), np.uint8)
     images[7, 4, 9, 0], images[35, 10, 2, 0] = 255, 200
-    crops, strength = top_patches(net, images, layer="conv1", units=[0], count=2)
+    crops, strength = top_patches(net, images, conv1(net, images), units=[0], count=2)
     np.testing.assert_allclose(strength, [[1, 200 / 255]], rtol=1e-6)
     for crop, value in zip(crops[0], (255, 200), strict=True):
         assert crop.shape == (3, 3, 3)
@@ -89,10 +94,20 @@ def test_the_strongest_patch_is_where_the_red_square_is(net):
         assert crop.sum() == value
 
 
-def test_crops_beyond_the_edge_are_grey(net):
+def test_the_border_is_left_out(net):
+    """It sees padding: the brighter square in the corner is passed over."""
     images = np.zeros((1, SIZE, SIZE, 3), np.uint8)
-    images[0, 0, 0, 0] = 255
-    ((crop,),), _ = top_patches(net, images, layer="conv1", units=[0], count=1)
+    images[0, 0, 0, 0], images[0, 5, 6, 0] = 255, 100
+    ((crop,),), strength = top_patches(net, images, conv1(net, images), units=[0], count=1)
+    np.testing.assert_allclose(strength, [[100 / 255]], rtol=1e-6)
+    assert crop[1, 1].tolist() == [100, 0, 0]
+    assert [layers.margin(net, layer) for layer in ("conv1", "conv2", "pool4")] == [2, 1, 0]
+
+
+def test_crops_beyond_the_edge_are_grey(net):
+    image = np.zeros((SIZE, SIZE, 3), np.uint8)
+    image[0, 0, 0] = 255
+    crop = layers.receptive_field(net, "conv1").crop(image, 0, 0)
     assert (crop[0] == 128).all()
     assert (crop[:, 0] == 128).all()
     assert crop[1, 1].tolist() == [255, 0, 0]
@@ -135,6 +150,6 @@ def test_the_worst_losses_come_first(net):
 def test_units_that_tell_photographs_apart_come_first(net):
     images = np.zeros((4, SIZE, SIZE, 3), np.uint8)
     images[:2, ..., 0] = 255
-    found = strongest_units(net, images, layer="conv1", count=3)
-    peaks = np.asarray(net.run(images, net.params)[1]["base/conv1"]).max((1, 2))
+    found = strongest_units(conv1(net, images), count=3)
+    peaks = np.asarray(net.run(images, net.params)[1]["base/conv1"])[:, 2:-2, 2:-2].max((1, 2))
     assert found == np.argsort(-peaks.std(0), kind="stable")[:3].tolist()

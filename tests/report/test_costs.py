@@ -33,7 +33,7 @@ def test_means_over_seeds_and_what_trains():
         {"rungs": [ROW, ROW | {"seed": 1, "seconds": 13.75, "images_per_second": 500.0}]}, PLAN
     )
     assert rows == [
-        ("head", "head, block5_conv1", "250 (25 %)", "4.62 G", "3.2 MB", "1,000", *SECONDS)
+        ("head", "head, block5_conv1", "250 (25\xa0%)", "4.62 G", "3.2 MB", "1,000", *SECONDS)
     ]
 
 
@@ -42,7 +42,7 @@ def test_a_run_of_old_says_what_it_does_not_know():
         name: ROW[name] for name in ("name", "seed", "trainable_params", "total_params", "seconds")
     }
     assert costs.rows({"rungs": [old | {"step_flops": None}]}, {"head": 7}) == [
-        ("head", "unknown", "250 (25 %)", *["unknown"] * 7, "12")
+        ("head", "unknown", "250 (25\xa0%)", *["unknown"] * 7, "12")
     ]
 
 
@@ -57,7 +57,7 @@ def test_a_rung_that_was_solved_says_so_and_how():
         (
             "head",
             "head, block5_conv1",
-            "250 (25 %)",
+            "250 (25\xa0%)",
             "solved",
             "-",
             "-",

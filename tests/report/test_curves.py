@@ -29,7 +29,7 @@ def drawn(tmp_path, monkeypatch):
         monkeypatch.setattr(
             style, "save", lambda figure, path: kept.append(figure) or save(figure, path)
         )
-        path = curves.write_curves(rung, seeds, workdir=tmp_path)
+        path = curves.draw_curves(rung, seeds, path=tmp_path / curves.curves_name(rung))
         return kept[0].axes, path, kept[0].texts[1].get_text()
 
     return draw
@@ -61,10 +61,10 @@ def test_the_lines_are_the_mean_and_each_seed(read, drawn):
     ]
     assert loss.get_ylim()[0] == 0
     assert accuracy.get_ylim() == pytest.approx((40 - 1.0, 90 + 1.0))
-    assert caption.startswith("2 seeds.")
+    assert caption.startswith("2 seeds: mean")
     with Image.open(path) as picture:
         assert picture.size == pytest.approx(
-            (726, 808), rel=0.05
+            (594, 693), rel=0.05
         )  # the versions of matplotlib differ by some pixels
         assert np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0).shape[0] > 100
 
@@ -120,7 +120,21 @@ def test_the_start_is_drawn_in_validation_and_missing_in_training_without_a_rema
     (loss, _), _, caption = drawn(
         read(json.dumps(start), line("a", 0, 1, 1.0), line("a", 0, 2, 0.5))["a"]
     )
-    shown = {ln.get_color(): ln.get_ydata().tolist() for ln in loss.lines}
+    *lines, ring = sorted(loss.lines, key=lambda ln: -len(ln.get_ydata()))
+    assert ring.get_ydata().tolist() == [2.0]
+    assert ring.get_markerfacecolor() == "white"
+    shown = {ln.get_color(): ln.get_ydata().tolist() for ln in lines if len(ln.get_ydata()) > 1}
     assert shown[style.COLOURS["validation"]] == [2.0, 1.0, 0.5]
     np.testing.assert_array_equal(shown[style.COLOURS["train"]], [np.nan, 0.25, 0.25])
     assert caption == "One run, seed 0."
+
+
+def test_rungs_are_drawn_on_one_scale(read, tmp_path, monkeypatch):
+    kept = []
+    monkeypatch.setattr(style, "save", lambda figure, path: kept.append(figure) or path)
+    runs = read(line("a", 0, 1, 2.0, 0.15), line("b", 0, 1, 0.5, 0.95))
+    assert len(curves.write_curves(runs, workdir=tmp_path)) == 2
+    for figure in kept:
+        loss, accuracy = (ax.get_ylim() for ax in figure.axes)
+        assert loss == pytest.approx((0, 2.1))
+        assert accuracy == pytest.approx((8.2, 101.8))

@@ -44,7 +44,7 @@ def test_a_row_a_target_and_way(results):
         ["blur", "source only", "25.0 %"],
     ]
     assert [row[4] for row in rows] == ["50.0, 60.0", "70.0, 70.0", "25.0"]
-    assert rows[1][3] == "70.0 to 70.0 % over 2 seeds"
+    assert rows[1][3] == "60.4 to 78.1 % over 100 images"  # seeds that agree: over images
 
 
 def test_bars_intervals_and_the_source_are_drawn_where_they_belong(results, tmp_path, monkeypatch):

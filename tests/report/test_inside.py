@@ -12,13 +12,15 @@ from PIL import Image
 from tljax.data import ImageSet
 from tljax.data.augment import Augment
 from tljax.data.preprocess import UNIT
+from tljax.inside import excite, layers
 from tljax.inside.net import Net
 from tljax.models import build, ops
 from tljax.models.build import Network
 from tljax.report.inside import layout, sheets, units
 from tljax.report.inside import maps as inside_maps
-from tljax.report.inside.layout import WRONG, Row, Tile
+from tljax.report.inside.layout import WRONG, Row, Sheet, Tile
 from tljax.report.inside.sheets import Photos
+from tljax.report.pages import inside as pages
 
 SIZE = 32
 
@@ -57,9 +59,10 @@ def texts(figure):
 
 
 def test_the_worst_photograph_comes_first_and_is_told_as_wrong(net, photographs):
-    figure = sheets.top_losses(net, photographs, count=3)
+    likely = sheets.probabilities(net, photographs.images)
+    figure = sheets.top_losses(net, photographs, likely, count=3).figure()
     wrong = figure.texts[2]
-    assert wrong.get_text() == "blue 62%\nis red, loss 0.95"  # softplus(0.5 - 4 * 2 / 255)
+    assert wrong.get_text() == "blue 62 %\nis red, loss 0.95"  # softplus(0.5 - 4 * 2 / 255)
     assert wrong.get_color() == WRONG
     np.testing.assert_array_equal(figure.axes[0].images[0].get_array(), photographs.images[5])
 
@@ -76,7 +79,7 @@ def test_grad_cam_lies_over_the_red_square(net, photographs):
     and nowhere for the other class.
     """
     photos = Photos(photographs.images[3:5], ("three", "four"))
-    figure = sheets.grad_cam(net, photos, layer="conv2")
+    figure = sheets.grad_cam(net, photos, layer="conv2").figure()
     original, red, blue, pixels = (axes.images[0].get_array() for axes in figure.axes[:4])
     np.testing.assert_array_equal(original, photos.images[0])
     bright = red.astype(int).sum(-1)
@@ -86,39 +89,43 @@ def test_grad_cam_lies_over_the_red_square(net, photographs):
     )
     assert (pixels[20:, 20:] == 255).all()
     assert [text for text in texts(figure) if text.startswith("for")][:2] == [
-        "for red, 62%",
-        "for blue, 38%",
+        "for red 62 %",
+        "for blue 38 %",
     ]
 
 
 def test_neighbours_and_warps_stand_right_of_their_photograph(net, photographs):
     photos = Photos(photographs.images[4:5], ("four",))
-    figure = sheets.neighbours(net, photos, photographs, count=3)
+    figure = sheets.neighbours(net, photos, photographs, count=3).figure()
     assert len(figure.axes) == 4
     np.testing.assert_array_equal(
         figure.axes[1].images[0].get_array(), photographs.images[3]
     )  # its equal
-    assert texts(figure)[2:4] == ["four\nsays red 62%", "red\n1.00"]
+    assert texts(figure)[2:4] == ["four\nsays red 62 %", "red\n1.00"]
     still = sheets.augmented(net, photos, Augment(0, 0, 0, 0, 0, horizontal_flip=False), count=2)
-    for axes in still.axes:
+    for axes in still.figure().axes:
         np.testing.assert_array_equal(axes.images[0].get_array(), photos.images[0])
 
 
 def test_units_are_shown_by_their_layers(net, photographs):
-    assert units.shown_layers(net) == ["conv1", "conv2", "conv3", "conv4"]
+    assert layers.last_of_groups(net) == ["conv1", "conv2", "conv3", "conv4"]
     chosen = units.chosen_units(net, photographs.images, units=1)
-    assert chosen == {
-        "conv2": [0],
-        "conv3": [0],
-    }  # conv4 sees 38 pixels, more than the photograph has
-    figure = units.patches(net, photographs.images, chosen)
+    assert [(each.peaks.layer, each.units) for each in chosen] == [
+        ("conv2", [0]),
+        ("conv3", [0]),
+    ]  # conv4 sees 38 pixels, more than the photograph has
+    figure = units.patches(net, photographs.images, chosen).figure()
     assert "conv3, unit 0: sees 18 x 18 pixels" in texts(figure)
     assert figure.axes[0].images[0].get_array().shape == (8, 8, 3)
-    assert len(units.filters(net).axes) == 32
-    maps = units.activations(net, photographs.images[3], "three")
+    assert len(units.filters(net).rows) == 4
+    maps = units.activations(net, photographs.images[3], "three").figure()
     assert texts(maps)[2] == "conv1: 32 x 32, 32 channels"
     assert len(maps.axes) == 4 * 8
-    made = units.maximised(net, {"conv1": [0]}).axes[0].images[0].get_array()
+    first = excite.peaks(net, photographs.images, layers=["conv1"])["conv1"]
+    sheet = units.maximised(net, [units.Chosen(first, [0, 3])])  # kernel 3 is all 0
+    made = sheet.rows[0].tiles[0].image
+    assert len(sheet.rows[0].tiles) == 1
+    assert sheet.caption.endswith("Left out, at 0 throughout: unit conv1 3.")
     assert made[..., 0].mean() > 250
 
 
@@ -146,7 +153,8 @@ def test_a_sheet_has_no_overlaps_and_is_a_small_png(tmp_path):
         Row([Tile(noise, "one\ntwo")] * 8, "a label", split=4),
         Row([Tile(None, "gap"), Tile(noise)]),
     ]
-    figure = layout.sheet("A $title", "two\nlines", rows)
+    sheet = Sheet("A $title", "two\nlines", rows)
+    figure = sheet.figure()
     boxes = [axes.get_position() for axes in figure.axes]
     assert boxes[4].x0 - boxes[3].x1 > 3 * (boxes[3].x0 - boxes[2].x1)  # the wider gap
     for i, box in enumerate(boxes):
@@ -155,5 +163,34 @@ def test_a_sheet_has_no_overlaps_and_is_a_small_png(tmp_path):
         assert not any(box.overlaps(other) for other in boxes[:i])
     with Image.open(io.BytesIO(layout.png(figure))) as picture:
         assert picture.width == pytest.approx(902, rel=0.05)
-    path = layout.write(figure, tmp_path / "sheet.png")
+    path = layout.write(sheet, tmp_path / "sheet.png")
     assert path.stat().st_size < 200_000
+
+
+def test_the_sheets_become_one_page_that_grows(net, photographs, tmp_path):
+    likely = sheets.probabilities(net, photographs.images)
+    sure = np.eye(2)[photographs.labels]
+    drawn = [
+        sheets.top_losses(net, photographs, likely),
+        sheets.top_losses(net, photographs, sure),
+        Sheet("<evil>", "x", [Row([Tile(None, "gap"), Tile(photographs.images[0])], "a <label>")]),
+    ]
+    assert drawn[1].rows == []
+    assert drawn[1].figure().axes == []
+    page = pages.write_sheets(tmp_path / "inside.html", "Inside", drawn, waiting=["patches"])
+    text = page.read_text()
+    assert "Still being drawn: patches." in text
+    assert "<b>blue 62 %</b><br>is red, loss 0.95" in text
+    assert text.count("<img") == len(drawn[0].rows[0].tiles) + 1
+    assert text.count('<figure class="wrong">') == 1
+    assert "&lt;evil&gt;" in text
+    assert "<h3>a &lt;label&gt;</h3>" in text
+    done = pages.write_sheets(page, "Inside", drawn, waiting=[]).read_text()
+    assert "Still" not in done
+
+
+def test_rows_without_a_label_are_one_grid():
+    tile = Tile(np.zeros((4, 4, 3), np.uint8))
+    rows = [Row([tile] * 2), Row([tile]), Row([tile], "below")]
+    text = "".join(pages.section(Sheet("x", "y", rows)))
+    assert text.count('<div class="tiles" style="--across:2">') == 2

@@ -38,7 +38,7 @@ def test_the_ladder_shows_each_seed_the_mean_and_the_interval(tmp_path, monkeypa
         )  # the versions of matplotlib differ by some pixels
 
 
-def test_a_rung_that_collapsed_has_an_orange_name_and_the_caption_says_what_that_is(
+def test_a_rung_that_collapsed_has_a_red_name_and_the_caption_says_what_that_is(
     tmp_path, monkeypatch
 ):
     kept = []
@@ -51,7 +51,7 @@ def test_a_rung_that_collapsed_has_an_orange_name_and_the_caption_says_what_that
         {"rungs": [rows[0], rows[1] | {"collapsed": {"said": "b: collapsed"}}]}, workdir=tmp_path
     )
     colours = {text.get_text(): text.get_color() for text in kept[0].axes[0].texts}
-    assert (colours["a"], colours["b"]) == (style.INK, style.COLOURS["validation"])
-    assert "Orange name: see the alarms." in kept[0].texts[1].get_text()
+    assert (colours["a"], colours["b"]) == (style.INK, style.ALARM)
+    assert "Red name: see the alarms." in kept[0].texts[1].get_text()
     ladder.write_ladder({"rungs": rows}, workdir=tmp_path)
-    assert "Orange name" not in kept[1].texts[1].get_text()
+    assert "Red name" not in kept[1].texts[1].get_text()

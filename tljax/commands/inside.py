@@ -2,34 +2,37 @@
 
     tljax inside --run runs/ladder --rung finetune IMAGE ...
 
-Writes PNG files to RUN/inside/RUNG-seedSEED. Without photographs, some of the validation set are
-explained.
+Writes inside.html, and each picture as a PNG file, to RUN/inside/RUNG-seedSEED; the page can be
+read as soon as its path is printed, while others are drawn. Without photographs, some of the
+validation set are explained.
 """
 
 import argparse
+import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from tljax import data
 from tljax.commands import cli
-from tljax.data import ImageSets
+from tljax.data import ImageSet, ImageSets
 from tljax.data.augment import Augment
 from tljax.errors import InputError
 from tljax.inside.net import Net
 from tljax.report.inside import layout, sheets, units
+from tljax.report.inside.layout import Sheet
 from tljax.report.inside.sheets import Photos
+from tljax.report.pages.inside import write_sheets
+from tljax.runs import predictions
 from tljax.runs.predict import load_net, read_photos
-from tljax.runs.results import read_json, typed
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from tljax.runs.results import read_json, read_results, typed
 
 Settings = dict[str, Any]  # a run's config.json: arguments, data, plan
 EXPLAINED = 6  # photographs, by default
+SEARCHED = 300  # photographs of training, for neighbours and for what excites a unit
 VALIDATION_FRACTION = 0.2  # of a run that recorded none: the default of `data.load`
 
 
@@ -43,36 +46,56 @@ def main() -> None:
     sets = data_of(config, size=net.size, where=args.run / "config.json", progress=not args.quiet)
     photos = shown or some_of(sets)
     folder = args.run / "inside" / f"{net.rung}-seed{net.seed}"
-    written = []
-    bar = tqdm(
-        pictures(net, sets, photos, augment_of(config, net)).items(),
-        unit="picture",
-        disable=args.quiet,
-    )
+    likely = probabilities_of(args.run, net, sets.validation)
+    todo = pictures(net, sets, photos, likely, augment_of(config, net))
+    page, drawn, waiting = folder / "inside.html", list[Sheet](), list(todo)
+    bar = tqdm(todo.items(), unit="picture", disable=args.quiet)
     for name, draw in bar:
         bar.set_description(name)
-        written.append(layout.write(draw(), folder / f"{name}.png"))
-    print("\n".join(map(str, written)))
+        drawn.append(draw())
+        waiting.remove(name)
+        layout.write(drawn[-1], folder / f"{name}.png")
+        write_sheets(page, f"Inside {net.rung}, seed {net.seed}", drawn, waiting=waiting)
+        if len(drawn) == 1:  # to be looked at while the others are drawn
+            print(page, flush=True)
 
 
 def pictures(
-    net: Net, sets: ImageSets, photos: Photos, augment: Augment | None
-) -> "dict[str, Callable[[], Figure]]":
-    """Map the name of each picture to the function that draws it."""
-    chosen = units.chosen_units(net, sets.train.images)
-    drawn: dict[str, Callable[[], Figure]] = {
+    net: Net, sets: ImageSets, photos: Photos, likely: np.ndarray, augment: Augment | None
+) -> dict[str, Callable[[], Sheet]]:
+    """Map the name of each picture to the function that draws it, the quickest to say most first.
+
+    `likely` are the probabilities of the validation photographs.
+    """
+    some = evenly(sets.train, count=SEARCHED)
+    chosen = functools.cache(lambda: units.chosen_units(net, some.images))
+    # A rung on saved features does not augment, so it has no such picture.
+    warped = {"augmented": lambda: sheets.augmented(net, photos, augment)} if augment else {}
+    return {
+        "gradcam": lambda: sheets.grad_cam(net, photos),
+        "top_losses": lambda: sheets.top_losses(net, sets.validation, likely),
+        **warped,
         "filters": lambda: units.filters(net),
         "activations": lambda: units.activations(net, photos.images[0], photos.names[0]),
-        "patches": lambda: units.patches(net, sets.train.images, chosen),
-        "maximised": lambda: units.maximised(net, chosen),
-        "gradcam": lambda: sheets.grad_cam(net, photos),
-        "top_losses": lambda: sheets.top_losses(net, sets.validation),
-        "neighbours": lambda: sheets.neighbours(net, photos, sets.train),
+        "neighbours": lambda: sheets.neighbours(net, photos, some),
+        "patches": lambda: units.patches(net, some.images, chosen()),
+        "maximised": lambda: units.maximised(net, chosen()),
     }
-    # A rung on saved features does not augment, so it has no such picture.
-    return drawn | (
-        {"augmented": lambda: sheets.augmented(net, photos, augment)} if augment else {}
-    )
+
+
+def probabilities_of(run: Path, net: Net, split: ImageSet) -> np.ndarray:
+    """Return the probabilities of validation, as the run kept them; computed where it did not."""
+    kept = predictions.read(run, read_results(run / "results.json")).get(net.rung)
+    if kept is None:
+        return sheets.probabilities(net, split.images)
+    return kept.probabilities[kept.seeds.index(net.seed)]
+
+
+def evenly(split: ImageSet, *, count: int) -> ImageSet:
+    """Select photographs spread evenly over a split: sources list them class by class."""
+    places = np.unique(np.linspace(0, len(split.labels) - 1, count).round().astype(int))
+    ids = tuple(split.ids[place] for place in places)
+    return ImageSet(split.images[places], split.labels[places], ids)
 
 
 def data_of(config: Settings, *, size: int, where: Path, progress: bool) -> ImageSets:
@@ -106,13 +129,9 @@ def augment_of(config: Settings, net: Net) -> Augment | None:
 
 
 def some_of(sets: ImageSets, *, count: int = EXPLAINED) -> Photos:
-    """Select photographs spread evenly over validation.
-
-    Sources list them class by class.
-    """
-    places = np.linspace(0, len(sets.validation.labels) - 1, count).round().astype(int)
-    names = [sets.classes[label] for label in sets.validation.labels[places]]
-    return Photos(sets.validation.images[places], tuple(f"a {name}" for name in names))
+    """Select photographs spread evenly over validation."""
+    some = evenly(sets.validation, count=count)
+    return Photos(some.images, tuple(f"a {sets.classes[label]}" for label in some.labels))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,4 +1,4 @@
-"""The photographs for a run's page, chosen when it ends: the worst mistakes, some with Grad-CAM."""
+"""The photographs for a run's page, chosen when it ends: the worst mistakes, some with maps."""
 
 from pathlib import Path
 
@@ -36,14 +36,14 @@ def keep(workdir: Path, sets: ImageSets) -> Path | None:
     layer = sheets.cam_layer(net)
     order = np.argsort(-likely[seen], axis=1, kind="stable")[:, :2]
     maps = [
-        attribution.grad_cam(net, split.images[seen], order[:, i], layer=layer)
+        attribution.hires_cam(net, split.images[seen], order[:, i], layer=layer)
         for i in range(order.shape[1])
     ]
     ids = np.array(split.ids, dtype=np.str_)
     shown = photographs.Photographs(
         rung=net.rung,
         seed=net.seed,
-        layer=layer,
+        layer=f"HiResCAM of {layer}",
         images=len(split.labels),
         classes=np.array(net.classes, dtype=np.str_),
         worst=photographs.small(split.images[worst]),

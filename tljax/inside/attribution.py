@@ -1,4 +1,6 @@
-"""Attribution of a decision to the image: Grad-CAM and integrated gradients."""
+"""Attribution of a decision to the image: class activation maps and integrated gradients."""
+
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -12,12 +14,36 @@ from tljax.tree import Params
 STEPS = 64
 
 
+def hires_cam(net: Net, images: np.ndarray, targets: np.ndarray, *, layer: str) -> np.ndarray:
+    """Map where a layer gives evidence for each image's class in `targets`.
+
+    Returns float32 `[N, h, w]` of the layer's side, 0 or more. HiResCAM (Draelos and Carin 2020,
+    arXiv 2011.08891): the gradient of the class's logit times the activation, element by element,
+    is summed over channels; negative parts are cut. A place counts as much as it adds to the logit
+    of a head that flattens; for a head that averages over places it is Grad-CAM.
+    """
+    return _cam(net, images, targets, layer=layer, weights=lambda gradient: gradient)
+
+
 def grad_cam(net: Net, images: np.ndarray, targets: np.ndarray, *, layer: str) -> np.ndarray:
-    """Map where a layer supports each image's class in `targets`.
+    """Map where a layer supports each image's class in `targets`, if its head averages over places.
 
     Returns float32 `[N, h, w]` of the layer's side, 0 or more. Selvaraju et al. 2017: channels are
-    weighted by the mean gradient of the class's logit and summed; negative parts are cut.
+    weighted by the mean gradient of the class's logit and summed; negative parts are cut. A head
+    that flattens weighs each place of a channel for itself, and its mean is then no evidence:
+    `hires_cam` is for every head.
     """
+    return _cam(net, images, targets, layer=layer, weights=lambda g: g.mean((1, 2), keepdims=True))
+
+
+def _cam(
+    net: Net,
+    images: np.ndarray,
+    targets: np.ndarray,
+    *,
+    layer: str,
+    weights: Callable[[Array], Array],
+) -> np.ndarray:
     start = layers.following(net, layer)
 
     def program(params: Params, batch: Array, classes: Array) -> Array:
@@ -25,7 +51,7 @@ def grad_cam(net: Net, images: np.ndarray, targets: np.ndarray, *, layer: str) -
         gradient = jax.grad(lambda a: score(net.onward(a, params, start=start), classes).sum())(
             activation
         )
-        return jax.nn.relu((gradient.mean((1, 2), keepdims=True) * activation).sum(-1))
+        return jax.nn.relu((weights(gradient) * activation).sum(-1))
 
     return in_batches(program, net.params, images, targets)
 

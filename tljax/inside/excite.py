@@ -1,13 +1,14 @@
 """Images that excite a unit most: patches of photographs, and images made by gradient ascent."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from tljax.inside import layers
+from tljax.inside.layers import check, margin, receptive_field
 from tljax.inside.net import Net, in_batches
 from tljax.models import ops
 from tljax.tree import Params
@@ -16,43 +17,65 @@ JITTER = 4  # pixels; Mordvintsev et al. 2015, "Inceptionism"
 # Towards grey at each step, and blur: Yosinski et al. 2015, "Deep visualization".
 DECAY, BLUR_EVERY = 0.005, 8
 SHARP = 0.25  # final part of the steps, without blur: it would undo the gains of a unit for edges
-STEPS, RATE = 192, 6.0  # RATE: grey levels that an average pixel moves in the first step
+STEPS, RATE = 64, 18.0  # RATE: grey levels that an average pixel moves in the first step
+
+
+@dataclass(frozen=True)
+class Peaks:
+    """Where each unit of a layer is strongest in each photograph, and how strong, within borders.
+
+    `strength` is `[N, C]`; `place` holds rows and columns, `[N, C, 2]`.
+    """
+
+    layer: str
+    strength: np.ndarray
+    place: np.ndarray
+
+
+def peaks(net: Net, images: np.ndarray, *, layers: Sequence[str]) -> dict[str, Peaks]:
+    """Find the peaks of every unit of these layers, in one pass over the photographs.
+
+    Places at the border, which see padding, are left out.
+    """
+    borders = {layer: margin(net, layer) for layer in layers}
+
+    def program(params: Params, batch: Array) -> list[tuple[Array, Array]]:
+        out = net.run(batch, params)[1]
+        return [_peaks(out[f"base/{layer}"], border) for layer, border in borders.items()]
+
+    found = in_batches(program, net.params, images)
+    return {layer: Peaks(layer, *each) for layer, each in zip(layers, found, strict=True)}
+
+
+def _peaks(activation: Array, border: int) -> tuple[Array, Array]:
+    rows, columns = activation.shape[1:3]
+    inner = activation[:, border : rows - border, border : columns - border]
+    flat = inner.reshape(len(inner), -1, inner.shape[-1])
+    place = jnp.stack(jnp.divmod(flat.argmax(1), inner.shape[2]), -1)
+    return flat.max(1), place + border
 
 
 def top_patches(
-    net: Net, images: np.ndarray, *, layer: str, units: Sequence[int], count: int
+    net: Net, images: np.ndarray, found: Peaks, *, units: Sequence[int], count: int
 ) -> tuple[list[list[np.ndarray]], np.ndarray]:
     """Crop the `count` patches that excite each unit most, one per photograph, strongest first.
 
     Returns the crops and the activations `[units, count]`. A crop is the receptive field of the
     place where the unit is strongest (Zeiler and Fergus 2014).
     """
-    layers.check(net, layer)
-
-    def program(params: Params, batch: Array) -> tuple[Array, Array]:
-        activation = net.run(batch, params)[1][f"base/{layer}"][..., jnp.asarray(units)]
-        flat = activation.reshape(len(batch), -1, len(units))
-        side = jnp.full(len(batch), activation.shape[2])
-        place = flat.argmax(1)
-        return flat.max(1), jnp.stack([place // side[:, None], place % side[:, None]], -1)
-
-    strength, place = in_batches(program, net.params, images)
+    strength, place = found.strength[:, units], found.place[:, units]
     best = np.argsort(-strength, axis=0, kind="stable")[:count]
-    field = layers.receptive_field(net, layer)
+    field = receptive_field(net, found.layer)
     crops = [[field.crop(images[i], *place[i, u]) for i in best[:, u]] for u in range(len(units))]
     return crops, np.take_along_axis(strength, best, 0).T
 
 
-def strongest_units(net: Net, images: np.ndarray, *, layer: str, count: int) -> list[int]:
-    """Select the channels of a layer that differ most between photographs.
+def strongest_units(found: Peaks, *, count: int) -> list[int]:
+    """Select the channels that differ most between photographs.
 
     They are compared by the standard deviation of their maxima.
     """
-    layers.check(net, layer)
-    peak = in_batches(
-        lambda p, batch: net.run(batch, p)[1][f"base/{layer}"].max((1, 2)), net.params, images
-    )
-    return np.argsort(-peak.std(0), kind="stable")[:count].tolist()
+    return np.argsort(-found.strength.std(0), kind="stable")[:count].tolist()
 
 
 def maximise(
@@ -65,7 +88,7 @@ def maximise(
     is shifted at random and pulled towards grey, and at some it is blurred. A unit that is 0
     everywhere in the noise has no gradient there, and stays at 0.
     """
-    layers.check(net, layer)
+    check(net, layer)
     start = 128.0 + 16.0 * jax.random.normal(key, (len(units), net.size, net.size, 3))
 
     def excitement(x: Array, params: Params) -> Array:

@@ -15,6 +15,21 @@ def side(net: Net, layer: str) -> int:
     return net.sides[check(net, layer)]
 
 
+def margin(net: Net, layer: str) -> int:
+    """Return how many places at each border of a layer's map see padding more than the photograph.
+
+    An eighth of the side, at least one; none of a map of less than 3 x 3 places.
+    """
+    places = side(net, layer)
+    return max(1, places // 8) if places >= 3 else 0
+
+
+def within(net: Net, layer: str) -> tuple[slice, slice]:
+    """Return the rows and columns of a layer's map without the borders."""
+    inner = slice(margin(net, layer), side(net, layer) - margin(net, layer))
+    return inner, inner
+
+
 def check(net: Net, layer: str) -> str:
     """Return the layer's name; InputError where the base has no such map."""
     if layer not in layers_of(net):

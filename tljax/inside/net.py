@@ -54,6 +54,18 @@ class Net:
             if name.startswith("base/") and value.ndim == 4
         }
 
+    @functools.cached_property
+    def classify(self) -> Callable[[Params, Array], Array]:
+        """Return the function from parameters and images to probabilities `[N, classes]`."""
+
+        def probabilities(params: Params, batch: Array) -> Array:
+            logits = self.run(batch, params)[0]
+            if logits.shape[-1] == 1:
+                logits = jnp.concatenate([-logits, logits], -1) / 2
+            return jax.nn.softmax(logits)
+
+        return probabilities  # one function, so that it is compiled once for each size of batch
+
     def run(self, images: Array, params: Params) -> tuple[Array, dict[str, Array]]:
         """Run the network on images: `(logits, out)`, `out` with every named activation."""
         variables = {"params": params, **self.statistics}

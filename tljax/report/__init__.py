@@ -66,7 +66,7 @@ def write_report(workdir: Path) -> list[Path]:
     metrics = records.read_begun(workdir / "metrics.jsonl", results)
     stages, tests = planned.read_planned(workdir), range_tests.read_range_tests(workdir)
     split, judged, fitted_on = predictions.held_out(workdir, results)
-    written = [curves.write_curves(rung, seeds, workdir=workdir) for rung, seeds in metrics.items()]
+    written = curves.write_curves(metrics, workdir=workdir)
     if results["rungs"]:
         written.append(ladder.write_ladder(results, workdir=workdir))
     written += [

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 WIDTH, LEAST, MARGIN, GAP, LARGEST = 8.2, 5.6, 0.33, 0.08, 1.6  # inches; WIDTH is 902 pixels
 TOP, LABEL, LINE, BETWEEN, SPLIT = 0.66, 0.27, 0.155, 0.12, 0.25
-RIGHT, WRONG = style.INK, style.COLOURS["validation"]
+RIGHT, WRONG = style.INK, style.ALARM
 
 
 @dataclass(frozen=True)
@@ -42,25 +42,42 @@ class Row:
         return place * (side + GAP) + SPLIT * (self.split is not None and place >= self.split)
 
 
-def sheet(title: str, caption: str, rows: Sequence[Row], *, columns: int | None = None) -> "Figure":
-    """Lay the rows out below each other, with tiles of one size.
+@dataclass(frozen=True)
+class Sheet:
+    """Rows of tiles of one size, under a title and a caption.
 
     Tiles are as large as the longest row (or `columns`) allows.
     """
-    columns = columns or max(len(row.tiles) for row in rows)
-    wider = SPLIT * any(row.split is not None for row in rows)
-    side = min((WIDTH - 2 * MARGIN + GAP - wider) / columns - GAP, LARGEST)
-    heights = [_height(row, side) for row in rows]
-    width = max(LEAST, 2 * MARGIN + wider + columns * (side + GAP) - GAP)
-    above = TOP + 0.18 * caption.count("\n")
-    height = above + sum(heights) + 0.1
-    figure = style.new_figure(width=width, height=height)
-    style.title(figure, title, caption)
-    top = height - above
-    for row, tall in zip(rows, heights, strict=True):
-        _draw(figure, row, top=top, side=side)
-        top -= tall
-    return figure
+
+    title: str
+    caption: str
+    rows: Sequence[Row]
+    columns: int | None = None
+
+    @property
+    def across(self) -> int:
+        """Return the number of columns."""
+        return self.columns or max([1, *(len(row.tiles) for row in self.rows)])
+
+    def figure(self) -> "Figure":
+        """Draw the sheet."""
+        columns = self.across
+        wider = SPLIT * any(row.split is not None for row in self.rows)
+        side = min((WIDTH - 2 * MARGIN + GAP - wider) / columns - GAP, LARGEST)
+        heights = [_height(row, side) for row in self.rows]
+        width = max(LEAST, 2 * MARGIN + wider + columns * (side + GAP) - GAP)
+        above = TOP + 0.18 * self.caption.count("\n")
+        height = above + sum(heights) + 0.1
+        figure = style.new_figure(width=width, height=height)
+        style.title(figure, self.title, self.caption)
+        top = height - above
+        for row, tall in zip(self.rows, heights, strict=True):
+            _draw(figure, row, top=top, side=side)
+            top -= tall
+        return figure
+
+    def _repr_png_(self) -> bytes:
+        return png(self.figure())
 
 
 def png(figure: "Figure") -> bytes:
@@ -77,9 +94,9 @@ def png(figure: "Figure") -> bytes:
     return small.getvalue()
 
 
-def write(figure: "Figure", path: Path) -> Path:
+def write(sheet: Sheet, path: Path) -> Path:
     """Write the sheet as a PNG file."""
-    return disk.write(path, png(figure))
+    return disk.write(path, png(sheet.figure()))
 
 
 def _height(row: Row, side: float) -> float:

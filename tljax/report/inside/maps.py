@@ -23,23 +23,28 @@ def heat(values: np.ndarray, *, largest: float | None = None) -> np.ndarray:
 
 
 def overlay(image: np.ndarray, values: np.ndarray, *, largest: float | None = None) -> np.ndarray:
-    """Lay a map `[h, w]` over its photograph where it is high, interpolated bilinearly."""
+    """Lay a map `[h, w]` over its photograph where it is high, interpolated bicubically."""
     import matplotlib
     from PIL import Image
 
     scale = _unit(values, largest).astype(np.float32)
-    wide = Image.fromarray(scale).resize(image.shape[1::-1], Image.Resampling.BILINEAR)
-    strength = np.asarray(wide)[..., None]
+    wide = Image.fromarray(scale).resize(image.shape[1::-1], Image.Resampling.BICUBIC)
+    smooth = np.clip(np.asarray(wide), 0, 1)  # bicubic interpolation overshoots
+    strength = smooth[..., None]
     grey = np.repeat(image.mean(-1, keepdims=True), 3, -1) / 255
-    colour = matplotlib.colormaps["inferno"](np.asarray(wide))[..., :3]
+    colour = matplotlib.colormaps["inferno"](smooth)[..., :3]
     return _bytes((1 - 0.75 * strength) * grey + 0.75 * strength * colour)
 
 
-def signed(values: np.ndarray) -> np.ndarray:
+def signed(values: np.ndarray, *, blur: float = 0.0) -> np.ndarray:
     """Colour values `[H, W]`: white is 0, blue below it, vermilion above.
 
-    Colours are full at the 99th percentile of the absolute values.
+    Colours are full at the 99th percentile of the absolute values. `blur` is the deviation, in
+    pixels, of a Gaussian that is drawn over them first: single pixels are noise.
     """
+    from scipy.ndimage import gaussian_filter
+
+    values = gaussian_filter(values, blur) if blur else values
     size = float(np.percentile(np.abs(values), 99))
     scaled = np.clip(values / (size if size > 0 else 1), -1, 1)[..., None]
     below, above = (_colour(style.COLOURS[name]) for name in ("train", "validation"))

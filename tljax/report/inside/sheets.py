@@ -2,9 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -14,13 +12,13 @@ from tljax.data.draws import augment_keys
 from tljax.inside import attribution, layers, similar
 from tljax.inside.net import Net, in_batches
 from tljax.report.inside import maps
-from tljax.report.inside.layout import RIGHT, WRONG, Row, Tile, sheet
+from tljax.report.inside.layout import RIGHT, WRONG, Row, Sheet, Tile
 from tljax.report.pictures.style import short
+from tljax.report.stats import scores
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-SIDE = 5  # places along a map, at least, for Grad-CAM to tell parts of a photograph apart
+SIDE = 2  # places along a map, at least, to tell parts of a photograph apart
+STEPS = 24  # of integrated gradients: a picture needs no more
+BLUR = 32  # pictures' sides to a deviation of the blur of integrated gradients
 
 
 @dataclass(frozen=True)
@@ -32,66 +30,76 @@ class Photos:
 
 
 def cam_layer(net: Net) -> str:
-    """Name the last layer with parameters whose map has at least 5 x 5 places.
+    """Name the layer whose maps show evidence: the last with parameters, a convolution.
 
-    On larger photographs that is the last convolution of all, as published.
+    Between it and the logit lies little more than the head, so that what a place adds to the logit
+    can be told. One whose map is a single place is passed over.
     """
     names = layers.with_parameters(net)
     wide = [name for name in names if layers.side(net, name) >= SIDE]
     return (wide or names)[-1]
 
 
-def grad_cam(net: Net, photos: Photos, *, layer: str | None = None) -> "Figure":
-    """Explain each photograph by Grad-CAM of its two likeliest classes and by integrated gradients.
+def grad_cam(net: Net, photos: Photos, *, layer: str | None = None) -> Sheet:
+    """Explain each photograph by HiResCAM of its two likeliest classes and integrated gradients.
 
-    A row holds the photograph, Grad-CAM for both classes, and integrated gradients for the
+    A row holds the photograph, the maps of both classes, and integrated gradients for the
     likeliest.
     """
     layer = layer or cam_layer(net)
     likely = probabilities(net, photos.images)
     order = np.argsort(-likely, axis=1, kind="stable")[:, :2]
-    cams = [
-        attribution.grad_cam(net, photos.images, order[:, place], layer=layer) for place in (0, 1)
-    ]
-    paths = attribution.integrated_gradients(net, photos.images, order[:, 0], baseline=128.0).sum(
-        -1
-    )
+    twice = np.concatenate([photos.images, photos.images])  # one program for both classes
+    cams = np.split(attribution.hires_cam(net, twice, order.T.ravel(), layer=layer), 2)
+    paths = attribution.integrated_gradients(
+        net, photos.images, order[:, 0], baseline=128.0, steps=STEPS
+    ).sum(-1)
     rows = []
     for i, (image, name) in enumerate(zip(photos.images, photos.names, strict=True)):
         largest = float(max(cam[i].max() for cam in cams))
         best, second = order[i]
-        tiles = [Tile(image, short(name, 22))]
+        tiles = [Tile(image, short(name, 18))]
         for cam, chosen in zip(cams, (best, second), strict=True):
-            tile_caption = f"for {short(net.classes[chosen], 12)}, {likely[i, chosen]:.0%}"
+            tile_caption = f"for {short(net.classes[chosen], 10)} {_percent(likely[i, chosen])}"
             tiles.append(Tile(maps.overlay(image, cam[i], largest=largest), tile_caption))
-        tiles.append(Tile(maps.signed(paths[i]), f"pixels for {short(net.classes[best], 10)}"))
+        pixels = maps.signed(paths[i], blur=net.size / BLUR)
+        tiles.append(Tile(pixels, f"pixels for {short(net.classes[best], 8)}"))
         rows.append(Row(tiles))
     caption = (
-        f"Grad-CAM of {layer}, both classes on one scale. Right: integrated gradients from grey; "
-        "vermilion speaks\nfor the class, blue against it."
+        f"HiResCAM of {layer}, both classes on one scale. Right: integrated gradients from grey, "
+        "smoothed;\nvermilion speaks for the class, blue against it."
     )
-    return sheet(f"{net.rung}: where it looks", caption, _two_abreast(rows))
+    return Sheet(f"{net.rung}: where it looks", caption, _two_abreast(rows))
 
 
-def top_losses(net: Net, split: ImageSet, *, count: int = 18, columns: int = 6) -> "Figure":
-    """Show the validation photographs with the highest losses, worst first."""
-    worst, losses = similar.top_losses(net, split.images, split.labels, count=count)
-    likely = probabilities(net, split.images[np.sort(worst)])[np.argsort(np.argsort(worst))]
+def top_losses(
+    net: Net, split: ImageSet, likely: np.ndarray, *, count: int = 18, columns: int = 6
+) -> Sheet:
+    """Show the validation photographs that are wrong or doubtful, highest losses first.
+
+    `likely` are their probabilities `[N, classes]`.
+    """
+    own = likely[np.arange(len(likely)), split.labels]
+    doubtful = scores.doubtful(likely, split.labels)
+    worst = doubtful[np.argsort(own[doubtful], kind="stable")][:count]
     tiles = []
-    for example, loss, row in zip(worst, losses, likely, strict=True):
-        truth, guess = int(split.labels[example]), int(row.argmax())
-        text = f"{short(net.classes[guess], 12)} {row[guess]:.0%}\n"
+    for example in worst:
+        row, truth = likely[example], int(split.labels[example])
+        guess, loss = int(row.argmax()), -np.log(max(own[example], np.finfo(np.float32).tiny))
+        text = f"{short(net.classes[guess], 12)} {_percent(row[guess])}\n"
         text += f"is {short(net.classes[truth], 12)}, loss {loss:.2f}"
         tiles.append(Tile(split.images[example], text, RIGHT if truth == guess else WRONG))
+    count_of = f"{len(doubtful):,} of {len(split.labels):,} validation photographs"
     caption = (
-        f"Of {len(split.labels)} validation photographs. Below each: what it said, and what it is."
+        f"{count_of} are wrong (red) or have less than {_percent(scores.SURE)} for their class.\n"
+        "Worst first; below each: what it said, and what it is."
     )
-    return sheet(f"{net.rung}: highest losses", caption, _wrapped(tiles, columns))
+    return Sheet(f"{net.rung}: wrong or doubtful", caption, _wrapped(tiles, columns), columns)
 
 
 def neighbours(
     net: Net, photos: Photos, train: ImageSet, *, count: int = 7, layer: str | None = None
-) -> "Figure":
+) -> Sheet:
     """Show for each photograph its nearest training photographs in the base's features, by cosine.
 
     Features are means over places of `layer`, by default the base's last.
@@ -105,7 +113,7 @@ def neighbours(
     lines = []
     for i, image in enumerate(photos.images):
         guess = int(likely[i].argmax())
-        answer = f"says {short(net.classes[guess], 10)} {likely[i, guess]:.0%}"
+        answer = f"says {short(net.classes[guess], 10)} {_percent(likely[i, guess])}"
         tiles = [Tile(image, f"{short(photos.names[i], 16)}\n{answer}")]
         for row, value in zip(rows[i], near[i], strict=True):
             label = int(train.labels[row])
@@ -114,12 +122,12 @@ def neighbours(
         lines.append(Row(tiles))
     caption = (
         f"Left: the photograph. Then the nearest of training in the mean of {layer}, "
-        "and their cosine;\nvermilion: of another class than the network says."
+        "and their cosine;\nred: of another class than the network says."
     )
-    return sheet(f"{net.rung}: nearest neighbours", caption, lines)
+    return Sheet(f"{net.rung}: nearest neighbours", caption, lines)
 
 
-def augmented(net: Net, photos: Photos, ranges: Augment, *, count: int = 7) -> "Figure":
+def augmented(net: Net, photos: Photos, ranges: Augment, *, count: int = 7) -> Sheet:
     """Show how the first `count` passes would augment each photograph."""
     rows = []
     for example, image in enumerate(photos.images):
@@ -130,18 +138,16 @@ def augmented(net: Net, photos: Photos, ranges: Augment, *, count: int = 7) -> "
         warped = [Tile(np.clip(np.round(x), 0, 255).astype(np.uint8)) for x in drawn]
         rows.append(Row([Tile(image, short(photos.names[example], 16)), *warped]))
     caption = "Left: the photograph. Then random warps of it, as training draws them at each pass."
-    return sheet(f"{net.rung}: augmented photographs", caption, rows)
+    return Sheet(f"{net.rung}: augmented photographs", caption, rows)
 
 
 def probabilities(net: Net, images: np.ndarray) -> np.ndarray:
     """Compute float32 `[N, classes]` probabilities."""
+    return in_batches(net.classify, net.params, images)
 
-    def program(params, batch):
-        logits = net.run(batch, params)[0]
-        logits = jnp.concatenate([-logits, logits], -1) / 2 if logits.shape[-1] == 1 else logits
-        return jax.nn.softmax(logits)
 
-    return in_batches(program, net.params, images)
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.0f} %"
 
 
 def _two_abreast(rows: Sequence[Row]) -> list[Row]:

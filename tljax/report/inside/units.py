@@ -1,6 +1,7 @@
 """Sheets about a network's units: first-layer filters, activations, and what excites them."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import jax
 import numpy as np
@@ -8,30 +9,37 @@ import numpy as np
 from tljax.inside import excite, layers
 from tljax.inside.net import Net, in_batches
 from tljax.report.inside import maps
-from tljax.report.inside.layout import Row, Tile, sheet
+from tljax.report.inside.layout import Row, Sheet, Tile
 from tljax.tree import flatten
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 COLUMNS = 8
-Chosen = dict[str, list[int]]  # layer -> units
+PLACES = 8  # along a map, at least, for its units to see parts of a photograph
 
 
-def chosen_units(net: Net, images: np.ndarray, *, units: int = 4, deepest: int = 2) -> Chosen:
+@dataclass(frozen=True)
+class Chosen:
+    """Units of a layer, and where each photograph excites them most."""
+
+    peaks: excite.Peaks
+    units: list[int]
+
+
+def chosen_units(net: Net, images: np.ndarray, *, units: int = 4, deepest: int = 2) -> list[Chosen]:
     """Choose the units whose activation differs most between these photographs.
 
-    They are of the deepest layers whose receptive field is smaller than the whole photograph.
+    They are of the deepest layers whose units see less than the whole photograph.
     """
     shown = layers.last_of_groups(net)
-    local = [name for name in shown if layers.receptive_field(net, name).size <= net.size]
-    return {
-        name: excite.strongest_units(net, images, layer=name, count=units)
-        for name in (local or shown[:1])[-deepest:]
-    }
+    local = [
+        name
+        for name in shown
+        if layers.receptive_field(net, name).size <= net.size and layers.side(net, name) >= PLACES
+    ]
+    found = excite.peaks(net, images, layers=(local or shown[:1])[-deepest:])
+    return [Chosen(each, excite.strongest_units(each, count=units)) for each in found.values()]
 
 
-def filters(net: Net) -> "Figure":
+def filters(net: Net) -> Sheet:
     """Show the kernels of the first layer; a kernel over three colours is itself a picture."""
     first = net.architecture.modules[0]
     leaves = flatten({first: net.params["base"][first]}).values()
@@ -46,67 +54,77 @@ def filters(net: Net) -> "Figure":
         "grey is 0."
     )
     rows = [Row(tiles[i : i + COLUMNS]) for i in range(0, len(tiles), COLUMNS)]
-    return sheet(f"{net.rung}: first-layer filters", caption, rows, columns=COLUMNS)
+    return Sheet(f"{net.rung}: first-layer filters", caption, rows, COLUMNS)
 
 
-def activations(net: Net, image: np.ndarray, name: str) -> "Figure":
+def activations(net: Net, image: np.ndarray, name: str) -> Sheet:
     """Show the strongest channels of a layer of each block, for one photograph."""
     layer_names = layers.last_of_groups(net)
 
     def program(params, batch):
         out = net.run(batch, params)[1]
-        return {layer: out[f"base/{layer}"] for layer in layer_names}
+        return [out[f"base/{layer}"] for layer in layer_names]
 
     rows = []
-    for layer, values in in_batches(program, net.params, image[None]).items():
-        channels = np.argsort(-values[0].max((0, 1)), kind="stable")[: COLUMNS - 1]
-        tiles = [Tile(maps.heat(values[0, ..., c]), f"channel {c}") for c in channels]
+    maps_of = in_batches(program, net.params, image[None])
+    for layer, values in zip(layer_names, maps_of, strict=True):
+        inner = values[:, *layers.within(net, layer)]
+        channels = np.argsort(-inner[0].max((0, 1)), kind="stable")[: COLUMNS - 1]
+        tiles = [
+            Tile(maps.heat(values[0, ..., c], largest=inner[0, ..., c].max()), f"channel {c}")
+            for c in channels
+        ]
         height, width, depth = values.shape[1:]
         rows.append(
             Row([Tile(image, ""), *tiles], f"{layer}: {height} x {width}, {depth} channels")
         )
     caption = (
-        f"{name}, left, and the channels of highest maximum, strongest first; "
-        "each scaled to its own maximum."
+        f"{name}, left, and the channels of highest maximum within the borders, strongest first; "
+        "each scaled to its own."
     )
-    return sheet(f"{net.rung}: activations", caption, rows, columns=COLUMNS)
+    return Sheet(f"{net.rung}: activations", caption, rows, COLUMNS)
 
 
-def patches(net: Net, images: np.ndarray, chosen: Chosen) -> "Figure":
+def patches(net: Net, images: np.ndarray, chosen: Sequence[Chosen]) -> Sheet:
     """Show for each unit the parts of the photographs that excite it most."""
     rows = []
-    for layer, units in chosen.items():
-        crops, strength = excite.top_patches(net, images, layer=layer, units=units, count=COLUMNS)
+    for each in chosen:
+        layer = each.peaks.layer
+        crops, strength = excite.top_patches(
+            net, images, each.peaks, units=each.units, count=COLUMNS
+        )
         size = layers.receptive_field(net, layer).size
-        for unit, tops, values in zip(units, crops, strength, strict=True):
+        sees = f": sees {size} x {size} pixels" if net.architecture.field_of_view else ""
+        for unit, tops, values in zip(each.units, crops, strength, strict=True):
             tiles = [Tile(crop, f"{value:.2f}") for crop, value in zip(tops, values, strict=True)]
-            rows.append(Row(tiles, f"{layer}, unit {unit}: sees {size} x {size} pixels"))
+            rows.append(Row(tiles, f"{layer}, unit {unit}{sees}"))
     caption = (
         f"Of {len(images)} training photographs, one patch each, strongest first; "
         "below it the activation."
     )
-    return sheet(f"{net.rung}: patches that excite a unit", caption, rows, columns=COLUMNS)
+    return Sheet(f"{net.rung}: patches that excite a unit", caption, rows, COLUMNS)
 
 
-def maximised(net: Net, chosen: Chosen) -> "Figure":
-    """Show for each unit the picture that gradient ascent makes for it."""
-    rows = []
-    for layer, units in chosen.items():
+def maximised(net: Net, chosen: Sequence[Chosen]) -> Sheet:
+    """Show for each unit the picture that gradient ascent makes for it.
+
+    A unit that stays at 0 has none, and is named instead.
+    """
+    rows, silent = [], []
+    for layer, units in ((each.peaks.layer, each.units) for each in chosen):
         pictures, (before, after) = excite.maximise(
             net, layer=layer, units=units, key=jax.random.key(0)
         )
+        silent += [f"{layer} {units[i]}" for i in np.flatnonzero((before == 0) & (after == 0))]
         tiles = [
             Tile(np.round(picture).astype(np.uint8), f"unit {unit}\n{low:.2f} to {high:.2f}")
             for picture, unit, low, high in zip(pictures, units, before, after, strict=True)
+            if (low, high) != (0, 0)
         ]
-        rows.append(Row(tiles, layer))
+        rows += [Row(tiles, layer)] if tiles else []
     caption = (
         "Gradient ascent on the mean of a channel, from grey noise; "
         "below it, that mean before and after."
     )
-    return sheet(
-        f"{net.rung}: pictures made for a unit",
-        caption,
-        rows,
-        columns=max(map(len, chosen.values())),
-    )
+    caption += f"\nLeft out, at 0 throughout: unit {', '.join(silent)}." if silent else ""
+    return Sheet(f"{net.rung}: pictures made for a unit", caption, rows)

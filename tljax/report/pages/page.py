@@ -4,13 +4,21 @@ import json
 import shlex
 from pathlib import Path
 
-from tljax.report.pages import document, photographs, preprocessing, sections, training
+from tljax.report.pages import (
+    climb,
+    document,
+    headline,
+    photographs,
+    preprocessing,
+    sections,
+    training,
+)
 from tljax.report.pages.text import escape
 from tljax.report.pictures import range_tests
 from tljax.report.tables import few, table
 from tljax.runs import metrics as records
 from tljax.runs.predictions import held_out
-from tljax.runs.results import by_rung, read_json, read_results
+from tljax.runs.results import read_json, read_results
 
 
 def write_page(workdir: Path) -> Path:
@@ -23,28 +31,41 @@ def write_page(workdir: Path) -> Path:
     results = read_results(workdir / "results.json")
     metrics = records.read_begun(workdir / "metrics.jsonl", results)
     split, predictions, fitted_on = held_out(workdir, results)
-    title = f"What each rung bought: {results['data'].get('source', 'unnamed data')}"
+    result = headline.sentence(results, config, predictions, split=split)
+    kept = photographs.read(workdir)
     body = [
-        f"<h1>{escape(title)}</h1>",
-        f"<pre><code>{escape(command_line(config))}</code></pre>",
-        f"<p>{escape(data_line(results['data']))}</p>",
-        *preprocessing.section(results),
-        "<h2>The ladder</h2>",
-        html_table(results),
+        f"<h1>{escape(result)}</h1>",
+        _about(results["data"]),
         *alarms_section(results),
-        f'<p class="note">{escape(table.interval_note(results))}</p>',
+        *preprocessing.alarm(results),
+        *climb.section(results, predictions, split=split),
         *few.section(results, config),
-        sections.picture(workdir / "ladder.png", alt=_ladder_alt(results)),
-        *sections.differences_section(results, predictions, split=split),
+        *photographs.strip(kept),
+        *training.progress_section(
+            metrics, config, range_tests.read_range_tests(workdir), workdir=workdir
+        ),
+        *preprocessing.section(results),
         *training.costs_section(results, config),
-        *(training.curves_section(metrics, config, workdir=workdir) if metrics else []),
-        *training.rates_section(range_tests.read_range_tests(workdir), workdir=workdir),
-        *sections.calibration_section(results, predictions, fitted_on=fitted_on, workdir=workdir),
-        *sections.confusion_section(results, predictions, workdir=workdir),
-        *photographs.sections(photographs.read(workdir)),
+        *sections.trust_section(results, predictions, fitted_on=fitted_on, workdir=workdir),
+        *photographs.sections(kept),
         *_details(config, results, metrics),
     ]
+    title = f"{headline.source(results['data'])}: {result.partition(' [')[0]}"
     return document.write(workdir / "report.html", title, body)
+
+
+def _about(data: dict) -> str:
+    """Say which photographs, by the last folder's name; the whole source is in the title."""
+    classes = [str(name) for name in data.get("classes") or []]
+    named = f" ({', '.join(classes)})" if 0 < len(classes) <= 5 else ""
+    parts = [
+        f"{data['train_images']:,} training photographs" if "train_images" in data else "",
+        f"{len(classes)} classes{named}" if classes else "",
+        "{0} x {0} pixels".format(data["size"]) if "size" in data else "",
+    ]
+    whole, name = escape(str(data.get("source", ""))), escape(headline.source(data))
+    rest = escape("; ".join(part for part in parts if part))
+    return f'<p class="about"><b title="{whole}">{name}</b>: {rest}</p>'
 
 
 def command_line(config: dict) -> str:
@@ -81,13 +102,6 @@ def _left_out(data: dict) -> list[str]:
     return [f"left out: {'; '.join(without)}"] if without else []
 
 
-def html_table(results: dict) -> str:
-    """Format the ladder as an HTML table, or say that no rung has finished."""
-    if not results["rungs"]:
-        return "<p>No rung has finished yet.</p>"
-    return sections.html_table(table.columns(results), table.cells(results))
-
-
 def alarms_section(results: dict) -> list[str]:
     """List what is wrong with each stage and which epoch's figures are shown, if anything is."""
     lines = [f'<p class="wrong"><b>{escape(line)}</b></p>' for line in table.alarms(results)]
@@ -96,14 +110,6 @@ def alarms_section(results: dict) -> list[str]:
         "those of the epoch it went back to."
     )
     return [*lines, sections.small_print(note)] if lines else []
-
-
-def _ladder_alt(results: dict) -> str:
-    rungs = [
-        f"{name} {table.percent(table.accuracy(rows)[0])}"
-        for name, rows in by_rung(results).items()
-    ]
-    return f"Validation accuracy of each rung, mean over seeds: {', '.join(rungs)}"
 
 
 def _details(config: dict, results: dict, metrics: dict) -> list[str]:
@@ -122,10 +128,14 @@ def _details(config: dict, results: dict, metrics: dict) -> list[str]:
         "environment": results.get("environment", {}),
     }
     return [
-        "<details><summary>Configuration and environment</summary><dl>",
+        "<h2>Command, data, versions</h2>",
+        f"<pre><code>{escape(command_line(config))}</code></pre>",
+        f"<p>{escape(data_line(results['data']))}</p>",
+        "<dl>",
         *[
             f"<dt>{escape(str(name))}</dt><dd>{escape(str(value))}</dd>"
             for name, value in facts.items()
         ],
-        f"</dl><pre>{escape(json.dumps(whole, indent=2, ensure_ascii=False))}</pre></details>",
+        "</dl><details><summary>Configuration and environment</summary>",
+        f"<pre>{escape(json.dumps(whole, indent=2, ensure_ascii=False))}</pre></details>",
     ]

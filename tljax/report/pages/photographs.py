@@ -13,10 +13,10 @@ from tljax.files import npz
 from tljax.report.inside import maps as inside_maps
 from tljax.report.pages.sections import small_print
 from tljax.report.pages.text import escape
+from tljax.report.stats import scores
 
 SIDE = 160  # pixels at most: a page of them stays below a third of a megabyte
 QUALITY = 85
-SURE = 0.9  # the probability of its class from which a photograph is beyond doubt
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Photographs:
 
     rung: str
     seed: int
-    layer: str  # of the maps
+    layer: str  # of the maps, and how they were made; of an earlier version the layer alone
     images: int  # in validation
     classes: np.ndarray  # names
     worst: np.ndarray
@@ -109,6 +109,22 @@ def read(workdir: Path) -> Photographs | None:
     return photos
 
 
+def strip(photos: Photographs | None) -> list[str]:
+    """Show photographs from all over validation, with what the network says; empty for none."""
+    if not photos:
+        return []
+    figures = []
+    for image, name, label, likely in zip(
+        photos.seen, photos.seen_ids, photos.seen_labels, photos.seen_probabilities, strict=True
+    ):
+        wrong = int(label) != int(likely.argmax())
+        truth = f", is {escape(str(photos.classes[int(label)]))}" if wrong else ""
+        text = f"{_answer(photos, likely)}{truth}"
+        figures.append(_figure([(image, str(name))], text, mark="wrong" if wrong else ""))
+    note = f"What {photos.rung} says of photographs evenly through validation; red: wrong."
+    return ['<div class="strip">', *figures, "</div>", small_print(note)]
+
+
 def sections(photos: Photographs | None) -> list[str]:
     """Format the photographs as HTML lines; empty where there are none."""
     return [*_worst(photos), *_seen(photos)] if photos else []
@@ -126,7 +142,7 @@ def _worst(photos: Photographs) -> list[str]:
     run = f"{photos.rung}, seed {photos.seed}"
     note = f"Of {photos.images:,} validation images, worst first, by {run}."
     if not figures:
-        sure = f"each with {100 * SURE:.0f} % or more"
+        sure = f"each with {100 * scores.SURE:.0f} % or more"
         note = f"None: all {photos.images:,} validation images are right, {sure}, by {run}."
     return [
         "<h2>Wrong or doubtful</h2>",
@@ -139,9 +155,7 @@ def _worst(photos: Photographs) -> list[str]:
 
 def doubtful(photos: Photographs) -> list[int]:
     """List the places of the photographs that are wrong, or whose class has less than SURE."""
-    rows = photos.worst_probabilities
-    own = rows[np.arange(len(rows)), photos.worst_labels]
-    return np.flatnonzero((own < SURE) | (rows.argmax(-1) != photos.worst_labels)).tolist()
+    return scores.doubtful(photos.worst_probabilities, photos.worst_labels).tolist()
 
 
 def _seen(photos: Photographs) -> list[str]:
@@ -160,11 +174,15 @@ def _seen(photos: Photographs) -> list[str]:
         text = f"{_answer(photos, likely)}, right: {second}; is {escape(photos.classes[truth])}"
         figures.append(_figure(tiles, text, mark="" if truth == order[0] else "wrong"))
     note = (
-        f"Grad-CAM of {photos.layer}, {photos.rung}, seed {photos.seed}: the photograph, then what "
+        f"{_made(photos)}, {photos.rung}, seed {photos.seed}: the photograph, then what "
         "speaks for the class it says and, right, for the next likely one, both on one scale. "
         "Photographs evenly through validation."
     )
     return ["<h2>Where it looks</h2>", small_print(note), '<div class="seen">', *figures, "</div>"]
+
+
+def _made(photos: Photographs) -> str:
+    return photos.layer if " of " in photos.layer else f"Grad-CAM of {photos.layer}"
 
 
 def _answer(photos: Photographs, likely: np.ndarray) -> str:
@@ -175,14 +193,15 @@ def _answer(photos: Photographs, likely: np.ndarray) -> str:
 def _figure(tiles: Iterable[tuple[np.ndarray, str]], caption: str, *, mark: str) -> str:
     """Place pictures side by side over one caption, which is HTML."""
     shown = "".join(
-        f'<img src="data:image/jpeg;base64,{_jpeg(image)}" alt="{escape(alt)}">'
+        f'<img src="data:image/jpeg;base64,{jpeg(image)}" alt="{escape(alt)}">'
         for image, alt in tiles
     )
     kind = f' class="{mark}"' if mark else ""
     return f"<figure{kind}><div>{shown}</div><figcaption>{caption}</figcaption></figure>"
 
 
-def _jpeg(image: np.ndarray) -> str:
+def jpeg(image: np.ndarray) -> str:
+    """Encode uint8 `[H, W, 3]` as JPEG, in base64 for a page."""
     from PIL import Image
 
     data = io.BytesIO()

@@ -14,22 +14,6 @@ from tljax.runs.predictions import Predictions
 SHOWN = 20  # classes in the table; of more, those that are recognised worst
 
 
-def differences_section(
-    results: dict, predictions: Mapping[str, Predictions], *, split: str
-) -> list[str]:
-    """List a sentence for each pair; empty where fewer than two rungs kept their predictions."""
-    lines = difference_lines(results, predictions, split=split)
-    if not lines:
-        return []
-    return [
-        "<h2>Differences</h2>",
-        "<ul>",
-        *[f"<li>{escape(line)}</li>" for line in lines[:-1]],
-        "</ul>",
-        small_print(lines[-1]),
-    ]
-
-
 def difference_lines(
     results: dict, predictions: Mapping[str, Predictions], *, split: str
 ) -> list[str]:
@@ -37,28 +21,45 @@ def difference_lines(
     comparisons = paired.differences(results, predictions)
     if not comparisons:
         return []
-    images = comparisons[0].interval.count
-    if max(each.seeds for each in comparisons) > 1:
-        about = "95 % intervals by bootstrap over seeds and images together"
-    else:
-        about = (
-            "95 % intervals by bootstrap over images, which say nothing of the seed; "
-            "p by McNemar's exact test"
-        )
-    basis = f"Paired on the same {images:,} {split} images: {about}."
-    return [*map(paired.sentence, comparisons), basis]
+    shown = [paired.sentence(pair) for pair in comparisons if pair.shown]
+    others = [paired.figures(pair) for pair in comparisons if not pair.shown]
+    none = [f"no difference shown: {'; '.join(others)}"] if others else []
+    return [*shown, *none, paired.basis(comparisons, split)]
 
 
-def calibration_section(
+def trust_section(
     results: dict,
     predictions: Mapping[str, Predictions],
     *,
     fitted_on: Mapping[str, Predictions],
     workdir: Path,
 ) -> list[str]:
-    """Tabulate calibration, a row for each rung, with the picture of the best rung."""
+    """Show calibration and confusion: the best rung's pictures side by side, then the tables."""
     if not predictions:
         return []
+    best = paired.best_rung(results, predictions)
+    pictures = [
+        picture(
+            workdir / "reliability.png",
+            alt=f"Reliability diagram of {best}: accuracy against confidence",
+        ),
+        picture(
+            workdir / "confusion.png", alt=f"Confusion of {best}: what each class was taken for"
+        ),
+    ]
+    return [
+        "<h2>How far to trust it: calibration and confusion</h2>",
+        '<div class="pictures">',
+        *pictures,
+        "</div>",
+        *_calibration(predictions, fitted_on),
+        *_classes(predictions[best], best),
+    ]
+
+
+def _calibration(
+    predictions: Mapping[str, Predictions], fitted_on: Mapping[str, Predictions]
+) -> list[str]:
     rows = [
         trust.calibration_row(name, each, fitted_on=fitted_on.get(name))
         for name, each in predictions.items()
@@ -74,42 +75,20 @@ def calibration_section(
         f"overconfident); {how}; where those are all right, there is nothing to fit. "
         "In brackets: 95 % over seeds."
     )
-    best = paired.best_rung(results, predictions)
-    return [
-        "<h2>Calibration</h2>",
-        html_table(trust.CALIBRATION, rows),
-        small_print(note),
-        picture(
-            workdir / "reliability.png",
-            alt=f"Reliability diagram of {best}: accuracy against confidence",
-        ),
-    ]
+    return [html_table(trust.CALIBRATION, rows), small_print(note)]
 
 
-def confusion_section(
-    results: dict, predictions: Mapping[str, Predictions], *, workdir: Path
-) -> list[str]:
-    """Show the confusion and the per-class scores of the best rung."""
-    if not predictions:
-        return []
-    best = paired.best_rung(results, predictions)
-    rows = trust.class_rows(predictions[best])
+def _classes(predictions: Predictions, best: str) -> list[str]:
+    rows = trust.class_rows(predictions)
     note = (
-        "In brackets: 95 %, over seeds where there are several, else Wilson's over images. "
-        "AUC: one class against all."
+        f"Of {best}. In brackets: 95 %, over seeds where there are several, else Wilson's over "
+        "images. AUC: one class against all."
     )
     if len(rows) > SHOWN:
-        worst = np.argsort(_recall(predictions[best]), kind="stable")[:SHOWN]
+        worst = np.argsort(_recall(predictions), kind="stable")[:SHOWN]
         rows = [rows[i] for i in worst]
         note = f"The {SHOWN} classes of lowest recall. {note}"
-    return [
-        f"<h2>What {escape(best)} confuses</h2>",
-        picture(
-            workdir / "confusion.png", alt=f"Confusion of {best}: what each class was taken for"
-        ),
-        html_table(trust.CLASSES, rows),
-        small_print(note),
-    ]
+    return [html_table(trust.CLASSES, rows), small_print(note)]
 
 
 def html_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, kind: str = "") -> str:
@@ -141,7 +120,8 @@ def picture(path: Path, *, alt: str) -> str:
 
 def embedded(png: bytes, *, alt: str) -> str:
     """Embed a PNG file's bytes in the page."""
-    return f'<img src="data:image/png;base64,{base64.b64encode(png).decode()}" alt="{escape(alt)}">'
+    data = base64.b64encode(png).decode()
+    return f'<img class="chart" src="data:image/png;base64,{data}" alt="{escape(alt)}">'
 
 
 def _recall(predictions: Predictions) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 from tljax.report.pages.sections import html_table, picture, small_print
 from tljax.report.pictures import curves, range_tests
 from tljax.report.pictures.range_tests import Findings
-from tljax.report.tables import costs
+from tljax.report.tables import costs, table
 from tljax.runs.metrics import Series
 
 Metrics = Mapping[str, Mapping[int, Series]]
@@ -24,19 +24,50 @@ def costs_section(results: dict, config: dict) -> list[str]:
         "<h2>What each rung trained, and what it cost</h2>",
         html_table(costs.COLUMNS, rows),
         small_print(costs.NOTE),
-        *map(small_print, costs.solutions(results)),
+        *([small_print("\n".join(solved))] if (solved := costs.solutions(results)) else []),
+        "<details><summary>Accuracy and loss in figures</summary>",
+        html_table(*_scores(results)),
+        small_print(table.interval_note(results)),
+        "</details>",
     ]
 
 
-def curves_section(metrics: Metrics, config: dict, *, workdir: Path) -> list[str]:
-    """Show a picture of each rung's curves; explain training accuracy that is below validation."""
+def _scores(results: dict) -> tuple[list[str], list[list[str]]]:
+    """Return the ladder's table without what the table of costs has."""
+    columns = table.columns(results)
+    kept = [place for place, column in enumerate(columns) if column not in _OF_COSTS]
+    return [columns[i] for i in kept], [[row[i] for i in kept] for row in table.cells(results)]
+
+
+_OF_COSTS = ("trainable of total parameters", "images/s", "seconds")
+
+
+def progress_section(
+    metrics: Metrics, config: dict, tests: Mapping[str, tuple[Findings, bool]], *, workdir: Path
+) -> list[str]:
+    """Show each rung's curves, then rates and schedules, which stand beside the only rung's curves.
+
+    Empty where nothing was trained. Training accuracy that is below validation is explained.
+    """
+    if not metrics:
+        return []
     shown = [
         picture(workdir / curves.curves_name(rung), alt=_curves_alt(rung, metrics[rung]))
         for rung in metrics
     ]
-    head, below = "<h2>Loss and accuracy against epoch</h2>", training_below(metrics, config)
-    explained = [small_print(below)] if below else []
-    return [head, *explained, '<div class="pictures">', *shown, "</div>"]
+    below, others = training_below(metrics, config), _rates(tests, workdir=workdir)
+    how = "Blue: training; orange: validation; ring: before the first step."
+    scale = " All on one scale." if len(metrics) > 1 else ""
+    many = " Thick: mean of the seeds; thin: each; band: lowest to highest."
+    seeds = many if max(map(len, metrics.values())) > 1 else ""
+    notes = [small_print(how + scale + seeds), *([small_print(below)] if below else [])]
+    head = "<h2>Loss and accuracy against epoch</h2>"
+    if len(metrics) == 1:
+        beside = ["<div>", *others, *notes, "</div>"]
+        return [head, '<div class="pictures">', *shown, *beside, "</div>"]
+    opened = "<details><summary>Rates, schedules and range tests</summary>"
+    details = [opened, '<div class="stacked">', *others, "</div></details>"] if others else []
+    return [head, '<div class="small pictures">', *shown, "</div>", *notes, *details]
 
 
 def training_below(metrics: Metrics, config: dict) -> str:
@@ -70,8 +101,8 @@ def _harder(planned: object) -> str:
     return " and ".join([*augmented, *dropped])
 
 
-def rates_section(tests: Mapping[str, tuple[Findings, bool]], *, workdir: Path) -> list[str]:
-    """Show recorded rates, planned hyperparameters and range tests; empty where none was kept."""
+def _rates(tests: Mapping[str, tuple[Findings, bool]], *, workdir: Path) -> list[str]:
+    """Embed recorded rates, planned hyperparameters and range tests, as far as they were drawn."""
     shown = [
         picture(
             workdir / "rates.png",
@@ -86,9 +117,7 @@ def rates_section(tests: Mapping[str, tuple[Findings, bool]], *, workdir: Path) 
             for rung, (findings, _) in tests.items()
         ],
     ]
-    if not any(shown):
-        return []
-    return ["<h2>Rates and schedules</h2>", '<div class="pictures">', *shown, "</div>"]
+    return [each for each in shown if each]
 
 
 def _curves_alt(rung: str, seeds: Mapping[int, Series]) -> str:

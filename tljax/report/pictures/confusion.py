@@ -41,17 +41,17 @@ def _matrix(
     rung: str, mean: np.ndarray, classes: tuple[str, ...], about: str, workdir: Path
 ) -> Path:
     slanted = len(classes) > 3
-    side = (0.62 if slanted else 1.1) * len(classes)
-    width, height = max(4.6, side + 1.8), side + (1.75 if slanted else 1.3)
+    side = 0.62 * len(classes) if slanted else 2.7
+    width, height = max(4.4, side + 1.8), side + 1.7  # nearly square, as the diagram beside it
     figure = style.new_figure(width=width, height=height)
     ax = figure.add_axes(
-        (1.45 / width, (0.85 if slanted else 0.4) / height, side / width, side / height)
+        (1.3 / width, (0.8 if slanted else 0.5) / height, side / width, side / height)
     )
     style.title(
         figure, f"{rung}: confusion", f"{about}\nRow: the class; column: what it was taken for."
     )
     shares = _shares(mean)
-    ax.imshow(np.nan_to_num(shares), cmap="Blues", vmin=0, vmax=100)
+    ax.imshow(np.nan_to_num(shares), cmap="Oranges", vmin=0, vmax=100)
     for i, j in np.ndindex(*shares.shape):
         _cell(ax, i, j, float(shares[i, j]), float(mean[i, j]), small=slanted)
     names = [style.short(name, 14) for name in classes]
@@ -86,7 +86,7 @@ def _pairs(
     text = partial(ax.text, va="center", size=8.5, color=style.INK, parse_math=False)
     for place, (i, j) in enumerate(pairs):
         names = " → ".join(style.short(classes[k], 19) for k in (i, j))
-        ax.barh(place, mean[i, j], height=0.62, color=style.COLOURS["train"], alpha=0.75)
+        ax.barh(place, mean[i, j], height=0.62, color=style.COLOURS["validation"], alpha=0.75)
         text(-0.03, place, names, ha="right", transform=ax.get_yaxis_transform())
         text(mean[i, j], place, f" {mean[i, j]:.4g} of {mean[i].sum():.0f}")
     ax.set_xlim(0, 1.3 * max([mean[pair] for pair in pairs], default=1.0))

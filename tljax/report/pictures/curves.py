@@ -15,8 +15,9 @@ from tljax.runs.metrics import SPLITS, Series
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+Metrics = Mapping[str, Mapping[int, Series]]  # of each rung and seed
 LONGEST = 200  # characters of a file name, which file systems hold 255 bytes of
-LABEL_GAP = 0.18  # of a panel's height: two lines of text
+LABEL_GAP = 0.27  # of a panel's height: two lines of text
 
 
 def curves_name(rung: str) -> str:
@@ -30,29 +31,35 @@ def curves_name(rung: str) -> str:
     return f"curves_{quoted}.png"
 
 
-def write_curves(rung: str, seeds: Mapping[int, Series], *, workdir: Path) -> Path:
-    """Draw a rung's curves as `workdir/curves_RUNG.png`."""
-    return draw_curves(rung, seeds, path=workdir / curves_name(rung))
+def write_curves(metrics: Metrics, *, workdir: Path) -> list[Path]:
+    """Draw each rung's curves as `workdir/curves_RUNG.png`, all on one scale."""
+    return [
+        draw_curves(rung, seeds, path=workdir / curves_name(rung), among=metrics)
+        for rung, seeds in metrics.items()
+    ]
 
 
-def draw_curves(rung: str, seeds: Mapping[int, Series], *, path: Path) -> Path:
+def draw_curves(
+    rung: str, seeds: Mapping[int, Series], *, path: Path, among: Metrics | None = None
+) -> Path:
     """Draw loss above accuracy against epoch: a thin line per seed, their mean, lowest to highest.
 
-    What lies between the lowest and the highest seed is a band. Written whole, as PNG.
+    What lies between the lowest and the highest seed is a band. The axes have room for all rungs of
+    `among`, so that pictures compare. Written whole, as PNG.
     """
-    figure = style.new_figure(width=4.4, height=4.9)
-    axes = figure.subplots(2, 1, sharex=True, gridspec_kw={"hspace": 0.2})
-    figure.subplots_adjust(left=0.125, right=0.785, top=0.8, bottom=0.095)
-    style.title(figure, rung, _curves_caption(seeds))
+    figure = style.new_figure(width=3.6, height=4.2)
+    axes = figure.subplots(2, 1, sharex=True, gridspec_kw={"hspace": 0.34})
+    figure.subplots_adjust(left=0.15, right=0.745, top=0.79, bottom=0.11)
+    style.title(figure, style.short(rung, 36), _curves_caption(seeds))
     for ax, metric in zip(axes, ("loss", "accuracy"), strict=True):
-        _panel(ax, seeds, metric)
+        _panel(ax, seeds, metric, every=_every(among or {rung: seeds}, metric))
     axes[1].set_xlabel("epoch", size=9.5, color=style.INK)
     _epoch_axis(axes[1], np.concatenate([series["epoch"] for series in seeds.values()]))
     return style.save(figure, path)
 
 
 def _curves_caption(seeds: Mapping[int, Series]) -> str:
-    many = f"{len(seeds)} seeds. Thick: their mean; thin: each seed; band: lowest to highest."
+    many = f"{len(seeds)} seeds: mean, each, and their range."
     return "\n".join(
         [many if len(seeds) > 1 else f"One run, seed {next(iter(seeds))}.", *_remarks(seeds)]
     )
@@ -83,7 +90,20 @@ def _known(series: Series, name: str) -> np.ndarray:
     return np.isfinite(series[name]) | (name.startswith("train/") & (series["epoch"] == 0))
 
 
-def _panel(ax: "Axes", seeds: Mapping[int, Series], metric: str) -> None:
+def _every(metrics: Metrics, metric: str) -> np.ndarray:
+    """Collect the finite values of a metric over splits, rungs and seeds: losses, or percent."""
+    values = np.concatenate(
+        [
+            series[f"{split}/{metric}"]
+            for seeds in metrics.values()
+            for series in seeds.values()
+            for split in style.COLOURS
+        ]
+    )
+    return values[np.isfinite(values)] * (100 if metric == "accuracy" else 1)
+
+
+def _panel(ax: "Axes", seeds: Mapping[int, Series], metric: str, *, every: np.ndarray) -> None:
     labels, shown = [], []
     for split, colour in style.COLOURS.items():
         epochs, values = intervals.together(seeds, f"{split}/{metric}")
@@ -94,6 +114,9 @@ def _panel(ax: "Axes", seeds: Mapping[int, Series], metric: str) -> None:
         average = values.mean(axis=0)
         marker = "o" if len(epochs) <= 12 else None
         ax.plot(epochs, average, color=colour, marker=marker, markersize=3.2, linewidth=2, zorder=3)
+        if epochs[0] == 0:  # before the first step
+            ring = {"markerfacecolor": "white", "markeredgecolor": colour, "markersize": 6}
+            ax.plot(epochs[:1], average[:1], "o", color=colour, zorder=4, clip_on=False, **ring)
         if len(seeds) > 1:
             ax.plot(
                 epochs,
@@ -108,10 +131,10 @@ def _panel(ax: "Axes", seeds: Mapping[int, Series], metric: str) -> None:
             ax.fill_between(epochs, *band, color=colour, alpha=0.12, linewidth=0)
         labels.append((split, average, values))
     if metric == "accuracy":
-        ax.set_ylim(style.percent_limits(np.concatenate(shown)))
+        ax.set_ylim(style.percent_limits(every))
         ax.yaxis.set_major_formatter("{x:.0f} %")
     else:
-        _loss_axis(ax, np.concatenate(shown))
+        _loss_axis(ax, np.concatenate(shown), every)
     ax.set_title(metric, loc="left", size=9.5, color=style.INK, pad=7)
     ax.grid(axis="y", color=style.RULE, linewidth=0.7)
     style.strip(ax)
@@ -150,18 +173,19 @@ def _end_labels(
         )
 
 
-def _loss_axis(ax: "Axes", values: np.ndarray) -> None:
-    """Set the axis from 0 to the highest loss.
+def _loss_axis(ax: "Axes", values: np.ndarray, every: np.ndarray) -> None:
+    """Set the axis from 0 to the highest loss of `every`.
 
     Where a few values dwarf the rest the axis ends below them, with a note.
     """
-    top = values.max(initial=0.0) or 1.0
-    usual = 3 * float(np.percentile(values, 90)) if len(values) else 1.0
-    if top > usual > 0:
+    top, own = every.max(initial=0.0) or 1.0, values.max(initial=0.0)
+    usual = 3 * float(np.percentile(every, 90)) if len(every) else 1.0
+    top = usual if top > usual > 0 else top
+    if own > top:
         ax.text(
             0.99,
             0.97,
-            f"off the scale: up to {top:.3g}",
+            f"off the scale: up to {own:.3g}",
             transform=ax.transAxes,
             color=style.FAINT,
             size=8,
@@ -169,7 +193,6 @@ def _loss_axis(ax: "Axes", values: np.ndarray) -> None:
             va="top",
             backgroundcolor="white",
         )
-        top = usual
     ax.set_ylim(0, 1.05 * top)
 
 

@@ -14,8 +14,8 @@ from tljax.runs.results import by_rung
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-CAPTION = "Dot: one seed. Tick: mean.{}\nBar: 95 % interval, blue over seeds, orange over images."
-ALARM = " Orange name: see the alarms."
+CAPTION = "Dot: one seed. Tick: mean. Bar: 95 % interval.{}"
+ALARM = "\nRed name: see the alarms."
 
 
 def write_ladder(results: dict, *, workdir: Path) -> Path:
@@ -35,7 +35,13 @@ def write_ladder(results: dict, *, workdir: Path) -> Path:
     ax.xaxis.set_major_formatter("{x:.0f} %")
     ax.set_ylim(len(rungs) - 0.6, -0.75)
     ax.yaxis.set_visible(False)
-    ax.grid(axis="x", color=style.RULE, linewidth=0.7)
+    ax.set_xticks(ax.get_xticks(), minor=False)
+    low, high = ax.get_xlim()
+    ticks = [tick for tick in ax.get_xticks() if low <= tick <= high]
+    ax.set_xlim(low, high)
+    # Grid lines beside the bars alone: through the names they would be in the way of reading.
+    for place in range(len(rungs)):
+        ax.vlines(ticks, place - 0.2, place + 0.3, color=style.RULE, linewidth=0.7, zorder=0)
     style.strip(ax)
     return style.save(figure, workdir / "ladder.png")
 
@@ -47,7 +53,7 @@ def _rung(ax: "Axes", rung: str, rows: Sequence[dict], place: int) -> list[float
     seeds = [percent for percent in percents if np.isfinite(percent)]
     ends = [100 * interval.low, 100 * interval.high] if interval else []
     if interval:
-        colour = style.COLOURS["train" if interval.over == "seeds" else "validation"]
+        colour = style.COLOURS["validation"]
         ax.plot(ends, [place, place], color=colour, linewidth=9, alpha=0.25, solid_capstyle="butt")
     if np.isfinite(average):
         ax.plot(
@@ -73,9 +79,8 @@ def _rung(ax: "Axes", rung: str, rows: Sequence[dict], place: int) -> list[float
         transform=ax.get_yaxis_transform(),
         va="bottom",
         parse_math=False,
-        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
     )
-    colour = style.INK if table.marked(rung, rows) == rung else style.COLOURS["validation"]
+    colour = style.INK if table.marked(rung, rows) == rung else style.ALARM
     text(0, place - 0.26, style.short(rung, 20), size=9.5, weight="bold", color=colour)
     note = f"{table.percent(average)}   {table.interval_text(interval)}"
     text(1, place - 0.26, note, size=8.5, color=style.FAINT, ha="right")

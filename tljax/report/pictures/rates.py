@@ -148,10 +148,8 @@ def _positive(values: np.ndarray) -> np.ndarray:
 
 
 def _colours(count: int) -> list[str]:
-    """Grade colours from vermilion, for the fastest group, to blue."""
+    """Grade the green of what is set, dark for the fastest group to light."""
     from matplotlib.colors import LinearSegmentedColormap, to_hex
 
-    scale = LinearSegmentedColormap.from_list(
-        "rates", [style.COLOURS["validation"], "#7a5c80", style.COLOURS["train"]]
-    )
+    scale = LinearSegmentedColormap.from_list("rates", ["#00513b", style.SET, "#7fbfa9"])
     return [to_hex(scale(place)) for place in np.linspace(0, 1, count)]

@@ -27,13 +27,13 @@ def write_reliability(
         trust.tempered(run, predictions, fitted_on=fitted_on)
         for run in range(len(predictions.seeds))
     ]
-    shown = {"as trained": (np.concatenate(predictions.logits), style.COLOURS["train"])}
+    shown = {"as trained": (np.concatenate(predictions.logits), style.COLOURS["validation"])}
     after = [pair[0] for pair in fitted if pair]
     if len(after) == len(fitted):
-        shown["with a temperature"] = np.concatenate(after), style.COLOURS["validation"]
-    figure = style.new_figure(width=4.4, height=5.2)
+        shown["with a temperature"] = np.concatenate(after), style.SET
+    figure = style.new_figure(width=4.4, height=4.4)
     axes = figure.subplots(2, 1, sharex=True, gridspec_kw={"hspace": 0.22, "height_ratios": (3, 1)})
-    figure.subplots_adjust(left=0.145, right=0.96, top=0.81, bottom=0.09)
+    figure.subplots_adjust(left=0.145, right=0.96, top=0.77, bottom=0.11)
     runs = len(predictions.seeds)
     counts = f"{len(predictions.labels):,} {split} images, {runs} run{'s' if runs > 1 else ''}"
     style.title(

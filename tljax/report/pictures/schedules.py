@@ -67,7 +67,7 @@ def _panel(ax: "Axes", name: str, parts: Sequence[np.ndarray], edges: np.ndarray
             first + np.arange(len(steps)),
             steps,
             where="post",
-            color=style.COLOURS["train"],
+            color=style.SET,
             linewidth=1.6,
         )
     for edge in edges[1:-1]:

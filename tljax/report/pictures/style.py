@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 DPI = 110
 SHARP = 165  # of the page's charts: a phone has two or three pixels to a CSS pixel
 INK, FAINT, RULE = "#222222", "#666666", "#dddddd"
-# Blue and vermilion of Okabe and Ito (2008), distinct under colour blindness and in grey.
+# Blue, vermilion and green of Okabe and Ito (2008), distinct under colour blindness and in grey:
+# training images, held-out images, and what is set or planned. Red is kept for what is wrong.
 COLOURS = {"train": "#0072b2", "validation": "#d55e00"}
+SET, ALARM = "#009e73", "#b3001b"
 
 
 def new_figure(*, width: float, height: float) -> "Figure":

@@ -2,6 +2,17 @@
 
 import numpy as np
 
+SURE = 0.9  # the probability of its class from which an image is beyond doubt
+
+
+def doubtful(likely: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """List the images that are wrong, or whose class has less than SURE.
+
+    `likely` are probabilities `[N, classes]`.
+    """
+    own = likely[np.arange(len(likely)), labels]
+    return np.flatnonzero((own < SURE) | (likely.argmax(-1) != labels))
+
 
 def confusion(labels: np.ndarray, predicted: np.ndarray, *, classes: int) -> np.ndarray:
     """Count predictions `[classes, classes]` int: row the label, column the prediction."""

@@ -78,8 +78,8 @@ def _texts(runs: Sequence[dict], planned: object) -> tuple[str, ...]:
     share = runs[0]["trainable_params"] / max(1, runs[0]["total_params"])
     solved = all("strength" in row for row in runs)  # without steps: the rest says nothing
     return (
-        ", ".join(groups) or "unknown",
-        f"{runs[0]['trainable_params']:,} ({100 * share:.3g} %)",
+        _listed(groups) or "unknown",
+        f"{runs[0]['trainable_params']:,} ({100 * share:.3g}\N{NO-BREAK SPACE}%)",
         "solved" if solved else scaled(mean["step_flops"], ""),
         "-" if solved else scaled(mean["temporary_bytes"], "B"),
         "-" if solved else rounded(mean["images_per_second"]),
@@ -88,6 +88,12 @@ def _texts(runs: Sequence[dict], planned: object) -> tuple[str, ...]:
         rounded(max(mean["seconds"] - sum(mean[name] for name in _PARTS), 0.0)),
         rounded(mean["seconds"]),
     )
+
+
+def _listed(groups: Sequence[str]) -> str:
+    """Join groups; of many, which are ordered by layer: 'head, block5 to block1'."""
+    many = len(groups) > 3
+    return f"{groups[0]}, {groups[1]} to {groups[-1]}" if many else ", ".join(groups)
 
 
 def solutions(results: dict) -> list[str]:

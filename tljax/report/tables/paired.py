@@ -11,7 +11,7 @@ from tljax.report.tables import table
 from tljax.runs.results import by_rung
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from tljax.runs.predictions import Predictions
 
@@ -40,7 +40,7 @@ def sentence(difference: Difference) -> str:
     low, high, value = (
         100 * x for x in (difference.interval.low, difference.interval.high, difference.value)
     )
-    test = "" if difference.p is None else f", McNemar p {_p(difference.p)}"
+    test = "" if difference.p is None else f", McNemar p {written(difference.p)}"
     if not difference.shown:
         between = f"{difference.rung} against {difference.against}"
         return f"{between}: no difference shown: {value:+.1f} points [{low:.1f}, {high:.1f}]{test}"
@@ -49,6 +49,29 @@ def sentence(difference: Difference) -> str:
         names, ends = names[::-1], (-high, -low)
     points = f"{abs(value):.1f} points [{ends[0]:.1f}, {ends[1]:.1f}]"
     return f"{names[0]} beats {names[1]} by {points}{test}"
+
+
+def figures(difference: Difference) -> str:
+    """Write 'frozen against features (+0.2 points [-1.0, 1.4])'."""
+    low, high, value = (
+        100 * x for x in (difference.interval.low, difference.interval.high, difference.value)
+    )
+    pair = f"{difference.rung} against {difference.against}"
+    if low == high == 0:
+        return f"{pair} (the same on each photograph)"
+    return f"{pair} ({value:+.1f} points [{low:.1f}, {high:.1f}])"
+
+
+def basis(pairs: "Sequence[Difference]", split: str) -> str:
+    """Say what differences rest on: the images, and the kind of interval."""
+    if max(each.seeds for each in pairs) > 1:
+        about = "95 % intervals by bootstrap over seeds and images together"
+    else:
+        about = (
+            "95 % intervals by bootstrap over images, which say nothing of the seed; "
+            "p by McNemar's exact test"
+        )
+    return f"Paired on the same {pairs[0].interval.count:,} {split} images: {about}."
 
 
 def differences(results: dict, predictions: "Mapping[str, Predictions]") -> list[Difference]:
@@ -121,5 +144,6 @@ def paired_bootstrap(
     return Interval(float(low), float(high), "seeds and images" if runs > 1 else "images", images)
 
 
-def _p(p: float) -> str:
+def written(p: float) -> str:
+    """Write a p value: '0.012', '< 0.001'."""
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
