@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from tljax.commands.weights import verify
 from tljax.weights import digest, read
-from tljax.weights.__main__ import main
 from tljax.weights.contents import Leaf
 from tljax.weights.torch import safetensors as torch_safe
 from tljax.weights.torch.checkpoint import chosen, prefix_of
@@ -55,7 +55,7 @@ def test_a_checkpoint_of_a_training_script():
 
 
 def test_the_command_says_what_it_took_and_left_out(capsys):
-    assert main(["verify", str(CHECKPOINT)]) == 0
+    verify(str(CHECKPOINT), None, None)
     lines = capsys.readouterr().out.splitlines()
     assert (
         "torch state dict under net, names after module.: VGG16 of width 0.03125 with its top"

@@ -70,10 +70,6 @@ def main() -> None:
 
 def _command(name: str) -> Callable[[], None]:
     """Import a command when it is called: --help needs no JAX."""
-    if name == "weights":
-        from tljax.weights.__main__ import main as weights
-
-        return lambda: sys.exit(weights())
     from tljax.commands import cli, rungs
 
     entry = getattr(rungs, name) if name in RUNGS else import_module(f"tljax.commands.{name}").main

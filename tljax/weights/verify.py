@@ -27,9 +27,14 @@ def table(path: Path) -> str:
     """
     foreign = opened(path)
     if foreign is None:
-        return _table(_ours(safe.read(path)))
+        return table_of(safe.read(path))
     with foreign as contents:
         return _table(contents)
+
+
+def table_of(weights: Weights) -> str:
+    """Format the same of weights that are read."""
+    return _table(_ours(weights))
 
 
 def check_whole(path: Path, weights: Weights) -> None:
