@@ -305,6 +305,15 @@ def fraction(text: str) -> float:
     return value
 
 
+def run_options(parser: argparse.ArgumentParser) -> None:
+    """Add --run, and which of its classifiers."""
+    add = parser.add_argument
+    where = "the folder of a run, or one that Trained.save wrote"
+    add("--run", type=path, required=True, metavar="DIR", help=where)
+    add("--rung", help="which of its rungs (the best in validation)")
+    add("--seed", type=int, metavar="N", help="which of its seeds (the best in validation)")
+
+
 def base_option(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
     """Add --base: a base network by name, or a Python file with one of your own."""
     parser.add_argument(

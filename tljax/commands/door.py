@@ -25,6 +25,8 @@ GROUPS = {
     },
     "Use and look at a run": {
         "predict": "classify photographs",
+        "export": "a classifier as a file for other programs: StableHLO, Keras, ONNX",
+        "serve": "a web page on this machine: drop a photograph, see its classes",
         "report": "write the page of a run again",
         "compare": "several runs on one page, with paired differences",
         "inside": "pictures of filters, activations, reasons and mistakes",
