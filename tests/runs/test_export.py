@@ -65,6 +65,7 @@ def same(found, classifier):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_stablehlo_of_every_kind_of_base(name, tmp_path):
+    pytest.importorskip("flatbuffers")
     classifier = trained(name)
     path, about = export(classifier, tmp_path / "x.stablehlo")
     program = jax.export.deserialize(path.read_bytes())

@@ -18,7 +18,7 @@ label { display: block; border: 2px dashed var(--line); border-radius: .5rem; cu
 label:focus-within, label.over { border-color: var(--bar); }
 input { position: absolute; opacity: 0; width: 1px; }
 [role=status] { min-height: 1.5em; margin: 1rem 0; overflow-wrap: anywhere; }
-figure { display: inline-block; margin: 0 1rem 1rem 0; max-width: 20rem; }
+figure { display: inline-block; vertical-align: top; margin: 0 1rem 1rem 0; max-width: 20rem; }
 img { display: block; width: 100%; border-radius: .25rem; }
 figcaption { opacity: .75; font-size: .9rem; }
 ol { list-style: none; padding: 0; }
