@@ -237,11 +237,9 @@ def run(main: Callable[[], None]) -> None:
         print(f"stopped by {stop}{how}", file=sys.stderr)
         raise SystemExit(128 + stop.number) from None
     except ModuleNotFoundError as error:
-        if error.name != "fcntl":
+        if error.name != "resource":  # the benchmark's clock of processes
             raise
-        print(
-            "error: this command wants fcntl, which Windows lacks: run it in WSL", file=sys.stderr
-        )
+        print("error: this command wants Linux or macOS, or WSL on Windows", file=sys.stderr)
         raise SystemExit(2) from None
     except InputError as error:
         print(f"error: {one_line(str(error))}", file=sys.stderr, flush=True)

@@ -28,6 +28,7 @@ def parser(doc: str | None, *, experiment: str, rates: bool = True) -> argparse.
     add = new.add_argument_group("base, rungs and seeds").add_argument
     add(
         "--weights",
+        type=lambda text: str(cli.path(text)) if text.startswith("~") else text,
         metavar="FILE",
         help="the pretrained base: a file; the name of a published one, such as "
         "efficientnet-lite0 or vgg16-imagenet-keras-notop; hf:OWNER/REPO; or the folder of a run, "

@@ -23,7 +23,7 @@ def write(path: Path, trained: Trained) -> None:
     InputError without the package flatbuffers, which JAX itself does not install.
     """
     try:
-        import flatbuffers  # pyright: ignore[reportMissingImports]  # noqa: F401
+        import flatbuffers  # pyright: ignore  # noqa: F401
     except ModuleNotFoundError:
         raise InputError(
             "StableHLO wants the package flatbuffers: pip install flatbuffers"
