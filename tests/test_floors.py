@@ -18,6 +18,7 @@ FLOORS = (
     ("train",),
     ("sweep", "audit", "methods", "runs", "recipe"),
     ("climb", "report", "benchmark"),
+    ("serve",),
     ("commands",),
     ("__main__", "__init__"),
 )

@@ -83,7 +83,9 @@ def test_pyright_knows_the_types_of_what_is_imported(tmp_path):
 
 def test_types_are_installed_with_the_package():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    assert project["tool"]["setuptools"]["package-data"] == {"tljax": ["py.typed", "data/critters/base.safetensors"]}
+    assert project["tool"]["setuptools"]["package-data"] == {
+        "tljax": ["py.typed", "data/critters/base.safetensors"]
+    }
     assert (ROOT / "tljax" / "py.typed").is_file()
 
 

@@ -195,5 +195,7 @@ def lr_find(
 
     No argument is changed.
     """
-    ready = prepare(stage, network or NETWORK, Source(sets, weights, progress=progress), seed=seed)
+    # Views for the steps of the test alone, not for those of the stage.
+    short, source = lr_finder.of_steps(stage), Source(sets, weights, progress=progress)
+    ready = prepare(short, network or NETWORK, source, seed=seed)
     return lr_finder.find(stage, ready, seed=seed, progress=progress)

@@ -150,13 +150,13 @@ def test_the_loss_is_what_the_options_say(monkeypatch):
     assert options.weighted(stage, args, ("cat", "dog")).objective.class_weights == "balanced"
 
 
-def test_what_wants_fcntl_says_so_in_one_line(capsys):
+def test_what_wants_a_module_of_unix_says_so_in_one_line(capsys):
     def main():
-        raise ModuleNotFoundError("No module named 'fcntl'", name="fcntl")
+        raise ModuleNotFoundError("No module named 'resource'", name="resource")
 
     assert fails(main) == 2
     assert capsys.readouterr().err == (
-        "error: this command wants fcntl, which Windows lacks: run it in WSL\n"
+        "error: this command wants Linux or macOS, or WSL on Windows\n"
     )
 
 

@@ -20,7 +20,7 @@ NAME = re.compile(r"(?<![\w/.])(?:tljax|experiments)(?:\.[A-Za-z_]\w*)+(?![\w/])
 CALL = re.compile(r"`(tljax(?:\.\w+)+\([^`]*\))`")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 DOOR = re.compile(r"(?:^|`|/bin/)tljax ([a-z-]+)", re.MULTILINE)
-COMMAND = re.compile(r"python -m (experiments\.\w+|tljax\.weights)\b")
+COMMAND = re.compile(r"python -m (experiments\.\w+)\b")
 
 
 def resolve(name):
@@ -76,7 +76,6 @@ def test_the_peers_tables_have_two_columns_and_name_our_functions():
 
 def test_commands_and_their_options_are_there():
     files = [*(ROOT / "experiments").glob("*.py"), *(ROOT / "tljax" / "commands").glob("*.py")]
-    files.append(ROOT / "tljax" / "weights" / "__main__.py")
     sources = "".join(path.read_text(encoding="utf-8") for path in files)
     known = set(re.findall(r'"(--[a-z-]+)"', sources)) | {"--help", "--version"}
     for page, text in TEXTS.items():

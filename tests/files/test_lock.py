@@ -37,3 +37,13 @@ def test_without_fcntl_nothing_is_locked_and_every_name_is_there(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "None\n"), done.stderr
+
+
+def test_saved_features_are_written_without_fcntl(tmp_path):
+    code = (
+        "import sys, pathlib; sys.modules['fcntl'] = None\n"
+        "from tljax.inputs.feature_rows import alone\n"
+        f"with alone(pathlib.Path({str(tmp_path / 'new' / 'features.h5')!r})): print('inside')"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (ran.stdout, ran.returncode) == ("inside\n", 0), ran.stderr

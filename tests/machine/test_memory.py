@@ -1,7 +1,9 @@
 """What is told of a device's memory, and what is not known."""
 
+import ctypes
 import math
 import os
+import types
 from types import SimpleNamespace
 
 import jax
@@ -61,3 +63,19 @@ def test_a_device_that_does_not_say_shares_the_host_s(monkeypatch, stats):
     )
     host = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     assert memory.room() == host // 2
+
+
+def test_the_memory_of_a_machine_without_sysconf_is_asked_of_windows(monkeypatch):
+    """After two numbers of four bytes, its own size and the load, comes all of the memory."""
+
+    class Kernel:
+        @staticmethod
+        def GlobalMemoryStatusEx(reference):
+            status = reference._obj
+            assert status[0] == ctypes.sizeof(status) == 64
+            status[1] = 12 << 30
+            return 1
+
+    monkeypatch.delattr(os, "sysconf")
+    monkeypatch.setattr(ctypes, "windll", types.SimpleNamespace(kernel32=Kernel), raising=False)
+    assert memory.host() == 12 << 30

@@ -137,7 +137,8 @@ def test_a_run_that_was_cut_short_is_still_used(run, tmp_path):
 
 def test_what_is_not_there_is_named(run, photo, tmp_path):
     with pytest.raises(
-        InputError, match=r"expected a finished rung frozen, seed 3, found none in results\.json"
+        InputError,
+        match=r"expected a finished rung frozen, seed 3, found scratch \(seed 7\), averaged",
     ):
         load_run(run, rung="frozen", seed=3)
     with pytest.raises(InputError, match=r"results\.json: expected a readable file"):

@@ -1,3 +1,4 @@
+import gc
 import json
 import math
 from dataclasses import asdict, replace
@@ -99,6 +100,25 @@ def test_the_range_test_of_a_found_rate_is_kept(tmp_path):
     }
     del workdir
     assert not list(begun(tmp_path / "run", overwrite=True).path.glob("lr_find*"))
+
+
+def test_a_finished_rung_says_that_more_epochs_do_not_train_it(tmp_path, capsys):
+    path = finished(tmp_path / "run").path
+    gc.collect()  # its lock goes with it
+    longer = {"frozen": (NETWORK, replace(STAGE, epochs=5))}
+    workdir = Workdir(path, resume=True, anyway=True)
+    workdir.begin(arguments={"seeds": 1}, stages=longer, sets=photographs())
+    del workdir
+    gc.collect()
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert line.startswith("frozen: finished with 2 epochs and left as it is, not trained to 5:")
+    assert f"--weights {path}:frozen" in line
+    for stages in ({"frozen": (NETWORK, STAGE)}, {"new": (NETWORK, replace(STAGE, epochs=7))}):
+        Workdir(path, resume=True, anyway=True).begin(
+            arguments={}, stages=stages, sets=photographs()
+        )
+        gc.collect()
+        assert "left as it is" not in capsys.readouterr().out
 
 
 def test_how_a_rung_was_solved_is_kept_with_its_results(tmp_path):

@@ -3,13 +3,15 @@
 import json
 import math
 import pathlib
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import jax
 import numpy as np
 import pytest
 from PIL import Image
 
+from tljax.data.augment import Augment, augment_batch
+from tljax.data.draws import augment_keys
 from tljax.data.preprocess import CAFFE, UNIT
 from tljax.errors import InputError
 from tljax.files import orbax_store
@@ -17,6 +19,7 @@ from tljax.linear.logistic import Solution
 from tljax.models import build, ops
 from tljax.models.build import Network
 from tljax.runs.predict import load_run
+from tljax.train.logits import two_sided
 from tljax.train.loop import History
 from tljax.train.outcome import saved
 from tljax.train.outcome.alarms import Alarm
@@ -329,3 +332,22 @@ def test_what_has_no_history_says_so(simple, tmp_path):
         with pytest.raises(InputError, match="tiny was restored from a checkpoint"):
             wanted(tmp_path / "x")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_views_are_counted_and_their_logits_averaged(trained):
+    """View k is the warp of pass k and example 0 of training, in whatever batch it is."""
+    augment = Augment(rotation_deg=20.0, zoom=0.1)
+    one = replace(trained, stage={"augment": asdict(augment)})
+    rows = []
+    for view in range(3):
+        keys = augment_keys(np.full(4, view), np.zeros(4, np.int32))
+        warped = augment_batch(IMAGES[:4], keys=keys, ranges=augment)
+        rows.append(two_sided(np.asarray(one.net.run(warped, one.net.params)[0])))
+    expected = jax.nn.softmax(np.mean(rows, axis=0), axis=-1)
+    found = one.predict(IMAGES, views=3).probabilities
+    np.testing.assert_allclose(found[:4], expected, atol=1e-5)
+    np.testing.assert_array_equal(one.predict(IMAGES[3:4], views=3).probabilities, found[3:4])
+    if one.network.options == {"width": 1 / 64}:  # the others are sure of everything
+        assert np.abs(one.predict(IMAGES[:4]).probabilities - found[:4]).max() > 1e-6
+    with pytest.raises(InputError, match="views: expected 0 or more, found -1"):
+        one.predict(IMAGES, views=-1)

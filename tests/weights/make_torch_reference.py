@@ -1,5 +1,7 @@
 """Makes `torch_zip.pth`, `torch_legacy.pth` and `torch_outputs.npz`, which test_torch.py reads.
 
+And `torch_checkpoint.pth`, what a training script saves of the same network.
+
 Needs torch:
 
     python tests/weights/make_torch_reference.py     (torch 2.13.0, CPU)
@@ -9,7 +11,9 @@ A VGG16 of width 1/32 with a top of 24 hidden units and 10 classes for images of
 of every layer are about 1.
 """
 
+import argparse
 import collections
+import datetime
 import pathlib
 
 import numpy as np
@@ -95,6 +99,30 @@ def main():
         offset += t.numel()
     views._metadata = state._metadata
     torch.save(views, HERE / "torch_legacy.pth", _use_new_zipfile_serialization=False)
+    torch.save(checkpoint(state), HERE / "torch_checkpoint.pth")
+
+
+def checkpoint(state):
+    """The state dict as a script saves it that trained with several GPUs: in half precision."""
+    model = nn.Linear(3, 2)
+    optimizer = torch.optim.Adam(model.parameters())
+    model(torch.ones(1, 3)).sum().backward()
+    optimizer.step()
+    return {
+        "epoch": 3,
+        "net": {f"module.{name}": tensor.half() for name, tensor in state.items()}
+        | {"criterion.weight": torch.ones(2, 2)},
+        "optimizer": optimizer.state_dict(),
+        "scheduler": torch.optim.lr_scheduler.StepLR(optimizer, 3).state_dict(),
+        "args": argparse.Namespace(lr=0.1, out=pathlib.Path("runs")),
+        "best": np.float64(71.6),
+        "began": datetime.datetime(2026, 11, 1),
+        "losses": collections.defaultdict(list, {"train": [np.float32(0.5)]}),
+        "numpy": np.random.get_state(),
+        "torch": torch.get_rng_state(),
+        "criterion": nn.CrossEntropyLoss(),
+        "device": torch.device("cpu"),
+    }
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
+from tljax.weights.__main__ import main
 
 from tljax.data.preprocess import TORCH
 from tljax.errors import InputError
@@ -11,7 +12,6 @@ from tljax.models import build
 from tljax.models.build import Network
 from tljax.tree import flatten
 from tljax.weights import read, write
-from tljax.weights.__main__ import main
 
 KINDS = {"kernel": "weight", "scale": "weight", "mean": "running_mean", "var": "running_var"}
 

@@ -1,4 +1,4 @@
-"""`python -m tljax.weights`: its output and its exit status."""
+"""`tljax weights`: its output and its exit status."""
 
 import subprocess
 import sys
@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tljax.commands import weights as command
 from tljax.data.preprocess import BY_NAME, CAFFE, TORCH, UNIT, words
-from tljax.weights import Weights, __main__, digest, read, write
+from tljax.errors import InputError
+from tljax.weights import Weights, digest, read, write
 from tljax.weights.vgg16 import TOP
 
 
@@ -34,7 +36,14 @@ def path(tmp_path, weights):
 
 def run(capsys, *arguments):
     """(exit status, lines of stdout, stderr)."""
-    status = __main__.main([str(argument) for argument in arguments])
+    status = 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["weights", *map(str, arguments)])
+        try:
+            command.main()
+        except InputError as error:
+            status = 2
+            print(f"error: {error}", file=sys.stderr)
     captured = capsys.readouterr()
     return status, captured.out.splitlines(), captured.err
 
@@ -102,7 +111,7 @@ def test_verify_names_the_classes_of_a_picture(capsys, path, weights, tmp_path):
         for c, i, n in zip(chances, (1, 3, 2, 0), ("bee", "dog", "cat", "ant"), strict=True)
     ]
     assert [" ".join(line.split()) for line in lines[-4:]] == expected
-    __main__.main(["convert", str(path), str(tmp_path / "w.h5"), "--to", "keras-h5"])
+    run(capsys, "convert", path, tmp_path / "w.h5", "--to", "keras-h5")
     write(path, Weights(weights.params, weights.architecture, CAFFE, (), {}))
     status, _, err = run(capsys, "verify", path, "--image", tmp_path / "a.png")
     assert (status, err) == (
@@ -145,7 +154,7 @@ def test_verify_says_how_much_photographs_differ_with_each_preprocessing(capsys,
     assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize("layout", __main__.LAYOUTS)
+@pytest.mark.parametrize("layout", command.LAYOUTS)
 def test_convert_to_each_layout_and_back(capsys, path, weights, tmp_path, layout):
     status, lines, _ = run(capsys, "convert", path, tmp_path / "deep" / "out", "--to", layout)
     assert status == 0
@@ -163,9 +172,8 @@ def test_convert_to_each_layout_and_back(capsys, path, weights, tmp_path, layout
     )
 
 
-@pytest.mark.parametrize("name", __main__.PREPROCESSES)
+@pytest.mark.parametrize("name", BY_NAME)
 def test_convert_notes_another_preprocessing(capsys, path, weights, tmp_path, name):
-    assert sorted(__main__.PREPROCESSES) == sorted(BY_NAME)
     status, lines, _ = run(
         capsys, "convert", path, tmp_path / "w.h5", "--to", "keras-h5", "--preprocess", name
     )
@@ -193,7 +201,7 @@ def test_the_command_itself(tmp_path):
             [sys.executable, *arguments], capture_output=True, text=True, timeout=60
         )
 
-    nothing = command("-m", "tljax.weights", "verify", str(tmp_path / "w"))
+    nothing = command("-m", "tljax", "weights", "verify", str(tmp_path / "w"))
     assert (nothing.returncode, nothing.stdout) == (2, "")
     assert nothing.stderr.startswith(
         f"error: {tmp_path / 'w'}: expected a weights file, hf:OWNER/REPO, or one of "
@@ -201,7 +209,7 @@ def test_the_command_itself(tmp_path):
     )
     assert nothing.stderr.count("\n") == 1
     assert (
-        command("-m", "tljax.weights", "verify").stderr
+        command("-m", "tljax", "weights", "verify").stderr
         == "error: the following arguments are required: FILE\n"
     )
-    assert "convert FILE OUT" in command("-m", "tljax.weights", "--help").stdout
+    assert "convert FILE OUT" in command("-m", "tljax", "weights", "--help").stdout

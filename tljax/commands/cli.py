@@ -237,11 +237,9 @@ def run(main: Callable[[], None]) -> None:
         print(f"stopped by {stop}{how}", file=sys.stderr)
         raise SystemExit(128 + stop.number) from None
     except ModuleNotFoundError as error:
-        if error.name != "fcntl":
+        if error.name != "resource":  # the benchmark's clock of processes
             raise
-        print(
-            "error: this command wants fcntl, which Windows lacks: run it in WSL", file=sys.stderr
-        )
+        print("error: this command wants Linux or macOS, or WSL on Windows", file=sys.stderr)
         raise SystemExit(2) from None
     except InputError as error:
         print(f"error: {one_line(str(error))}", file=sys.stderr, flush=True)
@@ -303,6 +301,15 @@ def fraction(text: str) -> float:
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"must be a positive number, found {text}")
     return value
+
+
+def run_options(parser: argparse.ArgumentParser) -> None:
+    """Add --run, and which of its classifiers."""
+    add = parser.add_argument
+    where = "the folder of a run, or one that Trained.save wrote"
+    add("--run", type=path, required=True, metavar="DIR", help=where)
+    add("--rung", help="which of its rungs (the best in validation)")
+    add("--seed", type=int, metavar="N", help="which of its seeds (the best in validation)")
 
 
 def base_option(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:

@@ -25,6 +25,8 @@ GROUPS = {
     },
     "Use and look at a run": {
         "predict": "classify photographs",
+        "export": "a classifier as a file for other programs: StableHLO, Keras, ONNX",
+        "serve": "a web page on this machine: drop a photograph, see its classes",
         "report": "write the page of a run again",
         "compare": "several runs on one page, with paired differences",
         "inside": "pictures of filters, activations, reasons and mistakes",
@@ -70,10 +72,6 @@ def main() -> None:
 
 def _command(name: str) -> Callable[[], None]:
     """Import a command when it is called: --help needs no JAX."""
-    if name == "weights":
-        from tljax.weights.__main__ import main as weights
-
-        return lambda: sys.exit(weights())
     from tljax.commands import cli, rungs
 
     entry = getattr(rungs, name) if name in RUNGS else import_module(f"tljax.commands.{name}").main

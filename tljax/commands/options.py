@@ -15,7 +15,8 @@ from tljax.errors import InputError
 from tljax.models.architecture import Options
 from tljax.models.build import Network, described
 from tljax.recipe import scaled_batch
-from tljax.weights import Weights, load
+from tljax.runs.base import load_base
+from tljax.weights import Weights
 
 
 def parser(doc: str | None, *, experiment: str, rates: bool = True) -> argparse.ArgumentParser:
@@ -29,8 +30,9 @@ def parser(doc: str | None, *, experiment: str, rates: bool = True) -> argparse.
         "--weights",
         type=lambda text: str(cli.path(text)) if text.startswith("~") else text,
         metavar="FILE",
-        help="the pretrained base: a file, or the name of a published one such as "
-        "vgg16-imagenet-keras-notop (on critters: the one that comes with them)",
+        help="the pretrained base: a file; the name of a published one, such as "
+        "efficientnet-lite0 or vgg16-imagenet-keras-notop; hf:OWNER/REPO; or the folder of a run, "
+        "RUN or RUN:RUNG:SEED (on critters: the one that comes with them)",
     )
     cli.base_option(new)
     add("--seeds", type=cli.positive, default=1, metavar="N", help="how many seeds to run (1)")
@@ -109,7 +111,7 @@ def base_of(args: argparse.Namespace) -> Weights | None:
 
 @functools.lru_cache(maxsize=1)
 def _loaded(name: str, *, progress: bool) -> Weights:
-    return load(name, progress=progress)
+    return load_base(name, progress=progress)
 
 
 def seeds_of(args: argparse.Namespace) -> range:

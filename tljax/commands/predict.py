@@ -27,7 +27,7 @@ def main() -> None:
     args = _parsed()
     classifier = load_run(args.run, rung=args.rung, seed=args.seed)
     unread: list[str] = []
-    parts = _predicted(classifier, args.photos, unread)
+    parts = _predicted(classifier, args.photos, unread, views=args.views)
     if args.format == "json":  # one document: it is written when all is known
         named = (
             pair for part in parts for pair in zip(part.names, part.ranked(args.top), strict=True)
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def _predicted(
-    classifier: Trained, given: Sequence[str], unread: list[str]
+    classifier: Trained, given: Sequence[str], unread: list[str], *, views: int
 ) -> Iterator[Prediction]:
     """Classify the photographs batch by batch; name what cannot be read, and add it to `unread`."""
 
@@ -56,7 +56,8 @@ def _predicted(
             paths += reading(each, size=classifier.size).names
         except InputError as error:
             tell(str(error))
-    for part in classifier.stream(reading(paths, size=classifier.size), skip_unread=True):
+    read = reading(paths, size=classifier.size)
+    for part in classifier.stream(read, skip_unread=True, views=views):
         for why in part.unread.values():
             tell(why)
         yield part
@@ -82,10 +83,7 @@ def _parsed() -> argparse.Namespace:
     add = parser.add_argument
     kinds = "JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF, or HEIC with pillow-heif"
     add("photos", nargs="+", metavar="PHOTO", help=f"a file, a folder or a pattern: {kinds}")
-    add("--run", type=cli.path, required=True, metavar="DIR", help="the workdir of a run")
-    add("--rung", help="which of its rungs (the best in validation)")
-    add("--seed", type=int, help="which of its seeds (the best in validation)")
-    cli.base_option(parser)
+    cli.run_options(parser)
     add(
         "--top",
         type=cli.positive,
@@ -95,4 +93,7 @@ def _parsed() -> argparse.Namespace:
     how = "a line of text each, CSV, JSON Lines, or one JSON object of class -> probability (text)"
     add("--format", choices=FORMATS, default="text", help=how)
     add("--json", action="store_const", const="json", dest="format", help="as --format json")
+    views = "mean of the logits over K augmented views of each, the same ones each time (none)"
+    add("--views", type=cli.positive, default=0, metavar="K", help=views)
+    cli.base_option(parser)
     return parser.parse_args()

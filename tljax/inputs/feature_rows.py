@@ -21,7 +21,7 @@ import numpy as np
 from tqdm import tqdm
 
 from tljax.errors import InputError
-from tljax.files import disk
+from tljax.files import disk, lock
 
 SEAL = struct.Struct("<Q32s")  # before each block of a part: how many rows follow, and their digest
 DTYPES = {
@@ -77,22 +77,19 @@ def alone(path: Path) -> Generator[None]:
     first is making. The lock is on the folder itself: it leaves no file, and it ends with the
     process, however that ends.
     """
-    import fcntl
-
     with disk.refusal(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path.parent, os.O_RDONLY)
-    try:
+        folder = path.parent.resolve()  # a link to a folder is one, too
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            handle = lock.taken(folder, wait=False)
         except BlockingIOError:
             print(f"{path}: waiting for another process that writes there", flush=True)
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        except OSError:
-            pass  # a file system without locks
+            handle = lock.taken(folder, wait=True)
+    try:
         yield
     finally:
-        os.close(handle)
+        if handle is not None:
+            os.close(handle)
 
 
 def computed(target: RowSet, compute: Compute, *, block: int, progress: bool) -> np.ndarray:

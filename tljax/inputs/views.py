@@ -3,7 +3,6 @@
 # pyright: strict
 # pyright: reportUnknownMemberType=false
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -91,7 +90,7 @@ def room() -> int:
 
     They fit on each device, and into a quarter of the host's memory.
     """
-    host = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    host = memory.host()
     return min(memory.room(), host // 4)
 
 

@@ -77,5 +77,16 @@ def room() -> int:
 
     Devices that are parts of one CPU share its memory.
     """
-    host = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return (_limit() or host // len(jax.local_devices())) // 2
+    return (_limit() or host() // len(jax.local_devices())) // 2
+
+
+def host() -> int:
+    """Return the bytes of the machine's own memory."""
+    if hasattr(os, "sysconf"):
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    import ctypes  # Windows: the structure MEMORYSTATUSEX, 64 bytes, whose first field says so
+
+    status = (ctypes.c_uint64 * 8)(64)
+    kernel: Any = ctypes.windll.kernel32  # pyright: ignore[reportAttributeAccessIssue]
+    kernel.GlobalMemoryStatusEx(ctypes.byref(status))
+    return int(status[1])

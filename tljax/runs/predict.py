@@ -83,16 +83,14 @@ def load_net(run: str | Path, *, rung: str | None = None, seed: int | None = Non
 
 
 def _chosen(run: Path, *, rung: str | None, seed: int | None) -> Row:
-    rows = [
-        row
-        for row in read_results(run / results.FILE)["rungs"]
-        if rung in (None, row["name"]) and seed in (None, row["seed"])
-    ]
+    finished = read_results(run / results.FILE)["rungs"]
+    rows = [row for row in finished if rung in (None, row["name"]) and seed in (None, row["seed"])]
     if not rows:
         named = (("rung", rung), ("seed", seed))
         words = [f"{name} {value}" for name, value in named if value is not None]
         asked = ", ".join(words) or "rung"
-        raise InputError(f"{run}: expected a finished {asked}, found none in results.json")
+        there = ", ".join(f"{row['name']} (seed {row['seed']})" for row in finished) or "none"
+        raise InputError(f"{run}: expected a finished {asked}, found {there} in results.json")
     return max(rows, key=_accuracy)
 
 

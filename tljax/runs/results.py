@@ -55,6 +55,10 @@ class Results:
         """Tell whether a rung and seed is finished."""
         return len(self._others(rung, seed)) < len(self._document["rungs"])
 
+    def finished(self, rung: str) -> bool:
+        """Tell whether a rung is finished with any seed."""
+        return any(row["name"] == rung for row in self._document["rungs"])
+
     def _others(self, rung: str, seed: int) -> list[Json]:
         rows: list[Json] = self._document["rungs"]
         return [row for row in rows if (row["name"], row["seed"]) != (rung, seed)]

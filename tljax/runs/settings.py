@@ -70,6 +70,18 @@ def check(path: Path, *, before: Json, now: Json, anyway: bool) -> None:
     print(f"{line}; continued all the same", flush=True)
 
 
+def other_lengths(*, before: Json, now: Json) -> dict[str, tuple[int, int]]:
+    """Map each stage that both have, with other numbers of epochs, to these: before and now."""
+
+    def epochs(config: Json) -> dict[str, int]:
+        plan = config.get("plan")
+        named: Json = plan if isinstance(plan, dict) else {}
+        return {name: entry["stage"]["epochs"] for name, entry in named.items()}
+
+    old, new = epochs(before), epochs(now)
+    return {name: (old[name], new[name]) for name in new if old.get(name, new[name]) != new[name]}
+
+
 def _deciding(config: Json) -> Json:
     config = json.loads(json.dumps(config))  # as read from a file: tuples are lists
     fields = {name: config.get(name) for name in ("plan", "data", "base", "versions")}

@@ -128,6 +128,7 @@ class Workdir:
             before = read_written(self.path / settings.FILE)
             self._results = Results.resume(self.path / results.FILE)
             settings.check(self.path, before=before, now=config, anyway=self._anyway)
+            self._say_what_stays(settings.other_lengths(before=before, now=config))
             return
         if processes.first():
             _clear(self.path)
@@ -135,6 +136,17 @@ class Workdir:
         if processes.first():
             disk.write_json(self.path / settings.FILE, config)
         self._results = Results.begin(self.path / results.FILE, data=data, environment=where)
+
+    def _say_what_stays(self, lengths: dict[str, tuple[int, int]]) -> None:
+        """Say of each finished rung that it is not trained further, and what does that."""
+        for rung, (before, now) in lengths.items():
+            if processes.first() and self._results.finished(rung):
+                print(
+                    f"{rung}: finished with {before} epochs and left as it is, not trained to "
+                    f"{now}: begin another run from it, --weights {self.path}:{rung}, or train it "
+                    "again with --overwrite",
+                    flush=True,
+                )
 
     def log(self, record: Record) -> None:
         """Append one epoch's line to metrics.jsonl, and pass it to the listeners."""

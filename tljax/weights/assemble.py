@@ -31,13 +31,15 @@ def assemble(path: Path, contents: Contents) -> Weights:
         {name: read_leaf(path, name, leaf) for name, leaf in leaves.items()},
         top=vgg16.TOP,
     )
-    provenance = {"file": path.name, "layout": contents.layout}
+    provenance: Json = {"file": path.name, "layout": contents.layout}
+    provenance |= {"size": contents.size} if contents.size else {}
+    provenance |= {"left_out": list(contents.left_out)} if contents.left_out else {}
     return Weights(
         params,
         architecture,
         read_preprocess(path, about["preprocess"]) if about else contents.preprocess,
         tuple(about.get("classes", contents.classes if top else ())),
-        about.get("provenance", provenance | ({"size": contents.size} if contents.size else {})),
+        about.get("provenance", provenance),
         top=top or None,
         source=str(path),
         statistics=statistics,

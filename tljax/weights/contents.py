@@ -74,6 +74,7 @@ class Contents:
     options: Options = dataclasses.field(default_factory=dict[str, Option])
     size: int | None = None  # pixels of a side of the photographs it was trained on, where known
     classes: tuple[str, ...] = ()  # of its top
+    left_out: tuple[str, ...] = ()  # arrays of the file that are none of the base, by its names
 
 
 ABOUT = {"preprocess": dict, "classes": list, "provenance": dict}

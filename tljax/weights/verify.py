@@ -8,7 +8,7 @@ from tljax.data.preprocess import BY_NAME, Preprocess, words
 from tljax.errors import InputError
 from tljax.models import build
 from tljax.models.build import Network
-from tljax.tree import flatten
+from tljax.tree import LISTED, flatten
 from tljax.weights import safe
 from tljax.weights.assemble import expected
 from tljax.weights.contents import Contents, Leaf, Weights
@@ -27,9 +27,14 @@ def table(path: Path) -> str:
     """
     foreign = opened(path)
     if foreign is None:
-        return _table(_ours(safe.read(path)))
+        return table_of(safe.read(path))
     with foreign as contents:
         return _table(contents)
+
+
+def table_of(weights: Weights) -> str:
+    """Format the same of weights that are read."""
+    return _table(_ours(weights))
 
 
 def check_whole(path: Path, weights: Weights) -> None:
@@ -167,7 +172,12 @@ def _table(contents: Contents) -> str:
     stored = contents.about.get("preprocess")
     preprocess = Preprocess.from_dict(stored) if stored else contents.preprocess
     about = f"{contents.layout}: {name_of_base(contents)} {top}"
-    return "\n".join([*lines, "", about, f"preprocessing {name_of(preprocess)}"])
+    out = [f"left out: {_some(contents.left_out)}"] if contents.left_out else []
+    return "\n".join([*lines, "", about, *out, f"preprocessing {name_of(preprocess)}"])
+
+
+def _some(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:LISTED]) + (f" and {len(names) - LISTED} more" * (len(names) > LISTED))
 
 
 def _row(name: str, leaf: Leaf | None, required: tuple[int, ...] | None) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ from tljax.train.outcome import alarms, saved
 from tljax.train.outcome.collapse import Json
 from tljax.train.outcome.prediction import Prediction, padded, probabilities
 from tljax.train.outcome.reading import Batch, Photographs, Reading, reading
+from tljax.train.outcome.viewed import mean_over_views, ranges_of
 from tljax.train.step import Params, State, averaged
 
 Scores = dict[str, dict[str, float]]
@@ -77,15 +78,18 @@ class Trained:
         """Give the probabilities `[N, classes]` float32 of what `predict` takes."""
         return self.predict(photographs).probabilities
 
-    def predict(self, photographs: Photographs, *, skip_unread: bool = False) -> Prediction:
+    def predict(
+        self, photographs: Photographs, *, skip_unread: bool = False, views: int = 0
+    ) -> Prediction:
         """Classify one photograph or many: paths, folders, patterns, Pillow images or arrays.
 
         Arrays are uint8, `[H, W, 3]` or `[N, size, size, 3]`. Everything is resized as for
         training. Averaged parameters and batch statistics are used where there are any. InputError
-        names a file that cannot be read; with `skip_unread` it is left out, and why is kept.
+        names a file that cannot be read; with `skip_unread` it is left out, and why is kept. With
+        `views` the logits are the mean over as many augmented views, the same ones each time.
         """
         read = reading(photographs, size=self.size)
-        parts = list(self.stream(read, skip_unread=skip_unread))
+        parts = list(self.stream(read, skip_unread=skip_unread, views=views))
         none = np.zeros((0, len(self.classes)), np.float32)
         return Prediction(
             tuple(name for part in parts for name in part.names),
@@ -94,15 +98,21 @@ class Trained:
             {name: why for part in parts for name, why in part.unread.items()},
         )
 
-    def stream(self, read: Reading, *, skip_unread: bool = False) -> Iterator[Prediction]:
+    def stream(
+        self, read: Reading, *, skip_unread: bool = False, views: int = 0
+    ) -> Iterator[Prediction]:
         """Classify photographs a batch at a time, and yield each batch when it is done.
 
         The next batches are decoded, and the next one is handed to the device, before the numbers
         of one are waited for.
         """
+        if views < 0:
+            raise InputError(f"predict: views: expected 0 or more, found {views}")
+        mean = mean_over_views(self.net, ranges_of(self.stage), views=views)
+        classify = mean if views else self._logits
         waiting: tuple[Batch, jax.Array] | None = None
         for batch in read.batches(skip=skip_unread):
-            logits = self._logits(padded(batch.images))
+            logits = classify(padded(batch.images))
             if waiting:
                 yield self._said(read, *waiting)
             waiting = batch, logits

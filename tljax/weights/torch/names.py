@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from tljax.data.preprocess import TORCH
-from tljax.models.architecture import Layout
+from tljax.models.architecture import Architecture, Layout, Options, Shape
 from tljax.models.build import BASES
 from tljax.models.vgg import CONVS, LAYERS
 from tljax.tree import Json
@@ -43,28 +43,55 @@ KERAS = TORCHVISION | TIMM
 KINDS = {"weight": "kernel", "bias": "bias"}
 
 
+def layout_of(shapes: Mapping[str, Shape]) -> tuple[Architecture, Layout, Options] | None:
+    """Find the base whose file has leaves of these names and shapes, by the bases' `Layout`s.
+
+    None for a file of another network; see `is_vgg16` for VGG16, which has no `Layout`.
+    """
+    for architecture in BASES.values():
+        for layout in architecture.layouts:
+            if (options := layout.options(shapes)) is not None:
+                return architecture, layout, options
+    return None
+
+
+def is_vgg16(shapes: Mapping[str, Shape]) -> bool:
+    """Tell whether most of the leaves that a VGG16's convolutions have are there."""
+    there = [name for name in FEATURES if f"{name}.weight" in shapes]
+    return 2 * len(there) > len(FEATURES)
+
+
 def identified(leaves: Mapping[str, Leaf], *, kind: str, about: Json | None = None) -> Contents:
     """Find the base whose file has these leaves, and rename and turn them into ours.
 
-    `kind` names the container, for messages. A file of no base in `BASES` is taken for a VGG16,
-    and its names are left for the check of leaves to report.
+    `kind` names the container, for messages. Layers in the place of the base's own top, as in a
+    network fine-tuned for another task, are left out. A file of no base in `BASES` is taken for a
+    VGG16, and its names are left for the check of leaves to report.
     """
-    shapes = {name: leaf.shape for name, leaf in leaves.items()}
-    for architecture in BASES.values():
-        for layout in architecture.layouts:
-            options = layout.options(shapes)
-            if options is not None:
-                return Contents(
-                    _ours(leaves, layout),
-                    layout.preprocess,
-                    f"{kind}, {layout.label}",
-                    about or {},
-                    base=architecture.name,
-                    options=options,
-                    size=layout.size,
-                    classes=layout.classes,
-                )
-    return Contents(to_keras(leaves), TORCH, kind, about or {})
+    fitting = layout_of({name: leaf.shape for name, leaf in leaves.items()})
+    if fitting is None:
+        return Contents(to_keras(leaves), TORCH, kind, about or {})
+    architecture, layout, options = fitting
+    others = {name for name in leaves if _of_another_top(name, layout)}
+    return Contents(
+        _ours({name: leaf for name, leaf in leaves.items() if name not in others}, layout),
+        layout.preprocess,
+        f"{kind}, {layout.label}",
+        about or {},
+        base=architecture.name,
+        options=options,
+        size=layout.size,
+        classes=layout.classes,
+        left_out=tuple(sorted(others)),
+    )
+
+
+def _of_another_top(name: str, layout: Layout) -> bool:
+    """Tell whether a leaf that the layout does not know lies where the base's top does."""
+    parts = name.split(".")
+    inside = [".".join([*parts[:count], "weight"]) for count in range(1, len(parts) - 1)]
+    unknown = layout.ours(name) == name
+    return unknown and any(layout.ours(each) == "predictions/kernel" for each in inside)
 
 
 def _ours(leaves: Mapping[str, Leaf], layout: Layout) -> dict[str, Leaf]:

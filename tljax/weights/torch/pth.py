@@ -16,7 +16,7 @@ import numpy as np
 from tljax.errors import InputError
 from tljax.weights.contents import Contents, Leaf
 from tljax.weights.torch import pickle as torch_pickle
-from tljax.weights.torch.names import identified
+from tljax.weights.torch.checkpoint import chosen
 from tljax.weights.torch.pickle import Storage, Tensor
 
 MAGIC = 0x1950A86A20F9469CFC6C
@@ -27,22 +27,25 @@ Numbers = Callable[[Storage], np.ndarray]
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[Contents]:
-    """Open the leaves of a state dict.
+    """Open the leaves of a state dict, alone or under a key of what a training script saved.
 
-    InputError where the file is damaged or asks for more than tensors.
+    InputError where the file is damaged, or no state dict in it is of a base.
     """
     with path.open("rb") as file, contextlib.ExitStack() as stack:
         content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         if content[: len(LEGACY)] == LEGACY:
-            tensors, numbers = _legacy(path, content)
+            state, numbers = _legacy(path, content)
         else:
             try:
                 archive = stack.enter_context(zipfile.ZipFile(file))
             except zipfile.BadZipFile as error:
                 raise InputError(f"{path}: expected a whole torch archive: {error}") from None
-            tensors, numbers = _zipped(path, archive)
-        leaves = {name: _leaf(name, tensor, numbers) for name, tensor in tensors.items()}
-        yield identified(leaves, kind="torch state dict")
+            state, numbers = _zipped(path, archive)
+        dicts = {
+            key: {name: _leaf(name, tensor, numbers) for name, tensor in tensors.items()}
+            for key, tensors in torch_pickle.state_dicts(path, state).items()
+        }
+        yield chosen(path, dicts, kind="torch state dict")
 
 
 def _leaf(name: str, tensor: Tensor, numbers: Numbers) -> Leaf:
@@ -53,7 +56,7 @@ def _leaf(name: str, tensor: Tensor, numbers: Numbers) -> Leaf:
     return Leaf(name, tensor.shape, tensor.storage.dtype.name, read)
 
 
-def _zipped(path: Path, archive: zipfile.ZipFile) -> tuple[dict[str, Tensor], Numbers]:
+def _zipped(path: Path, archive: zipfile.ZipFile) -> tuple[object, Numbers]:
     """Open a zip: `ROOT/data.pkl` is the state dict, `ROOT/data/KEY` a storage."""
     sizes = {info.filename: info.file_size for info in archive.infolist()}
     pickled = next((name for name in sizes if name.endswith("/data.pkl")), "/data.pkl")
@@ -81,10 +84,10 @@ def _zipped(path: Path, archive: zipfile.ZipFile) -> tuple[dict[str, Tensor], Nu
         name = f"{root}/data/{storage.key}"
         return np.frombuffer(member(name, storage.count * storage.dtype.itemsize), storage.dtype)
 
-    return torch_pickle.tensors(path, state), numbers
+    return state, numbers
 
 
-def _legacy(path: Path, content: mmap.mmap) -> tuple[dict[str, Tensor], Numbers]:
+def _legacy(path: Path, content: mmap.mmap) -> tuple[object, Numbers]:
     """Open the older container: five pickles, then for each key a count and its numbers.
 
     The pickles are magic, protocol, system, state dict and keys.
@@ -98,7 +101,6 @@ def _legacy(path: Path, content: mmap.mmap) -> tuple[dict[str, Tensor], Numbers]
             f"{path}: expected protocol {PROTOCOL} and little-endian tensors, "
             f"found {protocol!r:.20}"
         )
-    tensors = torch_pickle.tensors(path, state)
     starts, position = {}, content.tell()
     for key in keys:
         if key not in storages:
@@ -123,4 +125,4 @@ def _legacy(path: Path, content: mmap.mmap) -> tuple[dict[str, Tensor], Numbers]
             )
         return np.frombuffer(content, storage.dtype, storage.count, starts[storage.key])
 
-    return tensors, numbers
+    return state, numbers

@@ -12,7 +12,8 @@ from tljax.errors import InputError
 from tljax.files import disk
 from tljax.weights import tensors
 from tljax.weights.contents import Contents, Leaf, Weights, about, read_about
-from tljax.weights.torch.names import from_keras, identified
+from tljax.weights.torch.checkpoint import chosen
+from tljax.weights.torch.names import from_keras
 from tljax.weights.vgg16 import in_order
 
 NOTE = "tljax.about"  # metadata of ours, which torch ignores
@@ -29,7 +30,7 @@ def opened(path: Path) -> Iterator[Contents]:
             note = (file.metadata() or {}).get(NOTE)
             leaves = {name: _leaf(file, name) for name in file.keys()}  # noqa: SIM118
             document = read_about(path, note) if note else {}
-            yield identified(leaves, kind="safetensors by torch's names", about=document)
+            yield chosen(path, {"": leaves}, kind="safetensors by torch's names", about=document)
     except safetensors.SafetensorError as error:
         raise InputError(f"{path}: expected a whole safetensors file: {str(error)[:200]}") from None
 

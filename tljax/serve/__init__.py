@@ -1,0 +1,1 @@
+"""A trained classifier as a web page on this machine."""
