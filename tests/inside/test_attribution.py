@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -5,7 +7,7 @@ import pytest
 
 from tljax.data.preprocess import UNIT
 from tljax.errors import InputError
-from tljax.inside.attribution import grad_cam, integrated_gradients
+from tljax.inside.attribution import grad_cam, hires_cam, integrated_gradients
 from tljax.inside.net import Net, score
 from tljax.models import build
 from tljax.models.build import Network
@@ -39,6 +41,25 @@ def test_grad_cam_of_a_linear_head_by_hand(cnn):
     against = grad_cam(cnn, IMAGES, np.array([0, 0, 0]), layer="pool4")
     assert found.shape == (3, 2, 2)
     np.testing.assert_allclose(against, by_hand(cnn, -activation), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("norm", [False, True])
+def test_evidence_of_a_flattening_head_sums_to_the_logit(norm):
+    """Without its bias; evidence for a class is what speaks against the other."""
+    options = {"width": 0.0625}
+    net = net_of(Network(hidden=0, options=options, feature_norm=norm), classes=2)
+    images = np.full((3, 64, 64, 3), 90, np.uint8)
+    images[:, ::7, ::5] = np.array([[0, 100, 255], [200, 10, 0], [9, 99, 199]])[:, None, None]
+    net = replace(net, size=64)
+    net.params["head"]["predictions"]["kernel"] = RNG.normal(size=(2 * 2 * 32, 1))
+    logit = np.asarray(net.run(images, net.params)[0])[:, 0]
+    ones = np.ones(3, int)
+    toward, against = (
+        hires_cam(net, images, classes, layer="block5_conv3").sum((1, 2))
+        for classes in (ones, 0 * ones)
+    )
+    assert np.abs(logit).min() > 1e-3
+    np.testing.assert_allclose(toward - against, logit, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("layer", ["block1_conv2", "block5_conv3"])

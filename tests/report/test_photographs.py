@@ -11,7 +11,7 @@ from PIL import Image
 
 from tljax.errors import InputError
 from tljax.report.inside import maps
-from tljax.report.pages import photographs
+from tljax.report.pages import gallery, photographs
 from tljax.report.pages.photographs import Photographs
 
 SIDE = 8
@@ -50,7 +50,7 @@ def test_what_is_kept_comes_back(tmp_path, kept):
 
 
 def test_a_figure_for_each_with_what_was_said(kept):
-    text = "\n".join(photographs.sections(kept))
+    text = "\n".join(gallery.sections(kept))
     captions = re.findall(r"<figure( class=\"wrong\")?>.*?<figcaption>(.*?)</figcaption>", text)
     assert captions == [
         (' class="wrong"', "<b>dog 90 %</b><br>is &lt;script&gt;<br>loss 3.14"),
@@ -60,18 +60,18 @@ def test_a_figure_for_each_with_what_was_said(kept):
     assert EVIL not in text
     assert "Of 1,234 validation images, worst first, by finetune, seed 4." in text
     assert "Grad-CAM of block5_conv3" in text
-    assert photographs.sections(None) == []
+    assert gallery.sections(None) == []
 
 
 def test_only_wrong_and_doubtful_photographs_are_shown_as_such(kept):
     """One is right with 0.95: beyond doubt. Of a run without others, the section says so."""
     likely = np.array([[0.04, 0.9, 0.06], [0.02, 0.95, 0.03]])
     one = dataclasses.replace(kept, worst_probabilities=likely)
-    assert photographs.doubtful(one) == [0]
-    assert photographs.doubtful(kept) == [0, 1]
+    assert gallery.doubtful(one) == [0]
+    assert gallery.doubtful(kept) == [0, 1]
     sure = dataclasses.replace(one, worst_labels=np.array([1, 1]))
-    assert photographs.doubtful(sure) == []
-    text = "\n".join(photographs.sections(sure))
+    assert gallery.doubtful(sure) == []
+    text = "\n".join(gallery.sections(sure))
     assert "None: all 1,234 validation images are right, each with 90 % or more, by" in text
     assert "loss" not in text
 
@@ -80,7 +80,7 @@ def test_a_photograph_beside_its_two_maps(kept):
     """The pixels of the page are those of the photograph and of the maps on one scale,
     up to JPEG's rounding.
     """
-    text = "\n".join(photographs.sections(kept))
+    text = "\n".join(gallery.sections(kept))
     shown = [
         np.asarray(Image.open(io.BytesIO(base64.b64decode(data))), float)
         for data in re.findall(r'src="data:image/jpeg;base64,(.*?)"', text)

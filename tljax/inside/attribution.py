@@ -20,7 +20,8 @@ def hires_cam(net: Net, images: np.ndarray, targets: np.ndarray, *, layer: str) 
     Returns float32 `[N, h, w]` of the layer's side, 0 or more. HiResCAM (Draelos and Carin 2020,
     arXiv 2011.08891): the gradient of the class's logit times the activation, element by element,
     is summed over channels; negative parts are cut. A place counts as much as it adds to the logit
-    of a head that flattens; for a head that averages over places it is Grad-CAM.
+    of a head that flattens; for a head that averages over places it is Grad-CAM. The divisor of a
+    head that normalises features is held: with it, all evidence would sum to 0 by Euler's theorem.
     """
     return _cam(net, images, targets, layer=layer, weights=lambda gradient: gradient)
 
@@ -48,7 +49,7 @@ def _cam(
 
     def program(params: Params, batch: Array, classes: Array) -> Array:
         activation = net.run(batch, params)[1][f"base/{layer}"]
-        gradient = jax.grad(lambda a: score(net.onward(a, params, start=start), classes).sum())(
+        gradient = jax.grad(lambda a: score(net.evidence(a, params, start=start), classes).sum())(
             activation
         )
         return jax.nn.relu((weights(gradient) * activation).sum(-1))

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,7 +15,7 @@ from tljax.data.preprocess import Preprocess
 from tljax.models import ops
 from tljax.models.architecture import Architecture
 from tljax.models.build import Network
-from tljax.models.heads import Classifier
+from tljax.models.heads import Classifier, Head, rms_norm
 from tljax.tree import Params, PyTree, Variables
 
 BATCH = 32
@@ -75,6 +76,33 @@ class Net:
     def onward(self, activation: Array, params: Params, *, start: str) -> Array:
         """Compute the logits from the input of layer `start`."""
         return self.module.apply({"params": params, **self.statistics}, activation, start=start)[0]
+
+    def evidence(self, activation: Array, params: Params, *, start: str) -> Array:
+        """Compute the logits as `onward` does, with a constant for the norm of the features.
+
+        A logit of normalised features is the same for all multiples of them: along themselves it
+        has no gradient.
+        """
+        head = self.module.head
+        if not (isinstance(head, Head) and head.norm):
+            return self.onward(activation, params, start=start)
+        variables = {"params": params, **self.statistics}
+        whole = self.module.clone(head=_Features())
+        features = whole.apply(variables, activation, start=start)[0]
+        # In each row rms_norm(x) = x * factor.
+        before, after = (jnp.linalg.norm(x, axis=-1) for x in (features, rms_norm(features)))
+        factor = after / jnp.maximum(before, 1e-12)
+        plain = self.module.clone(head=head.clone(norm=False))
+        held = features * jax.lax.stop_gradient(factor)[:, None]
+        return plain.apply(variables, held, start="head")[0]
+
+
+class _Features(nn.Module):
+    """Stands for a head, and hands on the features it would get, flattened."""
+
+    @nn.compact
+    def __call__(self, x: Array, **_: Any) -> tuple[Array, dict[str, Array]]:
+        return x.reshape(x.shape[0], -1), {}
 
 
 def in_batches(program: Callable[..., PyTree], params: Params, *arrays: np.ndarray) -> PyTree:

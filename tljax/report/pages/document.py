@@ -103,7 +103,7 @@ dt { color: var(--faint); } dd { margin: 0; overflow-wrap: anywhere; }
   .rung, .paired .rung { grid-template-columns: minmax(0, 1fr); }
   .paired .rung { border-top: 1px solid var(--rule); padding-top: .35rem; }
   .paired .rung > div:empty { display: none; }
-  .paired .axes .labels ~ * { display: none; } .paired .axes { border: 0; padding: 0; }
+  .paired .axes .labels ~ * { display: none; } .rung.axes { border: 0; padding: 0; order: -1; }
 }
 @media (max-width: 48rem) {
   .tiles { grid-template-columns: repeat(4, minmax(0, 1fr)); }

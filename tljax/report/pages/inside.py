@@ -8,7 +8,7 @@ import numpy as np
 
 from tljax.report.inside.layout import WRONG, Row, Sheet, Tile
 from tljax.report.pages import document
-from tljax.report.pages.photographs import jpeg
+from tljax.report.pages.gallery import jpeg
 from tljax.report.pages.sections import small_print
 from tljax.report.pages.text import escape
 

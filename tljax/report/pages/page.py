@@ -7,6 +7,7 @@ from pathlib import Path
 from tljax.report.pages import (
     climb,
     document,
+    gallery,
     headline,
     photographs,
     preprocessing,
@@ -40,14 +41,14 @@ def write_page(workdir: Path) -> Path:
         *preprocessing.alarm(results),
         *climb.section(results, predictions, split=split),
         *few.section(results, config),
-        *photographs.strip(kept),
+        *gallery.strip(kept),
         *training.progress_section(
             metrics, config, range_tests.read_range_tests(workdir), workdir=workdir
         ),
         *preprocessing.section(results),
         *training.costs_section(results, config),
         *sections.trust_section(results, predictions, fitted_on=fitted_on, workdir=workdir),
-        *photographs.sections(kept),
+        *gallery.sections(kept),
         *_details(config, results, metrics),
     ]
     title = f"{headline.source(results['data'])}: {result.partition(' [')[0]}"

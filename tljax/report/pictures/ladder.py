@@ -21,9 +21,9 @@ ALARM = "\nRed name: see the alarms."
 def write_ladder(results: dict, *, workdir: Path) -> Path:
     """Draw every rung's validation accuracy: a dot per seed, the mean, a 95 % interval."""
     rungs = by_rung(results)
-    figure = style.new_figure(width=4.6, height=1.5 + 0.62 * len(rungs))
+    figure = style.new_figure(width=4.6, height=1.34 + 0.62 * len(rungs))
     height = figure.get_figheight()
-    ax = figure.add_axes((0.04, 0.52 / height, 0.92, 1 - (0.52 + 0.87) / height))
+    ax = figure.add_axes((0.04, 0.36 / height, 0.92, 1 - (0.36 + 0.87) / height))
     style.title(
         figure, "Validation accuracy", CAPTION.format(ALARM if table.alarms(results) else "")
     )
@@ -35,10 +35,8 @@ def write_ladder(results: dict, *, workdir: Path) -> Path:
     ax.xaxis.set_major_formatter("{x:.0f} %")
     ax.set_ylim(len(rungs) - 0.6, -0.75)
     ax.yaxis.set_visible(False)
-    ax.set_xticks(ax.get_xticks(), minor=False)
     low, high = ax.get_xlim()
     ticks = [tick for tick in ax.get_xticks() if low <= tick <= high]
-    ax.set_xlim(low, high)
     # Grid lines beside the bars alone: through the names they would be in the way of reading.
     for place in range(len(rungs)):
         ax.vlines(ticks, place - 0.2, place + 0.3, color=style.RULE, linewidth=0.7, zorder=0)
