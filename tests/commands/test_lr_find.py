@@ -11,7 +11,7 @@ from tljax.models import ops
 from tljax.train import lr_suggestions
 
 WORDS = (
-    "lr_find --data {data} --size 32 --weights {base} --rung finetune --steps 24 --quiet "
+    "lr_find --data {data} --size 32 --weights {base} --rung finetune --steps 24 "
     "--workdir {workdir}"
 )
 

@@ -24,7 +24,7 @@ def short(monkeypatch):
 def test_a_recipe_tells_itself_and_leaves_a_report(
     short, photographs, base, in_a_hurry, tmp_path, monkeypatch, capsys
 ):
-    words = f"recipe --data {photographs} --size 32 --weights {base} --seed 3 --quiet --keep-going"
+    words = f"recipe --data {photographs} --size 32 --weights {base} --seed 3 --keep-going"
     words += f" --workdir {tmp_path / 'run'}"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(ops, "compiler_options", in_a_hurry)

@@ -24,6 +24,8 @@ from tljax.runs.workdir import Listener
 
 DETERMINISTIC = "--xla_gpu_deterministic_ops=true"  # read when JAX starts its first device
 SOURCES = "a folder of class folders, csv:FILE, tfds:NAME, critters or critters:source"
+ON, BASE, HOW = "what to train on", "what to train", "how it is trained"  # groups of --help
+WHERE = "where it goes"
 _resumes = False  # whether the command has --resume
 
 
@@ -67,15 +69,22 @@ def parser(
     global _resumes
     _resumes = True
     new = bare_parser(doc, experiment=experiment)
-    _add_photographs(new, source=source, size=size)
-    _add_folder(new, experiment=experiment)
-    _add_training(new)
-    _add_machine(new)
+    new.usage = "%(prog)s [options]"  # they are listed below it, in groups
+    _add_photographs(group(new, ON), source=source, size=size)
+    group(new, BASE)  # a command's own, in this place
+    _add_training(group(new, HOW))
+    _add_folder(group(new, WHERE), experiment=experiment)
+    _add_machine(group(new, "devices and processes"))
     return new
 
 
-def _add_photographs(new: argparse.ArgumentParser, *, source: str, size: int | None) -> None:
-    group = new.add_argument_group("photographs")
+def group(new: argparse.ArgumentParser, title: str) -> argparse._ArgumentGroup:
+    """Return the group of options with this title, made at the first call."""
+    made = (each for each in new._action_groups if each.title == title)
+    return next(made, None) or new.add_argument_group(title)
+
+
+def _add_photographs(group: argparse._ArgumentGroup, *, source: str, size: int | None) -> None:
     group.add_argument("--data", default=source, metavar="SOURCE", help=f"{SOURCES} ({source})")
     add_reading(group, size=size)
 
@@ -84,17 +93,11 @@ def add_reading(group: argparse._ActionsContainer, *, size: int | None) -> None:
     """Add the options that say how the photographs of a source are read."""
     add = group.add_argument
     add(
-        "--data-dir",
-        type=path,
-        metavar="DIR",
-        help="where TFDS keeps its data sets ($TFDS_DATA_DIR, or TFDS's own)",
-    )
-    add(
         "--validation-fraction",
         type=fraction,
         default=0.2,
         metavar="FRACTION",
-        help="of a source without a validation split (0.2)",
+        help="share held out for validation, of a source without such a split (0.2)",
     )
     sides = size or f"the base's, or {config.LECTURE_SIZE}; {config.SIZE} for critters"
     add(
@@ -119,10 +122,16 @@ def add_reading(group: argparse._ActionsContainer, *, size: int | None) -> None:
         action="store_true",
         help="read photographs through links that leave their folder",
     )
+    add(
+        "--data-dir",
+        type=path,
+        metavar="DIR",
+        help="where TFDS keeps its data sets ($TFDS_DATA_DIR, or TFDS's own)",
+    )
 
 
-def _add_folder(new: argparse.ArgumentParser, *, experiment: str) -> None:
-    add = new.add_argument_group("the run's folder").add_argument
+def _add_folder(group: argparse._ArgumentGroup, *, experiment: str) -> None:
+    add = group.add_argument
     add("--workdir", type=path, metavar="DIR", help=f"where the run's files go (runs/{experiment})")
     add(
         "--overwrite",
@@ -137,19 +146,21 @@ def _add_folder(new: argparse.ArgumentParser, *, experiment: str) -> None:
     add(
         "--resume-anyway",
         action="store_true",
-        help="the same, even with other data, base, plan or arguments",
+        help="as --resume, even where data, base, plan or arguments differ; a finished rung stays "
+        "as it is",
     )
+    add("--quiet", action="store_true", help="print the result and what is wrong, nothing else")
 
 
-def _add_training(new: argparse.ArgumentParser) -> None:
-    add = new.add_argument_group("training").add_argument
-    add("--epochs", type=positive, metavar="N", help="of every stage (the preset's)")
+def _add_training(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--epochs", type=positive, metavar="N", help="epochs of every stage (the preset's)")
     add(
         "--budget",
         type=fraction,
         default=1.0,
         metavar="FRACTION",
-        help="times the epochs of the preset (1.0)",
+        help="train this share of the preset's epochs: 0.1 is a tenth (1.0)",
     )
     add(
         "--skip-nonfinite",
@@ -166,28 +177,34 @@ def _add_training(new: argparse.ArgumentParser) -> None:
         "--dtype",
         choices=("float32", "bfloat16"),
         default="float32",
-        help="what is computed in (float32)",
+        help="numbers that are computed with; bfloat16 is faster on an accelerator (float32)",
     )
 
 
-def _add_machine(new: argparse.ArgumentParser) -> None:
-    add = new.add_argument_group("devices and processes").add_argument
+def _add_machine(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
     add(
         "--deterministic",
         action="store_true",
         help="on a GPU, the same bits each time, at the cost of speed",
     )
     add(
-        "--coordinator", metavar="ADDR", help="host:port of process 0, where several train together"
+        "--coordinator", metavar="ADDR", help="HOST:PORT of process 0, where several train together"
     )
-    add("--processes", type=positive, metavar="N", help="how many there are (with --coordinator)")
-    add("--process", type=int, metavar="I", help="which this is, from 0 (with --coordinator)")
-    add("--quiet", action="store_true", help="no progress bars")
+    add(
+        "--processes",
+        type=positive,
+        metavar="N",
+        help="with --coordinator: how many processes there are",
+    )
+    add(
+        "--process", type=int, metavar="I", help="with --coordinator: which process this is, from 0"
+    )
 
 
 def log_option(new: argparse.ArgumentParser) -> None:
     """Add the option that names where each epoch's record goes, in addition to the run's files."""
-    new.add_argument(
+    group(new, WHERE).add_argument(
         "--log", choices=sorted(TRACKERS), help="also log each epoch there (the run's files alone)"
     )
 

@@ -20,6 +20,7 @@ from tljax.data import ImageSets
 from tljax.errors import InputError
 from tljax.files import disk
 from tljax.machine import processes
+from tljax.machine.hushed import hushed
 from tljax.machine.provenance import environment
 from tljax.report.stats import intervals
 from tljax.report.tables.table import aligned, interval_text, percent
@@ -38,21 +39,22 @@ def main() -> None:
     stages = {
         "features": (options.network_of("features", args), options.stage_of("features", args))
     }
-    workdir, source, stages = runner.begin(args, stages, experiment="cross_validate")
-    network, stage = stages["features"]
-    ready = setup.prepare(stage, network, source, seed=args.seed)
-    if why := sweep.fits_sweep(stage, ready):
-        raise InputError(f"cross_validate: {why}")
-    seeds = options.seeds_of(args)
-    started = time.perf_counter()
-    judged = folds.cross_validate(
-        stage,
-        heads_of_seeds.starts(ready, seeds=seeds, size=args.size),
-        k=len(ready.inputs.train) if args.folds == "all" else args.folds,
-        seeds=seeds,
-        kept=runner.kept_calls(workdir, args, network, source),
-        tell=lambda line: print(line, flush=True),
-    )
+    with hushed(args.quiet):
+        workdir, source, stages = runner.begin(args, stages, experiment="cross_validate")
+        network, stage = stages["features"]
+        ready = setup.prepare(stage, network, source, seed=args.seed)
+        if why := sweep.fits_sweep(stage, ready):
+            raise InputError(f"cross_validate: {why}")
+        seeds = options.seeds_of(args)
+        started = time.perf_counter()
+        judged = folds.cross_validate(
+            stage,
+            heads_of_seeds.starts(ready, seeds=seeds, size=args.size),
+            k=len(ready.inputs.train) if args.folds == "all" else args.folds,
+            seeds=seeds,
+            kept=runner.kept_calls(workdir, args, network, source),
+            tell=lambda line: print(line, flush=True),
+        )
     if processes.first():
         _write(args, workdir.path, source.sets, judged, time.perf_counter() - started)
 

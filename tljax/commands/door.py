@@ -1,5 +1,6 @@
 """`tljax NAME`: every command, grouped by what a person wants."""
 
+import os
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -60,6 +61,7 @@ def main() -> None:
     if sys.argv[1] == "--version":
         print(f"tljax {_version()}")
         return
+    os.environ.setdefault("TQDM_DELAY", "0.5")  # no bar for what is done before it is seen
     name = sys.argv[1].replace("-", "_")
     if name not in COMMANDS:
         print(

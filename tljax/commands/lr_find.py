@@ -16,6 +16,7 @@ from tljax.commands import cli, options, runner
 from tljax.data import ImageSets
 from tljax.files import disk
 from tljax.machine import processes
+from tljax.machine.hushed import hushed
 from tljax.machine.provenance import environment
 from tljax.models.build import Network
 from tljax.optim.schedules import Sweep
@@ -38,11 +39,12 @@ def main() -> None:
     }
     network, stage = stages[args.rung]
     stages[args.rung] = network, lr_finder.of_steps(stage, args.steps)  # views for them alone
-    workdir, source, stages = runner.begin(args, stages, experiment="lr_find", most_views=VIEWS)
-    findings = {
-        seed: find(args, stages, source, seed=seed, sweep=sweep, workdir=workdir)
-        for seed in options.seeds_of(args)
-    }
+    with hushed(args.quiet):
+        workdir, source, stages = runner.begin(args, stages, experiment="lr_find", most_views=VIEWS)
+        findings = {
+            seed: find(args, stages, source, seed=seed, sweep=sweep, workdir=workdir)
+            for seed in options.seeds_of(args)
+        }
     for listener in workdir.listeners:
         listener.close()
     if processes.first():

@@ -25,7 +25,8 @@ def parser(doc: str | None, *, experiment: str, rates: bool = True) -> argparse.
     `rates=False` leaves out --lr, for a command with a rate option of its own.
     """
     new = cli.parser(doc, experiment=experiment, size=None)
-    add = new.add_argument_group("base, rungs and seeds").add_argument
+    base, how = cli.group(new, cli.BASE), cli.group(new, cli.HOW)
+    add = base.add_argument
     add(
         "--weights",
         type=lambda text: str(cli.path(text)) if text.startswith("~") else text,
@@ -34,7 +35,6 @@ def parser(doc: str | None, *, experiment: str, rates: bool = True) -> argparse.
         "efficientnet-lite0 or vgg16-imagenet-keras-notop; hf:OWNER/REPO; or the folder of a run, "
         "RUN or RUN:RUNG:SEED (on critters: the one that comes with them)",
     )
-    cli.base_option(new)
     add("--seeds", type=cli.positive, default=1, metavar="N", help="how many seeds to run (1)")
     add("--seed", type=int, default=0, help="the first of them (0)")
     presets = (
@@ -42,6 +42,8 @@ def parser(doc: str | None, *, experiment: str, rates: bool = True) -> argparse.
         "critters (tuned)"
     )
     add("--preset", choices=sorted(config.PRESETS), default=PRESET, help=presets)
+    cli.base_option(base)
+    add = how.add_argument
     if rates:
         add(
             "--lr",
@@ -56,7 +58,9 @@ def parser(doc: str | None, *, experiment: str, rates: bool = True) -> argparse.
         "step (the preset's)"
     )
     add("--views", type=int, metavar="K", help=views)
-    stored = "what those views are kept in; bfloat16 makes room for twice as many (as --dtype)"
+    stored = (
+        "numbers that those views are kept in; bfloat16 makes room for twice as many (--dtype's)"
+    )
     add("--features-dtype", choices=("float32", "bfloat16"), help=stored)
     add(
         "--batch",
@@ -74,7 +78,7 @@ def parser(doc: str | None, *, experiment: str, rates: bool = True) -> argparse.
     mixup = "alpha of mixup, which trains on pairs of photographs mixed; 0.2 is usual (0, none)"
     add("--mixup", type=float, default=0.0, metavar="ALPHA", help=mixup)
     scaled = (
-        "with --batch: rates times as much as the batch is larger, after a warm-up "
+        "with --batch: multiply the rates by how many times larger the batch is, after a warm-up "
         "(the linear rule)"
     )
     add("--scale-lr", action="store_true", help=scaled)

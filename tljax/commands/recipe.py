@@ -17,6 +17,7 @@ from tljax.climb import ladder
 from tljax.commands import climbing, options, runner
 from tljax.config import Plan
 from tljax.machine import processes
+from tljax.machine.hushed import hushed
 from tljax.report.pictures.schedules import write_schedules
 from tljax.runs.planned import read_planned
 
@@ -32,20 +33,21 @@ def main() -> None:
     plan = _plan(args)
     network = options.network_on(recipe.NETWORK, args)
     stages = {stage.name: (network, stage) for stage in plan.stages}
-    workdir, source, stages = runner.begin(args, stages, experiment="recipe")
-    programs = climbing.compile_ahead(stages, source, seeds=options.seeds_of(args))
-    if processes.first():
-        print(write_schedules(read_planned(workdir.path), workdir=workdir.path), flush=True)
-    names = list(stages)
-    ladder(
-        stages,
-        source,
-        seeds=options.seeds_of(args),
-        workdir=workdir,
-        starts_from=dict(pairwise(reversed(names))),
-        carry=True,
-        programs=programs,
-    )
+    with hushed(args.quiet):
+        workdir, source, stages = runner.begin(args, stages, experiment="recipe")
+        programs = climbing.compile_ahead(stages, source, seeds=options.seeds_of(args))
+        if processes.first():
+            print(write_schedules(read_planned(workdir.path), workdir=workdir.path), flush=True)
+        names = list(stages)
+        ladder(
+            stages,
+            source,
+            seeds=options.seeds_of(args),
+            workdir=workdir,
+            starts_from=dict(pairwise(reversed(names))),
+            carry=True,
+            programs=programs,
+        )
     runner.finish(workdir, source.sets)
 
 

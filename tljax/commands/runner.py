@@ -18,6 +18,7 @@ from tljax.data import ImageSets
 from tljax.errors import InputError
 from tljax.inputs import views
 from tljax.machine import compiler_log, processes
+from tljax.machine.hushed import hushed
 from tljax.models.build import Network
 from tljax.runs import planned
 from tljax.runs.workdir import CALLS, COMPILER_LOG, Workdir
@@ -39,16 +40,17 @@ def main(doc: str | None, *, experiment: str, rungs: Mapping[str, Rung]) -> None
         name: (options.network_on(rung.network, args), options.stage_on(name, rung.stage, args))
         for name, rung in rungs.items()
     }
-    workdir, source, stages = begin(args, stages, experiment=experiment)
-    programs = compile_ahead(stages, source, seeds=options.seeds_of(args))
-    ladder(
-        stages,
-        source,
-        seeds=options.seeds_of(args),
-        workdir=workdir,
-        starts_from={name: rung.after for name, rung in rungs.items() if rung.after},
-        programs=programs,
-    )
+    with hushed(args.quiet):
+        workdir, source, stages = begin(args, stages, experiment=experiment)
+        programs = compile_ahead(stages, source, seeds=options.seeds_of(args))
+        ladder(
+            stages,
+            source,
+            seeds=options.seeds_of(args),
+            workdir=workdir,
+            starts_from={name: rung.after for name, rung in rungs.items() if rung.after},
+            programs=programs,
+        )
     finish(workdir, source.sets)
 
 

@@ -22,6 +22,7 @@ from tljax.commands import cli, options, runner
 from tljax.errors import InputError
 from tljax.files import disk
 from tljax.machine import processes
+from tljax.machine.hushed import hushed
 from tljax.machine.provenance import environment
 from tljax.report.pictures.sweep import Point, sweep_table, write_sweep
 from tljax.sweep import heads_of_seeds, sweep
@@ -46,22 +47,23 @@ def main() -> None:
         raise InputError(f"sweep: expected values of one or more of {names}")
     stages = {args.rung: (options.network_of(args.rung, args), options.stage_of(args.rung, args))}
     runner.refuse_finished(args, Path("runs/sweep"), "sweep.json")
-    workdir, source, stages = runner.begin(args, stages, experiment="sweep")
-    network, stage = stages[args.rung]
-    ready = setup.prepare(stage, network, source, seed=args.seed)
-    if why := sweep.fits_sweep(stage, ready):
-        raise InputError(f"sweep: rung {args.rung}: {why}")
-    seeds = options.seeds_of(args)
-    started = time.perf_counter()
-    result = sweep.sweep(
-        stage,
-        heads_of_seeds.starts(ready, seeds=seeds, size=args.size),
-        seeds=seeds,
-        grid=grid,
-        most=args.most,
-        kept=runner.kept_calls(workdir, args, network, source),
-        tell=lambda line: print(line, flush=True),
-    )
+    with hushed(args.quiet):
+        workdir, source, stages = runner.begin(args, stages, experiment="sweep")
+        network, stage = stages[args.rung]
+        ready = setup.prepare(stage, network, source, seed=args.seed)
+        if why := sweep.fits_sweep(stage, ready):
+            raise InputError(f"sweep: rung {args.rung}: {why}")
+        seeds = options.seeds_of(args)
+        started = time.perf_counter()
+        result = sweep.sweep(
+            stage,
+            heads_of_seeds.starts(ready, seeds=seeds, size=args.size),
+            seeds=seeds,
+            grid=grid,
+            most=args.most,
+            kept=runner.kept_calls(workdir, args, network, source),
+            tell=lambda line: print(line, flush=True),
+        )
     seconds = time.perf_counter() - started
     if processes.first():
         _write(args, workdir.path, source.sets.digest, result, seconds)
