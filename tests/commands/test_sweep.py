@@ -23,7 +23,7 @@ def command(photographs, base, in_a_hurry, tmp_path, monkeypatch):
     def run(module, words):
         name = module.__name__.rpartition(".")[2]
         common = (
-            f"--data {photographs} --size 32 --weights {base} --quiet --budget 0.1 "
+            f"--data {photographs} --size 32 --weights {base} --budget 0.1 "
             f"--workdir {tmp_path / 'run'}"
         )
         monkeypatch.setattr(sys, "argv", [name, *common.split(), *words.split()])
