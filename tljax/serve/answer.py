@@ -56,7 +56,7 @@ class Answers:
         with self._lock:
             prediction = self.trained.predict(pixels)
             best = prediction.probabilities.argmax(axis=1)
-            cam = attribution.grad_cam(self.trained.net, pixels[None], best, layer=self._layer)[0]
+            cam = attribution.hires_cam(self.trained.net, pixels[None], best, layer=self._layer)[0]
         likely = prediction.ranked(SHOWN)[0]
         return {
             "classes": [{"name": name, "probability": p} for name, p in likely],

@@ -59,7 +59,7 @@ async function classify(file) {
   }
   if (answer.others) list.append(make('li', 'and ' + answer.others + ' more classes'));
   result.append(list, picture(answer.photograph, 'as the network sees it'),
-    picture(answer.overlay, 'Grad-CAM of ' + answer.layer + ': what speaks for '
+    picture(answer.overlay, 'HiResCAM of ' + answer.layer + ': what speaks for '
       + answer.classes[0].name));
 }
 input.addEventListener('change', () => input.files.length && classify(input.files[0]));
