@@ -65,7 +65,7 @@ def _counts() -> list[int]:
 
 def _counted(rung: str, count: int, args: argparse.Namespace) -> Scale:
     network: Network = config.NETWORKS[rung].on("vgg16", {"width": args.width})
-    if args.size < config.CNN_VALID_SIZE:
+    if network.base == "cnn" and args.size < config.CNN_VALID_SIZE:
         network = replace(network, options={"padding": "SAME"})
     stage = replace(config.PRESETS["deck-keras3"][rung], batch_size=args.batch * count, views=None)
     over = devices.mesh(jax.devices()[:count])

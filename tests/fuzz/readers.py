@@ -6,6 +6,7 @@ import contextlib
 import html.parser
 import io
 import pathlib
+import re
 import sys
 import zipfile
 
@@ -82,7 +83,7 @@ def arrays():
     """
     from tljax import report
     from tljax.config import TRAIN_ALL, Stage
-    from tljax.report.pages import photographs
+    from tljax.report.pages import gallery, photographs
     from tljax.runs import predictions
     from tljax.sweep.finished_calls import Kept
 
@@ -91,7 +92,7 @@ def arrays():
         results = report.read_results(path / "results.json")
         for found in predictions.held_out(path, results)[1].values():
             assert np.isfinite(found.probabilities).all()
-        Page(convert_charrefs=True).feed("\n".join(photographs.sections(photographs.read(path))))
+        Page(convert_charrefs=True).feed("\n".join(gallery.sections(photographs.read(path))))
         with contextlib.redirect_stdout(io.StringIO()) as said:
             calls = Kept(path / "calls", about={}).read(Stage("tiny", TRAIN_ALL, lr=0.1, epochs=2))
         for one in calls.values():
@@ -119,8 +120,10 @@ def archive():
 
 
 _TAGS = """html head meta title link style body h1 h2 h3 p pre code ul li div span
-table thead tbody tr th td details summary dl dt dd img figure figcaption b br"""
-_ATTRIBUTES = "lang charset name content rel href class alt src scope data-label"
+table thead tbody tr th td i small details summary dl dt dd img figure figcaption b br"""
+_ATTRIBUTES = (
+    "lang charset name content rel href class alt src scope data-label title style aria-hidden role"
+)
 TAGS, ATTRIBUTES = frozenset(_TAGS.split()), frozenset(_ATTRIBUTES.split())
 
 
@@ -132,6 +135,7 @@ class Page(html.parser.HTMLParser):
         for name, value in attrs:
             assert name in ATTRIBUTES, name
             assert name not in ("src", "href") or value.startswith("data:"), value
+            assert name != "style" or re.fullmatch(r"[a-z0-9:;.,%() -]*", value), value
 
     def handle_comment(self, data):
         raise AssertionError(data)

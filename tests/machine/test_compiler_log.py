@@ -20,7 +20,7 @@ for name in ("first.log", "second.log"):
     compiler_log.send_to(Path(sys.argv[2]) / name)
     os.write(2, f"W0000 cuda_timer.cc: into {name}\\n".encode())
     print(f"said after {name}", file=sys.stderr)
-list(tqdm(range(3), desc="bar"))
+list(tqdm(range(3), desc="bar", delay=0))
 if sys.argv[3] == "abort":
     os.abort()
 raise ValueError("lost?")

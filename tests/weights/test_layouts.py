@@ -1,11 +1,13 @@
 """Files of other libraries for any base: recognised, renamed, turned, checked and read."""
 
+import sys
+
 import jax
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
-from tljax.weights.__main__ import main
 
+from tljax.commands.weights import main
 from tljax.data.preprocess import TORCH
 from tljax.errors import InputError
 from tljax.models import build
@@ -111,7 +113,9 @@ def test_what_is_not_whole_is_refused_in_one_line(leaves, tmp_path, change, mess
     assert "\n" not in str(refused.value)
 
 
-def test_verify_has_a_row_for_each_leaf_and_names_the_class_of_a_picture(leaves, tmp_path, capsys):
+def test_verify_has_a_row_for_each_leaf_and_names_the_class_of_a_picture(
+    leaves, tmp_path, capsys, monkeypatch
+):
     from PIL import Image
 
     sure = leaves | {
@@ -124,7 +128,8 @@ def test_verify_has_a_row_for_each_leaf_and_names_the_class_of_a_picture(leaves,
     save_file(as_torch(positive), tmp_path / "resnet.safetensors")
     Image.new("RGB", (90, 70), (200, 100, 50)).save(tmp_path / "a.png")
     words = ["verify", str(tmp_path / "resnet.safetensors"), "--image", str(tmp_path / "a.png")]
-    assert main(words) == 0
+    monkeypatch.setattr(sys, "argv", ["tljax weights", *words])
+    main()
     out = capsys.readouterr().out
     assert "layer4_1/norm2/var" in out
     assert "missing" not in out
