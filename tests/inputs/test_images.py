@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -168,3 +169,22 @@ def test_whatever_decides_the_activations_is_in_their_identity(other):
         for name in ("train", "validation")
     }
     assert same == {"train": False, "validation": other in ("augment", "plain", "batch")}
+
+
+def test_other_statistics_are_another_base():
+    """Batch statistics decide activations as kernels do; those behind the prefix decide nothing."""
+    base = VGG16(width=0.0625, norm=True)
+    variables = jax.device_get(base.init(jax.random.key(0), np.zeros((1, 32, 32, 3), np.float32)))
+    prefix = replace(PREFIX, base=base, variables=variables)
+
+    def weights_with(layer):
+        moved = {
+            **variables["batch_stats"],
+            layer: {"norm": {"mean": np.ones(4), "var": np.ones(4)}},
+        }
+        other = replace(prefix, variables=variables | {"batch_stats": moved})
+        return other.identity(SETS, split="train")["weights"]
+
+    own = prefix.identity(SETS, split="train")["weights"]
+    assert weights_with("block1_conv2") != own
+    assert weights_with("block2_conv1") == own
