@@ -1,4 +1,4 @@
-"""Sources that are drawn: `critters`, and `critters:source` to pretrain a base on."""
+"""Sources that are drawn: `critters`, their masks, and `critters:source` to pretrain a base on."""
 
 import hashlib
 import pathlib
@@ -8,8 +8,9 @@ import numpy as np
 from tljax.data import cache as decoded_cache
 from tljax.data import photos
 from tljax.data.sets import ImageSet, ImageSets
+from tljax.tasks.segmentation import SEGMENTATION
 
-SOURCES = ("critters", "critters:source")
+SOURCES = ("critters", "critters:source", "critters:masks", "critters:parts")
 
 
 def critters(
@@ -17,17 +18,31 @@ def critters(
 ) -> ImageSets:
     """Draw the critters, with the digest of their pixels.
 
-    The digest therefore survives changes of code that draws the same pixels.
+    The digest therefore survives changes of code that draws the same pixels. `critters:masks` are
+    the pictures of `critters` with the animal's pixels told from the background, `critters:parts`
+    with its parts told from one another.
     """
     from tljax.data import critters as animals
 
-    target = source == "critters"
+    target = source != "critters:source"
     classes = animals.TARGET_CLASSES if target else animals.SOURCE_CLASSES
     counts = animals.TARGET_SIZES if target else animals.SOURCE_SIZES
+    masks = source.partition(":")[2] if source in SOURCES[2:] else ""
     train, validation = (
-        _drawn(classes, counts[split], split, size=size, store=store, seed=seed, progress=progress)
+        _drawn(
+            classes,
+            counts[split],
+            split,
+            size=size,
+            store=store,
+            seed=seed,
+            progress=progress,
+            masks=masks,
+        )
         for split in ("train", "validation")
     )
+    if masks:
+        classes = animals.PARTS if masks == "parts" else (animals.PARTS[0], *classes)
     digest = hashlib.sha256()
     for split in (train, validation):
         digest.update(split.images.data)
@@ -44,8 +59,12 @@ def _drawn(
     store: pathlib.Path,
     seed: int,
     progress: bool,
+    masks: str,
 ) -> ImageSet:
-    """Draw a split once for each version of the code that draws, then read it from the cache."""
+    """Draw a split once for each version of the code that draws, then read it from the cache.
+
+    `masks` are "parts", "masks" of whole animals, or "" for labels.
+    """
     import PIL
 
     from tljax.data import critters
@@ -60,20 +79,28 @@ def _drawn(
 
     def draw() -> np.ndarray:
         return critters.make(
-            classes, per_class=per_class, seed=seed, size=size, split=split, progress=progress
+            classes,
+            per_class=per_class,
+            seed=seed,
+            size=size,
+            split=split,
+            progress=progress,
+            parts=bool(masks),
         )[0]
 
-    images, _ = decoded_cache.stored(
-        ["critters", *made_from, classes, options],
+    channels = 4 if masks else 3
+    drawn, _ = decoded_cache.stored(
+        ["critters", *made_from, classes, options, *(["parts"] if masks else [])],
         draw,
-        count=per_class * len(classes),
-        size=size,
+        shape=(per_class * len(classes), size, size, channels),
         folder=store,
     )
     # Class by class, as `make`.
     labels = np.repeat(np.arange(len(classes), dtype=np.int32), per_class)
-    return ImageSet(
-        images,
-        labels,
-        tuple(f"{split}/{name}/{i:04d}" for name in classes for i in range(per_class)),
-    )
+    ids = tuple(f"{split}/{name}/{i:04d}" for name in classes for i in range(per_class))
+    if not masks:
+        return ImageSet(drawn, labels, ids)
+    parts, images = drawn[..., 3].copy(), np.ascontiguousarray(drawn[..., :3])
+    if masks == "masks":
+        parts = np.where(parts > 0, 1 + labels[:, None, None], 0).astype(np.uint8)
+    return ImageSet(images, parts, ids, SEGMENTATION)

@@ -8,7 +8,7 @@ from PIL import Image
 
 from tljax.data.critters import bodies, camera, parts, scenes
 from tljax.data.critters.kinds import KINDS, pick
-from tljax.data.critters.pen import Pen, tone
+from tljax.data.critters.pen import PARTS, Pen, tone
 from tljax.errors import InputError
 
 PIXELS = range(16, 257)  # sides that `draw` accepts
@@ -28,6 +28,22 @@ def draw(animal: str, *, seed: int, index: int, size: int = 64) -> np.ndarray:
 
     The same seed and index at another size is the same scene.
     """
+    return _drawn(animal, None, seed=seed, index=index, size=size)
+
+
+def draw_parts(animal: str, *, seed: int, index: int, size: int = 64) -> np.ndarray:
+    """Draw the photograph of `draw` and its parts, uint8 [size, size, 4]; the last is of `PARTS`.
+
+    A pixel is of the part that lies on top there; what stands in front of an animal is background.
+    """
+    parts = Image.new("L", (2 * size, 2 * size))
+    picture = _drawn(animal, parts, seed=seed, index=index, size=size)
+    return np.dstack([picture, np.asarray(parts)[1::2, 1::2]])
+
+
+def _drawn(
+    animal: str, numbers: Image.Image | None, *, seed: int, index: int, size: int
+) -> np.ndarray:
     check([animal], size)
     kind, rng = KINDS[animal], random.Random(f"{seed}/{animal}/{index}")
     coat = parts.coat(rng)
@@ -37,11 +53,11 @@ def draw(animal: str, *, seed: int, index: int, size: int = 64) -> np.ndarray:
     if rng.random() < 0.4:  # a shallow depth of field
         soft = canvas.reduce(rng.choice((3, 5))).resize((size, size), Image.Resampling.BILINEAR)
         canvas = soft.resize(canvas.size, Image.Resampling.NEAREST)  # the camera halves it again
-    everything = Pen(canvas, square)
+    everything = Pen(canvas, square, numbers)
     radius, flip = 0.27 * rng.uniform(0.55, 1.2), rng.choice((-1, 1))
     place = rng.gauss(0.5, 0.13), rng.gauss(0.46, 0.09)
     creature = everything.at(*place, sx=radius * flip, sy=radius)
-    bodies.animal(creature, rng, kind, coat, scenes.hue(rng))
+    bodies.animal(creature.of(PARTS.index("body")), rng, kind, coat, scenes.hue(rng))
     scenes.occlude(everything, rng)
     dark = tone(coat.fur, 0.5)
     pattern, ink = pick(rng, kind.patterns), rng.choice((dark, dark, coat.light))

@@ -5,7 +5,7 @@ import random
 from tljax.data.critters import ears, parts
 from tljax.data.critters.kinds import Kind, pick
 from tljax.data.critters.parts import Coat
-from tljax.data.critters.pen import BODY, HARD, HEAD, PLAIN, Pen, tone
+from tljax.data.critters.pen import BODY, HARD, HEAD, PARTS, PLAIN, Pen, tone
 
 
 def head(pen: Pen, rng: random.Random, kind: Kind, c: Coat, *, yaw: float, pitch: float) -> None:
@@ -18,10 +18,11 @@ def head(pen: Pen, rng: random.Random, kind: Kind, c: Coat, *, yaw: float, pitch
         rng.uniform(*kind.ear_angle),
         rng.uniform(-0.2, 0.2),
     )
+    pen = pen.of(PARTS.index("head"))
     behind = pen.at(-yaw * 0.25, -pitch * 0.2)
 
     def draw_ears() -> None:
-        ears.pair(behind, c, shape, size=size, angle=angle, width=w, height=h, droop=droop)
+        ears.pair(behind.of(PARTS.index("ears")), c, shape, size=size, angle=angle, width=w, height=h, droop=droop)
 
     if "mane" in has:
         mane = tone(c.fur, 0.62)
