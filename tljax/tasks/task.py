@@ -2,10 +2,10 @@
 
 To add a task, write one file beside this one, with a frozen dataclass that subclasses `Task`, and
 name it in `known.py`. `classification.py` is the shortest example. What a data set's labels decide,
-such as a mean to standardise by, is a field of the dataclass, and `fitted` returns the task with it.
-The data set carries its task (`ImageSet.task`); from there it reaches every step, score and file.
-A task with another head names it (`head`), and `models/build.py` makes it: a head is called with
-the base's output, and with the activations that it names in `reads`.
+such as a mean to standardise by, is a field of the dataclass, and `fitted` returns the task with
+it. The data set carries its task (`ImageSet.task`); from there it reaches every step, score and
+file. A task with another head names it (`head`), and `models/build.py` makes it: a head is called
+with the base's output, and with the activations that it names in `reads`.
 """
 
 # pyright: strict
