@@ -8,17 +8,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
 from tljax.data import ImageSet, ImageSets
 from tljax.data.augment import Augment, affine, augment_batch
+from tljax.data.photos import Size
 from tljax.data.preprocess import Preprocess
 from tljax.inputs.activations import Activations, Store
 from tljax.inputs.feed import Examples
 from tljax.inputs.prefix import Prefix
 from tljax.machine import processes
+from tljax.models.heads import Kept
 from tljax.tasks.classification import CLASSIFICATION
 from tljax.tasks.task import Task
 
@@ -39,15 +40,15 @@ class Inputs:
 
     train: Examples
     validation: Examples
-    augmented: Callable[..., Array]
-    plain: Callable[[Array], Array]
+    augmented: Callable[..., Array | Kept]
+    plain: Callable[[Array], Array | Kept]
     start: str | None = None
     test: Examples | None = None  # nothing is chosen on it
     files: tuple[Path, ...] = ()  # where activations are kept, each view of each split
     made: int = 0  # views of splits that were computed; the rest were on disk
     seconds: float = 0.0  # that computing and reading them took
     classes: tuple[str, ...] = ()  # what the labels stand for
-    size: int = 0  # pixels of a side of the photographs
+    size: Size = 0  # pixels of a side of the photographs
     digest: str = ""  # of the data set
     task: Task = CLASSIFICATION  # what the labels are for
     relabelled: Callable[..., Array] = _unchanged
@@ -103,11 +104,12 @@ def from_prefix(
     seconds = time.perf_counter() - began
     if progress:
         print(f"activations of {prefix.stop}: {activations} in {seconds:,.0f} s", flush=True)
+    plain = prefix.entered(sets)
     entered = Inputs(
         train,
         validation,
-        _as_float,
-        _as_float,
+        _drawn_ahead(plain),
+        plain,
         start=prefix.architecture.following(prefix.stop),
         test=test,
         relabelled=_relabelling(sets.task, prefix.augment),
@@ -132,7 +134,8 @@ def promised(sets: ImageSets, prefix: Prefix) -> Inputs:
     test = zeros(sets.test, 1) if sets.test else None
     train, validation = zeros(sets.train, prefix.views), zeros(sets.validation, 1)
     start = prefix.architecture.following(prefix.stop)
-    read = Inputs(train, validation, _as_float, _as_float, start=start, test=test)
+    plain = prefix.entered(sets)
+    read = Inputs(train, validation, _drawn_ahead(plain), plain, start=start, test=test)
     return replace(_of(sets, read), relabelled=_relabelling(sets.task, prefix.augment))
 
 
@@ -140,6 +143,6 @@ def _of(sets: ImageSets, inputs: Inputs) -> Inputs:
     return replace(inputs, classes=sets.classes, size=sets.size, digest=sets.digest, task=sets.task)
 
 
-def _as_float(batch: Array, keys: Array | None = None, strength: Array | float = 1.0) -> Array:
-    del keys, strength  # the views were drawn when the prefix ran
-    return batch.astype(jnp.float32)
+def _drawn_ahead(plain: Callable[[Array], Array | Kept]) -> Callable[..., Array | Kept]:
+    """Return what reads a batch for training: its views were drawn when the prefix ran."""
+    return lambda batch, keys=None, strength=1.0: plain(batch)

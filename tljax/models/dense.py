@@ -18,7 +18,7 @@ from jax.typing import DTypeLike
 from tljax.errors import InputError
 from tljax.models.architecture import Architecture
 from tljax.models.convs import Conv
-from tljax.models.heads import rms_norm
+from tljax.models.heads import needed, rms_norm
 from tljax.models.layers import dropout
 from tljax.tasks.pixels import resized
 
@@ -31,13 +31,15 @@ class DenseHead(nn.Module):
 
     `h` and `w` are those of the finest; the task resizes them to pixels. Each activation is divided
     by the root mean square of each place with `norm`, projected to `hidden` channels, and added to
-    the coarser ones before a 3 x 3 convolution with relu. Dropout comes before the scores.
+    the coarser ones before a 3 x 3 convolution with relu. `hidden=0` is the linear head of the
+    first paper: the scores of the levels are added. `dropout_hidden` is dropout before the scores.
     """
 
     outputs: int
     reads: tuple[str, ...]  # layers of the base, from the coarsest to the finest
     hidden: int = 64
     norm: bool = False
+    dropout_hidden: bool = False
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
@@ -61,15 +63,20 @@ class DenseHead(nn.Module):
             level = activations[name].astype(self.dtype)
             if self.norm:
                 level = rms_norm(level)
-            level = Conv(self.hidden, 1, bias=True, name=f"level{number}")(level)
+            features = self.hidden or self.outputs
+            level = Conv(features, 1, bias=True, name=f"level{number}")(level)
             if joined is not None:
                 level += resized(joined, (level.shape[1], level.shape[2]))
-            joined = Conv(self.hidden, 3, bias=True, name=f"join{number}")(nn.relu(level))
-            joined = out[f"join{number}"] = nn.relu(joined)
+            if self.hidden:
+                level = Conv(self.hidden, 3, bias=True, name=f"join{number}")(nn.relu(level))
+                level = nn.relu(level)
+            joined = out[f"join{number}"] = level
         assert joined is not None
-        if train and keys is not None:
-            joined = dropout(joined, rate=rate, keys=keys)
-        logits = Conv(self.outputs, 1, bias=True, name="predictions")(joined)
+        if train and self.dropout_hidden:
+            joined = dropout(joined, rate=rate, keys=needed(keys))
+        logits = joined
+        if self.hidden:
+            logits = Conv(self.outputs, 1, bias=True, name="predictions")(joined)
         logits = out["predictions"] = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
         return logits, out
 

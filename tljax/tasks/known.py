@@ -8,9 +8,10 @@ from typing import Any
 
 from tljax.errors import InputError
 from tljax.tasks.classification import Classification
+from tljax.tasks.segmentation import Segmentation
 from tljax.tasks.task import Task
 
-TASKS: dict[str, type[Task]] = {each.name: each for each in (Classification,)}
+TASKS: dict[str, type[Task]] = {each.name: each for each in (Classification, Segmentation)}
 
 
 def named(name: str) -> type[Task]:

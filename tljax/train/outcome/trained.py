@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tljax.data.photos import Size
 from tljax.data.preprocess import Preprocess
 from tljax.errors import InputError
 from tljax.files.home import at_home
@@ -63,7 +64,7 @@ class Trained:
     logits: dict[str, np.ndarray] = field(default_factory=dict[str, np.ndarray])
     _: KW_ONLY
     classes: tuple[str, ...]  # in the order of the labels
-    size: int  # pixels of a side of the images
+    size: Size  # pixels of a side of the images; height and width of others
     rung: str  # or stage, by name
     seed: int
     # By held-out split: the task's measures, loss and n.
