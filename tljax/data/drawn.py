@@ -10,7 +10,8 @@ from tljax.data import photos
 from tljax.data.sets import ImageSet, ImageSets
 from tljax.tasks.segmentation import SEGMENTATION
 
-SOURCES = ("critters", "critters:source", "critters:masks", "critters:parts")
+MASKED = ("critters:masks", "critters:parts")
+SOURCES = ("critters", "critters:source", *MASKED)
 
 
 def critters(
@@ -27,7 +28,7 @@ def critters(
     target = source != "critters:source"
     classes = animals.TARGET_CLASSES if target else animals.SOURCE_CLASSES
     counts = animals.TARGET_SIZES if target else animals.SOURCE_SIZES
-    masks = source.partition(":")[2] if source in SOURCES[2:] else ""
+    masks = source.partition(":")[2] if source in MASKED else ""
     train, validation = (
         _drawn(
             classes,

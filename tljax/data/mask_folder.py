@@ -11,7 +11,6 @@ from tljax.data import folder, masks, names, photos, splits
 from tljax.data.photos import Listing
 from tljax.data.sets import ImageSet, ImageSets
 from tljax.errors import InputError
-from tljax.files.home import default_folder
 from tljax.tasks.pixels import VOID
 from tljax.tasks.segmentation import Segmentation
 
@@ -58,11 +57,11 @@ def load(
     *,
     size: int,
     legend: Legend = Legend(),
-    cache: pathlib.Path | None = None,
+    store: pathlib.Path,
     held: tuple[float, int] = (0.2, 0),
     progress: bool = True,
 ) -> ImageSets:
-    """Load photographs with their masks, paired by name.
+    """Load photographs with their masks, paired by name; `store` is the folder of decoded ones.
 
     `size` is the shorter side in pixels where all photographs have one shape, so that none is
     distorted; otherwise they become squares. `held` are the fraction and the seed that split a
@@ -88,7 +87,7 @@ def load(
         images, corrupt = decoded_cache.decoded(
             pairs.listing,
             size=shape,
-            folder=cache or default_folder(),
+            folder=store,
             progress=progress,
             name=split,
         )

@@ -3,11 +3,13 @@
 import dataclasses
 import functools
 import html
+from collections.abc import Callable
 
 import jax
 import numpy as np
 
 from tljax.data import names
+from tljax.data.augment import augment_batch
 from tljax.data.photos import Size
 from tljax.errors import InputError
 from tljax.tasks.classification import CLASSIFICATION
@@ -36,6 +38,11 @@ class ImageSet:
         if len(self.ids) != len(self.images):
             expected = f"{len(self.images)}, one for each image"
             raise InputError(f"ImageSet: ids: expected {expected}, found {len(self.ids)}")
+
+    @property
+    def inputs(self) -> np.ndarray:
+        """Return the images: what a network reads of the examples."""
+        return self.images
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -75,6 +82,11 @@ class ImageSets:
                 expected, found = (pixels(each.images) for each in (self.train, part))
                 raise InputError(f"{where}: expected images of {expected} pixels, found {found}")
         names.refuse_unseen(self.name, self.classes, self._counts())
+
+    @property
+    def augmented(self) -> Callable[..., jax.Array]:
+        """Return the function that warps images at random."""
+        return augment_batch
 
     @property
     def spec(self) -> jax.ShapeDtypeStruct:

@@ -5,11 +5,14 @@ import json
 import pathlib
 
 from tljax.data import cache as decoded_cache
-from tljax.data import drawn, folder, names, photos, splits, table
+from tljax.data import drawn, folder, mask_folder, names, photos, splits, table
 from tljax.data.folder import Found
+from tljax.data.mask_folder import Legend
 from tljax.data.sets import ImageSet, ImageSets
 from tljax.errors import InputError
 from tljax.files.home import at_home, default_folder
+from tljax.tasks.classification import CLASSIFICATION
+from tljax.tasks.segmentation import SEGMENTATION
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,15 +33,19 @@ def load(
     size: int,
     cache: pathlib.Path | None = None,
     data_dir: pathlib.Path | None = None,
+    task: str | None = None,
     seed: int = 0,
     validation_fraction: float = 0.2,
     tolerance: Tolerance = STRICT,
+    legend: Legend = Legend(),
     progress: bool = True,
 ) -> ImageSets:
-    """Load `folder:PATH`, `csv:FILE`, `tfds:NAME`, `critters` or `critters:source`.
+    """Load `folder:PATH`, `csv:FILE`, `tfds:NAME`, or one of `drawn.SOURCES`, such as `critters`.
 
-    Images become `size` x `size` pixels. The path of a folder or of a CSV file that is there stands
-    for itself. `cache` is the folder for decoded arrays, `data_dir` that of TFDS. `seed` and
+    Images become `size` x `size` pixels; of a folder with `images` and `masks`, whose numbers
+    `legend` explains, the shorter side becomes `size`. The path of a folder or of a CSV file that is there stands
+    for itself. `task` names what is learnt of an example (`tasks.known`), where the source itself
+    does not tell. `cache` is the folder for decoded arrays, `data_dir` that of TFDS. `seed` and
     `validation_fraction` split a source that has no validation split; `seed` also draws the
     critters. It belongs to the data, so that runs with other seeds see the same data. InputError
     for anything that cannot be read, and for faults beyond `tolerance`.
@@ -51,8 +58,23 @@ def load(
         )
     store = at_home(cache) if cache else default_folder()
     source = _named(str(source))
+    kind, _, where = source.partition(":")
+    masked = source in drawn.MASKED or (kind == "folder" and mask_folder.has_masks(at_home(where)))
+    told = SEGMENTATION.name if masked else CLASSIFICATION.name
+    if task not in (None, told):
+        raise InputError(f"task: expected {told} of {source}, found {task}")
     if source in drawn.SOURCES:
         return drawn.critters(source, size=size, store=store, seed=seed, progress=progress)
+    if masked:
+        return mask_folder.load(
+            source,
+            at_home(where),
+            size=size,
+            legend=legend,
+            store=store,
+            held=(validation_fraction, seed),
+            progress=progress,
+        )
     found = _found(source, data_dir=data_dir, tolerance=tolerance, progress=progress)
     names.check(source, found.classes)
     listings = found.listings

@@ -20,9 +20,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from tljax.data import ImageSets, draws, preprocess
+from tljax.data import draws, preprocess
 from tljax.data.augment import Augment, augment_batch
 from tljax.data.draws import augment_keys
+from tljax.data.examples import Sets
 from tljax.data.preprocess import Preprocess
 from tljax.files.disk import Json
 from tljax.models.architecture import Architecture
@@ -60,10 +61,9 @@ class Prefix:
     # Training photographs in one pass: a step's, as another number rounds some layers otherwise.
     batch: int = 32
     reads: tuple[str, ...] = ()  # layers up to `stop`
+    augmented: Callable[..., Array] = augment_batch  # the data set's
 
-    def identity(
-        self, sets: ImageSets, *, split: str, view: int = 0, stop: str | None = None
-    ) -> Json:
+    def identity(self, sets: Sets, *, split: str, view: int = 0, stop: str | None = None) -> Json:
         """Describe all that decides the activations of one view of a split at a layer.
 
         The file they are kept in is keyed by it. It has the code and the versions too: the file may
@@ -119,8 +119,9 @@ class Prefix:
                 out, ran = run(batch, start=self.architecture.following(start))
             else:
                 if augment is not None:
-                    batch = augment_batch(batch, keys=augment_keys(view, example), ranges=augment)
-                out, ran = run(self.preprocess(batch))
+                    batch = self.augmented(batch, keys=augment_keys(view, example), ranges=augment)
+                tokens = jnp.issubdtype(batch.dtype, jnp.signedinteger)
+                out, ran = run(batch if tokens else self.preprocess(batch))
             if self.reads:
                 parts = [ran[name].reshape(len(batch), -1) for name in self._held]
                 out = jnp.concatenate(parts, axis=1)
@@ -128,7 +129,7 @@ class Prefix:
 
         return program
 
-    def row(self, sets: ImageSets, *, stop: str | None = None) -> jax.ShapeDtypeStruct:
+    def row(self, sets: Sets, *, stop: str | None = None) -> jax.ShapeDtypeStruct:
         """Return shape and dtype of the activations of one view of one photograph."""
         outputs = self._outputs(sets.spec)
         output = outputs[stop or self.stop]
@@ -137,7 +138,7 @@ class Prefix:
             shape = (sum(math.prod(outputs[name].shape) for name in self._held),)
         return jax.ShapeDtypeStruct(shape, self.kept or output.dtype)
 
-    def entered(self, sets: ImageSets) -> Callable[[Array], Array | Kept]:
+    def entered(self, sets: Sets) -> Callable[[Array], Array | Kept]:
         """Return what makes the network's input of rows of activations: float32, apart again."""
         if not self.reads:
             return lambda rows: rows.astype(jnp.float32)

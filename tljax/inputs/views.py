@@ -12,7 +12,7 @@ from jax.typing import DTypeLike
 
 from tljax import config
 from tljax.config import Stage
-from tljax.data import ImageSets
+from tljax.data.examples import Sets
 from tljax.data.preprocess import UNIT, Preprocess
 from tljax.errors import InputError
 from tljax.inputs import images as inputs
@@ -49,7 +49,7 @@ def prefix_stop(stage: Stage, architecture: Architecture, params: Params) -> str
 
 
 def settled(
-    stage: Stage, network: Network, sets: ImageSets, *, dtype: DTypeLike = jnp.float32
+    stage: Stage, network: Network, sets: Sets, *, dtype: DTypeLike = jnp.float32
 ) -> tuple[Stage, str | None]:
     """Replace `views="auto"` by a number: (the stage, a line that says which number and why).
 
@@ -97,7 +97,7 @@ def reading(
     network: Network,
     module: Classifier,
     variables: Variables,
-    sets: ImageSets,
+    sets: Sets,
     *,
     preprocess: Preprocess,
     store: Store,
@@ -111,6 +111,8 @@ def reading(
     """
     images = len(sets.train.labels)
     prefix = _prefix(stage, network, module, variables, preprocess=preprocess, images=images)
+    if prefix is not None:
+        prefix = replace(prefix, augmented=sets.augmented)
     if prefix is None:
         return inputs.from_images(sets, augment=stage.augment, preprocess=preprocess)
     passing = _passing(stage, ahead, prefix, variables["params"], images=images)
@@ -147,7 +149,7 @@ def promised(
     network: Network,
     module: Classifier,
     variables: Variables,
-    sets: ImageSets,
+    sets: Sets,
     *,
     preprocess: Preprocess,
 ) -> inputs.Inputs:
@@ -157,6 +159,8 @@ def promised(
     """
     images = len(sets.train.labels)
     prefix = _prefix(stage, network, module, variables, preprocess=preprocess, images=images)
+    if prefix is not None:
+        prefix = replace(prefix, augmented=sets.augmented)
     if prefix is None:
         return inputs.from_images(sets, augment=stage.augment, preprocess=preprocess)
     return inputs.promised(sets, prefix)
