@@ -24,7 +24,10 @@ from tljax.runs.workdir import Listener
 from tljax.tasks.known import TASKS
 
 DETERMINISTIC = "--xla_gpu_deterministic_ops=true"  # read when JAX starts its first device
-SOURCES = "a folder of class folders, csv:FILE, tfds:NAME, critters or critters:source"
+SOURCES = (
+    "a folder of class folders, or of images and masks; csv:FILE, tfds:NAME, critters, "
+    "critters:source, critters:masks or critters:parts"
+)
 ON, BASE, HOW = "what to train on", "what to train", "how it is trained"  # groups of --help
 WHERE = "where it goes"
 _resumes = False  # whether the command has --resume
@@ -98,6 +101,9 @@ def add_reading(group: argparse._ActionsContainer, *, size: int | None) -> None:
         choices=sorted(TASKS),
         help="what is learnt of an example (told from the data where it can be)",
     )
+    add("--void", type=int, nargs="+", metavar="N", help="numbers of masks for no class, beside 255")
+    named = "names of the masks' numbers, in order (classes.txt in the folder, or the numbers)"
+    add("--classes", nargs="+", metavar="NAME", help=named)
     add(
         "--validation-fraction",
         type=fraction,
@@ -236,6 +242,7 @@ def load(args: argparse.Namespace, source: str, *, size: int) -> ImageSets:
         size=size,
         data_dir=args.data_dir,
         task=args.task,
+        legend=data.Legend(tuple(args.classes or ()), tuple(args.void or ())),
         validation_fraction=args.validation_fraction,
         tolerance=data.Tolerance(
             skip_corrupt=args.skip_corrupt,

@@ -8,15 +8,18 @@ from typing import Any, Literal
 
 from tljax import config
 from tljax.commands import cli
-from tljax.commands.rung import PRESET
+from tljax.commands.rung import MASKS, PRESET
 from tljax.config import Stage
 from tljax.data import critters
+from tljax.data.drawn import MASKED, SOURCES
+from tljax.data.sources import has_masks
 from tljax.errors import InputError
 from tljax.models.architecture import Options
 from tljax.models.build import Network, described
 from tljax.recipe import scaled_batch
 from tljax.runs.base import load_base
 from tljax.weights import Weights
+OWN = ("critters", *MASKED)  # data that come with a base
 
 
 def parser(doc: str | None, *, experiment: str, rates: bool = True) -> argparse.ArgumentParser:
@@ -39,9 +42,9 @@ def parser(doc: str | None, *, experiment: str, rates: bool = True) -> argparse.
     add("--seed", type=int, default=0, help="the first of them (0)")
     presets = (
         "rates and lengths: tuned for any base, deck-keras2 and deck-keras3 the lecture's, "
-        "critters (tuned)"
+        "critters, masks (tuned; masks for masks)"
     )
-    add("--preset", choices=sorted(config.PRESETS), default=PRESET, help=presets)
+    add("--preset", choices=sorted(config.PRESETS), help=presets)
     cli.base_option(base)
     add = how.add_argument
     if rates:
@@ -77,6 +80,8 @@ def parser(doc: str | None, *, experiment: str, rates: bool = True) -> argparse.
     add("--label-smoothing", type=float, default=0.0, metavar="SHARE", help=smoothing)
     mixup = "alpha of mixup, which trains on pairs of photographs mixed; 0.2 is usual (0, none)"
     add("--mixup", type=float, default=0.0, metavar="ALPHA", help=mixup)
+    dice = "of masks: times a soft Dice loss, added to the cross entropy; 1 is usual (0, none)"
+    add("--dice", type=float, default=0.0, metavar="WEIGHT", help=dice)
     scaled = (
         "with --batch: multiply the rates by how many times larger the batch is, after a warm-up "
         "(the linear rule)"
@@ -92,8 +97,10 @@ def parsed(parser: argparse.ArgumentParser) -> argparse.Namespace:
     that, else as large as the lecture's.
     """
     args = parser.parse_args()
+    if args.preset is None:
+        args.preset = MASKS if has_masks(args.data) else PRESET
     if args.size is None:
-        args.size = config.SIZE if args.data in ("critters", "critters:source") else _size_of(args)
+        args.size = config.SIZE if args.data in SOURCES else _size_of(args)
     return args
 
 
@@ -108,7 +115,7 @@ def base_of(args: argparse.Namespace) -> Weights | None:
 
     For critters, and no --base, it is the one that comes with them.
     """
-    if not args.weights and args.data == "critters" and args.base is None:
+    if not args.weights and args.data in OWN and args.base is None:
         return _loaded(str(critters.BASE), progress=False)
     return _loaded(args.weights, progress=not args.quiet) if args.weights else None
 
@@ -146,7 +153,8 @@ def architecture_of(args: argparse.Namespace) -> tuple[str, Options]:
 
 def network_on(network: Network, args: argparse.Namespace) -> Network:
     """Return a network for the base and size that the options name."""
-    if network.base == "cnn" and args.size < config.CNN_VALID_SIZE:
+    small = args.size < config.CNN_VALID_SIZE or args.preset == MASKS
+    if network.base == "cnn" and small:
         network = replace(network, options={"padding": "SAME"})
     return network.on(*architecture_of(args))
 
@@ -174,8 +182,13 @@ def with_options(stage: Stage, args: argparse.Namespace) -> Stage:
         skip_nonfinite=args.skip_nonfinite,
         keep_going=args.keep_going,
     )
-    if stage.solver == "steps" and (args.label_smoothing or args.mixup):
-        loss = replace(stage.objective, label_smoothing=args.label_smoothing, mixup=args.mixup)
+    if stage.solver == "steps" and (args.label_smoothing or args.mixup or args.dice):
+        loss = replace(
+            stage.objective,
+            label_smoothing=args.label_smoothing,
+            mixup=args.mixup,
+            dice=args.dice,
+        )
         stage = replace(stage, objective=loss)
     if rate := getattr(args, "rate", None):
         stage = at_rate(stage, rate)

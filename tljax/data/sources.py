@@ -58,8 +58,7 @@ def load(
         )
     store = at_home(cache) if cache else default_folder()
     source = _named(str(source))
-    kind, _, where = source.partition(":")
-    masked = source in drawn.MASKED or (kind == "folder" and mask_folder.has_masks(at_home(where)))
+    masked, where = has_masks(source), source.partition(":")[2]
     told = SEGMENTATION.name if masked else CLASSIFICATION.name
     if task not in (None, told):
         raise InputError(f"task: expected {told} of {source}, found {task}")
@@ -91,6 +90,14 @@ def load(
     found = found._replace(listings=listings)
     skip_corrupt = tolerance.skip_corrupt
     return _decoded(source, found, size, store, skip_corrupt=skip_corrupt, progress=progress)
+
+
+def has_masks(source: str) -> bool:
+    """Tell whether a source has masks: a folder with `images` and `masks`, or those of critters."""
+    if source in drawn.SOURCES:
+        return source in drawn.MASKED
+    kind, _, where = _named(source).partition(":")
+    return kind == "folder" and mask_folder.has_masks(at_home(where))
 
 
 def _named(source: str) -> str:
