@@ -145,6 +145,12 @@ class Segmentation(Task):
         flat = confusion.reshape(len(label), -1).astype(jnp.float32)
         return jnp.concatenate([self.losses(logits, label)[:, None], flat], axis=1)
 
+    def check_kept(self, where: str, kept: np.ndarray, *, classes: int) -> None:
+        """Check that there are a loss and a confusion of each image."""
+        if kept.shape[1:] != (1 + classes**2,):
+            expected = f"a loss and a confusion of {classes} classes for each image"
+            raise InputError(f"{where}: expected {expected}, found {kept.shape[1:]}")
+
     def kept_losses(self, kept: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Return the losses `[N]`."""
         del labels
