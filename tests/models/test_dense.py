@@ -27,7 +27,7 @@ def test_the_last_layer_of_each_stride_is_read(base, expected):
 
 def test_a_base_of_one_stride_is_refused_in_one_line():
     module = build.base_of(Network("vit-small"))
-    with pytest.raises(InputError, match="maps of two strides of 4 pixels.*vit-small has"):
+    with pytest.raises(InputError, match=r"maps of two strides of 4 pixels.*vit-small has"):
         dense.levels(build.named("vit-small"), module)
 
 
@@ -35,7 +35,7 @@ def test_scores_come_at_the_finest_level_and_every_level_counts():
     """An odd size: maps of 9 x 11, 5 x 6 and 3 x 3 places, the finer not twice the coarser."""
     rng = np.random.default_rng(0)
     shapes = {"deep": (2, 3, 3, 7), "middle": (2, 5, 6, 4), "fine": (2, 9, 11, 3)}
-    maps = {name: jnp.asarray(rng.normal(size=shape), jnp.float32) for name, shape in shapes.items()}
+    maps = {name: jnp.asarray(rng.normal(size=each), jnp.float32) for name, each in shapes.items()}
     head = dense.DenseHead(outputs=5, reads=tuple(shapes), hidden=8, norm=True)
     variables = head.init(jax.random.key(0), jnp.zeros(()), activations=maps)
 

@@ -200,7 +200,7 @@ def test_other_arrays_are_no_masks(labels, message):
 def test_a_number_above_the_list_is_named():
     labels = np.array([[[0, 1], [7, VOID]]], np.uint8)
     TASK.check("here", labels, classes=8)
-    with pytest.raises(InputError, match="here: masks: expected classes 0 to 3 and 255.*found 7"):
+    with pytest.raises(InputError, match=r"here: masks: expected classes 0 to 3 and 255.*found 7"):
         TASK.check("here", labels, classes=4)
 
 

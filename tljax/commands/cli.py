@@ -101,7 +101,8 @@ def add_reading(group: argparse._ActionsContainer, *, size: int | None) -> None:
         choices=sorted(TASKS),
         help="what is learnt of an example (told from the data where it can be)",
     )
-    add("--void", type=int, nargs="+", metavar="N", help="numbers of masks for no class, beside 255")
+    void = "numbers of masks that stand for no class, besides 255"
+    add("--void", type=int, nargs="+", metavar="N", help=void)
     named = "names of the masks' numbers, in order (classes.txt in the folder, or the numbers)"
     add("--classes", nargs="+", metavar="NAME", help=named)
     add(

@@ -19,6 +19,7 @@ from tljax.models.build import Network, described
 from tljax.recipe import scaled_batch
 from tljax.runs.base import load_base
 from tljax.weights import Weights
+
 OWN = ("critters", *MASKED)  # data that come with a base
 
 

@@ -63,7 +63,7 @@ def stored(
     shape: tuple[int, ...],
     folder: pathlib.Path,
 ) -> Stored:
-    """Read the rows `[N, H, W, C]` made from `made_from`, or write what `rows()` yields and read it.
+    """Read the rows made from `made_from`, or write what `rows()` yields, `shape`, and read that.
 
     InputError where the bytes read back differ from those written.
     """
@@ -195,11 +195,7 @@ def _read(stem: pathlib.Path, *, shape: tuple[int, ...]) -> Stored | None:
         expected = meta["sha256"]
     except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    if (
-        array.shape != shape
-        or array.dtype != np.uint8
-        or good + len(corrupt) != shape[0]
-    ):
+    if array.shape != shape or array.dtype != np.uint8 or good + len(corrupt) != shape[0]:
         return None
     digest = hashlib.sha256()
     for start in range(0, good, CHUNK):

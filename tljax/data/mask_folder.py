@@ -36,6 +36,9 @@ class Legend:
             raise InputError(f"void: expected numbers from 0 to {VOID}, found {wrong[0]}")
 
 
+NUMBERS = Legend()
+
+
 @dataclasses.dataclass(frozen=True)
 class _Pairs:
     """The photographs of a split in order, and their masks as they are in the files."""
@@ -56,7 +59,7 @@ def load(
     root: pathlib.Path,
     *,
     size: int,
-    legend: Legend = Legend(),
+    legend: Legend,
     store: pathlib.Path,
     held: tuple[float, int] = (0.2, 0),
     progress: bool = True,
@@ -113,10 +116,12 @@ def _pairs(root: pathlib.Path, part: pathlib.Path, legend: Legend, *, progress: 
         raise InputError(f"{part / IMAGES}: expected photographs, found none")
     for stem, image in images.items():
         if stem not in drawn:
-            raise InputError(f"{root / image}: expected its mask {part / MASKS / stem}.png, found none")
+            mask = part / MASKS / f"{stem}.png"
+            raise InputError(f"{root / image}: expected its mask {mask}, found none")
     for stem, mask in drawn.items():
         if stem not in images:
-            raise InputError(f"{root / mask}: expected its photograph in {part / IMAGES}, found none")
+            where = part / IMAGES
+            raise InputError(f"{root / mask}: expected its photograph in {where}, found none")
     listing = folder.listing(root, [(image, 0) for image in images.values()], progress=progress)
     arrays, sides = [], []
     for stem, image in images.items():

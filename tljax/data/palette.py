@@ -36,12 +36,23 @@ def colours(classes: int) -> np.ndarray:
     return np.array([*_FIRST, *more][:classes], np.uint8)
 
 
-def overlay(photograph: np.ndarray, mask: np.ndarray, *, classes: int, share: float = 0.55):
+def overlay(
+    photograph: np.ndarray, mask: np.ndarray, *, classes: int, share: float = 0.55
+) -> np.ndarray:
     """Lay the colours of a mask `[H, W]` over a photograph uint8 `[H, W, 3]`; none where void."""
     table = np.zeros((VOID + 1, 3))
     table[:classes] = colours(classes)
     weight = np.where(mask == VOID, 0.0, share)[..., None]
     return ((1 - weight) * photograph + weight * table[mask]).round().astype(np.uint8)
+
+
+def jpeg(image: np.ndarray) -> bytes:
+    """Encode a picture uint8 `[H, W, 3]`."""
+    from PIL import Image
+
+    data = io.BytesIO()
+    Image.fromarray(image).save(data, "jpeg", quality=90)
+    return data.getvalue()
 
 
 def png(mask: np.ndarray, *, numbers: Sequence[int] = (), classes: int) -> bytes:

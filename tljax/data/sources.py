@@ -7,7 +7,7 @@ import pathlib
 from tljax.data import cache as decoded_cache
 from tljax.data import drawn, folder, mask_folder, names, photos, splits, table
 from tljax.data.folder import Found
-from tljax.data.mask_folder import Legend
+from tljax.data.mask_folder import NUMBERS, Legend
 from tljax.data.sets import ImageSet, ImageSets
 from tljax.errors import InputError
 from tljax.files.home import at_home, default_folder
@@ -37,14 +37,14 @@ def load(
     seed: int = 0,
     validation_fraction: float = 0.2,
     tolerance: Tolerance = STRICT,
-    legend: Legend = Legend(),
+    legend: Legend = NUMBERS,
     progress: bool = True,
 ) -> ImageSets:
     """Load `folder:PATH`, `csv:FILE`, `tfds:NAME`, or one of `drawn.SOURCES`, such as `critters`.
 
     Images become `size` x `size` pixels; of a folder with `images` and `masks`, whose numbers
-    `legend` explains, the shorter side becomes `size`. The path of a folder or of a CSV file that is there stands
-    for itself. `task` names what is learnt of an example (`tasks.known`), where the source itself
+    `legend` explains, the shorter side becomes `size`. The path of a folder or of a CSV file that
+    is there stands for itself. `task` names what is learnt of an example (`tasks.known`), where the source itself
     does not tell. `cache` is the folder for decoded arrays, `data_dir` that of TFDS. `seed` and
     `validation_fraction` split a source that has no validation split; `seed` also draws the
     critters. It belongs to the data, so that runs with other seeds see the same data. InputError

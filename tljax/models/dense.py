@@ -81,9 +81,7 @@ class DenseHead(nn.Module):
         return logits, out
 
 
-def levels(
-    architecture: Architecture, base: nn.Module, *, finest: int = FINEST
-) -> tuple[str, ...]:
+def levels(architecture: Architecture, base: nn.Module, *, finest: int = FINEST) -> tuple[str, ...]:
     """Name the layers that a dense head reads of a base, from the coarsest to the finest.
 
     For each stride of a power of 2 from `finest` on it is the last layer with a map of it.

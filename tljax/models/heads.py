@@ -109,7 +109,7 @@ def reads_of(head: nn.Module) -> tuple[str, ...]:
 
 
 class Kept(NamedTuple):
-    """Activations of a prefix: the input of the next layer, and those that a head reads, by name."""
+    """Activations of a prefix: the input of the next layer, and what a head reads, by name."""
 
     x: Array
     read: dict[str, Array]

@@ -54,7 +54,8 @@ class Segmentation(Task):
         whole = found.dtype.kind in "iu" and found.ndim == 3 and len(found) == count
         if not whole or (found.size and not 0 <= found.min() <= found.max() <= VOID):
             expected = f"whole numbers from 0 to {VOID} [{count}, height, width]"
-            raise InputError(f"{where}: masks: expected {expected}, found {found.dtype} {found.shape}")
+            kind = f"{found.dtype} {found.shape}"
+            raise InputError(f"{where}: masks: expected {expected}, found {kind}")
         return found.astype(np.uint8, copy=False)
 
     def check(self, where: str, labels: np.ndarray, *, classes: int) -> None:

@@ -63,9 +63,7 @@ def make_program(train_step: TrainStep, ready: Ready, over: Mesh) -> Jitted:
     return ops.jit(program, donate_argnums=0, out_shardings=devices.replicated(over))
 
 
-def with_keys(
-    batches: Batch, root: Array, inputs: Inputs, *, stream: int | None = None
-) -> Batch:
+def with_keys(batches: Batch, root: Array, inputs: Inputs, *, stream: int | None = None) -> Batch:
     """Add the keys of each image of a segment `[steps, N]`: `augment` and `key`, for dropout.
 
     Both are functions of position alone, so they are made for all steps at once: in the scan they

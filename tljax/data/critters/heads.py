@@ -22,7 +22,8 @@ def head(pen: Pen, rng: random.Random, kind: Kind, c: Coat, *, yaw: float, pitch
     behind = pen.at(-yaw * 0.25, -pitch * 0.2)
 
     def draw_ears() -> None:
-        ears.pair(behind.of(PARTS.index("ears")), c, shape, size=size, angle=angle, width=w, height=h, droop=droop)
+        pair = behind.of(PARTS.index("ears"))
+        ears.pair(pair, c, shape, size=size, angle=angle, width=w, height=h, droop=droop)
 
     if "mane" in has:
         mane = tone(c.fur, 0.62)

@@ -99,8 +99,8 @@ def draw_all(
 ) -> Iterator[int]:
     """Fill out[n], uint8 [size, size, 3], with the drawing of jobs[n], an (animal, index).
 
-    With a fourth channel the parts are drawn too. Yields how many more are done. ChildProcessError if a child fails. No child outlives the
-    iteration.
+    With a fourth channel the parts are drawn too. Yields how many more are done. ChildProcessError
+    if a child fails. No child outlives the iteration.
     """
     with concurrent.futures.ThreadPoolExecutor(workers) as threads, contextlib.ExitStack() as stack:
         idle = queue.SimpleQueue()

@@ -53,9 +53,7 @@ class Shown:
 
 def write(shown: Shown, *, workdir: Path) -> Path:
     """Write `masks.npz` in one piece, readable without pickle."""
-    return npz.write(
-        workdir / FILE, {name: np.asarray(getattr(shown, name)) for name in _FIELDS}
-    )
+    return npz.write(workdir / FILE, {name: np.asarray(getattr(shown, name)) for name in _FIELDS})
 
 
 def read(workdir: Path) -> Shown | None:
@@ -74,9 +72,7 @@ def read(workdir: Path) -> Shown | None:
     if not fits or max(known.max(initial=0), predictions.max(initial=0)) >= len(classes):
         expected = f"photographs with masks of {len(classes)} classes"
         raise InputError(f"{path}: expected {expected}, found {shape}, {truths.shape}")
-    return Shown(
-        rung, seed, images, classes, worst, photographs, truths, predictions, ids, means
-    )
+    return Shown(rung, seed, images, classes, worst, photographs, truths, predictions, ids, means)
 
 
 def sections(shown: Shown | None, confusions: np.ndarray | None) -> list[str]:

@@ -22,9 +22,7 @@ class ClassScore:
     images: int  # that have some
 
 
-def class_scores(
-    confusions: np.ndarray, *, draws: int = DRAWS, seed: int = 0
-) -> list[ClassScore]:
+def class_scores(confusions: np.ndarray, *, draws: int = DRAWS, seed: int = 0) -> list[ClassScore]:
     """Score each class from confusions `[N, C, C]`, summed over images.
 
     The interval is that of a percentile bootstrap over images: each draw sums the confusions of N
@@ -58,10 +56,13 @@ def class_scores(
     return scores
 
 
-def worst(confusions: np.ndarray) -> np.ndarray:
-    """Order images by the mean intersection over union of their classes, the lowest first."""
+def worst(confusions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Order images `[N]` by the mean intersection over union of their classes, the lowest first.
+
+    Returns the order and the means, `[N]` each.
+    """
     with np.errstate(invalid="ignore"):
         each = ious(confusions)
         there = np.isfinite(each)
         mean = np.where(there, each, 0).sum(1) / np.maximum(1, there.sum(1))
-    return np.argsort(mean, kind="stable")
+    return np.argsort(mean, kind="stable"), mean

@@ -4,7 +4,7 @@
 # pyright: reportUnknownMemberType=false
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import jax
@@ -19,6 +19,7 @@ from tljax.models import ops
 from tljax.tasks.pixels import resized
 from tljax.train.outcome.reading import Photographs, reading
 from tljax.train.outcome.trained import Trained
+from tljax.train.step import Params
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,19 @@ def masks(trained: Trained, paths: Photographs) -> Iterator[Masked | InputError]
         yield Masked(name, whole, np.asarray(_likeliest(run(small[None]), sides))[0])
 
 
-def _program(trained: Trained):
+def places_of(trained: Trained, images: np.ndarray) -> np.ndarray:
+    """Draw the masks `[N, H, W]` of images of the training's size, places of classes."""
+    run, sides = _program(trained), photos.sides(trained.size)
+    return np.concatenate([np.asarray(_likeliest(run(image[None]), sides)) for image in images])
+
+
+def _program(trained: Trained) -> Callable[[np.ndarray], Array]:
     net = trained.net
-    program = ops.jit(lambda params, images: net.run(images, params)[0])
+
+    def logits(params: Params, images: Array) -> Array:
+        return net.run(images, params)[0]
+
+    program = ops.jit(logits)
     return lambda images: program(net.params, images)
 
 
