@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from tljax.commands import cli
-from tljax.data.photos import sides
+from tljax.data.photos import across
 from tljax.errors import InputError
 from tljax.runs import mask_files
 from tljax.runs.predict import Trained, load_run
@@ -83,8 +83,7 @@ def _teller(unread: list[str]) -> Callable[[str], None]:
 def _write(parts: Iterable[Prediction], args: argparse.Namespace, classifier: Trained) -> None:
     """Print each batch when it is done."""
     if args.format == "text":
-        height, width = sides(classifier.size)
-        side = f"images of {width} x {height}"
+        side = f"images of {across(classifier.size)}"
         print(f"{args.run}: {classifier.rung}, seed {classifier.seed}, {side}")
     for number, part in enumerate(parts):
         if args.format == "csv":

@@ -69,6 +69,16 @@ def sides(size: Size) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else size
 
 
+def across(size: Size | Sequence[int]) -> str:
+    """Write a size as people do, the width first.
+
+    >>> across(150), across((180, 240))
+    ('150 x 150', '240 x 180')
+    """
+    height, width = (size, size) if isinstance(size, int) else size
+    return f"{width} x {height}"
+
+
 def sha256(data: bytes) -> str:
     """Compute the hex digest."""
     return hashlib.sha256(data).hexdigest()

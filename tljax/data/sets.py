@@ -10,7 +10,7 @@ import numpy as np
 
 from tljax.data import names
 from tljax.data.augment import augment_batch
-from tljax.data.photos import Size
+from tljax.data.photos import Size, across
 from tljax.errors import InputError
 from tljax.tasks.classification import CLASSIFICATION
 from tljax.tasks.task import Task
@@ -79,7 +79,8 @@ class ImageSets:
                 raise InputError(f"{where}: expected {expected}, found {part.task.name}")
             part.task.check(where, part.labels, classes=len(self.classes))
             if part.images.shape[1:] != self.train.images.shape[1:]:
-                expected, found = (pixels(each.images) for each in (self.train, part))
+                sides = (each.images.shape[1:3] for each in (self.train, part))
+                expected, found = map(across, sides)
                 raise InputError(f"{where}: expected images of {expected} pixels, found {found}")
         names.refuse_unseen(self.name, self.classes, self._counts())
 
@@ -128,7 +129,7 @@ class ImageSets:
         corrupt = [f"{len(self.skipped)} corrupt ones"] if self.skipped else []
         without = "; ".join([*corrupt, *self.left_out])
         out = f"; left out: {without}" if without else ""
-        return f"{self.name}: {named}; {images} of {pixels(self.train.images)}{self._absent()}{out}"
+        return f"{self.name}: {named}; {images} of {across(self.size)}{self._absent()}{out}"
 
     def _absent(self) -> str:
         """Name the classes that no validation image can judge."""
@@ -152,11 +153,6 @@ class ImageSets:
 
 
 _CALLED = {"train": "training", "validation": "validation", "test": "test"}
-
-
-def pixels(images: np.ndarray) -> str:
-    """Write the size of images `[N, H, W, 3]` as people do: "240 x 180", the width first."""
-    return f"{images.shape[2]} x {images.shape[1]}"
 
 
 def check_images(where: str, images: np.ndarray, *, square: bool = True) -> None:

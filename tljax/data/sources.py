@@ -44,9 +44,9 @@ def load(
 
     Images become `size` x `size` pixels; of a folder with `images` and `masks`, whose numbers
     `legend` explains, the shorter side becomes `size`. The path of a folder or of a CSV file that
-    is there stands for itself. `task` names what is learnt of an example (`tasks.known`), where the source itself
-    does not tell. `cache` is the folder for decoded arrays, `data_dir` that of TFDS. `seed` and
-    `validation_fraction` split a source that has no validation split; `seed` also draws the
+    is there stands for itself. `task` names what is learnt of an example (`tasks.known`), where the
+    source itself does not tell. `cache` is the folder for decoded arrays, `data_dir` that of TFDS.
+    `seed` and `validation_fraction` split a source that has no validation split; `seed` also draws the
     critters. It belongs to the data, so that runs with other seeds see the same data. InputError
     for anything that cannot be read, and for faults beyond `tolerance`.
     """

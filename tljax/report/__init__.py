@@ -88,4 +88,7 @@ def write_report(workdir: Path) -> list[Path]:
             )
         )
         written.append(confusion.write_confusion(best, judged[best], split=split, workdir=workdir))
+    if judged and of_results(results).dense:
+        best = paired.best_rung(results, judged)
+        written.append(confusion.write_pixels(best, judged[best], split=split, workdir=workdir))
     return [*written, page.write_page(workdir)]

@@ -50,6 +50,7 @@ _FILES = (  # that a run leaves, besides its configuration
     "lr_find*",
     "range_test_*.png",
     "photographs.npz",
+    "masks.npz",
     FEATURES,
     COMPILER_LOG,
     "sweep.*",

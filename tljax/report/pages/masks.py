@@ -1,6 +1,6 @@
 """Masks on the page: photograph, truth and prediction side by side, and the score of each class."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +10,10 @@ from tljax.data import palette
 from tljax.errors import InputError
 from tljax.files import npz
 from tljax.report.pages.gallery import jpeg
-from tljax.report.pages.sections import html_table, small_print
+from tljax.report.pages.sections import html_table, picture, small_print
 from tljax.report.pages.text import escape
-from tljax.report.stats.masks import ClassScore, class_scores
+from tljax.report.stats.masks import class_scores
+from tljax.runs.predictions import Predictions
 from tljax.tasks.pixels import VOID
 
 FILE = "masks.npz"
@@ -75,12 +76,16 @@ def read(workdir: Path) -> Shown | None:
     return Shown(rung, seed, images, classes, worst, photographs, truths, predictions, ids, means)
 
 
-def sections(shown: Shown | None, confusions: np.ndarray | None) -> list[str]:
-    """Format classes and images as HTML lines; `confusions` `[N, C, C]` are those of the rung."""
+def sections(
+    shown: Shown | None, predictions: Mapping[str, Predictions], *, split: str, workdir: Path
+) -> list[str]:
+    """Format classes and images as HTML lines; `predictions` are those of the judged split."""
     if shown is None:
         return []
-    scores = [] if confusions is None else class_scores(confusions)
-    return [*_classes(shown, scores), *_images(shown)]
+    judged = predictions.get(shown.rung)
+    known = judged is not None and shown.seed in judged.seeds
+    lines = _classes(shown, judged, split=split, workdir=workdir) if judged and known else []
+    return [*lines, *_images(shown)]
 
 
 def legend(classes: Sequence[str]) -> str:
@@ -92,9 +97,8 @@ def legend(classes: Sequence[str]) -> str:
     return f'<p class="legend">{spots}</p>'
 
 
-def _classes(shown: Shown, scores: Sequence[ClassScore]) -> list[str]:
-    if not scores:
-        return []
+def _classes(shown: Shown, judged: Predictions, *, split: str, workdir: Path) -> list[str]:
+    scores = class_scores(judged.figures_of(shown.seed)["confusion"])
     rows = [
         (
             str(name),
@@ -108,11 +112,17 @@ def _classes(shown: Shown, scores: Sequence[ClassScore]) -> list[str]:
         for name, score in zip(shown.classes, scores, strict=True)
     ]
     note = (
-        f"Of {shown.rung}, seed {shown.seed}, on {shown.images:,} validation images. IoU: pixels "
+        f"Of {shown.rung}, seed {shown.seed}, on {len(judged.ids):,} {split} images. IoU: pixels "
         "that are of the class and found as it, of those that are either. Found: share of the "
         "class's pixels; right: share of those taken for it. Intervals by bootstrap over images."
     )
-    return ["<h2>Classes</h2>", html_table(HEAD, rows), small_print(note)]
+    alt = f"Confusion of {shown.rung}: what the pixels of each class were taken for"
+    return [
+        "<h2>Classes</h2>",
+        html_table(HEAD, rows),
+        small_print(note),
+        picture(workdir / "confusion.png", alt=alt),
+    ]
 
 
 def _images(shown: Shown) -> list[str]:
@@ -122,7 +132,7 @@ def _images(shown: Shown) -> list[str]:
         "<h2>Photograph, truth, prediction</h2>",
         legend(shown.classes),
         "<h3>The worst</h3>",
-        small_print(f"{note}the lowest mean IoU first. Grey parts of a truth have no class."),
+        small_print(f"{note}the lowest mean IoU first. Pixels of a truth without a colour have no class."),
         '<div class="seen">',
         *_figures(shown, worst),
         "</div>",

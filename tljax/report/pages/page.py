@@ -4,11 +4,13 @@ import json
 import shlex
 from pathlib import Path
 
+from tljax.data import photos
 from tljax.report.pages import (
     climb,
     document,
     gallery,
     headline,
+    masks,
     photographs,
     preprocessing,
     sections,
@@ -53,6 +55,7 @@ def write_page(workdir: Path) -> Path:
         *training.costs_section(results, config),
         *sections.trust_section(results, predictions, fitted_on=fitted_on, workdir=workdir),
         *gallery.sections(kept),
+        *masks.sections(masks.read(workdir), predictions, split=split, workdir=workdir),
         *_details(config, results, metrics),
     ]
     title = f"{headline.source(results['data'])}: {result.partition(' [')[0]}"
@@ -66,7 +69,7 @@ def _about(data: dict) -> str:
     parts = [
         f"{data['train_images']:,} training photographs" if "train_images" in data else "",
         f"{len(classes)} classes{named}" if classes else "",
-        "{0} x {0} pixels".format(data["size"]) if "size" in data else "",
+        f"{photos.across(data['size'])} pixels" if "size" in data else "",
     ]
     whole, name = escape(str(data.get("source", ""))), escape(headline.source(data))
     rest = escape("; ".join(part for part in parts if part))
@@ -89,7 +92,7 @@ def data_line(data: dict) -> str:
     parts = [
         str(data.get("source", "")),
         f"{len(classes)} classes ({', '.join(classes[:12])}{more})" if classes else "",
-        "{0} x {0} pixels".format(data["size"]) if "size" in data else "",
+        f"{photos.across(data['size'])} pixels" if "size" in data else "",
         *[
             f"{data[f'{s}_images']:,} {n} images"
             for s, n in records.SPLITS.items()

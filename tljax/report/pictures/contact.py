@@ -9,6 +9,7 @@ import numpy as np
 
 from tljax.data.augment import Augment, augment_batch
 from tljax.data.draws import augment_keys
+from tljax.data.photos import across
 from tljax.data.sets import ImageSet, ImageSets
 from tljax.report.pictures import style
 
@@ -34,7 +35,7 @@ def write_contact(sets: ImageSets, *, path: Path) -> Path:
     some = f"{len(shown)} of {len(sets.classes)} classes" if len(sets.classes) > len(shown) else ""
     splits = " + ".join(_SHORT[split] for split in sets.splits)
     caption = "; ".join(filter(None, [f"Numbers: {splits}", some]))
-    side = f"Training photographs, {sets.size} x {sets.size}"
+    side = f"Training photographs, {across(sets.size)}"
     return style.save(_sheet(side, caption, rows), path)
 
 

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tljax.data.photos import Size
+from tljax.data.photos import Size, across
 from tljax.data.preprocess import Preprocess
 from tljax.errors import InputError
 from tljax.files.home import at_home
@@ -226,7 +226,7 @@ class Trained:
             f"{split} {measure.shown(x[measure.name])} of {x['n']}"
             for split, x in self.scores.items()
         ]
-        return f"Trained({'; '.join([named, f'{self.size} x {self.size}', *scores])})"
+        return f"Trained({'; '.join([named, across(self.size), *scores])})"
 
     def _repr_html_(self) -> str:
         """Show the classifier in a notebook: what it is, and its epochs."""
