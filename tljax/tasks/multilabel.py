@@ -153,6 +153,9 @@ class Multilabel(Task):
         return {"F1": scores["F1"], **more, "loss": scores["loss"], "n": scores["n"]}
 
 
+MULTILABEL = Multilabel()
+
+
 def f1(hits: object, given: object, present: object) -> np.ndarray:
     """Compute F1 `[K]` of each class from counts; 0 where nothing is right, given or present.
 
