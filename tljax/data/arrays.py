@@ -31,11 +31,11 @@ def from_arrays(
 ) -> ImageSets:
     """Make a data set of images uint8 `[N, size, size, 3]`, RGB, and labels.
 
-    A label is the place of its class in `classes`; another `task` has other labels. `validation` is `(images, labels)`, or the
-    fraction of each class to hold out, drawn by `seed`. The digest is that of pixels, labels and
-    class names: other data never find the cached features of these. InputError for another shape
-    or dtype, a label without a class, a class without a training image, an empty split, or the same
-    image in two splits or classes.
+    A label is the place of its class in `classes`; another `task` has other labels. `validation` is
+    `(images, labels)`, or the fraction of each class to hold out, drawn by `seed`. The digest is
+    that of pixels, labels and class names: other data never find the cached features of these.
+    InputError for another shape or dtype, a label without a class, a class without a training
+    image, an empty split, or the same image in two splits or classes.
     """
     called = tuple(classes)
     if isinstance(classes, str) or not all(isinstance(each, str) for each in called):
