@@ -12,6 +12,7 @@ import jax
 
 from tljax import config, data
 from tljax.commands import door
+from tljax.commands.columns import add_columns, columns_of, legend_of
 from tljax.data import ImageSets
 from tljax.errors import InputError
 from tljax.files.home import at_home, default_folder
@@ -101,10 +102,7 @@ def add_reading(group: argparse._ActionsContainer, *, size: int | None) -> None:
         choices=sorted(TASKS),
         help="what is learnt of an example (told from the data where it can be)",
     )
-    void = "numbers of masks that stand for no class, besides 255"
-    add("--void", type=int, nargs="+", metavar="N", help=void)
-    named = "names of the masks' numbers, in order (classes.txt in the folder, or the numbers)"
-    add("--classes", nargs="+", metavar="NAME", help=named)
+    add_columns(group)
     add(
         "--validation-fraction",
         type=fraction,
@@ -243,7 +241,8 @@ def load(args: argparse.Namespace, source: str, *, size: int) -> ImageSets:
         size=size,
         data_dir=args.data_dir,
         task=args.task,
-        legend=data.Legend(tuple(args.classes or ()), tuple(args.void or ())),
+        columns=columns_of(args),
+        legend=legend_of(args),
         validation_fraction=args.validation_fraction,
         tolerance=data.Tolerance(
             skip_corrupt=args.skip_corrupt,

@@ -10,8 +10,7 @@ from tljax import config
 from tljax.commands import cli
 from tljax.commands.rung import MASKS, PRESET
 from tljax.config import Stage
-from tljax.data import critters
-from tljax.data.drawn import MASKED, SOURCES
+from tljax.data import critters, drawn
 from tljax.data.sources import has_masks
 from tljax.errors import InputError
 from tljax.models.architecture import Options
@@ -19,8 +18,6 @@ from tljax.models.build import Network, described
 from tljax.recipe import scaled_batch
 from tljax.runs.base import load_base
 from tljax.weights import Weights
-
-OWN = ("critters", *MASKED)  # data that come with a base
 
 
 def parser(doc: str | None, *, experiment: str, rates: bool = True) -> argparse.ArgumentParser:
@@ -101,7 +98,7 @@ def parsed(parser: argparse.ArgumentParser) -> argparse.Namespace:
     if args.preset is None:
         args.preset = MASKS if has_masks(args.data) else PRESET
     if args.size is None:
-        args.size = config.SIZE if args.data in SOURCES else _size_of(args)
+        args.size = config.SIZE if args.data in drawn.SOURCES else _size_of(args)
     return args
 
 
@@ -116,7 +113,7 @@ def base_of(args: argparse.Namespace) -> Weights | None:
 
     For critters, and no --base, it is the one that comes with them.
     """
-    if not args.weights and args.data in OWN and args.base is None:
+    if not args.weights and args.data in drawn.TARGETS and args.base is None:
         return _loaded(str(critters.BASE), progress=False)
     return _loaded(args.weights, progress=not args.quiet) if args.weights else None
 

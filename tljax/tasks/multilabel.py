@@ -4,7 +4,7 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import jax
 import jax.numpy as jnp
@@ -16,17 +16,21 @@ from tljax.errors import InputError
 from tljax.optim.objective import PLAIN, Objective
 from tljax.tasks.task import Measure, Sums, Task
 
-HALF = 0.5  # the probability from which a label is given, unless thresholds are fitted
-
 
 @dataclass(frozen=True)
 class Multilabel(Task):
     """Labels `[N, K]` of 0 and 1; each of K classes has a logit and a sigmoid of its own.
 
-    A class's loss counts like any other's, and the loss of an example is their mean. F1 is the mean
-    over the classes (macro), at a probability of a half; the mean average precision ("mAP") needs
-    no threshold, and is known only where all logits are at hand.
+    A class's loss counts like any other's, and the loss of an example is their mean. A label is
+    given where it is likelier than in training at large, or than a half: the `shares` of the
+    classes in training, at most a half, are the thresholds. The best one for F1 is half the F1 that
+    it reaches (Lipton, Elkan and Naryanaswamy 2014, arXiv 1402.1892), which is near the share for
+    labels that are hard, and never above a half. F1 is the mean over the classes (macro). Where all
+    logits are at hand there are the mean average precision too ("mAP"), which needs no threshold,
+    and F1 at cross-fitted thresholds.
     """
+
+    shares: tuple[float, ...] = ()
 
     name: ClassVar[str] = "multilabel"
     measures: ClassVar[tuple[Measure, ...]] = (Measure("F1"),)
@@ -63,6 +67,23 @@ class Multilabel(Task):
         """Count the examples that have each class."""
         del classes
         return labels.sum(axis=0, dtype=np.int64)
+
+    def fitted(self, labels: np.ndarray) -> Self:
+        """Return the task with the share of the training examples that have each class."""
+        return replace(self, shares=tuple(labels.mean(axis=0, dtype=np.float64).tolist()))
+
+    @property
+    def thresholds(self) -> np.ndarray:
+        """Return the probability `[K]` above which each class is given; a half if not fitted."""
+        return (
+            np.minimum(np.asarray(self.shares, np.float64), 0.5) if self.shares else np.array(0.5)
+        )
+
+    @property
+    def _cuts(self) -> np.ndarray:
+        """Return the thresholds as logits, float32."""
+        p = np.clip(self.thresholds, 1e-6, 0.5)
+        return np.log(p / (1 - p)).astype(np.float32)
 
     def outputs(self, classes: int) -> int:
         """Return the number of logits, one for each class."""
@@ -122,7 +143,7 @@ class Multilabel(Task):
 
     def figures(self, logits: Array, label: Array) -> dict[str, Array]:
         """Tell of each example and class whether it was right, given and present, `[N, K]`."""
-        given, present = logits > 0, label > 0
+        given, present = logits > self._cuts, label > 0
         return {
             "hits": (given & present).astype(jnp.int32),
             "given": given.astype(jnp.int32),
@@ -131,7 +152,7 @@ class Multilabel(Task):
 
     def kept_figures(self, kept: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
         """Tell of each example and class whether it was right, given and present, `[N, K]`."""
-        given, present = kept > 0, labels > 0
+        given, present = kept.astype(np.float32) > self._cuts, labels > 0
         return {"hits": given & present, "given": given, "present": present}
 
     def scores(self, sums: Sums) -> dict[str, float]:
@@ -151,6 +172,9 @@ class Multilabel(Task):
         fitted = f1(*(figures[name].sum(axis=0) for name in self.totals))
         more = {"mAP": float(np.nanmean(precision)), "F1 fitted": float(np.mean(fitted))}
         return {"F1": scores["F1"], **more, "loss": scores["loss"], "n": scores["n"]}
+
+
+MULTILABEL = Multilabel()
 
 
 def f1(hits: object, given: object, present: object) -> np.ndarray:

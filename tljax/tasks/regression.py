@@ -169,3 +169,6 @@ class Regression(Task):
 
     def _values(self, labels: np.ndarray) -> np.ndarray:
         return (labels.astype(np.float64) - np.asarray(self.mean)) / np.asarray(self.deviation)
+
+
+REGRESSION = Regression()

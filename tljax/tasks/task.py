@@ -70,6 +70,7 @@ class Task(Protocol):
 
     name: ClassVar[str]
     measures: ClassVar[tuple[Measure, ...]]  # the first one is watched
+    extras: ClassVar[tuple[Measure, ...]] = ()  # of `judged` alone, which sees all at once
     totals: ClassVar[tuple[str, ...]]  # the names of `figures`
     head: ClassVar[str] = "flat"  # in models/build.py
     dense: ClassVar[bool] = False  # whether a label is a map that is warped with its image

@@ -2,16 +2,36 @@
 
 import random
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from tljax.data.critters import bodies, camera, parts, scenes
 from tljax.data.critters.kinds import KINDS, pick
-from tljax.data.critters.pen import PARTS, Pen, tone
+from tljax.data.critters.pen import PARTS, Colour, Frame, Pen, tone
 from tljax.errors import InputError
 
 PIXELS = range(16, 257)  # sides that `draw` accepts
+
+
+class Traits(NamedTuple):
+    """What a photograph shows, exactly: by name, and a number."""
+
+    ears: str  # a shape of `ears.py`
+    pose: str  # of `bodies.POSES`
+    pattern: str  # of its coat
+    width: float  # of a head of the usual build, in percent of the photograph's side
+
+
+class Scene(NamedTuple):
+    """A drawing before the camera: canvas, the rest of the draws, ink of the pattern, its place."""
+
+    canvas: Image.Image
+    rng: random.Random
+    ink: Colour
+    frame: Frame
+    traits: Traits
 
 
 def check(animals: Sequence[str], size: int) -> None:
@@ -28,7 +48,7 @@ def draw(animal: str, *, seed: int, index: int, size: int = 64) -> np.ndarray:
 
     The same seed and index at another size is the same scene.
     """
-    return _drawn(animal, None, seed=seed, index=index, size=size)
+    return _photographed(_scene(animal, seed=seed, index=index, size=size), size=size)
 
 
 def draw_parts(animal: str, *, seed: int, index: int, size: int = 64) -> np.ndarray:
@@ -36,14 +56,25 @@ def draw_parts(animal: str, *, seed: int, index: int, size: int = 64) -> np.ndar
 
     A pixel is of the part that lies on top there; what stands in front of an animal is background.
     """
-    parts = Image.new("L", (2 * size, 2 * size))
-    picture = _drawn(animal, parts, seed=seed, index=index, size=size)
-    return np.dstack([picture, np.asarray(parts)[1::2, 1::2]])
+    numbers = Image.new("L", (2 * size, 2 * size))
+    scene = _scene(animal, seed=seed, index=index, size=size, numbers=numbers)
+    return np.dstack([_photographed(scene, size=size), np.asarray(numbers)[1::2, 1::2]])
 
 
-def _drawn(
-    animal: str, numbers: Image.Image | None, *, seed: int, index: int, size: int
-) -> np.ndarray:
+def traits(animal: str, *, seed: int, index: int) -> Traits:
+    """Tell what the photograph of `draw` shows, from what the drawing itself draws by."""
+    return _scene(animal, seed=seed, index=index, size=PIXELS[0]).traits
+
+
+def _photographed(scene: Scene, *, size: int) -> np.ndarray:
+    canvas, rng, ink, frame, shown = scene
+    return camera.photograph(canvas, rng, pattern=shown.pattern, ink=ink, frame=frame, size=size)
+
+
+def _scene(
+    animal: str, *, seed: int, index: int, size: int, numbers: Image.Image | None = None
+) -> Scene:
+    """Draw all but what the camera does; `numbers` takes those of the parts."""
     check([animal], size)
     kind, rng = KINDS[animal], random.Random(f"{seed}/{animal}/{index}")
     coat = parts.coat(rng)
@@ -57,8 +88,10 @@ def _drawn(
     radius, flip = 0.27 * rng.uniform(0.55, 1.2), rng.choice((-1, 1))
     place = rng.gauss(0.5, 0.13), rng.gauss(0.46, 0.09)
     creature = everything.at(*place, sx=radius * flip, sy=radius)
-    bodies.animal(creature.of(PARTS.index("body")), rng, kind, coat, scenes.hue(rng))
+    body = creature.of(PARTS.index("body"))
+    pose, ears = bodies.animal(body, rng, kind, coat, scenes.hue(rng))
     scenes.occlude(everything, rng)
     dark = tone(coat.fur, 0.5)
     pattern, ink = pick(rng, kind.patterns), rng.choice((dark, dark, coat.light))
-    return camera.photograph(canvas, rng, pattern=pattern, ink=ink, frame=creature.frame, size=size)
+    shown = Traits(ears.__name__, pose, pattern, 200 * radius)
+    return Scene(canvas, rng, ink, creature.frame, shown)

@@ -112,8 +112,8 @@ def _classes(shown: Shown, judged: Predictions, *, split: str, workdir: Path) ->
         for name, score in zip(shown.classes, scores, strict=True)
     ]
     note = (
-        f"Of {shown.rung}, seed {shown.seed}, on {len(judged.ids):,} {split} images. IoU: pixels "
-        "that are of the class and found as it, of those that are either. Found: share of the "
+        f"Of {shown.rung}, seed {shown.seed}, on {len(judged.ids):,} {split} images. "
+        "IoU: pixels that are of the class and found as it, of those that are either. Found: share of the "
         "class's pixels; right: share of those taken for it. Intervals by bootstrap over images."
     )
     alt = f"Confusion of {shown.rung}: what the pixels of each class were taken for"
@@ -132,7 +132,9 @@ def _images(shown: Shown) -> list[str]:
         "<h2>Photograph, truth, prediction</h2>",
         legend(shown.classes),
         "<h3>The worst</h3>",
-        small_print(f"{note}the lowest mean IoU first. Pixels of a truth without a colour have no class."),
+        small_print(
+            f"{note}the lowest mean IoU first. Pixels of a truth without a colour have no class."
+        ),
         '<div class="seen">',
         *_figures(shown, worst),
         "</div>",

@@ -44,16 +44,18 @@ def measure_of(results: dict) -> Measure:
 
 def columns(results: dict) -> tuple[str, ...]:
     """List COLUMNS, with the task's other measures, and one more for a test split."""
-    first, *others = of_results(results).measures
+    task = of_results(results)
+    (first, *others), more = task.measures, task.extras
     tested = (f"test {first.name}",) if any("test" in row for row in results["rungs"]) else ()
-    more = tuple(f"validation {each.name}" for each in others)
-    return (*(column.format(first.name) for column in COLUMNS[:5]), *more, *COLUMNS[5:], *tested)
+    named = tuple(f"validation {each.name}" for each in (*others, *more))
+    return (*(column.format(first.name) for column in COLUMNS[:5]), *named, *COLUMNS[5:], *tested)
 
 
 def cells(results: dict) -> list[tuple[str, ...]]:
     """Format a tuple of texts per rung, in the order of `columns`; means over the rung's seeds."""
     tested = columns(results)[-1].startswith("test ")
-    measures = of_results(results).measures
+    task = of_results(results)
+    measures = (*task.measures, *task.extras)
     return [
         (*_cells(name, rows, measures), *([_tested(rows, measures[0])] if tested else []))
         for name, rows in by_rung(results).items()
@@ -176,13 +178,20 @@ def _cells(name: str, rows: Sequence[dict], measures: Sequence[Measure]) -> tupl
         "solved" if solved else drawn(rows),
         first.shown(average),
         interval_text(interval, first) if interval else f"undefined, n = {len(rows)}",
-        *(each.shown(score(rows, each)[0]) for each in others),
+        *(_more(rows, each) for each in others),
         _number(intervals.mean([row["validation"]["loss"] for row in rows]), digits=3),
         "-"
         if solved
         else _number(intervals.mean([row["images_per_second"] for row in rows]), digits=0),
         _number(seconds, digits=0 if seconds >= 10 else 1),
     )
+
+
+def _more(rows: Sequence[dict], measure: Measure) -> str:
+    """Format another measure of a rung, which a run that was killed may lack."""
+    if not all(isinstance(row["validation"].get(measure.name), float) for row in rows):
+        return "-"
+    return measure.shown(score(rows, measure)[0])
 
 
 def drawn(rows: Sequence[dict]) -> str:
