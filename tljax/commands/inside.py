@@ -43,7 +43,7 @@ def main() -> None:
     net = load_net(args.run, rung=args.rung, seed=args.seed)
     names = tuple(path.name for path in args.images)
     shown = Photos(read_photos(args.images, size=net.size), names) if args.images else None
-    sets = data_of(config, size=net.size, where=args.run / "config.json", progress=not args.quiet)
+    sets = data_of(config, size=net.side, where=args.run / "config.json", progress=not args.quiet)
     photos = shown or some_of(sets)
     folder = args.run / "inside" / f"{net.rung}-seed{net.seed}"
     likely = probabilities_of(args.run, net, sets.validation)

@@ -23,7 +23,9 @@ def main() -> None:
     results = read_results(args.run / "results.json")
     kept = ("photographs.npz", "masks.npz")
     if results["rungs"] and not any((args.run / name).exists() for name in kept):
-        size = typed(results["data"], "size", int | list, str(args.run / "results.json"))
+        size = results["data"].get("size")
+        if not isinstance(size, list):  # height and width
+            size = typed(results["data"], "size", int, str(args.run / "results.json"))
         sets = inside.data_of(
             config, size=size, where=args.run / "config.json", progress=not args.quiet
         )

@@ -69,6 +69,14 @@ def sides(size: Size) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else size
 
 
+def side(size: Size) -> int:
+    """Return the side of a square; InputError for another shape."""
+    height, width = sides(size)
+    if height != width:
+        raise InputError(f"expected square images, found {across(size)} pixels")
+    return height
+
+
 def across(size: Size | Sequence[int]) -> str:
     """Write a size as people do, the width first.
 

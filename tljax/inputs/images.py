@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -19,7 +20,6 @@ from tljax.inputs.activations import Activations, Store
 from tljax.inputs.feed import Examples
 from tljax.inputs.prefix import Prefix
 from tljax.machine import processes
-from tljax.models.heads import Kept
 from tljax.tasks.classification import CLASSIFICATION
 from tljax.tasks.task import Task
 
@@ -40,8 +40,8 @@ class Inputs:
 
     train: Examples
     validation: Examples
-    augmented: Callable[..., Array | Kept]
-    plain: Callable[[Array], Array | Kept]
+    augmented: Callable[..., Any]  # an array, or `Kept` of a prefix with several layers
+    plain: Callable[[Array], Any]
     start: str | None = None
     test: Examples | None = None  # nothing is chosen on it
     files: tuple[Path, ...] = ()  # where activations are kept, each view of each split
@@ -158,6 +158,11 @@ def _as_is(batch: Array) -> Array:
     return batch
 
 
-def _drawn_ahead(plain: Callable[[Array], Array | Kept]) -> Callable[..., Array | Kept]:
+def _drawn_ahead(plain: Callable[[Array], Any]) -> Callable[..., Any]:
     """Return what reads a batch for training: its views were drawn when the prefix ran."""
-    return lambda batch, keys=None, strength=1.0: plain(batch)
+
+    def drawn(batch: Array, keys: Array | None = None, strength: Array | float = 1.0) -> Any:
+        del keys, strength
+        return plain(batch)
+
+    return drawn

@@ -123,7 +123,8 @@ class Prefix:
                 tokens = jnp.issubdtype(batch.dtype, jnp.signedinteger)
                 out, ran = run(batch if tokens else self.preprocess(batch))
             if self.reads:
-                parts = [ran[name].reshape(len(batch), -1) for name in self._held]
+                maps: Any = ran
+                parts = [maps[name].reshape(len(batch), -1) for name in self._held]
                 out = jnp.concatenate(parts, axis=1)
             return out if self.kept is None else out.astype(self.kept)
 

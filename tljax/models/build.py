@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
+from tljax.data.photos import Size
 from tljax.errors import InputError
 from tljax.models import cnn, convnext, efficientnet_lite, mobilenet, resnet, vgg, vit
 from tljax.models.architecture import Architecture, Option, Options, images_of
@@ -199,7 +200,7 @@ def two_headed(
     return TwoHeaded(base=single.base, head=single.head, other=other)
 
 
-def init(module: Classifier, *, key: Array, size: int) -> Variables:
+def init(module: Classifier, *, key: Array, size: Size) -> Variables:
     """Make fresh variables for `size` x `size` images; see `init_like`."""
     return init_like(module, key=key, like=images_of(size))
 

@@ -163,7 +163,7 @@ class TwoHeaded(Classifier):
 
     def __call__(
         self,
-        x: Array,
+        x: Array | Kept,
         *,
         train: bool = False,
         rate: Array | float = 0.0,

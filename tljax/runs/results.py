@@ -20,7 +20,6 @@ KINDS: dict[type | UnionType, str] = {
     int: "a whole number",
     dict: "an object",
     list: "a list",
-    int | list: "a whole number or two",
     float | int: "a number or null",
 }
 T = TypeVar("T")

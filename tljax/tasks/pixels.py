@@ -1,7 +1,7 @@
 """Maps of pixels on the device: masks are warped as their photographs, scores resized to them."""
 
 # pyright: strict
-# pyright: reportUnknownMemberType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 
 import jax
 import jax.numpy as jnp

@@ -6,6 +6,7 @@
 # pyright: reportUnknownVariableType=false
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar
 
 import jax
@@ -131,9 +132,8 @@ class Segmentation(Task):
         classes = logits.shape[-1]
         found = resized(logits, (label.shape[1], label.shape[2])).argmax(-1)
         cell = jnp.where(label == VOID, classes**2, label.astype(jnp.int32) * classes + found)
-        counted = jax.vmap(lambda row: jnp.bincount(row, length=classes**2 + 1))(
-            cell.reshape(len(label), -1)
-        )
+        count = partial(jnp.bincount, length=classes**2 + 1)
+        counted = jax.vmap(count)(cell.reshape(len(label), -1))
         return {"confusion": counted[:, :-1].reshape(-1, classes, classes).astype(jnp.int32)}
 
     def scores(self, sums: Sums) -> dict[str, float]:

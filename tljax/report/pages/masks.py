@@ -91,7 +91,7 @@ def sections(
 def legend(classes: Sequence[str]) -> str:
     """List the classes with their colours."""
     spots = "".join(
-        f'<span><i style="background:rgb({r},{g},{b})"></i>{escape(str(name))}</span>'
+        f'<span><i style="background:rgb({r},{g},{b})"></i>{escape(name)}</span>'
         for name, (r, g, b) in zip(classes, palette.colours(len(classes)).tolist(), strict=True)
     )
     return f'<p class="legend">{spots}</p>'
@@ -113,8 +113,9 @@ def _classes(shown: Shown, judged: Predictions, *, split: str, workdir: Path) ->
     ]
     note = (
         f"Of {shown.rung}, seed {shown.seed}, on {len(judged.ids):,} {split} images. "
-        "IoU: pixels that are of the class and found as it, of those that are either. Found: share of the "
-        "class's pixels; right: share of those taken for it. Intervals by bootstrap over images."
+        "IoU: pixels that are of the class and found as it, of those that are either. Found: share "
+        "of the class's pixels; right: share of those taken for it. Intervals by bootstrap over "
+        "images."
     )
     alt = f"Confusion of {shown.rung}: what the pixels of each class were taken for"
     return [
@@ -130,7 +131,7 @@ def _images(shown: Shown) -> list[str]:
     note = f"Of {shown.images:,} validation images, by {shown.rung}, seed {shown.seed}: "
     return [
         "<h2>Photograph, truth, prediction</h2>",
-        legend(shown.classes),
+        legend([str(name) for name in shown.classes]),
         "<h3>The worst</h3>",
         small_print(
             f"{note}the lowest mean IoU first. Pixels of a truth without a colour have no class."

@@ -3,7 +3,6 @@
 # pyright: strict
 # pyright: reportUnknownMemberType=false
 
-import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -45,7 +44,7 @@ def masks(trained: Trained, paths: Photographs) -> Iterator[Masked | InputError]
     if not trained.task.dense:
         raise InputError(f"masks: expected a run of masks, found {trained.task.name}")
     run = _program(trained)
-    for name in reading(paths, size=photos.sides(trained.size)[0]).names:
+    for name in reading(paths, size=trained.size).names:
         try:
             data = read_file(at_home(name))
             sides = photos.sides_of(data, name=name)
@@ -54,13 +53,13 @@ def masks(trained: Trained, paths: Photographs) -> Iterator[Masked | InputError]
         except InputError as error:
             yield error
             continue
-        yield Masked(name, whole, np.asarray(_likeliest(run(small[None]), sides))[0])
+        yield Masked(name, whole, _likeliest(run(small[None]), sides)[0])
 
 
 def places_of(trained: Trained, images: np.ndarray) -> np.ndarray:
     """Draw the masks `[N, H, W]` of images of the training's size, places of classes."""
     run, sides = _program(trained), photos.sides(trained.size)
-    return np.concatenate([np.asarray(_likeliest(run(image[None]), sides)) for image in images])
+    return np.concatenate([_likeliest(run(image[None]), sides) for image in images])
 
 
 def _program(trained: Trained) -> Callable[[np.ndarray], Array]:
@@ -73,6 +72,9 @@ def _program(trained: Trained) -> Callable[[np.ndarray], Array]:
     return lambda images: program(net.params, images)
 
 
-@functools.partial(jax.jit, static_argnums=1)
-def _likeliest(logits: Array, sides: tuple[int, int]) -> Array:
-    return resized(logits, sides).argmax(-1).astype(np.uint8)
+def _likeliest(logits: Array, sides: tuple[int, int]) -> np.ndarray:
+    """Return the place of the likeliest class of each pixel, uint8 `[N, H, W]`."""
+    return np.asarray(_resized(logits, sides).argmax(-1), np.uint8)
+
+
+_resized: Callable[[Array, tuple[int, int]], Array] = jax.jit(resized, static_argnums=1)

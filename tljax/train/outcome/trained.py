@@ -112,6 +112,8 @@ class Trained:
         """
         if views < 0:
             raise InputError(f"predict: views: expected 0 or more, found {views}")
+        if self.task.dense:
+            raise InputError(f"{self.rung}: expected a run that classifies, found one of masks")
         mean = mean_over_views(self.net, ranges_of(self.stage), views=views)
         classify = mean if views else self._logits
         waiting: tuple[Batch, jax.Array] | None = None
