@@ -14,6 +14,7 @@ from tljax import config, data
 from tljax.commands import door
 from tljax.commands.columns import add_columns, columns_of, legend_of
 from tljax.data import ImageSets
+from tljax.data.examples import Sets
 from tljax.errors import InputError
 from tljax.files.home import at_home, default_folder
 from tljax.machine import processes, signals
@@ -22,6 +23,7 @@ from tljax.models.build import BASES, named
 from tljax.models.own import own_base
 from tljax.runs.tracking import TRACKERS
 from tljax.runs.workdir import Listener
+from tljax.tasks.classification import Classification
 from tljax.tasks.known import TASKS
 
 DETERMINISTIC = "--xla_gpu_deterministic_ops=true"  # read when JAX starts its first device
@@ -251,6 +253,12 @@ def load(args: argparse.Namespace, source: str, *, size: int) -> ImageSets:
         ),
         progress=not args.quiet,
     )
+
+
+def classes_only(sets: Sets, command: str) -> None:
+    """Refuse data of another task than classification, which a command is not for."""
+    if not isinstance(sets.task, Classification):
+        raise InputError(f"{command}: expected classes, found data for {sets.task.name}")
 
 
 def run(main: Callable[[], None]) -> None:

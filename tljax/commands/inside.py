@@ -27,8 +27,9 @@ from tljax.report.inside.layout import Sheet
 from tljax.report.inside.sheets import Photos
 from tljax.report.pages.inside import write_sheets
 from tljax.runs import predictions
-from tljax.runs.predict import load_net, read_photos
+from tljax.runs.predict import load_run, read_photos
 from tljax.runs.results import read_json, read_results, typed
+from tljax.train.outcome.trained import refuse_other
 
 Settings = dict[str, Any]  # a run's config.json: arguments, data, plan
 EXPLAINED = 6  # photographs, by default
@@ -40,7 +41,9 @@ def main() -> None:
     """Run the command."""
     args = _parser().parse_args()
     config = read_json(args.run / "config.json")
-    net = load_net(args.run, rung=args.rung, seed=args.seed)
+    trained = load_run(args.run, rung=args.rung, seed=args.seed)
+    refuse_other(trained, "inside")
+    net = trained.net
     names = tuple(path.name for path in args.images)
     shown = Photos(read_photos(args.images, size=net.size), names) if args.images else None
     sets = data_of(config, size=net.side, where=args.run / "config.json", progress=not args.quiet)

@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 
 def load_run(run: str | Path, *, rung: str | None = None, seed: int | None = None) -> Trained:
-    """Load the rung and seed asked for, else those with the highest validation accuracy.
+    """Load the rung and seed asked for, else those with the best validation score.
 
     With its history and scores; its state has no optimizer's. InputError where there is none, or
     its files are damaged.

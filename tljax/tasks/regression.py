@@ -155,6 +155,11 @@ class Regression(Task):
         mae = np.asarray(sums["absolute"]) / count * np.asarray(self.deviation)
         return np.where(known, r2, np.nan), mae
 
+    def answers(self, logits: Array) -> Array:
+        """Compute the numbers `[N, M]` in their own units."""
+        mean, deviation = (jnp.asarray(x, jnp.float32) for x in (self.mean, self.deviation))
+        return mean + deviation * logits
+
     def kept_losses(self, kept: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Compute the mean of half the squared standardised errors of each example, `[N]`."""
         return 0.5 * np.square(kept.astype(np.float64) - self._values(labels)).mean(axis=1)

@@ -151,6 +151,10 @@ class Task(Protocol):
         """Compute the measures of summed figures."""
         ...
 
+    def answers(self, logits: Array) -> Array:
+        """Compute what people are told: probabilities `[N, classes]`, or numbers."""
+        ...
+
     # What is kept of held-out examples.
 
     def kept(self, logits: Array, label: Array) -> Array:
