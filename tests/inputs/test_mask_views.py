@@ -60,6 +60,7 @@ def weights():
     return Weights(params, {"name": "vgg16", "width": 0.0625}, TORCH, ("a", "b"), {})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rules", [HEAD_ONLY, rules_of("finetune")], ids=["frozen", "finetune"])
 def test_views_train_as_fresh_augmentation_does(weights, rules, tmp_path):
     """As many views as passes: the same photographs, masks and layers, only computed once."""
@@ -100,7 +101,7 @@ def test_the_mask_of_a_view_is_warped_as_the_view(weights, tmp_path):
     """Two views: passes 0 and 2 have the same one, and the same mask."""
     source = Source(SETS, weights, store=tmp_path, progress=False)
     stage = replace(STAGE, views=2, epochs=4)
-    inputs = setup.prepare(stage, NETWORK, source, seed=1).inputs
+    inputs = setup.outline(stage, NETWORK, source).inputs
     passes, example = np.array([[0, 1, 2, 3]], np.int32), np.zeros((1, 4), np.int32)
     labels = np.broadcast_to(SETS.train.labels[0], (1, 4, 32, 48))
     drawn = {"pass": passes, "example": example, "label": labels}

@@ -9,6 +9,8 @@ from tljax.errors import InputError
 from tljax.models import build, dense
 from tljax.models.build import Network
 
+from .bases import quick
+
 
 @pytest.mark.parametrize(
     ("base", "expected"),
@@ -46,7 +48,7 @@ def test_scores_come_at_the_finest_level_and_every_level_counts():
         assert out["join1"].shape == (2, 3, 3, 8)
         return jnp.square(logits).sum()
 
-    slopes = jax.jit(jax.grad(total))(maps)
+    slopes = quick(jax.grad(total))(maps)
     assert all(np.abs(slope).max() > 0 for slope in slopes.values())
     # Each place is divided by its root mean square, so a level's scale says nothing.
     louder = {name: 100 * each for name, each in maps.items()}
