@@ -50,6 +50,8 @@ _FILES = (  # that a run leaves, besides its configuration
     "lr_find*",
     "range_test_*.png",
     "photographs.npz",
+    "told.npz",
+    "numbers.png",
     FEATURES,
     COMPILER_LOG,
     "sweep.*",
