@@ -12,7 +12,6 @@ import jax
 
 from tljax import config, data
 from tljax.commands import door
-from tljax.commands.columns import add_columns, columns_of
 from tljax.data import ImageSets
 from tljax.data.examples import Sets
 from tljax.errors import InputError
@@ -101,7 +100,7 @@ def add_reading(group: argparse._ActionsContainer, *, size: int | None) -> None:
         choices=sorted(TASKS),
         help="what is learnt of an example (told from the data where it can be)",
     )
-    add_columns(group)
+    _add_columns(group)
     add(
         "--validation-fraction",
         type=fraction,
@@ -138,6 +137,29 @@ def add_reading(group: argparse._ActionsContainer, *, size: int | None) -> None:
         metavar="DIR",
         help="where TFDS keeps its data sets ($TFDS_DATA_DIR, or TFDS's own)",
     )
+
+
+def _add_columns(group: argparse._ActionsContainer) -> None:
+    """Add the options that name columns of `csv:FILE`."""
+    add = group.add_argument
+    add("--file-column", default="", metavar="NAME", help="of csv: the column of file names")
+    add(
+        "--label-columns",
+        type=_several,
+        default=(),
+        metavar="NAME[,NAME]",
+        help="of csv: the column of classes, of lists of labels or of numbers; or several",
+    )
+    add(
+        "--label-separator",
+        default="",
+        metavar="TEXT",
+        help="of csv: what is between several labels of one cell (; or | or ,)",
+    )
+
+
+def _several(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _add_folder(group: argparse._ArgumentGroup, *, experiment: str) -> None:
@@ -240,7 +262,7 @@ def load(args: argparse.Namespace, source: str, *, size: int) -> ImageSets:
         size=size,
         data_dir=args.data_dir,
         task=args.task,
-        columns=columns_of(args),
+        columns=data.Columns(args.file_column, args.label_columns, args.label_separator),
         validation_fraction=args.validation_fraction,
         tolerance=data.Tolerance(
             skip_corrupt=args.skip_corrupt,

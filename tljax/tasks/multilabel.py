@@ -17,7 +17,7 @@ from tljax.optim.objective import PLAIN, Objective
 from tljax.tasks.task import Measure, Sums, Task
 
 # Of logits less the threshold's: fine where they are near it, coarse far off, to 20 on each side.
-EDGES = (0.0134 * np.sinh(np.linspace(-8, 8, 127))).astype(np.float32)
+EDGES = (0.5 * np.sinh(np.linspace(-4.38, 4.38, 255))).astype(np.float32)
 
 
 @dataclass(frozen=True)
