@@ -30,6 +30,7 @@ class Settings:
     calls_steps: int = 4  # in one program; the loop has up to 32
     epoch_steps: int = 8  # of the lecture's 100, because every step costs the same
     seeds: int = 32  # of rung 2, in one program and one after another
+    scratch_seeds: int = 8
     seeds_epochs: int = 4  # of the lecture's 30
     seeds_size: int = 64  # of their base: README's own, small enough for a round of seconds
     seeds_width: float = 0.25
@@ -173,6 +174,13 @@ ROWS = (  # in order of worth, for a benchmark with little time
         "seeds together",
         (Against("ours", "seeds in turn"),),
         round_seconds=8.0,
+    ),
+    Row(
+        "scratch seeds",
+        "rung 1 with so many seeds in one program: each convolution has a kernel for each seed",
+        "scratch seeds together",
+        (Against("ours", "scratch seeds in turn"),),
+        round_seconds=60.0,
     ),
     Row("decode", "JPEG of 500 x 375 to a square", "decode", (Against("keras", "decode"),)),
     Row(

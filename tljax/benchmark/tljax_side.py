@@ -278,19 +278,29 @@ def _seeds(settings: Settings) -> tuple[Stage, dict[int, Ready]]:
     return stage, {seed: start(seed) for seed in range(settings.seeds)}
 
 
-def _seeds_together(settings: Settings) -> Contender:
-    stage, readies = _seeds(settings)
+def _scratch_seeds(settings: Settings) -> tuple[Stage, dict[int, Ready]]:
+    """Prepare a few epochs of the network from scratch, each seed with kernels of its own."""
+    batch, epochs = settings.batch, settings.seeds_epochs
+    started = _ready(_STAGES["scratch"], settings, batch=batch, count=settings.epoch_steps * batch)
+    stage = replace(started.stage, epochs=epochs, keep_going=True)
+    start = heads_of_seeds.starts(
+        started.ready, seeds=range(settings.scratch_seeds), size=settings.size
+    )
+    return stage, {seed: start(seed) for seed in range(settings.scratch_seeds)}
+
+
+def _together(stage: Stage, readies: dict[int, Ready]) -> Contender:
+    """Time all seeds in one program, compiling included."""
 
     def call() -> None:
         with redirect_stdout(sys.stderr):  # random labels teach nothing, and each seed says so
             sweep.train_seeds(stage, readies)
 
-    return Contender(call, {"images": _drawn(stage, settings)})
+    return Contender(call, {"images": _drawn(stage, readies)})
 
 
-def _seeds_in_turn(settings: Settings) -> Contender:
+def _in_turn(stage: Stage, readies: dict[int, Ready]) -> Contender:
     """Time one seed after another with one program for all, as the ladder runs them."""
-    stage, readies = _seeds(settings)
 
     def call() -> None:
         compiled = program.ahead({"": (stage, readies[0])})[""]
@@ -298,12 +308,12 @@ def _seeds_in_turn(settings: Settings) -> Contender:
             with redirect_stdout(sys.stderr):
                 loop.train_stage(stage, ready, seed=seed, program=compiled, progress=False)
 
-    return Contender(call, {"images": _drawn(stage, settings)})
+    return Contender(call, {"images": _drawn(stage, readies)})
 
 
-def _drawn(stage: Stage, settings: Settings) -> int:
-    steps = stage.epochs * stage.steps_per_epoch(settings.photographs_seen)
-    return settings.seeds * steps * stage.batch_size
+def _drawn(stage: Stage, readies: dict[int, Ready]) -> int:
+    steps = stage.epochs * stage.steps_per_epoch(len(readies[0].inputs.train))
+    return len(readies) * steps * stage.batch_size
 
 
 def _decode(settings: Settings) -> Contender:
@@ -334,7 +344,9 @@ MAKERS: dict[str, Callable[[Settings], Contender]] = {
     "augmentation": _augmentation,
     "epoch": _epoch,
     "evaluation": _evaluation,
-    "seeds together": _seeds_together,
-    "seeds in turn": _seeds_in_turn,
+    "seeds together": lambda settings: _together(*_seeds(settings)),
+    "seeds in turn": lambda settings: _in_turn(*_seeds(settings)),
+    "scratch seeds together": lambda settings: _together(*_scratch_seeds(settings)),
+    "scratch seeds in turn": lambda settings: _in_turn(*_scratch_seeds(settings)),
     "decode": _decode,
 }
