@@ -54,4 +54,5 @@ def _listed(path: Path, text: str) -> list[str]:
 
 def _last(entry: Any) -> Any:
     """Return the name of `[id, name]`; another entry as it is."""
-    return cast(list[Any], entry)[-1] if isinstance(entry, list) and entry else entry
+    pair = cast(list[Any], entry) if isinstance(entry, list) else [entry]
+    return pair[-1] if pair else ""
