@@ -95,7 +95,7 @@ def test_the_files_name_the_task_and_its_scores(run):
 
 def test_the_page_and_the_table_have_its_words(run):
     name, sets, *_, folder = run
-    page = re.sub("base64,[^\"]*", "", (folder / "report.html").read_text())
+    page = re.sub('base64,[^"]*', "", (folder / "report.html").read_text())
     heading = {"multilabel": "Label by label", "regression": "Number by number"}[name]
     for text in (heading, f"Loss and {sets.task.monitor} against epoch", "The highest losses"):
         assert text in page
