@@ -12,7 +12,6 @@ import jax
 
 from tljax import config, data
 from tljax.commands import door
-from tljax.commands.columns import add_columns, columns_of, legend_of
 from tljax.data import ImageSets
 from tljax.data.examples import Sets
 from tljax.errors import InputError
@@ -104,7 +103,8 @@ def add_reading(group: argparse._ActionsContainer, *, size: int | None) -> None:
         choices=sorted(TASKS),
         help="what is learnt of an example (told from the data where it can be)",
     )
-    add_columns(group)
+    _add_columns(group)
+    _add_legend(group)
     add(
         "--validation-fraction",
         type=fraction,
@@ -141,6 +141,46 @@ def add_reading(group: argparse._ActionsContainer, *, size: int | None) -> None:
         metavar="DIR",
         help="where TFDS keeps its data sets ($TFDS_DATA_DIR, or TFDS's own)",
     )
+
+
+def _add_columns(group: argparse._ActionsContainer) -> None:
+    """Add the options that name columns of `csv:FILE`."""
+    add = group.add_argument
+    add("--file-column", default="", metavar="NAME", help="of csv: the column of file names")
+    add(
+        "--label-columns",
+        type=_several,
+        default=(),
+        metavar="NAME[,NAME]",
+        help="of csv: the column of classes, of lists of labels or of numbers; or several",
+    )
+    add(
+        "--label-separator",
+        default="",
+        metavar="TEXT",
+        help="of csv: what is between several labels of one cell (; or | or ,)",
+    )
+
+
+def _add_legend(group: argparse._ActionsContainer) -> None:
+    """Add the options that say what the numbers of masks stand for."""
+    add = group.add_argument
+    named = "of masks: names of their numbers, in order (classes.txt, or the numbers)"
+    add("--classes", type=_several, default=(), metavar="NAME[,NAME]", help=named)
+    void = "of masks: numbers of pixels without a class, besides 255"
+    add("--void", type=_numbers, default=(), metavar="N[,N]", help=void)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(number) for number in _several(text))
+    except ValueError:
+        expected = f"expected numbers such as 11,12, found {text!r}"
+        raise argparse.ArgumentTypeError(expected) from None
+
+
+def _several(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _add_folder(group: argparse._ArgumentGroup, *, experiment: str) -> None:
@@ -243,8 +283,8 @@ def load(args: argparse.Namespace, source: str, *, size: int) -> ImageSets:
         size=size,
         data_dir=args.data_dir,
         task=args.task,
-        columns=columns_of(args),
-        legend=legend_of(args),
+        columns=data.Columns(args.file_column, args.label_columns, args.label_separator),
+        legend=data.Legend(args.classes, args.void),
         validation_fraction=args.validation_fraction,
         tolerance=data.Tolerance(
             skip_corrupt=args.skip_corrupt,

@@ -49,7 +49,7 @@ def main() -> None:
         started = time.perf_counter()
         judged = folds.cross_validate(
             stage,
-            heads_of_seeds.starts(ready, seeds=seeds, size=args.size),
+            heads_of_seeds.starts(ready, seeds=seeds, like=source.sets.spec),
             k=len(ready.inputs.train) if args.folds == "all" else args.folds,
             seeds=seeds,
             kept=runner.kept_calls(workdir, args, network, source),

@@ -51,6 +51,8 @@ _FILES = (  # that a run leaves, besides its configuration
     "range_test_*.png",
     "photographs.npz",
     "masks.npz",
+    "told.npz",
+    "numbers.png",
     FEATURES,
     COMPILER_LOG,
     "sweep.*",

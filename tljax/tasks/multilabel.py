@@ -16,8 +16,8 @@ from tljax.errors import InputError
 from tljax.optim.objective import PLAIN, Objective
 from tljax.tasks.task import Measure, Sums, Task
 
-# Of logits less the threshold's: fine where they are near it, coarse far off, up to 8 on each side.
-EDGES = (0.015 * np.sinh(np.linspace(-7, 7, 63))).astype(np.float32)
+# Of logits less the threshold's: fine where they are near it, coarse far off, to 20 on each side.
+EDGES = (0.5 * np.sinh(np.linspace(-4.38, 4.38, 255))).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Multilabel(Task):
     shares: tuple[float, ...] = ()
 
     name: ClassVar[str] = "multilabel"
+    called: ClassVar[str] = "labels"
     measures: ClassVar[tuple[Measure, ...]] = (Measure("mAP"), Measure("F1"))
     extras: ClassVar[tuple[Measure, ...]] = (Measure("F1 fitted"),)
     totals: ClassVar[tuple[str, ...]] = ("hits", "given", "present", "marked", "others")

@@ -29,6 +29,7 @@ class Regression(Task):
     deviation: tuple[float, ...] = ()
 
     name: ClassVar[str] = "regression"
+    called: ClassVar[str] = "numbers"
     measures: ClassVar[tuple[Measure, ...]] = (
         Measure("R2", scale=1.0, unit="", digits=3, share=False),
         Measure("MAE", scale=1.0, unit="", digits=3, higher=False, share=False),

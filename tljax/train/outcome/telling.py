@@ -47,7 +47,7 @@ class Answers:
 
     def lines(self, most: int | None = None) -> list[str]:
         """Write "photo.jpg: sit 81.0 %, floppy ears 62.3 %", or "photo.jpg: size 47.2"."""
-        return [f"{name}: {text}" for name, text in zip(self.names, self._texts(most), strict=True)]
+        return [f"{name}: {text}" for name, text in zip(self.names, self.texts(most), strict=True)]
 
     def document(self, most: int | None = None) -> dict[str, dict[str, Any]]:
         """Map each photograph to its labels and all probabilities, or to its numbers."""
@@ -91,11 +91,12 @@ class Answers:
     def _repr_html_(self) -> str:
         rows = "".join(
             f"<tr><td>{escape(name)}</td><td>{escape(text)}</td></tr>"
-            for name, text in zip(self.names, self._texts(), strict=True)
+            for name, text in zip(self.names, self.texts(), strict=True)
         )
         return f"<table>{rows}</table>"
 
-    def _texts(self, most: int | None = None) -> list[str]:
+    def texts(self, most: int | None = None) -> list[str]:
+        """Write "sit 81.0 %, floppy ears 62.3 %" or "size 47.2" for each photograph."""
         if not self.thresholds:
             rows = [zip(self.classes, row, strict=True) for row in self.values.tolist()]
             return [", ".join(f"{name} {value:.4g}" for name, value in row) for row in rows]
