@@ -22,12 +22,11 @@ def write_contact(sets: ImageSets, *, path: Path) -> Path:
     for label, name in enumerate(classes[:CLASSES]):
         shares = (train.labels == label).mean((1, 2))
         chosen = np.argsort(-shares, kind="stable")[:COLUMNS]
-        laid = [
-            palette.overlay(train.images[i], train.labels[i], classes=len(classes)) for i in chosen
-        ]
+        pairs = zip(train.images[chosen], train.labels[chosen], strict=True)
+        laid = [palette.overlay(*pair, classes=len(classes)) for pair in pairs]
         known = f"{(shares > 0).sum():,}; {100 * shares.mean():.1f} %"
         rows.append((f"{style.short(name, 13)}\n{known}", np.stack(laid)))
-    caption = "Those with most of each class. Numbers: images that have it; its share of all pixels."
+    caption = "Those with most of each class. Numbers: images that have it; its share of pixels."
     title = f"Training photographs and masks, {across(sets.size)}"
     return style.save(sheet(title, caption, rows), path)
 
