@@ -32,6 +32,10 @@ GROUPS = {
         "compare": "several runs on one page, with paired differences",
         "inside": "pictures of filters, activations, reasons and mistakes",
     },
+    "Make it hold elsewhere": {
+        "shifted": "a run's rungs on corrupted photographs and on those of another source",
+        "interpolate": "points between two rungs, within and without distribution",
+    },
     "Check before training": {
         "show": "the photographs by class, and augmented, as the network sees them",
         "weights": "verify a weights file, or convert it",

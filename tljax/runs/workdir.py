@@ -54,6 +54,7 @@ _FILES = (  # that a run leaves, besides its configuration
     COMPILER_LOG,
     "sweep.*",
     "cross_validate.json",
+    "shifted.*",
 )
 
 

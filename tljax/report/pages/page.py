@@ -12,6 +12,7 @@ from tljax.report.pages import (
     photographs,
     preprocessing,
     sections,
+    shifted,
     training,
 )
 from tljax.report.pages.text import escape
@@ -40,6 +41,7 @@ def write_page(workdir: Path) -> Path:
         *alarms_section(results),
         *preprocessing.alarm(results),
         *climb.section(results, predictions, split=split),
+        *shifted.of_run(workdir),
         *few.section(results, config),
         *gallery.strip(kept),
         *training.progress_section(
