@@ -34,9 +34,11 @@ GROUPS = {
     },
     "Make it hold elsewhere": {
         "shifted": "a run's rungs on corrupted photographs and on those of another source",
+        "soup": "several fine-tunings of one rung, averaged into one network",
         "interpolate": "points between two rungs, within and without distribution",
     },
     "Check before training": {
+        "suspects": "labels that are probably wrong, from a cross-validation",
         "show": "the photographs by class, and augmented, as the network sees them",
         "weights": "verify a weights file, or convert it",
         "transferability": "after which block the features fit best",

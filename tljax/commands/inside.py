@@ -114,6 +114,7 @@ def data_of(config: Settings, *, size: int, where: Path, progress: bool) -> Imag
         ),
         progress=progress,
     )
+    sets = cli.decided(sets, arguments.get("decisions"))
     if sets.digest != known.get("digest"):
         raise InputError(
             f"{where}: expected the photographs of the run, "

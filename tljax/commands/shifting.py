@@ -124,9 +124,7 @@ def members(run: Path, rungs: Sequence[str]) -> dict[str, list[Trained]]:
     }
 
 
-def judged(
-    judge: Judge, shifts: Shifts, ways: Mapping[str, np.ndarray], *, quiet: bool
-) -> Judged:
+def judged(judge: Judge, shifts: Shifts, ways: Mapping[str, np.ndarray], *, quiet: bool) -> Judged:
     """Judge ways, each a mixture for each seed: way -> weights `[S, members]`."""
     names, each = list(ways), len(next(iter(ways.values())))
     weights = np.concatenate([ways[name] for name in names])

@@ -99,21 +99,25 @@ class Judge:
 
         Images are uint8 `[N, size, size, 3]`.
         """
+        return self.onward(self.activations(images), weights)[:, : len(images)]
+
+    def activations(self, images: np.ndarray) -> Array:
+        """Run the shared layers: `[batches, BATCH, ...]`, padded with the last image."""
         count = len(images)
         rows = np.minimum(np.arange(-(-count // BATCH) * BATCH), count - 1).reshape(-1, BATCH)
-        parts = jnp.stack([self._prefix(self._same, np.asarray(images[batch])) for batch in rows])
+        return jnp.stack([self._prefix(self._same, np.asarray(images[batch])) for batch in rows])
+
+    def onward(self, parts: Array, weights: np.ndarray) -> np.ndarray:
+        """Compute the logits `[M, rows, outputs]` of mixtures from what `activations` gave."""
         made = [
             np.asarray(self._suffix(self._same, self._own, jnp.asarray(row, jnp.float32), parts))
             for row in weights
         ]
-        outputs = made[0].shape[-1]
-        return np.stack([each.reshape(-1, outputs)[:count] for each in made])
+        return np.stack([each.reshape(-1, each.shape[-1]) for each in made])
 
     def right(self, images: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """Tell which images each mixture classifies correctly: bool `[M, N]`."""
-        return np.stack(
-            [predicted_classes(logits) == labels for logits in self.logits(images, weights)]
-        )
+        return is_right(self.logits(images, weights), labels)
 
     def _activations(self, same: Mapping[str, Array], images: Array, *, preprocess: Any) -> Array:
         prepared = preprocess(images)
@@ -139,6 +143,11 @@ class Judge:
             return self._module.apply(variables, batch, start=self._start, train=False)[0]
 
         return jax.lax.map(one, parts)
+
+
+def is_right(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Tell which images logits `[M, N, outputs]` classify correctly: bool `[M, N]`."""
+    return np.stack([predicted_classes(each) == labels for each in logits])
 
 
 def _equal(one: Any, other: Any) -> bool:

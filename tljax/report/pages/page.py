@@ -9,6 +9,7 @@ from tljax.report.pages import (
     document,
     gallery,
     headline,
+    moved,
     photographs,
     preprocessing,
     sections,
@@ -48,6 +49,7 @@ def write_page(workdir: Path) -> Path:
             metrics, config, range_tests.read_range_tests(workdir), workdir=workdir
         ),
         *preprocessing.section(results),
+        *moved.section(results, workdir=workdir),
         *training.costs_section(results, config),
         *sections.trust_section(results, predictions, fitted_on=fitted_on, workdir=workdir),
         *gallery.sections(kept),

@@ -20,7 +20,9 @@ def of_run(workdir: Path) -> list[str]:
     return section(read_json(path), folder=workdir) if path.is_file() else []
 
 
-def section(document: Mapping, *, folder: Path, title: str = TITLE, png: str = PICTURE) -> list[str]:
+def section(
+    document: Mapping, *, folder: Path, title: str = TITLE, png: str = PICTURE
+) -> list[str]:
     """Format the judgement as HTML lines: picture, table, differences, and each corruption."""
     about = f"{document['about']} Intervals: 95 %, over seeds, or over images for one seed."
     lines = "".join(f"<li>{escape(line)}</li>" for line in shifted.sentences(document))
