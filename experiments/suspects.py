@@ -2,9 +2,9 @@
 
     python -m experiments.suspects --data folder:PHOTOS --weights efficientnet-lite0 --flips 5
 
-Each draw flips 5 % of the training labels. Suspects are found out of fold, as `tljax cross-validate`
-and `tljax suspects` do, and by the common mistake, on probabilities of a head that has trained on
-the labels that it judges. Then a linear head is solved on the labels as flipped, without the
+Each draw flips 5 % of the training labels. Suspects are found out of fold, as cross-validate and
+suspects do, and by the common mistake, on probabilities of a head that has trained on the labels
+that it judges. Then a linear head is solved on the labels as flipped, without the
 suspects, with their suggested labels, and on the true ones, and judged on the validation
 photographs, paired. The answer is in docs/generalise.md.
 """
@@ -13,9 +13,11 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 
 from tljax.commands import cli, options, runner
+from tljax.config import Stage
 from tljax.errors import InputError
 from tljax.files import disk
 from tljax.linear.logistic import fit_logistic
@@ -26,8 +28,8 @@ from tljax.report.stats.shifts import PLAIN, Judged
 from tljax.report.tables import shifted as table
 from tljax.runs.predictions import softmax
 from tljax.sweep import folds
+from tljax.tasks.classification import predicted_classes, two_sided
 from tljax.train import setup
-from tljax.train.logits import predicted_classes, two_sided
 from tljax.train.ready import Ready
 
 FLIPPED, DELETED, RELABELLED, TRUE = "flipped", "suspects deleted", "relabelled", "true labels"
@@ -64,7 +66,7 @@ def main() -> None:
 
 
 def _one(
-    stage: object, ready: Ready, args: argparse.Namespace, draw: int
+    stage: Stage, ready: Ready, args: argparse.Namespace, draw: int
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     """Flip labels by one draw: (measures, which validation photographs each head gets right)."""
     inputs, classes = ready.inputs, len(ready.inputs.classes)
@@ -103,7 +105,7 @@ def _one(
 
 def _features(ready: Ready, inputs: np.ndarray) -> np.ndarray:
     rows = np.asarray(inputs, np.float32).reshape(len(inputs), -1)
-    return np.asarray(rms_norm(rows)) if ready.described().feature_norm else rows
+    return np.asarray(rms_norm(jnp.asarray(rows))) if ready.described().feature_norm else rows
 
 
 def _logits(rows: np.ndarray, held: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:

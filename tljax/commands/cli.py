@@ -250,7 +250,7 @@ def load(args: argparse.Namespace, source: str, *, size: int) -> ImageSets:
 
 
 def decided(sets: ImageSets, file: str | Path | None) -> ImageSets:
-    """Apply what a person decided about labels, and say what became of them; none without a file."""
+    """Apply what a person decided about labels in a file, if there is one, and say what changed."""
     if file is None:
         return sets
     changed, said = decisions.apply(sets, decisions.read(file), where=str(file))

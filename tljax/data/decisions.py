@@ -19,6 +19,7 @@ from tljax.data.sets import ImageSet, ImageSets
 from tljax.errors import InputError
 from tljax.files import disk
 from tljax.files.home import at_home
+from tljax.tasks.classification import CLASSIFICATION
 
 KEEP, RELABEL, DELETE = "keep", "relabel", "delete"
 COLUMNS = ("id", "label", "decision", "new_label")
@@ -75,9 +76,11 @@ def apply(sets: ImageSets, decisions: Sequence[Decision], *, where: str) -> tupl
     InputError, beginning with `where`, for a photograph that is not in training or has another
     label than the file says, one that is decided on twice, and an unknown class.
     """
+    if sets.task.name != CLASSIFICATION.name:
+        raise InputError(f"{where}: expected a classification, found {sets.task.name}")
     place = {name: i for i, name in enumerate(sets.train.ids)}
     number = {name: i for i, name in enumerate(sets.classes)}
-    labels, kept = sets.train.labels.copy(), np.ones(len(sets.train), bool)
+    labels, kept = np.array(sets.train.labels, np.int32), np.ones(len(sets.train), bool)
     seen: set[str] = set()
     for each in decisions:
         if each.id in seen:
@@ -85,7 +88,7 @@ def apply(sets: ImageSets, decisions: Sequence[Decision], *, where: str) -> tupl
         seen.add(each.id)
         if each.id not in place:
             raise InputError(f"{where}: {each.id}: expected a training photograph, found none")
-        found = sets.classes[labels[place[each.id]]]
+        found = sets.classes[int(labels[place[each.id]])]
         if found != each.label:
             raise InputError(f"{where}: {each.id}: expected label {each.label}, found {found}")
         if each.decision == RELABEL:
@@ -100,7 +103,10 @@ def apply(sets: ImageSets, decisions: Sequence[Decision], *, where: str) -> tupl
         return sets, f"{where}: nothing to change"
     rows = np.flatnonzero(kept)
     train = ImageSet(
-        sets.train.images[rows], labels[rows], tuple(sets.train.ids[row] for row in rows)
+        sets.train.images[rows],
+        labels[rows],
+        tuple(sets.train.ids[row] for row in rows),
+        sets.train.task,
     )
     decided = sorted((e.id, e.decision, e.new_label) for e in decisions if e.decision != KEEP)
     digest = hashlib.sha256(f"{sets.digest} {decided}".encode()).hexdigest()

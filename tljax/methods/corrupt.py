@@ -1,4 +1,4 @@
-"""Photographs shifted away from those that were trained on, on the device: ImageNet-C's common kinds.
+"""Photographs shifted from those that were trained on, on the device: ImageNet-C's common kinds.
 
 Kinds and severities are those of Hendrycks and Dietterich 2019, "Benchmarking neural network
 robustness to common corruptions and perturbations", for photographs of 224 pixels; lengths are
@@ -8,12 +8,13 @@ severities. `resolution` is ours: the photograph made smaller and enlarged again
 """
 
 # pyright: strict
-# pyright: reportUnknownMemberType=false
+# pyright: reportUnknownMemberType=false, reportUnknownLambdaType=false
+# pyright: reportUnknownArgumentType=false
 
+import functools
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import jax
@@ -28,7 +29,7 @@ from tljax.models import ops
 
 # An image [side, side, 3] in 0..1, a key, and a severity's constants -> the image, not yet cut.
 Corrupt = Callable[[Array, Array, Any], Array]
-BATCH = 32
+BATCH, TOGETHER = 32, 4  # images in a call, and at a time: the copies of a blur take memory
 
 
 def _gaussian_noise(image: Array, key: Array, deviation: float) -> Array:
@@ -106,25 +107,33 @@ def corrupted(images: np.ndarray, kind: str, *, severity: int, seed: int = 0) ->
         raise InputError(f"corruption: expected one of {', '.join(KINDS)}; found {kind!r}")
     if severity not in SEVERITIES:
         raise InputError(f"severity: expected 1 to 5, found {severity}")
+    root = jax.random.fold_in(jax.random.key(seed), zlib.crc32(kind.encode()))
+    program, size = _program(kind, severity), min(BATCH, -(-len(images) // TOGETHER) * TOGETHER)
+    parts: list[np.ndarray] = []
+    for first in range(0, len(images), size):
+        rows = np.arange(first, first + size)  # the last batch is padded with the last image
+        batch = np.asarray(images[np.minimum(rows, len(images) - 1)])
+        parts.append(np.asarray(program(root, batch, rows.astype(np.uint32))))
+    return np.concatenate(parts)[: len(images)]
+
+
+@functools.cache
+def _program(kind: str, severity: int) -> Any:
+    """Compile a corruption of a batch `(root key, images, their numbers) -> images`, once."""
     of = KINDS[kind]
     constants = of.severities[severity - 1]
-    root = jax.random.fold_in(jax.random.key(seed), zlib.crc32(kind.encode()))
 
-    def one(image: Array, number: Array) -> Array:
-        # A key of threefry: poisson, which shot noise draws with, knows no other kind.
-        key = jax.random.fold_in(root, number)
+    def one(image: Array, key: Array) -> Array:
         made = of.function(image.astype(jnp.float32) / 255, key, constants)
         # Rounded down, as the published images are; the small term keeps a whole number that
         # rounding error left just below itself.
         return jnp.floor(jnp.clip(made, 0.0, 1.0) * 255 + 1e-3).astype(jnp.uint8)
 
-    program: Any = ops.jit(partial(jax.lax.map, lambda pair: one(*pair), batch_size=4))
-    parts: list[np.ndarray] = []
-    for first in range(0, len(images), BATCH):
-        rows = np.arange(first, first + BATCH)  # the last batch is padded with the last image
-        batch = np.asarray(images[np.minimum(rows, len(images) - 1)])
-        parts.append(np.asarray(program((batch, rows.astype(np.uint32)))))
-    return np.concatenate(parts)[: len(images)]
+    def program(root: Array, images: Array, numbers: Array) -> Array:
+        keys = jax.vmap(lambda number: jax.random.fold_in(root, number))(numbers)
+        return jax.lax.map(lambda pair: one(*pair), (images, keys), batch_size=TOGETHER)
+
+    return ops.jit(program)
 
 
 def check(source: ImageSets, target: ImageSets) -> None:

@@ -14,7 +14,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from tljax.methods.judge import mixed, variables_of
-from tljax.train.logits import scores
 from tljax.train.outcome.trained import Trained
 from tljax.train.step import State, Variables
 
@@ -51,7 +50,7 @@ def named(
 
 def scored(trained: Trained, logits: np.ndarray, labels: np.ndarray) -> Trained:
     """Give a classifier that was not trained but made its scores on the validation photographs."""
-    found = scores(logits, labels)
+    found = trained.task.judged(logits, labels)
     last = {**trained.history.result(), "rung": trained.rung, "validation": found}
     history = replace(trained.history, epochs=[last], kept=None, collapsed=None)
     return replace(trained, history=history, scores={"validation": found})

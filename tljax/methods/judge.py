@@ -19,7 +19,7 @@ from jax import Array
 
 from tljax.errors import InputError
 from tljax.models import build, ops
-from tljax.train.logits import predicted_classes
+from tljax.tasks.classification import CLASSIFICATION, predicted_classes
 from tljax.train.outcome.trained import Trained
 from tljax.train.step import Variables, averaged
 from tljax.tree import Flat, flatten, nest
@@ -66,6 +66,8 @@ class Judge:
 
     def __init__(self, members: Sequence[Trained]) -> None:
         first = members[0]
+        if first.task != CLASSIFICATION:
+            raise InputError(f"{first.rung}: expected a classification, found {first.task.name}")
         for each in members:
             for name in ("network", "preprocess", "classes", "size"):
                 ours, theirs = getattr(first, name), getattr(each, name)

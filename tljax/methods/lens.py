@@ -5,6 +5,7 @@ Images are float32 `[side, side, 3]` in 0..1. Constants are those of photographs
 
 # pyright: strict
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
 
 import math
 
@@ -43,8 +44,8 @@ def defocus(image: Array, key: Array, constants: tuple[float, float]) -> Array:
     disk = disk.reshape(2 * reach + 1, fine, 2 * reach + 1, fine).mean((1, 3))
     bell = np.exp(-(np.arange(-reach, reach + 1.0) ** 2) / (2 * sigma**2))
     bell /= bell.sum()
-    soft = np.apply_along_axis(np.convolve, 0, disk, bell, "same")
-    soft = np.apply_along_axis(np.convolve, 1, soft, bell, "same")
+    soft = np.stack([np.convolve(line, bell, "same") for line in disk])
+    soft = np.stack([np.convolve(line, bell, "same") for line in soft.T]).T
     return filtered(image, jnp.asarray(soft / soft.sum(), jnp.float32))
 
 

@@ -1,7 +1,7 @@
 """Soups: the mean of the parameters of several fine-tunings of one classifier.
 
-Wortsman et al. 2022, "Model soups: averaging weights of multiple fine-tuned models improves accuracy
-without increasing inference time", arXiv 2203.05482.
+Wortsman et al. 2022, "Model soups: averaging weights of multiple fine-tuned models improves
+accuracy without increasing inference time", arXiv 2203.05482.
 """
 
 # pyright: strict
@@ -40,7 +40,7 @@ def greedy(singles: Sequence[float], accuracy: Accuracy) -> list[int]:
     From the best single one on, each is added if the accuracy of the mean does not fall. `singles`
     are the accuracies of the ingredients alone.
     """
-    order = np.argsort(-np.asarray(singles), kind="stable").tolist()
+    order: list[int] = np.argsort(-np.asarray(singles), kind="stable").tolist()
     chosen, best = [order[0]], singles[order[0]]
     for each in order[1:]:
         found = accuracy([*chosen, each])
@@ -70,8 +70,7 @@ def recipes(
         )
 
     singles = [accuracy([i]) for i in range(len(members))]
-    best = int(np.argmax(singles))
-    return members[best], [members[i] for i in greedy(singles, accuracy)]
+    return members[int(np.argmax(singles))], [members[i] for i in greedy(singles, accuracy)]
 
 
 def at_rates(stage: Stage, rates: Sequence[float]) -> list[Stage]:

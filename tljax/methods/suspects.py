@@ -1,4 +1,4 @@
-"""Photographs whose label is probably wrong, by confident learning: pure functions of probabilities.
+"""Labels that are probably wrong, by confident learning: pure functions of probabilities.
 
 Northcutt, Jiang and Chuang 2021, "Confident learning: estimating uncertainty in dataset labels",
 JAIR 70:1373-1411. The probabilities must be out of fold: a network that has trained on a wrong

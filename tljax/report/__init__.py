@@ -52,8 +52,8 @@ def write_report(workdir: Path) -> list[Path]:
     """Draw every picture that a run's files allow, write `report.html`, and return their paths.
 
     Always `curves_<rung>.png` for each rung and `ladder.png`; where the run kept the data, also
-    `moved.png`, `rates.png`, `schedules.png`, `range_test_<rung>.png`, and `reliability.png` and `confusion.png`
-    of the best rung.
+    `moved.png`, `rates.png`, `schedules.png`, `range_test_<rung>.png`, and `reliability.png` and
+    `confusion.png` of the best rung.
 
     Reads `config.json`, `metrics.jsonl`, `results.json`, `schedules.json`, `lr_find*.json` and
     `predictions/`; the page also reads `photographs.npz`. InputError, before anything is written,

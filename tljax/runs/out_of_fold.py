@@ -11,7 +11,7 @@ from tljax.errors import InputError
 from tljax.files import npz
 from tljax.runs import predictions
 from tljax.runs.predictions import softmax
-from tljax.train.logits import two_sided
+from tljax.tasks.classification import two_sided
 
 FOLDER = "out_of_fold"
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tljax.report.pages import document as pages
-from tljax.report.pages.text import escape
 from tljax.report.pages.sections import html_table, picture, small_print
+from tljax.report.pages.text import escape
 from tljax.report.tables import shifted
 from tljax.report.tables.table import percent
 from tljax.runs.results import read_json

@@ -26,7 +26,14 @@ def write_ways(document: Mapping, *, title: str, path: Path) -> Path:
             np.linspace(-0.14, 0.14, len(columns)), _coloured(columns), strict=True
         ):
             low, mean, high = _ends(document["ways"][way]["columns"][column])
-            ax.plot([low, high], [place + shift] * 2, color=colour, linewidth=3, alpha=0.45)
+            ax.plot(
+                [low, high],
+                [place + shift] * 2,
+                color=colour,
+                linewidth=3,
+                alpha=0.45,
+                solid_capstyle="butt",
+            )
             ax.plot([mean], [place + shift], "o", color=colour, markersize=5)
             shown += [low, high]
     ax.set_yticks(range(len(ways)), [style.short(way, 30) for way in ways], parse_math=False)

@@ -102,4 +102,5 @@ class Judged:
     def _counts(self, way: str, column: str) -> tuple[np.ndarray, int]:
         """Count in how many conditions of a column each image is right: int8 `[S, N]`."""
         names = self.columns[column]
-        return np.sum([self.right[way][n] for n in names], axis=0, dtype=np.int8), len(names)
+        stacked = np.stack([self.right[way][name] for name in names])
+        return stacked.sum(axis=0, dtype=np.int8), len(names)

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tljax.commands import cli, shifting
+from tljax.commands import cli
+from tljax.commands.generalise import shifting
 from tljax.errors import InputError
 from tljax.methods import interpolate
 from tljax.methods.judge import Judge

@@ -20,7 +20,8 @@ import numpy as np
 from tqdm import tqdm
 
 from tljax import config
-from tljax.commands import cli, options, shifting
+from tljax.commands import cli, options
+from tljax.commands.generalise import shifting
 from tljax.commands.inside import data_of
 from tljax.methods import interpolate, soups
 from tljax.methods.judge import Judge, is_right, mean_of
@@ -57,9 +58,10 @@ def main() -> None:
     judged, chosen = _judged(judge, shifts, numbers, quiet=args.quiet)
     ways = (UNIFORM, GREEDY, ENSEMBLE)
     pairs = [(way, against) for against in (BEST, START) for way in ways] + [(BEST, START)]
+    rates = ", ".join(f"{rate:g}" for rate in args.rates)
     about = (
-        f"{shifts.about()} {len(pots)} soups of {count}: rates {', '.join(f'{r:g}' for r in args.rates)}, "
-        f"{args.orders} orders; {seconds:.0f} s to train one. The greedy ones have "
+        f"{shifts.about()} {len(pots)} soups of {count}: rates {rates}, {args.orders} orders; "
+        f"{seconds:.0f} s to train one. The greedy ones have "
         f"{', '.join(str(len(each)) for each in chosen)} of them."
     )
     document = {"about": about, **judged.to_dict(pairs)}
@@ -77,7 +79,7 @@ def _pot(args: argparse.Namespace, start: Trained) -> list[Trained]:
     """Fine-tune one seed of the rung at every rate and in every order."""
     where = args.run / "config.json"
     document = read_json(where)
-    run = argparse.Namespace(**document["arguments"])
+    run = argparse.Namespace(**{"anchor": 0.0, **document["arguments"]})
     run.epochs = args.epochs or run.epochs
     stage = config.stage_on("finetune", config.PRESETS[run.preset]["finetune"], start.network.base)
     stage = options.with_views("finetune", stage, run)

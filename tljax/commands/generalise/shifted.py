@@ -9,11 +9,13 @@ result, and shifted.json has it. Layers that all rungs share run once for all of
 """
 
 import argparse
+from collections.abc import Mapping
 
 import numpy as np
 
 from tljax import report
-from tljax.commands import cli, shifting
+from tljax.commands import cli
+from tljax.commands.generalise import shifting
 from tljax.methods.judge import Judge
 from tljax.report.pages import shifted as page
 from tljax.report.pictures.shifted import write_ways
@@ -28,7 +30,7 @@ def main() -> None:
     rungs = args.rungs or list(by_rung(read_results(args.run / "results.json")))
     shifts = shifting.photographs(args)
     loaded = shifting.members(args.run, rungs)
-    right: dict[str, dict[str, np.ndarray]] = {}
+    right: dict[str, Mapping[str, np.ndarray]] = {}
     for group in _of_one_network(loaded):
         everyone = [member for rung in group for member in loaded[rung]]
         seeds = len(loaded[group[0]])
@@ -46,7 +48,7 @@ def main() -> None:
 
 
 def _of_one_network(loaded: dict[str, list]) -> list[list[str]]:
-    """Group rungs by their network and preprocessing, so that each group shares its first layers."""
+    """Group rungs by network and preprocessing: each group shares its first layers."""
     groups: dict[str, list[str]] = {}
     for rung, members in loaded.items():
         groups.setdefault(repr((members[0].network, members[0].preprocess)), []).append(rung)

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +76,7 @@ class Shifts:
         for kind in self._kinds:
             for severity in self._args.severities:
                 images = corrupt.corrupted(self.split.images, kind, severity=severity)
-                yield f"{kind} {severity}", ImageSet(images, self.split.labels, self.split.ids)
+                yield f"{kind} {severity}", replace(self.split, images=images)
         if self._second:
             yield self._args.shifted, self._second
 
@@ -96,7 +97,7 @@ class Shifts:
         if not self._args.shifted:
             return None
         config = read_json(self._args.run / "config.json")["arguments"]
-        read = argparse.Namespace(**{**config, "quiet": self._args.quiet})
+        read = argparse.Namespace(**{"task": None, **config, "quiet": self._args.quiet})
         other = cli.load(read, self._args.shifted, size=sets.size)
         corrupt.check(sets, other)
         return other.test or other.validation
