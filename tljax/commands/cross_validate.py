@@ -27,9 +27,8 @@ from tljax.report.stats import intervals
 from tljax.report.tables.table import aligned, interval_text, percent
 from tljax.runs import out_of_fold
 from tljax.sweep import folds, heads_of_seeds, sweep
-from tljax.train import logits as predictions
+from tljax.tasks.classification import predicted_classes
 from tljax.train import setup
-from tljax.train.step import predicted
 
 _SHOWN = 10  # photographs that are named
 
@@ -69,11 +68,11 @@ def _write(
     seconds: float,
 ) -> None:
     rows = {
-        seed: predictions.scores(logits, judged.labels)
+        seed: sets.task.judged(logits, judged.labels)
         for seed, logits in zip(judged.seeds, judged.logits, strict=True)
     }
     wrong = np.mean(
-        [np.asarray(predicted(logits)) != judged.labels for logits in judged.logits], axis=0
+        [predicted_classes(logits) != judged.labels for logits in judged.logits], axis=0
     )
     hard = [
         (sets.train.ids[i], float(wrong[i]))

@@ -10,12 +10,14 @@ result, and shifted.json has it. Layers that all rungs share run once for all of
 
 import argparse
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
 from tljax import report
 from tljax.commands import cli
 from tljax.commands.generalise import shifting
+from tljax.machine import processes
 from tljax.methods.judge import Judge
 from tljax.report.pages import shifted as page
 from tljax.report.pictures.shifted import write_ways
@@ -27,6 +29,13 @@ from tljax.runs.results import by_rung, read_results
 def main() -> None:
     """Run the command."""
     args = _parser().parse_args()
+    said = judge(args)
+    print(said)
+    print(f"\n{report.write_report(args.run)[-1]}")
+
+
+def judge(args: argparse.Namespace) -> str:
+    """Judge the rungs of a run; write the document and its picture, and return the table."""
     rungs = args.rungs or list(by_rung(read_results(args.run / "results.json")))
     shifts = shifting.photographs(args)
     loaded = shifting.members(args.run, rungs)
@@ -43,8 +52,15 @@ def main() -> None:
     document = {"about": shifts.about(), **judged.to_dict(pairs)}
     shifting.write(args.run, "shifted", document, args)
     write_ways(document, title=page.TITLE, path=args.run / page.PICTURE)
-    print(table.text(document))
-    print(f"\n{report.write_report(args.run)[-1]}")
+    return table.text(document)
+
+
+def after(args: argparse.Namespace, run: Path) -> str:
+    """Judge a run that has just been trained, as its option --shifted says; "" without it."""
+    if args.shifted is None or not processes.first():
+        return ""
+    words = ["--run", str(run), *(["--shifted", args.shifted] if args.shifted else [])]
+    return judge(_parser().parse_args([*words, *(["--quiet"] if args.quiet else [])]))
 
 
 def _of_one_network(loaded: dict[str, list]) -> list[list[str]]:
