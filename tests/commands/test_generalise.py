@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tljax.commands import cross_validate, rungs
-from tljax.commands.generalise import interpolate, shifted, soup, suspects
+from tljax.commands.generalise import interpolate, shifted, soup, surgical, suspects, views
 from tljax.errors import InputError
 from tljax.methods.judge import variables_of
 from tljax.models import ops
@@ -96,6 +96,21 @@ def test_soup_judges_every_way(run, hurried, tmp_path):
         "ensemble",
     ]
     assert load_run(tmp_path / "soup").rung.startswith("soup-of-")
+
+
+def test_views_are_paired_with_a_plain_look(run, hurried):
+    call(hurried, views.main, f"views --run {run} --rung frozen --views 1 2 {FEW}")
+    document = read(run / "views.json")
+    assert list(document["ways"]) == ["plain", "mirrored", "1 views", "2 views"]
+    rows = [row for row in read(run / "results.json")["rungs"] if row["name"] == "frozen"]
+    plain = document["ways"]["plain"]["columns"]["as they are"]["seeds"]
+    assert plain == [row["validation"]["accuracy"] for row in rows]
+
+
+def test_surgical_trains_groups_alone(run, hurried):
+    words = f"surgical --run {run} --groups block5 auto-rgn --seeds 1 --epochs 1 {FEW}"
+    call(hurried, surgical.main, words)
+    assert list(read(run / "surgical.json")["ways"]) == ["start", "block5", "auto-rgn"]
 
 
 def test_mistakes_are_named(run, hurried):

@@ -5,11 +5,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
+from tljax import config
 from tljax.commands import cli
+from tljax.commands import options as settings
 from tljax.commands.inside import data_of, evenly
+from tljax.config import Stage
 from tljax.data import ImageSet, ImageSets
 from tljax.errors import InputError
 from tljax.files import disk
@@ -19,6 +23,7 @@ from tljax.report.stats.shifts import CORRUPTED, PLAIN, Judged
 from tljax.runs.predict import load_run
 from tljax.runs.results import by_rung, read_json, read_results
 from tljax.train.outcome.trained import Trained
+from tljax.train.source import Source
 
 # One of each family, which together rank classifiers much as all do, at a third of the cost.
 FEW = ("gaussian_noise", "defocus_blur", "fog", "contrast", "jpeg")
@@ -123,6 +128,18 @@ def members(run: Path, rungs: Sequence[str]) -> dict[str, list[Trained]]:
     return {
         rung: [load_run(run, rung=rung, seed=seed) for seed in sorted(common)] for rung in rungs
     }
+
+
+def finetuning(args: argparse.Namespace, start: Trained) -> tuple[Stage, Source]:
+    """Return the stage `finetune` of a run's preset and options, and the run's photographs."""
+    where = args.run / "config.json"
+    document = read_json(where)
+    run = argparse.Namespace(**{"anchor": 0.0, **document["arguments"]})
+    run.epochs = args.epochs or run.epochs
+    stage = config.stage_on("finetune", config.PRESETS[run.preset]["finetune"], start.network.base)
+    stage = settings.with_views("finetune", stage, run)
+    sets = data_of(document, size=start.size, where=where, progress=False)
+    return stage, Source(sets, dtype=jnp.dtype(run.dtype), progress=not args.quiet)
 
 
 def judged(judge: Judge, shifts: Shifts, ways: Mapping[str, np.ndarray], *, quiet: bool) -> Judged:

@@ -15,14 +15,11 @@ import time
 from dataclasses import replace
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from tljax import config
-from tljax.commands import cli, options
+from tljax.commands import cli
 from tljax.commands.generalise import shifting
-from tljax.commands.inside import data_of
 from tljax.methods import interpolate, soups
 from tljax.methods.judge import Judge, is_right, mean_of
 from tljax.report.pages import shifted as page
@@ -30,9 +27,7 @@ from tljax.report.pictures.shifted import write_ways
 from tljax.report.stats.shifts import Judged
 from tljax.report.tables import shifted as table
 from tljax.runs.predict import Trained
-from tljax.runs.results import read_json
 from tljax.train import setup
-from tljax.train.source import Source
 
 START, BEST = "start", "best single"
 UNIFORM, GREEDY, ENSEMBLE = "uniform soup", "greedy soup", "ensemble"
@@ -77,14 +72,7 @@ def main() -> None:
 
 def _pot(args: argparse.Namespace, start: Trained) -> list[Trained]:
     """Fine-tune one seed of the rung at every rate and in every order."""
-    where = args.run / "config.json"
-    document = read_json(where)
-    run = argparse.Namespace(**{"anchor": 0.0, **document["arguments"]})
-    run.epochs = args.epochs or run.epochs
-    stage = config.stage_on("finetune", config.PRESETS[run.preset]["finetune"], start.network.base)
-    stage = options.with_views("finetune", stage, run)
-    sets = data_of(document, size=start.size, where=where, progress=False)
-    source = Source(sets, dtype=jnp.dtype(run.dtype), progress=not args.quiet)
+    stage, source = shifting.finetuning(args, start)
     ready = setup.prepare(stage, start.network, source, seed=start.seed, before=start)
     stages = soups.at_rates(stage, args.rates)
     orders = range(100 * start.seed, 100 * start.seed + args.orders)
