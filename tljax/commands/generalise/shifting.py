@@ -52,6 +52,10 @@ def run_options(parser: argparse.ArgumentParser) -> None:
     options(parser)
 
 
+# Options that a run of an earlier version has not recorded, with their defaults.
+_LATER = {"task": None, "file_column": "", "label_columns": (), "label_separator": ""}
+
+
 class Shifts:
     """The held-out photographs of a run in every condition, each made when it is judged."""
 
@@ -102,7 +106,7 @@ class Shifts:
         if not self._args.shifted:
             return None
         config = read_json(self._args.run / "config.json")["arguments"]
-        read = argparse.Namespace(**{"task": None, **config, "quiet": self._args.quiet})
+        read = argparse.Namespace(**{**_LATER, **config, "quiet": self._args.quiet})
         other = cli.load(read, self._args.shifted, size=sets.size)
         corrupt.check(sets, other)
         return other.test or other.validation

@@ -82,7 +82,7 @@ class Judged:
                 "value": found.value,
                 "low": found.interval.low,
                 "high": found.interval.high,
-                "said": paired.sentence(found),
+                "said": paired.sentence(found) if found.shown else paired.figures(found),
             }
             for column in self.columns
             for way, against in pairs

@@ -22,8 +22,11 @@ def sentences(document: Mapping) -> list[str]:
     """Say each difference, a line for each column."""
     lines = []
     for column in document["images"]:
-        said = [each["said"] for each in document["differences"] if each["column"] == column]
-        lines += [f"{column}: {'; '.join(said)}"] if said else []
+        of = [each for each in document["differences"] if each["column"] == column]
+        shown = [each["said"] for each in of if each["low"] > 0 or each["high"] < 0]
+        others = [each["said"] for each in of if each["said"] not in shown]
+        none = [f"no difference shown: {', '.join(others)}"] if others else []
+        lines += [f"{column}: {'; '.join([*shown, *none])}"] if of else []
     return lines
 
 
