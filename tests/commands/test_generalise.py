@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 
 from tljax.commands import cross_validate, rungs
-from tljax.commands.generalise import interpolate, shifted, soup, surgical, suspects, views
+from tljax.commands.generalise import (
+    interpolate,
+    low_rank,
+    shifted,
+    soup,
+    surgical,
+    suspects,
+    views,
+)
 from tljax.errors import InputError
 from tljax.methods.judge import variables_of
 from tljax.models import ops
@@ -111,6 +119,13 @@ def test_surgical_trains_groups_alone(run, hurried):
     words = f"surgical --run {run} --groups block5 auto-rgn --seeds 1 --epochs 1 {FEW}"
     call(hurried, surgical.main, words)
     assert list(read(run / "surgical.json")["ways"]) == ["start", "block5", "auto-rgn"]
+
+
+def test_low_rank_trains_little(run, hurried, capsys):
+    words = f"low_rank --run {run} --ranks 2 --seeds 1 --epochs 1 {FEW}"
+    call(hurried, low_rank.main, words)
+    assert list(read(run / "low_rank.json")["ways"]) == ["start", "whole", "biases", "rank 2"]
+    assert "rank 2 " in capsys.readouterr().out
 
 
 def test_mistakes_are_named(run, hurried):

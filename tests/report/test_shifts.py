@@ -88,3 +88,13 @@ def test_movement_is_drawn_where_a_layer_moved(tmp_path):
     }
     assert moved.write_moved({"moved": far}, workdir=tmp_path).stat().st_size > 5000
     assert moved.curves({}) == {}
+
+
+def test_sentences_say_what_is_shown_first_and_the_rest_together():
+    right = np.tile([True, False], (3, 20))
+    ways = {"better": right | True, "alike": right.copy(), "base": right}
+    found = Judged({way: {PLAIN: each} for way, each in ways.items()}, {PLAIN: [PLAIN]})
+    document = found.to_dict([("alike", "base"), ("better", "base")])
+    line = table.sentences({**document})[0]
+    assert line.startswith("as they are: better beats base by 50.0 points [")
+    assert line.endswith("no difference shown: alike against base (the same on each photograph)")

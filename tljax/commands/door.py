@@ -39,6 +39,7 @@ GROUPS = {
         "interpolate": "points between two rungs, within and without distribution",
         "views": "several views of each photograph, paired with one plain look",
         "surgical": "each group of layers trained alone, early to late",
+        "low_rank": "low-rank updates and biases alone, against whole layers: bytes, accuracy",
         "suspects": "labels that are probably wrong, from a cross-validation",
     },
     "Check before training": {
