@@ -22,7 +22,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from tljax.data import ImageSets
 from tljax.errors import InputError
 from tljax.methods import lens, weather
 from tljax.models import ops
@@ -131,13 +130,8 @@ def _program(kind: str, severity: int) -> Any:
 
     def program(root: Array, images: Array, numbers: Array) -> Array:
         keys = jax.vmap(lambda number: jax.random.fold_in(root, number))(numbers)
-        return jax.lax.map(lambda pair: one(*pair), (images, keys), batch_size=TOGETHER)
+        made: Array = jax.lax.map(lambda pair: one(*pair), (images, keys), batch_size=TOGETHER)
+        return made
 
-    return ops.jit(program)
-
-
-def check(source: ImageSets, target: ImageSets) -> None:
-    """Check that a second source has the classes of the first; else InputError."""
-    if source.classes != target.classes:
-        found = f"{', '.join(source.classes[:5])} and {', '.join(target.classes[:5])}"
-        raise InputError(f"{target.name}: expected the classes of {source.name}, found {found}")
+    compiled: Any = ops.jit(program)
+    return compiled

@@ -11,6 +11,7 @@ Lee et al. 2023, "Surgical fine-tuning improves adaptation to distribution shift
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -80,7 +81,7 @@ def gradients(trained: Trained, split: ImageSet) -> Tree:
         mask = jnp.asarray(rows < count, jnp.float32)
         part = slope(net.params["base"], split.images[kept], split.labels[kept], mask)
         total = part if total is None else jax.tree.map(jnp.add, total, part)
-    return jax.tree.map(lambda leaf: leaf / count, total)
+    return jax.tree.map(partial(jnp.multiply, 1 / count), total)
 
 
 def _views(stage: Stage, architecture: Architecture, group: str) -> int | str | None:

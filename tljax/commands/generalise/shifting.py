@@ -17,7 +17,7 @@ from tljax.config import Stage
 from tljax.data import ImageSet, ImageSets
 from tljax.errors import InputError
 from tljax.files import disk
-from tljax.methods import corrupt
+from tljax.methods import corrupt, domain
 from tljax.methods.judge import Judge
 from tljax.report.stats.shifts import CORRUPTED, PLAIN, Judged
 from tljax.runs.predict import load_run
@@ -108,7 +108,7 @@ class Shifts:
         config = read_json(self._args.run / "config.json")["arguments"]
         read = argparse.Namespace(**{**_LATER, **config, "quiet": self._args.quiet})
         other = cli.load(read, self._args.shifted, size=sets.size)
-        corrupt.check(sets, other)
+        domain.check(sets, other)
         return other.test or other.validation
 
 
