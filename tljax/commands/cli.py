@@ -12,7 +12,7 @@ import jax
 
 from tljax import config, data
 from tljax.commands import door
-from tljax.data import ImageSets
+from tljax.data import ImageSets, decisions
 from tljax.data.examples import Sets
 from tljax.errors import InputError
 from tljax.files.home import at_home, default_folder
@@ -131,6 +131,8 @@ def add_reading(group: argparse._ActionsContainer, *, size: int | None) -> None:
         action="store_true",
         help="read photographs through links that leave their folder",
     )
+    decided = "keep, relabel or delete training photographs as this file says; see tljax suspects"
+    add("--decisions", type=path, metavar="CSV", help=decided)
     add(
         "--data-dir",
         type=path,
@@ -257,7 +259,7 @@ def bare_parser(doc: str | None, *, experiment: str) -> argparse.ArgumentParser:
 
 def load(args: argparse.Namespace, source: str, *, size: int) -> ImageSets:
     """Load the data that the options name, from this source at this image size."""
-    return data.load(
+    sets = data.load(
         source,
         size=size,
         data_dir=args.data_dir,
@@ -271,6 +273,16 @@ def load(args: argparse.Namespace, source: str, *, size: int) -> ImageSets:
         ),
         progress=not args.quiet,
     )
+    return decided(sets, args.decisions) if source == args.data else sets
+
+
+def decided(sets: ImageSets, file: str | Path | None) -> ImageSets:
+    """Apply what a person decided about labels in a file, if there is one, and say what changed."""
+    if file is None:
+        return sets
+    changed, said = decisions.apply(sets, decisions.read(file), where=str(file))
+    print(said, flush=True)
+    return changed
 
 
 def classes_only(sets: Sets, command: str) -> None:

@@ -98,7 +98,7 @@ def evenly(split: ImageSet, *, count: int) -> ImageSet:
     """Select photographs spread evenly over a split: sources list them class by class."""
     places = np.unique(np.linspace(0, len(split.labels) - 1, count).round().astype(int))
     ids = tuple(split.ids[place] for place in places)
-    return ImageSet(split.images[places], split.labels[places], ids)
+    return ImageSet(split.images[places], split.labels[places], ids, split.task)
 
 
 def data_of(config: Settings, *, size: int, where: Path, progress: bool) -> ImageSets:
@@ -117,6 +117,7 @@ def data_of(config: Settings, *, size: int, where: Path, progress: bool) -> Imag
         ),
         progress=progress,
     )
+    sets = cli.decided(sets, arguments.get("decisions"))
     if sets.digest != known.get("digest"):
         raise InputError(
             f"{where}: expected the photographs of the run, "

@@ -11,6 +11,7 @@ from tljax import config, report
 from tljax.climb import ladder
 from tljax.commands import cli, options, photographs
 from tljax.commands.climbing import compile_ahead
+from tljax.commands.generalise import shifted
 from tljax.commands.pretrain import pretrain
 from tljax.commands.rung import PRESET, Rung, named
 from tljax.config import Stage
@@ -35,7 +36,12 @@ def main(doc: str | None, *, experiment: str, rungs: Mapping[str, Rung]) -> None
     A `--preset` other than the default takes these rungs from `tljax.config` by name; the other
     options change them as they are.
     """
-    args = options.parsed(options.parser(doc, experiment=experiment))
+    parser = options.parser(doc, experiment=experiment)
+    also = "also judge each rung on corrupted photographs, and on those of SOURCE if one is named"
+    cli.group(parser, cli.ON).add_argument(
+        "--shifted", nargs="?", const="", metavar="SOURCE", help=f"{also}; see tljax shifted"
+    )
+    args = options.parsed(parser)
     if args.preset != PRESET:
         rungs = named(rungs, args.preset)
     stages = {
@@ -53,7 +59,10 @@ def main(doc: str | None, *, experiment: str, rungs: Mapping[str, Rung]) -> None
             starts_from={name: rung.after for name, rung in rungs.items() if rung.after},
             programs=programs,
         )
+    judged = shifted.after(args, workdir.path)
     finish(workdir, source.sets)
+    if judged:
+        print(f"\n{judged}")
 
 
 def begin(
