@@ -39,7 +39,7 @@ def main() -> None:
     }
     workdir, source, variants = runner.begin(args, variants, experiment="batches")
     ladder(variants, source, seeds=options.seeds_of(args), workdir=workdir)
-    runner.finish(workdir, source.sets)
+    runner.finish(workdir, source.sets, quiet=args.quiet)
     if not processes.first():
         return
     results = read_results(workdir.path / "results.json")

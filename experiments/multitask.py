@@ -61,7 +61,7 @@ def main() -> None:
     for seed in options.seeds_of(args):
         for way in stages:
             _one(way, args, stages[way], source, other, seed=seed, workdir=workdir)
-    runner.finish(workdir, target)
+    runner.finish(workdir, target, quiet=args.quiet)
 
 
 def stages_of(args: argparse.Namespace, *, from_weights: bool) -> dict[str, tuple[Network, Stage]]:

@@ -31,7 +31,7 @@ def main() -> None:
     workdir, source, stages = runner.begin(args, stages, experiment="statistics")
     below = {_name("finetune", way): _name("frozen", way) for way in WAYS}
     ladder(stages, source, seeds=options.seeds_of(args), workdir=workdir, starts_from=below)
-    runner.finish(workdir, source.sets)
+    runner.finish(workdir, source.sets, quiet=args.quiet)
 
 
 def _stages(

@@ -31,7 +31,7 @@ def main() -> None:
     workdir, source, _ = runner.begin(args, named, experiment="views")
     for stages in variants.values():
         ladder(stages, source, seeds=options.seeds_of(args), workdir=workdir)
-    runner.finish(workdir, source.sets)
+    runner.finish(workdir, source.sets, quiet=args.quiet)
     if not processes.first():
         return
     results = read_results(workdir.path / "results.json")

@@ -2,11 +2,11 @@
 
 # pyright: strict
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-from tljax import config
+from tljax import config, waiting
 from tljax.config import Stage
 from tljax.machine import processes
 from tljax.models.build import Network
@@ -31,6 +31,7 @@ def ladder(
     starts_from: Mapping[str, str] = config.STARTS_FROM,
     carry: bool = False,
     programs: Mapping[str, Program] | None = None,
+    on_rung: Callable[[str, Mapping[int, Trained]], None] = lambda name, trained: None,
 ) -> dict[int, dict[str, Trained]]:
     """Train the rungs in order with each seed, and return `{seed: {rung: its result}}`.
 
@@ -38,7 +39,8 @@ def ladder(
     `source`. Seeds share one program where that is faster. In a `workdir` that has begun, each
     rung is saved under the name of its stage; what a run that is resumed left there is restored
     or continued. `carry` keeps the optimizer state of the rung before where the kind of optimizer
-    is the same. `programs` are those compiled ahead, by rung.
+    is the same. `programs` are those compiled ahead, by rung. `on_rung` receives each rung that
+    ended, with its result for each seed.
     """
     done: dict[int, dict[str, Trained]] = {seed: {} for seed in seeds}
     names = list(stages)
@@ -65,6 +67,7 @@ def ladder(
             done[seed][name] = trained
             if workdir:
                 workdir.finish(stage.name, trained, seed=seed, stage=stage, sets=source.sets)
+        on_rung(name, {seed: done[seed][name] for seed in seeds})
     return done
 
 
@@ -141,4 +144,4 @@ def _sharing(ready: Ready, first: Ready) -> Ready:
 def say(line: str) -> None:
     """Print a line, in the first process."""
     if processes.first():
-        print(line, flush=True)
+        waiting.say(line)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tljax import climb, config, data
+from tljax import climb, config, data, waiting
 from tljax.commands import climbing
 from tljax.models import ops
 from tljax.models.build import Network
@@ -32,14 +32,14 @@ def climbed(photographs, base, in_a_hurry, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
         patch.setattr(ops, "compiler_options", in_a_hurry)
-        patch.setattr(climb, "say", lines.append)
+        patch.setattr(waiting, "say", lines.append)
         sets, weights = data.load(photographs, size=32, progress=False), load(base)
         runs = []
         for name, seeds in (("both", (3, 4)), ("one", (4,))):
             workdir = Workdir(folder / name)
             workdir.begin(arguments={}, stages=STAGES, sets=sets)
             source = Source(sets, weights, store=workdir.features, progress=False)
-            programs = climbing.compile_ahead(STAGES, source, seeds=seeds)
+            programs, _ = climbing.compile_ahead(STAGES, source, seeds=seeds, workdir=workdir)
             assert list(programs) == (["finetune"] if name == "both" else ["frozen", "finetune"])
             done = climb.ladder(STAGES, source, seeds=seeds, workdir=workdir, programs=programs)
             runs.append((workdir.path, done))

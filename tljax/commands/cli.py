@@ -1,6 +1,7 @@
 """Options that the commands share, and how a command ends."""
 
 import argparse
+import inspect
 import os
 import shlex
 import sys
@@ -25,7 +26,7 @@ from tljax.runs.workdir import Listener
 DETERMINISTIC = "--xla_gpu_deterministic_ops=true"  # read when JAX starts its first device
 SOURCES = "a folder of class folders, csv:FILE, tfds:NAME, critters or critters:source"
 ON, BASE, HOW = "what to train on", "what to train", "how it is trained"  # groups of --help
-WHERE = "where it goes"
+WHERE, RARE = "where it goes", "rarely needed"
 _resumes = False  # whether the command has --resume
 
 
@@ -74,6 +75,7 @@ def parser(
     group(new, BASE)  # a command's own, in this place
     _add_training(group(new, HOW))
     _add_folder(group(new, WHERE), experiment=experiment)
+    _add_rare(group(new, RARE))
     _add_machine(group(new, "devices and processes"))
     return new
 
@@ -86,11 +88,16 @@ def group(new: argparse.ArgumentParser, title: str) -> argparse._ArgumentGroup:
 
 def _add_photographs(group: argparse._ArgumentGroup, *, source: str, size: int | None) -> None:
     group.add_argument("--data", default=source, metavar="SOURCE", help=f"{SOURCES} ({source})")
-    add_reading(group, size=size)
+    _add_reading(group, size=size)
 
 
-def add_reading(group: argparse._ActionsContainer, *, size: int | None) -> None:
+def add_reading(new: argparse.ArgumentParser, *, size: int | None) -> None:
     """Add the options that say how the photographs of a source are read."""
+    _add_reading(new, size=size)
+    _add_tolerance(group(new, RARE))
+
+
+def _add_reading(group: argparse._ActionsContainer, *, size: int | None) -> None:
     add = group.add_argument
     add(
         "--validation-fraction",
@@ -112,6 +119,10 @@ def add_reading(group: argparse._ActionsContainer, *, size: int | None) -> None:
         action="store_true",
         help="leave out photographs that cannot be read, and count them",
     )
+
+
+def _add_tolerance(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
     add(
         "--allow-duplicates",
         action="store_true",
@@ -143,12 +154,6 @@ def _add_folder(group: argparse._ArgumentGroup, *, experiment: str) -> None:
         action="store_true",
         help="continue the run in the workdir where it stopped, to the same bits",
     )
-    add(
-        "--resume-anyway",
-        action="store_true",
-        help="as --resume, even where data, base, plan or arguments differ; a finished rung stays "
-        "as it is",
-    )
     add("--quiet", action="store_true", help="print the result and what is wrong, nothing else")
 
 
@@ -160,24 +165,32 @@ def _add_training(group: argparse._ArgumentGroup) -> None:
         type=fraction,
         default=1.0,
         metavar="FRACTION",
-        help="train this share of the preset's epochs: 0.1 is a tenth (1.0)",
+        help="share of those epochs to train: 0.1 is a tenth (1.0)",
+    )
+
+
+def _add_rare(group: argparse._ArgumentGroup) -> None:
+    _add_tolerance(group)
+    add = group.add_argument
+    add(
+        "--resume-anyway",
+        action="store_true",
+        help="as --resume, even where data, base, plan or options differ; a finished rung stays as "
+        "it is",
     )
     add(
         "--skip-nonfinite",
         action="store_true",
         help="skip and count steps whose loss or gradient is NaN or infinite "
-        "(the first one ends the run)",
+        "(without it the first one ends the run)",
     )
-    keeps = (
-        "train a stage that collapses to its end and keep what is left "
-        "(it goes back to its best epoch)"
-    )
+    keeps = "train a stage that collapses to its end, and keep that (back to its best epoch)"
     add("--keep-going", action="store_true", help=keeps)
     add(
         "--dtype",
         choices=("float32", "bfloat16"),
         default="float32",
-        help="numbers that are computed with; bfloat16 is faster on an accelerator (float32)",
+        help="numbers to compute with; bfloat16 is faster on an accelerator (float32)",
     )
 
 
@@ -205,7 +218,7 @@ def _add_machine(group: argparse._ArgumentGroup) -> None:
 def log_option(new: argparse.ArgumentParser) -> None:
     """Add the option that names where each epoch's record goes, in addition to the run's files."""
     group(new, WHERE).add_argument(
-        "--log", choices=sorted(TRACKERS), help="also log each epoch there (the run's files alone)"
+        "--log", choices=sorted(TRACKERS), help="also send each epoch there (the run's files alone)"
     )
 
 
@@ -218,7 +231,7 @@ def bare_parser(doc: str | None, *, experiment: str) -> argparse.ArgumentParser:
     """Make a parser without options; `doc` is the module's docstring."""
     return _Parser(
         prog=door.called(experiment),
-        description=doc,
+        description=inspect.cleandoc(doc or ""),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from tljax import config, report
 from tljax.climb import ladder
 from tljax.commands import cli, options, runner
+from tljax.commands.onward import say_open
 from tljax.data import ImageSets
 from tljax.files import disk
 from tljax.machine import processes
@@ -49,7 +50,13 @@ def main() -> None:
         listener.close()
     if processes.first():
         _write(args, source.sets, findings, workdir.path)
-        print(report.write_report(workdir.path)[-1])
+        page = report.write_report(workdir.path)[-1]
+        print(page)
+        if not args.quiet:
+            print(
+                f"\ntljax {args.rung} --lr RATE ...    # the same options, with a rate from above"
+            )
+            say_open(page)
 
 
 def find(

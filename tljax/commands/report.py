@@ -8,6 +8,7 @@ changed since.
 
 from tljax import report
 from tljax.commands import cli, inside, photographs
+from tljax.commands.onward import say_next
 from tljax.runs.results import read_json, read_results, typed
 
 
@@ -27,4 +28,6 @@ def main() -> None:
             config, size=size, where=args.run / "config.json", progress=not args.quiet
         )
         photographs.keep(args.run, sets)
-    print(report.write_report(args.run)[-1])
+    page = report.write_report(args.run)[-1]
+    print(page)
+    say_next(args.run, page=page, quiet=args.quiet or not results["rungs"])

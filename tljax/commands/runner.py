@@ -7,14 +7,15 @@ from pathlib import Path
 
 import jax.numpy as jnp
 
-from tljax import config, report
-from tljax.climb import ladder
+from tljax import config, report, waiting
 from tljax.commands import cli, options, photographs
-from tljax.commands.climbing import compile_ahead
+from tljax.commands.climbing import climb_ladder
+from tljax.commands.onward import say_next
 from tljax.commands.pretrain import pretrain
 from tljax.commands.rung import PRESET, Rung, named
 from tljax.config import Stage
 from tljax.data import ImageSets
+from tljax.data.preprocess import words
 from tljax.errors import InputError
 from tljax.inputs import views
 from tljax.machine import compiler_log, processes
@@ -42,16 +43,14 @@ def main(doc: str | None, *, experiment: str, rungs: Mapping[str, Rung]) -> None
     }
     with hushed(args.quiet):
         workdir, source, stages = begin(args, stages, experiment=experiment)
-        programs = compile_ahead(stages, source, seeds=options.seeds_of(args))
-        ladder(
+        climb_ladder(
             stages,
             source,
             seeds=options.seeds_of(args),
             workdir=workdir,
             starts_from={name: rung.after for name, rung in rungs.items() if rung.after},
-            programs=programs,
         )
-    finish(workdir, source.sets)
+    finish(workdir, source.sets, quiet=args.quiet)
 
 
 def begin(
@@ -121,7 +120,8 @@ def _look_at_preprocessing(workdir: Workdir, sets: ImageSets, weights: Weights) 
         return
     check = check_preprocess(weights, sets.train.images)
     print(
-        f"WARNING: {check.alarm}" if check.alarm else f"preprocessing: {check.told()}", flush=True
+        f"WARNING: {check.alarm}" if check.alarm else f"preprocessing: {words(check.used)}",
+        flush=True,
     )
     workdir.note("preprocessing", check.to_dict())
 
@@ -136,7 +136,7 @@ def _settled(
 ) -> Stage:
     stage, line = views.settled(stage, network, sets, dtype=dtype)
     if line and most_views and isinstance(stage.views, int) and stage.views > most_views:
-        line = f"{stage.name}: {most_views} augmented views of each photograph, of {stage.views}"
+        line = f"{stage.name}: {most_views} augmented views of each photograph"
         stage = replace(stage, views=most_views)
     if line and processes.first():
         print(line, flush=True)
@@ -176,19 +176,23 @@ def workdir_of(args: argparse.Namespace, path: Path) -> Workdir:
     return Workdir(path, overwrite=args.overwrite, resume=resume, anyway=args.resume_anyway)
 
 
-def finish(workdir: Workdir, sets: ImageSets) -> None:
+def finish(workdir: Workdir, sets: ImageSets, *, quiet: bool) -> None:
     """Keep the photographs for the report and write it; print the table and the page's path."""
     if not processes.first():
         return
     for listener in workdir.listeners:
         listener.close()
-    photographs.keep(workdir.path, sets)
-    written = report.write_report(workdir.path)
+    with waiting.bar(2, "report", unit="parts", shown=not quiet) as bar:
+        photographs.keep(workdir.path, sets)
+        bar.update()
+        written = report.write_report(workdir.path)
+        bar.update()
     results = report.read_results(workdir.path / "results.json")
     print("\n" + report.text_table(results, differences=report.differences(workdir.path)))
     for line in report.few_photographs(workdir.path):
         print(line)
     print(f"\n{written[-1]}")
+    say_next(workdir.path, page=written[-1], quiet=quiet)
 
 
 def _pretrained(args: argparse.Namespace, workdir: Workdir) -> Weights:

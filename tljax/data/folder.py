@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
+from tljax import waiting
 from tljax.data import left_out, names, photos
 from tljax.data.photos import Listing
 from tljax.errors import InputError
@@ -143,7 +143,7 @@ def read_file(path: pathlib.Path) -> bytes:
 def listing(root: pathlib.Path, labelled: list[tuple[str, int]], *, progress: bool) -> Listing:
     """Hash every file and make the listing."""
     ids = tuple(path for path, _ in labelled)
-    hashed = tqdm(ids, desc="hash", unit="file", disable=not progress)
+    hashed = waiting.over(ids, "look through the files", unit="files", shown=progress)
     return Listing(
         ids=ids,
         labels=np.array([label for _, label in labelled], np.int32),

@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from tljax import waiting
 from tljax.machine import processes
 from tljax.train.logits import image_losses, predicted_classes
 from tljax.train.outcome.collapse import Json
@@ -95,4 +96,4 @@ def alarm(logits: np.ndarray, labels: np.ndarray, *, training_loss: float) -> Al
 def say(alarm: Alarm, *, stage: str, seed: int) -> None:
     """Print the line, in the first process."""
     if processes.first():
-        print(alarm.line(stage=stage, seed=seed), flush=True)
+        waiting.say(alarm.line(stage=stage, seed=seed))

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tljax import waiting
 from tljax.config import Stage
 from tljax.errors import InputError
 from tljax.inputs.images import Inputs
@@ -184,7 +185,7 @@ def fell(start: Record, end: Record) -> bool:
 def say(collapse: Collapse, *, stage: str, seed: int) -> None:
     """Print the line, in the first process."""
     if processes.first():
-        print(collapse.line(stage=stage, seed=seed), flush=True)
+        waiting.say(collapse.line(stage=stage, seed=seed))
 
 
 def _constant(record: Record, chance: Chance) -> bool:
