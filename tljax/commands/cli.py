@@ -338,8 +338,14 @@ def run_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     where = "the folder of a run, or one that Trained.save wrote"
     add("--run", type=path, required=True, metavar="DIR", help=where)
-    add("--rung", help="which of its rungs (the best in validation)")
+    add("--rung", metavar="NAME", help="which of its rungs (the best in validation)")
     add("--seed", type=int, metavar="N", help="which of its seeds (the best in validation)")
+
+
+def own_base_option(parser: argparse.ArgumentParser) -> None:
+    """Add --base for a command that uses a run: the file of a base of one's own."""
+    said = "the Python file of the base network, for a run that trained one of your own"
+    parser.add_argument("--base", type=_base, metavar="FILE.py", help=said)
 
 
 def base_option(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:

@@ -144,9 +144,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="IMAGE",
         help="photographs to explain (some of validation)",
     )
-    add("--run", type=cli.path, required=True, metavar="DIR", help="the workdir of a run")
-    add("--rung", help="which of its rungs (the best in validation)")
-    add("--seed", type=int, help="which of its seeds (the best in validation)")
+    cli.run_options(parser)
     add("--quiet", action="store_true", help="no progress bars")
-    cli.base_option(parser)
+    cli.own_base_option(parser)
     return parser

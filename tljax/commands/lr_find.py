@@ -138,6 +138,6 @@ def _parser() -> argparse.ArgumentParser:
         type=cli.positive,
         default=steps,
         metavar="N",
-        help=f"from the first to the last ({steps})",
+        help=f"steps from the first rate to the last ({steps})",
     )
     return parser

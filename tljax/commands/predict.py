@@ -93,7 +93,7 @@ def _parsed() -> argparse.Namespace:
     how = "a line of text each, CSV, JSON Lines, or one JSON object of class -> probability (text)"
     add("--format", choices=FORMATS, default="text", help=how)
     add("--json", action="store_const", const="json", dest="format", help="as --format json")
-    views = "mean of the logits over K augmented views of each, the same ones each time (none)"
+    views = "average over K augmented views of each photograph, the same ones each time (none)"
     add("--views", type=cli.positive, default=0, metavar="K", help=views)
-    cli.base_option(parser)
+    cli.own_base_option(parser)
     return parser.parse_args()

@@ -16,7 +16,7 @@ def main() -> None:
     """Run the command."""
     parser = cli.bare_parser(__doc__, experiment="report")
     parser.add_argument(
-        "--run", type=cli.path, required=True, metavar="DIR", help="the workdir of a run"
+        "--run", type=cli.path, required=True, metavar="DIR", help="the folder of a run"
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     args = parser.parse_args()

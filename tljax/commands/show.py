@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
         "--preset",
         choices=sorted(config.PRESETS),
         default=PRESET,
-        help=f"of which preset ({PRESET})",
+        help=f"the preset that it is taken from ({PRESET})",
     )
     add(
         "--out",
