@@ -43,6 +43,7 @@ def bar(
     None it counts alone.
     """
     return Bar(
+        file=sys.stderr,
         total=total,
         initial=done,
         desc=what,
