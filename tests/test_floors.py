@@ -10,6 +10,7 @@ FLOORS = (
     ("errors", "version", "waiting"),
     ("tree",),
     ("files", "optim"),
+    ("tasks",),
     ("data",),
     ("models",),
     ("config", "weights", "inside"),

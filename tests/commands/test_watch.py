@@ -10,6 +10,7 @@ from tljax.audit.forecast import Outlook
 from tljax.commands import watch
 from tljax.commands.watch import Watch, work_of
 from tljax.models.build import Network
+from tljax.tasks.classification import Classification
 
 NAN = float("nan")
 
@@ -17,7 +18,7 @@ NAN = float("nan")
 def ended(*, accuracy, seconds, compiled=0.0, restored=False):
     history = SimpleNamespace(seconds=seconds, compile_seconds=compiled)
     scores = {"validation": {"accuracy": accuracy, "n": 500}}
-    return SimpleNamespace(scores=scores, history=history, restored=restored)
+    return SimpleNamespace(scores=scores, history=history, restored=restored, task=Classification())
 
 
 @pytest.fixture
@@ -41,11 +42,11 @@ def test_the_rest_is_foretold_from_the_pace_of_what_ended(pages, tmp_path, capsy
     follows("frozen", {0: ended(accuracy=0.77, seconds=0, restored=True)})
     follows("finetune", {0: ended(accuracy=0.75, seconds=9), 1: ended(accuracy=0.77, seconds=9)})
     assert capsys.readouterr().out.splitlines() == [
-        "features: 73.8 % of 500 validation images, 4 s",  # too little work to tell a pace
+        "features: accuracy 73.8 % on 500 validation images, 4 s",  # too little work to tell a pace
         "the page so far: report.html",
-        "scratch: 50.0 % of 500 validation images, 21 s; the rest about 1 min",
-        "frozen: 77.0 % of 500 validation images, 0 s; the rest about 20 s",
-        "finetune: 76.0 % of 500 validation images, mean of 2 seeds, 18 s",
+        "scratch: accuracy 50.0 % on 500 validation images, 21 s; the rest about 1 min",
+        "frozen: accuracy 77.0 % on 500 validation images, 0 s; the rest about 20 s",
+        "finetune: accuracy 76.0 % on 500 validation images, mean of 2 seeds, 18 s",
     ]
 
 

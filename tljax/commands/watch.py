@@ -37,13 +37,15 @@ class Watch:
         """Say what a rung reached with its seeds; write the page where that costs little."""
         if not processes.first():
             return
-        right = [each.scores["validation"]["accuracy"] for each in trained.values()]
-        images = next(iter(trained.values())).scores["validation"]["n"]
+        first = next(iter(trained.values()))
+        measure, held_out = first.task.measures[0], first.scores["validation"]["n"]
+        scores = [each.scores["validation"][measure.name] for each in trained.values()]
         took = sum(each.history.seconds for each in trained.values())
-        over = f", mean of {len(right)} seeds" if len(right) > 1 else ""
+        over = f", mean of {len(scores)} seeds" if len(scores) > 1 else ""
         waiting.say(
-            f"{name}: {100 * sum(right) / len(right):.1f} % of {images:,.0f} validation images"
-            f"{over}, {waiting.duration(took)}{self._then(name, trained)}"
+            f"{name}: {measure.name} {measure.shown(sum(scores) / len(scores))} "
+            f"on {held_out:,} validation images{over}, {waiting.duration(took)}"
+            f"{self._then(name, trained)}"
         )
         if self.work:
             self._write_page()

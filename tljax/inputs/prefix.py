@@ -18,9 +18,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from tljax.data import ImageSets, draws, preprocess
+from tljax.data import draws, preprocess
 from tljax.data.augment import Augment, augment_batch
 from tljax.data.draws import augment_keys
+from tljax.data.examples import Sets
 from tljax.data.preprocess import Preprocess
 from tljax.files.disk import Json
 from tljax.models.architecture import Architecture
@@ -55,10 +56,9 @@ class Prefix:
     kept: str | None = None
     # Training photographs in one pass: a step's, as another number rounds some layers otherwise.
     batch: int = 32
+    augmented: Callable[..., Array] = augment_batch  # the data set's
 
-    def identity(
-        self, sets: ImageSets, *, split: str, view: int = 0, stop: str | None = None
-    ) -> Json:
+    def identity(self, sets: Sets, *, split: str, view: int = 0, stop: str | None = None) -> Json:
         """Describe all that decides the activations of one view of a split at a layer.
 
         The file they are kept in is keyed by it. It has the code and the versions too: the file may
@@ -113,24 +113,24 @@ class Prefix:
                 out, _ = run(batch, start=self.architecture.following(start))
             else:
                 if augment is not None:
-                    batch = augment_batch(batch, keys=augment_keys(view, example), ranges=augment)
-                out, _ = run(self.preprocess(batch))
+                    batch = self.augmented(batch, keys=augment_keys(view, example), ranges=augment)
+                tokens = jnp.issubdtype(batch.dtype, jnp.signedinteger)
+                out, _ = run(batch if tokens else self.preprocess(batch))
             return out if self.kept is None else out.astype(self.kept)
 
         return program
 
-    def row(self, sets: ImageSets, *, stop: str | None = None) -> jax.ShapeDtypeStruct:
+    def row(self, sets: Sets, *, stop: str | None = None) -> jax.ShapeDtypeStruct:
         """Return shape and dtype of the activations of one view of one photograph."""
-        output = self._outputs(sets.size)[stop or self.stop]
+        output = self._outputs(sets.spec)[stop or self.stop]
         return jax.ShapeDtypeStruct(output.shape[1:], self.kept or output.dtype)
 
     @functools.cached_property
-    def _outputs(self) -> Callable[[int], dict[str, jax.ShapeDtypeStruct]]:
-        def outputs(side: int) -> dict[str, jax.ShapeDtypeStruct]:
-            images = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
+    def _outputs(self) -> Callable[[jax.ShapeDtypeStruct], dict[str, jax.ShapeDtypeStruct]]:
+        def outputs(like: jax.ShapeDtypeStruct) -> dict[str, jax.ShapeDtypeStruct]:
             run = functools.partial(self.base.apply, stop=self.stop)
             return jax.eval_shape(
-                lambda variables, images: run(variables, images)[1], self.variables, images
+                lambda variables, images: run(variables, images)[1], self.variables, like
             )
 
         return functools.cache(outputs)

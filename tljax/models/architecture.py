@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import flax.linen as nn
+import jax
+import jax.numpy as jnp
 from jax import Array
 
 from tljax.data.preprocess import Preprocess
@@ -92,6 +94,11 @@ class Layout:
         return {path: self.turned(path, leaf) for path, leaf in named.items() if path}
 
 
+def images_of(size: int) -> jax.ShapeDtypeStruct:
+    """Return shape and dtype of one image as a network takes it."""
+    return jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
+
+
 @dataclass(frozen=True)
 class Architecture:
     """A base network as the other rooms know it.
@@ -99,8 +106,10 @@ class Architecture:
     Options are those of `make`, with their defaults. `fine_tune` is the group from which the rung
     `finetune` trains. With `pretrained=False` it is a network for training from scratch, which
     takes no weights. `field_of_view(cut, options)` gives the receptive field of a cut, where it has
-    one smaller than the photograph. `fold(parameters, statistics)` makes parameters of the same
-    network without its option `norm`, where batch normalisation can be folded away exactly.
+    one smaller than the photograph. `example(size)` is what the network takes of one example: an
+    image of so many pixels, or so many tokens. `fold(parameters, statistics)` makes parameters of
+    the same network without its option `norm`, where batch normalisation can be folded away
+    exactly.
     """
 
     name: str
@@ -114,6 +123,7 @@ class Architecture:
     pretrained: bool = True
     field_of_view: Callable[[str, Options], Field] | None = None
     fold: Callable[[Params, Params], Params] | None = None
+    example: Callable[[int], jax.ShapeDtypeStruct] = images_of  # what it takes, at a size
 
     def __post_init__(self) -> None:
         for cut in self.cuts:

@@ -15,7 +15,7 @@ from typing import Protocol
 import jax
 
 from tljax.config import Stage
-from tljax.data import ImageSets
+from tljax.data.examples import Sets
 from tljax.errors import InputError
 from tljax.files import disk, lock, orbax_store
 from tljax.files.disk import Json
@@ -27,7 +27,6 @@ from tljax.runs import metrics, predictions, results, settings
 from tljax.runs.metrics import Record
 from tljax.runs.results import Results, read_written
 from tljax.runs.settings import Arguments
-from tljax.train.logits import scores
 from tljax.train.resume import Saver, Slot
 from tljax.train.rung import Trained
 from tljax.train.step import averaged
@@ -106,7 +105,7 @@ class Workdir:
         *,
         arguments: Arguments,
         stages: dict[str, tuple[Network, Stage]],
-        sets: ImageSets,
+        sets: Sets,
         base: str | None = None,
     ) -> None:
         """Remove the run that lies here, except saved features, and write the configuration.
@@ -136,7 +135,11 @@ class Workdir:
         if processes.first():
             disk.write_json(self.path / settings.FILE, config)
         self._results = Results.begin(
-            self.path / results.FILE, data=data, environment=where, order=list(stages)
+            self.path / results.FILE,
+            task=sets.task.to_dict(),
+            data=data,
+            environment=where,
+            order=list(stages),
         )
 
     def _say_what_stays(self, lengths: dict[str, tuple[int, int]]) -> None:
@@ -183,9 +186,7 @@ class Workdir:
         if processes.first():
             metrics.replace(self.path / metrics.FILE, records, rung=rung, seed=seed)
 
-    def finish(
-        self, rung: str, trained: Trained, *, seed: int, stage: Stage, sets: ImageSets
-    ) -> None:
+    def finish(self, rung: str, trained: Trained, *, seed: int, stage: Stage, sets: Sets) -> None:
         """Save the trained classifier, and write its logits, features and row.
 
         Checkpoints from while it trained are removed; a restored classifier needs nothing else.
@@ -201,7 +202,7 @@ class Workdir:
             # Scores of the logits as written: in bfloat16 another program may round an image on
             # the edge to the other side.
             for split, logits in trained.logits.items():
-                row[split] = scores(logits, getattr(sets, split).labels)
+                row[split] = sets.task.judged(logits, getattr(sets, split).labels)
             self._results.add(row)
         if processes.first():
             shutil.rmtree(self.path / "progress" / name, ignore_errors=True)
@@ -216,7 +217,7 @@ class Workdir:
             last["step"],
             state=trained.state.replace(params=averaged(trained.state)),
             meta=trained.meta(),
-            metrics={measure: last["validation"][measure] for measure in ("accuracy", "loss")},
+            metrics={orbax_store.MONITOR: trained.task.rank(last["validation"])},
         )
 
     def _write_findings(self, name: str, rung: str, trained: Trained, *, seed: int) -> None:
@@ -229,7 +230,7 @@ class Workdir:
             before = read_written(path) if path.exists() else {}
             disk.write_json(path, {**before, name: [str(file) for file in trained.files]})
 
-    def _write_logits(self, rung: str, trained: Trained, *, seed: int, sets: ImageSets) -> None:
+    def _write_logits(self, rung: str, trained: Trained, *, seed: int, sets: Sets) -> None:
         for split, logits in trained.logits.items():
             predictions.write(
                 predictions.path_of(self.path, rung, seed=seed, split=split),
@@ -264,7 +265,7 @@ def _clear(path: Path) -> None:
         old.unlink()
 
 
-def _data(sets: ImageSets) -> Json:
+def _data(sets: Sets) -> Json:
     return {
         "source": sets.name,
         "digest": sets.digest,
