@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Literal
 
 from tljax.climb import ladder
-from tljax.commands import cli, options, runner
+from tljax.commands import options, runner, running
 from tljax.config import Stage
 from tljax.errors import InputError
 from tljax.models.build import Network
@@ -53,4 +53,4 @@ def _name(rung: str, way: str) -> str:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    running.run(main)

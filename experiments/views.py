@@ -11,7 +11,7 @@ import argparse
 from dataclasses import replace
 
 from tljax.climb import ladder
-from tljax.commands import cli, options, runner
+from tljax.commands import options, runner, running
 from tljax.config import Stage
 from tljax.machine import processes
 from tljax.models.build import Network
@@ -58,4 +58,4 @@ def _name(rung: str, count: int | None) -> str:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    running.run(main)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tljax import climb, config, data, waiting
-from tljax.commands import climbing
+from tljax.commands.climb import climbing
 from tljax.models import ops
 from tljax.models.build import Network
 from tljax.runs.workdir import Workdir

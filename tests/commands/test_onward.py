@@ -2,7 +2,7 @@
 
 import sys
 
-from tljax.commands import onward
+from tljax.commands.climb import onward
 
 
 def test_the_next_commands_name_the_run_and_its_page(tmp_path, monkeypatch, capsys):

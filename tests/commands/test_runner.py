@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from tljax import config
-from tljax.commands import cli, compare, report, runner
-from tljax.commands.rung import named
+from tljax.commands import compare, report, runner, running
+from tljax.commands.climb.rung import named
 from tljax.data import load, preprocess
 from tljax.files import disk, orbax_store
 from tljax.models import ops
@@ -53,7 +53,7 @@ def climbed(photographs, base, in_a_hurry, tmp_path_factory):
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
         patch.setitem(config.PRESETS, "tuned", short)
         patch.setattr(ops, "compiler_options", in_a_hurry)
-        patch.setitem(cli.TRACKERS, "told", Told)
+        patch.setitem(running.TRACKERS, "told", Told)
         patch.setattr(sys, "argv", words.split())
         runner.main("The ladder.", experiment="ladder", rungs=named(config.RUNGS))
     return folder / "ladder"

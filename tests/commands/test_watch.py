@@ -7,8 +7,8 @@ import pytest
 
 from tljax import config, report
 from tljax.audit.forecast import Outlook
-from tljax.commands import watch
-from tljax.commands.watch import Watch, work_of
+from tljax.commands.climb import watch
+from tljax.commands.climb.watch import Watch, work_of
 from tljax.models.build import Network
 from tljax.tasks.classification import Classification
 

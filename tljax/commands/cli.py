@@ -1,64 +1,28 @@
-"""Options that the commands share, and how a command ends."""
+"""Options that the commands share, in the groups and the order of --help."""
 
 import argparse
 import inspect
-import os
-import shlex
-import sys
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
 
-import jax
-
-from tljax import config, data
+from tljax import config
 from tljax.commands import door
-from tljax.data import ImageSets
+from tljax.commands.devices import Parser, add_machine, positive
 from tljax.errors import InputError
-from tljax.files.home import at_home, default_folder
-from tljax.machine import processes, signals
-from tljax.machine.provenance import command
+from tljax.files.home import at_home
 from tljax.models.build import BASES, named
 from tljax.models.own import own_base
 from tljax.runs.tracking import TRACKERS
-from tljax.runs.workdir import Listener
 from tljax.tasks.known import TASKS
 
-DETERMINISTIC = "--xla_gpu_deterministic_ops=true"  # read when JAX starts its first device
 SOURCES = "a folder of class folders, csv:FILE, tfds:NAME, critters or critters:source"
 ON, BASE, HOW = "what to train on", "what to train", "how it is trained"  # groups of --help
 WHERE, RARE = "where it goes", "rarely needed"
 _resumes = False  # whether the command has --resume
 
 
-class _Parser(argparse.ArgumentParser):
-    # argparse's own also fills a namespace of the caller's, which no command has.
-    def parse_args(  # pyright: ignore[reportIncompatibleMethodOverride]
-        self, args: Sequence[str] | None = None
-    ) -> argparse.Namespace:
-        """Parse the arguments, then set XLA's flags and join the other processes.
-
-        Both must come before any other use of JAX.
-        """
-        parsed = super().parse_args(args)
-        if getattr(parsed, "deterministic", False):
-            os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {DETERMINISTIC}".strip()
-        if "coordinator" in parsed:
-            line = processes.start(
-                coordinator=parsed.coordinator,
-                processes=parsed.processes,
-                process=parsed.process,
-            )
-            if line:
-                print(line, file=sys.stderr, flush=True)
-                parsed.quiet = parsed.quiet or not processes.first()
-        if getattr(parsed, "deterministic", False) and processes.first():
-            print(_deterministic_costs(jax.default_backend()), file=sys.stderr, flush=True)
-        return parsed
-
-    def error(self, message: str) -> NoReturn:
-        """Print one line, like every other mistake of a user's; the usage is in --help."""
-        self.exit(2, f"error: {message}\n")
+def can_resume() -> bool:
+    """Tell whether the command that was parsed has --resume."""
+    return _resumes
 
 
 def parser(
@@ -77,7 +41,7 @@ def parser(
     _add_training(group(new, HOW))
     _add_folder(group(new, WHERE), experiment=experiment)
     _add_rare(group(new, RARE))
-    _add_machine(group(new, "devices and processes"))
+    add_machine(group(new, "devices and processes"))
     return new
 
 
@@ -200,27 +164,6 @@ def _add_rare(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def _add_machine(group: argparse._ArgumentGroup) -> None:
-    add = group.add_argument
-    add(
-        "--deterministic",
-        action="store_true",
-        help="on a GPU, the same bits each time, at the cost of speed",
-    )
-    add(
-        "--coordinator", metavar="ADDR", help="HOST:PORT of process 0, where several train together"
-    )
-    add(
-        "--processes",
-        type=positive,
-        metavar="N",
-        help="with --coordinator: how many processes there are",
-    )
-    add(
-        "--process", type=int, metavar="I", help="with --coordinator: which process this is, from 0"
-    )
-
-
 def log_option(new: argparse.ArgumentParser) -> None:
     """Add the option that names where each epoch's record goes, in addition to the run's files."""
     group(new, WHERE).add_argument(
@@ -228,91 +171,12 @@ def log_option(new: argparse.ArgumentParser) -> None:
     )
 
 
-def tracked(args: argparse.Namespace, *, workdir: Path) -> list[Listener]:
-    """Make the listener that `--log` names, in the first process; an empty list without it."""
-    return [TRACKERS[args.log](workdir)] if args.log and processes.first() else []
-
-
 def bare_parser(doc: str | None, *, experiment: str) -> argparse.ArgumentParser:
     """Make a parser without options; `doc` is the module's docstring."""
-    return _Parser(
+    return Parser(
         prog=door.called(experiment),
         description=inspect.cleandoc(doc or ""),
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-
-
-def load(args: argparse.Namespace, source: str, *, size: int) -> ImageSets:
-    """Load the data that the options name, from this source at this image size."""
-    return data.load(
-        source,
-        size=size,
-        data_dir=args.data_dir,
-        task=args.task,
-        validation_fraction=args.validation_fraction,
-        tolerance=data.Tolerance(
-            skip_corrupt=args.skip_corrupt,
-            allow_duplicates=args.allow_duplicates,
-            follow_links=args.follow_links,
-        ),
-        progress=not args.quiet,
-    )
-
-
-def run(main: Callable[[], None]) -> None:
-    """Call a command's main function, with compilations kept on disk.
-
-    A user's mistake ends in one line and status 2, a signal in one line and 128 plus its number.
-    """
-    try:
-        _keep_compilations()
-        with signals.caught():
-            main()
-    except signals.Interrupted as stop:
-        words = [*command(), *([] if "--resume" in sys.argv else ["--resume"])]
-        how = f"; to go on: {shlex.join(words)}" if _resumes else ""
-        print(f"stopped by {stop}{how}", file=sys.stderr)
-        raise SystemExit(128 + stop.number) from None
-    except ModuleNotFoundError as error:
-        if error.name != "resource":  # the benchmark's clock of processes
-            raise
-        print("error: this command wants Linux or macOS, or WSL on Windows", file=sys.stderr)
-        raise SystemExit(2) from None
-    except InputError as error:
-        print(f"error: {one_line(str(error))}", file=sys.stderr, flush=True)
-        if jax.distributed.is_initialized():
-            os._exit(2)  # an ordinary exit would wait for processes that wait for this one
-        raise SystemExit(2) from None
-
-
-def _keep_compilations() -> None:
-    """Keep compiled programs in the cache, where it can be written; else they are compiled anew."""
-    folder = default_folder() / "xla"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return
-    jax.config.update("jax_compilation_cache_dir", str(folder))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
-
-
-def _deterministic_costs(platform: str) -> str:
-    if platform == "gpu":
-        return (
-            "--deterministic: XLA leaves out operations whose sums have no fixed order, and takes "
-            "the first algorithm for a convolution in place of the fastest it measures: slower "
-            "steps, no tuning before the first one"
-        )
-    return (
-        f"--deterministic changes nothing on {platform.upper()}: the same command gives the same "
-        "bits there anyway"
-    )
-
-
-def one_line(text: str) -> str:
-    """Escape newlines and direction marks, which a file's name may hold."""
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
     )
 
 
@@ -322,14 +186,6 @@ def path(text: str) -> Path:
         return at_home(text)
     except InputError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def positive(text: str) -> int:
-    """Read an option that must be a whole number, 1 or more."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be 1 or more, found {text}")
-    return value
 
 
 def fraction(text: str) -> float:

@@ -74,10 +74,10 @@ def main() -> None:
 
 def _command(name: str) -> Callable[[], None]:
     """Import a command when it is called: --help needs no JAX."""
-    from tljax.commands import cli, rungs
+    from tljax.commands import rungs, running
 
     entry = getattr(rungs, name) if name in RUNGS else import_module(f"tljax.commands.{name}").main
-    return lambda: cli.run(entry)
+    return lambda: running.run(entry)
 
 
 def _help() -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from tljax import config, report
 from tljax.climb import ladder
 from tljax.commands import cli, options, runner
-from tljax.commands.onward import say_open
+from tljax.commands.climb.onward import say_open
 from tljax.data import ImageSets
 from tljax.files import disk
 from tljax.machine import processes

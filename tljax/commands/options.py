@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from tljax import config
 from tljax.commands import cli
-from tljax.commands.rung import PRESET
+from tljax.commands.climb.rung import PRESET
 from tljax.config import Stage
 from tljax.data import critters
 from tljax.errors import InputError

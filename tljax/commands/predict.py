@@ -13,7 +13,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 
-from tljax.commands import cli
+from tljax.commands import cli, running
 from tljax.errors import InputError
 from tljax.runs.predict import Trained, load_run
 from tljax.train.outcome.prediction import TOP, Prediction
@@ -48,7 +48,7 @@ def _predicted(
 
     def tell(why: str) -> None:
         unread.append(why)
-        print(f"error: {cli.one_line(why)}", file=sys.stderr, flush=True)
+        print(f"error: {running.one_line(why)}", file=sys.stderr, flush=True)
 
     paths: list[str] = []
     for each in given:
@@ -75,7 +75,7 @@ def _write(parts: Iterable[Prediction], args: argparse.Namespace, classifier: Tr
             lines = part.json_lines(args.top)
         else:
             lines = part.lines(args.top or TOP)
-        print("\n".join(map(cli.one_line, lines)), flush=True)
+        print("\n".join(map(running.one_line, lines)), flush=True)
 
 
 def _parsed() -> argparse.Namespace:

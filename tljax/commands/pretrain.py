@@ -23,8 +23,8 @@ import jax
 import jax.numpy as jnp
 
 from tljax import config
-from tljax.commands import cli
-from tljax.commands.onward import short
+from tljax.commands import cli, running
+from tljax.commands.climb.onward import short
 from tljax.data.preprocess import TORCH
 from tljax.errors import InputError
 from tljax.inputs import images as inputs
@@ -152,8 +152,8 @@ def main() -> None:
         shutil.rmtree(saves)
     if out.exists() and not args.overwrite and not (resume and saves.exists()):
         raise InputError(f"{out} exists; name another --out, or pass --overwrite")
-    listeners = cli.tracked(args, workdir=out.parent)
-    sets = cli.load(args, args.data, size=args.size)
+    listeners = running.tracked(args, workdir=out.parent)
+    sets = running.load(args, args.data, size=args.size)
     weights = pretrain(
         Source(sets, dtype=jnp.dtype(args.dtype), progress=not args.quiet),
         _stage(args),

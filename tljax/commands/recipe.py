@@ -13,7 +13,8 @@ from dataclasses import replace
 from itertools import pairwise
 
 from tljax import config, recipe
-from tljax.commands import climbing, options, runner
+from tljax.commands import options, runner
+from tljax.commands.climb import climbing
 from tljax.config import Plan
 from tljax.machine import processes
 from tljax.machine.hushed import hushed

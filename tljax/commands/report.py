@@ -7,8 +7,9 @@ changed since.
 """
 
 from tljax import report
-from tljax.commands import cli, inside, photographs
-from tljax.commands.onward import say_next
+from tljax.commands import cli, inside
+from tljax.commands.climb import photographs
+from tljax.commands.climb.onward import say_next
 from tljax.runs.results import read_json, read_results, typed
 
 

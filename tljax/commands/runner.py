@@ -8,11 +8,12 @@ from pathlib import Path
 import jax.numpy as jnp
 
 from tljax import config, report, waiting
-from tljax.commands import cli, options, photographs
-from tljax.commands.climbing import climb_ladder
-from tljax.commands.onward import say_next
+from tljax.commands import options, running
+from tljax.commands.climb import photographs
+from tljax.commands.climb.climbing import climb_ladder
+from tljax.commands.climb.onward import say_next
+from tljax.commands.climb.rung import PRESET, Rung, named
 from tljax.commands.pretrain import pretrain
-from tljax.commands.rung import PRESET, Rung, named
 from tljax.config import Stage
 from tljax.data import ImageSets
 from tljax.data.preprocess import words
@@ -66,8 +67,8 @@ def begin(
     """
     weights = options.base_of(args)
     workdir = workdir_of(args, args.workdir or Path("runs") / experiment)
-    workdir.listeners += cli.tracked(args, workdir=workdir.path)
-    sets = cli.load(args, args.data, size=args.size)
+    workdir.listeners += running.tracked(args, workdir=workdir.path)
+    sets = running.load(args, args.data, size=args.size)
     takes = any(network.architecture.pretrained for network, _ in stages.values())
     baseless = weights is None and takes
     if baseless and args.data != "critters":
@@ -199,7 +200,7 @@ def _pretrained(args: argparse.Namespace, workdir: Workdir) -> Weights:
     out, progress = workdir.path / "base.safetensors", workdir.path / "progress" / "base"
     if workdir.resumed and out.exists() and not progress.exists():
         return read(out)
-    sets = cli.load(args, "critters:source", size=min(args.size, config.PRETRAIN_SIZE))
+    sets = running.load(args, "critters:source", size=min(args.size, config.PRETRAIN_SIZE))
     stage = replace(config.PRETRAIN.scaled(budget=args.budget), skip_nonfinite=args.skip_nonfinite)
     if not workdir.resumed:
         out.unlink(missing_ok=True)  # of the run before: half of this one must not pass for a whole

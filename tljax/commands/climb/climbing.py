@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from tljax import climb, waiting
 from tljax.audit.forecast import outlook
 from tljax.climb import Stages
-from tljax.commands.watch import Watch, work_of
+from tljax.commands.climb.watch import Watch, work_of
 from tljax.config import Stage
 from tljax.report.tables.plan import plan_table
 from tljax.runs.workdir import Workdir

@@ -10,7 +10,7 @@ from tljax import report, waiting
 from tljax.audit.forecast import Outlook
 from tljax.climb import Stages
 from tljax.config import Stage
-from tljax.data import ImageSets
+from tljax.data.examples import Sets
 from tljax.machine import processes
 from tljax.train.rung import Trained
 
@@ -75,7 +75,7 @@ class Watch:
         self._writing = self._written - began
 
 
-def work_of(looks: Sequence[Outlook], stages: Stages, sets: ImageSets) -> dict[str, float]:
+def work_of(looks: Sequence[Outlook], stages: Stages, sets: Sets) -> dict[str, float]:
     """Estimate the FLOPs of each stage: steps, evaluation, and views of a frozen base.
 
     A forward pass counts as a third of a step. Views that are kept from before are not known here;
