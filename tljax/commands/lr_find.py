@@ -53,9 +53,9 @@ def main() -> None:
         page = report.write_report(workdir.path)[-1]
         print(page)
         if not args.quiet:
-            print(
-                f"\ntljax {args.rung} --lr RATE ...    # the same options, with a rate from above"
-            )
+            print()
+            if all(finding.suggestions for finding in findings.values()):
+                print(f"tljax {args.rung} --lr RATE ...    # the same options, a rate from above")
             say_open(page)
 
 

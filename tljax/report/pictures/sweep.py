@@ -11,7 +11,7 @@ from tljax.report.pictures import style
 from tljax.report.stats import intervals
 from tljax.report.tables.table import aligned, percent
 
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#f0e442")
+_COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#f0e442")
 CAPTION = (
     "Validation accuracy, mean over {} seeds; bar: 95 % interval. "
     "The best of many looks better than it is."
