@@ -20,8 +20,9 @@ from tljax.models import ops
 from tljax.report.pictures.benchmark import benchmark_table, row_line
 
 TINY = (
-    "size=48 batch=2 vgg_batch=2 width=0.0625 lite0_size=32 matrix=64 photographs=2 evaluated=3 calls_steps=2 epoch_steps=2 "
-    "seconds=0.001 seeds=2 scratch_seeds=2 seeds_epochs=1 photographs_seen=4"
+    "size=48 batch=2 vgg_batch=2 width=0.0625 lite0_size=32 matrix=64 photographs=2 evaluated=3 "
+    "calls_steps=2 epoch_steps=2 seconds=0.001 seeds=2 scratch_seeds=2 seeds_epochs=1 "
+    "photographs_seen=4"
 )
 
 

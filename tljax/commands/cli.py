@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tljax import config
 from tljax.commands import door
+from tljax.commands.columns import add_columns
 from tljax.commands.devices import Parser, add_machine, positive
 from tljax.errors import InputError
 from tljax.files.home import at_home
@@ -69,6 +70,7 @@ def _add_reading(group: argparse._ActionsContainer, *, size: int | None) -> None
         choices=sorted(TASKS),
         help="what is learnt of an example (told from the data where it can be)",
     )
+    add_columns(group)
     add(
         "--validation-fraction",
         type=fraction,

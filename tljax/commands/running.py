@@ -11,6 +11,7 @@ import jax
 
 from tljax import data
 from tljax.commands import cli
+from tljax.commands.columns import columns_of
 from tljax.data import ImageSets
 from tljax.errors import InputError
 from tljax.files.home import default_folder
@@ -32,6 +33,7 @@ def load(args: argparse.Namespace, source: str, *, size: int) -> ImageSets:
         size=size,
         data_dir=args.data_dir,
         task=args.task,
+        columns=columns_of(args),
         validation_fraction=args.validation_fraction,
         tolerance=data.Tolerance(
             skip_corrupt=args.skip_corrupt,

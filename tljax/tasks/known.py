@@ -8,9 +8,13 @@ from typing import Any
 
 from tljax.errors import InputError
 from tljax.tasks.classification import Classification
+from tljax.tasks.multilabel import Multilabel
+from tljax.tasks.regression import Regression
 from tljax.tasks.task import Task
 
-TASKS: dict[str, type[Task]] = {each.name: each for each in (Classification,)}
+TASKS: dict[str, type[Task]] = {
+    each.name: each for each in (Classification, Multilabel, Regression)
+}
 
 
 def named(name: str) -> type[Task]:
