@@ -75,7 +75,7 @@ class Activations:
         views, count = self._prefix.views if name == "train" else 1, len(self._images(name).labels)
         row = self._prefix.row(self._sets)
         rows = np.empty((views * count, *row.shape), row.dtype)
-        what = f"base: {name} photographs up to {self._prefix.stop}"
+        what = f"base: {name} to {self._prefix.stop}"
         with waiting.bar(len(rows), what, unit="views", shown=self._progress) as self._bar:
             for view in range(views):
                 unit, file = self._unit(name, view, self._prefix.stop)
