@@ -25,9 +25,8 @@ from tljax.machine.provenance import environment
 from tljax.report.stats import intervals
 from tljax.report.tables.table import aligned, interval_text, percent
 from tljax.sweep import folds, heads_of_seeds, sweep
-from tljax.train import logits as predictions
+from tljax.tasks.classification import CLASSIFICATION, predicted
 from tljax.train import setup
-from tljax.train.step import predicted
 
 _SHOWN = 10  # photographs that are named
 
@@ -41,6 +40,7 @@ def main() -> None:
     }
     with hushed(args.quiet):
         workdir, source, stages = runner.begin(args, stages, experiment="cross_validate")
+        cli.classes_only(source.sets, "cross-validate")
         network, stage = stages["features"]
         ready = setup.prepare(stage, network, source, seed=args.seed)
         if why := sweep.fits_sweep(stage, ready):
@@ -49,7 +49,7 @@ def main() -> None:
         started = time.perf_counter()
         judged = folds.cross_validate(
             stage,
-            heads_of_seeds.starts(ready, seeds=seeds, size=args.size),
+            heads_of_seeds.starts(ready, seeds=seeds, like=source.sets.spec),
             k=len(ready.inputs.train) if args.folds == "all" else args.folds,
             seeds=seeds,
             kept=runner.kept_calls(workdir, args, network, source),
@@ -67,7 +67,7 @@ def _write(
     seconds: float,
 ) -> None:
     rows = {
-        seed: predictions.scores(logits, judged.labels)
+        seed: CLASSIFICATION.judged(logits, judged.labels)
         for seed, logits in zip(judged.seeds, judged.logits, strict=True)
     }
     wrong = np.mean(
