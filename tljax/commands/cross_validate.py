@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tljax.commands import cli, options, runner
+from tljax.commands import cli, options, runner, running
 from tljax.data import ImageSets
 from tljax.errors import InputError
 from tljax.files import disk
@@ -42,7 +42,7 @@ def main() -> None:
     }
     with hushed(args.quiet):
         workdir, source, stages = runner.begin(args, stages, experiment="cross_validate")
-        cli.classes_only(source.sets, "cross-validate")
+        running.classes_only(source.sets, "cross-validate")
         network, stage = stages["features"]
         ready = setup.prepare(stage, network, source, seed=args.seed)
         if why := sweep.fits_sweep(stage, ready):
