@@ -14,7 +14,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from tljax.commands import cli
+from tljax.commands import cli, running
 from tljax.data.photos import across
 from tljax.errors import InputError
 from tljax.runs import mask_files
@@ -74,7 +74,7 @@ def _predicted(
 def _teller(unread: list[str]) -> Callable[[str], None]:
     def tell(why: str) -> None:
         unread.append(why)
-        print(f"error: {cli.one_line(why)}", file=sys.stderr, flush=True)
+        print(f"error: {running.one_line(why)}", file=sys.stderr, flush=True)
 
     return tell
 
@@ -91,7 +91,7 @@ def _write(parts: Iterable[Told], args: argparse.Namespace, classifier: Trained)
             lines = part.json_lines(args.top)
         else:
             lines = part.lines(args.top or TOP)
-        print("\n".join(map(cli.one_line, lines)), flush=True)
+        print("\n".join(map(running.one_line, lines)), flush=True)
 
 
 def _parsed() -> argparse.Namespace:
@@ -109,9 +109,9 @@ def _parsed() -> argparse.Namespace:
     how = "a line of text each, CSV, JSON Lines, or one JSON object of class -> probability (text)"
     add("--format", choices=FORMATS, default="text", help=how)
     add("--json", action="store_const", const="json", dest="format", help="as --format json")
-    views = "mean of the logits over K augmented views of each, the same ones each time (none)"
+    views = "average over K augmented views of each photograph, the same ones each time (none)"
     add("--views", type=cli.positive, default=0, metavar="K", help=views)
     masks = "folder for the masks, PNG, and their overlays, of a run of masks (RUN/masks)"
     add("--out", type=cli.path, metavar="DIR", help=masks)
-    cli.base_option(parser)
+    cli.own_base_option(parser)
     return parser.parse_args()

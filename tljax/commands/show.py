@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from tljax import config
-from tljax.commands import cli
-from tljax.commands.rung import MASKS, PRESET
+from tljax.commands import cli, running
+from tljax.commands.climb.rung import MASKS, PRESET
 from tljax.data import ImageSets
 from tljax.report.pictures import contact, mask_sheet
 from tljax.report.tables.table import aligned
@@ -23,7 +23,7 @@ from tljax.report.tables.table import aligned
 def main() -> None:
     """Run the command."""
     args = _parser().parse_args()
-    sets = cli.load(args, args.data, size=args.size)
+    sets = running.load(args, args.data, size=args.size)
     print(f"{sets.counts()}\n\n{counts_table(sets)}\n")
     dense = sets.task.dense
     preset = args.preset or (MASKS if dense else PRESET)
@@ -56,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--preset",
         choices=sorted(config.PRESETS),
-        help=f"of which preset ({PRESET}; {MASKS} for masks)",
+        help=f"the preset that it is taken from ({PRESET}; {MASKS} for masks)",
     )
     add(
         "--out",

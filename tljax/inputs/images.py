@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from tljax import waiting
 from tljax.data.augment import Augment, affine
 from tljax.data.examples import Part, Sets
 from tljax.data.photos import Size
@@ -113,8 +114,8 @@ def from_prefix(
         validation = Examples(activations.split("validation"), sets.validation.labels)
         test = Examples(activations.split("test"), sets.test.labels) if sets.test else None
     seconds = time.perf_counter() - began
-    if progress:
-        print(f"activations of {prefix.stop}: {activations} in {seconds:,.0f} s", flush=True)
+    if progress and activations.made:
+        waiting.say(f"base: {activations}, {waiting.duration(seconds)}")
     plain = prefix.entered(sets)
     entered = Inputs(
         train,

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 import numpy as np
-from tqdm import tqdm
 
+from tljax import waiting
 from tljax.data.critters import team
 from tljax.data.critters.draw import check, draw, draw_parts
 from tljax.data.critters.kinds import KINDS
@@ -53,7 +53,7 @@ def make(
     images = np.empty((len(jobs), size, size, 4 if parts else 3), np.uint8)
     painted = draw_parts if parts else draw
     workers = workers or team.size_for(len(jobs))
-    with tqdm(total=len(jobs), desc=f"drawing {split}", unit="image", disable=not progress) as bar:
+    with waiting.bar(len(jobs), f"draw {split}", unit="images", shown=progress) as bar:
         if workers > 1:
             for count in team.draw_all(jobs, images, seed=seed, size=size, workers=workers):
                 bar.update(count)
