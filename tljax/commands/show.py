@@ -36,7 +36,10 @@ def main() -> None:
 
 def counts_table(sets: ImageSets) -> str:
     """Align the number of images of each class in each split, the fewest in training first."""
-    counts = [x.task.counts(x.labels, classes=len(sets.classes)) for x in sets.splits.values()]
+    every = [x.task.counts(x.labels, classes=len(sets.classes)) for x in sets.splits.values()]
+    counts = [each for each in every if each is not None]
+    if not counts:
+        return ""
     order = np.argsort(counts[0], kind="stable")
     rows = [(sets.classes[i], *(f"{each[i]:,}" for each in counts)) for i in order]
     return aligned(("class", *sets.splits), rows)

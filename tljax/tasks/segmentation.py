@@ -140,6 +140,10 @@ class Segmentation(Task):
         """Compute the measures of a confusion `[C, C]`."""
         return scores(np.asarray(sums["confusion"]))
 
+    def answers(self, logits: Array) -> Array:
+        """Compute the probabilities of the classes at each place, `[N, h, w, C]`."""
+        return jax.nn.softmax(logits, axis=-1)
+
     def kept(self, logits: Array, label: Array) -> Array:
         """Return loss and confusion of each image `[N, 1 + C * C]`."""
         confusion = self.figures(logits, label)["confusion"]
