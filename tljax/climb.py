@@ -9,6 +9,7 @@ from functools import partial
 from tljax import config, waiting
 from tljax.config import Stage
 from tljax.machine import processes
+from tljax.methods import movement
 from tljax.models.build import Network
 from tljax.runs.workdir import Workdir
 from tljax.sweep import sweep
@@ -18,6 +19,7 @@ from tljax.train.program import Program
 from tljax.train.ready import Ready
 from tljax.train.rung import Trained
 from tljax.train.source import Source
+from tljax.train.step import averaged
 
 Stages = Mapping[str, tuple[Network, Stage]]
 
@@ -44,6 +46,7 @@ def ladder(
     """
     done: dict[int, dict[str, Trained]] = {seed: {} for seed in seeds}
     names = list(stages)
+    far: dict[str, dict[str, dict[str, float]]] = {}
     for number, (name, (network, stage)) in enumerate(stages.items()):
         below = starts_from.get(name, "")
         ahead = [stages[later][1] for later in names[number + 1 :]]
@@ -67,6 +70,10 @@ def ladder(
             done[seed][name] = trained
             if workdir:
                 workdir.finish(stage.name, trained, seed=seed, stage=stage, sets=source.sets)
+                if base := source.base_of(network):
+                    moved = movement.moved(averaged(trained.state)["base"], base.params)
+                    far.setdefault(stage.name, {})[str(seed)] = moved
+                    workdir.note("moved", far)
         on_rung(name, {seed: done[seed][name] for seed in seeds})
     return done
 

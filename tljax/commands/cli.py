@@ -6,7 +6,6 @@ from pathlib import Path
 
 from tljax import config
 from tljax.commands import door
-from tljax.commands.columns import add_columns
 from tljax.commands.devices import Parser, add_machine, positive
 from tljax.errors import InputError
 from tljax.files.home import at_home
@@ -70,7 +69,7 @@ def _add_reading(group: argparse._ActionsContainer, *, size: int | None) -> None
         choices=sorted(TASKS),
         help="what is learnt of an example (told from the data where it can be)",
     )
-    add_columns(group)
+    _add_columns(group)
     add(
         "--validation-fraction",
         type=fraction,
@@ -105,12 +104,37 @@ def _add_tolerance(group: argparse._ArgumentGroup) -> None:
         action="store_true",
         help="read photographs through links that leave their folder",
     )
+    decided = "keep, relabel or delete training photographs as this file says; see tljax suspects"
+    add("--decisions", type=path, metavar="CSV", help=decided)
     add(
         "--data-dir",
         type=path,
         metavar="DIR",
         help="where TFDS keeps its data sets ($TFDS_DATA_DIR, or TFDS's own)",
     )
+
+
+def _add_columns(group: argparse._ActionsContainer) -> None:
+    """Add the options that name columns of `csv:FILE`."""
+    add = group.add_argument
+    add("--file-column", default="", metavar="NAME", help="of csv: the column of file names")
+    add(
+        "--label-columns",
+        type=_several,
+        default=(),
+        metavar="NAME[,NAME]",
+        help="of csv: the column of classes, of lists of labels or of numbers; or several",
+    )
+    add(
+        "--label-separator",
+        default="",
+        metavar="TEXT",
+        help="of csv: what is between several labels of one cell (; or | or ,)",
+    )
+
+
+def _several(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _add_folder(group: argparse._ArgumentGroup, *, experiment: str) -> None:

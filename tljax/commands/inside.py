@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from tljax import data, waiting
-from tljax.commands import cli
+from tljax.commands import cli, running
 from tljax.data import ImageSet, ImageSets
 from tljax.data.augment import Augment
 from tljax.errors import InputError
@@ -26,8 +26,9 @@ from tljax.report.inside.layout import Sheet
 from tljax.report.inside.sheets import Photos
 from tljax.report.pages.inside import write_sheets
 from tljax.runs import predictions
-from tljax.runs.predict import load_net, read_photos
+from tljax.runs.predict import load_run, read_photos
 from tljax.runs.results import read_json, read_results, typed
+from tljax.train.outcome.trained import refuse_other
 
 Settings = dict[str, Any]  # a run's config.json: arguments, data, plan
 EXPLAINED = 6  # photographs, by default
@@ -39,7 +40,9 @@ def main() -> None:
     """Run the command."""
     args = _parser().parse_args()
     config = read_json(args.run / "config.json")
-    net = load_net(args.run, rung=args.rung, seed=args.seed)
+    trained = load_run(args.run, rung=args.rung, seed=args.seed)
+    refuse_other(trained, "inside")
+    net = trained.net
     names = tuple(path.name for path in args.images)
     shown = Photos(read_photos(args.images, size=net.size), names) if args.images else None
     sets = data_of(config, size=net.size, where=args.run / "config.json", progress=not args.quiet)
@@ -95,7 +98,7 @@ def evenly(split: ImageSet, *, count: int) -> ImageSet:
     """Select photographs spread evenly over a split: sources list them class by class."""
     places = np.unique(np.linspace(0, len(split.labels) - 1, count).round().astype(int))
     ids = tuple(split.ids[place] for place in places)
-    return ImageSet(split.images[places], split.labels[places], ids)
+    return ImageSet(split.images[places], split.labels[places], ids, split.task)
 
 
 def data_of(config: Settings, *, size: int, where: Path, progress: bool) -> ImageSets:
@@ -114,6 +117,7 @@ def data_of(config: Settings, *, size: int, where: Path, progress: bool) -> Imag
         ),
         progress=progress,
     )
+    sets = running.decided(sets, arguments.get("decisions"))
     if sets.digest != known.get("digest"):
         raise InputError(
             f"{where}: expected the photographs of the run, "

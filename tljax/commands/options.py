@@ -75,6 +75,11 @@ def parser(doc: str | None, *, experiment: str, rates: bool = True) -> argparse.
     add("--label-smoothing", type=float, default=0.0, metavar="SHARE", help=smoothing)
     mixup = "alpha of mixup, which trains on pairs of photographs mixed; 0.2 is usual (0, none)"
     add("--mixup", type=float, default=0.0, metavar="ALPHA", help=mixup)
+    anchor = (
+        "decay of the trained base towards its pretrained weights, in place of zero: L2-SP; "
+        "1 to 30 make a difference (0, none)"
+    )
+    add("--anchor", type=_anchor, default=0.0, metavar="STRENGTH", help=anchor)
     scaled = "with --batch: rates grow as the batch does, after a warm-up (they stay)"
     rare.add_argument("--scale-lr", action="store_true", help=scaled)
     return new
@@ -172,6 +177,8 @@ def with_options(stage: Stage, args: argparse.Namespace) -> Stage:
     if stage.solver == "steps" and (args.label_smoothing or args.mixup):
         loss = replace(stage.objective, label_smoothing=args.label_smoothing, mixup=args.mixup)
         stage = replace(stage, objective=loss)
+    if args.anchor and stage.solver == "steps" and stage.name != "scratch":
+        stage = replace(stage, optimizer=replace(stage.optimizer, anchor=args.anchor))
     if rate := getattr(args, "rate", None):
         stage = at_rate(stage, rate)
     if args.features_dtype and stage.views:
@@ -217,6 +224,13 @@ def at_rate(stage: Stage, rate: float | Literal["find"]) -> Stage:
     schedule: Any = stage.lr
     peaked = rate != "find" and hasattr(schedule, "peak")
     return replace(stage, lr=replace(schedule, peak=rate) if peaked else rate)
+
+
+def _anchor(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be 0 or more, found {text}")
+    return value
 
 
 def _rate(text: str) -> float | str:

@@ -61,7 +61,7 @@ def pretrain(
     stage = replace(stage, keep_going=True)
     norm = {"norm": True} if "norm" in network.architecture.options else {}
     network = replace(network, options={**network.options, **norm}, hidden=0)
-    module = build.classifier(network, classes=len(sets.classes), dtype=dtype)
+    module = build.classifier(network, task=sets.task, classes=len(sets.classes), dtype=dtype)
     variables = build.init(module, key=jax.random.key(seed), size=size)
     saved: list[Weights] = []
 
@@ -169,7 +169,11 @@ def main() -> None:
         return
     record = weights.provenance["record"]
     scores = record["validation"]
-    print(f"{out}: {100 * scores['accuracy']:.1f} % of {scores['n']} validation images right")
+    measure = sets.task.measures[0]
+    told = f"{measure.shown(scores[measure.name])} of {scores['n']} validation images right"
+    if not measure.proportion:
+        told = f"{measure.name} {measure.shown(scores[measure.name])} in validation"
+    print(f"{out}: {told}")
     if not args.quiet:
         print(f"\ntljax features --data PHOTOS --weights {short(out)}    # photographs of yours")
 

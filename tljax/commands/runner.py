@@ -8,11 +8,12 @@ from pathlib import Path
 import jax.numpy as jnp
 
 from tljax import config, report, waiting
-from tljax.commands import options, running
+from tljax.commands import cli, options, running
 from tljax.commands.climb import photographs
 from tljax.commands.climb.climbing import climb_ladder
 from tljax.commands.climb.onward import say_next
 from tljax.commands.climb.rung import PRESET, Rung, named
+from tljax.commands.generalise import shifted
 from tljax.commands.pretrain import pretrain
 from tljax.config import Stage
 from tljax.data import ImageSets, drawn
@@ -37,7 +38,12 @@ def main(doc: str | None, *, experiment: str, rungs: Mapping[str, Rung]) -> None
     A `--preset` other than the default takes these rungs from `tljax.config` by name; the other
     options change them as they are.
     """
-    args = options.parsed(options.parser(doc, experiment=experiment))
+    parser = options.parser(doc, experiment=experiment)
+    also = "also judge each rung on corrupted photographs, and on those of SOURCE if one is named"
+    cli.group(parser, cli.ON).add_argument(
+        "--shifted", nargs="?", const="", metavar="SOURCE", help=f"{also}; see tljax shifted"
+    )
+    args = options.parsed(parser)
     if args.preset != PRESET:
         rungs = named(rungs, args.preset)
     stages = {
@@ -53,7 +59,10 @@ def main(doc: str | None, *, experiment: str, rungs: Mapping[str, Rung]) -> None
             workdir=workdir,
             starts_from={name: rung.after for name, rung in rungs.items() if rung.after},
         )
+    judged = shifted.after(args, workdir.path)
     finish(workdir, source.sets, quiet=args.quiet)
+    if judged:
+        print(f"\n{judged}")
 
 
 def begin(

@@ -11,14 +11,15 @@ import jax
 
 from tljax import data
 from tljax.commands import cli
-from tljax.commands.columns import columns_of
-from tljax.data import ImageSets
+from tljax.data import ImageSets, decisions
+from tljax.data.examples import Sets
 from tljax.errors import InputError
 from tljax.files.home import default_folder
 from tljax.machine import processes, signals
 from tljax.machine.provenance import command
 from tljax.runs.tracking import TRACKERS
 from tljax.runs.workdir import Listener
+from tljax.tasks.classification import Classification
 
 
 def tracked(args: argparse.Namespace, *, workdir: Path) -> list[Listener]:
@@ -28,12 +29,12 @@ def tracked(args: argparse.Namespace, *, workdir: Path) -> list[Listener]:
 
 def load(args: argparse.Namespace, source: str, *, size: int) -> ImageSets:
     """Load the data that the options name, from this source at this image size."""
-    return data.load(
+    sets = data.load(
         source,
         size=size,
         data_dir=args.data_dir,
         task=args.task,
-        columns=columns_of(args),
+        columns=data.Columns(args.file_column, args.label_columns, args.label_separator),
         validation_fraction=args.validation_fraction,
         tolerance=data.Tolerance(
             skip_corrupt=args.skip_corrupt,
@@ -42,6 +43,22 @@ def load(args: argparse.Namespace, source: str, *, size: int) -> ImageSets:
         ),
         progress=not args.quiet,
     )
+    return decided(sets, args.decisions) if source == args.data else sets
+
+
+def decided(sets: ImageSets, file: str | Path | None) -> ImageSets:
+    """Apply what a person decided about labels in a file, if there is one, and say what changed."""
+    if file is None:
+        return sets
+    changed, said = decisions.apply(sets, decisions.read(file), where=str(file))
+    print(said, flush=True)
+    return changed
+
+
+def classes_only(sets: Sets, command: str) -> None:
+    """Refuse data of another task than classification, which a command is not for."""
+    if not isinstance(sets.task, Classification):
+        raise InputError(f"{command}: expected classes, found data for {sets.task.name}")
 
 
 def run(main: Callable[[], None]) -> None:

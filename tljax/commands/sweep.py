@@ -58,7 +58,7 @@ def main() -> None:
         started = time.perf_counter()
         result = sweep.sweep(
             stage,
-            heads_of_seeds.starts(ready, seeds=seeds, size=args.size),
+            heads_of_seeds.starts(ready, seeds=seeds, like=source.sets.spec),
             seeds=seeds,
             grid=grid,
             most=args.most,

@@ -46,6 +46,7 @@ def main() -> None:
         )
     layers = last_of_groups(network.architecture)
     sets = running.load(args, args.data, size=args.size)
+    running.classes_only(sets, "transferability")
     base = base_of(network)
     before = features(base, weights.variables, weights.preprocess, sets, layers=layers)
     scores = {layer: measured(rows, sets.train.labels) for layer, rows in before.items()}

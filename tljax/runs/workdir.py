@@ -23,7 +23,7 @@ from tljax.inputs import activations
 from tljax.machine import processes
 from tljax.machine.provenance import environment
 from tljax.models.build import Network
-from tljax.runs import metrics, predictions, results, settings
+from tljax.runs import metrics, out_of_fold, predictions, results, settings
 from tljax.runs.metrics import Record
 from tljax.runs.results import Results, read_written
 from tljax.runs.settings import Arguments
@@ -36,7 +36,14 @@ from tljax.tree import json_digest
 FEATURES = "features.json"
 COMPILER_LOG = "compiler.log"  # on an accelerator: what XLA says while it compiles
 CALLS = "calls"  # the folder where a sweep keeps them
-_FOLDERS = ("checkpoints", predictions.FOLDER, "progress", "tensorboard", CALLS)
+_FOLDERS = (
+    "checkpoints",
+    predictions.FOLDER,
+    out_of_fold.FOLDER,
+    "progress",
+    "tensorboard",
+    CALLS,
+)
 _FILES = (  # that a run leaves, besides its configuration
     metrics.FILE,
     results.FILE,
@@ -50,10 +57,16 @@ _FILES = (  # that a run leaves, besides its configuration
     "lr_find*",
     "range_test_*.png",
     "photographs.npz",
+    "told.npz",
+    "numbers.png",
     FEATURES,
     COMPILER_LOG,
     "sweep.*",
     "cross_validate.json",
+    "shifted.*",
+    "interpolate.*",
+    "moved.png",
+    "suspects.html",
 )
 
 

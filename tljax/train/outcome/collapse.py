@@ -155,7 +155,7 @@ def judged(
     if start["epoch"] != 0 or not trained:
         return None
     began, constant = _above(start, chance), _constant(end, chance)
-    lost = fell(start, end) if chance.share is not None else not _above(end, chance)
+    lost = fell(start, end) if chance.share is not None else _worse(start, end, chance)
     if not (constant or (began and lost)):
         return None
     since = end["epoch"]
@@ -190,6 +190,13 @@ def fell(start: Record, end: Record) -> bool:
     return (
         after < before and float(scipy.stats.hypergeom.cdf(after, 2 * n, before + after, n)) < CLEAR
     )
+
+
+def _worse(start: Record, end: Record, chance: Chance) -> bool:
+    """Tell whether a stage ends no better than a constant, and scores worse than it began."""
+    task = chance.task
+    scores = [task.rank(record["validation"]) for record in (start, end)]
+    return scores[1] < scores[0] and not _above(end, chance)
 
 
 def say(collapse: Collapse, *, stage: str, seed: int) -> None:
