@@ -286,7 +286,7 @@ def _scratch_seeds(settings: Settings) -> tuple[Stage, dict[int, Ready]]:
     started = _ready(_STAGES["scratch"], settings, batch=batch, count=settings.epoch_steps * batch)
     stage = replace(started.stage, epochs=epochs, keep_going=True)
     start = heads_of_seeds.starts(
-        started.ready, seeds=range(settings.scratch_seeds), size=settings.size
+        started.ready, seeds=range(settings.scratch_seeds), like=images_of(settings.size)
     )
     return stage, {seed: start(seed) for seed in range(settings.scratch_seeds)}
 
