@@ -14,7 +14,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 
-from tljax.commands import cli
+from tljax.commands import cli, running
 from tljax.errors import InputError
 from tljax.runs.predict import Trained, load_run
 from tljax.train.outcome.prediction import TOP
@@ -47,7 +47,7 @@ def _predicted(
 
     def tell(why: str) -> None:
         unread.append(why)
-        print(f"error: {cli.one_line(why)}", file=sys.stderr, flush=True)
+        print(f"error: {running.one_line(why)}", file=sys.stderr, flush=True)
 
     paths: list[str] = []
     for each in given:
@@ -74,7 +74,7 @@ def _write(parts: Iterable[Told], args: argparse.Namespace, classifier: Trained)
             lines = part.json_lines(args.top)
         else:
             lines = part.lines(args.top or TOP)
-        print("\n".join(map(cli.one_line, lines)), flush=True)
+        print("\n".join(map(running.one_line, lines)), flush=True)
 
 
 def _parsed() -> argparse.Namespace:
@@ -92,7 +92,7 @@ def _parsed() -> argparse.Namespace:
     how = "a line of text each, CSV, JSON Lines, or one JSON object of class -> probability (text)"
     add("--format", choices=FORMATS, default="text", help=how)
     add("--json", action="store_const", const="json", dest="format", help="as --format json")
-    views = "mean of the logits over K augmented views of each, the same ones each time (none)"
+    views = "average over K augmented views of each photograph, the same ones each time (none)"
     add("--views", type=cli.positive, default=0, metavar="K", help=views)
-    cli.base_option(parser)
+    cli.own_base_option(parser)
     return parser.parse_args()

@@ -18,7 +18,7 @@ def main() -> None:
     parser = cli.bare_parser(__doc__, experiment="serve")
     cli.run_options(parser)
     parser.add_argument("--port", type=int, default=8765, metavar="N", help="0 for any (8765)")
-    cli.base_option(parser)
+    cli.own_base_option(parser)
     args = parser.parse_args()
     trained = load_run(args.run, rung=args.rung, seed=args.seed)
     refuse_other(trained, "serve")

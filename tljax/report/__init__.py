@@ -7,6 +7,7 @@ from tljax.report.pictures import (
     confusion,
     curves,
     ladder,
+    moved,
     range_tests,
     rates,
     reliability,
@@ -55,8 +56,8 @@ def write_report(workdir: Path) -> list[Path]:
     """Draw every picture that a run's files allow, write `report.html`, and return their paths.
 
     Always `curves_<rung>.png` for each rung and `ladder.png`; where the run kept the data, also
-    `rates.png`, `schedules.png`, `range_test_<rung>.png`, and `reliability.png` and `confusion.png`
-    of the best rung.
+    `moved.png`, `rates.png`, `schedules.png`, `range_test_<rung>.png`, and `reliability.png` and
+    `confusion.png` of the best rung.
 
     Reads `config.json`, `metrics.jsonl`, `results.json`, `schedules.json`, `lr_find*.json` and
     `predictions/`; the page also reads `photographs.npz`. InputError, before anything is written,
@@ -73,6 +74,8 @@ def write_report(workdir: Path) -> list[Path]:
     written = curves.write_curves(metrics, workdir=workdir, measure=table.measure_of(results))
     if results["rungs"]:
         written.append(ladder.write_ladder(results, workdir=workdir))
+    if far := moved.write_moved(results, workdir=workdir):
+        written.append(far)
     written += [
         path for path in (rates.write_rates(metrics, stages, plan=plan, workdir=workdir),) if path
     ]

@@ -36,9 +36,15 @@ def sentence(
     parts = [
         f"{share} {count}{ends}, {how} ({best}{seeds})",
         _above_scratch(best, predictions),
-        f"all rungs in {_long(seconds)}{_device(config, results)}",
+        f"{_climbed(rungs, plan)} in {_long(seconds)}{_device(config, results)}",
     ]
     return "; ".join(part for part in parts if part)
+
+
+def _climbed(rungs: Mapping[str, object], plan: object) -> str:
+    """Say how many of the planned rungs a page is of: it is written before all have ended."""
+    planned = len(plan) if isinstance(plan, dict) else 0
+    return "all rungs" if len(rungs) >= planned else f"{len(rungs)} of {planned} rungs so far"
 
 
 def source(data: dict) -> str:

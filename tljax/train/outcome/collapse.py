@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tljax import waiting
 from tljax.config import Stage
 from tljax.inputs.images import Inputs
 from tljax.machine import processes
@@ -201,7 +202,7 @@ def _worse(start: Record, end: Record, chance: Chance) -> bool:
 def say(collapse: Collapse, *, stage: str, seed: int) -> None:
     """Print the line, in the first process."""
     if processes.first():
-        print(collapse.line(stage=stage, seed=seed), flush=True)
+        waiting.say(collapse.line(stage=stage, seed=seed))
 
 
 def _constant(record: Record, chance: Chance) -> bool:
