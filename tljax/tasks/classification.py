@@ -1,6 +1,7 @@
 """Classification: each example is of one class. The one place where one logit is two classes."""
 
 # pyright: strict
+# pyright: reportMissingTypeStubs=false
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 
 from dataclasses import dataclass, replace
