@@ -16,7 +16,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
-from tljax.commands import cli, options, runner
+from tljax.commands import cli, options, runner, running
 from tljax.config import Stage
 from tljax.errors import InputError
 from tljax.files import disk
@@ -123,4 +123,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    running.run(main)

@@ -11,7 +11,7 @@ docs/generalise.md.
 from dataclasses import replace
 
 from tljax.climb import ladder
-from tljax.commands import cli, options, runner
+from tljax.commands import options, runner, running
 
 
 def main() -> None:
@@ -30,4 +30,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    running.run(main)

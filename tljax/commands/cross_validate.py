@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tljax.commands import cli, options, runner
+from tljax.commands import cli, options, runner, running
 from tljax.data import ImageSets
 from tljax.errors import InputError
 from tljax.files import disk
@@ -27,7 +27,7 @@ from tljax.report.stats import intervals
 from tljax.report.tables.table import aligned, interval_text, percent
 from tljax.runs import out_of_fold
 from tljax.sweep import folds, heads_of_seeds, sweep
-from tljax.tasks.classification import predicted_classes
+from tljax.tasks.classification import CLASSIFICATION, predicted_classes
 from tljax.train import setup
 
 _SHOWN = 10  # photographs that are named
@@ -42,6 +42,7 @@ def main() -> None:
     }
     with hushed(args.quiet):
         workdir, source, stages = runner.begin(args, stages, experiment="cross_validate")
+        running.classes_only(source.sets, "cross-validate")
         network, stage = stages["features"]
         ready = setup.prepare(stage, network, source, seed=args.seed)
         if why := sweep.fits_sweep(stage, ready):
@@ -50,7 +51,7 @@ def main() -> None:
         started = time.perf_counter()
         judged = folds.cross_validate(
             stage,
-            heads_of_seeds.starts(ready, seeds=seeds, size=args.size),
+            heads_of_seeds.starts(ready, seeds=seeds, like=source.sets.spec),
             k=len(ready.inputs.train) if args.folds == "all" else args.folds,
             seeds=seeds,
             kept=runner.kept_calls(workdir, args, network, source),
@@ -68,7 +69,7 @@ def _write(
     seconds: float,
 ) -> None:
     rows = {
-        seed: sets.task.judged(logits, judged.labels)
+        seed: CLASSIFICATION.judged(logits, judged.labels)
         for seed, logits in zip(judged.seeds, judged.logits, strict=True)
     }
     wrong = np.mean(

@@ -84,14 +84,14 @@ def main() -> None:
 
 def _command(name: str) -> Callable[[], None]:
     """Import a command when it is called: --help needs no JAX."""
-    from tljax.commands import cli, rungs
+    from tljax.commands import rungs, running
 
     if name in RUNGS:
         entry = getattr(rungs, name)
     else:
         room = "commands.generalise" if name in GROUPS[ELSEWHERE] else "commands"
         entry = import_module(f"tljax.{room}.{name}").main
-    return lambda: cli.run(entry)
+    return lambda: running.run(entry)
 
 
 def _help() -> str:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from tljax import config
 from tljax.commands import cli
-from tljax.commands.rung import PRESET
+from tljax.commands.climb.rung import PRESET
 from tljax.config import Stage
 from tljax.data import critters, drawn
 from tljax.errors import InputError
@@ -25,7 +25,7 @@ def parser(doc: str | None, *, experiment: str, rates: bool = True) -> argparse.
     `rates=False` leaves out --lr, for a command with a rate option of its own.
     """
     new = cli.parser(doc, experiment=experiment, size=None)
-    base, how = cli.group(new, cli.BASE), cli.group(new, cli.HOW)
+    base, how, rare = (cli.group(new, title) for title in (cli.BASE, cli.HOW, cli.RARE))
     add = base.add_argument
     add(
         "--weights",
@@ -36,10 +36,10 @@ def parser(doc: str | None, *, experiment: str, rates: bool = True) -> argparse.
         "RUN or RUN:RUNG:SEED (on critters: the one that comes with them)",
     )
     add("--seeds", type=cli.positive, default=1, metavar="N", help="how many seeds to run (1)")
-    add("--seed", type=int, default=0, help="the first of them (0)")
+    add("--seed", type=int, default=0, metavar="N", help="the first of them (0)")
     presets = (
-        "rates and lengths: tuned for any base, deck-keras2 and deck-keras3 the lecture's, "
-        "critters (tuned)"
+        "rates and lengths: tuned, for any base; deck-keras2 and deck-keras3, those of a lecture; "
+        "critters, for the embedded drawings (tuned)"
     )
     add("--preset", choices=sorted(config.PRESETS), default=PRESET, help=presets)
     cli.base_option(base)
@@ -54,14 +54,12 @@ def parser(doc: str | None, *, experiment: str, rates: bool = True) -> argparse.
         )
     cli.log_option(new)
     views = (
-        "augmented views of each photograph through the frozen prefix, 0 for fresh ones at each "
-        "step (the preset's)"
+        "augmented views of each photograph that run through the frozen layers once and are "
+        "saved; 0: augmented afresh at each step (the preset's)"
     )
     add("--views", type=int, metavar="K", help=views)
-    stored = (
-        "numbers that those views are kept in; bfloat16 makes room for twice as many (--dtype's)"
-    )
-    add("--features-dtype", choices=("float32", "bfloat16"), help=stored)
+    stored = "numbers that --views are saved in; bfloat16 makes room for twice as many (--dtype's)"
+    rare.add_argument("--features-dtype", choices=("float32", "bfloat16"), help=stored)
     add(
         "--batch",
         type=cli.positive,
@@ -82,11 +80,8 @@ def parser(doc: str | None, *, experiment: str, rates: bool = True) -> argparse.
         "1 to 30 make a difference (0, none)"
     )
     add("--anchor", type=_anchor, default=0.0, metavar="STRENGTH", help=anchor)
-    scaled = (
-        "with --batch: multiply the rates by how many times larger the batch is, after a warm-up "
-        "(the linear rule)"
-    )
-    add("--scale-lr", action="store_true", help=scaled)
+    scaled = "with --batch: rates grow as the batch does, after a warm-up (they stay)"
+    rare.add_argument("--scale-lr", action="store_true", help=scaled)
     return new
 
 

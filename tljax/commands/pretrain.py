@@ -23,7 +23,8 @@ import jax
 import jax.numpy as jnp
 
 from tljax import config
-from tljax.commands import cli
+from tljax.commands import cli, running
+from tljax.commands.climb.onward import short
 from tljax.data.preprocess import TORCH
 from tljax.errors import InputError
 from tljax.inputs import images as inputs
@@ -60,7 +61,7 @@ def pretrain(
     stage = replace(stage, keep_going=True)
     norm = {"norm": True} if "norm" in network.architecture.options else {}
     network = replace(network, options={**network.options, **norm}, hidden=0)
-    module = build.classifier(network, classes=len(sets.classes), dtype=dtype)
+    module = build.classifier(network, task=sets.task, classes=len(sets.classes), dtype=dtype)
     variables = build.init(module, key=jax.random.key(seed), size=size)
     saved: list[Weights] = []
 
@@ -124,15 +125,20 @@ def main() -> None:
     width = f"times the channels of a base that has this option (VGG16: {config.CRITTERS_WIDTH})"
     parser.add_argument("--width", type=cli.fraction, metavar="W", help=width)
     parser.add_argument(
-        "--batch", type=cli.positive, help=f"batch size ({config.PRETRAIN.batch_size})"
+        "--batch", type=cli.positive, metavar="N", help=f"batch size ({config.PRETRAIN.batch_size})"
     )
     parser.add_argument(
-        "--lr", type=cli.fraction, help=f"peak learning rate ({config.PRETRAIN_RATE})"
+        "--lr",
+        type=cli.fraction,
+        metavar="RATE",
+        help=f"peak learning rate ({config.PRETRAIN_RATE})",
     )
     parser.add_argument(
-        "--seed", type=int, default=0, help="of initialisation, order and augmentation (0)"
+        "--seed", type=int, default=0, metavar="N", help="what is random follows from it (0)"
     )
-    parser.add_argument("--out", type=cli.path, help="the weights file (WORKDIR/base.safetensors)")
+    parser.add_argument(
+        "--out", type=cli.path, metavar="FILE", help="the weights file (WORKDIR/base.safetensors)"
+    )
     cli.log_option(parser)
     args = parser.parse_args()
     out = args.out or (args.workdir or Path("runs/pretrain")) / "base.safetensors"
@@ -146,8 +152,8 @@ def main() -> None:
         shutil.rmtree(saves)
     if out.exists() and not args.overwrite and not (resume and saves.exists()):
         raise InputError(f"{out} exists; name another --out, or pass --overwrite")
-    listeners = cli.tracked(args, workdir=out.parent)
-    sets = cli.load(args, args.data, size=args.size)
+    listeners = running.tracked(args, workdir=out.parent)
+    sets = running.load(args, args.data, size=args.size)
     weights = pretrain(
         Source(sets, dtype=jnp.dtype(args.dtype), progress=not args.quiet),
         _stage(args),
@@ -163,7 +169,13 @@ def main() -> None:
         return
     record = weights.provenance["record"]
     scores = record["validation"]
-    print(f"{out}: {100 * scores['accuracy']:.1f} % of {scores['n']} validation images right")
+    measure = sets.task.measures[0]
+    told = f"{measure.shown(scores[measure.name])} of {scores['n']} validation images right"
+    if not measure.proportion:
+        told = f"{measure.name} {measure.shown(scores[measure.name])} in validation"
+    print(f"{out}: {told}")
+    if not args.quiet:
+        print(f"\ntljax features --data PHOTOS --weights {short(out)}    # photographs of yours")
 
 
 def _network(args: argparse.Namespace) -> Network:

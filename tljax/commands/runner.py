@@ -7,16 +7,18 @@ from pathlib import Path
 
 import jax.numpy as jnp
 
-from tljax import config, report
-from tljax.climb import ladder
-from tljax.commands import cli, options, photographs
-from tljax.commands.climbing import compile_ahead
+from tljax import config, report, waiting
+from tljax.commands import cli, options, running
+from tljax.commands.climb import photographs
+from tljax.commands.climb.climbing import climb_ladder
+from tljax.commands.climb.onward import say_next
+from tljax.commands.climb.rung import PRESET, Rung, named
 from tljax.commands.generalise import shifted
 from tljax.commands.pretrain import pretrain
-from tljax.commands.rung import PRESET, Rung, named
 from tljax.config import Stage
 from tljax.data import ImageSets, drawn
 from tljax.data.examples import Sets
+from tljax.data.preprocess import words
 from tljax.errors import InputError
 from tljax.inputs import views
 from tljax.machine import compiler_log, processes
@@ -50,17 +52,15 @@ def main(doc: str | None, *, experiment: str, rungs: Mapping[str, Rung]) -> None
     }
     with hushed(args.quiet):
         workdir, source, stages = begin(args, stages, experiment=experiment)
-        programs = compile_ahead(stages, source, seeds=options.seeds_of(args))
-        ladder(
+        climb_ladder(
             stages,
             source,
             seeds=options.seeds_of(args),
             workdir=workdir,
             starts_from={name: rung.after for name, rung in rungs.items() if rung.after},
-            programs=programs,
         )
     judged = shifted.after(args, workdir.path)
-    finish(workdir, source.sets)
+    finish(workdir, source.sets, quiet=args.quiet)
     if judged:
         print(f"\n{judged}")
 
@@ -78,8 +78,8 @@ def begin(
     """
     weights = options.base_of(args)
     workdir = workdir_of(args, args.workdir or Path("runs") / experiment)
-    workdir.listeners += cli.tracked(args, workdir=workdir.path)
-    sets = cli.load(args, args.data, size=args.size)
+    workdir.listeners += running.tracked(args, workdir=workdir.path)
+    sets = running.load(args, args.data, size=args.size)
     takes = any(network.architecture.pretrained for network, _ in stages.values())
     baseless = weights is None and takes
     if baseless and args.data not in drawn.TARGETS:
@@ -145,7 +145,8 @@ def _look_at_preprocessing(workdir: Workdir, sets: ImageSets, weights: Weights) 
         return
     check = check_preprocess(weights, sets.train.images)
     print(
-        f"WARNING: {check.alarm}" if check.alarm else f"preprocessing: {check.told()}", flush=True
+        f"WARNING: {check.alarm}" if check.alarm else f"preprocessing: {words(check.used)}",
+        flush=True,
     )
     workdir.note("preprocessing", check.to_dict())
 
@@ -160,7 +161,7 @@ def _settled(
 ) -> Stage:
     stage, line = views.settled(stage, network, sets, dtype=dtype)
     if line and most_views and isinstance(stage.views, int) and stage.views > most_views:
-        line = f"{stage.name}: {most_views} augmented views of each photograph, of {stage.views}"
+        line = f"{stage.name}: {most_views} augmented views of each photograph"
         stage = replace(stage, views=most_views)
     if line and processes.first():
         print(line, flush=True)
@@ -200,26 +201,30 @@ def workdir_of(args: argparse.Namespace, path: Path) -> Workdir:
     return Workdir(path, overwrite=args.overwrite, resume=resume, anyway=args.resume_anyway)
 
 
-def finish(workdir: Workdir, sets: ImageSets) -> None:
+def finish(workdir: Workdir, sets: ImageSets, *, quiet: bool) -> None:
     """Keep the photographs for the report and write it; print the table and the page's path."""
     if not processes.first():
         return
     for listener in workdir.listeners:
         listener.close()
-    photographs.keep(workdir.path, sets)
-    written = report.write_report(workdir.path)
+    with waiting.bar(2, "report", unit="parts", shown=not quiet) as bar:
+        photographs.keep(workdir.path, sets)
+        bar.update()
+        written = report.write_report(workdir.path)
+        bar.update()
     results = report.read_results(workdir.path / "results.json")
     print("\n" + report.text_table(results, differences=report.differences(workdir.path)))
     for line in report.few_photographs(workdir.path):
         print(line)
     print(f"\n{written[-1]}")
+    say_next(workdir.path, page=written[-1], quiet=quiet)
 
 
 def _pretrained(args: argparse.Namespace, workdir: Workdir) -> Weights:
     out, progress = workdir.path / "base.safetensors", workdir.path / "progress" / "base"
     if workdir.resumed and out.exists() and not progress.exists():
         return read(out)
-    sets = cli.load(args, "critters:source", size=min(args.size, config.PRETRAIN_SIZE))
+    sets = running.load(args, "critters:source", size=min(args.size, config.PRETRAIN_SIZE))
     stage = replace(config.PRETRAIN.scaled(budget=args.budget), skip_nonfinite=args.skip_nonfinite)
     if not workdir.resumed:
         out.unlink(missing_ok=True)  # of the run before: half of this one must not pass for a whole

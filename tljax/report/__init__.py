@@ -12,6 +12,7 @@ from tljax.report.pictures import (
     rates,
     reliability,
     schedules,
+    told_numbers,
 )
 from tljax.report.tables import few, paired, table
 from tljax.report.tables.table import markdown_table, text_table
@@ -20,6 +21,7 @@ from tljax.runs import planned, predictions
 from tljax.runs.results import read_json, read_results
 from tljax.tasks.classification import Classification
 from tljax.tasks.known import of_results
+from tljax.tasks.regression import Regression
 
 __all__ = [
     "differences",
@@ -91,4 +93,8 @@ def write_report(workdir: Path) -> list[Path]:
             )
         )
         written.append(confusion.write_confusion(best, judged[best], split=split, workdir=workdir))
+    if judged and isinstance(of_results(results), Regression):
+        best = paired.best_rung(results, judged)
+        drawn = told_numbers.write_numbers(best, judged[best], split=split, workdir=workdir)
+        written.append(drawn)
     return [*written, page.write_page(workdir)]

@@ -57,6 +57,8 @@ _FILES = (  # that a run leaves, besides its configuration
     "lr_find*",
     "range_test_*.png",
     "photographs.npz",
+    "told.npz",
+    "numbers.png",
     FEATURES,
     COMPILER_LOG,
     "sweep.*",
@@ -137,7 +139,7 @@ class Workdir:
         config = settings.config(arguments, stages, data=data, base=base, environment=where)
         if self.resumed:
             before = read_written(self.path / settings.FILE)
-            self._results = Results.resume(self.path / results.FILE)
+            self._results = Results.resume(self.path / results.FILE, order=list(stages))
             settings.check(self.path, before=before, now=config, anyway=self._anyway)
             self._say_what_stays(settings.other_lengths(before=before, now=config))
             return
@@ -147,7 +149,11 @@ class Workdir:
         if processes.first():
             disk.write_json(self.path / settings.FILE, config)
         self._results = Results.begin(
-            self.path / results.FILE, task=sets.task.to_dict(), data=data, environment=where
+            self.path / results.FILE,
+            task=sets.task.to_dict(),
+            data=data,
+            environment=where,
+            order=list(stages),
         )
 
     def _say_what_stays(self, lengths: dict[str, tuple[int, int]]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from tljax import config
-from tljax.commands import cli
+from tljax.commands import cli, running
 from tljax.commands import options as settings
 from tljax.commands.inside import data_of, evenly
 from tljax.config import Stage
@@ -107,7 +107,7 @@ class Shifts:
             return None
         config = read_json(self._args.run / "config.json")["arguments"]
         read = argparse.Namespace(**{**_LATER, **config, "quiet": self._args.quiet})
-        other = cli.load(read, self._args.shifted, size=sets.size)
+        other = running.load(read, self._args.shifted, size=sets.size)
         domain.check(sets, other)
         return other.test or other.validation
 
