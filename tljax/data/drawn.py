@@ -20,7 +20,7 @@ from tljax.tasks.regression import REGRESSION
 from tljax.tasks.segmentation import SEGMENTATION
 
 if TYPE_CHECKING:
-    from tljax.data import critters
+    from tljax.data.critters import Traits
 
 TARGETS = {  # the cats and dogs, by what is to be learnt of them
     "critters": CLASSIFICATION,
@@ -96,7 +96,7 @@ def _with_width(split: ImageSet, *, seed: int) -> ImageSet:
     return ImageSet(split.images, widths, split.ids, REGRESSION)
 
 
-def _traits(split: ImageSet, seed: int) -> "list[critters.Traits]":
+def _traits(split: ImageSet, seed: int) -> "list[Traits]":
     """Tell what each photograph shows; its id is split, animal and number."""
     from tljax.data import critters
 

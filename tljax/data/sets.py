@@ -94,9 +94,13 @@ class ImageSets:
         """Return shape and dtype of one example as a network takes it, preprocessed."""
         return jax.ShapeDtypeStruct((1, *self.train.images.shape[1:]), np.float32)
 
-    @functools.cached_property
+    @property
     def task(self) -> Task:
         """Return what the labels are for, with what it takes from those of training."""
+        return self._fitted
+
+    @functools.cached_property
+    def _fitted(self) -> Task:
         return self.train.task.fitted(self.train.labels)
 
     def _counts(self) -> dict[str, np.ndarray]:
