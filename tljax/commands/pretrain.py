@@ -25,6 +25,7 @@ import jax.numpy as jnp
 from tljax import config
 from tljax.commands import cli, running
 from tljax.commands.climb.onward import short
+from tljax.data.photos import side
 from tljax.data.preprocess import TORCH
 from tljax.errors import InputError
 from tljax.inputs import images as inputs
@@ -56,7 +57,7 @@ def pretrain(
 
     `saves` holds checkpoints until training is done; training continues from those already there.
     """
-    sets, dtype, size = source.sets, source.dtype, source.sets.size
+    sets, dtype, size = source.sets, source.dtype, side(source.sets.size)
     # It begins at random, where there is nothing to go back to.
     stage = replace(stage, keep_going=True)
     norm = {"norm": True} if "norm" in network.architecture.options else {}

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 from jax import Array
 
+from tljax.data.photos import Size
 from tljax.tasks.task import Task
 
 
@@ -55,7 +56,7 @@ class Sets(Protocol):
     @property
     def left_out(self) -> tuple[str, ...]: ...
     @property
-    def size(self) -> int: ...
+    def size(self) -> Size: ...
     @property
     def splits(self) -> Mapping[str, Part]: ...
 

@@ -1,5 +1,6 @@
 """Networks as data, the Flax modules they describe, and fresh variables."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -10,9 +11,11 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
+from tljax.data.photos import Size
 from tljax.errors import InputError
 from tljax.models import cnn, convnext, efficientnet_lite, mobilenet, resnet, vgg, vit
 from tljax.models.architecture import Architecture, Option, Options, images_of
+from tljax.models.dense import DenseHead, levels
 from tljax.models.heads import Classifier, Head, TwoHeaded
 from tljax.tasks.classification import CLASSIFICATION
 from tljax.tasks.task import Task
@@ -139,8 +142,26 @@ def flat_head(network: Network, task: Task, classes: int, dtype: DTypeLike) -> H
     )
 
 
+def dense_head(network: Network, task: Task, classes: int, dtype: DTypeLike) -> DenseHead:
+    """Build the head that reads maps of several strides: logits `[N, h, w, outputs]`.
+
+    It has a quarter of a flat head's hidden units, at each place.
+    """
+    return DenseHead(
+        outputs=task.outputs(classes),
+        reads=levels(network.architecture, base_of(network)),
+        hidden=math.ceil(network.hidden / 4),
+        norm=network.feature_norm,
+        dropout_hidden=network.dropout_hidden,
+        dtype=dtype,
+    )
+
+
 # Heads by the name that a task has for its own (`Task.head`).
-HEADS: dict[str, Callable[[Network, Task, int, DTypeLike], nn.Module]] = {"flat": flat_head}
+HEADS: dict[str, Callable[[Network, Task, int, DTypeLike], nn.Module]] = {
+    "flat": flat_head,
+    "dense": dense_head,
+}
 
 
 def base_of(
@@ -179,7 +200,7 @@ def two_headed(
     return TwoHeaded(base=single.base, head=single.head, other=other)
 
 
-def init(module: Classifier, *, key: Array, size: int) -> Variables:
+def init(module: Classifier, *, key: Array, size: Size) -> Variables:
     """Make fresh variables for `size` x `size` images; see `init_like`."""
     return init_like(module, key=key, like=images_of(size))
 

@@ -57,6 +57,7 @@ _FILES = (  # that a run leaves, besides its configuration
     "lr_find*",
     "range_test_*.png",
     "photographs.npz",
+    "masks.npz",
     "told.npz",
     "numbers.png",
     FEATURES,
@@ -64,7 +65,7 @@ _FILES = (  # that a run leaves, besides its configuration
     "sweep.*",
     "cross_validate.json",
     "shifted.*",
-    "interpolate.*",
+    *(f"{name}.*" for name in ("interpolate", "soup", "surgical", "low_rank", "looks")),
     "moved.png",
     "suspects.html",
 )

@@ -10,10 +10,11 @@ from tljax.errors import InputError
 from tljax.tasks.classification import Classification
 from tljax.tasks.multilabel import Multilabel
 from tljax.tasks.regression import Regression
+from tljax.tasks.segmentation import Segmentation
 from tljax.tasks.task import Task
 
 TASKS: dict[str, type[Task]] = {
-    each.name: each for each in (Classification, Multilabel, Regression)
+    each.name: each for each in (Classification, Multilabel, Regression, Segmentation)
 }
 
 

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tljax.data.photos import Size, across
 from tljax.data.preprocess import Preprocess
 from tljax.errors import InputError
 from tljax.files.home import at_home
@@ -64,7 +65,7 @@ class Trained:
     logits: dict[str, np.ndarray] = field(default_factory=dict[str, np.ndarray])
     _: KW_ONLY
     classes: tuple[str, ...]  # in the order of the labels
-    size: int  # pixels of a side of the images
+    size: Size  # pixels of a side of the images; height and width of others
     rung: str  # or stage, by name
     seed: int
     # By held-out split: the task's measures, loss and n.
@@ -105,6 +106,8 @@ class Trained:
         """
         if views < 0:
             raise InputError(f"predict: views: expected 0 or more, found {views}")
+        if self.task.dense:
+            raise InputError(f"{self.rung}: expected a run that classifies, found one of masks")
         mean = mean_over_views(self.net, ranges_of(self.stage), views=views)
         classify = mean if views else self._logits
         waiting: tuple[Batch, jax.Array] | None = None
@@ -219,7 +222,7 @@ class Trained:
             f"{split} {measure.shown(x[measure.name])} of {x['n']}"
             for split, x in self.scores.items()
         ]
-        return f"Trained({'; '.join([named, f'{self.size} x {self.size}', *scores])})"
+        return f"Trained({'; '.join([named, across(self.size), *scores])})"
 
     def _repr_html_(self) -> str:
         """Show the classifier in a notebook: what it is, and its epochs."""
