@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tljax.commands import cli, door
+from tljax.commands import door, running
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "howto" / "segmentation.md"
 COMMANDS = re.findall(r"```sh\n(tljax .+?)\n```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
@@ -41,7 +41,7 @@ def scenes(root):
 
 def run(words, patch):
     patch.setattr(sys, "argv", words)
-    cli.run(door.main)
+    running.run(door.main)
 
 
 def test_the_page_has_its_commands():
