@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from tljax.commands import cli, options, runner, running
-from tljax.data import ImageSets
+from tljax.data.examples import Sets
 from tljax.errors import InputError
 from tljax.files import disk
 from tljax.machine import processes
@@ -64,7 +64,7 @@ def main() -> None:
 def _write(
     args: argparse.Namespace,
     folder: Path,
-    sets: ImageSets,
+    sets: Sets,
     judged: folds.CrossValidation,
     seconds: float,
 ) -> None:

@@ -14,7 +14,7 @@ from tljax import config, report
 from tljax.climb import ladder
 from tljax.commands import cli, options, runner
 from tljax.commands.climb.onward import say_open
-from tljax.data import ImageSets
+from tljax.data.examples import Sets
 from tljax.files import disk
 from tljax.machine import processes
 from tljax.machine.hushed import hushed
@@ -84,7 +84,7 @@ def _rungs_below(rung: str) -> list[str]:
 
 
 def _write(
-    args: argparse.Namespace, sets: ImageSets, findings: dict[int, lr_finder.Finding], workdir: Path
+    args: argparse.Namespace, sets: Sets, findings: dict[int, lr_finder.Finding], workdir: Path
 ) -> None:
     suggested = {name: mean_rate(rates) for name, rates in across(findings).items()}
     document = {

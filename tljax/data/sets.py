@@ -164,7 +164,7 @@ def check_images(where: str, images: np.ndarray, *, square: bool = True) -> None
 
     Without `square` height and width may differ.
     """
-    shape: tuple[int, ...] = getattr(images, "shape", ())
+    shape = tuple[int, ...](getattr(images, "shape", ()))
     dtype = getattr(images, "dtype", type(images).__name__)
     fits = len(shape) == 4 and min(shape[1:3]) > 0 and shape[3] == 3
     fits = fits and (not square or shape[1] == shape[2])

@@ -123,7 +123,7 @@ def _program(kind: str, severity: int) -> Any:
     constants = of.severities[severity - 1]
 
     def one(image: Array, key: Array) -> Array:
-        made = of.function(image.astype(jnp.float32) / 255, key, constants)
+        made: Array = of.function(image.astype(jnp.float32) / 255, key, constants)
         # Rounded down, as the published images are; the small term keeps a whole number that
         # rounding error left just below itself.
         return jnp.floor(jnp.clip(made, 0.0, 1.0) * 255 + 1e-3).astype(jnp.uint8)

@@ -104,8 +104,11 @@ class Shifts:
         config = read_json(self._args.run / "config.json")["arguments"]
         # A run of an earlier version has not recorded every option: these have their defaults.
         defaults = vars(settings.parser(None, experiment="shifted").parse_args([]))
-        read = argparse.Namespace(**{**defaults, **config, "quiet": self._args.quiet})
-        read.label_columns = tuple(read.label_columns)  # a list in JSON
+        as_parsed = {
+            name: tuple(value) if isinstance(defaults.get(name), tuple) else value  # JSON has lists
+            for name, value in config.items()
+        }
+        read = argparse.Namespace(**{**defaults, **as_parsed, "quiet": self._args.quiet})
         other = running.load(read, self._args.shifted, size=sets.size)
         domain.check(sets, other)
         return other.test or other.validation

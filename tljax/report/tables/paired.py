@@ -136,8 +136,8 @@ def _scored(
     runs: list[np.ndarray] = []
     for seed in seeds:
         scored = [bootstrap.drawn(task, each.figures_of(seed), taken) for each in (one, other)]
-        pair = ([score[task.monitor] for score in scores] for scores in scored)
-        runs.append(np.subtract(*pair))
+        first, second = ([score[task.monitor] for score in scores] for scores in scored)
+        runs.append(np.subtract(first, second))
     differences, count = np.array(runs), max(1, len(seeds) - 1)
     rng = np.random.default_rng(1)
     share = np.full(len(seeds), 1 / len(seeds))
