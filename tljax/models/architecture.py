@@ -14,6 +14,7 @@ import flax.linen as nn
 from jax import Array
 
 from tljax.data.preprocess import Preprocess
+from tljax.data.text.vocabulary import Vocabulary
 from tljax.errors import InputError
 from tljax.files.download import Download
 from tljax.files.packaged import Packaged
@@ -79,7 +80,7 @@ class Layout:
     """
 
     label: str  # for messages: "torchvision's ResNet"
-    preprocess: Preprocess
+    preprocess: Preprocess | Vocabulary
     options: Callable[[Mapping[str, Shape]], Options | None]
     ours: Callable[[str], str]
     turned: Callable[[str, Any], Any]
