@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import flax.linen as nn
+import jax
+import jax.numpy as jnp
 from jax import Array
 
 from tljax.data.preprocess import Preprocess
@@ -93,6 +95,16 @@ class Layout:
         return {path: self.turned(path, leaf) for path, leaf in named.items() if path}
 
 
+def images_of(size: int) -> jax.ShapeDtypeStruct:
+    """Return shape and dtype of one image as a network takes it."""
+    return jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
+
+
+def tokens_of(size: int) -> jax.ShapeDtypeStruct:
+    """Return shape and dtype of one text of so many tokens."""
+    return jax.ShapeDtypeStruct((1, size), jnp.int32)
+
+
 @dataclass(frozen=True)
 class Architecture:
     """A base network as the other rooms know it.
@@ -115,6 +127,7 @@ class Architecture:
     pretrained: bool = True
     field_of_view: Callable[[str, Options], Field] | None = None
     fold: Callable[[Params, Params], Params] | None = None
+    example: Callable[[int], jax.ShapeDtypeStruct] = images_of  # what it takes, at a size
 
     def __post_init__(self) -> None:
         for cut in self.cuts:

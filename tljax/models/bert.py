@@ -24,6 +24,7 @@ from tljax.models.architecture import (
     Option,
     Options,
     Shape,
+    tokens_of,
     torch_turned,
 )
 
@@ -122,13 +123,12 @@ _LAYERS = {
 
 
 def _ours(name: str) -> str:
-    """Name a leaf of a file of transformers as ours; heads of its training are left out."""
-    leaf = name.removeprefix("bert.")
-    if leaf in _EMBEDDINGS:
-        return _EMBEDDINGS[leaf]
-    if leaf.startswith(("pooler.", "cls.")):
+    """Name a leaf of a file of transformers as ours; BERT's own pooler is left out."""
+    if name in _EMBEDDINGS:
+        return _EMBEDDINGS[name]
+    if name.startswith("pooler."):
         return ""
-    match = re.fullmatch(r"encoder\.layer\.(\d+)\.(.+)\.(weight|bias)", leaf)
+    match = re.fullmatch(r"encoder\.layer\.(\d+)\.(.+)\.(weight|bias)", name)
     if match is None or match[2] not in _LAYERS:
         return name
     layer = _LAYERS[match[2]]
@@ -159,6 +159,7 @@ def architecture(name: str, *, width: int, heads: int, blocks: int) -> Architect
         make=functools.partial(Bert, lambda start, stop: whole.between(start, stop), width, heads),
         options={"vocabulary": VOCABULARY, "positions": POSITIONS, "dropout": 0.0},
         least_size=8,
+        example=tokens_of,
         layouts=(
             Layout(
                 f"transformers' {name}",
@@ -182,6 +183,7 @@ MINILM = replace(
             ".zip",
             "0872f5d7d0e806c443e588b6dd6b933e9200cf589b0e757e85e3afd57539c592",
             "sentence-transformers' all-MiniLM-L6-v2, Apache-2.0",
+            alone=True,
         )
     },
 )

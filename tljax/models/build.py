@@ -10,7 +10,7 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from tljax.errors import InputError
-from tljax.models import cnn, convnext, efficientnet_lite, mobilenet, resnet, vgg, vit
+from tljax.models import bag, bert, causal, cnn, convnext, efficientnet_lite, mobilenet, resnet, vgg, vit
 from tljax.models.architecture import Architecture, Option, Options
 from tljax.models.heads import Classifier, Head, TwoHeaded, outputs_for
 from tljax.tree import Json, Variables
@@ -29,11 +29,15 @@ BASES: dict[str, Architecture] = {
         mobilenet.V2,
         mobilenet.V3,
         *vit.ARCHITECTURES,
+        bag.BAG,
+        causal.CAUSAL,
+        bert.MINILM,
     )
 }
 
 
 MOST = 4096  # of any option of a base: what a stranger's file asks for must fit into memory
+MOST_TOKENS = 1 << 18  # of a vocabulary
 
 
 @dataclass(frozen=True)
@@ -88,8 +92,9 @@ def checked(base: str, options: Options) -> Options:
             )
         # A width, a size or a number of something; 0 where that is the default.
         low = defaults[name] == 0
-        if kind in (int, float) and not (0 < float(value) <= MOST or (low and value == 0)):
-            expected = f"{'from 0' if low else 'more than 0'} to {MOST}"
+        most = MOST_TOKENS if name == "vocabulary" else MOST
+        if kind in (int, float) and not (0 < float(value) <= most or (low and value == 0)):
+            expected = f"{'from 0' if low else 'more than 0'} to {most}"
             raise InputError(f"{base}: option {name}: expected {expected}, found {value!r:.60}")
     return {name: value for name, value in options.items() if value != defaults[name]}
 
