@@ -41,7 +41,10 @@ class Bag(nn.Module):
         for cut in self.between(start, stop):
             if cut.name == "embed":
                 words = nn.Embed(
-                    self.vocabulary, self.width, embedding_init=nn.initializers.normal(1.0), name="embed_words"
+                    self.vocabulary,
+                    self.width,
+                    embedding_init=nn.initializers.normal(1.0),
+                    name="embed_words",
                 )
                 x = tokens.only(words(x).astype(self.dtype), mask)
             else:

@@ -10,7 +10,18 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from tljax.errors import InputError
-from tljax.models import bag, bert, causal, cnn, convnext, efficientnet_lite, mobilenet, resnet, vgg, vit
+from tljax.models import (
+    bag,
+    bert,
+    causal,
+    cnn,
+    convnext,
+    efficientnet_lite,
+    mobilenet,
+    resnet,
+    vgg,
+    vit,
+)
 from tljax.models.architecture import Architecture, Option, Options
 from tljax.models.heads import Classifier, Head, TwoHeaded, outputs_for
 from tljax.tree import Json, Variables

@@ -106,7 +106,10 @@ def _architecture() -> Architecture:
         name="causal",
         cuts=(
             Cut("embed", ("embed_tokens",), "embed"),
-            *(Cut(f"block{i}", (f"block{i}_layer", *norm.get(i, ())), f"block{i}") for i in numbers),
+            *(
+                Cut(f"block{i}", (f"block{i}_layer", *norm.get(i, ())), f"block{i}")
+                for i in numbers
+            ),
             Cut("pool"),
         ),
         make=functools.partial(Causal, lambda start, stop: whole.between(start, stop)),

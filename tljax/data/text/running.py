@@ -73,7 +73,9 @@ def load(source: str, *, vocabulary: Vocabulary | None = None, progress: bool = 
         for side in (False, True)
     ]
     if not all(parts):
-        raise InputError(f"{source}: expected a hundred documents or paragraphs, found {len(texts)}")
+        raise InputError(
+            f"{source}: expected a hundred documents or paragraphs, found {len(texts)}"
+        )
     vocabulary = vocabulary or trained(parts[0], size=VOCABULARY)
     train, validation = (_joined(vocabulary.encode(part)) for part in parts)
     del progress
@@ -89,7 +91,12 @@ def _texts(source: str) -> list[str]:
     path = at_home(where if kind in ("text", "folder", "csv") and where else source)
     if path.suffix.lower() in (".csv", ".tsv") and path.is_file():
         found = sources.of_table(path)
-        return [t for split, each in found.listings.items() if split != "test" for t in sources.read(each)]
+        return [
+            t
+            for split, each in found.listings.items()
+            if split != "test"
+            for t in sources.read(each)
+        ]
     files = sorted(path.rglob("*.txt")) if path.is_dir() else [path] if path.is_file() else []
     if not files:
         raise InputError(f"source of running text: expected {KINDS}, found {source!r}")

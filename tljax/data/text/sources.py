@@ -49,7 +49,11 @@ def of_folder(root: pathlib.Path, *, progress: bool, follow_links: bool = False)
     listings = {
         split: folder.listing(
             root,
-            [(path, label) for label, name in enumerate(classes) for path in by_class.get(name, [])],
+            [
+                (path, label)
+                for label, name in enumerate(classes)
+                for path in by_class.get(name, [])
+            ],
             progress=progress,
         )
         for split, by_class in paths.items()
@@ -79,7 +83,9 @@ def of_table(path: pathlib.Path) -> Found:
         name = names.read(line[label])
         if not name or not line[text].strip():
             missing = "text" if name else "label"
-            raise InputError(f"{path}: line {number}: expected a text and a label, found no {missing}")
+            raise InputError(
+                f"{path}: line {number}: expected a text and a label, found no {missing}"
+            )
         split = _split(line[part] if part is not None else "train", where=f"{path}: line {number}")
         rows.setdefault(split, []).append((f"{path.name}:{number}", line[text], name))
     if "train" not in rows:
