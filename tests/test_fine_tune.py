@@ -5,7 +5,7 @@ import pytest
 
 import tljax
 from tljax.models import ops, vgg
-from tljax.train.logits import two_sided
+from tljax.tasks.classification import two_sided
 
 WIDTH = 1 / 16
 LABELS = np.array([0, 1] * 20)

@@ -10,6 +10,7 @@ FLOORS = (
     ("errors", "version"),
     ("tree",),
     ("files", "optim"),
+    ("tasks",),
     ("data",),
     ("models",),
     ("config", "weights", "inside"),

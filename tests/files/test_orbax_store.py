@@ -61,7 +61,7 @@ def save(directory, step, state=None, *, accuracy=0.5, **options):
         step,
         state=state or small(),
         meta={"epoch": step},
-        metrics={"accuracy": accuracy},
+        metrics={"score": accuracy},
         **options,
     )
 
@@ -307,7 +307,7 @@ def test_nan_is_never_the_best(tmp_path):
 
 def test_numpy_metrics_and_another_monitor(tmp_path):
     for step, loss in [(1, 0.2), (2, 0.9), (3, 0.5)]:
-        metrics = {"accuracy": np.float32(step / 10), "negative_loss": jnp.float32(-loss)}
+        metrics = {"score": np.float32(step / 10), "negative_loss": jnp.float32(-loss)}
         orbax_store.save(
             tmp_path, step, state=small(), meta={}, metrics=metrics, monitor="negative_loss"
         )
@@ -354,11 +354,11 @@ def test_a_folder_that_is_no_checkpoint_is_not_counted(tmp_path):
 
 
 def test_bad_arguments_are_refused_before_anything_is_written(tmp_path):
-    arguments = {"state": small(), "meta": {}, "metrics": {"accuracy": 0.5}}
+    arguments = {"state": small(), "meta": {}, "metrics": {"score": 0.5}}
     wrong_meta = refusal(orbax_store.save, tmp_path / "a", 1, **arguments | {"meta": {"x": small}})
     assert "meta must be plain JSON" in wrong_meta
     no_metric = refusal(orbax_store.save, tmp_path / "a", 1, **arguments, monitor="f1")
-    assert "expected the metric f1, found ['accuracy']" in no_metric
+    assert "expected the metric f1, found ['score']" in no_metric
     assert not (tmp_path / "a").exists()
 
 
@@ -373,7 +373,7 @@ def test_damaged_metrics_are_named(tmp_path):
     """
     state = ModelState(jnp.int32(1), {"a": jnp.ones(2)}, {}, {})
     for step in (1, 2):
-        orbax_store.save(tmp_path, step, state=state, meta={}, metrics={"accuracy": 0.5}, latest=2)
+        orbax_store.save(tmp_path, step, state=state, meta={}, metrics={"score": 0.5}, latest=2)
     (tmp_path / "000002" / "metrics" / "metrics").write_text("{")
     assert list(orbax_store.damaged(tmp_path)) == [2]
     for call in (

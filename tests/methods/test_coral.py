@@ -19,8 +19,9 @@ from tljax.machine import devices
 from tljax.methods import coral
 from tljax.models import build, ops
 from tljax.models.heads import Classifier, Head
-from tljax.optim.objective import PLAIN, Objective, per_example_loss
+from tljax.optim.objective import PLAIN, Objective
 from tljax.optim.transform import Optimizer
+from tljax.tasks.classification import CLASSIFICATION
 from tljax.train import loop
 from tljax.train.ready import Ready
 from tljax.train.second_batch import Beside
@@ -135,7 +136,7 @@ def test_the_loss_by_hand():
         "key": keys[:4],
         "beside": {"image": other, "key": keys[4:]},
     }
-    total, (_, metrics) = coral.aligned(weight=3.0)(MODULE.apply, PLAIN)(
+    total, (_, metrics) = coral.aligned(weight=3.0)(MODULE.apply, PLAIN, CLASSIFICATION)(
         variables, batch, jnp.float32(0)
     )
     head = variables["params"]["head"]
@@ -145,7 +146,7 @@ def test_the_loss_by_hand():
     ]
     apart = coral.distance(*hidden)
     logits = hidden[0] @ head["predictions"]["kernel"] + head["predictions"]["bias"]
-    entropy = per_example_loss(logits, label).mean()
+    entropy = CLASSIFICATION.losses(logits, label).mean()
     assert float(total) == pytest.approx(float(entropy + 3 * apart), rel=1e-5)
     assert float(metrics["coral"]) == pytest.approx(4 * float(apart), rel=1e-5)
     assert float(metrics["loss"]) == pytest.approx(4 * float(entropy), rel=1e-5)
@@ -162,4 +163,4 @@ def test_a_larger_weight_brings_the_covariances_nearer():
 
 def test_mixup_is_refused():
     with pytest.raises(InputError, match="without mixup"):
-        coral.aligned(weight=1.0)(MODULE.apply, Objective(mixup=0.2))
+        coral.aligned(weight=1.0)(MODULE.apply, Objective(mixup=0.2), CLASSIFICATION)

@@ -22,6 +22,7 @@ from tljax.models.build import Network
 from tljax.models.heads import Head, TwoHeaded
 from tljax.optim.objective import Objective
 from tljax.optim.transform import Optimizer
+from tljax.tasks.classification import CLASSIFICATION
 from tljax.train import loop
 from tljax.train.ready import Ready
 from tljax.train.second_batch import Beside
@@ -134,12 +135,12 @@ def test_sets_of_equal_size_do_not_meet_in_the_same_pairs():
     """Else a photograph and its corrupted copy would always share a batch."""
     seen = []
 
-    def spy(apply, objective):
+    def spy(apply, objective, task):
         def loss(variables, batch, rate):
             jax.debug.callback(
                 lambda *pair: seen.append(pair), batch["image"], batch["beside"]["image"]
             )
-            return multitask.weighted(own_weight=1.0, weight=1.0)(apply, objective)(
+            return multitask.weighted(own_weight=1.0, weight=1.0)(apply, objective, task)(
                 variables, batch, rate
             )
 
@@ -272,4 +273,6 @@ def test_what_does_not_fit_is_refused():
             STAGE, Network(), Source(sets()), other=multitask.Other(sets(size=4), 4), seed=0
         )
     with pytest.raises(InputError, match="without mixup"):
-        multitask.weighted(own_weight=1.0, weight=1.0)(MODULE.apply, Objective(mixup=0.2))
+        multitask.weighted(own_weight=1.0, weight=1.0)(
+            MODULE.apply, Objective(mixup=0.2), CLASSIFICATION
+        )

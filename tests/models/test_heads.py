@@ -5,7 +5,8 @@ import pytest
 
 from tljax.errors import InputError
 from tljax.models.build import Network, classifier
-from tljax.models.heads import Head, Top, outputs_for, rms_norm
+from tljax.models.heads import Head, Top, rms_norm
+from tljax.tasks.classification import CLASSIFICATION
 
 RNG = np.random.default_rng(0)
 FEATURES = jnp.asarray(RNG.normal(size=(6, 2, 2, 3)), jnp.float32)
@@ -118,10 +119,10 @@ def test_top_drops_out_after_both_hidden_layers_with_masks_of_their_own():
 
 
 def test_two_classes_are_a_sigmoid_more_a_softmax():
-    assert [outputs_for(classes) for classes in (2, 3, 12)] == [1, 3, 12]
+    assert [CLASSIFICATION.outputs(classes) for classes in (2, 3, 12)] == [1, 3, 12]
     for classes in (1, 0):
         with pytest.raises(InputError, match=f"2 classes or more, found {classes}"):
-            outputs_for(classes)
+            CLASSIFICATION.outputs(classes)
 
 
 def test_logits_are_float32_whatever_the_arithmetic():

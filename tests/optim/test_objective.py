@@ -6,12 +6,10 @@ import pytest
 from tljax.errors import InputError
 from tljax.optim.objective import (
     Objective,
-    balanced,
-    constant_loss,
     mixed,
     neighbours,
-    per_example_loss,
 )
+from tljax.tasks.classification import CLASSIFICATION, balanced
 
 LOGITS = np.array([[2.0, -1.0, 0.5], [0.0, 3.0, 1.0]])
 LABELS = np.array([0, 2])
@@ -24,7 +22,7 @@ def log_softmax(z):
 def test_smoothing_moves_a_share_evenly_over_all_classes():
     targets = np.full((2, 3), 0.3 / 3)
     targets[[0, 1], LABELS] += 0.7
-    found = per_example_loss(
+    found = CLASSIFICATION.losses(
         jnp.asarray(LOGITS), jnp.asarray(LABELS), Objective(label_smoothing=0.3)
     )
     np.testing.assert_allclose(found, -(targets * log_softmax(LOGITS)).sum(1), rtol=1e-6)
@@ -34,7 +32,7 @@ def test_smoothing_a_sigmoid_is_smoothing_two_classes():
     logits, labels = np.array([[1.5], [-0.5]]), np.array([0, 1])
     targets = np.where(labels == 1, 0.8 + 0.1, 0.1)
     p = 1 / (1 + np.exp(-logits[:, 0]))
-    found = per_example_loss(
+    found = CLASSIFICATION.losses(
         jnp.asarray(logits), jnp.asarray(labels), Objective(label_smoothing=0.2)
     )
     np.testing.assert_allclose(
@@ -46,8 +44,8 @@ def test_smoothing_a_sigmoid_is_smoothing_two_classes():
 def test_weights_are_those_of_the_labels(logits):
     weights = (0.5, 2.0, 3.0)
     labels = jnp.asarray(LABELS[: len(logits)]) if logits.shape[1] == 3 else jnp.array([1, 0])
-    plain = per_example_loss(jnp.asarray(logits), labels)
-    found = per_example_loss(jnp.asarray(logits), labels, Objective(class_weights=weights))
+    plain = CLASSIFICATION.losses(jnp.asarray(logits), labels)
+    found = CLASSIFICATION.losses(jnp.asarray(logits), labels, Objective(class_weights=weights))
     np.testing.assert_allclose(found, plain * np.array(weights)[np.asarray(labels)], rtol=1e-6)
 
 
@@ -123,9 +121,11 @@ def test_no_constant_prediction_has_a_lower_loss(outputs, options):
 
     def loss(row):
         logits = jnp.broadcast_to(jnp.asarray(row, jnp.float32), (len(labels), outputs))
-        return per_example_loss(logits, jnp.asarray(labels), applied).mean()
+        return CLASSIFICATION.losses(logits, jnp.asarray(labels), applied).mean()
 
     descended = scipy.optimize.minimize(
         loss, np.zeros(outputs), jac=jax.grad(loss), method="BFGS", tol=1e-4
     )
-    assert constant_loss(labels, told, classes=classes) == pytest.approx(descended.fun, rel=1e-4)
+    assert CLASSIFICATION.constant_loss(labels, told, classes=classes) == pytest.approx(
+        descended.fun, rel=1e-4
+    )

@@ -8,6 +8,7 @@ import pytest
 
 from tljax.errors import InputError
 from tljax.models import build
+from tljax.models.architecture import images_of
 from tljax.models.build import Network
 from tljax.runs.saved_network import described, refuse_other
 
@@ -74,14 +75,14 @@ def test_batch_statistics_belong_to_a_network_with_norm():
     module = build.classifier(network, classes=2)
     image = jax.ShapeDtypeStruct((1, 32, 32, 3), np.float32)
     variables = jax.eval_shape(module.init, jax.random.key(0), image)
-    refuse_other(variables, module, size=32, where=Path("run"))
+    refuse_other(variables, module, like=images_of(32), where=Path("run"))
     with pytest.raises(
         InputError, match=r"run does not fit its network.*- batch_stats/base/block1_conv1"
     ):
-        refuse_other({"params": variables["params"]}, module, size=32, where=Path("run"))
+        refuse_other({"params": variables["params"]}, module, like=images_of(32), where=Path("run"))
     plain = build.classifier(
         replace(network, options={"width": network.options["width"]}), classes=2
     )
     params = jax.eval_shape(plain.init, jax.random.key(0), image)["params"]
     with pytest.raises(InputError, match=r"extra\): \+ batch_stats/base/block1_conv1"):
-        refuse_other(variables | {"params": params}, plain, size=32, where=Path("run"))
+        refuse_other(variables | {"params": params}, plain, like=images_of(32), where=Path("run"))

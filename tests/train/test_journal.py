@@ -9,6 +9,8 @@ from tljax.config import TRAIN_ALL, Stage
 from tljax.inputs.feed import Examples
 from tljax.inputs.images import Inputs
 from tljax.models.heads import Head
+from tljax.tasks.classification import CLASSIFICATION
+from tljax.tasks.task import unknown
 from tljax.train.history import start_of
 from tljax.train.journal import Journal, Meter
 from tljax.train.ready import Ready
@@ -30,7 +32,9 @@ def record(*, speed, seconds, **more):
 
 
 def resumed(stage, last, sums=None):
-    start = start_of("tiny", seed=0, validation=SCORES, seconds=1.0)
+    start = start_of(
+        "tiny", seed=0, nothing=unknown(CLASSIFICATION), validation=SCORES, seconds=1.0
+    )
     place = Place(STATE, [start, last], sums or {}, step_flops=7.0)
     given = {"first_step": 6, "seed": 0, "began": 0.0, "on_epoch": None, "progress": False}
     return Journal(stage, READY, place, **given)
@@ -62,7 +66,7 @@ def test_the_clock_goes_on_from_the_last_epoch_and_what_was_trained_since(monkey
 
 
 def test_means_are_over_the_images_of_steps_that_were_taken():
-    meter = Meter()
+    meter = Meter(CLASSIFICATION)
     steps = {"loss": [2.0, 0.0], "correct": [3.0, 0.0], "count": [4.0, 0.0], "skipped": [0.0, 1.0]}
     meter.add({name: np.array(values) for name, values in steps.items()}, seconds=0.5)
     assert meter.means() == {"loss": 0.5, "accuracy": 0.75}

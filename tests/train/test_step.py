@@ -7,9 +7,10 @@ import pytest
 from jax.nn import log_sigmoid, log_softmax
 
 from tljax.models import build, ops
-from tljax.optim import objective, transform
 from tljax.optim import rules as rules_lib
+from tljax.optim import transform
 from tljax.optim.transform import Optimizer
+from tljax.tasks.classification import CLASSIFICATION, predicted
 from tljax.train import step
 from tljax.tree import flatten
 
@@ -107,19 +108,19 @@ def test_losses_by_jax_and_at_the_extremes():
     logits = jnp.array([[-100.0], [-1.0], [0.0], [2.0], [100.0]])
     for label in (0, 1):
         expected = -log_sigmoid(logits[:, 0] if label else -logits[:, 0])
-        found = objective.per_example_loss(logits, jnp.full(5, label))
+        found = CLASSIFICATION.losses(logits, jnp.full(5, label))
         np.testing.assert_allclose(found, expected, rtol=1e-6)
         np.testing.assert_allclose(
             found, stable_loss(np.float64(logits), np.full(5, label)), rtol=1e-5, atol=1e-7
         )
     many = jnp.array([[1.0, 2.0, -3.0], [50.0, 0.0, 0.0]])
     np.testing.assert_allclose(
-        objective.per_example_loss(many, jnp.array([1, 2])),
+        CLASSIFICATION.losses(many, jnp.array([1, 2])),
         [-log_softmax(many)[0, 1], 50.0],
         rtol=1e-6,
     )
-    np.testing.assert_array_equal(objective.predicted(logits), [0, 0, 0, 1, 1])
-    np.testing.assert_array_equal(objective.predicted(many), [1, 0])
+    np.testing.assert_array_equal(predicted(logits), [0, 0, 0, 1, 1])
+    np.testing.assert_array_equal(predicted(many), [1, 0])
 
 
 def test_evaluation_does_not_see_the_padding():

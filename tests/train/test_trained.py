@@ -19,7 +19,7 @@ from tljax.linear.logistic import Solution
 from tljax.models import build, ops
 from tljax.models.build import Network
 from tljax.runs.predict import load_run
-from tljax.train.logits import two_sided
+from tljax.tasks.classification import two_sided
 from tljax.train.loop import History
 from tljax.train.outcome import saved
 from tljax.train.outcome.alarms import Alarm

@@ -8,8 +8,9 @@ from numpy.typing import ArrayLike
 
 from tljax.data import names, photos, splits
 from tljax.data.photos import Listing
-from tljax.data.sets import ImageSet, ImageSets, check_images, check_labels, checked_labels
+from tljax.data.sets import ImageSet, ImageSets, check_images
 from tljax.errors import InputError
+from tljax.tasks.classification import CLASSIFICATION
 
 # Images uint8 [N, size, size, 3], and labels, whole numbers [N].
 Labelled = tuple[ArrayLike, ArrayLike]
@@ -48,7 +49,7 @@ def from_arrays(
         pairs["test"] = test
     sets = {split: _checked(f"{name}: {split}", *pair) for split, pair in pairs.items()}
     for split, part in sets.items():
-        check_labels(f"{name}: {split}", part.labels, classes=len(called))
+        part.task.check(f"{name}: {split}", part.labels, classes=len(called))
     digests = {split: _digests(part) for split, part in sets.items()}
     if isinstance(validation, float):
         whole = _listing(sets["train"], digests["train"])
@@ -69,7 +70,7 @@ def _checked(where: str, images: ArrayLike, labels: ArrayLike) -> ImageSet:
     """Make a split; InputError naming what is wrong with its arrays."""
     pixels = np.asarray(images)
     check_images(where, pixels)
-    places = checked_labels(where, np.asarray(labels), count=len(pixels))
+    places = CLASSIFICATION.checked(where, np.asarray(labels), count=len(pixels))
     split = where.rpartition(" ")[2]
     return ImageSet(pixels, places, tuple(f"{split}/{i}" for i in range(len(pixels))))
 

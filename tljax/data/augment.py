@@ -153,5 +153,12 @@ def augment_batch(
     the batch that it is drawn in.
     """
     _, height, width, _ = images.shape
+    return warp(images, *affine(keys, height=height, width=width, ranges=ranges, strength=strength))
+
+
+def affine(
+    keys: jax.Array, *, height: int, width: int, ranges: Augment, strength: jax.Array | float = 1.0
+) -> tuple[jax.Array, jax.Array]:
+    """Draw the maps of `matrices` for each key: the same for an image and for its dense label."""
     params = draw(keys, height=height, width=width, ranges=ranges, strength=strength)
-    return warp(images, *matrices(params, height=height, width=width))
+    return matrices(params, height=height, width=width)

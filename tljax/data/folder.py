@@ -191,8 +191,10 @@ def _refuse_empty(
     for label, name in enumerate(classes):
         if label not in filled:
             raise InputError(f"{root}: no photograph in class {name}{_instead(root, name)}")
-    labels = {split: np.array([i for _, i in x], np.int32) for split, x in pairs.items()}
-    names.refuse_unseen(str(root), classes, labels)
+    counts = {
+        split: np.bincount([i for _, i in x], minlength=len(classes)) for split, x in pairs.items()
+    }
+    names.refuse_unseen(str(root), classes, counts)
     if len(classes) > 1:
         names.check(str(root), classes)
 

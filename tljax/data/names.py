@@ -25,11 +25,11 @@ def alike(name: str) -> str:
     return seen if len(seen) == 1 else unicodedata.normalize("NFC", seen.casefold())
 
 
-def check(where: str, classes: Sequence[str]) -> None:
-    """Check that there are two names or more, all different to a reader; InputError otherwise."""
-    if len(classes) < 2:
-        found = ", ".join(classes) or "none"
-        raise InputError(f"{where}: expected two or more classes, found {found}")
+def check(where: str, classes: Sequence[str], *, least: int = 2) -> None:
+    """Check that there are enough names, all different to a reader; InputError otherwise."""
+    if len(classes) < least:
+        found, expected = ", ".join(classes) or "none", "two" if least == 2 else "one"
+        raise InputError(f"{where}: expected {expected} or more classes, found {found}")
     first: dict[str, str] = {}
     for name in classes:
         other = first.setdefault(alike(name), name)
@@ -38,12 +38,14 @@ def check(where: str, classes: Sequence[str]) -> None:
             raise InputError(f"{where}: expected classes that read differently, found {pair}")
 
 
-def refuse_unseen(where: str, classes: Sequence[str], labels: Mapping[str, np.ndarray]) -> None:
+def refuse_unseen(where: str, classes: Sequence[str], present: Mapping[str, np.ndarray]) -> None:
     """Refuse classes without a training photograph, naming them and the splits that have them.
 
-    `labels` are those of each split, int32 `[N]`.
+    `present` counts the examples of each class `[classes]` in each split; where it has none, labels
+    are of no class.
     """
-    present = {split: np.bincount(each, minlength=len(classes)) for split, each in labels.items()}
+    if not present:
+        return
     unseen = [i for i in range(len(classes)) if not present["train"][i]]
     if not unseen:
         return

@@ -1,12 +1,16 @@
 """The images of a data set with labels and ids: checked when made, wherever they come from."""
 
 import dataclasses
+import functools
 import html
 
+import jax
 import numpy as np
 
 from tljax.data import names
 from tljax.errors import InputError
+from tljax.tasks.classification import CLASSIFICATION
+from tljax.tasks.task import Task
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -17,12 +21,13 @@ class ImageSet:
     """
 
     images: np.ndarray  # uint8 [N, size, size, 3], RGB; may be a memory map
-    labels: np.ndarray  # int32 [N]; other whole numbers are converted
+    labels: np.ndarray  # [N, ...] as the task has them; of classes int32 [N]
     ids: tuple[str, ...]  # stable name of each example, such as "train/cat/cat.17.jpg"
+    task: Task = CLASSIFICATION  # what the labels are for
 
     def __post_init__(self) -> None:
         check_images("ImageSet", self.images)
-        labels = checked_labels("ImageSet", self.labels, count=len(self.images))
+        labels = self.task.checked("ImageSet", self.labels, count=len(self.images))
         object.__setattr__(self, "labels", labels)
         if len(self.ids) != len(self.images):
             expected = f"{len(self.images)}, one for each image"
@@ -53,16 +58,37 @@ class ImageSets:
     left_out: tuple[str, ...] = ()  # counts of files that are no examples, each with the reason
 
     def __post_init__(self) -> None:
-        names.check(self.name, self.classes)
+        names.check(self.name, self.classes, least=self.train.task.least)
         for split, part in self.splits.items():
             where = f"{self.name}: {split}"
             if not len(part):
                 raise InputError(f"{where}: expected one image or more, found none")
-            check_labels(where, part.labels, classes=len(self.classes))
+            if part.task != self.train.task:
+                expected = f"the task of train, {self.train.task.name}"
+                raise InputError(f"{where}: expected {expected}, found {part.task.name}")
+            part.task.check(where, part.labels, classes=len(self.classes))
             if (side := part.images.shape[1]) != self.size:
                 raise InputError(f"{where}: expected images of {self.size} pixels, found {side}")
-        labels = {split: part.labels for split, part in self.splits.items()}
-        names.refuse_unseen(self.name, self.classes, labels)
+        names.refuse_unseen(self.name, self.classes, self._counts())
+
+    @property
+    def spec(self) -> jax.ShapeDtypeStruct:
+        """Return shape and dtype of one example as a network takes it, preprocessed."""
+        return jax.ShapeDtypeStruct((1, *self.train.images.shape[1:]), np.float32)
+
+    @functools.cached_property
+    def task(self) -> Task:
+        """Return what the labels are for, with what it takes from those of training."""
+        return self.train.task.fitted(self.train.labels)
+
+    def _counts(self) -> dict[str, np.ndarray]:
+        """Count the examples of each class in each split; nothing where labels are of no class."""
+        count = len(self.classes)
+        counts = {
+            split: part.task.counts(part.labels, classes=count)
+            for split, part in self.splits.items()
+        }
+        return {split: each for split, each in counts.items() if each is not None}
 
     @property
     def size(self) -> int:
@@ -88,7 +114,7 @@ class ImageSets:
 
     def _absent(self) -> str:
         """Name the classes that no validation image can judge."""
-        counts = np.bincount(self.validation.labels, minlength=len(self.classes))
+        counts = self._counts().get("validation", np.ones(len(self.classes)))
         absent = [name for name, count in zip(self.classes, counts, strict=True) if not count]
         return f", none of {names.shown(absent)} in validation" if absent else ""
 
@@ -97,10 +123,8 @@ class ImageSets:
 
     def _repr_html_(self) -> str:
         """Show the number of images of each class and split in a notebook."""
-        head = "".join(f"<th>{_CALLED[split]}</th>" for split in self.splits)
-        counts = [
-            np.bincount(part.labels, minlength=len(self.classes)) for part in self.splits.values()
-        ]
+        counts = list(self._counts().values())
+        head = "".join(f"<th>{_CALLED[split]}</th>" for split in self._counts())
         rows = ""
         for i, name in enumerate(self.classes):
             cells = "".join(f"<td>{each[i]:,}</td>" for each in counts)
@@ -143,23 +167,3 @@ def _advice(images: np.ndarray, shape: tuple[int, ...]) -> str:
         return ""
     scaled = "images" if high > 1 else "(images * 255)"
     return f"; {scaled}.round().astype(np.uint8) has pixels from 0 to 255"
-
-
-def checked_labels(where: str, labels: np.ndarray, *, count: int) -> np.ndarray:
-    """Return labels as int32 `[N]`; InputError unless they are whole numbers, one for each image.
-
-    Their values are checked against the classes in `check_labels`.
-    """
-    found = np.asarray(labels)
-    if found.dtype.kind not in "iu" or found.shape != (count,):
-        expected = f"whole numbers [{count}], one for each image"
-        raise InputError(f"{where}: labels: expected {expected}, found {found.dtype} {found.shape}")
-    return found.astype(np.int32, copy=False)
-
-
-def check_labels(where: str, labels: np.ndarray, *, classes: int) -> None:
-    """Check that every label is the place of a class; InputError names one that is not."""
-    wrong = labels[(labels < 0) | (labels >= classes)]
-    if len(wrong):
-        expected = f"0 to {classes - 1} for {classes} classes"
-        raise InputError(f"{where}: labels: expected {expected}, found {wrong[0]}")

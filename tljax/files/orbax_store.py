@@ -29,7 +29,7 @@ from tljax.files.manifest import Items
 from tljax.tree import nest
 
 Meta = Json
-MONITOR = "accuracy"  # the metric that makes a checkpoint the best; higher is better
+MONITOR = "score"  # the metric that makes a checkpoint the best; higher is better
 
 
 class Savable(Protocol):

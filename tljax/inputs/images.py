@@ -13,20 +13,28 @@ import numpy as np
 from jax import Array
 
 from tljax.data import ImageSet, ImageSets
-from tljax.data.augment import Augment, augment_batch
+from tljax.data.augment import Augment, affine, augment_batch
 from tljax.data.preprocess import Preprocess
 from tljax.inputs.activations import Activations, Store
 from tljax.inputs.feed import Examples
 from tljax.inputs.prefix import Prefix
 from tljax.machine import processes
+from tljax.tasks.classification import CLASSIFICATION
+from tljax.tasks.task import Task
+
+
+def _unchanged(label: Array, keys: Array | None = None, strength: Array | float = 1.0) -> Array:
+    del keys, strength
+    return label
 
 
 @dataclass(frozen=True)
 class Inputs:
     """The examples that a stage reads, and how a batch of it becomes the network's input.
 
-    `augmented(batch, keys, strength)` is for training, `plain(batch)` for validation; `start` is
-    the layer they enter at, None for images.
+    `augmented(batch, keys, strength)` is for training, `plain(batch)` for validation;
+    `relabelled(label, keys, strength)` does to dense labels what `augmented` does to their images.
+    `start` is the layer they enter at, None for images.
     """
 
     train: Examples
@@ -41,6 +49,8 @@ class Inputs:
     classes: tuple[str, ...] = ()  # what the labels stand for
     size: int = 0  # pixels of a side of the photographs
     digest: str = ""  # of the data set
+    task: Task = CLASSIFICATION  # what the labels are for
+    relabelled: Callable[..., Array] = _unchanged
 
 
 def from_images(sets: ImageSets, *, augment: Augment | None, preprocess: Preprocess) -> Inputs:
@@ -55,7 +65,21 @@ def from_images(sets: ImageSets, *, augment: Augment | None, preprocess: Preproc
         Examples(split.images, split.labels) for split in (sets.train, sets.validation)
     )
     test = Examples(sets.test.images, sets.test.labels) if sets.test else None
-    return _of(sets, Inputs(train, validation, augmented, preprocess, test=test))
+    read = Inputs(train, validation, augmented, preprocess, test=test)
+    return replace(_of(sets, read), relabelled=_relabelling(sets.task, augment))
+
+
+def _relabelling(task: Task, augment: Augment | None) -> Callable[..., Array]:
+    """Return what warps dense labels `[N, H, W]` as their images are warped, from the same keys."""
+    if augment is None or not task.dense:
+        return _unchanged
+
+    def relabelled(label: Array, keys: Array, strength: Array | float = 1.0) -> Array:
+        _, height, width = label.shape
+        maps = affine(keys, height=height, width=width, ranges=augment, strength=strength)
+        return task.warped(label, *maps)
+
+    return relabelled
 
 
 def from_prefix(
@@ -86,6 +110,7 @@ def from_prefix(
         _as_float,
         start=prefix.architecture.following(prefix.stop),
         test=test,
+        relabelled=_relabelling(sets.task, prefix.augment),
     )
     files, made = tuple(activations.files), len(activations.made)
     return _of(sets, replace(entered, files=files, made=made, seconds=seconds))
@@ -107,11 +132,12 @@ def promised(sets: ImageSets, prefix: Prefix) -> Inputs:
     test = zeros(sets.test, 1) if sets.test else None
     train, validation = zeros(sets.train, prefix.views), zeros(sets.validation, 1)
     start = prefix.architecture.following(prefix.stop)
-    return _of(sets, Inputs(train, validation, _as_float, _as_float, start=start, test=test))
+    read = Inputs(train, validation, _as_float, _as_float, start=start, test=test)
+    return replace(_of(sets, read), relabelled=_relabelling(sets.task, prefix.augment))
 
 
 def _of(sets: ImageSets, inputs: Inputs) -> Inputs:
-    return replace(inputs, classes=sets.classes, size=sets.size, digest=sets.digest)
+    return replace(inputs, classes=sets.classes, size=sets.size, digest=sets.digest, task=sets.task)
 
 
 def _as_float(batch: Array, keys: Array | None = None, strength: Array | float = 1.0) -> Array:

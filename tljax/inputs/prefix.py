@@ -121,16 +121,15 @@ class Prefix:
 
     def row(self, sets: ImageSets, *, stop: str | None = None) -> jax.ShapeDtypeStruct:
         """Return shape and dtype of the activations of one view of one photograph."""
-        output = self._outputs(sets.size)[stop or self.stop]
+        output = self._outputs(sets.spec)[stop or self.stop]
         return jax.ShapeDtypeStruct(output.shape[1:], self.kept or output.dtype)
 
     @functools.cached_property
-    def _outputs(self) -> Callable[[int], dict[str, jax.ShapeDtypeStruct]]:
-        def outputs(side: int) -> dict[str, jax.ShapeDtypeStruct]:
-            images = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
+    def _outputs(self) -> Callable[[jax.ShapeDtypeStruct], dict[str, jax.ShapeDtypeStruct]]:
+        def outputs(like: jax.ShapeDtypeStruct) -> dict[str, jax.ShapeDtypeStruct]:
             run = functools.partial(self.base.apply, stop=self.stop)
             return jax.eval_shape(
-                lambda variables, images: run(variables, images)[1], self.variables, images
+                lambda variables, images: run(variables, images)[1], self.variables, like
             )
 
         return functools.cache(outputs)

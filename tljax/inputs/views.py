@@ -21,16 +21,19 @@ from tljax.machine import memory
 from tljax.models import build
 from tljax.models.architecture import Architecture
 from tljax.models.build import Network
-from tljax.models.heads import Classifier
+from tljax.models.heads import Classifier, reads_of
 from tljax.optim import rules as rules_lib
 from tljax.tree import Params, Variables
 
 
-def prefix_stop(stage: Stage, architecture: Architecture, params: Params) -> str | None:
+def prefix_stop(
+    stage: Stage, architecture: Architecture, params: Params, *, reads: tuple[str, ...] = ()
+) -> str | None:
     """Name the last layer of the prefix that runs once for the stage's views.
 
     None for a stage without views, which starts from photographs. `params` are a classifier's, and
-    may be shapes. InputError where the stage has views and its first layer trains.
+    may be shapes. It ends before the first of the layers that the head `reads`. InputError where
+    the stage has views and its first layer trains.
     """
     if stage.views is None:
         return None
@@ -40,6 +43,9 @@ def prefix_stop(stage: Stage, architecture: Architecture, params: Params) -> str
             "the network from scratch has no frozen prefix"
         )
     stop = architecture.frozen_prefix(_frozen(stage, params))
+    if stop is not None and reads:
+        first = min(architecture.place(name) for name in reads)
+        stop = architecture.names[min(architecture.place(stop), first - 1)] if first else None
     if stop is None:
         raise InputError(
             f"stage {stage.name!r}: views need a frozen first layer; "
@@ -59,12 +65,10 @@ def settled(
     """
     if stage.views != "auto":
         return stage, None
-    classes, side = len(sets.classes), sets.size
-    images = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
-    variables = jax.eval_shape(
-        build.classifier(network, classes=classes).init, jax.random.key(0), images
-    )
-    module = build.classifier(network, classes=classes, dtype=dtype)
+    classes, task = len(sets.classes), sets.task
+    fresh = build.classifier(network, task=task, classes=classes)
+    variables = jax.eval_shape(fresh.init, jax.random.key(0), sets.spec)
+    module = build.classifier(network, task=task, classes=classes, dtype=dtype)
     prefix = _prefix(stage, network, module, variables)
     if prefix is None:  # cannot be: the stage wants views
         return stage, None
@@ -174,7 +178,8 @@ def _prefix(
     preprocess: Preprocess = UNIT,
 ) -> inputs.Prefix | None:
     architecture = network.architecture
-    stop = prefix_stop(stage, architecture, variables["params"])
+    reads = reads_of(module.head)
+    stop = prefix_stop(stage, architecture, variables["params"], reads=reads)
     if stop is None:
         return None
     return inputs.Prefix(

@@ -16,8 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from tljax.models.heads import outputs_for
-from tljax.optim.objective import per_example_loss, predicted
+from tljax.tasks.classification import CLASSIFICATION, predicted
 
 LARGEST = 4000  # examples or features up to which factorising is worth its time
 NEGLIGIBLE = 1e-10  # of the largest eigenvalue: anything smaller is rounding
@@ -41,7 +40,8 @@ class Fits:
 
         -1 is the fold of an example that is never held out.
         """
-        self._labels, self._fold, self._outputs = jnp.asarray(labels), fold, outputs_for(classes)
+        self._labels, self._fold = jnp.asarray(labels), fold
+        self._outputs = CLASSIFICATION.outputs(classes)
         self._centre = rows.mean(axis=0, dtype=np.float64)
         small = min(rows.shape) <= LARGEST
         centred = (rows - self._centre).astype(np.float64 if small else np.float32)
@@ -128,7 +128,7 @@ def _loss_and_slopes(
     scaled: Array, units: Array, strength: float, rows: Array, labels: Array, weights: Array
 ) -> Array:
     solution = scaled / units
-    losses = jax.vmap(per_example_loss, (0, None))(_logits(rows, solution), labels)
+    losses = jax.vmap(CLASSIFICATION.losses, (0, None))(_logits(rows, solution), labels)
     return (weights * losses).sum() + strength / 2 * (solution[:-1] ** 2).sum()
 
 
@@ -136,7 +136,7 @@ def _loss_and_slopes(
 def _held_out(solution: Array, rows: Array, labels: Array, fold: Array) -> tuple[Array, Array]:
     """Judge each example by the fit that holds it out: (whether it is right, its loss), `[N]`."""
     logits = _logits(rows, solution)[fold + 1, jnp.arange(len(labels))]
-    return predicted(logits) == labels, per_example_loss(logits, labels)
+    return predicted(logits) == labels, CLASSIFICATION.losses(logits, labels)
 
 
 @jax.jit

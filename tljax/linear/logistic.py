@@ -70,10 +70,10 @@ def fit_logistic(
     """Fit `features [N, ...]` to `labels [N]`: `(kernel [D, outputs], bias [outputs], Solution)`.
 
     Both arrays are float32. They minimise the mean log loss + strength / 2 * scale ** 2 * |kernel|
-    ** 2, with no penalty on the bias; `outputs` as in `heads.outputs_for`. The strength is that of
-    the least log loss on `folds` stratified folds, which are all that `seed` decides. A class of
-    one example is never held out. InputError for a class without an example, features that are not
-    finite, and several strengths where no class has a second example.
+    ** 2, with no penalty on the bias; `outputs` as in `Classification.outputs`. The strength is
+    that of the least log loss on `folds` stratified folds, which are all that `seed` decides. A
+    class of one example is never held out. InputError for a class without an example, features that
+    are not finite, and several strengths where no class has a second example.
     """
     rows, labels = np.asarray(features).reshape(len(labels), -1), np.asarray(labels, np.int32)
     ordered = tuple(sorted(map(float, strengths), reverse=True))

@@ -6,15 +6,14 @@ to 3.
 
 # pyright: strict
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 from jax import Array
 
 from tljax.errors import InputError
-from tljax.optim.objective import Objective, per_example_loss, predicted
-from tljax.train.step import Apply, Batch, Loss, Losses, Variables
+from tljax.optim.objective import Objective
+from tljax.tasks.task import Task, sums
+from tljax.train.step import Apply, Batch, Loss, Losses, MakeLoss, Variables
 from tljax.tree import statistics
 
 # The features that the classes are predicted from; the paper's are the last layer of AlexNet, with
@@ -37,14 +36,14 @@ def distance(source: Array, target: Array) -> Array:
     return ((covariance(source) - covariance(target)) ** 2).sum() / (4 * width**2)
 
 
-def aligned(*, weight: float, layer: str = LAYER) -> Callable[[Apply, Objective], Loss]:
+def aligned(*, weight: float, layer: str = LAYER) -> MakeLoss:
     """Make a loss for `Beside.loss` that aligns the features of both batches.
 
-    It is the cross entropy of the batch plus `weight` times the distance between its features and
+    It is the task's loss of the batch plus `weight` times the distance between its features and
     those of the second batch, whose labels are not read. The metrics have the distance as `coral`.
     """
 
-    def make(apply: Apply, objective: Objective) -> Loss:
+    def make(apply: Apply, objective: Objective, task: Task) -> Loss:
         if objective.mixup:
             raise InputError(
                 "CORAL: expected an objective without mixup; mixed features have another covariance"
@@ -61,11 +60,10 @@ def aligned(*, weight: float, layer: str = LAYER) -> Callable[[Apply, Objective]
             own, label = len(batch["label"]), batch["label"]
             features = out[layer].reshape(len(images), -1).astype(jnp.float32)
             apart = distance(features[:own], features[own:])
-            losses = per_example_loss(logits[:own], label, objective)
-            correct = (predicted(logits[:own]) == label).sum()
+            losses = task.losses(logits[:own], label, objective)
             metrics = {
                 "loss": losses.sum(),
-                "correct": correct,
+                **sums(task, logits[:own], label),
                 "count": jnp.int32(own),
                 "coral": apart * own,
             }

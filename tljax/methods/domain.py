@@ -43,11 +43,13 @@ def moved(
     The result is the classifier with its logits and scores there. `record` is the loop's record of
     its last epoch.
     """
-    module = build.classifier(trained.network, classes=len(target.classes), dtype=dtype)
+    module = build.classifier(
+        trained.network, task=trained.task, classes=len(target.classes), dtype=dtype
+    )
     read = inputs.from_images(target, augment=None, preprocess=trained.preprocess)
     outputs = logits.held_out(trained.state, module=module, inputs=read, batch_size=32)
-    validation = logits.scores(outputs["validation"], target.validation.labels)
-    record = {**record, "validation": validation}
+    scores = logits.scores_of(outputs, read)
+    record = {**record, "validation": scores["validation"]}
     history = replace(
         trained.history,
         epochs=[record],
@@ -60,7 +62,7 @@ def moved(
         trained,
         history=history,
         logits=outputs,
-        scores=logits.scores_of(outputs, read),
+        scores=scores,
         data=target.digest,
         restored=False,
     )

@@ -5,7 +5,6 @@ At once, each step reads a batch of either: hard parameter sharing (Caruana 1997
 
 # pyright: strict
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
 import jax
@@ -21,7 +20,9 @@ from tljax.inputs import images as inputs
 from tljax.models import build
 from tljax.models.build import Network
 from tljax.optim import rules as rules_lib
-from tljax.optim.objective import Objective, per_example_loss, predicted
+from tljax.optim.objective import Objective
+from tljax.tasks.classification import CLASSIFICATION, predicted
+from tljax.tasks.task import Task, sums
 from tljax.train import logits as predictions
 from tljax.train import loop, rung, setup
 from tljax.train.history import History, OnEpoch, ignore
@@ -29,7 +30,7 @@ from tljax.train.ready import Ready
 from tljax.train.resume import Saver
 from tljax.train.second_batch import Beside
 from tljax.train.source import Source
-from tljax.train.step import Apply, Batch, Loss, Losses, State, Variables, averaged
+from tljax.train.step import Apply, Batch, Loss, Losses, MakeLoss, State, Variables, averaged
 from tljax.tree import statistics
 
 
@@ -44,13 +45,13 @@ class Other:
     weight: float = 1.0  # of this one's
 
 
-def weighted(*, own_weight: float, weight: float) -> Callable[[Apply, Objective], Loss]:
+def weighted(*, own_weight: float, weight: float) -> MakeLoss:
     """Make a loss for `Beside.loss`: the mean cross entropies of both heads, each times its weight.
 
     The metrics have those of the second batch as `beside_loss` and `beside_accuracy`.
     """
 
-    def make(apply: Apply, objective: Objective) -> Loss:
+    def make(apply: Apply, objective: Objective, task: Task) -> Loss:
         if objective.mixup:
             raise InputError(
                 "two tasks: expected an objective without mixup; it would mix the tasks"
@@ -72,12 +73,12 @@ def weighted(*, own_weight: float, weight: float) -> Callable[[Apply, Objective]
                 mutable=list(statistics(variables)),
             )
             losses, beside = (
-                per_example_loss(logits, ours, objective),
-                per_example_loss(others, theirs),
+                task.losses(logits, ours, objective),
+                CLASSIFICATION.losses(others, theirs),
             )
             metrics = {
                 "loss": losses.sum(),
-                "correct": (predicted(logits) == ours).sum(),
+                **sums(task, logits, ours),
                 "count": jnp.int32(len(ours)),
                 "beside_loss": beside.mean() * len(ours),
                 "beside_accuracy": (predicted(others) == theirs).mean() * len(ours),

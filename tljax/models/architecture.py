@@ -112,8 +112,10 @@ class Architecture:
     Options are those of `make`, with their defaults. `fine_tune` is the group from which the rung
     `finetune` trains. With `pretrained=False` it is a network for training from scratch, which
     takes no weights. `field_of_view(cut, options)` gives the receptive field of a cut, where it has
-    one smaller than the photograph. `fold(parameters, statistics)` makes parameters of the same
-    network without its option `norm`, where batch normalisation can be folded away exactly.
+    one smaller than the photograph. `example(size)` is what the network takes of one example: an
+    image of so many pixels, or so many tokens. `fold(parameters, statistics)` makes parameters of
+    the same network without its option `norm`, where batch normalisation can be folded away
+    exactly.
     """
 
     name: str

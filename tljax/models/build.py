@@ -1,5 +1,6 @@
 """Networks as data, the Flax modules they describe, and fresh variables."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,8 +23,11 @@ from tljax.models import (
     vgg,
     vit,
 )
-from tljax.models.architecture import Architecture, Option, Options
-from tljax.models.heads import Classifier, Head, TwoHeaded, outputs_for
+from tljax.models.architecture import Architecture, Option, Options, images_of
+from tljax.models.heads import Classifier, Head, TwoHeaded
+from tljax.models.language import LanguageHead
+from tljax.tasks.classification import CLASSIFICATION
+from tljax.tasks.task import Task
 from tljax.tree import Json, Variables
 
 # Every base by name. Another is one file: see docs/howto/base.md.
@@ -127,23 +131,42 @@ def classifier(
     network: Network,
     *,
     classes: int,
+    task: Task = CLASSIFICATION,
     frozen: frozenset[str] = frozenset(),
     dtype: DTypeLike = jnp.float32,
 ) -> Classifier:
-    """Build the module for a number of classes.
+    """Build the module for a task with a number of classes.
 
     `frozen` has paths of the base's layers whose batch statistics stay fixed, with or without the
     `base/` prefix of `optim.rules.frozen_layers`.
     """
-    head = Head(
-        outputs=outputs_for(classes),
+    head = HEADS[task.head](network, task, classes, dtype)
+    return Classifier(base=base_of(network, frozen=frozen, dtype=dtype), head=head)
+
+
+def flat_head(network: Network, task: Task, classes: int, dtype: DTypeLike) -> Head:
+    """Build the head that flattens the base's output: logits `[N, outputs]`."""
+    return Head(
+        outputs=task.outputs(classes),
         hidden=network.hidden,
         dropout_flat=network.dropout_flat,
         dropout_hidden=network.dropout_hidden,
         norm=network.feature_norm,
         dtype=dtype,
     )
-    return Classifier(base=base_of(network, frozen=frozen, dtype=dtype), head=head)
+
+
+def language_head(network: Network, task: Task, classes: int, dtype: DTypeLike) -> LanguageHead:
+    """Build the head of the next token at each place: logits `[N, T, outputs]`."""
+    del network
+    return LanguageHead(outputs=task.outputs(classes), dtype=dtype)
+
+
+# Heads by the name that a task has for its own (`Task.head`).
+HEADS: dict[str, Callable[[Network, Task, int, DTypeLike], nn.Module]] = {
+    "flat": flat_head,
+    "language": language_head,
+}
 
 
 def base_of(
@@ -178,18 +201,21 @@ def two_headed(
 ) -> TwoHeaded:
     """Build the module with a second, linear head for a task of `others` classes."""
     single = classifier(network, classes=classes, dtype=dtype)
-    other = Head(outputs=outputs_for(others), hidden=0, dtype=dtype)
+    other = Head(outputs=CLASSIFICATION.outputs(others), hidden=0, dtype=dtype)
     return TwoHeaded(base=single.base, head=single.head, other=other)
 
 
 def init(module: Classifier, *, key: Array, size: int) -> Variables:
-    """Make fresh variables for `size` x `size` images: `{"params": {"base", "head"}}`.
+    """Make fresh variables for `size` x `size` images; see `init_like`."""
+    return init_like(module, key=key, like=images_of(size))
+
+
+def init_like(module: nn.Module, *, key: Array, like: jax.ShapeDtypeStruct) -> Variables:
+    """Make fresh variables for inputs of this shape: `{"params": {"base", "head"}}`.
 
     With `norm` there are `batch_stats` too.
     """
     # Run once, so compiled without optimisation: with it, XLA on CPU spends ten times longer on the
     # random draws.
     options = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
-    return jax.jit(module.init, compiler_options=options)(
-        key, jnp.zeros((1, size, size, 3), jnp.float32)
-    )
+    return jax.jit(module.init, compiler_options=options)(key, jnp.zeros(like.shape, like.dtype))

@@ -101,17 +101,16 @@ class Top(nn.Module):
         return logits, out
 
 
-def outputs_for(classes: int) -> int:
-    """Return the number of logits for a number of classes: one for two classes, else one each."""
-    if classes < 2:
-        raise InputError(f"a classifier needs 2 classes or more, found {classes}")
-    return 1 if classes == 2 else classes
+def reads_of(head: nn.Module) -> tuple[str, ...]:
+    """Name the base's layers whose activations a head takes, besides the base's output."""
+    return getattr(head, "reads", ())
 
 
 class Classifier(nn.Module):
-    """A base, then a head: `[N, H, W, 3]` -> `(logits, out)`.
+    """A base, then a head: `[N, H, W, 3]`, or tokens `[N, T]`, -> `(logits, out)`.
 
-    `out` is keyed `base/LAYER` and `head/LAYER`.
+    `out` is keyed `base/LAYER` and `head/LAYER`. A head with `reads`, names of layers of the base,
+    is called with their `activations` by name; a frozen prefix then ends before the first of them.
     """
 
     base: nn.Module
@@ -135,7 +134,11 @@ class Classifier(nn.Module):
         if start != "head":
             x, base_out = self.base(x, train=train, start=start, rate=rate, keys=keys)
             out |= {f"base/{name}": value for name, value in base_out.items()}
-        logits, head_out = self.head(x, train=train, rate=rate, keys=keys)
+        if reads := reads_of(self.head):
+            known = {name: out[f"base/{name}"] for name in reads}
+            logits, head_out = self.head(x, train=train, rate=rate, keys=keys, activations=known)
+        else:
+            logits, head_out = self.head(x, train=train, rate=rate, keys=keys)
         return logits, out | {f"head/{name}": value for name, value in head_out.items()}
 
 

@@ -1,12 +1,10 @@
-"""Training objectives: cross entropy with smoothed labels, class weights or mixup on request."""
+"""Options of the training loss: smoothed labels, class weights, mixup. A task applies them."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-import optax
 from jax import Array
 
 from tljax.errors import InputError
@@ -49,58 +47,6 @@ class Objective:
 PLAIN = Objective()
 
 
-def balanced(labels: np.ndarray, *, classes: int) -> tuple[float, ...]:
-    """Compute weights inverse to the classes' frequencies in `labels` `[N]`.
-
-    Their mean over the examples is 1. InputError for a class without examples.
-    """
-    counts = np.bincount(labels, minlength=classes)
-    if not counts.all():
-        raise InputError(
-            f"class_weights: class {int(counts.argmin())} has no training example to balance"
-        )
-    return tuple((len(labels) / (classes * counts)).tolist())
-
-
-def constant_loss(labels: np.ndarray, objective: Objective = PLAIN, *, classes: int) -> float:
-    """Compute the least mean loss over `labels` `[N]` of one prediction for every example.
-
-    For the plain objective that is the entropy of the classes' frequencies. Smoothing and weights
-    turn each label into a weighted target, and the loss is least at the mean of the targets (Gibbs'
-    inequality), which mixing leaves unchanged.
-    """
-    weights = objective.class_weights
-    if weights == "balanced":
-        weights = balanced(labels, classes=int(labels.max()) + 1)
-    weighted = np.bincount(labels, minlength=classes) / len(labels)
-    if weights is not None:
-        weighted[: len(weights)] *= weights
-    smooth = objective.label_smoothing
-    target = (1 - smooth) * weighted + smooth * weighted.sum() / classes
-    positive = target[target > 0]
-    return float(-(positive * np.log(positive / positive.sum())).sum())
-
-
-def per_example_loss(logits: Array, labels: Array, objective: Objective = PLAIN) -> Array:
-    """Compute the cross entropy `[N]` of a sigmoid (`logits` `[N, 1]`) or a softmax (`[N, C]`)."""
-    if logits.shape[-1] == 1:
-        targets = (
-            labels.astype(logits.dtype) * (1 - objective.label_smoothing)
-            + objective.label_smoothing / 2
-        )
-        losses = optax.sigmoid_binary_cross_entropy(logits[:, 0], targets)
-    elif objective.label_smoothing:
-        targets = optax.smooth_labels(
-            jax.nn.one_hot(labels, logits.shape[-1]), objective.label_smoothing
-        )
-        losses = optax.softmax_cross_entropy(logits, targets)
-    else:
-        losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-    if objective.class_weights is None:
-        return losses
-    return losses * jnp.asarray(objective.class_weights, losses.dtype)[labels]
-
-
 def mixed(images: Array, keys: Array, *, alpha: float) -> tuple[Array, Array]:
     """Mix each example with its neighbour: `share * images + (1 - share) * neighbours`.
 
@@ -117,10 +63,3 @@ def mixed(images: Array, keys: Array, *, alpha: float) -> tuple[Array, Array]:
 def neighbours(batch: Array) -> Array:
     """Return the example that each example of the batch is mixed with."""
     return jnp.roll(batch, 1, axis=0)
-
-
-def predicted(logits: Array) -> Array:
-    """Predict the class index `[N] int32` from logits."""
-    if logits.shape[-1] == 1:
-        return (logits[:, 0] > 0).astype(jnp.int32)
-    return logits.argmax(-1).astype(jnp.int32)

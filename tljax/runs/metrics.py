@@ -147,9 +147,8 @@ def _values(record: Record, *, where: str) -> tuple[str, int, int, dict[str, flo
     values: dict[str, float] = {}
     for split in SPLITS:
         scores = objects(record, split, where)
-        values |= {
-            f"{split}/{m}": number(scores, m, f"{where}: {split}") for m in ("loss", "accuracy")
-        }
+        names = ("loss", *(name for name in scores if name not in ("loss", "n")))
+        values |= {f"{split}/{m}": number(scores, m, f"{where}: {split}") for m in names}
     values |= {"step": number(record, "step", where)} if "step" in record else {}
     rates = objects(record, "rates", where) if "rates" in record else {}
     values |= {RATE + pattern: number(rates, pattern, f"{where}: rates") for pattern in rates}

@@ -21,6 +21,8 @@ from tljax.models import build
 from tljax.runs import metrics, results
 from tljax.runs.results import number, read_results
 from tljax.runs.saved_network import described, refuse_other
+from tljax.tasks.known import of_results
+from tljax.tasks.task import Task, unknown
 from tljax.train.loop import History
 from tljax.train.outcome.alarms import Alarm
 from tljax.train.outcome.collapse import Collapse
@@ -55,12 +57,12 @@ def load_run(run: str | Path, *, rung: str | None = None, seed: int | None = Non
         preprocess = Preprocess.from_dict(meta["preprocess"])
     except InputError as error:
         raise InputError(f"{folder}: meta: {error}") from None
-    module = build.classifier(saved.network, classes=len(saved.classes))
-    refuse_other(variables, module, size=saved.size, where=folder)
+    module = build.classifier(saved.network, task=saved.task, classes=len(saved.classes))
+    refuse_other(variables, module, like=saved.spec, where=folder)
     params = variables.pop("params")
     return Trained(
         State(jnp.int32(step), params, variables, {}),
-        _history(run, row, step=step),
+        _history(run, row, step=step, task=saved.task),
         saved.network,
         preprocess,
         row["trainable_params"],
@@ -74,6 +76,7 @@ def load_run(run: str | Path, *, rung: str | None = None, seed: int | None = Non
         data=str(meta.get("data", "")),
         solution=_made(Solution, _solved(row)),
         alarm=_made(Alarm, row.get("alarm")),
+        task=saved.task,
     )
 
 
@@ -83,7 +86,8 @@ def load_net(run: str | Path, *, rung: str | None = None, seed: int | None = Non
 
 
 def _chosen(run: Path, *, rung: str | None, seed: int | None) -> Row:
-    finished = read_results(run / results.FILE)["rungs"]
+    written = read_results(run / results.FILE)
+    finished = written["rungs"]
     rows = [row for row in finished if rung in (None, row["name"]) and seed in (None, row["seed"])]
     if not rows:
         named = (("rung", rung), ("seed", seed))
@@ -91,26 +95,26 @@ def _chosen(run: Path, *, rung: str | None, seed: int | None) -> Row:
         asked = ", ".join(words) or "rung"
         there = ", ".join(f"{row['name']} (seed {row['seed']})" for row in finished) or "none"
         raise InputError(f"{run}: expected a finished {asked}, found {there} in results.json")
-    return max(rows, key=_accuracy)
+    measure = of_results(written).measures[0]
+
+    def rank(row: Row) -> float:
+        """Rank NaN last: it compares with nothing, and `max` would keep one that comes first."""
+        value = row["validation"][measure.name]
+        return -math.inf if math.isnan(value) else value if measure.higher else -value
+
+    return max(rows, key=rank)
 
 
-def _accuracy(row: Row) -> float:
-    """Rank NaN last: it compares with nothing, and `max` would keep one that comes first."""
-    value = row["validation"]["accuracy"]
-    return -1.0 if math.isnan(value) else value
-
-
-def _history(run: Path, row: Row, *, step: int) -> History:
+def _history(run: Path, row: Row, *, step: int, task: Task) -> History:
     """Read its epochs; of a run without metrics.jsonl only the one whose state was kept."""
     path, where = run / metrics.FILE, f"{run / results.FILE}: {row['name']}"
     rung, seed, last = row["name"], row["seed"], row["epochs"]
     epochs = metrics.read_records(path, rung=rung, seed=seed) if path.exists() else []
     if not any(record["epoch"] == last for record in epochs):
-        nothing = {"loss": math.nan, "accuracy": math.nan}
         named = {"rung": rung, "seed": seed, "epoch": last, "step": step}
-        epochs = [{**named, "train": nothing, "validation": row["validation"]}]
+        epochs = [{**named, "train": unknown(task), "validation": row["validation"]}]
     kept = last if epochs[-1]["epoch"] != last else None
-    history = History(epochs, kept, _made(Collapse, row.get("collapsed")))
+    history = History(epochs, kept, _made(Collapse, row.get("collapsed")), task=task)
     for name in MEASURES:
         if name in row:
             setattr(history, name, number(row, name, where))

@@ -13,7 +13,7 @@ from tljax.errors import InputError
 from tljax.files import npz
 from tljax.files.disk import Json
 from tljax.runs.results import by_rung
-from tljax.train.logits import two_sided
+from tljax.tasks.classification import two_sided
 
 FOLDER = "predictions"
 FIELDS = {"logits": "f2", "labels": "i1", "ids": "U1", "classes": "U1", "digest": "U0"}

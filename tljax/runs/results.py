@@ -11,6 +11,8 @@ from typing import Any, Self, TypeVar, cast
 from tljax.errors import InputError
 from tljax.files import disk
 from tljax.files.disk import Json
+from tljax.tasks.known import of_results
+from tljax.tasks.task import Task
 
 FILE = "results.json"
 KINDS: dict[type | UnionType, str] = {
@@ -30,9 +32,9 @@ class Results:
         self._path, self._document = path, document
 
     @classmethod
-    def begin(cls, path: Path, *, data: Json, environment: Json) -> Self:
-        """Write results without a row."""
-        results = cls(path, {"data": data, "environment": environment, "rungs": []})
+    def begin(cls, path: Path, *, task: str, data: Json, environment: Json) -> Self:
+        """Write results of a task without a row."""
+        results = cls(path, {"task": task, "data": data, "environment": environment, "rungs": []})
         results._write()
         return results
 
@@ -130,7 +132,17 @@ def read_results(path: Path) -> Json:
     results = read_json(path)
     objects(results, "data", str(path))
     rows: list[object] = _of_kind(results, "rungs", list, str(path))
-    return results | {"rungs": [_checked(row, f"{path}: rungs[{i}]") for i, row in enumerate(rows)]}
+    task = _task(results, path)
+    checked = [_checked(row, f"{path}: rungs[{i}]", task) for i, row in enumerate(rows)]
+    return results | {"task": task.name, "rungs": checked}
+
+
+def _task(results: Json, path: Path) -> type[Task]:
+    """Return the task that results name; those of an earlier version are of classification."""
+    try:
+        return of_results(results)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
 
 
 def by_rung(results: Json) -> dict[str, list[Json]]:
@@ -151,7 +163,7 @@ def _of_kind(record: Json, field: str, kind: type | UnionType, where: str) -> An
     return value
 
 
-def _checked(entry: object, where: str) -> Json:
+def _checked(entry: object, where: str, task: type[Task]) -> Json:
     if not isinstance(entry, dict):
         raise InputError(f"{where}: expected an object, found {type(entry).__name__}")
     row = cast(Json, entry)
@@ -159,19 +171,19 @@ def _checked(entry: object, where: str) -> Json:
     for field in ("epochs", "trainable_params", "total_params"):
         typed(row, field, int, where)
     splits = {
-        split: _scores(row, split, where)
+        split: _scores(row, split, where, task)
         for split in ("validation", *(["test"] if "test" in row else []))
     }
     measured = {field: number(row, field, where) for field in ("seconds", "images_per_second")}
     return row | measured | splits
 
 
-def _scores(row: Json, split: str, where: str) -> Json:
+def _scores(row: Json, split: str, where: str, task: type[Task]) -> Json:
     record = objects(row, split, where)
     typed(record, "n", int, f"{where}: {split}")
-    scores = {field: number(record, field, f"{where}: {split}") for field in ("accuracy", "loss")}
-    if scores["accuracy"] < 0 or scores["accuracy"] > 1:
-        raise InputError(
-            f"{where}: {split}: 'accuracy': expected 0 to 1, found {scores['accuracy']}"
-        )
+    names = [*(each.name for each in task.measures), "loss"]
+    scores = {field: number(record, field, f"{where}: {split}") for field in names}
+    for name in (each.name for each in task.measures if each.share):
+        if scores[name] < 0 or scores[name] > 1:
+            raise InputError(f"{where}: {split}: {name!r}: expected 0 to 1, found {scores[name]}")
     return record | scores

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from tljax.errors import InputError
 from tljax.files.disk import Json
 from tljax.models.build import BASES, Network, checked
 from tljax.models.heads import Classifier
+from tljax.tasks.known import from_dict
+from tljax.tasks.task import Task
 from tljax.train.step import Variables
 from tljax.tree import compare, flatten, kind, statistics
 
@@ -27,7 +28,13 @@ class Saved(NamedTuple):
 
     network: Network
     classes: tuple[str, ...]  # in the order of the labels
-    size: int  # pixels of a side
+    size: int  # pixels of a side, or tokens
+    task: Task
+
+    @property
+    def spec(self) -> jax.ShapeDtypeStruct:
+        """Return shape and dtype of one example as the network takes it."""
+        return self.network.architecture.example(self.size)
 
 
 def described(meta: Json, *, where: Path) -> Saved:
@@ -64,10 +71,21 @@ def described(meta: Json, *, where: Path) -> Saved:
         "classes",
         classes,
     )
-    check(2 <= len(classes) <= MAX_UNITS, "classes", classes)
+    task = _task(meta.get("task", {}), where=where)
+    check(task.least <= len(classes) <= MAX_UNITS, "classes", classes)
     check(type(size) is int and 1 <= size <= MAX_SIDE, "size", size)
     check("preprocess" in meta, "preprocess", None)
-    return Saved(network, tuple(classes), size)
+    return Saved(network, tuple(classes), size, task)
+
+
+def _task(document: Any, *, where: Path) -> Task:
+    """Return the task; of a run of an earlier version it is classification."""
+    if not isinstance(document, dict):
+        raise InputError(f"{where}: meta: task: expected an object, found {str(document)[:60]!r}")
+    try:
+        return from_dict(document)
+    except InputError as error:
+        raise InputError(f"{where}: meta: {error}") from None
 
 
 def _flat_options(entry: Any) -> Any:
@@ -80,13 +98,14 @@ def _flat_options(entry: Any) -> Any:
     return {name: v for name, v in entry.items() if name not in flat} | {"options": options}
 
 
-def refuse_other(variables: Variables, module: Classifier, *, size: int, where: Path) -> None:
+def refuse_other(
+    variables: Variables, module: Classifier, *, like: jax.ShapeDtypeStruct, where: Path
+) -> None:
     """Refuse parameters and batch statistics that the module does not take.
 
     InputError lists what is missing (-), what is there besides (+) and what is otherwise (!).
     """
-    image = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
-    expected = _leaves(jax.eval_shape(module.init, jax.random.key(0), image))
+    expected = _leaves(jax.eval_shape(module.init, jax.random.key(0), like))
     found = _leaves(variables)
     unequal = [
         f"! {name} expected {kind(expected[name])}, found {kind(found[name])}"

@@ -20,8 +20,12 @@ def scalars(record: Record) -> dict[str, float]:
     """Name a record's numbers as both trackers group them: 'loss/train', 'rate/head/.*', ..."""
     # Nothing is trained at the start.
     splits = [split for split in SPLITS if split != "train" or record["epoch"] > 0]
-    names = ("loss", "accuracy")
-    values = {f"{name}/{split}": record[split][name] for name in names for split in splits}
+    values = {
+        f"{name}/{split}": value
+        for split in splits
+        for name, value in record[split].items()
+        if name != "n"
+    }
     values |= {RATE + pattern: rate for pattern, rate in record.get("rates", {}).items()}
     others = ("grad_norm", "images_per_second")
     return values | {name: record[name] for name in others if name in record}

@@ -27,7 +27,6 @@ from tljax.runs import metrics, predictions, results, settings
 from tljax.runs.metrics import Record
 from tljax.runs.results import Results, read_written
 from tljax.runs.settings import Arguments
-from tljax.train.logits import scores
 from tljax.train.resume import Saver, Slot
 from tljax.train.rung import Trained
 from tljax.train.step import averaged
@@ -135,7 +134,9 @@ class Workdir:
         processes.wait("workdir")
         if processes.first():
             disk.write_json(self.path / settings.FILE, config)
-        self._results = Results.begin(self.path / results.FILE, data=data, environment=where)
+        self._results = Results.begin(
+            self.path / results.FILE, task=sets.task.name, data=data, environment=where
+        )
 
     def _say_what_stays(self, lengths: dict[str, tuple[int, int]]) -> None:
         """Say of each finished rung that it is not trained further, and what does that."""
@@ -199,7 +200,7 @@ class Workdir:
             # Scores of the logits as written: in bfloat16 another program may round an image on
             # the edge to the other side.
             for split, logits in trained.logits.items():
-                row[split] = scores(logits, getattr(sets, split).labels)
+                row[split] = sets.task.judged(logits, getattr(sets, split).labels)
             self._results.add(row)
         if processes.first():
             shutil.rmtree(self.path / "progress" / name, ignore_errors=True)
@@ -214,7 +215,7 @@ class Workdir:
             last["step"],
             state=trained.state.replace(params=averaged(trained.state)),
             meta=trained.meta(),
-            metrics={measure: last["validation"][measure] for measure in ("accuracy", "loss")},
+            metrics={orbax_store.MONITOR: trained.task.rank(last["validation"])},
         )
 
     def _write_findings(self, name: str, rung: str, trained: Trained, *, seed: int) -> None:

@@ -15,10 +15,7 @@ from tljax.errors import InputError
 from tljax.files import npz
 from tljax.sweep.members import Member
 
-_SUMS = [
-    *[("train", name) for name in ("loss", "correct", "count", "grad_norm")],
-    *[("validation", name) for name in ("loss", "correct", "count")],
-]
+_KINDS = ("train", "validation")
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +70,9 @@ class Kept:
         """Write the results of a call in one piece."""
         rows = list(found.values())
         sums = {
-            f"{kind}/{name}": [getattr(row, kind)[name] for row in rows] for kind, name in _SUMS
+            f"{kind}/{name}": [getattr(row, kind)[name] for row in rows]
+            for kind in _KINDS
+            for name in getattr(rows[0], kind)
         }
         columns = {name: np.stack(column).astype(np.float64) for name, column in sums.items()}
         columns |= {"key": np.array(list(found)), "logits": np.stack([row.logits for row in rows])}
@@ -82,10 +81,8 @@ class Kept:
 
 
 def _read(path: Path, *, epochs: int) -> dict[str, Found]:
-    columns = npz.read(
-        path, {"key": "U1", "seconds": "f1", "logits": "f3"} | {f"{k}/{n}": "f2" for k, n in _SUMS}
-    )
-    keys = columns.pop("key")
+    columns = npz.read(path)
+    keys, sums = _checked(path, columns), [name.split("/") for name in columns if "/" in name]
     for name, column in columns.items():
         length = {"train": epochs, "validation": 1 + epochs}.get(name.split("/")[0])
         if len(column) != len(keys) or (length and column.shape[1] != length):
@@ -95,9 +92,28 @@ def _read(path: Path, *, epochs: int) -> dict[str, Found]:
             )
     members: dict[str, Found] = {}
     for i, key in enumerate(keys):
-        sums: dict[str, dict[str, np.ndarray]] = {"train": {}, "validation": {}}
-        for kind, name in _SUMS:
-            sums[kind][name] = columns[f"{kind}/{name}"][i]
+        of: dict[str, dict[str, np.ndarray]] = {kind: {} for kind in _KINDS}
+        for kind, name in sums:
+            of[kind][name] = columns[f"{kind}/{name}"][i]
         logits, seconds = columns["logits"][i], float(columns["seconds"][i])
-        members[str(key)] = Found(sums["train"], sums["validation"], logits=logits, seconds=seconds)
+        members[str(key)] = Found(of["train"], of["validation"], logits=logits, seconds=seconds)
     return members
+
+
+def _checked(path: Path, columns: dict[str, np.ndarray]) -> np.ndarray:
+    """Take the keys out of a call's columns; InputError for other columns than a call writes."""
+    least = {f"{kind}/{name}" for kind in _KINDS for name in ("loss", "count")}
+    if missing := ({"key", "seconds", "logits"} | least) - columns.keys():
+        raise InputError(f"{path}: expected {min(missing)}, found none")
+    keys = columns.pop("key")
+    for name, column in columns.items():
+        kind, slash, _ = name.partition("/")
+        sides = column.ndim == 1 if name == "seconds" else column.ndim >= 2
+        known = kind in _KINDS if slash else name in ("seconds", "logits")
+        if not known or not sides or column.dtype.kind not in ("f" if name != "logits" else "fiu"):
+            raise InputError(
+                f"{path}: {name}: expected what a call writes, found {column.dtype} {column.shape}"
+            )
+    if keys.dtype.kind != "U" or keys.ndim != 1:
+        raise InputError(f"{path}: key: expected texts, found {keys.dtype} {keys.shape}")
+    return keys

@@ -78,7 +78,7 @@ def common(stages: list[Stage]) -> Stage:
 
 
 class Draws(NamedTuple, Generic[A]):
-    """The training examples in order, `[epochs, steps, batch]` int32 each."""
+    """The training examples in order, `[epochs, steps, batch]` int32 each; labels `[..., ...]`."""
 
     example: A
     label: A
@@ -156,7 +156,7 @@ class Members:
         place = example if subset is None else subset[example]
         return Draws(
             example=example.reshape(shape),
-            label=train.labels[place].astype(np.int32).reshape(shape),
+            label=train.labels[place].reshape(*shape, *train.labels.shape[1:]),
             passes=passes.reshape(shape),
             row=train.rows(passes, place).reshape(shape),
         )
@@ -171,7 +171,7 @@ class Members:
         row[: len(numbers)], mask[: len(numbers)] = numbers, 1
         row = row.astype(np.int32).reshape(-1, size)
         return Batches(
-            label=examples.labels[row].astype(np.int32),
+            label=examples.labels[row],
             mask=mask.astype(np.float32).reshape(row.shape),
             row=row,
         )

@@ -7,7 +7,6 @@
 
 import functools
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -25,10 +24,11 @@ from tljax.machine import devices
 from tljax.models import ops
 from tljax.optim import rules as rules_lib
 from tljax.optim import transform
-from tljax.optim.objective import balanced
 from tljax.sweep.members import Batches, Draws, Given
 from tljax.train import step
+from tljax.train.program import objective_of
 from tljax.train.ready import Ready
+from tljax.train.segments import make_batch
 from tljax.train.step import State, averaged
 from tljax.tree import flatten
 
@@ -43,7 +43,7 @@ class Outcome(NamedTuple):
     state: State
     train: Sums
     validation: Sums
-    logits: Array  # [N, outputs]
+    logits: Array  # [N, outputs], or what the task keeps
 
 
 class Program(Protocol):
@@ -62,16 +62,15 @@ def make_stage(
     inputs = ready.inputs
     apply = functools.partial(ready.module.apply, start=inputs.start)
     tx = transform.make(stage.optimizer, stage.rules, paths)
-    objective = stage.objective
-    if objective.class_weights == "balanced":
-        labels = inputs.train.labels
-        objective = replace(
-            objective, class_weights=balanced(labels, classes=int(labels.max()) + 1)
-        )
     train_step = step.make_train_step(
-        apply=apply, tx=tx, rules=stage.rules, objective=objective, ema=stage.ema
+        apply=apply,
+        tx=tx,
+        rules=stage.rules,
+        objective=objective_of(stage, inputs),
+        task=inputs.task,
+        ema=stage.ema,
     )
-    eval_step = step.make_eval_step(apply=apply)
+    eval_step = step.make_eval_step(apply=apply, task=inputs.task)
 
     def program(state: State, given: Given[Array], /) -> Outcome:
         root = jax.random.wrap_key_data(given.root)
@@ -81,13 +80,13 @@ def make_stage(
 
         def one_step(state: State, xs: tuple[Draws[Array], dict[str, Array]]) -> tuple[State, Sums]:
             draw, now = xs
-            image = inputs.augmented(
-                given.pool[draw.row],
-                augment_keys(draw.passes, draw.example),
-                now["augment"],
-            )
-            keys = dropout_keys(root, draw.passes, draw.example)
-            batch = {"image": image, "label": draw.label, "key": keys}
+            drawn = {
+                "row": draw.row,
+                "label": draw.label,
+                "augment": augment_keys(draw.passes, draw.example),
+                "key": dropout_keys(root, draw.passes, draw.example),
+            }
+            batch = make_batch(inputs, given.pool, drawn, now["augment"])
             moved, metrics = train_step(whole(state), batch, now)
             leaves = flatten(moved.params)
             return moved.replace(params={path: leaves[path] for path in state.params}), metrics
@@ -110,10 +109,10 @@ def make_stage(
 
             def one_batch(_: None, held: Batches[Array]) -> tuple[None, Array]:
                 image = inputs.plain(given.held_pool[held.row])
-                return None, apply(variables, image, train=False)[0]
+                return None, inputs.task.kept(apply(variables, image, train=False)[0], held.label)
 
             batches = jax.lax.scan(one_batch, None, given.held)[1]
-            return batches.reshape(-1, batches.shape[-1])
+            return batches.reshape(-1, *batches.shape[2:])
 
         start = evaluated(whole(state))
         state, (train, validation) = jax.lax.scan(one_epoch, state, (given.draws, given.hyper))

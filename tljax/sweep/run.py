@@ -30,6 +30,7 @@ from tljax.sweep.finished_calls import Found, Kept
 from tljax.sweep.members import Member, Members, common, stage_at
 from tljax.sweep.memory_plan import SweepPlan
 from tljax.sweep.program import make_stage
+from tljax.tasks.task import Task, unknown
 from tljax.train.history import History, Record, start_of
 from tljax.train.step import State
 from tljax.tree import statistics
@@ -142,6 +143,7 @@ class _Ready:
         """Assemble a member's result from its sums and state."""
         member, per_epoch = self._members[i], self._per_epoch
         compile_seconds, temporary_bytes = share
+        task = member.ready.inputs.task
         images = stage.epochs * per_epoch * stage.batch_size
         speed = images / max(found.seconds, 1e-9)
         history = History(
@@ -151,10 +153,17 @@ class _Ready:
             images_per_second=speed,
             step_flops=math.nan,  # the program is more than a step
             temporary_bytes=temporary_bytes,
+            task=task,
         )
-        scores, name = _scores(found.validation, 0), stage.name
+        scores, name = _scores(task, found.validation, 0), stage.name
         history.epochs.append(
-            start_of(name, seed=member.seed, validation=scores, seconds=compile_seconds)
+            start_of(
+                name,
+                seed=member.seed,
+                nothing=unknown(task),
+                validation=scores,
+                seconds=compile_seconds,
+            )
         )
         for epoch in range(stage.epochs):
             rate = float(self._rates[i][epoch])
@@ -163,8 +172,8 @@ class _Ready:
                 "seed": member.seed,
                 "epoch": epoch + 1,
                 "step": (epoch + 1) * per_epoch,
-                "train": _means(found.train, epoch),
-                "validation": _scores(found.validation, epoch + 1),
+                "train": _means(task, found.train, epoch),
+                "validation": _scores(task, found.validation, epoch + 1),
                 "rates": {
                     path: times * rate for path, times in rules_lib.multipliers(stage.rules).items()
                 },
@@ -197,16 +206,13 @@ def _at(tree: Any, i: int) -> Any:
     return jax.tree.map(lambda leaf: leaf[i], tree)
 
 
-def _means(sums: Mapping[str, np.ndarray], epoch: int) -> dict[str, float]:
-    count = float(sums["count"][epoch])
-    return {
-        "loss": float(sums["loss"][epoch]) / count,
-        "accuracy": float(sums["correct"][epoch]) / count,
-    }
+def _means(task: Task, sums: Mapping[str, np.ndarray], epoch: int) -> dict[str, float]:
+    now = {name: np.asarray(each[epoch], np.float64) for name, each in sums.items()}
+    return {"loss": float(now["loss"]) / float(now["count"]), **task.scores(now)}
 
 
-def _scores(sums: Mapping[str, np.ndarray], epoch: int) -> dict[str, float]:
-    return {**_means(sums, epoch), "n": int(sums["count"][epoch])}
+def _scores(task: Task, sums: Mapping[str, np.ndarray], epoch: int) -> dict[str, float]:
+    return {**_means(task, sums, epoch), "n": int(sums["count"][epoch])}
 
 
 def _train_size(member: Member) -> int:

@@ -13,6 +13,8 @@ from jax.sharding import Mesh
 from tljax.inputs.feed import Examples, feed, place
 from tljax.machine import devices
 from tljax.models import ops
+from tljax.tasks.classification import CLASSIFICATION
+from tljax.tasks.task import Task
 from tljax.train.step import Apply, Batch, Metrics, State, make_eval_step
 
 _CHUNK = 32  # batches a compiled call
@@ -25,16 +27,16 @@ def make_evaluate(
     examples: Examples,
     batch_size: int,
     over: Mesh,
+    task: Task = CLASSIFICATION,
 ) -> Callable[[State], dict[str, float]]:
-    """Make a function `state -> {"loss", "accuracy", "n"}`, means over all examples.
+    """Make a function `state -> {"loss", the task's measures, "n"}` over all examples.
 
     `prepare` makes the network's input from a batch of `examples.inputs`. The last batch is padded
     and masked; sums are divided at the end, in float64.
     """
     devices.check_batch(batch_size, over)
-    program = ops.jit(
-        _program(make_eval_step(apply=apply), prepare), out_shardings=devices.replicated(over)
-    )
+    eval_step = make_eval_step(apply=apply, task=task)
+    program = ops.jit(_program(eval_step, prepare), out_shardings=devices.replicated(over))
     batches = batches_of(len(examples), batch_size)
     where = place(examples.inputs, over)
 
@@ -44,16 +46,14 @@ def make_evaluate(
     resident = list(pools()) if where != "streamed" else None
 
     def evaluate(state: State) -> dict[str, float]:
-        total = {"loss": 0.0, "correct": 0.0, "count": 0.0}
+        total: dict[str, np.ndarray] = {}
         for (pool, rows), (numbers, mask) in zip(resident or pools(), batches, strict=True):
-            batch = {"row": rows, "label": examples.labels[numbers].astype(np.int32), "mask": mask}
+            batch = {"row": rows, "label": examples.labels[numbers], "mask": mask}
             sums = program(state, pool, devices.put(batch, devices.split_batch(over, axis=1)))
-            total = {
-                name: total[name] + float(np.sum(np.asarray(sums[name], np.float64)))
-                for name in total
-            }
+            parts = {name: np.sum(np.asarray(each, np.float64), 0) for name, each in sums.items()}
+            total = {name: total.get(name, 0.0) + part for name, part in parts.items()}
         count = int(total["count"])
-        return {"loss": total["loss"] / count, "accuracy": total["correct"] / count, "n": count}
+        return {"loss": float(total["loss"]) / count, **task.scores(total), "n": count}
 
     return evaluate
 

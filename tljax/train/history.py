@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from tljax.tasks.classification import CLASSIFICATION
+from tljax.tasks.task import Measure, Task
 from tljax.train.outcome.collapse import Collapse, Record
 from tljax.train.step import State
 
@@ -26,6 +28,7 @@ class History:
     images_per_second: float = 0.0  # of training alone
     step_flops: float = 0.0  # of the products of one step, by formula
     temporary_bytes: float = math.nan  # of the compiled steps, without arguments and results
+    task: Task = CLASSIFICATION
 
     def result(self) -> Record:
         """Return the record of the epoch whose state was returned."""
@@ -38,7 +41,8 @@ class History:
             return "History(no epochs)"
         end, kept = self.result(), "" if self.kept is None else f", back to epoch {self.kept}"
         scores = end["validation"]
-        told = f"validation loss {scores['loss']:.3f}, accuracy {100 * scores['accuracy']:.1f} %"
+        shown = [f"{each.name} {each.shown(scores[each.name])}" for each in self.task.measures[:1]]
+        told = ", ".join([f"validation loss {scores['loss']:.3f}", *shown])
         return f"History({len(trained(self.epochs))} epochs{kept}: {told})"
 
     def _repr_html_(self) -> str:
@@ -46,36 +50,48 @@ class History:
 
     def table(self) -> str:
         """Format the epochs as an HTML table, which a notebook shows."""
-        head = "".join(f"<th>{name}</th>" for name in ("epoch", *_COLUMNS))
+        measure = self.task.measures[0]
+        columns = [
+            f"{split} {name}" for split in _SPLITS.values() for name in ("loss", measure.name)
+        ]
+        head = "".join(f"<th>{name}</th>" for name in ("epoch", *columns))
         rows = "".join(
-            f"<tr><td>{record['epoch']}</td>{_cells(record)}</tr>" for record in self.epochs
+            f"<tr><td>{record['epoch']}</td>{_cells(record, measure)}</tr>"
+            for record in self.epochs
         )
         return f"<table><tr>{head}</tr>{rows}</table>"
 
 
-_COLUMNS = {
-    "training loss": ("train", "loss"),
-    "training accuracy": ("train", "accuracy"),
-    "validation loss": ("validation", "loss"),
-    "validation accuracy": ("validation", "accuracy"),
-}
+_SPLITS = {"train": "training", "validation": "validation"}
 
 
-def _cells(record: Record) -> str:
-    values = {name: record[split][metric] for name, (split, metric) in _COLUMNS.items()}
-    texts = [f"{100 * x:.1f} %" if "accuracy" in name else f"{x:.3f}" for name, x in values.items()]
-    known = ["" if math.isnan(x) else text for x, text in zip(values.values(), texts, strict=True)]
-    return "".join(f"<td>{text}</td>" for text in known)
+def _cells(record: Record, measure: Measure) -> str:
+    texts: list[str] = []
+    for split in _SPLITS:
+        loss, score = record[split]["loss"], record[split][measure.name]
+        texts += ["" if math.isnan(loss) else f"{loss:.3f}"]
+        texts += ["" if math.isnan(score) else measure.shown(score)]
+    return "".join(f"<td>{text}</td>" for text in texts)
 
 
-def start_of(rung: str, *, seed: int, validation: dict[str, float], seconds: float) -> Record:
-    """Make the record of epoch 0: nothing was trained, at no rate."""
+def start_of(
+    rung: str,
+    *,
+    seed: int,
+    nothing: dict[str, float],
+    validation: dict[str, float],
+    seconds: float,
+) -> Record:
+    """Make the record of epoch 0: nothing was trained, at no rate.
+
+    `nothing` are the scores of training where there are none (`tasks.task.unknown`).
+    """
     return {
         "rung": rung,
         "seed": seed,
         "epoch": 0,
         "step": 0,
-        "train": {"loss": math.nan, "accuracy": math.nan},
+        "train": nothing,
         "validation": validation,
         "rates": {},
         "seconds": seconds,

@@ -4,15 +4,16 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from tqdm import tqdm
 
 from tljax.config import Stage
 from tljax.optim import rules as rules_lib
+from tljax.tasks.task import Task, unknown
 from tljax.train import nonfinite
 from tljax.train.early_stopping import Keeper
 from tljax.train.history import History, OnEpoch, Record, start_of, trained
@@ -27,23 +28,24 @@ Evaluate = Callable[[State], dict[str, float]]
 
 
 class Meter:
-    """Keep running sums of an epoch."""
+    """Keep running sums of an epoch: numbers, or lists of them where the task has such figures."""
 
-    def __init__(self, sums: dict[str, float] | None = None) -> None:
-        self.sums = dict(sums or {})
+    def __init__(self, task: Task, sums: Mapping[str, Any] | None = None) -> None:
+        self._task, self.sums = task, dict(sums or {})
 
     def add(self, metrics: dict[str, np.ndarray], *, seconds: float) -> None:
         """Add the metrics `[steps]` of a segment, and the seconds that it took."""
-        for name, value in {**metrics, "seconds": np.float64(seconds)}.items():
-            self.sums[name] = self.sums.get(name, 0.0) + float(value.sum())
+        for name, value in {**metrics, "seconds": np.array([seconds])}.items():
+            self.sums[name] = (np.asarray(self.sums.get(name, 0.0)) + value.sum(axis=0)).tolist()
 
     def means(self) -> dict[str, float]:
-        """Divide the sums over images by their number."""
+        """Divide the loss by the number of images, and score the task's sums."""
         count = self.sums["count"] or math.nan  # NaN where all steps of a segment were skipped
-        apart = ("loss", "correct", "count", "grad_norm", "seconds", "skipped")
-        others = {name: name for name in self.sums if name not in apart}
-        named = {"loss": "loss", "accuracy": "correct", **others}
-        return {name: self.sums[which] / count for name, which in named.items()}
+        apart = ("loss", "count", "grad_norm", "seconds", "skipped", *self._task.totals)
+        others = {name: self.sums[name] / count for name in self.sums if name not in apart}
+        figures = {name: np.asarray(self.sums[name]) for name in self._task.totals}
+        scores = self._task.scores({**figures, "count": count})
+        return {"loss": self.sums["loss"] / count, **scores, **others}
 
     def speed(self) -> float:
         """Return images per second."""
@@ -71,10 +73,13 @@ class Journal:
         self._stage, self._seed, self._on_epoch = stage, seed, on_epoch
         self.per_epoch = stage.steps_per_epoch(len(ready.inputs.train))
         self.steps = stage.epochs * self.per_epoch
-        self.history = History(list(place.epochs), step_flops=place.step_flops)
+        self.history = History(
+            list(place.epochs), step_flops=place.step_flops, task=ready.inputs.task
+        )
         speeds = [(self._images(r), r["images_per_second"]) for r in trained(place.epochs)]
         self.history.train_seconds = sum(images / speed for images, speed in speeds)
-        self._meter = Meter(place.sums)
+        self._task = ready.inputs.task
+        self._meter = Meter(self._task, place.sums)
         spent = place.epochs[-1]["seconds"] if place.epochs else 0.0
         self._began = began - spent - place.sums.get("seconds", 0.0)
         self._keeper = Keeper(stage, collapse.chance(stage, ready.inputs))
@@ -104,7 +109,13 @@ class Journal:
         """Note the record of epoch 0, where no step has been trained."""
         if self._first == 0 and not self.history.epochs:
             scores, name = evaluate(state), self._stage.name
-            record = start_of(name, seed=self._seed, validation=scores, seconds=self._seconds())
+            record = start_of(
+                name,
+                seed=self._seed,
+                nothing=unknown(self._task),
+                validation=scores,
+                seconds=self._seconds(),
+            )
             self._note(record, state)
             self._keeper.enough(self.history.epochs, state)
 
@@ -126,15 +137,23 @@ class Journal:
         self._bar.update(segment.steps)
         if ended:
             self.history.train_seconds += self._meter.sums["seconds"]
-            self._meter = Meter()
+            self._meter = Meter(self._task)
             self._enough = self._keeper.enough(self.history.epochs, state)
         return self._enough or segment.end == self.steps
 
     def place(self, state: State, *, ended: bool) -> Place:
         """Return where the stage stands, to be saved."""
         held = self._keeper.held(ended=ended)
-        flops = self.history.step_flops
-        return Place(state, self.history.epochs, self._meter.sums, held, ended, flops)
+        last = trained(self.history.epochs)[-1:]
+        return Place(
+            state,
+            self.history.epochs,
+            self._meter.sums,
+            held,
+            ended,
+            self.history.step_flops,
+            self._task.rank(last[0]["validation"]) if last else math.nan,
+        )
 
     def finish(self) -> State | None:
         """Complete the history; return the held state to step back to, or None for the last one."""
@@ -177,8 +196,9 @@ class Journal:
         return time.perf_counter() - self._began
 
     def _postfix(self, lr: float) -> str:
-        train = self._meter.means()
-        parts = [f"loss {train['loss']:.3f}", f"acc {train['accuracy']:.3f}"]
+        train, score = self._meter.means(), self._task.monitor
+        called = "acc" if score == "accuracy" else score
+        parts = [f"loss {train['loss']:.3f}", f"{called} {train[score]:.3f}"]
         if self.history.epochs:
-            parts.append(f"val {self.history.epochs[-1]['validation']['accuracy']:.3f}")
+            parts.append(f"val {self.history.epochs[-1]['validation'][score]:.3f}")
         return ", ".join([*parts, f"lr {lr:.1e}", f"{self._meter.speed():.0f} img/s"])

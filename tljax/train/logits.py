@@ -1,4 +1,4 @@
-"""The logits of a trained classifier on each held-out photograph, and their scores."""
+"""What is kept of each held-out example, its logits or less, and how that is scored."""
 
 # pyright: strict
 # pyright: reportUnknownMemberType=false
@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 from jax import Array
@@ -23,11 +24,11 @@ from tljax.train.step import State, averaged
 def held_out(
     state: State, *, module: nn.Module, inputs: Inputs, batch_size: int
 ) -> dict[str, np.ndarray]:
-    """Compute the logits `[N, outputs]` float32 of each held-out split, by its name.
+    """Compute what the task keeps of each held-out split, by its name: logits `[N, outputs]`.
 
-    The splits are "validation", and "test" where there is one; rows are in the order of the
-    examples. Averaged parameters are used where the state has them. `batch_size` is the stage's:
-    the batches are those of the evaluation.
+    Numbers are float32. The splits are "validation", and "test" where there is one; rows are in the
+    order of the examples. Averaged parameters are used where the state has them. `batch_size` is
+    the stage's: the batches are those of the evaluation.
     """
     over = devices.mesh_for(batch_size)
     size = max(batch_size, 32 * over.size)
@@ -40,60 +41,37 @@ def held_out(
     }
 
 
-def scores(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """Score stored logits as an evaluation does: {"accuracy", "loss", "n"}, in float64."""
-    right = predicted_classes(logits) == labels
+def scores_of(kept: dict[str, np.ndarray], inputs: Inputs) -> dict[str, dict[str, float]]:
+    """Score what is kept of each held-out split against the labels of its examples."""
     return {
-        "accuracy": float(right.mean()),
-        "loss": float(image_losses(logits, labels).mean()),
-        "n": len(labels),
+        split: inputs.task.judged(each, getattr(inputs, split).labels)
+        for split, each in kept.items()
     }
-
-
-def scores_of(logits: dict[str, np.ndarray], inputs: Inputs) -> dict[str, dict[str, float]]:
-    """Score the logits of each held-out split against the labels of its examples."""
-    return {split: scores(each, getattr(inputs, split).labels) for split, each in logits.items()}
-
-
-def image_losses(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Compute the cross entropy `[N]` float64 of stored logits `[N, outputs]`, in nats."""
-    both = two_sided(logits).astype(np.float64)
-    return np.logaddexp.reduce(both, axis=1) - both[np.arange(len(labels)), labels]
-
-
-def predicted_classes(logits: np.ndarray) -> np.ndarray:
-    """Pick the class index `[N]` of stored logits `[N, outputs]`."""
-    return two_sided(logits).argmax(1)
-
-
-def two_sided(logits: np.ndarray) -> np.ndarray:
-    """Turn logits `[..., outputs]` into `[..., classes]`: one z of a sigmoid becomes (0, z)."""
-    if logits.shape[-1] > 1:
-        return logits
-    return np.concatenate([np.zeros_like(logits), logits], axis=-1)
 
 
 def _parts(
     program: Any, state: State, examples: Examples, size: int, over: Mesh
 ) -> Iterable[np.ndarray]:
-    """Compute the logits `[rows, outputs]` of each compiled call, the last one with padding."""
-    rows = (chunk for chunk, _ in batches_of(len(examples), size))
+    """Compute what is kept `[rows, ...]` of each compiled call, the last one with padding."""
+    chunks = [chunk for chunk, _ in batches_of(len(examples), size)]
     split = devices.split_batch(over, axis=1)
-    where = place(examples.inputs, over)
-    for pool, numbers in feed(examples.inputs, rows, over=over, place=where):
-        logits = np.asarray(program(state, pool, devices.put(numbers, split)), np.float32)
-        yield logits.reshape(-1, logits.shape[-1])
+    pools = feed(examples.inputs, chunks, over=over, place=place(examples.inputs, over))
+    for (pool, rows), numbers in zip(pools, chunks, strict=True):
+        batches = {"row": rows, "label": examples.labels[numbers]}
+        kept = np.asarray(program(state, pool, devices.put(batches, split)))
+        kept = kept.astype(np.float32) if jnp.issubdtype(kept.dtype, jnp.floating) else kept
+        yield kept.reshape(-1, *kept.shape[2:])
 
 
 def _program(module: nn.Module, inputs: Inputs) -> Any:
-    def program(state: State, pool: Array, rows: Array) -> Array:
+    def program(state: State, pool: Array, batches: dict[str, Array]) -> Array:
         variables = {"params": averaged(state), **state.model_state}
 
-        def body(_: None, numbers: Array) -> tuple[None, Array]:
-            return None, module.apply(
-                variables, inputs.plain(pool[numbers]), start=inputs.start, train=False
-            )[0]
+        def body(_: None, batch: dict[str, Array]) -> tuple[None, Array]:
+            images = inputs.plain(pool[batch["row"]])
+            logits = module.apply(variables, images, start=inputs.start, train=False)[0]
+            return None, inputs.task.kept(logits, batch["label"])
 
-        return jax.lax.scan(body, None, rows)[1]
+        return jax.lax.scan(body, None, batches)[1]
 
     return program

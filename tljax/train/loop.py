@@ -62,6 +62,7 @@ def train_stage(
         examples=ready.inputs.validation,
         batch_size=max(stage.batch_size, 32 * over.size),
         over=over,
+        task=ready.inputs.task,
     )
     journal = Journal(
         stage,

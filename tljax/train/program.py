@@ -17,11 +17,12 @@ from jax.sharding import Mesh
 from jax.stages import Compiled, Lowered
 
 from tljax.config import Stage
+from tljax.errors import InputError
 from tljax.inputs.images import Inputs
 from tljax.machine import devices, memory
 from tljax.machine.flops import flops as counted
 from tljax.optim import transform
-from tljax.optim.objective import Objective, balanced
+from tljax.optim.objective import Objective
 from tljax.train import frozen, step
 from tljax.train.ready import Ready
 from tljax.train.segments import Arguments, Jitted, make_program, segment_steps, shapes
@@ -54,10 +55,9 @@ def pieces(stage: Stage, ready: Ready) -> tuple[First, TrainStep, Apply]:
     """
     apply = partial(ready.module.apply, start=ready.inputs.start)
     tx = transform.make(stage.optimizer, stage.rules, flatten(ready.variables["params"]))
-    weighted = _weighted(stage.objective, ready.inputs)
-    make_loss = ready.second.loss if ready.second else step.classification
+    make_loss = ready.second.loss if ready.second else step.plain
     train_step = step.make_step(
-        loss=make_loss(apply, weighted),
+        loss=make_loss(apply, objective_of(stage, ready.inputs), ready.inputs.task),
         tx=tx,
         rules=stage.rules,
         ema=stage.ema,
@@ -68,6 +68,19 @@ def pieces(stage: Stage, ready: Ready) -> tuple[First, TrainStep, Apply]:
         return step.first_state(variables, tx=tx, rules=stage.rules, ema=stage.ema)
 
     return first, train_step, apply
+
+
+def objective_of(stage: Stage, inputs: Inputs) -> Objective:
+    """Return a stage's objective with numbers for what it takes from the training labels.
+
+    InputError for an option that the task does not have.
+    """
+    try:
+        return inputs.task.settled(
+            stage.objective, inputs.train.labels, classes=len(inputs.classes)
+        )
+    except InputError as error:
+        raise InputError(f"stage {stage.name!r}: {error}") from None
 
 
 def start(stage: Stage, ready: Ready, over: Mesh) -> tuple[step.State, TrainStep, Apply]:
@@ -216,13 +229,6 @@ def _compile(traced: _Traced) -> Program:
         step_flops=traced.step_flops,
         temporary=memory.temporary(call),
     )
-
-
-def _weighted(objective: Objective, inputs: Inputs) -> Objective:
-    if objective.class_weights != "balanced":
-        return objective
-    labels = inputs.train.labels
-    return replace(objective, class_weights=balanced(labels, classes=int(labels.max()) + 1))
 
 
 def _cores() -> int:

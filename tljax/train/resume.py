@@ -5,6 +5,7 @@
 
 import dataclasses
 import json
+import math
 import shutil
 import time
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import jax
 import numpy as np
@@ -38,10 +39,11 @@ class Place:
 
     state: State
     epochs: list[Record] = field(default_factory=list[Record])
-    sums: dict[str, float] = field(default_factory=dict[str, float])
+    sums: dict[str, Any] = field(default_factory=dict[str, Any])  # plain JSON
     held: dict[int, State] = field(default_factory=dict[int, State])
     ended: bool = False
     step_flops: float = 0.0
+    score: float = math.nan  # of the last epoch, higher is better; not of the start
 
 
 class Saver:
@@ -174,9 +176,6 @@ def _steps(directory: Path) -> list[int]:
 
 
 def _write(directory: Path, step: int, place: Place, identity: Json) -> None:
-    # The start's accuracy would be the best of many a stage.
-    trained = place.epochs and place.epochs[-1]["epoch"] > 0
-    accuracy = place.epochs[-1]["validation"]["accuracy"] if trained else float("nan")
     meta = {
         "epochs": place.epochs,
         "sums": place.sums,
@@ -190,7 +189,7 @@ def _write(directory: Path, step: int, place: Place, identity: Json) -> None:
         step,
         state=place.state,
         meta=meta,
-        metrics={"accuracy": accuracy},
+        metrics={orbax_store.MONITOR: place.score},
         others=held,
         latest=2,
     )

@@ -11,6 +11,7 @@ import numpy as np
 from tljax.config import Stage
 from tljax.errors import InputError
 from tljax.files import orbax_store
+from tljax.inputs.images import Inputs
 from tljax.machine import devices
 from tljax.optim import rules as rules_lib
 from tljax.train import logits as predictions
@@ -73,7 +74,7 @@ def _restored(stage: Stage, ready: Ready, directory: Path) -> Trained:
     if step is None:
         raise InputError(f"{directory}: expected the checkpoint of a finished rung, found none")
     state, meta = orbax_store.restore(directory, step, target)
-    rung = trained(stage, ready, state, loop.History())
+    rung = trained(stage, ready, state, loop.History(task=ready.inputs.task))
     return replace(rung, restored=True, seed=meta["seed"])
 
 
@@ -90,7 +91,7 @@ def trained(stage: Stage, ready: Ready, state: State, history: loop.History) -> 
         state, module=ready.module, inputs=ready.inputs, batch_size=stage.batch_size
     )
     history.features_seconds = ready.inputs.seconds
-    alarm = _alarm(stage, history, logits["validation"], ready.inputs.validation.labels)
+    alarm = _alarm(stage, history, logits["validation"], ready.inputs)
     history.seconds += ready.seconds + time.perf_counter() - began
     return Trained(
         state,
@@ -109,11 +110,12 @@ def trained(stage: Stage, ready: Ready, state: State, history: loop.History) -> 
         data=ready.inputs.digest,
         files=ready.inputs.files,
         alarm=alarm,
+        task=ready.inputs.task,
     )
 
 
 def _alarm(
-    stage: Stage, history: loop.History, logits: np.ndarray, labels: np.ndarray
+    stage: Stage, history: loop.History, kept: np.ndarray, inputs: Inputs
 ) -> alarms.Alarm | None:
     """Print what is wrong with a stage that was just trained, and return it.
 
@@ -122,9 +124,10 @@ def _alarm(
     if not history.epochs:
         return None
     end = history.result()
-    alarm = alarms.alarm(logits, labels, training_loss=end["train"]["loss"])
+    labels, loss = inputs.validation.labels, end["train"]["loss"]
+    alarm = alarms.alarm(kept, labels, training_loss=loss, task=inputs.task)
     learnt_nothing = history.collapsed is not None and history.collapsed.learnt_nothing
-    if alarm is None or (alarm.kind == "at chance" and learnt_nothing):
+    if alarm is None or (alarm.kind != "overconfident" and learnt_nothing):
         return None
     alarms.say(alarm, stage=stage.name, seed=end["seed"])
     return alarm

@@ -2,12 +2,10 @@
 
 # pyright: strict
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from tljax.inputs.images import Inputs
-from tljax.optim.objective import Objective
-from tljax.train.step import Apply, Loss
+from tljax.train.step import MakeLoss
 
 
 @dataclass(frozen=True)
@@ -16,9 +14,9 @@ class Beside:
 
     The step's batch has another under `beside`: `image`, `label` and `key` of `batch_size` examples
     of `inputs.train`, augmented as `inputs` does, in an order of their own. `loss(apply,
-    objective)` makes the loss of the two. Only the stage's own examples are evaluated.
+    objective, task)` makes the loss of the two. Only the stage's own examples are evaluated.
     """
 
     inputs: Inputs
     batch_size: int
-    loss: Callable[[Apply, Objective], Loss]
+    loss: MakeLoss

@@ -78,11 +78,13 @@ def with_keys(batches: Batch, root: Array, *, stream: int | None = None) -> Batc
 def make_batch(inputs: Inputs, pool: Array, drawn: Batch, strength: Array) -> Batch:
     """Gather and augment the batch of one step.
 
-    It has `image` f32 `[N, ...]`, `label` int32 `[N]`, and `key` `[N]` for dropout. `drawn` has the
-    `row` of `pool`, `label`, and the keys of each image (`with_keys`) `[N]`.
+    It has `image` `[N, ...]`, `label` `[N, ...]`, warped with the image where it is dense, and
+    `key` `[N]` for dropout. `drawn` has the `row` of `pool`, `label`, and the keys of each image
+    (`with_keys`) `[N]`.
     """
     image = inputs.augmented(pool[drawn["row"]], drawn["augment"], strength)
-    return {"image": image, "label": drawn["label"], "key": drawn["key"]}
+    label = inputs.relabelled(drawn["label"], drawn["augment"], strength)
+    return {"image": image, "label": label, "key": drawn["key"]}
 
 
 def segment_steps(steps_per_epoch: int) -> int:
@@ -184,7 +186,7 @@ def _batches(
             "row": rows,
             "pass": passes,
             "example": example,
-            "label": examples.labels[example].astype(np.int32),
+            "label": examples.labels[example],
         }
         yield pool, devices.put(batches, devices.split_batch(over, axis=1))
 
@@ -197,8 +199,8 @@ def shapes(stage: Stage, train: Examples, length: int, *, over: Mesh) -> Argumen
         return jax.ShapeDtypeStruct(sides, dtype, sharding=where)
 
     steps = (length, stage.batch_size)
-    names = ("row", "pass", "example", "label")
-    batches = {name: shape(steps, np.int32, split) for name in names}
+    batches = {name: shape(steps, np.int32, split) for name in ("row", "pass", "example")}
+    batches["label"] = shape((*steps, *train.labels.shape[1:]), train.labels.dtype, split)
     hyper = {name: shape((length,), np.float32, whole) for name in _values(stage)}
     root = jax.eval_shape(lambda: jax.random.key(0))
     return (

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import jax
-import jax.numpy as jnp
 
 from tljax.config import Stage
 from tljax.data.preprocess import Preprocess
@@ -44,7 +43,9 @@ def prepare(
     sets, dtype = source.sets, source.dtype
     network, variables, preprocess = _start(network, source, seed=seed, before=before)
     frozen = frozen_lib.still_layers(variables["params"], stage)
-    module = build.classifier(network, classes=len(sets.classes), frozen=frozen, dtype=dtype)
+    module = build.classifier(
+        network, task=sets.task, classes=len(sets.classes), frozen=frozen, dtype=dtype
+    )
     stage, explanation = views.settled(stage, network, sets, dtype=dtype)
     if explanation and source.progress:
         print(explanation, flush=True)
@@ -77,12 +78,12 @@ def outline(stage: Stage, network: Network, source: Source) -> Ready:
     """
     network = source.network_on_base(network)
     sets, dtype, preprocess = source.sets, source.dtype, source.preprocess_of(network)
-    classes, side = len(sets.classes), sets.size
-    images = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
-    fresh = build.classifier(network, classes=classes, dtype=dtype)
-    variables = jax.eval_shape(fresh.init, jax.random.key(0), images)
+    fresh = build.classifier(network, task=sets.task, classes=len(sets.classes), dtype=dtype)
+    variables = jax.eval_shape(fresh.init, jax.random.key(0), sets.spec)
     frozen = frozen_lib.still_layers(variables["params"], stage)
-    module = build.classifier(network, classes=classes, frozen=frozen, dtype=dtype)
+    module = build.classifier(
+        network, task=sets.task, classes=len(sets.classes), frozen=frozen, dtype=dtype
+    )
     stage, _ = views.settled(stage, network, sets, dtype=dtype)
     read = views.promised(stage, network, module, variables, sets, preprocess=preprocess)
     return Ready(module, variables, read, network, preprocess)
@@ -98,9 +99,11 @@ def _start(
         variables = {"params": averaged(before.state), **before.state.model_state}
         return network, variables, before.preprocess
     base, network = source.base_of(network), source.network_on_base(network)
-    module = build.classifier(network, classes=len(source.sets.classes), dtype=source.dtype)
-    size = source.sets.size
-    variables = build.init(module, key=jax.random.key(seed), size=size)
+    sets = source.sets
+    module = build.classifier(
+        network, task=sets.task, classes=len(sets.classes), dtype=source.dtype
+    )
+    variables = build.init_like(module, key=jax.random.key(seed), like=sets.spec)
     return network, with_base(variables, base), source.preprocess_of(network)
 
 

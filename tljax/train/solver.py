@@ -21,6 +21,8 @@ from tljax.inputs.images import Inputs
 from tljax.linear.logistic import Solution, fit_logistic
 from tljax.machine import devices, processes
 from tljax.models.heads import Classifier, Head, rms_norm
+from tljax.tasks.classification import Classification
+from tljax.tasks.task import unknown
 from tljax.train.evaluate import make_evaluate
 from tljax.train.history import History, OnEpoch, Record, ignore, start_of
 from tljax.train.program import start
@@ -51,14 +53,23 @@ def solve_stage(
     def evaluator(examples: Examples) -> Callable[[State], dict[str, float]]:
         size = max(stage.batch_size, 32 * over.size)
         return make_evaluate(
-            apply=apply, prepare=inputs.plain, examples=examples, batch_size=size, over=over
+            apply=apply,
+            prepare=inputs.plain,
+            examples=examples,
+            batch_size=size,
+            over=over,
+            task=inputs.task,
         )
 
     evaluate = evaluator(inputs.validation)
 
     def record(validation: dict[str, float]) -> Record:
         return start_of(
-            stage.name, seed=seed, validation=validation, seconds=time.perf_counter() - began
+            stage.name,
+            seed=seed,
+            nothing=unknown(inputs.task),
+            validation=validation,
+            seconds=time.perf_counter() - began,
         )
 
     epochs = [record(evaluate(state))]
@@ -70,7 +81,11 @@ def solve_stage(
     if progress and processes.first():
         print(f"{stage.name}: {solution.said()}", flush=True)
     history = History(
-        epochs, seconds=epochs[1]["seconds"], images_per_second=math.nan, step_flops=math.nan
+        epochs,
+        seconds=epochs[1]["seconds"],
+        images_per_second=math.nan,
+        step_flops=math.nan,
+        task=inputs.task,
     )
     return state, history, solution
 
@@ -98,6 +113,11 @@ def _head(ready: Ready) -> Head:
 
 
 def _refuse_other(stage: Stage, ready: Ready) -> None:
+    if not isinstance(ready.inputs.task, Classification):
+        raise InputError(
+            f"stage {stage.name!r}: what is solved is a classification, "
+            f"found {ready.inputs.task.name}"
+        )
     if (start := ready.inputs.start) != "head":
         raise InputError(
             f"stage {stage.name!r}: what is solved is a head on saved features, found {start}"

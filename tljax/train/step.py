@@ -14,7 +14,9 @@ from flax import struct
 from jax import Array
 
 from tljax.optim import rules as rules_lib
-from tljax.optim.objective import PLAIN, Objective, mixed, neighbours, per_example_loss, predicted
+from tljax.optim.objective import PLAIN, Objective, mixed, neighbours
+from tljax.tasks.classification import CLASSIFICATION
+from tljax.tasks.task import Task, sums
 from tljax.tree import flatten, statistics
 
 Metrics = dict[str, Array]
@@ -25,6 +27,7 @@ OptState = Any  # optax's, of any optimizer
 Variables = dict[str, Any]  # Flax's: {"params", "batch_stats"?}
 Losses = tuple[Array, tuple[Variables, Metrics]]  # what is minimised, (changed statistics, metrics)
 Loss = Callable[[Variables, Batch, Array], Losses]
+MakeLoss = Callable[["Apply", Objective, Task], Loss]
 
 
 class Apply(Protocol):
@@ -59,6 +62,7 @@ def make_train_step(
     tx: optax.GradientTransformationExtraArgs,
     rules: rules_lib.Rules,
     objective: Objective = PLAIN,
+    task: Task = CLASSIFICATION,
     ema: float | None = None,
     skip_nonfinite: bool = False,
     axis_name: str | None = None,
@@ -66,17 +70,17 @@ def make_train_step(
     """Make a step that differentiates the leaves which `rules` train, and no others.
 
     `apply(variables, x, train=, rate=, keys=, mutable=)` is a Flax model's; `tx` works on flat
-    trees of the trainable leaves (`optim.transform.make`). Batch: `image` `[N, ...]` f32, `label`
-    `[N]` int32, `key` `[N]` typed keys for dropout. Hyperparameters are traced scalars: `lr`,
-    `dropout`, and any others that `tx` takes. Metrics are sums over the batch: `loss`, `correct`
-    (with mixup, of the label with the larger share), `count`; and `grad_norm`, over the trainable
-    leaves. `ema` is the decay of the averages in the state. With `skip_nonfinite` a loss or
-    gradient with NaN or infinity leaves the state unchanged except for the step, and the metrics
-    have 1 for `skipped` and 0 for everything else. With `axis_name` gradients, statistics and
-    metrics are averaged or summed over that `pmap` axis.
+    trees of the trainable leaves (`optim.transform.make`). Batch: `image` `[N, ...]`, `label` `[N,
+    ...]` as the task has it, `key` `[N]` typed keys for dropout. Hyperparameters are traced
+    scalars: `lr`, `dropout`, and any others that `tx` takes. Metrics are sums over the batch:
+    `loss`, `count` and the task's figures (with mixup, of the label with the larger share); and
+    `grad_norm`, over the trainable leaves. `ema` is the decay of the averages in the state. With
+    `skip_nonfinite` a loss or gradient with NaN or infinity leaves the state unchanged except for
+    the step, and the metrics have 1 for `skipped` and 0 for everything else. With `axis_name`
+    gradients, statistics and metrics are averaged or summed over that `pmap` axis.
     """
     return make_step(
-        loss=classification(apply, objective),
+        loss=plain(apply, objective, task),
         tx=tx,
         rules=rules,
         ema=ema,
@@ -85,8 +89,8 @@ def make_train_step(
     )
 
 
-def classification(apply: Apply, objective: Objective = PLAIN) -> Loss:
-    """Make the `Loss` that is a batch's mean cross entropy."""
+def plain(apply: Apply, objective: Objective, task: Task) -> Loss:
+    """Make the `Loss` that is the mean of the task's losses over a batch."""
 
     def loss(variables: Variables, batch: Batch, rate: Array) -> Losses:
         image, label, share = batch["image"], batch["label"], None
@@ -96,16 +100,13 @@ def classification(apply: Apply, objective: Objective = PLAIN) -> Loss:
         (logits, _), moved = apply(
             variables, image, train=True, rate=rate, keys=batch["key"], mutable=mutable
         )
-        losses = per_example_loss(logits, label, objective)
+        losses = task.losses(logits, label, objective)
         if share is not None:
-            losses = share * losses + (1 - share) * per_example_loss(
-                logits, neighbours(label), objective
-            )
-        correct = (predicted(logits) == label).sum()
-        return losses.mean(), (
-            moved,
-            {"loss": losses.sum(), "correct": correct, "count": jnp.int32(losses.size)},
-        )
+            others = task.losses(logits, neighbours(label), objective)
+            losses = share * losses + (1 - share) * others
+        figures = sums(task, logits, label)
+        count = jnp.int32(losses.size)
+        return losses.mean(), (moved, {"loss": losses.sum(), **figures, "count": count})
 
     return loss
 
@@ -122,7 +123,7 @@ def make_step(
     """Make a train step for any loss `(variables, batch, dropout rate) -> (scalar, aux)`.
 
     The scalar is minimised; aux is `(updated batch statistics, metrics)`. The loss's metrics are
-    `loss`, `correct` and `count` as in `make_train_step`; others are sums over the same examples.
+    those of `make_train_step`; others are sums over the same examples.
     """
 
     def loss_fn(
@@ -155,8 +156,10 @@ def make_step(
     return train_step
 
 
-def make_eval_step(*, apply: Apply) -> Callable[[State, Batch], Metrics]:
-    """Make a step of masked sums over a batch: `loss`, `correct`, `count`.
+def make_eval_step(
+    *, apply: Apply, task: Task = CLASSIFICATION
+) -> Callable[[State, Batch], Metrics]:
+    """Make a step of masked sums over a batch: `loss`, `count` and the task's figures.
 
     Batch: `image`, `label`, `mask` `[N]` f32 (0 for padding). Where the state has averages, they
     are evaluated.
@@ -166,11 +169,10 @@ def make_eval_step(*, apply: Apply) -> Callable[[State, Batch], Metrics]:
         logits, _ = apply(
             {"params": averaged(state), **state.model_state}, batch["image"], train=False
         )
-        hits = (predicted(logits) == batch["label"]).astype(jnp.float32)
         mask = batch["mask"]
         return {
-            "loss": (per_example_loss(logits, batch["label"]) * mask).sum(),
-            "correct": (hits * mask).sum(),
+            "loss": (task.losses(logits, batch["label"]) * mask).sum(),
+            **sums(task, logits, batch["label"], mask),
             "count": mask.sum(),
         }
 

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from tljax.config import Stage
-from tljax.errors import InputError
 from tljax.inputs.images import Inputs
 from tljax.machine import processes
 from tljax.optim import schedules
-from tljax.optim.objective import constant_loss
+from tljax.tasks.classification import CLASSIFICATION, Classification
+from tljax.tasks.known import named
+from tljax.tasks.task import Task
 
 Json = dict[str, Any]  # a document of plain JSON
 Record = Json  # of an epoch, as in metrics.jsonl
@@ -31,11 +32,14 @@ EPOCHS = 2  # as good as constant for so many, a stage that began better is ende
 class Chance:
     """Hold the scores of a constant prediction.
 
-    `loss` is its training loss under the stage's objective, `share` its validation accuracy.
+    `loss` is its training loss under the stage's objective, `share` its validation accuracy. For
+    tasks that have no such share it is None, and `held` is its validation loss.
     """
 
     loss: float
-    share: float
+    share: float | None
+    held: float = math.nan
+    task: Task = CLASSIFICATION
 
 
 @dataclass(frozen=True)
@@ -53,18 +57,20 @@ class Collapse:
     epoch: int
     training_loss: float
     constant_loss: float
-    accuracy: float
-    start_accuracy: float
+    score: float  # the one that the task watches, at the end, and at the start
+    start_score: float
     peak_rate: float
     last: int
     back_to: int | None
+    task: str = CLASSIFICATION.name
 
     def line(self, *, stage: str, seed: int) -> str:
         """Say in one line which stage, seed, epoch and rate, what happened, and what to do."""
+        shown = named(self.task).measures[0].shown
         what = "learnt nothing" if self.learnt_nothing else "collapsed"
         why = (
-            f"validation fell from {100 * self.start_accuracy:.1f} % "
-            f"to {100 * self.accuracy:.1f} % at epoch {self.epoch}"
+            f"validation fell from {shown(self.start_score)} "
+            f"to {shown(self.score)} at epoch {self.epoch}"
         )
         if self.constant:
             since = f"training loss {self.training_loss:.3f} from epoch {self.epoch} on"
@@ -91,13 +97,12 @@ class Collapse:
 
 def chance(stage: Stage, inputs: Inputs) -> Chance:
     """Compute the scores of a constant prediction on the labels that the stage reads."""
-    train, held = inputs.train.labels, inputs.validation.labels
+    train, held, task = inputs.train.labels, inputs.validation.labels, inputs.task
     weights = stage.objective.class_weights
-    if isinstance(weights, tuple) and inputs.classes and len(weights) != len(inputs.classes):
-        raise InputError(
-            f"stage {stage.name!r}: class_weights: expected {len(inputs.classes)}, "
-            f"one for each class, found {len(weights)}"
-        )
+    if not isinstance(task, Classification):
+        classes = len(inputs.classes)
+        loss = task.constant_loss(train, stage.objective, classes=classes)
+        return Chance(loss, None, held=task.constant_loss(held, classes=classes), task=task)
     classes = max(
         int(train.max()) + 1,
         int(held.max()) + 1,
@@ -105,17 +110,20 @@ def chance(stage: Stage, inputs: Inputs) -> Chance:
         len(weights) if isinstance(weights, tuple) else 0,
     )
     share = float(np.bincount(held).max() / len(held))
-    return Chance(constant_loss(train, stage.objective, classes=classes), share)
+    return Chance(task.constant_loss(train, stage.objective, classes=classes), share, task=task)
 
 
 def better(record: Record, than: Record | None, chance: Chance) -> bool:
-    """Tell whether an epoch is better to return to: by validation accuracy, then by loss.
+    """Tell whether an epoch is better to return to: by the watched score, then by loss.
 
     An epoch as good as constant is not: a dead network scores like a fresh head, and hardly learns
     any more. After a frozen rung at 3,000 times its rate, fine-tuning reached 62 % from there, and
     76 % from the start (critters, 2 seeds).
     """
-    return than is None or (_score(record) > _score(than) and not _constant(record, chance))
+    if than is None:
+        return True
+    task = chance.task
+    return _score(record, task) > _score(than, task) and not _constant(record, chance)
 
 
 def hopeless(records: Sequence[Record], chance: Chance) -> bool:
@@ -146,7 +154,8 @@ def judged(
     if start["epoch"] != 0 or not trained:
         return None
     began, constant = _above(start, chance), _constant(end, chance)
-    if not (constant or (began and fell(start, end))):
+    lost = fell(start, end) if chance.share is not None else not _above(end, chance)
+    if not (constant or (began and lost)):
         return None
     since = end["epoch"]
     while constant and since > 1 and _constant(trained[since - 2], chance):
@@ -157,11 +166,12 @@ def judged(
         epoch=since,
         training_loss=end["train"]["loss"],
         constant_loss=chance.loss,
-        accuracy=end["validation"]["accuracy"],
-        start_accuracy=start["validation"]["accuracy"],
+        score=end["validation"][chance.task.monitor],
+        start_score=start["validation"][chance.task.monitor],
         peak_rate=_peak(stage, steps=end["step"], per_epoch=end["step"] // end["epoch"]),
         last=end["epoch"],
         back_to=back_to,
+        task=chance.task.name,
     )
 
 
@@ -193,15 +203,17 @@ def _constant(record: Record, chance: Chance) -> bool:
     By loss alone a network that is sure and mostly right would be, too. No epoch is if all
     validation images are of one class: there the constant is always right.
     """
-    lost = record["train"]["loss"] >= NEAR * chance.loss and chance.share < 1
+    lost = record["train"]["loss"] >= NEAR * chance.loss and chance.share != 1
     return lost and not _above(record, chance, level=LIKELY)
 
 
 def _above(record: Record, chance: Chance, *, level: float = CLEAR) -> bool:
     """Tell whether validation is better than always answering the most frequent class.
 
-    The binomial tail, one-sided.
+    By the binomial tail, one-sided; without a share by the loss.
     """
+    if chance.share is None:
+        return record["validation"]["loss"] < NEAR * chance.held
     import scipy.stats
 
     right, n = _right(record)
@@ -213,9 +225,9 @@ def _right(record: Record) -> tuple[int, int]:
     return round(scores["accuracy"] * scores["n"]), scores["n"]
 
 
-def _score(record: Record) -> tuple[float, float]:
-    accuracy, loss = record["validation"]["accuracy"], record["validation"]["loss"]
-    return accuracy, -loss if math.isfinite(loss) else -math.inf
+def _score(record: Record, task: Task) -> tuple[float, float]:
+    score, loss = task.rank(record["validation"]), record["validation"]["loss"]
+    return score, -loss if math.isfinite(loss) else -math.inf
 
 
 def _peak(stage: Stage, *, steps: int, per_epoch: int) -> float:

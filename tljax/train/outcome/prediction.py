@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tljax.train.logits import two_sided
+from tljax.tasks.classification import two_sided
 from tljax.train.outcome.reading import BATCH
 
 TOP = 5  # classes of a photograph that are named

@@ -11,6 +11,7 @@ from tljax.errors import InputError
 from tljax.files import disk, orbax_store
 from tljax.machine import processes
 from tljax.machine.provenance import environment
+from tljax.tasks.known import from_dict
 from tljax.train.outcome.collapse import Json, Record
 from tljax.train.step import State
 
@@ -38,9 +39,10 @@ def write(
     refuse_other(folder)
     part = folder.with_name(f".{folder.name}.part")
     about = {"data": {"digest": meta["data"], "classes": meta["classes"], "size": meta["size"]}}
-    results = {**about, "environment": environment(), "writer": WRITER, "rungs": [row]}
+    results = {"task": meta["task"]["name"], **about, "environment": environment()}
+    results |= {"writer": WRITER, "rungs": [row]}
     last = records[-1]["step"] if records else 0
-    metrics = {measure: row["validation"][measure] for measure in ("accuracy", "loss")}
+    metrics = {orbax_store.MONITOR: from_dict(meta["task"]).rank(row["validation"])}
     _remove(part)
     processes.wait(str(part))
     try:

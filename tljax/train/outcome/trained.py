@@ -20,6 +20,8 @@ from tljax.inside.net import Net
 from tljax.linear.logistic import Solution
 from tljax.models import build, ops
 from tljax.models.build import Network
+from tljax.tasks.classification import CLASSIFICATION
+from tljax.tasks.task import Task
 from tljax.train import lr_finder
 from tljax.train.loop import History
 from tljax.train.outcome import alarms, saved
@@ -64,7 +66,7 @@ class Trained:
     size: int  # pixels of a side of the images
     rung: str  # or stage, by name
     seed: int
-    # By held-out split: accuracy, loss and n.
+    # By held-out split: the task's measures, loss and n.
     scores: Scores = field(default_factory=Scores)
     stage: Json = field(default_factory=Json)  # its settings
     data: str = ""  # digest of the data set
@@ -73,6 +75,7 @@ class Trained:
     solution: Solution | None = None  # of a stage that was solved
     files: tuple[Path, ...] = ()  # of the activations that it was trained from
     alarm: alarms.Alarm | None = None  # what is wrong with it on the validation images
+    task: Task = CLASSIFICATION
 
     def __call__(self, photographs: Photographs) -> np.ndarray:
         """Give the probabilities `[N, classes]` float32 of what `predict` takes."""
@@ -153,7 +156,7 @@ class Trained:
         """Return the network with its parameters on one device, for `tljax.inside`."""
         variables = {"params": averaged(self.state), **self.state.model_state}
         variables = jax.device_put(jax.device_get(variables), jax.local_devices()[0])
-        module = build.classifier(self.network, classes=len(self.classes))
+        module = build.classifier(self.network, task=self.task, classes=len(self.classes))
         return Net(
             module,
             variables.pop("params"),
@@ -179,6 +182,7 @@ class Trained:
         return {
             "network": asdict(self.network),
             "preprocess": self.preprocess.to_dict(),
+            "task": self.task.to_dict(),
             "classes": list(self.classes),
             "size": self.size,
             "stage": self.stage,
@@ -214,8 +218,10 @@ class Trained:
         classes = self.classes
         shown = ", ".join(classes) if len(classes) <= MOST_NAMED else f"{len(classes)} classes"
         named = f"{self.rung}, seed {self.seed}: {shown}"
+        measure = self.task.measures[0]
         scores = [
-            f"{split} {100 * x['accuracy']:.1f} % of {x['n']}" for split, x in self.scores.items()
+            f"{split} {measure.shown(x[measure.name])} of {x['n']}"
+            for split, x in self.scores.items()
         ]
         return f"Trained({'; '.join([named, f'{self.size} x {self.size}', *scores])})"
 

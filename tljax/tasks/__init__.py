@@ -1,0 +1,1 @@
+"""Tasks: what is learnt of an example, and how it is scored."""
