@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tljax.data.text.augment import TextAugment
 from tljax.errors import InputError
 
 
@@ -38,6 +39,15 @@ class Augment:
                 raise InputError(
                     f"Augment.{name}: expected a number from 0 to {bound:g}, found {value!r}"
                 )
+
+    def __call__(
+        self, images: jax.Array, *, keys: jax.Array, strength: jax.Array | float = 1.0
+    ) -> jax.Array:
+        """Warp a batch as `augment_batch` does."""
+        return augment_batch(images, keys=keys, ranges=self, strength=strength)
+
+
+Augmentation = Augment | TextAugment
 
 
 class Params(NamedTuple):

@@ -38,6 +38,11 @@ class Preprocess:
             self.std, jnp.float32
         )
 
+    @property
+    def identity(self) -> Json:
+        """Return what distinguishes it from any other, in plain JSON."""
+        return self.to_dict()
+
     def to_dict(self) -> Json:
         """Convert to plain JSON, to be stored with the weights."""
         return {

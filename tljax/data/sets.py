@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from tljax.data import names
+from tljax.data.preprocess import UNIT, Prepare
 from tljax.errors import InputError
 from tljax.tasks.classification import CLASSIFICATION
 from tljax.tasks.task import Task
@@ -26,12 +27,20 @@ class ImageSet:
     task: Task = CLASSIFICATION  # what the labels are for
 
     def __post_init__(self) -> None:
-        check_images("ImageSet", self.images)
+        self._check_examples()
         labels = self.task.checked("ImageSet", self.labels, count=len(self.images))
         object.__setattr__(self, "labels", labels)
         if len(self.ids) != len(self.images):
             expected = f"{len(self.images)}, one for each image"
             raise InputError(f"ImageSet: ids: expected {expected}, found {len(self.ids)}")
+
+    @property
+    def size(self) -> int:
+        """Return the side of the square images in pixels."""
+        return self.images.shape[1]
+
+    def _check_examples(self) -> None:
+        check_images("ImageSet", self.images)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -67,7 +76,7 @@ class ImageSets:
                 expected = f"the task of train, {self.train.task.name}"
                 raise InputError(f"{where}: expected {expected}, found {part.task.name}")
             part.task.check(where, part.labels, classes=len(self.classes))
-            if (side := part.images.shape[1]) != self.size:
+            if (side := part.size) != self.size:
                 raise InputError(f"{where}: expected images of {self.size} pixels, found {side}")
         names.refuse_unseen(self.name, self.classes, self._counts())
 
@@ -93,7 +102,7 @@ class ImageSets:
     @property
     def size(self) -> int:
         """Return the side of the square images in pixels."""
-        return self.train.images.shape[1]
+        return self.train.size
 
     @property
     def splits(self) -> dict[str, ImageSet]:
@@ -101,16 +110,26 @@ class ImageSets:
         pairs = {"train": self.train, "validation": self.validation, "test": self.test}
         return {name: part for name, part in pairs.items() if part is not None}
 
+    @property
+    def preprocess(self) -> Prepare:
+        """Return what comes before a network that no base decides: the lecture's 1/255."""
+        return UNIT
+
+    @property
+    def about(self) -> str:
+        """Say what the examples are: "images of 48 x 48"."""
+        return f"images of {self.size} x {self.size}"
+
     def counts(self) -> str:
         """Describe the set in one line: classes, images, size, and what was left out and why."""
         classes = self.classes
         named = ", ".join(classes) if len(classes) <= 12 else f"{len(classes)} classes"
         train, *held = [f"{len(part)} {_CALLED[split]}" for split, part in self.splits.items()]
-        images = f"{', '.join([train, *held[:-1]])} and {held[-1]} images"
+        examples = f"{', '.join([train, *held[:-1]])} and {held[-1]} {self.about}"
         corrupt = [f"{len(self.skipped)} corrupt ones"] if self.skipped else []
         without = "; ".join([*corrupt, *self.left_out])
         out = f"; left out: {without}" if without else ""
-        return f"{self.name}: {named}; {images} of {self.size} x {self.size}{self._absent()}{out}"
+        return f"{self.name}: {named}; {examples}{self._absent()}{out}"
 
     def _absent(self) -> str:
         """Name the classes that no validation image can judge."""

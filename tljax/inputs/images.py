@@ -13,8 +13,9 @@ import numpy as np
 from jax import Array
 
 from tljax.data import ImageSet, ImageSets
-from tljax.data.augment import Augment, affine, augment_batch
-from tljax.data.preprocess import Preprocess
+from tljax.data.augment import Augment, Augmentation, affine
+from tljax.data.preprocess import Prepare
+from tljax.data.text.augment import Offsets
 from tljax.inputs.activations import Activations, Store
 from tljax.inputs.feed import Examples
 from tljax.inputs.prefix import Prefix
@@ -53,13 +54,13 @@ class Inputs:
     relabelled: Callable[..., Array] = _unchanged
 
 
-def from_images(sets: ImageSets, *, augment: Augment | None, preprocess: Preprocess) -> Inputs:
+def from_images(sets: ImageSets, *, augment: Augmentation | None, preprocess: Prepare) -> Inputs:
     """Read photographs, augmented afresh at every draw (validation never is), then preprocessed."""
 
     def augmented(images: Array, keys: Array, strength: Array | float = 1.0) -> Array:
         if augment is None:
             return preprocess(images)
-        return preprocess(augment_batch(images, keys=keys, ranges=augment, strength=strength))
+        return preprocess(augment(images, keys=keys, strength=strength))
 
     train, validation = (
         Examples(split.images, split.labels) for split in (sets.train, sets.validation)
@@ -69,9 +70,14 @@ def from_images(sets: ImageSets, *, augment: Augment | None, preprocess: Preproc
     return replace(_of(sets, read), relabelled=_relabelling(sets.task, augment))
 
 
-def _relabelling(task: Task, augment: Augment | None) -> Callable[..., Array]:
-    """Return what warps dense labels `[N, H, W]` as their images are warped, from the same keys."""
-    if augment is None or not task.dense:
+def _relabelling(task: Task, augment: Augmentation | None) -> Callable[..., Array]:
+    """Return what does to dense labels what the same keys do to their examples.
+
+    Maps `[N, H, W]` are warped; of running text `[N, 2 T]` come the tokens that follow.
+    """
+    if isinstance(augment, Offsets):
+        return augment.following
+    if not isinstance(augment, Augment) or not task.dense:
         return _unchanged
 
     def relabelled(label: Array, keys: Array, strength: Array | float = 1.0) -> Array:

@@ -19,9 +19,9 @@ import jax.numpy as jnp
 from jax import Array
 
 from tljax.data import ImageSets, draws, preprocess
-from tljax.data.augment import Augment, augment_batch
+from tljax.data.augment import Augmentation
 from tljax.data.draws import augment_keys
-from tljax.data.preprocess import Preprocess
+from tljax.data.preprocess import Prepare
 from tljax.files.disk import Json
 from tljax.models.architecture import Architecture
 from tljax.tree import Variables, json_digest
@@ -48,8 +48,8 @@ class Prefix:
     base: nn.Module
     variables: Variables  # of the base: {"params", "batch_stats"?}
     stop: str
-    preprocess: Preprocess
-    augment: Augment | None
+    preprocess: Prepare
+    augment: Augmentation | None
     views: int
     # The dtype in which activations are held and stored; None: as they are computed.
     kept: str | None = None
@@ -74,7 +74,7 @@ class Prefix:
             "weights": json_digest(
                 {layer: content for layer, content in self._layers.items() if layer in used}
             ),
-            "preprocess": self.preprocess.to_dict(),
+            "preprocess": self.preprocess.identity,
             "layer": stop,
             "view": view if warped else 0,
             "augment": asdict(self.augment) if warped and self.augment else None,
@@ -101,7 +101,7 @@ class Prefix:
         whole = self.kept in (None, "float32", self._dtype)
         return whole and self.architecture.place(layer) < self.architecture.place(self.stop)
 
-    def program(self, *, augment: Augment | None, start: str | None, stop: str) -> Program:
+    def program(self, *, augment: Augmentation | None, start: str | None, stop: str) -> Program:
         """Make the program `(variables, batch, view [B], example [B]) -> activations` at `stop`.
 
         The batch is images, or their activations at the layer `start`.
@@ -113,7 +113,7 @@ class Prefix:
                 out, _ = run(batch, start=self.architecture.following(start))
             else:
                 if augment is not None:
-                    batch = augment_batch(batch, keys=augment_keys(view, example), ranges=augment)
+                    batch = augment(batch, keys=augment_keys(view, example))
                 out, _ = run(self.preprocess(batch))
             return out if self.kept is None else out.astype(self.kept)
 
@@ -154,8 +154,15 @@ class Prefix:
 def _code(base: type) -> str:
     """Digest the code that decides activations: other code must not read what this one wrote."""
     from tljax.data import augment
+    from tljax.data.text import augment as dropped
 
-    modules = (augment, draws, preprocess, *_needed(sys.modules[base.__module__], {}).values())
+    modules = (
+        augment,
+        dropped,
+        draws,
+        preprocess,
+        *_needed(sys.modules[base.__module__], {}).values(),
+    )
     files = [__file__, *(str(module.__file__) for module in modules)]
     return hashlib.sha256(b"".join(Path(file).read_bytes() for file in files)).hexdigest()[:16]
 

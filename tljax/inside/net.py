@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from tljax.data.preprocess import Preprocess
+from tljax.data.preprocess import Prepare
 from tljax.models import ops
 from tljax.models.architecture import Architecture
 from tljax.models.build import Network
@@ -30,7 +30,7 @@ class Net:
 
     module: Classifier
     params: Params
-    preprocess: Preprocess
+    preprocess: Prepare
     classes: tuple[str, ...]
     size: int
     rung: str = ""

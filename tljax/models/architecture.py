@@ -15,8 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from tljax.data.preprocess import Preprocess
-from tljax.data.text.vocabulary import Vocabulary
+from tljax.data.preprocess import Prepare
 from tljax.errors import InputError
 from tljax.files.download import Download
 from tljax.files.packaged import Packaged
@@ -82,7 +81,7 @@ class Layout:
     """
 
     label: str  # for messages: "torchvision's ResNet"
-    preprocess: Preprocess | Vocabulary
+    preprocess: Prepare
     options: Callable[[Mapping[str, Shape]], Options | None]
     ours: Callable[[str], str]
     turned: Callable[[str, Any], Any]

@@ -8,9 +8,10 @@ from typing import Any
 
 from tljax.errors import InputError
 from tljax.tasks.classification import Classification
+from tljax.tasks.language import Language
 from tljax.tasks.task import Task
 
-TASKS: dict[str, type[Task]] = {each.name: each for each in (Classification,)}
+TASKS: dict[str, type[Task]] = {each.name: each for each in (Classification, Language)}
 
 
 def named(name: str) -> type[Task]:

@@ -34,3 +34,37 @@ class TokenDropout:
         places = jnp.arange(length)
         last = jnp.where(tokens != 0, places, 0).max(1, keepdims=True)
         return jnp.where(goes & (places > 0) & (places < last), 0, tokens)
+
+
+@dataclasses.dataclass(frozen=True)
+class Offsets:
+    """Begin each window of running text at a random place: what a language model trains on.
+
+    Hashable, so it can be a static argument of jit.
+    """
+
+    length: int  # tokens of what is cut out; a window has twice as many
+
+    def __call__(
+        self, windows: jax.Array, *, keys: jax.Array, strength: jax.Array | float = 1.0
+    ) -> jax.Array:
+        """Cut `[N, length]` out of windows `[N, 2 length]`, a function of the typed keys `[N]`."""
+        del strength
+        return self._cut(windows, keys, first=0)
+
+    def following(
+        self, windows: jax.Array, keys: jax.Array, strength: jax.Array | float = 1.0
+    ) -> jax.Array:
+        """Cut out of the same windows what follows each token that `__call__` cuts out."""
+        del strength
+        return self._cut(windows, keys, first=1)
+
+    def _cut(self, windows: jax.Array, keys: jax.Array, *, first: int) -> jax.Array:
+        def one(window: jax.Array, key: jax.Array) -> jax.Array:
+            start = first + jax.random.randint(key, (), 0, self.length)
+            return jax.lax.dynamic_slice(window, (start,), (self.length,))
+
+        return jax.vmap(one)(windows, keys)
+
+
+TextAugment = TokenDropout | Offsets

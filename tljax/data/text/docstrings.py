@@ -20,6 +20,7 @@ TARGET, SOURCE = "stdlib", "stdlib:source"
 # Packages of every Python from 3.11 on, with hundreds of sentences each.
 PACKAGES = ("asyncio", "email", "http", "importlib", "logging", "unittest", "xml")
 _LEFT_OUT = {"site-packages", "test", "tests", "idle_test", "__pycache__", "lib2to3", "turtledemo"}
+_DOCUMENTED = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 WORDS = 5  # least of a sentence
 
 
@@ -69,9 +70,8 @@ def _strings(root: pathlib.Path, top: str) -> Iterator[str]:
         except (SyntaxError, ValueError, OSError):
             continue  # a file for another Python, which says nothing to this one
         for node in ast.walk(tree):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-                if text := ast.get_docstring(node):
-                    yield text
+            if isinstance(node, _DOCUMENTED) and (text := ast.get_docstring(node)):
+                yield text
 
 
 def _root() -> pathlib.Path:

@@ -1,85 +1,98 @@
 """Running text, without labels: one array of tokens to learn the next one from."""
 
+import dataclasses
 import hashlib
-import pathlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from tljax.data import folder
 from tljax.data.text import docstrings, sources
+from tljax.data.text.sets import TextSet, TextSets
 from tljax.data.text.vocabulary import Vocabulary, trained
 from tljax.errors import InputError
 from tljax.files.home import at_home
+from tljax.tasks.language import Language
 
 HELD_OUT = 0.05  # of the documents, for validation
+NEXT = "next token"  # what a label tells of
+_NONE = np.zeros(0, np.int32)
 VOCABULARY = 4000  # tokens of a vocabulary that is trained here
 KINDS = "text:PATH, a folder or file of .txt files or a CSV file, or stdlib:source"
 
 
-@dataclass(frozen=True, eq=False)
-class Running:
-    """Hold running text as tokens: int32 `[n]` to train on, and held out."""
+@dataclasses.dataclass(frozen=True, eq=False)
+class Window(TextSet):
+    """Hold windows of running text: `images` and labels `[N, 2 T]` to train on, else `[N, T]`.
 
-    name: str
-    vocabulary: Vocabulary
-    train: np.ndarray
-    validation: np.ndarray
+    `length` is T.
+    """
+
+    length: int = 0
 
     @property
-    def digest(self) -> str:
-        """Digest vocabulary and tokens: sha256 in hex."""
-        parts = (self.vocabulary.text.encode(), self.train.tobytes(), self.validation.tobytes())
-        return hashlib.sha256(b"".join(parts)).hexdigest()
-
-    def counts(self) -> str:
-        """Describe the text in one line."""
-        pair = f"{len(self.train):,} tokens to train on, {len(self.validation):,} held out"
-        return f"{self.name}: {pair}; {self.vocabulary!r}"
-
-    def windows(self, length: int) -> tuple[np.ndarray, np.ndarray]:
-        """Cut both parts into windows: training `[N, 2 length]`, validation `[M, length + 1]`.
-
-        A training window begins at each multiple of `length`, and holds the text of every window of
-        `length` tokens and their next ones that begins in that stretch. InputError for less text
-        than one of each.
-        """
-        least = 2 * length, length + 1
-        for part, fewest in zip((self.train, self.validation), least, strict=True):
-            if len(part) < fewest:
-                raise InputError(
-                    f"{self.name}: expected {fewest} tokens or more for windows of {length}, "
-                    f"found {len(part)}"
-                )
-        views = np.lib.stride_tricks.sliding_window_view
-        return (
-            np.ascontiguousarray(views(self.train, 2 * length)[::length]),
-            np.ascontiguousarray(views(self.validation, length + 1)[::length]),
-        )
+    def size(self) -> int:
+        """Return the tokens of what a network sees of a window."""
+        return self.length
 
 
-def load(source: str, *, vocabulary: Vocabulary | None = None, progress: bool = True) -> Running:
-    """Load `stdlib:source`, or the text of `text:PATH`; a path stands for itself.
+@dataclasses.dataclass(frozen=True, eq=False)
+class Running(TextSets):
+    """Hold windows of running text, of which a language model learns the next token."""
 
-    A folder's .txt files are read in order, those of folders below it too, and the rows of a CSV
-    file that are not of its test split. Documents are held out by their bytes. Without a vocabulary
-    a byte-pair one is trained on the rest.
+    tokens: tuple[int, int] = dataclasses.field(default=(0, 0), kw_only=True)
+
+    @property
+    def about(self) -> str:
+        """Say what the examples are, and how many tokens there are."""
+        train, held = self.tokens
+        return f"windows of {self.size} tokens ({train:,} to train on, {held:,} held out)"
+
+
+def load(source: str, *, size: int, vocabulary: Vocabulary | None = None, seed: int = 0) -> Running:
+    """Load `stdlib:source`, or the text of `text:PATH`, as windows of `size` tokens.
+
+    A path stands for itself. A folder's .txt files are read in order, those of folders below it
+    too, and the rows of a CSV file that are not of its test split. A twentieth of the documents or
+    paragraphs is held out, by their bytes and the seed. Without a vocabulary a byte-pair one is
+    trained on the rest. InputError for less text than a window of each.
     """
-    texts = docstrings.running() if source == docstrings.SOURCE else _texts(source)
-    held = [int(hashlib.sha256(text.encode()).hexdigest(), 16) % 1000 for text in texts]
-    parts = [
-        [text for text, place in zip(texts, held, strict=True) if (place < 1000 * HELD_OUT) is side]
-        for side in (False, True)
-    ]
-    if not all(parts):
-        raise InputError(
-            f"{source}: expected a hundred documents or paragraphs, found {len(texts)}"
-        )
-    vocabulary = vocabulary or trained(parts[0], size=VOCABULARY)
-    train, validation = (_joined(vocabulary.encode(part)) for part in parts)
-    del progress
-    return Running(source, vocabulary, train, validation)
+    texts = texts_of(source)
+    held = [_place(text, seed) < HELD_OUT for text in texts]
+    train = [text for text, out in zip(texts, held, strict=True) if not out]
+    vocabulary = vocabulary or trained(train, size=VOCABULARY)
+    validation = [text for text, out in zip(texts, held, strict=True) if out]
+    parts = [_joined(vocabulary.encode(part)) if part else _NONE for part in (train, validation)]
+    for part, least in zip(parts, (2 * size, size + 1), strict=True):
+        if len(part) < least:
+            expected = f"{least} tokens or more, for windows of {size}"
+            raise InputError(f"{source}: expected {expected}, found {len(part)}")
+    task = Language(vocabulary=vocabulary.size)
+    views = np.lib.stride_tricks.sliding_window_view
+    # Each holds the text of all windows that begin in a stretch of `size` tokens.
+    wide = np.ascontiguousarray(views(parts[0], 2 * size)[::size])
+    plain = np.ascontiguousarray(views(parts[1], size + 1)[::size])
+    ids = [tuple(f"{split}/{i}" for i in range(len(x))) for split, x in (("t", wide), ("v", plain))]
+    digest = hashlib.sha256(b"".join([vocabulary.text.encode(), wide.data, plain.data]))
+    return Running(
+        source,
+        (NEXT,),
+        Window(wide, wide, ids[0], task, length=size),
+        Window(plain[:, :-1], plain[:, 1:], ids[1], task, length=size),
+        digest.hexdigest(),
+        vocabulary=vocabulary,
+        tokens=(len(parts[0]), len(parts[1])),
+    )
+
+
+def texts_of(source: str) -> list[str]:
+    """Return the documents or paragraphs of a source; see `load`."""
+    return docstrings.running() if source == docstrings.SOURCE else _texts(source)
+
+
+def _place(text: str, seed: int) -> float:
+    digest = hashlib.sha256(f"{seed} {text}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
 
 
 def _joined(rows: Sequence[Sequence[int]]) -> np.ndarray:

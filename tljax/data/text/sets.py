@@ -1,7 +1,6 @@
 """Texts as tokens: int32 arrays with labels and ids, checked when made."""
 
 import dataclasses
-import functools
 
 import jax
 import numpy as np
@@ -52,7 +51,7 @@ class TextSets(ImageSets):
         """Return what comes before a network that no base decides: the vocabulary."""
         return self.vocabulary
 
-    @functools.cached_property
+    @property
     def about(self) -> str:
         """Say what the examples are: "texts of 48 tokens, 99.0 % of them whole"."""
         return f"texts of {self.size} tokens, {100 * self.whole:.1f} % of them whole"

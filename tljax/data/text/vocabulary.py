@@ -62,6 +62,11 @@ class Vocabulary:
             out[place, : len(kept)] = kept
         return out
 
+    @property
+    def identity(self) -> Json:
+        """Return what distinguishes it from any other, in plain JSON."""
+        return {"vocabulary": self.digest}
+
     def to_dict(self) -> Json:
         """Convert to plain JSON, to be stored with the weights."""
         return {"tokenizer": self.text}

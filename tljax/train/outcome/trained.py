@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tljax.data.preprocess import Preprocess
+from tljax.data.preprocess import Prepare
 from tljax.errors import InputError
 from tljax.files.home import at_home
 from tljax.inside.net import Net
@@ -56,7 +56,7 @@ class Trained:
     state: State
     history: History
     network: Network
-    preprocess: Preprocess
+    preprocess: Prepare
     trainable_params: int
     total_params: int
     # By held-out split, [N, outputs] float32; a loaded one has none.
