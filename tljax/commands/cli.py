@@ -21,6 +21,7 @@ from tljax.models.build import BASES, named
 from tljax.models.own import own_base
 from tljax.runs.tracking import TRACKERS
 from tljax.runs.workdir import Listener
+from tljax.tasks.known import TASKS
 
 DETERMINISTIC = "--xla_gpu_deterministic_ops=true"  # read when JAX starts its first device
 SOURCES = "a folder of class folders, csv:FILE, tfds:NAME, critters or critters:source"
@@ -92,6 +93,11 @@ def _add_photographs(group: argparse._ArgumentGroup, *, source: str, size: int |
 def add_reading(group: argparse._ActionsContainer, *, size: int | None) -> None:
     """Add the options that say how the photographs of a source are read."""
     add = group.add_argument
+    add(
+        "--task",
+        choices=sorted(TASKS),
+        help="what is learnt of an example (told from the data where it can be)",
+    )
     add(
         "--validation-fraction",
         type=fraction,
@@ -229,6 +235,7 @@ def load(args: argparse.Namespace, source: str, *, size: int) -> ImageSets:
         source,
         size=size,
         data_dir=args.data_dir,
+        task=args.task,
         validation_fraction=args.validation_fraction,
         tolerance=data.Tolerance(
             skip_corrupt=args.skip_corrupt,

@@ -40,12 +40,6 @@ class Augment:
                     f"Augment.{name}: expected a number from 0 to {bound:g}, found {value!r}"
                 )
 
-    def __call__(
-        self, images: jax.Array, *, keys: jax.Array, strength: jax.Array | float = 1.0
-    ) -> jax.Array:
-        """Warp a batch as `augment_batch` does."""
-        return augment_batch(images, keys=keys, ranges=self, strength=strength)
-
 
 Augmentation = Augment | TextAugment
 

@@ -3,11 +3,13 @@
 import dataclasses
 import functools
 import html
+from collections.abc import Callable
 
 import jax
 import numpy as np
 
 from tljax.data import names
+from tljax.data.augment import augment_batch
 from tljax.data.preprocess import UNIT, Prepare
 from tljax.errors import InputError
 from tljax.tasks.classification import CLASSIFICATION
@@ -27,7 +29,7 @@ class ImageSet:
     task: Task = CLASSIFICATION  # what the labels are for
 
     def __post_init__(self) -> None:
-        self._check_examples()
+        check_images("ImageSet", self.images)
         labels = self.task.checked("ImageSet", self.labels, count=len(self.images))
         object.__setattr__(self, "labels", labels)
         if len(self.ids) != len(self.images):
@@ -35,12 +37,9 @@ class ImageSet:
             raise InputError(f"ImageSet: ids: expected {expected}, found {len(self.ids)}")
 
     @property
-    def size(self) -> int:
-        """Return the side of the square images in pixels."""
-        return self.images.shape[1]
-
-    def _check_examples(self) -> None:
-        check_images("ImageSet", self.images)
+    def inputs(self) -> np.ndarray:
+        """Return the images: what a network reads of the examples."""
+        return self.images
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -76,9 +75,19 @@ class ImageSets:
                 expected = f"the task of train, {self.train.task.name}"
                 raise InputError(f"{where}: expected {expected}, found {part.task.name}")
             part.task.check(where, part.labels, classes=len(self.classes))
-            if (side := part.size) != self.size:
+            if (side := part.images.shape[1]) != self.size:
                 raise InputError(f"{where}: expected images of {self.size} pixels, found {side}")
         names.refuse_unseen(self.name, self.classes, self._counts())
+
+    @property
+    def preprocess(self) -> Prepare:
+        """Return what comes before a network that no base decides: the lecture's 1/255."""
+        return UNIT
+
+    @property
+    def augmented(self) -> Callable[..., jax.Array]:
+        """Return the function that warps images at random."""
+        return augment_batch
 
     @property
     def spec(self) -> jax.ShapeDtypeStruct:
@@ -102,7 +111,7 @@ class ImageSets:
     @property
     def size(self) -> int:
         """Return the side of the square images in pixels."""
-        return self.train.size
+        return self.train.images.shape[1]
 
     @property
     def splits(self) -> dict[str, ImageSet]:
@@ -110,26 +119,16 @@ class ImageSets:
         pairs = {"train": self.train, "validation": self.validation, "test": self.test}
         return {name: part for name, part in pairs.items() if part is not None}
 
-    @property
-    def preprocess(self) -> Prepare:
-        """Return what comes before a network that no base decides: the lecture's 1/255."""
-        return UNIT
-
-    @property
-    def about(self) -> str:
-        """Say what the examples are: "images of 48 x 48"."""
-        return f"images of {self.size} x {self.size}"
-
     def counts(self) -> str:
         """Describe the set in one line: classes, images, size, and what was left out and why."""
         classes = self.classes
         named = ", ".join(classes) if len(classes) <= 12 else f"{len(classes)} classes"
         train, *held = [f"{len(part)} {_CALLED[split]}" for split, part in self.splits.items()]
-        examples = f"{', '.join([train, *held[:-1]])} and {held[-1]} {self.about}"
+        images = f"{', '.join([train, *held[:-1]])} and {held[-1]} images"
         corrupt = [f"{len(self.skipped)} corrupt ones"] if self.skipped else []
         without = "; ".join([*corrupt, *self.left_out])
         out = f"; left out: {without}" if without else ""
-        return f"{self.name}: {named}; {examples}{self._absent()}{out}"
+        return f"{self.name}: {named}; {images} of {self.size} x {self.size}{self._absent()}{out}"
 
     def _absent(self) -> str:
         """Name the classes that no validation image can judge."""

@@ -10,6 +10,7 @@ from tljax.data.folder import Found
 from tljax.data.sets import ImageSet, ImageSets
 from tljax.errors import InputError
 from tljax.files.home import at_home, default_folder
+from tljax.tasks.classification import CLASSIFICATION
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +31,7 @@ def load(
     size: int,
     cache: pathlib.Path | None = None,
     data_dir: pathlib.Path | None = None,
+    task: str | None = None,
     seed: int = 0,
     validation_fraction: float = 0.2,
     tolerance: Tolerance = STRICT,
@@ -38,7 +40,8 @@ def load(
     """Load `folder:PATH`, `csv:FILE`, `tfds:NAME`, `critters` or `critters:source`.
 
     Images become `size` x `size` pixels. The path of a folder or of a CSV file that is there stands
-    for itself. `cache` is the folder for decoded arrays, `data_dir` that of TFDS. `seed` and
+    for itself. `task` names what is learnt of an example (`tasks.known`), where the source itself
+    does not tell. `cache` is the folder for decoded arrays, `data_dir` that of TFDS. `seed` and
     `validation_fraction` split a source that has no validation split; `seed` also draws the
     critters. It belongs to the data, so that runs with other seeds see the same data. InputError
     for anything that cannot be read, and for faults beyond `tolerance`.
@@ -49,6 +52,8 @@ def load(
         raise InputError(
             f"validation_fraction: expected between 0 and 1, found {validation_fraction}"
         )
+    if task not in (None, CLASSIFICATION.name):
+        raise InputError(f"task: expected {CLASSIFICATION.name} of {source}, found {task}")
     store = at_home(cache) if cache else default_folder()
     source = _named(str(source))
     if source in drawn.SOURCES:

@@ -17,8 +17,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from tljax.data import ImageSet, ImageSets
 from tljax.data.cache import default_folder as cache_folder
+from tljax.data.examples import Part, Sets
 from tljax.files.disk import Unwritable
 from tljax.inputs import feature_store
 from tljax.inputs.prefix import Prefix
@@ -45,7 +45,7 @@ class Activations:
 
     def __init__(
         self,
-        sets: ImageSets,
+        sets: Sets,
         prefix: Prefix,
         store: Store,
         *,
@@ -138,7 +138,7 @@ class Activations:
             name = self._name(split, view, layer)
             if layer in needed or any((folder / name).exists() for folder in self._folders):
                 return layer, self._unit(split, view, layer)[0]
-        return None, self._images(split).images
+        return None, self._images(split).inputs
 
     def _name(self, split: str, view: int, stop: str) -> Path:
         identity = self._prefix.identity(self._sets, split=split, view=view, stop=stop)
@@ -161,5 +161,5 @@ class Activations:
         """
         return jax.device_put(jax.device_get(self._prefix.variables), jax.local_devices()[0])
 
-    def _images(self, split: str) -> ImageSet:
+    def _images(self, split: str) -> Part:
         return getattr(self._sets, split)

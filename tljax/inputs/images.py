@@ -12,9 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from tljax.data import ImageSet, ImageSets
 from tljax.data.augment import Augment, Augmentation, affine
-from tljax.data.preprocess import Prepare
+from tljax.data.examples import Part, Sets
 from tljax.data.text.augment import Offsets
 from tljax.inputs.activations import Activations, Store
 from tljax.inputs.feed import Examples
@@ -54,18 +53,25 @@ class Inputs:
     relabelled: Callable[..., Array] = _unchanged
 
 
-def from_images(sets: ImageSets, *, augment: Augmentation | None, preprocess: Prepare) -> Inputs:
-    """Read photographs, augmented afresh at every draw (validation never is), then preprocessed."""
+def from_images(
+    sets: Sets, *, augment: Augmentation | None, preprocess: Callable[[Array], Array]
+) -> Inputs:
+    """Read examples, augmented afresh at every draw (validation never is), then preprocessed.
+
+    Tokens are not preprocessed.
+    """
+    preprocess = preprocess if jnp.issubdtype(sets.spec.dtype, jnp.floating) else _as_is
+    varied = sets.augmented
 
     def augmented(images: Array, keys: Array, strength: Array | float = 1.0) -> Array:
         if augment is None:
             return preprocess(images)
-        return preprocess(augment(images, keys=keys, strength=strength))
+        return preprocess(varied(images, keys=keys, ranges=augment, strength=strength))
 
     train, validation = (
-        Examples(split.images, split.labels) for split in (sets.train, sets.validation)
+        Examples(split.inputs, split.labels) for split in (sets.train, sets.validation)
     )
-    test = Examples(sets.test.images, sets.test.labels) if sets.test else None
+    test = Examples(sets.test.inputs, sets.test.labels) if sets.test else None
     read = Inputs(train, validation, augmented, preprocess, test=test)
     return replace(_of(sets, read), relabelled=_relabelling(sets.task, augment))
 
@@ -89,7 +95,7 @@ def _relabelling(task: Task, augment: Augmentation | None) -> Callable[..., Arra
 
 
 def from_prefix(
-    sets: ImageSets,
+    sets: Sets,
     prefix: Prefix,
     *,
     store: Store,
@@ -122,14 +128,14 @@ def from_prefix(
     return _of(sets, replace(entered, files=files, made=made, seconds=seconds))
 
 
-def promised(sets: ImageSets, prefix: Prefix) -> Inputs:
+def promised(sets: Sets, prefix: Prefix) -> Inputs:
     """Make what `from_prefix` gives, from shapes of the parameters alone.
 
     Activations are zeros that take no memory.
     """
     row = prefix.row(sets)
 
-    def zeros(split: ImageSet, views: int) -> Examples:
+    def zeros(split: Part, views: int) -> Examples:
         count = views * len(split.labels)
         return Examples(
             np.broadcast_to(np.zeros((), row.dtype), (count, *row.shape)), split.labels, views=views
@@ -142,8 +148,12 @@ def promised(sets: ImageSets, prefix: Prefix) -> Inputs:
     return replace(_of(sets, read), relabelled=_relabelling(sets.task, prefix.augment))
 
 
-def _of(sets: ImageSets, inputs: Inputs) -> Inputs:
+def _of(sets: Sets, inputs: Inputs) -> Inputs:
     return replace(inputs, classes=sets.classes, size=sets.size, digest=sets.digest, task=sets.task)
+
+
+def _as_is(batch: Array) -> Array:
+    return batch
 
 
 def _as_float(batch: Array, keys: Array | None = None, strength: Array | float = 1.0) -> Array:

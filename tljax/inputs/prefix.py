@@ -18,9 +18,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from tljax.data import ImageSets, draws, preprocess
-from tljax.data.augment import Augmentation
+from tljax.data import draws, preprocess
+from tljax.data.augment import Augmentation, augment_batch
 from tljax.data.draws import augment_keys
+from tljax.data.examples import Sets
 from tljax.data.preprocess import Prepare
 from tljax.files.disk import Json
 from tljax.models.architecture import Architecture
@@ -55,10 +56,9 @@ class Prefix:
     kept: str | None = None
     # Training photographs in one pass: a step's, as another number rounds some layers otherwise.
     batch: int = 32
+    augmented: Callable[..., Array] = augment_batch  # the data set's
 
-    def identity(
-        self, sets: ImageSets, *, split: str, view: int = 0, stop: str | None = None
-    ) -> Json:
+    def identity(self, sets: Sets, *, split: str, view: int = 0, stop: str | None = None) -> Json:
         """Describe all that decides the activations of one view of a split at a layer.
 
         The file they are kept in is keyed by it. It has the code and the versions too: the file may
@@ -113,13 +113,14 @@ class Prefix:
                 out, _ = run(batch, start=self.architecture.following(start))
             else:
                 if augment is not None:
-                    batch = augment(batch, keys=augment_keys(view, example))
-                out, _ = run(self.preprocess(batch))
+                    batch = self.augmented(batch, keys=augment_keys(view, example), ranges=augment)
+                tokens = jnp.issubdtype(batch.dtype, jnp.signedinteger)
+                out, _ = run(batch if tokens else self.preprocess(batch))
             return out if self.kept is None else out.astype(self.kept)
 
         return program
 
-    def row(self, sets: ImageSets, *, stop: str | None = None) -> jax.ShapeDtypeStruct:
+    def row(self, sets: Sets, *, stop: str | None = None) -> jax.ShapeDtypeStruct:
         """Return shape and dtype of the activations of one view of one photograph."""
         output = self._outputs(sets.spec)[stop or self.stop]
         return jax.ShapeDtypeStruct(output.shape[1:], self.kept or output.dtype)
@@ -156,13 +157,8 @@ def _code(base: type) -> str:
     from tljax.data import augment
     from tljax.data.text import augment as dropped
 
-    modules = (
-        augment,
-        dropped,
-        draws,
-        preprocess,
-        *_needed(sys.modules[base.__module__], {}).values(),
-    )
+    needed = _needed(sys.modules[base.__module__], {}).values()
+    modules = (augment, dropped, draws, preprocess, *needed)
     files = [__file__, *(str(module.__file__) for module in modules)]
     return hashlib.sha256(b"".join(Path(file).read_bytes() for file in files)).hexdigest()[:16]
 

@@ -12,7 +12,7 @@ from jax.typing import DTypeLike
 
 from tljax import config
 from tljax.config import Stage
-from tljax.data import ImageSets
+from tljax.data.examples import Sets
 from tljax.data.preprocess import UNIT, Prepare
 from tljax.errors import InputError
 from tljax.inputs import images as inputs
@@ -55,7 +55,7 @@ def prefix_stop(
 
 
 def settled(
-    stage: Stage, network: Network, sets: ImageSets, *, dtype: DTypeLike = jnp.float32
+    stage: Stage, network: Network, sets: Sets, *, dtype: DTypeLike = jnp.float32
 ) -> tuple[Stage, str | None]:
     """Replace `views="auto"` by a number: (the stage, a line that says which number and why).
 
@@ -103,7 +103,7 @@ def reading(
     network: Network,
     module: Classifier,
     variables: Variables,
-    sets: ImageSets,
+    sets: Sets,
     *,
     preprocess: Prepare,
     store: Store,
@@ -117,6 +117,8 @@ def reading(
     """
     images = len(sets.train.labels)
     prefix = _prefix(stage, network, module, variables, preprocess=preprocess, images=images)
+    if prefix is not None:
+        prefix = replace(prefix, augmented=sets.augmented)
     if prefix is None:
         return inputs.from_images(sets, augment=stage.augment, preprocess=preprocess)
     passing = _passing(stage, ahead, prefix, variables["params"], images=images)
@@ -153,7 +155,7 @@ def promised(
     network: Network,
     module: Classifier,
     variables: Variables,
-    sets: ImageSets,
+    sets: Sets,
     *,
     preprocess: Prepare,
 ) -> inputs.Inputs:
@@ -163,6 +165,8 @@ def promised(
     """
     images = len(sets.train.labels)
     prefix = _prefix(stage, network, module, variables, preprocess=preprocess, images=images)
+    if prefix is not None:
+        prefix = replace(prefix, augmented=sets.augmented)
     if prefix is None:
         return inputs.from_images(sets, augment=stage.augment, preprocess=preprocess)
     return inputs.promised(sets, prefix)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tljax.data import ImageSet
+from tljax.data.examples import Part
 from tljax.errors import InputError
 from tljax.files import npz
 from tljax.files.disk import Json
@@ -55,7 +55,7 @@ def path_of(workdir: Path, rung: str, *, seed: int, split: str) -> Path:
 
 
 def write(
-    path: Path, logits: np.ndarray, *, split: ImageSet, classes: tuple[str, ...], digest: str
+    path: Path, logits: np.ndarray, *, split: Part, classes: tuple[str, ...], digest: str
 ) -> Path:
     """Write the logits `[N, outputs]` of one split, whole or not at all; return the path.
 

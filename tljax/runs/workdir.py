@@ -15,7 +15,7 @@ from typing import Protocol
 import jax
 
 from tljax.config import Stage
-from tljax.data import ImageSets
+from tljax.data.examples import Sets
 from tljax.errors import InputError
 from tljax.files import disk, lock, orbax_store
 from tljax.files.disk import Json
@@ -105,7 +105,7 @@ class Workdir:
         *,
         arguments: Arguments,
         stages: dict[str, tuple[Network, Stage]],
-        sets: ImageSets,
+        sets: Sets,
         base: str | None = None,
     ) -> None:
         """Remove the run that lies here, except saved features, and write the configuration.
@@ -182,9 +182,7 @@ class Workdir:
         if processes.first():
             metrics.replace(self.path / metrics.FILE, records, rung=rung, seed=seed)
 
-    def finish(
-        self, rung: str, trained: Trained, *, seed: int, stage: Stage, sets: ImageSets
-    ) -> None:
+    def finish(self, rung: str, trained: Trained, *, seed: int, stage: Stage, sets: Sets) -> None:
         """Save the trained classifier, and write its logits, features and row.
 
         Checkpoints from while it trained are removed; a restored classifier needs nothing else.
@@ -228,7 +226,7 @@ class Workdir:
             before = read_written(path) if path.exists() else {}
             disk.write_json(path, {**before, name: [str(file) for file in trained.files]})
 
-    def _write_logits(self, rung: str, trained: Trained, *, seed: int, sets: ImageSets) -> None:
+    def _write_logits(self, rung: str, trained: Trained, *, seed: int, sets: Sets) -> None:
         for split, logits in trained.logits.items():
             predictions.write(
                 predictions.path_of(self.path, rung, seed=seed, split=split),
@@ -263,7 +261,7 @@ def _clear(path: Path) -> None:
         old.unlink()
 
 
-def _data(sets: ImageSets) -> Json:
+def _data(sets: Sets) -> Json:
     return {
         "source": sets.name,
         "digest": sets.digest,

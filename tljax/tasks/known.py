@@ -10,8 +10,9 @@ from tljax.errors import InputError
 from tljax.tasks.classification import Classification
 from tljax.tasks.language import Language
 from tljax.tasks.task import Task
+from tljax.tasks.text import Text
 
-TASKS: dict[str, type[Task]] = {each.name: each for each in (Classification, Language)}
+TASKS: dict[str, type[Task]] = {each.name: each for each in (Classification, Text, Language)}
 
 
 def named(name: str) -> type[Task]:

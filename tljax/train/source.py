@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from tljax.data import ImageSets
+from tljax.data.examples import Sets
 from tljax.data.preprocess import Prepare
 from tljax.inputs.activations import Store, default_folder
 from tljax.models.build import Network, described
@@ -18,7 +18,7 @@ from tljax.weights import Weights
 class Source:
     """Hold the photographs and the pretrained base that every stage of a command starts from."""
 
-    sets: ImageSets
+    sets: Sets
     weights: Weights | None = None
     store: Store = field(default_factory=default_folder)  # of activations of frozen prefixes
     dtype: DTypeLike = jnp.float32  # in which networks compute; parameters are float32

@@ -59,20 +59,22 @@ def load(
             vocabulary.padded(rows[split], length=length),
             each.labels,
             each.ids,
-            texts=tuple(sources.read(each)),
+            tuple(sources.read(each)),
         )
         for split, each in listings.items()
     }
+    whole = 100 * float((lengths <= length).mean())
     return TextSets(
         source,
         found.classes,
         sets["train"],
         sets["validation"],
         _digest(listings, found.classes, vocabulary, length),
+        vocabulary,
+        length,
+        f"texts of {length} tokens, {whole:.1f} % of them whole",
         test=sets.get("test"),
         left_out=found.left_out,
-        vocabulary=vocabulary,
-        whole=float((lengths <= length).mean()),
     )
 
 

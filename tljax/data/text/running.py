@@ -1,6 +1,5 @@
 """Running text, without labels: one array of tokens to learn the next one from."""
 
-import dataclasses
 import hashlib
 from collections.abc import Sequence
 
@@ -21,35 +20,9 @@ VOCABULARY = 4000  # tokens of a vocabulary that is trained here
 KINDS = "text:PATH, a folder or file of .txt files or a CSV file, or stdlib:source"
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Window(TextSet):
-    """Hold windows of running text: `images` and labels `[N, 2 T]` to train on, else `[N, T]`.
-
-    `length` is T.
-    """
-
-    length: int = 0
-
-    @property
-    def size(self) -> int:
-        """Return the tokens of what a network sees of a window."""
-        return self.length
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Running(TextSets):
-    """Hold windows of running text, of which a language model learns the next token."""
-
-    tokens: tuple[int, int] = dataclasses.field(default=(0, 0), kw_only=True)
-
-    @property
-    def about(self) -> str:
-        """Say what the examples are, and how many tokens there are."""
-        train, held = self.tokens
-        return f"windows of {self.size} tokens ({train:,} to train on, {held:,} held out)"
-
-
-def load(source: str, *, size: int, vocabulary: Vocabulary | None = None, seed: int = 0) -> Running:
+def load(
+    source: str, *, size: int, vocabulary: Vocabulary | None = None, seed: int = 0
+) -> TextSets:
     """Load `stdlib:source`, or the text of `text:PATH`, as windows of `size` tokens.
 
     A path stands for itself. A folder's .txt files are read in order, those of folders below it
@@ -74,14 +47,17 @@ def load(source: str, *, size: int, vocabulary: Vocabulary | None = None, seed: 
     plain = np.ascontiguousarray(views(parts[1], size + 1)[::size])
     ids = [tuple(f"{split}/{i}" for i in range(len(x))) for split, x in (("t", wide), ("v", plain))]
     digest = hashlib.sha256(b"".join([vocabulary.text.encode(), wide.data, plain.data]))
-    return Running(
+    pair = f"{len(parts[0]):,} to train on, {len(parts[1]):,} held out"
+    return TextSets(
         source,
         (NEXT,),
-        Window(wide, wide, ids[0], task, length=size),
-        Window(plain[:, :-1], plain[:, 1:], ids[1], task, length=size),
+        TextSet(wide, wide, ids[0]),
+        TextSet(plain[:, :-1], plain[:, 1:], ids[1]),
         digest.hexdigest(),
-        vocabulary=vocabulary,
-        tokens=(len(parts[0]), len(parts[1])),
+        vocabulary,
+        size,
+        f"windows of {size} tokens ({pair})",
+        plain_task=task,
     )
 
 
