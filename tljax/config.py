@@ -329,6 +329,7 @@ PRESETS = {  # with VGG16's rules; `stage_on` has those of another base
     "critters": _critters(),
 }
 
+TEXT_SIZE = 128  # most tokens of a text, where the base does not record its own
 TEXT_VIEWS = 4  # of texts with dropped tokens
 MOST_VIEWS = 16  # for "auto"; beyond it, as accurate as fresh augmentation (experiments/views.py)
 CHECKPOINT_SECONDS = 30.0  # least time between two checkpoints of a stage; its end is always saved

@@ -7,15 +7,16 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from tljax import config
-from tljax.commands import cli
+from tljax.commands import cli, texts
 from tljax.commands.rung import PRESET
 from tljax.config import Stage
 from tljax.data import critters
 from tljax.errors import InputError
 from tljax.models.architecture import Options
-from tljax.models.build import Network, described
+from tljax.models.build import Network, checked, described
 from tljax.recipe import scaled_batch
 from tljax.runs.base import load_base
+from tljax.tasks.text import TEXT
 from tljax.weights import Weights
 
 
@@ -92,6 +93,9 @@ def parsed(parser: argparse.ArgumentParser) -> argparse.Namespace:
     that, else as large as the lecture's.
     """
     args = parser.parse_args()
+    texts.settle(args, base_of(args) if args.weights else None)
+    if args.size is None and args.task == TEXT.name and not args.weights:
+        args.size = config.TEXT_SIZE
     if args.size is None:
         args.size = config.SIZE if args.data in ("critters", "critters:source") else _size_of(args)
     return args
@@ -108,7 +112,7 @@ def base_of(args: argparse.Namespace) -> Weights | None:
 
     For critters, and no --base, it is the one that comes with them.
     """
-    if not args.weights and args.data == "critters" and args.base is None:
+    if not args.weights and args.data == "critters" and args.base is None and args.task is None:
         return _loaded(str(critters.BASE), progress=False)
     return _loaded(args.weights, progress=not args.quiet) if args.weights else None
 
@@ -135,17 +139,22 @@ def stage_of(name: str, args: argparse.Namespace) -> Stage:
 
 def architecture_of(args: argparse.Namespace) -> tuple[str, Options]:
     """Return base and options of the networks that the options name: those of --weights."""
-    weights, base = base_of(args), args.base or config.CRITTERS_BASE
+    words = args.task == TEXT.name
+    weights, base = base_of(args), args.base or (texts.BASE if words else config.CRITTERS_BASE)
     if weights:
         name, options = described(weights.architecture, source=weights.source)
         if args.base not in (None, name):
             raise InputError(f"--base {args.base}: expected {name}, which {args.weights} is of")
         return name, options
+    if words:
+        return base, checked(base, {"vocabulary": texts.vocabulary(args, None).size})
     return base, config.CRITTERS_OPTIONS if base == config.CRITTERS_BASE else {}
 
 
 def network_on(network: Network, args: argparse.Namespace) -> Network:
     """Return a network for the base and size that the options name."""
+    if args.task == TEXT.name:
+        network = texts.network(network, args, base_of(args))
     if network.base == "cnn" and args.size < config.CNN_VALID_SIZE:
         network = replace(network, options={"padding": "SAME"})
     return network.on(*architecture_of(args))
@@ -169,6 +178,7 @@ def with_options(stage: Stage, args: argparse.Namespace) -> Stage:
         raise InputError("--scale-lr: expected --batch with it, which it scales the rates by")
     if args.epochs and stage.solver == "steps":
         stage = replace(stage, epochs=args.epochs)
+    stage = config.on_texts(stage) if args.task == TEXT.name else stage
     stage = replace(
         stage.scaled(budget=args.budget),
         skip_nonfinite=args.skip_nonfinite,

@@ -9,12 +9,15 @@ import jax.numpy as jnp
 
 from tljax import config, report
 from tljax.climb import ladder
-from tljax.commands import cli, options, photographs
+from tljax.commands import cli, options, photographs, texts
 from tljax.commands.climbing import compile_ahead
 from tljax.commands.pretrain import pretrain
 from tljax.commands.rung import PRESET, Rung, named
 from tljax.config import Stage
 from tljax.data import ImageSets
+from tljax.data.examples import Sets
+from tljax.data.preprocess import words
+from tljax.data.text import docstrings
 from tljax.errors import InputError
 from tljax.inputs import views
 from tljax.machine import compiler_log, processes
@@ -23,6 +26,7 @@ from tljax.models.build import Network
 from tljax.runs import planned
 from tljax.runs.workdir import CALLS, COMPILER_LOG, Workdir
 from tljax.sweep.finished_calls import Kept
+from tljax.tasks.text import TEXT
 from tljax.train.source import Source
 from tljax.weights import Weights, check_preprocess, known, read
 
@@ -68,10 +72,11 @@ def begin(
     weights = options.base_of(args)
     workdir = workdir_of(args, args.workdir or Path("runs") / experiment)
     workdir.listeners += cli.tracked(args, workdir=workdir.path)
-    sets = cli.load(args, args.data, size=args.size)
+    reads_texts = args.task == TEXT.name
+    sets = texts.load(args, weights) if reads_texts else cli.load(args, args.data, size=args.size)
     takes = any(network.architecture.pretrained for network, _ in stages.values())
     baseless = weights is None and takes
-    if baseless and args.data != "critters":
+    if baseless and args.data not in ("critters", docstrings.TARGET):
         raise InputError(
             f"--weights: {args.data} needs a pretrained base: {', '.join(known.FILES)} (downloaded "
             "once), a file, or one that tljax pretrain made"
@@ -107,7 +112,7 @@ def begin(
 
 
 def source_of(
-    args: argparse.Namespace, workdir: Workdir, sets: ImageSets, weights: Weights | None
+    args: argparse.Namespace, workdir: Workdir, sets: Sets, weights: Weights | None
 ) -> Source:
     """Return what all stages of a command start from."""
     return Source(
@@ -115,9 +120,14 @@ def source_of(
     )
 
 
-def _look_at_preprocessing(workdir: Workdir, sets: ImageSets, weights: Weights) -> None:
+def _look_at_preprocessing(workdir: Workdir, sets: Sets, weights: Weights) -> None:
     """Name the preprocessing, warn where it does not suit the base, and keep both for the page."""
     if not processes.first():
+        return
+    if not isinstance(sets, ImageSets):
+        told = words(weights.preprocess)
+        print(f"preprocessing: {told}", flush=True)
+        workdir.note("preprocessing", {"used": sets.preprocess.identity, "told": told, "alarm": ""})
         return
     check = check_preprocess(weights, sets.train.images)
     print(
@@ -129,7 +139,7 @@ def _look_at_preprocessing(workdir: Workdir, sets: ImageSets, weights: Weights) 
 def _settled(
     stage: Stage,
     network: Network,
-    sets: ImageSets,
+    sets: Sets,
     *,
     dtype: jnp.dtype,
     most_views: int | None,
@@ -176,13 +186,14 @@ def workdir_of(args: argparse.Namespace, path: Path) -> Workdir:
     return Workdir(path, overwrite=args.overwrite, resume=resume, anyway=args.resume_anyway)
 
 
-def finish(workdir: Workdir, sets: ImageSets) -> None:
+def finish(workdir: Workdir, sets: Sets) -> None:
     """Keep the photographs for the report and write it; print the table and the page's path."""
     if not processes.first():
         return
     for listener in workdir.listeners:
         listener.close()
-    photographs.keep(workdir.path, sets)
+    if isinstance(sets, ImageSets):
+        photographs.keep(workdir.path, sets)
     written = report.write_report(workdir.path)
     results = report.read_results(workdir.path / "results.json")
     print("\n" + report.text_table(results, differences=report.differences(workdir.path)))
@@ -195,8 +206,12 @@ def _pretrained(args: argparse.Namespace, workdir: Workdir) -> Weights:
     out, progress = workdir.path / "base.safetensors", workdir.path / "progress" / "base"
     if workdir.resumed and out.exists() and not progress.exists():
         return read(out)
-    sets = cli.load(args, "critters:source", size=min(args.size, config.PRETRAIN_SIZE))
-    stage = replace(config.PRETRAIN.scaled(budget=args.budget), skip_nonfinite=args.skip_nonfinite)
+    if args.task == TEXT.name:
+        sets, like = texts.source(args, None), config.LANGUAGE
+    else:
+        size = min(args.size, config.PRETRAIN_SIZE)
+        sets, like = cli.load(args, "critters:source", size=size), config.PRETRAIN
+    stage = replace(like.scaled(budget=args.budget), skip_nonfinite=args.skip_nonfinite)
     if not workdir.resumed:
         out.unlink(missing_ok=True)  # of the run before: half of this one must not pass for a whole
     return pretrain(
