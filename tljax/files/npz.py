@@ -41,7 +41,8 @@ def write(path: Path, arrays: Mapping[str, np.ndarray]) -> Path:
 def read(path: Path, kinds: Mapping[str, str] | None = None) -> dict[str, np.ndarray]:
     """Read arrays, read-only: those named in `kinds`, or all.
 
-    `kinds` maps each name to the kind of its NumPy dtype and its number of dimensions, as in "f2".
+    `kinds` maps each name to the kind of its NumPy dtype and its number of dimensions, as in "f2",
+    or to "" where the caller checks it.
     InputError, in one line, for a damaged file or other contents.
     """
     try:
@@ -64,7 +65,7 @@ def read(path: Path, kinds: Mapping[str, str] | None = None) -> dict[str, np.nda
         ) from None
     for name, kind in (kinds or {}).items():
         array = arrays[name]
-        if f"{array.dtype.kind}{array.ndim}" != kind:
+        if kind and f"{array.dtype.kind}{array.ndim}" != kind:
             expected = f"{_KINDS[kind[0]]} of {kind[1:]} dimensions"
             raise InputError(
                 f"{path}: {name}: expected {expected}, found {array.dtype} {list(array.shape)}"

@@ -1,7 +1,11 @@
-"""predictions/*.npz: the logits of each rung on the same photographs, written, read and checked."""
+"""predictions/*.npz: what each rung leaves of the same examples, written, read and checked.
+
+For most tasks that is their logits; `Task.kept` says what it is.
+"""
 
 # pyright: strict
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,22 +17,39 @@ from tljax.errors import InputError
 from tljax.files import npz
 from tljax.files.disk import Json
 from tljax.runs.results import by_rung
-from tljax.tasks.classification import two_sided
+from tljax.tasks.classification import CLASSIFICATION, two_sided
+from tljax.tasks.known import of_results
+from tljax.tasks.task import Task
 
 FOLDER = "predictions"
-FIELDS = {"logits": "f2", "labels": "i1", "ids": "U1", "classes": "U1", "digest": "U0"}
+FIELDS = {"logits": "", "labels": "", "ids": "U1", "classes": "U1", "digest": "U0"}
 SUFFIXES = {"validation": "", "test": ".test"}
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """One rung's logits on one split, one run per seed."""
+    """What is kept of one rung on one split, one run per seed.
+
+    Logits, probabilities and what follows from them are those of a classification.
+    """
 
     seeds: tuple[int, ...]
-    logits: np.ndarray  # [S, N, classes] float64
-    labels: np.ndarray  # [N] int32
+    kept: np.ndarray  # [S, N, ...] float64
+    labels: np.ndarray  # [N, ...]
     ids: tuple[str, ...]
     classes: tuple[str, ...]
+    task: Task = CLASSIFICATION
+
+    @functools.cached_property
+    def logits(self) -> np.ndarray:
+        """Return the logits `[S, N, classes]`."""
+        return two_sided(self.kept)
+
+    @functools.cached_property
+    def figures(self) -> dict[str, np.ndarray]:
+        """Compute the task's figures `[S, N, ...]` of each run and example."""
+        runs = [self.task.kept_figures(kept, self.labels) for kept in self.kept]
+        return {name: np.stack([run[name] for run in runs]) for name in runs[0]}
 
     @property
     def probabilities(self) -> np.ndarray:
@@ -57,14 +78,14 @@ def path_of(workdir: Path, rung: str, *, seed: int, split: str) -> Path:
 def write(
     path: Path, logits: np.ndarray, *, split: Part, classes: tuple[str, ...], digest: str
 ) -> Path:
-    """Write the logits `[N, outputs]` of one split, whole or not at all; return the path.
+    """Write what is kept `[N, ...]` of one split, whole or not at all; return the path.
 
     The file has the arrays named in `FIELDS`, and can be read without pickle. `digest` is that of
     the data.
     """
     arrays = {
-        "logits": np.asarray(logits, np.float32),
-        "labels": np.asarray(split.labels, np.int32),
+        "logits": np.asarray(logits),
+        "labels": np.asarray(split.labels),
         "ids": np.array(split.ids, dtype=np.str_),
         "classes": np.array(classes, dtype=np.str_),
         "digest": np.array(digest, dtype=np.str_),
@@ -82,12 +103,13 @@ def read(workdir: Path, results: Json, *, split: str = "validation") -> dict[str
     results.json.
     """
     rungs: dict[str, Predictions] = {}
+    task = of_results(results)
     for name, rows in by_rung(results).items():
         paths = [path_of(workdir, name, seed=row["seed"], split=split) for row in rows]
         if all(path.is_file() for path in paths):
-            parts = [_read(path, results["data"]) for path in paths]
+            parts = [_read(path, results["data"], task) for path in paths]
             if all(np.isfinite(part["logits"]).all() for part in parts):
-                rungs[name] = _together(parts, paths, [row["seed"] for row in rows])
+                rungs[name] = _together(parts, paths, [row["seed"] for row in rows], task)
                 _check(rungs[name], rows, paths, split)
     for name, each in rungs.items():
         first = next(iter(rungs.values()))
@@ -110,46 +132,47 @@ def held_out(
     return ("test", test, validation) if test else ("validation", validation, {})
 
 
-def _read(path: Path, data: Json) -> dict[str, np.ndarray]:
+def _read(path: Path, data: Json, task: Task) -> dict[str, np.ndarray]:
     part = npz.read(path, FIELDS)
-    logits, labels = part["logits"], part["labels"]
-    if labels.shape != logits.shape[:1] or part["ids"].shape != labels.shape:
+    logits, labels, classes = part["logits"], part["labels"], len(part["classes"])
+    if labels.shape[:1] != logits.shape[:1] or part["ids"].shape != logits.shape[:1]:
         shapes = f"{logits.shape}, {labels.shape}, {part['ids'].shape}"
         raise InputError(
             f"{path}: expected logits [N, outputs], N labels and N ids, found {shapes}"
         )
-    outputs, classes = logits.shape[1], len(part["classes"])
-    if (
-        outputs not in ((1, 2) if classes == 2 else (classes,))
-        or not np.isin(labels, np.arange(classes)).all()
-    ):
-        raise InputError(
-            f"{path}: expected an output and labels of each of {classes} classes, "
-            f"found {outputs} outputs"
-        )
+    if logits.dtype.kind not in "fiu":
+        raise InputError(f"{path}: logits: expected numbers, found {logits.dtype}")
+    part["labels"] = task.checked(str(path), labels, count=len(logits))
+    task.check(str(path), part["labels"], classes=classes)
+    task.check_kept(str(path), logits, classes=classes)
     if "digest" in data and part["digest"].item() != data["digest"]:
         raise InputError(f"{path}: expected data {data['digest']}, found {part['digest'].item()}")
     return part
 
 
 def _together(
-    parts: Sequence[dict[str, np.ndarray]], paths: Sequence[Path], seeds: Sequence[int]
+    parts: Sequence[dict[str, np.ndarray]],
+    paths: Sequence[Path],
+    seeds: Sequence[int],
+    task: Task,
 ) -> Predictions:
     first = parts[0]
     for part, path in zip(parts, paths, strict=True):
         if any(not np.array_equal(part[field], first[field]) for field in tuple(FIELDS)[1:]):
             raise InputError(f"{path}: expected the photographs and labels of {paths[0].name}")
-    logits = np.stack([part["logits"] for part in parts]).astype(np.float64)
+    kept = np.stack([part["logits"] for part in parts]).astype(np.float64)
     ids, classes = (tuple(map(str, first[field])) for field in ("ids", "classes"))
-    return Predictions(tuple(seeds), two_sided(logits), first["labels"], ids, classes)
+    return Predictions(tuple(seeds), kept, first["labels"], ids, classes, task)
 
 
 def _check(rung: Predictions, rows: Sequence[Json], paths: Sequence[Path], split: str) -> None:
-    for row, right, path in zip(rows, rung.right, paths, strict=True):
-        saved = row.get(split, {}).get("accuracy")
-        if saved is not None and np.isfinite(saved) and abs(right.mean() - saved) > 1e-9:
-            fault = f"expected accuracy {saved} as in results.json, found {right.mean()}"
-            raise InputError(f"{path}: {fault}")
+    name = rung.task.monitor
+    for place, (row, path) in enumerate(zip(rows, paths, strict=True)):
+        saved = row.get(split, {}).get(name)
+        summed = {key: each[place].sum(axis=0) for key, each in rung.figures.items()}
+        found = rung.task.scores({**summed, "count": float(len(rung.labels))})[name]
+        if saved is not None and np.isfinite(saved) and abs(found - saved) > 1e-9:
+            raise InputError(f"{path}: expected {name} {saved} as in results.json, found {found}")
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

@@ -32,7 +32,7 @@ class Results:
         self._path, self._document = path, document
 
     @classmethod
-    def begin(cls, path: Path, *, task: str, data: Json, environment: Json) -> Self:
+    def begin(cls, path: Path, *, task: Json, data: Json, environment: Json) -> Self:
         """Write results of a task without a row."""
         results = cls(path, {"task": task, "data": data, "environment": environment, "rungs": []})
         results._write()
@@ -134,11 +134,11 @@ def read_results(path: Path) -> Json:
     rows: list[object] = _of_kind(results, "rungs", list, str(path))
     task = _task(results, path)
     checked = [_checked(row, f"{path}: rungs[{i}]", task) for i, row in enumerate(rows)]
-    return results | {"task": task.name, "rungs": checked}
+    return results | {"task": task.to_dict(), "rungs": checked}
 
 
-def _task(results: Json, path: Path) -> type[Task]:
-    """Return the task that results name; those of an earlier version are of classification."""
+def _task(results: Json, path: Path) -> Task:
+    """Return the task of results; those of an earlier version are of classification."""
     try:
         return of_results(results)
     except InputError as error:
@@ -163,7 +163,7 @@ def _of_kind(record: Json, field: str, kind: type | UnionType, where: str) -> An
     return value
 
 
-def _checked(entry: object, where: str, task: type[Task]) -> Json:
+def _checked(entry: object, where: str, task: Task) -> Json:
     if not isinstance(entry, dict):
         raise InputError(f"{where}: expected an object, found {type(entry).__name__}")
     row = cast(Json, entry)
@@ -178,7 +178,7 @@ def _checked(entry: object, where: str, task: type[Task]) -> Json:
     return row | measured | splits
 
 
-def _scores(row: Json, split: str, where: str, task: type[Task]) -> Json:
+def _scores(row: Json, split: str, where: str, task: Task) -> Json:
     record = objects(row, split, where)
     typed(record, "n", int, f"{where}: {split}")
     names = [*(each.name for each in task.measures), "loss"]

@@ -135,7 +135,7 @@ class Workdir:
         if processes.first():
             disk.write_json(self.path / settings.FILE, config)
         self._results = Results.begin(
-            self.path / results.FILE, task=sets.task.name, data=data, environment=where
+            self.path / results.FILE, task=sets.task.to_dict(), data=data, environment=where
         )
 
     def _say_what_stays(self, lengths: dict[str, tuple[int, int]]) -> None:

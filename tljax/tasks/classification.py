@@ -116,6 +116,14 @@ class Classification(Task):
         """Divide the examples that are right by all."""
         return {"accuracy": float(sums["correct"]) / float(sums["count"])}
 
+    def check_kept(self, where: str, kept: np.ndarray, *, classes: int) -> None:
+        """Check that there is a logit for each class; two classes may have one or two."""
+        if kept.ndim != 2 or kept.shape[1] not in ((1, 2) if classes == 2 else (classes,)):
+            raise InputError(
+                f"{where}: expected an output of each of {classes} classes, "
+                f"found {kept.shape[1:]} outputs"
+            )
+
     def kept_losses(self, kept: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Compute the cross entropy `[N]` of logits `[N, outputs]`, in nats."""
         both = two_sided(kept).astype(np.float64)

@@ -38,9 +38,12 @@ def from_dict(document: Mapping[str, Any]) -> Task:
     return kind(*(_frozen(values[field.name]) for field in fields(kind)))
 
 
-def of_results(results: Mapping[str, Any]) -> type[Task]:
-    """Return the kind of task that a run's results.json names."""
-    return named(str(results.get("task", Classification.name)))
+def of_results(results: Mapping[str, Any]) -> Task:
+    """Return the task that a run's results.json describes; InputError for what no run writes."""
+    document = results.get("task", {})
+    if not isinstance(document, dict):
+        raise InputError(f"task: expected an object, found {str(document)[:60]!r}")
+    return from_dict(document)
 
 
 def _frozen(value: Any) -> Any:

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from tljax.errors import InputError
 from tljax.optim.objective import PLAIN, Objective
 
 Sums = Mapping[str, np.ndarray | float]  # of figures over examples, with their number as "count"
@@ -144,6 +145,12 @@ class Task(Protocol):
         """Compute what is kept `[N, ...]` of each held-out example: all that judges it later."""
         del label
         return logits
+
+    def check_kept(self, where: str, kept: np.ndarray, *, classes: int) -> None:
+        """Check the shape of what was kept; InputError, beginning with `where`, for another."""
+        expected, found = (self.outputs(classes),), kept.shape[1:]
+        if found != expected:
+            raise InputError(f"{where}: expected logits of shape {expected}, found {found}")
 
     def kept_losses(self, kept: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Compute the losses `[N]` float64 of held-out examples."""

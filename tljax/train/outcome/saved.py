@@ -39,7 +39,7 @@ def write(
     refuse_other(folder)
     part = folder.with_name(f".{folder.name}.part")
     about = {"data": {"digest": meta["data"], "classes": meta["classes"], "size": meta["size"]}}
-    results = {"task": meta["task"]["name"], **about, "environment": environment()}
+    results = {"task": meta["task"], **about, "environment": environment()}
     results |= {"writer": WRITER, "rungs": [row]}
     last = records[-1]["step"] if records else 0
     metrics = {orbax_store.MONITOR: from_dict(meta["task"]).rank(row["validation"])}
