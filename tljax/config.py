@@ -221,6 +221,8 @@ def on_texts(stage: Stage) -> Stage:
     """
     if stage.augment is None:
         return stage
+    if stage.name == "scratch":  # a word is in few texts, and its embedding has few steps
+        stage = replace(stage, lr=WarmupCosine(BAG_RATE))
     views = TEXT_VIEWS if stage.views and stage.rules == HEAD_ONLY else None
     return replace(stage, augment=TokenDropout(), views=views)
 
@@ -330,6 +332,7 @@ PRESETS = {  # with VGG16's rules; `stage_on` has those of another base
 }
 
 TEXT_SIZE = 128  # most tokens of a text, where the base does not record its own
+BAG_RATE = 5e-3  # of a bag of words from scratch
 TEXT_VIEWS = 4  # of texts with dropped tokens
 MOST_VIEWS = 16  # for "auto"; beyond it, as accurate as fresh augmentation (experiments/views.py)
 CHECKPOINT_SECONDS = 30.0  # least time between two checkpoints of a stage; its end is always saved

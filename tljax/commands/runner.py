@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from tljax import config, report
 from tljax.climb import ladder
-from tljax.commands import cli, options, photographs, texts
+from tljax.commands import cli, options, photographs, sentences, texts
 from tljax.commands.climbing import compile_ahead
 from tljax.commands.pretrain import pretrain
 from tljax.commands.rung import PRESET, Rung, named
@@ -18,6 +18,7 @@ from tljax.data import ImageSets
 from tljax.data.examples import Sets
 from tljax.data.preprocess import words
 from tljax.data.text import docstrings
+from tljax.data.text.sets import TextSets
 from tljax.errors import InputError
 from tljax.inputs import views
 from tljax.machine import compiler_log, processes
@@ -194,6 +195,8 @@ def finish(workdir: Workdir, sets: Sets) -> None:
         listener.close()
     if isinstance(sets, ImageSets):
         photographs.keep(workdir.path, sets)
+    elif isinstance(sets, TextSets):
+        sentences.keep(workdir.path, sets)
     written = report.write_report(workdir.path)
     results = report.read_results(workdir.path / "results.json")
     print("\n" + report.text_table(results, differences=report.differences(workdir.path)))

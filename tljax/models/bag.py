@@ -43,7 +43,7 @@ class Bag(nn.Module):
                 words = nn.Embed(
                     self.vocabulary,
                     self.width,
-                    embedding_init=nn.initializers.normal(1.0),
+                    embedding_init=nn.initializers.normal(0.1),
                     name="embed_words",
                 )
                 x = tokens.only(words(x).astype(self.dtype), mask)

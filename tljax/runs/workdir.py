@@ -49,6 +49,7 @@ _FILES = (  # that a run leaves, besides its configuration
     "lr_find*",
     "range_test_*.png",
     "photographs.npz",
+    "sentences.npz",
     FEATURES,
     COMPILER_LOG,
     "sweep.*",

@@ -12,6 +12,7 @@ from tljax.report.pages import (
     photographs,
     preprocessing,
     sections,
+    sentences,
     training,
 )
 from tljax.report.pages.text import escape
@@ -49,6 +50,7 @@ def write_page(workdir: Path) -> Path:
         *training.costs_section(results, config),
         *sections.trust_section(results, predictions, fitted_on=fitted_on, workdir=workdir),
         *gallery.sections(kept),
+        *sentences.section(sentences.read(workdir)),
         *_details(config, results, metrics),
     ]
     title = f"{headline.source(results['data'])}: {result.partition(' [')[0]}"

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from tljax.data.preprocess import Prepare
+from tljax.data.text.vocabulary import Vocabulary
 from tljax.errors import InputError
 from tljax.files.home import at_home
 from tljax.inside.net import Net
@@ -28,6 +29,7 @@ from tljax.train.outcome import alarms, saved
 from tljax.train.outcome.collapse import Json
 from tljax.train.outcome.prediction import Prediction, padded, probabilities
 from tljax.train.outcome.reading import Batch, Photographs, Reading, reading
+from tljax.train.outcome.reading_texts import reading_texts
 from tljax.train.outcome.viewed import mean_over_views, ranges_of
 from tljax.train.step import Params, State, averaged
 
@@ -91,7 +93,7 @@ class Trained:
         names a file that cannot be read; with `skip_unread` it is left out, and why is kept. With
         `views` the logits are the mean over as many augmented views, the same ones each time.
         """
-        read = reading(photographs, size=self.size)
+        read = self.reading(photographs)
         parts = list(self.stream(read, skip_unread=skip_unread, views=views))
         none = np.zeros((0, len(self.classes)), np.float32)
         return Prediction(
@@ -100,6 +102,18 @@ class Trained:
             np.concatenate([none, *(part.probabilities for part in parts)]),
             {name: why for part in parts for name, why in part.unread.items()},
         )
+
+    def reading(self, given: Photographs) -> Reading:
+        """Name photographs, or texts, and say how each is read, as for training."""
+        if isinstance(self.preprocess, Vocabulary):
+            return reading_texts(given, vocabulary=self.preprocess, size=self.size)
+        return reading(given, size=self.size)
+
+    @property
+    def about(self) -> str:
+        """Say what the examples are: "images of 48 x 48", or "texts of 32 tokens"."""
+        words = isinstance(self.preprocess, Vocabulary)
+        return f"texts of {self.size} tokens" if words else f"images of {self.size} x {self.size}"
 
     def stream(
         self, read: Reading, *, skip_unread: bool = False, views: int = 0
@@ -111,6 +125,8 @@ class Trained:
         """
         if views < 0:
             raise InputError(f"predict: views: expected 0 or more, found {views}")
+        if views and isinstance(self.preprocess, Vocabulary):
+            raise InputError("predict: views: expected none for texts, found some")
         mean = mean_over_views(self.net, ranges_of(self.stage), views=views)
         classify = mean if views else self._logits
         waiting: tuple[Batch, jax.Array] | None = None
@@ -223,7 +239,7 @@ class Trained:
             f"{split} {measure.shown(x[measure.name])} of {x['n']}"
             for split, x in self.scores.items()
         ]
-        return f"Trained({'; '.join([named, f'{self.size} x {self.size}', *scores])})"
+        return f"Trained({'; '.join([named, self.about.partition(' of ')[2], *scores])})"
 
     def _repr_html_(self) -> str:
         """Show the classifier in a notebook: what it is, and its epochs."""
