@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import hashlib
 from collections.abc import Callable
 
 import jax
@@ -130,3 +131,31 @@ def _varied(
     strength: jax.Array | float = 1.0,
 ) -> jax.Array:
     return ranges(tokens, keys=keys, strength=strength)
+
+
+def few(sets: TextSets, count: int, *, seed: int) -> TextSets:
+    """Keep `count` training texts, drawn by the seed, as many of each class as there would be.
+
+    Held-out texts stay, and so do the training texts' places in their order. InputError for fewer
+    than one of each class, or more than there are.
+    """
+    labels = sets.train.labels
+    if not len(sets.classes) <= count <= len(labels):
+        expected = f"{len(sets.classes)} to {len(labels)} training texts"
+        raise InputError(f"{sets.name}: expected {expected}, found {count} to be kept")
+    keys = [hashlib.sha256(f"{seed} {name}".encode()).digest() for name in sets.train.ids]
+    order = sorted(range(len(labels)), key=lambda i: keys[i])
+    # Each text's place within its class, as a share: the smallest of all are a fair part of each.
+    sizes, seen, shares = np.bincount(labels), np.zeros(len(sets.classes), int), {}
+    for i in order:
+        shares[i] = (seen[labels[i]] / sizes[labels[i]], keys[i])
+        seen[labels[i]] += 1
+    kept = sorted(sorted(order, key=lambda i: shares[i])[:count])
+    train = TextSet(
+        sets.train.inputs[kept],
+        labels[kept],
+        tuple(sets.train.ids[i] for i in kept),
+        tuple(sets.train.texts[i] for i in kept) if sets.train.texts else (),
+    )
+    digest = hashlib.sha256(f"{sets.digest} {count} {seed}".encode()).hexdigest()
+    return dataclasses.replace(sets, train=train, digest=digest)
