@@ -93,7 +93,7 @@ def language(
     out = args.workdir / f"{name}.safetensors"
     if not out.exists():
         epochs = args.epochs if base is None else args.tune
-        stage = replace(config.LANGUAGE, epochs=epochs, dropout=1.0)
+        stage = replace(config.LANGUAGE, epochs=epochs)
         if base is not None:  # slower, and slanted: what was learnt must not be lost
             stage = replace(stage, lr=WarmupLinear(5e-4, warmup=0.1, final=5e-4 / 32))
         options = {"vocabulary": text.vocabulary.size, "width": args.width, "dropout": 0.1}

@@ -331,7 +331,6 @@ PRESETS = {  # with VGG16's rules; `stage_on` has those of another base
     "critters": _critters(),
 }
 
-TEXT_SIZE = 128  # most tokens of a text, where the base does not record its own
 BAG_RATE = 5e-3  # of a bag of words from scratch
 TEXT_VIEWS = 4  # of texts with dropped tokens
 MOST_VIEWS = 16  # for "auto"; beyond it, as accurate as fresh augmentation (experiments/views.py)
@@ -361,7 +360,9 @@ PRETRAIN = Stage(
 )
 
 # A language model on running text, by windows of so many tokens. Rates are those of small models.
-WINDOW = 64
+WINDOW = 64  # and most tokens of a text, where the base does not record its own
+# The base pretrained on stdlib:source: minutes on two cores.
+TEXT_BASE, TEXT_OPTIONS = "causal", {"width": 64, "dropout": 0.1}
 LANGUAGE_RATE = 2e-3
 LANGUAGE = Stage(
     "language",
@@ -371,4 +372,5 @@ LANGUAGE = Stage(
     optimizer=Optimizer("adam", weight_decay=1e-2),
     batch_size=32,
     augment=Offsets(WINDOW),
+    dropout=1.0,  # times the base's own
 )

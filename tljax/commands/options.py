@@ -13,7 +13,7 @@ from tljax.config import Stage
 from tljax.data import critters
 from tljax.errors import InputError
 from tljax.models.architecture import Options
-from tljax.models.build import Network, checked, described
+from tljax.models.build import Network, described
 from tljax.recipe import scaled_batch
 from tljax.runs.base import load_base
 from tljax.tasks.text import TEXT
@@ -95,7 +95,7 @@ def parsed(parser: argparse.ArgumentParser) -> argparse.Namespace:
     args = parser.parse_args()
     texts.settle(args, base_of(args) if args.weights else None)
     if args.size is None and args.task == TEXT.name and not args.weights:
-        args.size = config.TEXT_SIZE
+        args.size = config.WINDOW
     if args.size is None:
         args.size = config.SIZE if args.data in ("critters", "critters:source") else _size_of(args)
     return args
@@ -139,15 +139,15 @@ def stage_of(name: str, args: argparse.Namespace) -> Stage:
 
 def architecture_of(args: argparse.Namespace) -> tuple[str, Options]:
     """Return base and options of the networks that the options name: those of --weights."""
-    words = args.task == TEXT.name
-    weights, base = base_of(args), args.base or (texts.BASE if words else config.CRITTERS_BASE)
+    weights, words = base_of(args), args.task == TEXT.name
+    base = args.base or (config.TEXT_BASE if words else config.CRITTERS_BASE)
     if weights:
         name, options = described(weights.architecture, source=weights.source)
         if args.base not in (None, name):
             raise InputError(f"--base {args.base}: expected {name}, which {args.weights} is of")
         return name, options
     if words:
-        return base, checked(base, {"vocabulary": texts.vocabulary(args, None).size})
+        return base, texts.options(base, args)
     return base, config.CRITTERS_OPTIONS if base == config.CRITTERS_BASE else {}
 
 

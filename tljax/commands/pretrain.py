@@ -239,7 +239,7 @@ def _network(args: argparse.Namespace, sets: Sets, weights: Weights | None) -> N
     if isinstance(sets.task, Language):
         width = {"width": int(args.width)} if args.width else {}
         options = {"vocabulary": sets.task.vocabulary, "dropout": args.dropout, **width}
-        return Network(texts.BASE, build.checked(texts.BASE, options))
+        return Network(config.TEXT_BASE, build.checked(config.TEXT_BASE, options))
     base = args.base or config.CRITTERS_BASE
     options = dict(config.CRITTERS_OPTIONS) if base == config.CRITTERS_BASE else {}
     return Network(
@@ -249,8 +249,6 @@ def _network(args: argparse.Namespace, sets: Sets, weights: Weights | None) -> N
 
 def _stage(args: argparse.Namespace, like: config.Stage) -> config.Stage:
     stage = replace(like, epochs=args.epochs or like.epochs)
-    if like is config.LANGUAGE:
-        stage = replace(stage, dropout=1.0)  # times the base's own
     stage = replace(stage.scaled(budget=args.budget), skip_nonfinite=args.skip_nonfinite)
     if args.batch:
         stage = replace(stage, batch_size=args.batch)

@@ -14,11 +14,12 @@ from tljax.data.text import load as text_load
 from tljax.data.text.sets import TextSets
 from tljax.data.text.vocabulary import Vocabulary
 from tljax.errors import InputError
+from tljax.models.architecture import Options
 from tljax.models.build import Network, checked
 from tljax.tasks.text import TEXT
 from tljax.weights import Weights
 
-BASE, SCRATCH = "causal", "bag"
+SCRATCH = "bag"
 
 
 def settle(args: argparse.Namespace, weights: Weights | None) -> None:
@@ -67,6 +68,12 @@ def vocabulary(args: argparse.Namespace, weights: Weights | None) -> Vocabulary:
     known = weights.preprocess if weights else source(args, None).vocabulary
     assert isinstance(known, Vocabulary)  # `settle` has refused others
     return known
+
+
+def options(base: str, args: argparse.Namespace) -> Options:
+    """Return the options of a base that is trained here: its vocabulary, and how wide it is."""
+    own = config.TEXT_OPTIONS if base == config.TEXT_BASE else {}
+    return checked(base, {**own, "vocabulary": vocabulary(args, None).size})
 
 
 def network(network: Network, args: argparse.Namespace, weights: Weights | None) -> Network:
