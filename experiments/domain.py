@@ -163,7 +163,7 @@ def _write(args: argparse.Namespace, folder: Path, workdirs: list[Workdir]) -> N
     }
     disk.write_json(folder / "results.json", document)
     path = picture.write_domains(source, targets, workdir=folder)
-    at_home, interval = table.accuracy(source["rungs"])
+    at_home, interval = table.score(source["rungs"])
     print(f"\nOn the source itself: {table.percent(at_home)} ({table.interval_text(interval)})\n")
     print(
         table.aligned(

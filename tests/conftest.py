@@ -17,7 +17,7 @@ import pytest
 
 from tljax.data.sources import ImageSet
 from tljax.runs import metrics, predictions
-from tljax.train import logits as kept
+from tljax.tasks.classification import CLASSIFICATION
 
 matplotlib.use("Agg")
 
@@ -117,5 +117,5 @@ def _row(name, seed, **splits) -> dict:
         "seconds": 4.0,
         "images_per_second": 100.0,
     }
-    scores = {split: kept.scores(*pair) for split, pair in splits.items()}
+    scores = {split: CLASSIFICATION.judged(*pair) for split, pair in splits.items()}
     return {"name": name, "seed": seed, **scores, **numbers}

@@ -20,8 +20,9 @@ from tljax.models import ops
 from tljax.report.pictures.benchmark import benchmark_table, row_line
 
 TINY = (
-    "size=48 batch=2 vgg_batch=2 width=0.0625 matrix=64 photographs=2 evaluated=3 epoch_steps=2 "
-    "seconds=0.001 seeds=2 seeds_epochs=1 photographs_seen=4"
+    "size=48 batch=2 vgg_batch=2 width=0.0625 lite0_size=32 matrix=64 photographs=2 evaluated=3 "
+    "calls_steps=2 epoch_steps=2 seconds=0.001 seeds=2 scratch_seeds=2 seeds_epochs=1 "
+    "photographs_seen=4"
 )
 
 
@@ -263,7 +264,7 @@ def test_a_bound_is_a_true_ratio_whatever_the_compiler_says(monkeypatch):
     from tljax.benchmark import tljax_side
 
     monkeypatch.setattr("jax.stages.Lowered.cost_analysis", lambda self: {"flops": 0.6})
-    settings = replace(CPU, size=64, batch=2, epoch_steps=1)
+    settings = replace(CPU, size=64, batch=2, calls_steps=1, epoch_steps=1)
     sides, channels = (62, 29, 12, 4), (3, 32, 64, 128, 128)
     convolutions = [
         2 * 2 * 9 * side**2 * channels[i] * channels[i + 1] for i, side in enumerate(sides)

@@ -29,7 +29,7 @@ def written(tmp_path):
     ],
 )
 def test_a_table_with_and_without_names_of_columns(written, text):
-    classes, found, left_out = written(text)
+    classes, found, left_out, _ = written(text)
     assert classes == ("green", "red")
     assert found["train"].ids == ("0.png", "1.png", "2.JPG", "more/3.png")
     assert found["train"].labels.tolist() == [1, 0, 1, 0]
@@ -39,7 +39,7 @@ def test_a_table_with_and_without_names_of_columns(written, text):
 
 def test_a_column_of_splits_and_the_files_that_no_line_names(written):
     text = "file,label,split\n0.png,red,Training\n1.png,green,train\n2.JPG,red,val\n"
-    _, found, left_out = written(text)
+    _, found, left_out, _ = written(text)
     assert {split: part.ids for split, part in found.items()} == {
         "train": ("0.png", "1.png"),
         "validation": ("2.JPG",),

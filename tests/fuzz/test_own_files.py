@@ -22,7 +22,7 @@ from tljax.models.build import Network
 from tljax.report.pages import photographs
 from tljax.runs import predictions
 from tljax.sweep.finished_calls import Found, Kept
-from tljax.train import logits as kept
+from tljax.tasks.classification import CLASSIFICATION
 from tljax.train.step import State
 from tljax.tree import json_digest
 from tljax.weights import Weights, write
@@ -222,7 +222,7 @@ def told(tmp_path_factory):
         logits = rng.normal(size=(6, 1)).astype(np.float32)
         path = folder / "predictions" / f"{name}-seed0.npz"
         predictions.write(path, logits, split=split, classes=("cat", "dog"), digest="d")
-        scores = kept.scores(logits, split.labels)
+        scores = CLASSIFICATION.judged(logits, split.labels)
         rows.append(
             {"name": name, "seed": 0, "epochs": 1, "validation": scores, "trainable_params": 1}
             | COSTS

@@ -16,7 +16,8 @@ from tljax.data.sources import ImageSet, ImageSets
 from tljax.models import ops
 from tljax.models.build import Network
 from tljax.runs.workdir import Workdir
-from tljax.train import logits, loop, rung, setup
+from tljax.tasks.classification import CLASSIFICATION
+from tljax.train import loop, rung, setup
 from tljax.train.source import Source
 from tljax.train.step import State
 
@@ -71,7 +72,7 @@ def test_kept_logits_give_the_accuracy_and_loss_of_the_results(tmp_path, classes
             assert kept["ids"].tolist() == list(getattr(data, name).ids)
             assert tuple(kept["classes"].tolist()) == data.classes
             assert kept["digest"].item() == data.digest
-            found = logits.scores(kept["logits"], kept["labels"])
+            found = CLASSIFICATION.judged(kept["logits"], kept["labels"])
         assert found == row[name]
     told = trained.history.result()["validation"]
     assert row["validation"]["accuracy"] == told["accuracy"]
@@ -104,7 +105,7 @@ def test_scores_by_hand():
     """sigmoid(0) costs log 2, and is no hit for class 1; logits (log 3,
     0) give class 0 three quarters.
     """
-    one = logits.scores(np.zeros((2, 1), np.float32), np.array([0, 1]))
+    one = CLASSIFICATION.judged(np.zeros((2, 1), np.float32), np.array([0, 1]))
     assert one == pytest.approx({"accuracy": 0.5, "loss": np.log(2), "n": 2})
-    two = logits.scores(np.log([[3.0, 1.0], [3.0, 1.0]]), np.array([0, 1]))
+    two = CLASSIFICATION.judged(np.log([[3.0, 1.0], [3.0, 1.0]]), np.array([0, 1]))
     assert two == pytest.approx({"accuracy": 0.5, "loss": (np.log(4 / 3) + np.log(4)) / 2, "n": 2})

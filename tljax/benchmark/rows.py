@@ -21,13 +21,16 @@ class Settings:
     batch: int = 32  # of the scratch CNN, and of augmentation
     vgg_batch: int = 8
     width: float = 1.0  # VGG16: channels times this
+    lite0_size: int = 224  # side of EfficientNet-Lite0's images
     dtype: str = "float32"
     accelerated: bool = False  # PyTorch runs on the GPU, compiled
     matrix: int = 2048  # side of the bound's matrices
     photographs: int = 64  # to decode
     evaluated: int = 256
+    calls_steps: int = 4  # in one program; the loop has up to 32
     epoch_steps: int = 8  # of the lecture's 100, because every step costs the same
     seeds: int = 32  # of rung 2, in one program and one after another
+    scratch_seeds: int = 8
     seeds_epochs: int = 4  # of the lecture's 30
     seeds_size: int = 64  # of their base: README's own, small enough for a round of seconds
     seeds_width: float = 0.25
@@ -46,6 +49,7 @@ GPU = replace(
     accelerated=True,
     matrix=8192,
     evaluated=2048,
+    calls_steps=8,
     epoch_steps=32,
     starting=30.0,  # on an H100 57 s where the whole VGG16 is first; kernels are timed
     making=12.0,  # 4 to 28 s
@@ -127,6 +131,18 @@ ROWS = (  # in order of worth, for a benchmark with little time
         (Against("torch", "forward", 1.0), _matrices()),
     ),
     Row(
+        "Lite0 step",
+        "EfficientNet-Lite0 at 224 pixels, all of it trains",
+        "Lite0 step",
+        (Against("torch", "Lite0 step", 1.0),),
+    ),
+    Row(
+        "Lite0 forward",
+        "its logits of images",
+        "Lite0 forward",
+        (Against("torch", "Lite0 forward", 1.0),),
+    ),
+    Row(
         "epoch",
         "rung 1 from decoded images: draw, augment, step",
         "epoch",
@@ -158,6 +174,13 @@ ROWS = (  # in order of worth, for a benchmark with little time
         "seeds together",
         (Against("ours", "seeds in turn"),),
         round_seconds=8.0,
+    ),
+    Row(
+        "scratch seeds",
+        "rung 1 with so many seeds in one program: each convolution has a kernel for each seed",
+        "scratch seeds together",
+        (Against("ours", "scratch seeds in turn"),),
+        round_seconds=60.0,
     ),
     Row("decode", "JPEG of 500 x 375 to a square", "decode", (Against("keras", "decode"),)),
     Row(

@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jax.sharding import Mesh
 
 from tljax import config
@@ -27,6 +28,7 @@ from tljax.inputs.images import Inputs
 from tljax.machine import devices
 from tljax.machine.flops import flops as counted
 from tljax.models import build, ops, vgg
+from tljax.models.build import Network
 from tljax.sweep import heads_of_seeds, sweep
 from tljax.train import loop, program, segments
 from tljax.train.evaluate import make_evaluate
@@ -35,6 +37,7 @@ from tljax.train.step import Apply, State, TrainStep
 
 _STAGES = config.PRESETS["deck-keras3"]
 _LAST_CACHED = "block4_pool"
+_LITE0 = Network("efficientnet-lite0", hidden=0)
 
 
 @dataclass
@@ -55,16 +58,23 @@ class _Started:
 
 
 def _ready(
-    stage: Stage, settings: Settings, *, batch: int, count: int = 0, cached: bool = False
+    stage: Stage,
+    settings: Settings,
+    *,
+    batch: int,
+    count: int = 0,
+    cached: bool = False,
+    network: Network | None = None,
 ) -> _Started:
     """Prepare a stage with `count` images to read, by default one batch.
 
-    `cached` images are the activations of the frozen prefix.
+    The network is the stage's own on VGG16 by default. `cached` images are the activations of the
+    frozen prefix.
     """
     stage = replace(
         stage, batch_size=batch, epochs=1, images_per_epoch=settings.epoch_steps * batch
     )
-    network = config.NETWORKS[stage.name].on("vgg16", {"width": settings.width})
+    network = network or config.NETWORKS[stage.name].on("vgg16", {"width": settings.width})
     module = build.classifier(network, classes=2, dtype=jnp.dtype(settings.dtype))
     variables = build.init(module, key=jax.random.key(0), size=settings.size)
     read = _read(stage, settings, count=count or batch)
@@ -95,68 +105,107 @@ def _read(stage: Stage, settings: Settings, *, count: int) -> Inputs:
     return inputs.from_images(sets, augment=stage.augment, preprocess=UNIT)
 
 
-def _step(ready: _Started) -> Contender:
-    """Time one optimizer step on a prepared batch that is already on the device."""
-    count = ready.stage.batch_size
-    batch = {
-        "image": ready.inputs.plain(jnp.asarray(ready.inputs.train.inputs)),
-        "label": ready.inputs.train.labels,
-        "key": jax.random.split(jax.random.key(0), count),
-    }
+def _step(started: _Started, settings: Settings) -> Contender:
+    """Time optimizer steps on prepared batches that are already on the device.
+
+    They are in one program, as in the loop: XLA on CPU clears the memory of a program at each call.
+    """
+    count, steps = started.stage.batch_size, settings.calls_steps
+    keys = jax.random.split(jax.random.key(0), (steps, count))
+    batches = {**_batches(started, steps), "key": keys}
+    functions = segments.hyperparameters(started.stage, steps=steps)
     hyper = {
-        name: jnp.float32(value(0))
-        for name, value in segments.hyperparameters(ready.stage, steps=1).items()
+        name: np.array([value(i) for i in range(steps)], np.float32)
+        for name, value in functions.items()
     }
-    batch = devices.put(batch, devices.split_batch(ready.over))
-    hyper = devices.put(hyper, devices.replicated(ready.over))
-    step = devices.jit_step(ready.train_step, ready.over)
-    flops = counted(step.trace(ready.state, batch, hyper))
+    batches = devices.put(batches, devices.split_batch(started.over, axis=1))
+    hyper = devices.put(hyper, devices.replicated(started.over))
+
+    def several(state: State, batches: Any, hyper: Any) -> tuple[State, Any]:
+        return jax.lax.scan(
+            lambda state, xs: started.train_step(state, *xs), state, (batches, hyper)
+        )
+
+    program = ops.jit(several, donate_argnums=0)
+    flops = counted(program.trace(started.state, batches, hyper))
 
     def call() -> None:
-        ready.state, metrics = step(ready.state, batch, hyper)
-        jax.block_until_ready((ready.state, metrics))
+        started.state, metrics = program(started.state, batches, hyper)
+        jax.block_until_ready((started.state, metrics))
 
-    return Contender(call, {"images": count, "flops": flops})
+    return Contender(call, {"images": steps * count, "flops": flops})
+
+
+def _batches(started: _Started, steps: int) -> dict[str, Array]:
+    """Prepare batches `[steps, batch, ...]`, all different, so that no work is shared."""
+    read, count = started.inputs, started.stage.batch_size
+    images = read.plain(jnp.asarray(read.train.inputs))
+    turned = [jnp.roll(images, i, axis=1) for i in range(steps)]
+    labels = jnp.asarray(read.train.labels)
+    return {"image": jnp.stack(turned), "label": jnp.broadcast_to(labels, (steps, count))}
 
 
 def _scratch_step(settings: Settings) -> Contender:
-    return _step(_ready(_STAGES["scratch"], settings, batch=settings.batch))
+    return _step(_ready(_STAGES["scratch"], settings, batch=settings.batch), settings)
 
 
 def _full_step(settings: Settings) -> Contender:
     everything = replace(_STAGES["finetune"], rules=config.TRAIN_ALL)
-    return _step(_ready(everything, settings, batch=settings.vgg_batch))
+    return _step(_ready(everything, settings, batch=settings.vgg_batch), settings)
 
 
 def _block5_step(settings: Settings) -> Contender:
-    return _step(_ready(_STAGES["finetune"], settings, batch=settings.vgg_batch))
+    return _step(_ready(_STAGES["finetune"], settings, batch=settings.vgg_batch), settings)
 
 
 def _cached_block5_step(settings: Settings) -> Contender:
-    return _step(_ready(_STAGES["finetune"], settings, batch=settings.vgg_batch, cached=True))
+    return _step(
+        _ready(_STAGES["finetune"], settings, batch=settings.vgg_batch, cached=True), settings
+    )
 
 
 def _frozen_step(settings: Settings) -> Contender:
-    return _step(_ready(_STAGES["frozen"], settings, batch=settings.vgg_batch))
+    return _step(_ready(_STAGES["frozen"], settings, batch=settings.vgg_batch), settings)
 
 
-def _logits(ready: _Started) -> Contender:
-    images = ready.inputs.plain(jnp.asarray(ready.inputs.train.inputs))
-    forward = ops.jit(lambda params, x: ready.apply({"params": params}, x, train=False)[0])
-    flops = counted(forward.trace(ready.state.params, images))
+def _lite0_step(settings: Settings) -> Contender:
+    return _step(_lite0(settings), settings)
+
+
+def _lite0_forward(settings: Settings) -> Contender:
+    return _logits(_lite0(settings), settings)
+
+
+def _lite0(settings: Settings) -> _Started:
+    """Prepare a step of EfficientNet-Lite0 with one layer on its pooled features."""
+    everything = replace(_STAGES["finetune"], rules=config.TRAIN_ALL)
+    settings = replace(settings, size=settings.lite0_size)
+    return _ready(everything, settings, batch=settings.vgg_batch, network=_LITE0)
+
+
+def _logits(started: _Started, settings: Settings) -> Contender:
+    """Time the logits of batches, in one program as in an evaluation."""
+    images = _batches(started, settings.calls_steps)["image"]
+    variables = {"params": started.state.params, **started.state.model_state}
+    forward = ops.jit(
+        lambda variables, batches: jax.lax.map(
+            lambda x: started.apply(variables, x, train=False)[0], batches
+        )
+    )
+    flops = counted(forward.trace(variables, images))
 
     def call() -> None:
-        forward(ready.state.params, images).block_until_ready()
+        forward(variables, images).block_until_ready()
 
-    return Contender(call, {"images": len(images), "flops": flops})
+    return Contender(call, {"images": images.shape[0] * images.shape[1], "flops": flops})
 
 
 def _forward(settings: Settings) -> Contender:
-    return _logits(_ready(_STAGES["frozen"], settings, batch=settings.vgg_batch))
+    return _logits(_ready(_STAGES["frozen"], settings, batch=settings.vgg_batch), settings)
 
 
 def _scratch_forward(settings: Settings) -> Contender:
-    return _logits(_ready(_STAGES["scratch"], settings, batch=settings.batch))
+    return _logits(_ready(_STAGES["scratch"], settings, batch=settings.batch), settings)
 
 
 def _augmentation(settings: Settings) -> Contender:
@@ -229,19 +278,29 @@ def _seeds(settings: Settings) -> tuple[Stage, dict[int, Ready]]:
     return stage, {seed: start(seed) for seed in range(settings.seeds)}
 
 
-def _seeds_together(settings: Settings) -> Contender:
-    stage, readies = _seeds(settings)
+def _scratch_seeds(settings: Settings) -> tuple[Stage, dict[int, Ready]]:
+    """Prepare a few epochs of the network from scratch, each seed with kernels of its own."""
+    batch, epochs = settings.batch, settings.seeds_epochs
+    started = _ready(_STAGES["scratch"], settings, batch=batch, count=settings.epoch_steps * batch)
+    stage = replace(started.stage, epochs=epochs, keep_going=True)
+    start = heads_of_seeds.starts(
+        started.ready, seeds=range(settings.scratch_seeds), size=settings.size
+    )
+    return stage, {seed: start(seed) for seed in range(settings.scratch_seeds)}
+
+
+def _together(stage: Stage, readies: dict[int, Ready]) -> Contender:
+    """Time all seeds in one program, compiling included."""
 
     def call() -> None:
         with redirect_stdout(sys.stderr):  # random labels teach nothing, and each seed says so
             sweep.train_seeds(stage, readies)
 
-    return Contender(call, {"images": _drawn(stage, settings)})
+    return Contender(call, {"images": _drawn(stage, readies)})
 
 
-def _seeds_in_turn(settings: Settings) -> Contender:
+def _in_turn(stage: Stage, readies: dict[int, Ready]) -> Contender:
     """Time one seed after another with one program for all, as the ladder runs them."""
-    stage, readies = _seeds(settings)
 
     def call() -> None:
         compiled = program.ahead({"": (stage, readies[0])})[""]
@@ -249,12 +308,12 @@ def _seeds_in_turn(settings: Settings) -> Contender:
             with redirect_stdout(sys.stderr):
                 loop.train_stage(stage, ready, seed=seed, program=compiled, progress=False)
 
-    return Contender(call, {"images": _drawn(stage, settings)})
+    return Contender(call, {"images": _drawn(stage, readies)})
 
 
-def _drawn(stage: Stage, settings: Settings) -> int:
-    steps = stage.epochs * stage.steps_per_epoch(settings.photographs_seen)
-    return settings.seeds * steps * stage.batch_size
+def _drawn(stage: Stage, readies: dict[int, Ready]) -> int:
+    steps = stage.epochs * stage.steps_per_epoch(len(readies[0].inputs.train))
+    return len(readies) * steps * stage.batch_size
 
 
 def _decode(settings: Settings) -> Contender:
@@ -280,10 +339,14 @@ MAKERS: dict[str, Callable[[Settings], Contender]] = {
     "cached block5 step": _cached_block5_step,
     "frozen step": _frozen_step,
     "forward": _forward,
+    "Lite0 step": _lite0_step,
+    "Lite0 forward": _lite0_forward,
     "augmentation": _augmentation,
     "epoch": _epoch,
     "evaluation": _evaluation,
-    "seeds together": _seeds_together,
-    "seeds in turn": _seeds_in_turn,
+    "seeds together": lambda settings: _together(*_seeds(settings)),
+    "seeds in turn": lambda settings: _in_turn(*_seeds(settings)),
+    "scratch seeds together": lambda settings: _together(*_scratch_seeds(settings)),
+    "scratch seeds in turn": lambda settings: _in_turn(*_scratch_seeds(settings)),
     "decode": _decode,
 }

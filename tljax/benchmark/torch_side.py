@@ -4,6 +4,7 @@ They run in an environment with torch, which need not have JAX.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch  # pyright: ignore[reportMissingImports]
@@ -15,6 +16,16 @@ from tljax.benchmark.rows import Settings
 from tljax.benchmark.timing import Contender
 
 _VGG16 = ((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))
+# EfficientNet-Lite0: (blocks, kernel, stride of the first, expansion, channels).
+_LITE0 = (
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
+)
 
 
 def _scratch(settings: Settings) -> Any:
@@ -38,6 +49,42 @@ def _vgg(settings: Settings, *, trains: int) -> Any:
         block.requires_grad_(False)
     base = nn.Sequential(*blocks)
     return _placed(nn.Sequential(base, _head(base, settings, hidden=256, dropout=0.0)), settings)
+
+
+def _lite0(settings: Settings) -> Any:
+    """Build EfficientNet-Lite0 with one layer on its pooled features; all of it trains."""
+    layers, before = [_normed(nn.Conv2d(3, 32, 3, 2, 1, bias=False)), nn.ReLU6()], 32
+    for number, size, stride, expansion, channels in _LITE0:
+        for place in range(number):
+            layers.append(_Inverted(before, channels, size, 1 if place else stride, expansion))
+            before = channels
+    layers += [_normed(nn.Conv2d(before, 1280, 1, bias=False)), nn.ReLU6()]
+    pooled = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1280, 1)]
+    return _placed(nn.Sequential(*layers, *pooled), settings)
+
+
+class _Inverted(nn.Module):
+    """Expand, filter each channel and project, around a skip where the shapes agree."""
+
+    def __init__(self, before: int, channels: int, size: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        wide = before * expansion
+        expand = [_normed(nn.Conv2d(before, wide, 1, bias=False)), nn.ReLU6()]
+        depthwise = nn.Conv2d(wide, wide, size, stride, size // 2, groups=wide, bias=False)
+        self.branch = nn.Sequential(
+            *(expand if expansion > 1 else []),
+            _normed(depthwise),
+            nn.ReLU6(),
+            _normed(nn.Conv2d(wide, channels, 1, bias=False)),
+        )
+        self.skip = stride == 1 and before == channels
+
+    def forward(self, x: Any) -> Any:
+        return x + self.branch(x) if self.skip else self.branch(x)
+
+
+def _normed(conv: Any) -> Any:
+    return nn.Sequential(conv, nn.BatchNorm2d(conv.out_channels, eps=1e-3, momentum=0.01))
 
 
 def _head(base: Any, settings: Settings, *, hidden: int, dropout: float) -> Any:
@@ -111,8 +158,21 @@ def _frozen_step(settings: Settings) -> Contender:
     return _step(_vgg(settings, trains=0), settings, settings.vgg_batch)
 
 
+def _lite0_step(settings: Settings) -> Contender:
+    return _step(_lite0(settings), replace(settings, size=settings.lite0_size), settings.vgg_batch)
+
+
 def _forward(settings: Settings) -> Contender:
-    model, (images, _) = _vgg(settings, trains=0).eval(), _batch(settings, settings.vgg_batch)
+    return _logits(_vgg(settings, trains=0), settings)
+
+
+def _lite0_forward(settings: Settings) -> Contender:
+    return _logits(_lite0(settings), replace(settings, size=settings.lite0_size))
+
+
+def _logits(model: Any, settings: Settings) -> Contender:
+    images, _ = _batch(settings, settings.vgg_batch)
+    model.eval()
 
     @torch.inference_mode()
     def call() -> None:
@@ -146,5 +206,7 @@ MAKERS: dict[str, Callable[[Settings], Contender]] = {
     "block5 step": _block5_step,
     "frozen step": _frozen_step,
     "forward": _forward,
+    "Lite0 step": _lite0_step,
+    "Lite0 forward": _lite0_forward,
     "evaluation": _evaluation,
 }

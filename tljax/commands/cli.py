@@ -12,6 +12,7 @@ import jax
 
 from tljax import config, data
 from tljax.commands import door
+from tljax.commands.columns import add_columns, columns_of
 from tljax.data import ImageSets
 from tljax.errors import InputError
 from tljax.files.home import at_home, default_folder
@@ -98,6 +99,7 @@ def add_reading(group: argparse._ActionsContainer, *, size: int | None) -> None:
         choices=sorted(TASKS),
         help="what is learnt of an example (told from the data where it can be)",
     )
+    add_columns(group)
     add(
         "--validation-fraction",
         type=fraction,
@@ -236,6 +238,7 @@ def load(args: argparse.Namespace, source: str, *, size: int) -> ImageSets:
         size=size,
         data_dir=args.data_dir,
         task=args.task,
+        columns=columns_of(args),
         validation_fraction=args.validation_fraction,
         tolerance=data.Tolerance(
             skip_corrupt=args.skip_corrupt,

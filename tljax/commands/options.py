@@ -10,7 +10,7 @@ from tljax import config
 from tljax.commands import cli, texts
 from tljax.commands.rung import PRESET
 from tljax.config import Stage
-from tljax.data import critters
+from tljax.data import critters, drawn
 from tljax.errors import InputError
 from tljax.models.architecture import Options
 from tljax.models.build import Network, described
@@ -97,7 +97,7 @@ def parsed(parser: argparse.ArgumentParser) -> argparse.Namespace:
     if args.size is None and args.task == TEXT.name and not args.weights:
         args.size = config.WINDOW
     if args.size is None:
-        args.size = config.SIZE if args.data in ("critters", "critters:source") else _size_of(args)
+        args.size = config.SIZE if args.data in drawn.SOURCES else _size_of(args)
     return args
 
 
@@ -112,7 +112,7 @@ def base_of(args: argparse.Namespace) -> Weights | None:
 
     For critters, and no --base, it is the one that comes with them.
     """
-    if not args.weights and args.data == "critters" and args.base is None and args.task is None:
+    if not args.weights and args.data in drawn.TARGETS and args.base is None:
         return _loaded(str(critters.BASE), progress=False)
     return _loaded(args.weights, progress=not args.quiet) if args.weights else None
 

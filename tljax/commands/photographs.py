@@ -14,6 +14,7 @@ from tljax.runs import predictions
 from tljax.runs.predict import load_net
 from tljax.runs.predictions import Predictions, softmax
 from tljax.runs.results import read_results
+from tljax.tasks.classification import Classification
 
 WORST, SEEN = 18, 6
 
@@ -24,6 +25,8 @@ def keep(workdir: Path, sets: ImageSets) -> Path | None:
     None where no rung can be judged, and where several processes train: one of them cannot run the
     network alone.
     """
+    if not isinstance(sets.task, Classification):
+        return None
     results = read_results(workdir / "results.json")
     predicted = predictions.read(workdir, results)
     if not predicted or jax.process_count() > 1:

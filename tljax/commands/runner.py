@@ -14,7 +14,7 @@ from tljax.commands.climbing import compile_ahead
 from tljax.commands.pretrain import pretrain
 from tljax.commands.rung import PRESET, Rung, named
 from tljax.config import Stage
-from tljax.data import ImageSets
+from tljax.data import ImageSets, drawn
 from tljax.data.examples import Sets
 from tljax.data.preprocess import words
 from tljax.data.text import docstrings
@@ -27,6 +27,7 @@ from tljax.models.build import Network
 from tljax.runs import planned
 from tljax.runs.workdir import CALLS, COMPILER_LOG, Workdir
 from tljax.sweep.finished_calls import Kept
+from tljax.tasks.classification import Classification
 from tljax.tasks.text import TEXT
 from tljax.train.source import Source
 from tljax.weights import Weights, check_preprocess, known, read
@@ -77,13 +78,14 @@ def begin(
     sets = texts.load(args, weights) if reads_texts else cli.load(args, args.data, size=args.size)
     takes = any(network.architecture.pretrained for network, _ in stages.values())
     baseless = weights is None and takes
-    if baseless and args.data not in ("critters", docstrings.TARGET):
+    if baseless and args.data not in (*drawn.TARGETS, docstrings.TARGET):
         raise InputError(
             f"--weights: {args.data} needs a pretrained base: {', '.join(known.FILES)} (downloaded "
             "once), a file, or one that tljax pretrain made"
         )
     if processes.first():
         print(sets.counts(), flush=True)
+    stages = _trainable(stages, sets)
     stages = {
         name: (
             network,
@@ -110,6 +112,18 @@ def begin(
     if weights and takes:
         _look_at_preprocessing(workdir, sets, weights)
     return workdir, source_of(args, workdir, sets, weights), stages
+
+
+def _trainable(
+    stages: dict[str, tuple[Network, Stage]], sets: Sets
+) -> dict[str, tuple[Network, Stage]]:
+    """Leave out what is solved where there is more to train: only a classification is solved."""
+    solved = [name for name, (_, stage) in stages.items() if stage.solver != "steps"]
+    if isinstance(sets.task, Classification) or len(solved) == len(stages):
+        return stages
+    if solved and processes.first():
+        print(f"{', '.join(solved)}: left out: only a classification is solved", flush=True)
+    return {name: pair for name, pair in stages.items() if name not in solved}
 
 
 def source_of(

@@ -25,6 +25,7 @@ from tljax.machine import processes
 from tljax.machine.hushed import hushed
 from tljax.machine.provenance import environment
 from tljax.report.pictures.sweep import Point, sweep_table, write_sweep
+from tljax.report.stats import intervals
 from tljax.sweep import heads_of_seeds, sweep
 from tljax.sweep.members import SWEPT
 from tljax.train import setup
@@ -92,17 +93,22 @@ def _write(
         "runs": runs,
     }
     disk.write_json(folder / "sweep.json", document)
+    measure = result.runs[0].history.task.measures[0]
+    within = intervals.SHARE if measure.share else intervals.REAL
     points: dict[str, Point] = {}
     for run in runs:
-        accuracy = run["validation"]["accuracy"] if run["finite"] else math.nan
+        score = run["validation"][measure.name] if run["finite"] else math.nan
         key = json.dumps(run["values"])
-        before = points[key].accuracies if key in points else ()
-        points[key] = Point(run["values"], (*before, accuracy))
-    print("\n" + sweep_table(list(points.values())))
+        before = points[key].scores if key in points else ()
+        points[key] = Point(run["values"], (*before, score), within)
+    print("\n" + sweep_table(list(points.values()), measure))
     print(f"\n{len(runs)} runs, {result.plan.members} of them in these {seconds:.1f} s")
     print(
         write_sweep(
-            list(points.values()), title=f"A sweep of rung {args.rung}", path=folder / "sweep.png"
+            list(points.values()),
+            title=f"A sweep of rung {args.rung}",
+            path=folder / "sweep.png",
+            measure=measure,
         )
     )
 

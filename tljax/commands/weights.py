@@ -1,6 +1,6 @@
 """Look at weights, or write them in another layout.
 
-    tljax weights verify FILE [--image PICTURE] [--image-folder DIR]
+    tljax weights verify FILE [--image PICTURE] [--classes NAMES] [--image-folder DIR]
     tljax weights convert FILE OUT [--to LAYOUT] [--preprocess NAME]
 
 FILE is a path to Keras's, torch's or tljax's weights of a base; one of the known names, which are
@@ -20,6 +20,7 @@ from tljax.files.home import at_home
 from tljax.runs.base import load_base, of_run
 from tljax.weights import formats, known, safe
 from tljax.weights import verify as lib
+from tljax.weights.class_names import read_class_names
 from tljax.weights.keras import write as keras_write
 from tljax.weights.torch import safetensors as torch_safe
 
@@ -34,17 +35,20 @@ def main() -> None:
     """Run the command."""
     args = _parser().parse_args()
     if args.command == "verify":
-        verify(args.file, args.image, args.image_folder)
+        verify(args.file, args.image, args.image_folder, classes=args.classes)
     else:
         convert(
             args.file, args.out, to=args.to, preprocess=args.preprocess, overwrite=args.overwrite
         )
 
 
-def verify(name: str, image: Path | None, folder: Path | None) -> None:
+def verify(
+    name: str, image: Path | None, folder: Path | None, *, classes: Path | None = None
+) -> None:
     """Print the table, the image's classes, and how the preprocessing suits a folder's photographs.
 
-    InputError, after the table, for a file that is not a whole base.
+    `classes` is a file with the names of the classes, where the weights have none. InputError,
+    after the table, for a file that is not a whole base.
     """
     weights = of_run(name)
     if weights is None:
@@ -55,6 +59,8 @@ def verify(name: str, image: Path | None, folder: Path | None) -> None:
     else:
         print(lib.table_of(weights), flush=True)
     if image is not None:
+        if classes is not None:
+            weights = replace(weights, classes=read_class_names(classes))
         print(f"\n{image}")
         for line in lib.top_classes(weights, image):
             print(line)
@@ -87,6 +93,11 @@ def _parser() -> argparse.ArgumentParser:
     look.add_argument("file", metavar="FILE", help="a file, a known name, or a run's folder")
     image = "print its likeliest classes; only for weights with their top"
     look.add_argument("--image", type=cli.path, metavar="PICTURE", help=image)
+    names = (
+        "their names, for weights that have numbers alone: a name a line, or Keras's "
+        "imagenet_class_index.json"
+    )
+    look.add_argument("--classes", type=cli.path, metavar="NAMES", help=names)
     suits = (
         "say whether the preprocessing suits the weights, by the features of some photographs in it"
     )

@@ -1,6 +1,7 @@
 """Data: photographs -> arrays."""
 
 from tljax.data.arrays import from_arrays
+from tljax.data.label_columns import Columns
 from tljax.data.sources import ImageSet, ImageSets, Tolerance, load
 
-__all__ = ["ImageSet", "ImageSets", "Tolerance", "from_arrays", "load"]
+__all__ = ["Columns", "ImageSet", "ImageSets", "Tolerance", "from_arrays", "load"]

@@ -1,15 +1,32 @@
-"""Sources that are drawn: `critters`, and `critters:source` to pretrain a base on."""
+"""Sources that are drawn: `critters`, `critters:source` to pretrain a base on, and other labels.
+
+`critters:traits` has the photographs of `critters` with several labels each, ears, pose and the
+pattern of the coat; `critters:width` has them with a number, the width of the head.
+"""
 
 import hashlib
 import pathlib
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tljax.data import cache as decoded_cache
 from tljax.data import photos
 from tljax.data.sets import ImageSet, ImageSets
+from tljax.tasks.classification import CLASSIFICATION
+from tljax.tasks.multilabel import MULTILABEL
+from tljax.tasks.regression import REGRESSION
 
-SOURCES = ("critters", "critters:source")
+if TYPE_CHECKING:
+    from tljax.data import critters
+
+TARGETS = {  # the cats and dogs, by what is to be learnt of them
+    "critters": CLASSIFICATION,
+    "critters:traits": MULTILABEL,
+    "critters:width": REGRESSION,
+}
+SOURCES = (*TARGETS, "critters:source")
+WIDTH = "head width, % of the side"
 
 
 def critters(
@@ -21,18 +38,57 @@ def critters(
     """
     from tljax.data import critters as animals
 
-    target = source == "critters"
+    target = source in TARGETS
     classes = animals.TARGET_CLASSES if target else animals.SOURCE_CLASSES
     counts = animals.TARGET_SIZES if target else animals.SOURCE_SIZES
     train, validation = (
         _drawn(classes, counts[split], split, size=size, store=store, seed=seed, progress=progress)
         for split in ("train", "validation")
     )
+    if source == "critters:traits":
+        classes, (train, validation) = _with_traits(train, validation, seed=seed)
+    elif source == "critters:width":
+        train, validation = (_with_width(split, seed=seed) for split in (train, validation))
+        classes = (WIDTH,)
     digest = hashlib.sha256()
     for split in (train, validation):
         digest.update(split.images.data)
         digest.update(split.labels.data)
     return ImageSets(source, classes, train, validation, digest.hexdigest())
+
+
+def _with_traits(*splits: ImageSet, seed: int) -> tuple[tuple[str, ...], list[ImageSet]]:
+    """Label photographs with all that they show: classes, and the splits with labels `[N, K]`."""
+    shown = [
+        [(f"{each.ears} ears", each.pose, f"{each.pattern} coat") for each in _traits(split, seed)]
+        for split in splits
+    ]
+    classes = tuple(sorted({name for names in shown[0] for name in names}))
+    labels = [
+        np.array([[name in names for name in classes] for names in split], np.uint8)
+        for split in shown
+    ]
+    return classes, [
+        ImageSet(split.images, each, split.ids, MULTILABEL)
+        for split, each in zip(splits, labels, strict=True)
+    ]
+
+
+def _with_width(split: ImageSet, *, seed: int) -> ImageSet:
+    """Label photographs with the width of the head: labels `[N, 1]`."""
+    widths = np.array([[each.width] for each in _traits(split, seed)], np.float32)
+    return ImageSet(split.images, widths, split.ids, REGRESSION)
+
+
+def _traits(split: ImageSet, seed: int) -> "list[critters.Traits]":
+    """Tell what each photograph shows; its id is split, animal and number."""
+    from tljax.data import critters
+
+    parts = [name.split("/") for name in split.ids]
+    return [
+        critters.traits(animal, seed=seed, index=critters.FIRST_INDEX[which] + int(number))
+        for which, animal, number in parts
+    ]
 
 
 def _drawn(

@@ -2,7 +2,7 @@
 
 import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +11,8 @@ from tqdm import tqdm
 from tljax.data import left_out, names, photos
 from tljax.data.photos import Listing
 from tljax.errors import InputError
+from tljax.tasks.classification import CLASSIFICATION
+from tljax.tasks.task import Task
 
 # Names of the folders of each split, in lower case.
 SPLITS = {
@@ -26,6 +28,7 @@ class Found(NamedTuple):
     classes: tuple[str, ...]
     listings: dict[str, Listing]  # "train", and maybe "validation" and "test"
     left_out: tuple[str, ...] = ()
+    task: Task = CLASSIFICATION
 
 
 def listings(root: pathlib.Path, *, progress: bool, follow_links: bool = False) -> Found:
@@ -141,12 +144,20 @@ def read_file(path: pathlib.Path) -> bytes:
 
 
 def listing(root: pathlib.Path, labelled: list[tuple[str, int]], *, progress: bool) -> Listing:
-    """Hash every file and make the listing."""
-    ids = tuple(path for path, _ in labelled)
+    """Hash every file and make the listing, with the place of each file's class."""
+    labels = np.array([label for _, label in labelled], np.int32)
+    return listed(root, [path for path, _ in labelled], labels, progress=progress)
+
+
+def listed(
+    root: pathlib.Path, paths: Sequence[str], labels: np.ndarray, *, progress: bool
+) -> Listing:
+    """Hash every file and make the listing, with these labels `[N, ...]`."""
+    ids = tuple(paths)
     hashed = tqdm(ids, desc="hash", unit="file", disable=not progress)
     return Listing(
         ids=ids,
-        labels=np.array([label for _, label in labelled], np.int32),
+        labels=labels,
         digests=tuple(photos.sha256(read_file(root / path)) for path in hashed),
         read=lambda i: read_file(root / ids[i]),
     )

@@ -47,7 +47,7 @@ class Listing:
     """The encoded photographs of one split, in order, not read yet."""
 
     ids: tuple[str, ...]
-    labels: np.ndarray  # int32 [N]
+    labels: np.ndarray  # [N, ...], as the task has them
     digests: tuple[str, ...]  # hex sha256 of the encoded bytes
     read: Callable[[int], bytes]  # i -> the encoded bytes of photograph i
 

@@ -7,7 +7,9 @@ import pathlib
 from tljax.data import cache as decoded_cache
 from tljax.data import drawn, folder, names, photos, splits, table
 from tljax.data.folder import Found
+from tljax.data.label_columns import Columns
 from tljax.data.sets import ImageSet, ImageSets
+from tljax.data.table import NAMED
 from tljax.errors import InputError
 from tljax.files.home import at_home, default_folder
 from tljax.tasks.classification import CLASSIFICATION
@@ -32,6 +34,7 @@ def load(
     cache: pathlib.Path | None = None,
     data_dir: pathlib.Path | None = None,
     task: str | None = None,
+    columns: Columns = NAMED,
     seed: int = 0,
     validation_fraction: float = 0.2,
     tolerance: Tolerance = STRICT,
@@ -41,10 +44,10 @@ def load(
 
     Images become `size` x `size` pixels. The path of a folder or of a CSV file that is there stands
     for itself. `task` names what is learnt of an example (`tasks.known`), where the source itself
-    does not tell. `cache` is the folder for decoded arrays, `data_dir` that of TFDS. `seed` and
-    `validation_fraction` split a source that has no validation split; `seed` also draws the
-    critters. It belongs to the data, so that runs with other seeds see the same data. InputError
-    for anything that cannot be read, and for faults beyond `tolerance`.
+    does not tell; `columns` are those of a CSV file. `cache` is the folder for decoded arrays,
+    `data_dir` that of TFDS. `seed` and `validation_fraction` split a source that has no validation
+    split; `seed` also draws the critters. It belongs to the data, so that runs with other seeds see
+    the same data. InputError for anything that cannot be read, and for faults beyond `tolerance`.
     """
     if size < 1:
         raise InputError(f"size: expected at least 1 pixel, found {size}")
@@ -52,14 +55,24 @@ def load(
         raise InputError(
             f"validation_fraction: expected between 0 and 1, found {validation_fraction}"
         )
-    if task not in (None, CLASSIFICATION.name):
-        raise InputError(f"task: expected {CLASSIFICATION.name} of {source}, found {task}")
     store = at_home(cache) if cache else default_folder()
     source = _named(str(source))
+    told = drawn.TARGETS.get(source, CLASSIFICATION).name
+    if task not in (None, told) and not source.startswith("csv:"):
+        raise InputError(f"task: expected {told} of {source}, found {task}")
+    if columns != NAMED and not source.startswith("csv:"):
+        raise InputError(f"columns: expected csv:FILE with them, found {source}")
     if source in drawn.SOURCES:
         return drawn.critters(source, size=size, store=store, seed=seed, progress=progress)
-    found = _found(source, data_dir=data_dir, tolerance=tolerance, progress=progress)
-    names.check(source, found.classes)
+    if source.startswith("csv:") and source != "csv:":
+        follow = tolerance.follow_links
+        table_of = at_home(source.partition(":")[2])
+        found = table.listings(
+            table_of, progress=progress, follow_links=follow, columns=columns, task=task
+        )
+    else:
+        found = _found(source, data_dir=data_dir, tolerance=tolerance, progress=progress)
+    names.check(source, found.classes, least=found.task.least)
     listings = found.listings
     if not tolerance.allow_duplicates:
         splits.refuse_copies(listings, found.classes)
@@ -95,8 +108,6 @@ def _found(
     follow_links = tolerance.follow_links
     if kind == "folder" and where:
         return folder.listings(at_home(where), progress=progress, follow_links=follow_links)
-    if kind == "csv" and where:
-        return table.listings(at_home(where), progress=progress, follow_links=follow_links)
     if kind == "tfds" and where:
         from tljax.data import tfds_source
 
@@ -125,7 +136,7 @@ def _decoded(
             listing, size=size, folder=store, progress=progress, name=split
         )
         good[split] = listing.take([i for i in range(len(listing.ids)) if i not in bad])
-        sets[split] = ImageSet(images, good[split].labels, good[split].ids)
+        sets[split] = ImageSet(images, good[split].labels, good[split].ids, found.task)
         corrupt |= {listing.ids[i]: reason for i, reason in bad.items()}
     if corrupt and not skip_corrupt:
         more = f", ... ({len(corrupt)} in all)" if len(corrupt) > 3 else ""

@@ -5,12 +5,17 @@ import hashlib
 import itertools
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from tljax.data.photos import Listing
 from tljax.errors import InputError
 
 
 def stratified(listing: Listing, *, fraction: float, seed: int) -> dict[str, Listing]:
     """Split a listing into "train" and "validation", with the same fraction of each class.
+
+    Photographs with several labels are of one class where they have the same ones; those with
+    numbers are all of one.
 
     Validation has round(fraction * n) of each class's n photographs. Files with the same bytes land
     on the same side. The order is that of sha256(seed, bytes), so the split depends on neither
@@ -21,7 +26,7 @@ def stratified(listing: Listing, *, fraction: float, seed: int) -> dict[str, Lis
         copies[digest].append(i)
     by_class = collections.defaultdict(list)
     for digest, indices in copies.items():
-        by_class[int(listing.labels[indices[0]])].append(digest)
+        by_class[_stratum(listing.labels[indices[0]])].append(digest)
     validation = [
         i
         for digests in by_class.values()
@@ -51,10 +56,10 @@ def refuse_two_labels(
     """Refuse examples whose bytes are in two classes of a split; InputError names them."""
     first: dict[str, int] = {}
     twins = [
-        f"{listing.ids[at]} ({classes[listing.labels[at]]}) = "
-        f"{listing.ids[i]} ({classes[listing.labels[i]]})"
+        f"{listing.ids[at]} ({_said(listing.labels[at], classes)}) = "
+        f"{listing.ids[i]} ({_said(listing.labels[i], classes)})"
         for i, digest in enumerate(listing.digests)
-        if listing.labels[at := first.setdefault(digest, i)] != listing.labels[i]
+        if np.any(listing.labels[at := first.setdefault(digest, i)] != listing.labels[i])
     ]
     if twins:
         raise InputError(
@@ -83,6 +88,18 @@ def refuse_shared(
             f"{what.removesuffix('s')}: "
             f"{_few(shared)}; remove them, or pass allow_duplicates"
         )
+
+
+def _stratum(label: np.ndarray) -> bytes:
+    return b"" if label.dtype.kind == "f" else label.tobytes()
+
+
+def _said(label: np.ndarray, classes: Sequence[str]) -> str:
+    if not label.ndim:
+        return classes[int(label)]
+    if label.dtype.kind == "f":
+        return ", ".join(f"{value:g}" for value in label)
+    return " and ".join(classes[i] for i in np.flatnonzero(label)) or "none"
 
 
 def _few(pairs: Sequence[str]) -> str:

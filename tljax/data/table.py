@@ -4,9 +4,14 @@ import csv
 import io
 import pathlib
 from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
 
 from tljax.data import left_out, names, photos
-from tljax.data.folder import SPLITS, Found, listing, read_file
+from tljax.data.folder import SPLITS, Found, listed, read_file
+from tljax.data.label_columns import Cell, Columns, labelled
+from tljax.data.photos import Listing
 from tljax.errors import InputError
 
 EXTENSIONS = (".csv", ".tsv", ".txt")
@@ -14,50 +19,66 @@ EXTENSIONS = (".csv", ".tsv", ".txt")
 FILES = ("file", "filename", "file_name", "image", "image_id", "path", "name", "id", "photo")
 LABELS = ("label", "class", "category", "target", "breed", "species", "class_name")
 PARTS = ("split", "set", "subset")
-Row = tuple[str, str, str]  # file, label, split
+NAMED = Columns()
 
 
-def listings(path: pathlib.Path, *, progress: bool, follow_links: bool = False) -> Found:
+def listings(
+    path: pathlib.Path,
+    *,
+    progress: bool,
+    follow_links: bool = False,
+    columns: Columns = NAMED,
+    task: str | None = None,
+) -> Found:
     """List the photographs that a table names, in its order, with the classes in sorted order.
 
     A line has a file, relative to the table's folder and perhaps without its extension, and a
-    label; the first line may name columns, among them a split. InputError names the line that is
-    wrong, a file that is missing or twice there, and one outside the folder unless `follow_links`.
+    label, or several; the first line may name columns, among them a split. `label_columns` says
+    which labels make which task. InputError names the line that is wrong, a file that is missing or
+    twice there, and one outside the folder unless `follow_links`.
     """
     if not path.is_file():
         kind = "a folder" if path.is_dir() else "nothing"
         raise InputError(f"{path}: expected a table of files and labels, found {kind}")
     root, where = path.parent, str(path)
-    rows: dict[str, list[tuple[str, str]]] = {}
-    seen: set[str] = set()
-    for number, (file, label, split) in _rows(path):
-        photo = _photo(root, file, where=f"{where}: line {number}", follow_links=follow_links)
-        if photo in seen:
-            raise InputError(
-                f"{where}: line {number}: expected each file once, found {photo} again"
-            )
-        seen.add(photo)
-        rows.setdefault(_split(split, where=f"{where}: line {number}"), []).append((photo, label))
-    if "train" not in rows:
+    rows, called = _rows(path, columns)
+    photos_of: dict[str, str] = {}  # photo -> split
+    for number, row in rows:
+        at = f"{where}: line {number}"
+        photo = _photo(root, row.file, where=at, follow_links=follow_links)
+        if photo in photos_of:
+            raise InputError(f"{at}: expected each file once, found {photo} again")
+        photos_of[photo] = _split(row.split, where=at)
+    if "train" not in photos_of.values():
         raise InputError(f"{where}: expected photographs for train, found none")
-    classes = tuple(sorted({label for pairs in rows.values() for _, label in pairs}))
-    names.check(where, classes)
-    place = {name: i for i, name in enumerate(classes)}
-    return Found(
-        classes,
-        {
-            split: listing(
-                root, [(file, place[label]) for file, label in rows[split]], progress=progress
-            )
-            for split in SPLITS
-            if split in rows
-        },
-        left_out.of_table(root, seen, table=path.name),
+    cells = [Cell(f"{where}: line {number}", row.labels) for number, row in rows]
+    kind, classes, labels = labelled(
+        cells, called, task=task, separator=columns.separator, where=where
     )
+    names.check(where, classes, least=kind.least)
+    paths, splits = list(photos_of), np.array(list(photos_of.values()))
+    found: dict[str, Listing] = {}
+    for split in SPLITS:
+        if len(places := np.flatnonzero(splits == split)):
+            of = [paths[i] for i in places]
+            found[split] = listed(root, of, labels[places], progress=progress)
+    left = left_out.of_table(root, photos_of.keys(), table=path.name)
+    return Found(classes, found, left, kind)
 
 
-def _rows(path: pathlib.Path) -> list[tuple[int, Row]]:
-    """Read the lines with their numbers; a first line that names the columns is not one of them."""
+class Row(NamedTuple):
+    """What a line says."""
+
+    file: str
+    labels: tuple[str, ...]
+    split: str
+
+
+def _rows(path: pathlib.Path, columns: Columns) -> tuple[list[tuple[int, Row]], tuple[str, ...]]:
+    """Read the lines with their numbers, and the names of the columns of labels.
+
+    A first line that names the columns is not one of them.
+    """
     try:
         text = read_file(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -68,12 +89,12 @@ def _rows(path: pathlib.Path) -> list[tuple[int, Row]]:
         lines = list(csv.reader(io.StringIO(text), delimiter=delimiter, strict=True))
     except csv.Error as error:
         raise InputError(f"{path}: expected a table of files and labels: {error}") from None
-    head = [cell.strip().lower() for cell in lines[0]] if lines else []
-    file, label, part = (_column(head, known) for known in (FILES, LABELS, PARTS))
-    named = label is not None
+    head = [cell.strip() for cell in lines[0]] if lines else []
+    file, labels, part = _places(path, head, columns)
+    named = bool(labels)
     if not named:
-        file, label, part = 0, 1, None
-    wanted = max(column for column in (file or 0, label, part or 0))
+        file, labels, part = 0, [1], None
+    wanted = max(file, part or 0, *labels)
     rows = []
     for number, line in enumerate(lines[named:], start=1 + named):
         if not any(cell.strip() for cell in line):
@@ -83,13 +104,32 @@ def _rows(path: pathlib.Path) -> list[tuple[int, Row]]:
                 f"{path}: line {number}: expected a file and a label, found {len(line)} columns"
                 + ("" if named else "; name the columns file and label in the first line")
             )
-        cells = (line[file or 0].strip(), names.read(line[label]), line[part] if part else "train")
-        if not all(cells):
+        texts = tuple(line[place].strip() for place in labels)
+        row = Row(line[file].strip(), texts, line[part] if part is not None else "train")
+        if not row.file or not row.split:
             raise InputError(f"{path}: line {number}: expected a file and a label, found neither")
-        rows.append((number, cells))
+        rows.append((number, row))
     if not rows:
         raise InputError(f"{path}: expected lines of a file and a label, found none")
-    return rows
+    return rows, tuple(head[place] if named else "label" for place in labels)
+
+
+def _places(
+    path: pathlib.Path, head: Sequence[str], columns: Columns
+) -> tuple[int, list[int], int | None]:
+    """Find the columns of files, labels and splits; no labels where the first line names none.
+
+    InputError for a column that is named and not there.
+    """
+    lower = [name.lower() for name in head]
+    for name in (columns.file, *columns.labels):
+        if name and name.lower() not in lower:
+            raise InputError(f"{path}: expected a column {name}, found {', '.join(head)[:200]}")
+    file = lower.index(columns.file.lower()) if columns.file else _column(lower, FILES)
+    labels = [lower.index(name.lower()) for name in columns.labels]
+    if not labels and (known := _column(lower, LABELS)) is not None:
+        labels = [known]
+    return file or 0, labels, _column(lower, PARTS)
 
 
 def _column(head: Sequence[str], known: Sequence[str]) -> int | None:

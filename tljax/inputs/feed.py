@@ -15,6 +15,7 @@ import numpy as np
 from jax import Array
 from jax.sharding import Mesh
 
+from tljax.files.memory_map import read_ahead
 from tljax.machine import devices
 from tljax.machine.memory import room
 
@@ -77,6 +78,7 @@ def feed(
         return
 
     def gather(numbers: np.ndarray) -> tuple[Array, np.ndarray]:
+        read_ahead(inputs, numbers.reshape(-1))
         pool = devices.put(inputs[numbers.reshape(-1)], whole, copy=False)
         return pool, np.arange(numbers.size, dtype=np.int32).reshape(numbers.shape)
 

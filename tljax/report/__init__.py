@@ -12,11 +12,13 @@ from tljax.report.pictures import (
     reliability,
     schedules,
 )
-from tljax.report.tables import few, paired
+from tljax.report.tables import few, paired, table
 from tljax.report.tables.table import markdown_table, text_table
 from tljax.runs import metrics as records
 from tljax.runs import planned, predictions
 from tljax.runs.results import read_json, read_results
+from tljax.tasks.classification import Classification
+from tljax.tasks.known import of_results
 
 __all__ = [
     "differences",
@@ -66,7 +68,7 @@ def write_report(workdir: Path) -> list[Path]:
     metrics = records.read_begun(workdir / "metrics.jsonl", results)
     stages, tests = planned.read_planned(workdir), range_tests.read_range_tests(workdir)
     split, judged, fitted_on = predictions.held_out(workdir, results)
-    written = curves.write_curves(metrics, workdir=workdir)
+    written = curves.write_curves(metrics, workdir=workdir, measure=table.measure_of(results))
     if results["rungs"]:
         written.append(ladder.write_ladder(results, workdir=workdir))
     written += [
@@ -78,7 +80,7 @@ def write_report(workdir: Path) -> list[Path]:
         else []
     )
     written += range_tests.write_range_tests(tests, workdir=workdir)
-    if judged:
+    if judged and isinstance(of_results(results), Classification):
         best = paired.best_rung(results, judged)
         written.append(
             reliability.write_reliability(

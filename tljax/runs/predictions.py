@@ -51,6 +51,11 @@ class Predictions:
         runs = [self.task.kept_figures(kept, self.labels) for kept in self.kept]
         return {name: np.stack([run[name] for run in runs]) for name in runs[0]}
 
+    def figures_of(self, seed: int) -> dict[str, np.ndarray]:
+        """Return the figures `[N, ...]` of one seed's run."""
+        place = self.seeds.index(seed)
+        return {name: each[place] for name, each in self.figures.items()}
+
     @property
     def probabilities(self) -> np.ndarray:
         """Compute the softmax of the logits, `[S, N, classes]`."""

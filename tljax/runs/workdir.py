@@ -27,6 +27,7 @@ from tljax.runs import metrics, predictions, results, settings
 from tljax.runs.metrics import Record
 from tljax.runs.results import Results, read_written
 from tljax.runs.settings import Arguments
+from tljax.tasks import bootstrap
 from tljax.train.resume import Saver, Slot
 from tljax.train.rung import Trained
 from tljax.train.step import averaged
@@ -199,7 +200,10 @@ class Workdir:
             # Scores of the logits as written: in bfloat16 another program may round an image on
             # the edge to the other side.
             for split, logits in trained.logits.items():
-                row[split] = sets.task.judged(logits, getattr(sets, split).labels)
+                labels = getattr(sets, split).labels
+                row[split] = sets.task.judged(logits, labels)
+                if not sets.task.measures[0].proportion:
+                    row[split]["intervals"] = bootstrap.intervals(sets.task, logits, labels)
             self._results.add(row)
         if processes.first():
             shutil.rmtree(self.path / "progress" / name, ignore_errors=True)

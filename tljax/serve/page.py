@@ -85,7 +85,8 @@ POLICY = (
 def page(trained: Trained) -> str:
     """Write the page of a classifier, whole: it asks for nothing but answers."""
     scores = trained.scores.get("test") or trained.history.result()["validation"]
-    accuracy = f"{100 * scores['accuracy']:.1f} % of {scores['n']:,} held-out photographs"
+    measure = trained.task.measures[0]
+    accuracy = f"{measure.shown(scores[measure.name])} of {scores['n']:,} held-out photographs"
     about = f"{trained.rung}, seed {trained.seed}: {len(trained.classes)} classes; {accuracy}"
     names = ", ".join(trained.classes[:20]) + (" …" if len(trained.classes) > 20 else "")
     return f"""<!doctype html>

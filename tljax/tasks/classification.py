@@ -16,13 +16,15 @@ from tljax.errors import InputError
 from tljax.optim.objective import PLAIN, Objective
 from tljax.tasks.task import Measure, Sums, Task
 
+ACCURACY = Measure("accuracy", proportion=True)
+
 
 @dataclass(frozen=True)
 class Classification(Task):
     """Labels `[N]` int32, the places of classes; two classes have one logit, more have one each."""
 
     name: ClassVar[str] = "classification"
-    measures: ClassVar[tuple[Measure, ...]] = (Measure("accuracy"),)
+    measures: ClassVar[tuple[Measure, ...]] = (ACCURACY,)
     totals: ClassVar[tuple[str, ...]] = ("correct",)
     least: ClassVar[int] = 2
 

@@ -9,10 +9,14 @@ from typing import Any
 from tljax.errors import InputError
 from tljax.tasks.classification import Classification
 from tljax.tasks.language import Language
+from tljax.tasks.multilabel import Multilabel
+from tljax.tasks.regression import Regression
 from tljax.tasks.task import Task
 from tljax.tasks.text import Text
 
-TASKS: dict[str, type[Task]] = {each.name: each for each in (Classification, Text, Language)}
+TASKS: dict[str, type[Task]] = {
+    each.name: each for each in (Classification, Multilabel, Regression, Text, Language)
+}
 
 
 def named(name: str) -> type[Task]:

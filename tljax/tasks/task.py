@@ -10,6 +10,7 @@ with the base's output, and with the activations that it names in `reads`.
 
 # pyright: strict
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Protocol, Self
@@ -29,8 +30,8 @@ Sums = Mapping[str, np.ndarray | float]  # of figures over examples, with their 
 class Measure:
     """Describe a score: its name in the files, and how people read it.
 
-    It is shown as `scale` times its value with so many `digits`, then `unit`. A share is one from 0
-    to 1.
+    It is shown as `scale` times its value with so many `digits`, then `unit`. A share is from 0 to
+    1; a `proportion` is the share of examples that are right, with Wilson's interval.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Measure:
     digits: int = 1
     higher: bool = True  # is better
     share: bool = True
+    proportion: bool = False
 
     def shown(self, value: float) -> str:
         """Write a value as people read it.
@@ -46,7 +48,16 @@ class Measure:
         >>> Measure("accuracy").shown(0.9712)
         '97.1 %'
         """
-        return f"{self.scale * value:.{self.digits}f}{self.unit}"
+        return "NaN" if math.isnan(value) else f"{self.number(value)}{self.unit}"
+
+    def number(self, value: float, *, sign: bool = False) -> str:
+        """Write a value without its unit."""
+        return f"{self.scale * value:{'+' if sign else ''}.{self.digits}f}"
+
+    @property
+    def points(self) -> str:
+        """Name what differences are counted in."""
+        return "points" if self.unit == " %" else f"{self.name}{self.unit}"
 
 
 class Task(Protocol):
@@ -59,6 +70,7 @@ class Task(Protocol):
 
     name: ClassVar[str]
     measures: ClassVar[tuple[Measure, ...]]  # the first one is watched
+    extras: ClassVar[tuple[Measure, ...]] = ()  # of `judged` alone, which sees all at once
     totals: ClassVar[tuple[str, ...]]  # the names of `figures`
     head: ClassVar[str] = "flat"  # in models/build.py
     dense: ClassVar[bool] = False  # whether a label is a map that is warped with its image

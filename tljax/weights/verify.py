@@ -61,8 +61,8 @@ def name_of(preprocess: Preprocess) -> str:
 def top_classes(weights: Weights, picture: Path, *, count: int = 5) -> list[str]:
     """Predict the likeliest classes of an image.
 
-    Each line has the probability, the index, and the name where the file has names. InputError for
-    weights without a top.
+    Each line has the probability, the index, and the name where there are names. InputError for
+    weights without a top, or another number of names than of classes.
     """
     import jax
 
@@ -79,6 +79,11 @@ def top_classes(weights: Weights, picture: Path, *, count: int = 5) -> list[str]
         raise InputError(f"{picture}: expected a picture: {error.strerror}") from None
     image = photos.decode(data, size=weights.architecture["size"], name=str(picture))
     hidden, classes = weights.top["predictions"]["kernel"].shape
+    if weights.classes and len(weights.classes) != classes:
+        raise InputError(
+            f"{weights.source}: expected {classes} names, one for each class, "
+            f"found {len(weights.classes)}"
+        )
     own = Top(outputs=classes, hidden=hidden) if "fc1" in weights.top else None
     base = build.base_of(Network(*build.described(weights.architecture)))
     model = Classifier(base, own or Head(outputs=classes, hidden=0))
@@ -88,7 +93,7 @@ def top_classes(weights: Weights, picture: Path, *, count: int = 5) -> list[str]
     )
     logits, _ = jax.jit(model.apply)(variables, weights.preprocess(image[None]))
     chances = np.asarray(jax.nn.softmax(logits[0]))
-    names = weights.classes if len(weights.classes) == classes else [""] * classes
+    names = weights.classes or [""] * classes
     best = np.argsort(-chances, kind="stable")[:count]
     return [f"{chances[i]:7.2%}  class {i}{f'  {names[i]}' if names[i] else ''}" for i in best]
 

@@ -8,7 +8,7 @@ the same Pillow), no matter what was drawn before.
 
 from pathlib import Path
 
-from tljax.data.critters.draw import PIXELS, draw
+from tljax.data.critters.draw import PIXELS, Traits, draw, traits
 from tljax.data.critters.kinds import KINDS
 from tljax.data.critters.make import (
     FIRST_INDEX,
@@ -31,6 +31,8 @@ __all__ = [
     "SOURCE_SIZES",
     "TARGET_CLASSES",
     "TARGET_SIZES",
+    "Traits",
     "draw",
     "make",
+    "traits",
 ]

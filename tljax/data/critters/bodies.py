@@ -1,6 +1,7 @@
 """Bodies: tails, paws and poses, and the whole animal."""
 
 import random
+from collections.abc import Callable
 
 from tljax.data.critters.heads import head
 from tljax.data.critters.kinds import Kind, pick
@@ -89,13 +90,17 @@ def peek(pen: Pen, rng: random.Random, c: Coat, plank: Colour) -> None:
     paws(pen, c, 0, 1.02, rng.uniform(0.45, 0.75))
 
 
-def animal(pen: Pen, rng: random.Random, kind: Kind, c: Coat, plank: Colour) -> None:
-    """Draw the whole animal, its head at the origin, in a random pose."""
+def animal(
+    pen: Pen, rng: random.Random, kind: Kind, c: Coat, plank: Colour
+) -> tuple[str, Callable[[Pen, Coat], None]]:
+    """Draw the whole animal, its head at the origin; return its pose and the shape of its ears."""
     pose = pick(rng, POSES)
     yaw, pitch = rng.triangular(-0.6, 0.6, 0), rng.uniform(-0.25, 0.25)
     lean = rng.uniform(-0.12, 0.12)
     if pose != "peek":
         body(pen.at(0, 0, turn=lean), rng, kind, c, pose)
-    head(pen.at(0, 0, turn=rng.triangular(-0.5, 0.5, 0)), rng, kind, c, yaw=yaw, pitch=pitch)
+    turned = pen.at(0, 0, turn=rng.triangular(-0.5, 0.5, 0))
+    ears = head(turned, rng, kind, c, yaw=yaw, pitch=pitch)
     if pose == "peek":
         peek(pen.at(0, 0, turn=lean), rng, c, plank)
+    return pose, ears

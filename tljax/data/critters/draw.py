@@ -2,16 +2,36 @@
 
 import random
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from tljax.data.critters import bodies, camera, parts, scenes
 from tljax.data.critters.kinds import KINDS, pick
-from tljax.data.critters.pen import Pen, tone
+from tljax.data.critters.pen import Colour, Frame, Pen, tone
 from tljax.errors import InputError
 
 PIXELS = range(16, 257)  # sides that `draw` accepts
+
+
+class Traits(NamedTuple):
+    """What a photograph shows, exactly: by name, and a number."""
+
+    ears: str  # a shape of `ears.py`
+    pose: str  # of `bodies.POSES`
+    pattern: str  # of its coat
+    width: float  # of a head of the usual build, in percent of the photograph's side
+
+
+class Scene(NamedTuple):
+    """A drawing before the camera: canvas, the rest of the draws, ink of the pattern, its place."""
+
+    canvas: Image.Image
+    rng: random.Random
+    ink: Colour
+    frame: Frame
+    traits: Traits
 
 
 def check(animals: Sequence[str], size: int) -> None:
@@ -28,6 +48,17 @@ def draw(animal: str, *, seed: int, index: int, size: int = 64) -> np.ndarray:
 
     The same seed and index at another size is the same scene.
     """
+    canvas, rng, ink, frame, shown = _scene(animal, seed=seed, index=index, size=size)
+    return camera.photograph(canvas, rng, pattern=shown.pattern, ink=ink, frame=frame, size=size)
+
+
+def traits(animal: str, *, seed: int, index: int) -> Traits:
+    """Tell what the photograph of `draw` shows, from what the drawing itself draws by."""
+    return _scene(animal, seed=seed, index=index, size=PIXELS[0]).traits
+
+
+def _scene(animal: str, *, seed: int, index: int, size: int) -> Scene:
+    """Draw all but what the camera does."""
     check([animal], size)
     kind, rng = KINDS[animal], random.Random(f"{seed}/{animal}/{index}")
     coat = parts.coat(rng)
@@ -41,8 +72,9 @@ def draw(animal: str, *, seed: int, index: int, size: int = 64) -> np.ndarray:
     radius, flip = 0.27 * rng.uniform(0.55, 1.2), rng.choice((-1, 1))
     place = rng.gauss(0.5, 0.13), rng.gauss(0.46, 0.09)
     creature = everything.at(*place, sx=radius * flip, sy=radius)
-    bodies.animal(creature, rng, kind, coat, scenes.hue(rng))
+    pose, ears = bodies.animal(creature, rng, kind, coat, scenes.hue(rng))
     scenes.occlude(everything, rng)
     dark = tone(coat.fur, 0.5)
     pattern, ink = pick(rng, kind.patterns), rng.choice((dark, dark, coat.light))
-    return camera.photograph(canvas, rng, pattern=pattern, ink=ink, frame=creature.frame, size=size)
+    shown = Traits(ears.__name__, pose, pattern, 200 * radius)
+    return Scene(canvas, rng, ink, creature.frame, shown)

@@ -1,6 +1,7 @@
 """Heads: the tendencies of a kind of animal become one face, turned a little to one side."""
 
 import random
+from collections.abc import Callable
 
 from tljax.data.critters import ears, parts
 from tljax.data.critters.kinds import Kind, pick
@@ -8,8 +9,13 @@ from tljax.data.critters.parts import Coat
 from tljax.data.critters.pen import BODY, HARD, HEAD, PLAIN, Pen, tone
 
 
-def head(pen: Pen, rng: random.Random, kind: Kind, c: Coat, *, yaw: float, pitch: float) -> None:
-    """Draw a head; `yaw` and `pitch`, about -0.5 to 0.5, shift its features by their depth."""
+def head(
+    pen: Pen, rng: random.Random, kind: Kind, c: Coat, *, yaw: float, pitch: float
+) -> Callable[[Pen, Coat], None]:
+    """Draw a head, and return the shape of its ears.
+
+    `yaw` and `pitch`, about -0.5 to 0.5, shift its features by their depth.
+    """
     has = {name for name, often in kind.extras.items() if rng.random() < often}
     w, h = kind.head[0] * rng.uniform(0.94, 1.06), kind.head[1] * rng.uniform(0.94, 1.06)
     shape = pick(rng, kind.ears)
@@ -59,6 +65,7 @@ def head(pen: Pen, rng: random.Random, kind: Kind, c: Coat, *, yaw: float, pitch
             )
     if shape in ears.HANGING:
         draw_ears()
+    return shape
 
 
 def skull(pen: Pen, kind: Kind, c: Coat, w: float, h: float) -> None:

@@ -102,6 +102,7 @@ def draw_all(
     iteration.
     """
     with concurrent.futures.ThreadPoolExecutor(workers) as threads, contextlib.ExitStack() as stack:
+        stack.callback(threads.shutdown, wait=False, cancel_futures=True)
         idle = queue.SimpleQueue()
         for _ in range(workers):
             idle.put(stack.enter_context(Child()))

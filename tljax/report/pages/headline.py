@@ -22,15 +22,17 @@ def sentence(
         return NOTHING
     best = paired.best_rung(results, rungs)
     rows = rungs[best]
-    average, interval = table.accuracy(rows, split=split)
+    measure = table.measure_of(results)
+    average, interval = table.score(rows, measure, split=split)
     count = f"{rows[0][split]['n']:,} {split} photographs"
-    ends = f" [{100 * interval.low:.1f}, {100 * interval.high:.1f}]" if interval else ""
+    ends = f" [{measure.number(interval.low)}, {measure.number(interval.high)}]" if interval else ""
+    of = "of" if measure.proportion else f"{measure.name} on"
     seeds = f", {len(rows)} seeds" if len(rows) > 1 else ""
     plan = config.get("plan")
     how = _how(plan.get(best) if isinstance(plan, dict) else None)
     seconds = sum(row["seconds"] for row in results["rungs"])
     parts = [
-        f"{table.percent(average)} of {count}{ends}, {how} ({best}{seeds})",
+        f"{measure.shown(average)} {of} {count}{ends}, {how} ({best}{seeds})",
         _above_scratch(best, predictions),
         f"all rungs in {_long(seconds)}{_device(config, results)}",
     ]
@@ -68,8 +70,8 @@ def _above_scratch(best: str, predictions: Mapping[str, Predictions]) -> str:
         return ""
     if not difference.shown:
         return "no difference shown from a network from scratch"
-    way = "above" if difference.value > 0 else "below"
-    return f"{100 * abs(difference.value):.1f} points {way} a network from scratch"
+    way, measure = "above" if difference.value > 0 else "below", difference.measure
+    return f"{measure.number(abs(difference.value))} {measure.points} {way} a network from scratch"
 
 
 def _long(seconds: float) -> str:

@@ -44,7 +44,11 @@ def write_page(workdir: Path) -> Path:
         *few.section(results, config),
         *gallery.strip(kept),
         *training.progress_section(
-            metrics, config, range_tests.read_range_tests(workdir), workdir=workdir
+            metrics,
+            config,
+            range_tests.read_range_tests(workdir),
+            workdir=workdir,
+            measure=table.measure_of(results),
         ),
         *preprocessing.section(results),
         *training.costs_section(results, config),

@@ -16,7 +16,7 @@ COLUMNS = (
     "rung",
     "run",
     "seeds",
-    "accuracy",
+    "score",
     "95 % interval",
     "parameters trained",
     "images/s",
@@ -60,16 +60,18 @@ def _accuracies(runs: Sequence[Run], split: str) -> list[str]:
     if not rows:
         return ["<p>No rung has finished yet.</p>"]
     texts = (f"{row[0]} of {row[1]} {row[3]}" for row in rows)
-    alt = f"Accuracy of each rung and run, mean over seeds: {', '.join(texts)}"
+    name = table.measure_of(runs[0].results).name
+    alt = f"{name[0].upper()}{name[1:]} of each rung and run, mean over seeds: {', '.join(texts)}"
     return [
         embedded(runs_pictures.accuracies(runs, split=split), alt=alt),
-        html_table(COLUMNS, rows),
+        html_table([name if column == "score" else column for column in COLUMNS], rows),
     ]
 
 
 def _row(rung: str, run: Run, split: str) -> tuple[str, ...]:
     rows = by_rung(run.results)[rung]
-    average, interval = table.accuracy(rows, split=split)
+    measure = table.measure_of(run.results)
+    average, interval = table.score(rows, measure, split=split)
     means = {
         name: intervals.mean([row[name] for row in rows])
         for name in ("images_per_second", "seconds")
@@ -78,8 +80,8 @@ def _row(rung: str, run: Run, split: str) -> tuple[str, ...]:
         table.marked(rung, rows),
         run.name,
         f"{len(rows)}",
-        table.percent(average),
-        table.interval_text(interval),
+        measure.shown(average),
+        table.interval_text(interval, measure),
         f"{rows[0]['trainable_params']:,}",
         *(costs.rounded(value) for value in means.values()),
     )
@@ -112,7 +114,7 @@ def _curves(runs: Sequence[Run]) -> list[str]:
     shown = [
         embedded(
             runs_pictures.curves(rung, runs),
-            alt=f"{rung}: validation loss and accuracy of each run",
+            alt=f"{rung}: validation loss and {table.measure_of(runs[0].results).name} of each run",
         )
         for rung in named
     ]

@@ -10,6 +10,8 @@ from tljax.report.pages.text import escape
 from tljax.report.stats import scores
 from tljax.report.tables import paired, trust
 from tljax.runs.predictions import Predictions
+from tljax.tasks.classification import Classification
+from tljax.tasks.known import of_results
 
 SHOWN = 20  # classes in the table; of more, those that are recognised worst
 
@@ -35,7 +37,7 @@ def trust_section(
     workdir: Path,
 ) -> list[str]:
     """Show calibration and confusion: the best rung's pictures side by side, then the tables."""
-    if not predictions:
+    if not predictions or not isinstance(of_results(results), Classification):
         return []
     best = paired.best_rung(results, predictions)
     pictures = [

@@ -10,6 +10,8 @@ from tljax.report.pictures import curves, range_tests
 from tljax.report.pictures.range_tests import Findings
 from tljax.report.tables import costs, table
 from tljax.runs.metrics import Series
+from tljax.tasks.classification import ACCURACY
+from tljax.tasks.task import Measure
 
 Metrics = Mapping[str, Mapping[int, Series]]
 
@@ -25,7 +27,7 @@ def costs_section(results: dict, config: dict) -> list[str]:
         html_table(costs.COLUMNS, rows),
         small_print(costs.NOTE),
         *([small_print("\n".join(solved))] if (solved := costs.solutions(results)) else []),
-        "<details><summary>Accuracy and loss in figures</summary>",
+        "<details><summary>Scores and loss in figures</summary>",
         html_table(*_scores(results)),
         small_print(table.interval_note(results)),
         "</details>",
@@ -43,25 +45,30 @@ _OF_COSTS = ("trainable of total parameters", "images/s", "seconds")
 
 
 def progress_section(
-    metrics: Metrics, config: dict, tests: Mapping[str, tuple[Findings, bool]], *, workdir: Path
+    metrics: Metrics,
+    config: dict,
+    tests: Mapping[str, tuple[Findings, bool]],
+    *,
+    workdir: Path,
+    measure: Measure = ACCURACY,
 ) -> list[str]:
     """Show each rung's curves, then rates and schedules, which stand beside the only rung's curves.
 
-    Empty where nothing was trained. Training accuracy that is below validation is explained.
+    Empty where nothing was trained. A score of training that is below validation is explained.
     """
     if not metrics:
         return []
     shown = [
-        picture(workdir / curves.curves_name(rung), alt=_curves_alt(rung, metrics[rung]))
+        picture(workdir / curves.curves_name(rung), alt=_curves_alt(rung, metrics[rung], measure))
         for rung in metrics
     ]
-    below, others = training_below(metrics, config), _rates(tests, workdir=workdir)
+    below, others = training_below(metrics, config, measure), _rates(tests, workdir=workdir)
     how = "Blue: training; orange: validation; ring: before the first step."
     scale = " All on one scale." if len(metrics) > 1 else ""
     many = " Thick: mean of the seeds; thin: each; band: lowest to highest."
     seeds = many if max(map(len, metrics.values())) > 1 else ""
     notes = [small_print(how + scale + seeds), *([small_print(below)] if below else [])]
-    head = "<h2>Loss and accuracy against epoch</h2>"
+    head = f"<h2>Loss and {measure.name} against epoch</h2>"
     if len(metrics) == 1:
         beside = ["<div>", *others, *notes, "</div>"]
         return [head, '<div class="pictures">', *shown, *beside, "</div>"]
@@ -70,16 +77,18 @@ def progress_section(
     return [head, '<div class="small pictures">', *shown, "</div>", *notes, *details]
 
 
-def training_below(metrics: Metrics, config: dict) -> str:
-    """Say why training accuracy ends below validation, where augmentation or dropout make it so.
+def training_below(metrics: Metrics, config: dict, measure: Measure = ACCURACY) -> str:
+    """Say why the training score ends below validation, where augmentation or dropout make it so.
 
     Empty where it does in no rung whose stage, in `config`'s plan, has either.
     """
-    plan = config.get("plan")
+    if not measure.higher:
+        return ""
+    plan, name = config.get("plan"), measure.name
     rungs: dict[str, list[str]] = {}
     for rung, seeds in metrics.items():
         ends = [
-            series["validation/accuracy"][-1] - series["train/accuracy"][-1]
+            series[f"validation/{name}"][-1] - series[f"train/{name}"][-1]
             for series in seeds.values()
         ]
         if np.mean(ends) > 0 and (why := _harder(plan.get(rung) if plan else None)):
@@ -120,10 +129,11 @@ def _rates(tests: Mapping[str, tuple[Findings, bool]], *, workdir: Path) -> list
     return [each for each in shown if each]
 
 
-def _curves_alt(rung: str, seeds: Mapping[int, Series]) -> str:
+def _curves_alt(rung: str, seeds: Mapping[int, Series], measure: Measure) -> str:
     last = max(series["epoch"][-1] for series in seeds.values())
     return (
-        f"{rung}: training and validation loss and accuracy up to epoch {last}, {len(seeds)} seeds"
+        f"{rung}: training and validation loss and {measure.name} up to epoch {last}, "
+        f"{len(seeds)} seeds"
     )
 
 

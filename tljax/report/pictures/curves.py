@@ -1,4 +1,4 @@
-"""Loss and accuracy against epoch: a picture for each rung."""
+"""Loss and score against epoch: a picture for each rung."""
 
 import hashlib
 import urllib.parse
@@ -11,12 +11,15 @@ import numpy as np
 from tljax.report.pictures import style
 from tljax.report.stats import intervals
 from tljax.runs.metrics import SPLITS, Series
+from tljax.tasks.classification import ACCURACY
+from tljax.tasks.task import Measure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Metrics = Mapping[str, Mapping[int, Series]]  # of each rung and seed
 LONGEST = 200  # characters of a file name, which file systems hold 255 bytes of
+LOSS = Measure("loss", scale=1.0, unit="", digits=3, higher=False, share=False)
 LABEL_GAP = 0.27  # of a panel's height: two lines of text
 
 
@@ -31,18 +34,23 @@ def curves_name(rung: str) -> str:
     return f"curves_{quoted}.png"
 
 
-def write_curves(metrics: Metrics, *, workdir: Path) -> list[Path]:
+def write_curves(metrics: Metrics, *, workdir: Path, measure: Measure = ACCURACY) -> list[Path]:
     """Draw each rung's curves as `workdir/curves_RUNG.png`, all on one scale."""
     return [
-        draw_curves(rung, seeds, path=workdir / curves_name(rung), among=metrics)
+        draw_curves(rung, seeds, path=workdir / curves_name(rung), among=metrics, measure=measure)
         for rung, seeds in metrics.items()
     ]
 
 
 def draw_curves(
-    rung: str, seeds: Mapping[int, Series], *, path: Path, among: Metrics | None = None
+    rung: str,
+    seeds: Mapping[int, Series],
+    *,
+    path: Path,
+    among: Metrics | None = None,
+    measure: Measure = ACCURACY,
 ) -> Path:
-    """Draw loss above accuracy against epoch: a thin line per seed, their mean, lowest to highest.
+    """Draw loss above the score against epoch: a thin line per seed, their mean, lowest to highest.
 
     What lies between the lowest and the highest seed is a band. The axes have room for all rungs of
     `among`, so that pictures compare. Written whole, as PNG.
@@ -51,7 +59,7 @@ def draw_curves(
     axes = figure.subplots(2, 1, sharex=True, gridspec_kw={"hspace": 0.34})
     figure.subplots_adjust(left=0.15, right=0.745, top=0.79, bottom=0.11)
     style.title(figure, style.short(rung, 36), _curves_caption(seeds))
-    for ax, metric in zip(axes, ("loss", "accuracy"), strict=True):
+    for ax, metric in zip(axes, (LOSS, measure), strict=True):
         _panel(ax, seeds, metric, every=_every(among or {rung: seeds}, metric))
     axes[1].set_xlabel("epoch", size=9.5, color=style.INK)
     _epoch_axis(axes[1], np.concatenate([series["epoch"] for series in seeds.values()]))
@@ -90,24 +98,24 @@ def _known(series: Series, name: str) -> np.ndarray:
     return np.isfinite(series[name]) | (name.startswith("train/") & (series["epoch"] == 0))
 
 
-def _every(metrics: Metrics, metric: str) -> np.ndarray:
+def _every(metrics: Metrics, metric: Measure) -> np.ndarray:
     """Collect the finite values of a metric over splits, rungs and seeds: losses, or percent."""
     values = np.concatenate(
         [
-            series[f"{split}/{metric}"]
+            series[f"{split}/{metric.name}"]
             for seeds in metrics.values()
             for series in seeds.values()
             for split in style.COLOURS
         ]
     )
-    return values[np.isfinite(values)] * (100 if metric == "accuracy" else 1)
+    return values[np.isfinite(values)] * metric.scale
 
 
-def _panel(ax: "Axes", seeds: Mapping[int, Series], metric: str, *, every: np.ndarray) -> None:
+def _panel(ax: "Axes", seeds: Mapping[int, Series], metric: Measure, *, every: np.ndarray) -> None:
     labels, shown = [], []
     for split, colour in style.COLOURS.items():
-        epochs, values = intervals.together(seeds, f"{split}/{metric}")
-        values = values * (100 if metric == "accuracy" else 1)
+        epochs, values = intervals.together(seeds, f"{split}/{metric.name}")
+        values = values * metric.scale
         shown.append(values[np.isfinite(values)])
         # The mean of the seeds that are left would jump where one stops or diverges: all of them
         # or no mean.
@@ -130,19 +138,19 @@ def _panel(ax: "Axes", seeds: Mapping[int, Series], metric: str, *, every: np.nd
             band = values.min(axis=0), values.max(axis=0)
             ax.fill_between(epochs, *band, color=colour, alpha=0.12, linewidth=0)
         labels.append((split, average, values))
-    if metric == "accuracy":
-        ax.set_ylim(style.percent_limits(every))
-        ax.yaxis.set_major_formatter("{x:.0f} %")
+    if metric is not LOSS:
+        ax.set_ylim(style.limits(every, metric))
+        ax.yaxis.set_major_formatter(f"{{x:g}}{metric.unit}")
     else:
         _loss_axis(ax, np.concatenate(shown), every)
-    ax.set_title(metric, loc="left", size=9.5, color=style.INK, pad=7)
+    ax.set_title(metric.name, loc="left", size=9.5, color=style.INK, pad=7)
     ax.grid(axis="y", color=style.RULE, linewidth=0.7)
     style.strip(ax)
-    _end_labels(ax, labels, unit=" %" if metric == "accuracy" else "")
+    _end_labels(ax, labels, measure=metric)
 
 
 def _end_labels(
-    ax: "Axes", lines: Sequence[tuple[str, np.ndarray, np.ndarray]], *, unit: str
+    ax: "Axes", lines: Sequence[tuple[str, np.ndarray, np.ndarray]], *, measure: Measure
 ) -> None:
     """Write each split's name and last mean at the end of its line, apart where they overlap."""
     low, high = ax.get_ylim()
@@ -151,7 +159,9 @@ def _end_labels(
         finite = values.T[np.isfinite(values.T)]
         if len(finite):
             value = (
-                f"\n{average[-1]:.{1 if unit else 3}f}{unit}" if np.isfinite(average[-1]) else ""
+                f"\n{average[-1]:.{measure.digits}f}{measure.unit}"
+                if np.isfinite(average[-1])
+                else ""
             )
             height = (average[-1] if value else finite[-1]) - low
             ends.append(

@@ -28,7 +28,7 @@ def write_domains(source: dict, targets: Mapping[str, dict], *, workdir: Path) -
     figure = style.new_figure(width=6.2, height=1.55 + (len(targets) * group - GAP + 0.1))
     height = figure.get_figheight()
     ax = figure.add_axes((0.15, 0.4 / height, 0.8, 1 - 1.55 / height))
-    at_home, _ = table.accuracy(next(iter(by_rung(source).values())))
+    at_home, _ = table.score(next(iter(by_rung(source).values())))
     name = source["data"].get("source", "")
     caption = (
         "Validation accuracy on the target. Line: 95 % interval, dots: seeds.\n"
@@ -64,7 +64,7 @@ def write_domains(source: dict, targets: Mapping[str, dict], *, workdir: Path) -
 
 def _bar(ax: "Axes", rows: list[dict], *, height: float, colour: str) -> None:
     """Draw one way of one target at this height: its mean, interval and seeds."""
-    average, interval = table.accuracy(rows)
+    average, interval = table.score(rows)
     ax.barh(height, 100 * average, height=0.9 * BAR, color=colour)
     if interval:
         ax.plot(
@@ -92,8 +92,8 @@ def cells(targets: Mapping[str, dict]) -> list[list[str]]:
         [
             target,
             way,
-            table.percent(table.accuracy(rows)[0]),
-            table.interval_text(table.accuracy(rows)[1]),
+            table.percent(table.score(rows)[0]),
+            table.interval_text(table.score(rows)[1]),
             _each(rows),
         ]
         for target, results in targets.items()

@@ -1,4 +1,4 @@
-"""The ladder in one picture: validation accuracy of every rung."""
+"""The ladder in one picture: the validation score of every rung."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -10,6 +10,7 @@ import numpy as np
 from tljax.report.pictures import style
 from tljax.report.tables import table
 from tljax.runs.results import by_rung
+from tljax.tasks.task import Measure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,20 +20,20 @@ ALARM = "\nRed name: see the alarms."
 
 
 def write_ladder(results: dict, *, workdir: Path) -> Path:
-    """Draw every rung's validation accuracy: a dot per seed, the mean, a 95 % interval."""
-    rungs = by_rung(results)
+    """Draw every rung's validation score: a dot per seed, the mean, a 95 % interval."""
+    rungs, measure = by_rung(results), table.measure_of(results)
     figure = style.new_figure(width=4.6, height=1.34 + 0.62 * len(rungs))
     height = figure.get_figheight()
     ax = figure.add_axes((0.04, 0.36 / height, 0.92, 1 - (0.36 + 0.87) / height))
     style.title(
-        figure, "Validation accuracy", CAPTION.format(ALARM if table.alarms(results) else "")
+        figure, f"Validation {measure.name}", CAPTION.format(ALARM if table.alarms(results) else "")
     )
     shown = []
     for place, (rung, rows) in enumerate(rungs.items()):
-        shown += _rung(ax, rung, rows, place)
-    ax.set_xlim(style.percent_limits(shown))
-    ax.locator_params(axis="x", nbins=6, integer=True)  # 42.5 would be labelled 42
-    ax.xaxis.set_major_formatter("{x:.0f} %")
+        shown += _rung(ax, rung, rows, place, measure)
+    ax.set_xlim(style.limits(shown, measure))
+    ax.locator_params(axis="x", nbins=6)
+    ax.xaxis.set_major_formatter(f"{{x:g}}{measure.unit}")
     ax.set_ylim(len(rungs) - 0.6, -0.75)
     ax.yaxis.set_visible(False)
     low, high = ax.get_xlim()
@@ -44,18 +45,18 @@ def write_ladder(results: dict, *, workdir: Path) -> Path:
     return style.save(figure, workdir / "ladder.png")
 
 
-def _rung(ax: "Axes", rung: str, rows: Sequence[dict], place: int) -> list[float]:
-    """Draw one rung at height `place`, and return the percentages drawn, for the axis."""
-    average, interval = table.accuracy(rows)
-    percents = [100 * row["validation"]["accuracy"] for row in rows]
-    seeds = [percent for percent in percents if np.isfinite(percent)]
-    ends = [100 * interval.low, 100 * interval.high] if interval else []
+def _rung(ax: "Axes", rung: str, rows: Sequence[dict], place: int, measure: Measure) -> list[float]:
+    """Draw one rung at height `place`, and return the values drawn, for the axis."""
+    average, interval = table.score(rows, measure)
+    scaled = [measure.scale * row["validation"][measure.name] for row in rows]
+    seeds = [value for value in scaled if np.isfinite(value)]
+    ends = [measure.scale * interval.low, measure.scale * interval.high] if interval else []
     if interval:
         colour = style.COLOURS["validation"]
         ax.plot(ends, [place, place], color=colour, linewidth=9, alpha=0.25, solid_capstyle="butt")
     if np.isfinite(average):
         ax.plot(
-            [100 * average] * 2,
+            [measure.scale * average] * 2,
             [place - 0.17, place + 0.17],
             color=style.INK,
             linewidth=1.6,
@@ -80,6 +81,6 @@ def _rung(ax: "Axes", rung: str, rows: Sequence[dict], place: int) -> list[float
     )
     colour = style.INK if table.marked(rung, rows) == rung else style.ALARM
     text(0, place - 0.26, style.short(rung, 20), size=9.5, weight="bold", color=colour)
-    note = f"{table.percent(average)}   {table.interval_text(interval)}"
+    note = f"{measure.shown(average)}   {table.interval_text(interval, measure)}"
     text(1, place - 0.26, note, size=8.5, color=style.FAINT, ha="right")
     return seeds + ends

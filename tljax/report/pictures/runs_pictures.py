@@ -10,6 +10,7 @@ from tljax.report.pictures import style
 from tljax.report.stats import intervals
 from tljax.report.tables import table
 from tljax.runs.results import by_rung
+from tljax.tasks.task import Measure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,6 +25,7 @@ def accuracies(runs: Sequence[Run], *, split: str) -> bytes:
 
     A row has a dot per seed, a tick at the mean and a bar over the 95 % interval.
     """
+    measure = table.measure_of(runs[0].results)
     shown = [(rung, [run for run in runs if rung in by_rung(run.results)]) for rung in rungs(runs)]
     length = sum(HEAD + ROW * len(having) for _, having in shown)
     figure = style.new_figure(width=4.6, height=1.45 + length)
@@ -31,7 +33,7 @@ def accuracies(runs: Sequence[Run], *, split: str) -> bytes:
     ax = figure.add_axes((0.04, 0.42 / height, 0.92, length / height))
     style.title(
         figure,
-        f"Accuracy in {split}",
+        f"{measure.name[0].upper()}{measure.name[1:]} in {split}",
         "Dot: one seed. Tick: mean. Bar: 95 % interval,\nover seeds, else over images.",
     )
     values, place = [], 0.0
@@ -50,13 +52,13 @@ def accuracies(runs: Sequence[Run], *, split: str) -> bytes:
         place += HEAD
         for run in having:
             colour, rows = COLOURS[runs.index(run)], by_rung(run.results)[rung]
-            values += _row(ax, run, colour, rows, place + ROW / 2, split)
+            values += _row(ax, run, colour, rows, place + ROW / 2, split, measure)
             place += ROW
-    low, high = style.percent_limits(values)
+    low, high = style.limits(values, measure)
     # The left third is the runs' names.
     ax.set_xlim(low - 0.55 * (high - low), high)
     ax.set_xticks([tick for tick in ax.get_xticks() if low <= tick <= high])
-    ax.xaxis.set_major_formatter("{x:.0f} %")
+    ax.xaxis.set_major_formatter(f"{{x:g}}{measure.unit}")
     ax.set_ylim(place, 0)
     ax.yaxis.set_visible(False)
     ax.grid(axis="x", color=style.RULE, linewidth=0.7)
@@ -65,27 +67,27 @@ def accuracies(runs: Sequence[Run], *, split: str) -> bytes:
 
 
 def curves(rung: str, runs: Sequence[Run]) -> bytes:
-    """Draw validation loss above accuracy against epoch as PNG bytes.
+    """Draw validation loss above the task's score against epoch as PNG bytes.
 
     A line per run: its mean over seeds, with each seed thin.
     """
+    measure = table.measure_of(runs[0].results)
     figure = style.new_figure(width=4.4, height=4.9)
     axes = figure.subplots(2, 1, sharex=True, gridspec_kw={"hspace": 0.2})
     figure.subplots_adjust(left=0.15, right=0.76, top=0.8, bottom=0.095)
     style.title(figure, rung, "In validation. Thick: mean over seeds; thin: each seed.")
-    for ax, metric in zip(axes, ("loss", "accuracy"), strict=True):
+    for ax, metric in zip(axes, ("loss", measure.name), strict=True):
         ends = [
-            _line(ax, r, COLOURS[i], rung, metric) for i, r in enumerate(runs) if rung in r.metrics
+            _line(ax, r, COLOURS[i], rung, metric, measure)
+            for i, r in enumerate(runs)
+            if rung in r.metrics
         ]
         ax.set_title(metric, loc="left", size=9.5, color=style.INK, pad=7)
         ax.grid(axis="y", color=style.RULE, linewidth=0.7)
-        if metric == "accuracy":
-            ax.set_ylim(
-                style.percent_limits(
-                    [value for line in ax.lines for value in _finite(line.get_ydata())]
-                )
-            )
-            ax.yaxis.set_major_formatter("{x:.0f} %")
+        if metric == measure.name:
+            drawn = [value for line in ax.lines for value in _finite(line.get_ydata())]
+            ax.set_ylim(style.limits(drawn, measure))
+            ax.yaxis.set_major_formatter(f"{{x:g}}{measure.unit}")
         style.strip(ax)
         _names(ax, ends)
     axes[1].set_xlabel("epoch", size=9.5, color=style.INK)
@@ -94,15 +96,26 @@ def curves(rung: str, runs: Sequence[Run]) -> bytes:
 
 
 def _row(
-    ax: "Axes", run: Run, colour: str, rows: Sequence[dict], place: float, split: str
+    ax: "Axes",
+    run: Run,
+    colour: str,
+    rows: Sequence[dict],
+    place: float,
+    split: str,
+    measure: Measure,
 ) -> list[float]:
-    average, interval = table.accuracy(rows, split=split)
-    seeds = [100 * row[split]["accuracy"] for row in rows if np.isfinite(row[split]["accuracy"])]
-    ends = [100 * interval.low, 100 * interval.high] if interval else []
+    average, interval = table.score(rows, measure, split=split)
+    values, scale = [row[split][measure.name] for row in rows], measure.scale
+    seeds = [scale * value for value in values if np.isfinite(value)]
+    ends = [scale * interval.low, scale * interval.high] if interval else []
     ax.plot(ends, [place] * len(ends), color=colour, linewidth=8, alpha=0.3, solid_capstyle="butt")
     if np.isfinite(average):
         ax.plot(
-            [100 * average] * 2, [place - 0.09, place + 0.09], color=colour, linewidth=1.8, zorder=4
+            [scale * average] * 2,
+            [place - 0.09, place + 0.09],
+            color=colour,
+            linewidth=1.8,
+            zorder=4,
         )
     ax.plot(
         seeds,
@@ -117,7 +130,7 @@ def _row(
     ax.text(
         0,
         place,
-        f"{style.short(run.name, 17)}  {table.percent(average)}",
+        f"{style.short(run.name, 17)}  {measure.shown(average)}",
         color=colour,
         transform=ax.get_yaxis_transform(),
         va="center",
@@ -127,10 +140,12 @@ def _row(
     return seeds + ends
 
 
-def _line(ax: "Axes", run: Run, colour: str, rung: str, metric: str) -> tuple[float, str, str]:
+def _line(
+    ax: "Axes", run: Run, colour: str, rung: str, metric: str, measure: Measure
+) -> tuple[float, str, str]:
     """Draw one run, and return (where its line ends, its label there, colour)."""
     epochs, values = intervals.together(run.metrics[rung], f"validation/{metric}")
-    values = values * (100 if metric == "accuracy" else 1)
+    values = values * (measure.scale if metric == measure.name else 1)
     average = values.mean(axis=0)
     marker = "o" if len(epochs) <= 12 else None
     ax.plot(epochs, average, color=colour, marker=marker, markersize=3.2, linewidth=2, zorder=3)
@@ -138,7 +153,9 @@ def _line(ax: "Axes", run: Run, colour: str, rung: str, metric: str) -> tuple[fl
         ax.plot(epochs, values.T, color=colour, linewidth=0.7, alpha=0.45)
     finite = _finite(average)
     last = float(finite[-1]) if len(finite) else np.nan
-    value = f"{last:.1f} %" if metric == "accuracy" else f"{last:.3f}"
+    value = f"{last:.3f}"
+    if metric == measure.name:
+        value = f"{last:.{measure.digits}f}{measure.unit}"
     return last, f"{style.short(run.name, 15)}\n{value if len(finite) else 'not finite'}", colour
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tljax.files import disk
+from tljax.tasks.task import Measure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,6 +65,15 @@ def percent_limits(percents: Sequence[float] | np.ndarray) -> tuple[float, float
     low, high = (low, high) if high - low >= 20 else (max(0.0, high - 20), max(20.0, high))
     # Without the margin, a line along 0 or 100 % would be cut in half by the frame.
     margin = 0.02 * (high - low)
+    return low - margin, high + margin
+
+
+def limits(values: Sequence[float] | np.ndarray, measure: Measure) -> tuple[float, float]:
+    """Choose limits for a measure's values, already scaled: those of percents, or a margin."""
+    if measure.share and measure.unit == " %":
+        return percent_limits(values)
+    low, high = (float(min(values)), float(max(values))) if len(values) else (0.0, 1.0)
+    margin = 0.08 * (high - low) or 0.05 * abs(high) or 0.5
     return low - margin, high + margin
 
 

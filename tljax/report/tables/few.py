@@ -29,6 +29,8 @@ _FLAGS = ("skip_corrupt", "allow_duplicates", "follow_links")
 def note(results: dict) -> str:
     """Give each rung's interval over its photographs where they are few, otherwise ""."""
     rungs = by_rung(results)
+    if not table.measure_of(results).proportion:
+        return ""  # the bootstrap's intervals show how few they are
     counts = {rows[0]["validation"]["n"] for rows in rungs.values()}
     if not counts or min(counts) >= FEW:
         return ""
@@ -90,7 +92,7 @@ def section(results: dict, config: dict) -> list[str]:
 
 
 def _interval(name: str, rows: list[dict]) -> str:
-    average, images = table.accuracy(rows)[0], rows[0]["validation"]["n"]
+    average, images = table.score(rows)[0], rows[0]["validation"]["n"]
     interval = stats.wilson_interval(average, images=images)
     return f"{name} {100 * interval.low:.1f} to {100 * interval.high:.1f} %" if interval else ""
 

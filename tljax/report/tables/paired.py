@@ -9,9 +9,12 @@ import numpy as np
 from tljax.report.stats.intervals import Interval
 from tljax.report.tables import table
 from tljax.runs.results import by_rung
+from tljax.tasks import bootstrap
+from tljax.tasks.classification import ACCURACY
+from tljax.tasks.task import Measure
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from tljax.runs.predictions import Predictions
 
@@ -20,7 +23,7 @@ DRAWS = 10_000
 
 @dataclass(frozen=True)
 class Difference:
-    """Accuracy of `rung` minus that of `against`, as fractions, with its 95 % interval."""
+    """The score of `rung` minus that of `against`, with its 95 % interval."""
 
     rung: str
     against: str
@@ -28,6 +31,12 @@ class Difference:
     interval: Interval
     seeds: int
     p: float | None  # of McNemar's exact test; None over several seeds
+    measure: Measure = ACCURACY
+
+    @property
+    def better(self) -> bool:
+        """Tell whether the rung scores better than the other."""
+        return (self.value > 0) == self.measure.higher
 
     @property
     def shown(self) -> bool:
@@ -37,29 +46,35 @@ class Difference:
 
 def sentence(difference: Difference) -> str:
     """Write 'finetune beats frozen by 1.8 points [0.9, 2.7]', or that no difference is shown."""
-    low, high, value = (
-        100 * x for x in (difference.interval.low, difference.interval.high, difference.value)
-    )
+    interval, number, unit = difference.interval, *_written(difference.measure)
+    low, high, value = interval.low, interval.high, difference.value
     test = "" if difference.p is None else f", McNemar p {written(difference.p)}"
     if not difference.shown:
         between = f"{difference.rung} against {difference.against}"
-        return f"{between}: no difference shown: {value:+.1f} points [{low:.1f}, {high:.1f}]{test}"
+        bounds = f"[{number(low)}, {number(high)}]"
+        return f"{between}: no difference shown: {number(value, True)} {unit} {bounds}{test}"
     names, ends = (difference.rung, difference.against), (low, high)
+    if not difference.better:
+        names = names[::-1]
     if value < 0:
-        names, ends = names[::-1], (-high, -low)
-    points = f"{abs(value):.1f} points [{ends[0]:.1f}, {ends[1]:.1f}]"
+        ends = (-high, -low)
+    points = f"{number(abs(value))} {unit} [{number(ends[0])}, {number(ends[1])}]"
     return f"{names[0]} beats {names[1]} by {points}{test}"
+
+
+def _written(measure: Measure) -> "tuple[Callable[..., str], str]":
+    """Return what writes a difference, signed on request, and the name of its unit."""
+    return lambda x, sign=False: measure.number(x, sign=sign), measure.points
 
 
 def figures(difference: Difference) -> str:
     """Write 'frozen against features (+0.2 points [-1.0, 1.4])'."""
-    low, high, value = (
-        100 * x for x in (difference.interval.low, difference.interval.high, difference.value)
-    )
+    interval, number, unit = difference.interval, *_written(difference.measure)
+    low, high, value = interval.low, interval.high, difference.value
     pair = f"{difference.rung} against {difference.against}"
     if low == high == 0:
         return f"{pair} (the same on each photograph)"
-    return f"{pair} ({value:+.1f} points [{low:.1f}, {high:.1f}])"
+    return f"{pair} ({number(value, True)} {unit} [{number(low)}, {number(high)}])"
 
 
 def basis(pairs: "Sequence[Difference]", split: str) -> str:
@@ -67,10 +82,8 @@ def basis(pairs: "Sequence[Difference]", split: str) -> str:
     if max(each.seeds for each in pairs) > 1:
         about = "95 % intervals by bootstrap over seeds and images together"
     else:
-        about = (
-            "95 % intervals by bootstrap over images, which say nothing of the seed; "
-            "p by McNemar's exact test"
-        )
+        test = "; p by McNemar's exact test" if pairs[0].p is not None else ""
+        about = f"95 % intervals by bootstrap over images, which say nothing of the seed{test}"
     return f"Paired on the same {pairs[0].interval.count:,} {split} images: {about}."
 
 
@@ -90,11 +103,14 @@ def differences(results: dict, predictions: "Mapping[str, Predictions]") -> list
 
 
 def best_rung(results: dict, names: "Collection[str]") -> str:
-    """Name the rung with the highest mean accuracy in validation; of equal ones the first."""
+    """Name the rung with the best mean score in validation; of equal ones the first."""
+    measure = table.measure_of(results)
     means = {
-        name: table.accuracy(rows)[0] for name, rows in by_rung(results).items() if name in names
+        name: (1 if measure.higher else -1) * table.score(rows, measure)[0]
+        for name, rows in by_rung(results).items()
+        if name in names
     }
-    return max(means, key=lambda name: means[name] if math.isfinite(means[name]) else -1.0)
+    return max(means, key=lambda name: means[name] if math.isfinite(means[name]) else -math.inf)
 
 
 def compare(rung: str, against: str, one: "Predictions", other: "Predictions") -> Difference | None:
@@ -102,10 +118,34 @@ def compare(rung: str, against: str, one: "Predictions", other: "Predictions") -
     seeds = [seed for seed in one.seeds if seed in other.seeds]
     if not seeds:
         return None
+    if not one.task.measures[0].proportion:
+        return _scored(rung, against, one, other, seeds)
     right, wrong = (each.right[[each.seeds.index(seed) for seed in seeds]] for each in (one, other))
     interval = paired_bootstrap(right, wrong)
     p = mcnemar(right[0], wrong[0]) if len(seeds) == 1 else None
     return Difference(rung, against, float(right.mean() - wrong.mean()), interval, len(seeds), p)
+
+
+def _scored(
+    rung: str, against: str, one: "Predictions", other: "Predictions", seeds: "Sequence[int]"
+) -> Difference:
+    """Compare by the task's score: seeds and examples are drawn as in `paired_bootstrap`."""
+    task, images = one.task, len(one.labels)
+    taken = np.concatenate([np.ones((1, images), int), bootstrap.weights(images)])
+    runs: list[np.ndarray] = []
+    for seed in seeds:
+        scored = [bootstrap.drawn(task, each.figures_of(seed), taken) for each in (one, other)]
+        pair = ([score[task.monitor] for score in scores] for scores in scored)
+        runs.append(np.subtract(*pair))
+    differences, count = np.array(runs), max(1, len(seeds) - 1)
+    rng = np.random.default_rng(1)
+    share = np.full(len(seeds), 1 / len(seeds))
+    chosen = rng.multinomial(count, share, size=len(taken) - 1)
+    drawn = (chosen * differences[:, 1:].T).sum(axis=1) / count
+    low, high = (float(end) for end in np.quantile(drawn, (0.025, 0.975)))
+    over = "seeds and images" if len(seeds) > 1 else "images"
+    interval, value = Interval(low, high, over, images), float(differences[:, 0].mean())
+    return Difference(rung, against, value, interval, len(seeds), None, task.measures[0])
 
 
 def mcnemar(one: np.ndarray, other: np.ndarray) -> float:

@@ -6,12 +6,15 @@ from collections.abc import Sequence
 
 from tljax.report.stats import intervals
 from tljax.runs.results import by_rung
+from tljax.tasks.classification import ACCURACY
+from tljax.tasks.known import of_results
+from tljax.tasks.task import Measure
 
 COLUMNS = (
     "rung",
     "trainable of total parameters",
     "images drawn",
-    "validation accuracy",
+    "validation {}",
     "95 % interval",
     "validation loss",
     "images/s",
@@ -20,45 +23,66 @@ COLUMNS = (
 _ALARMS = ("collapsed", "alarm")
 
 
-def accuracy(
-    rows: Sequence[dict], *, split: str = "validation"
+def score(
+    rows: Sequence[dict], measure: Measure = ACCURACY, *, split: str = "validation"
 ) -> tuple[float, intervals.Interval | None]:
-    """Compute the mean accuracy of one rung's rows on a split and its interval, as fractions."""
-    values = [row[split]["accuracy"] for row in rows]
-    return intervals.mean(values), intervals.accuracy_interval(values, images=rows[0][split]["n"])
+    """Compute the mean score of one rung's rows on a split, and its interval."""
+    values, images = [row[split][measure.name] for row in rows], rows[0][split]["n"]
+    if measure.proportion:
+        return intervals.mean(values), intervals.accuracy_interval(values, images=images)
+    if len(set(values)) > 1:
+        within = intervals.SHARE if measure.share else intervals.REAL
+        return intervals.mean(values), intervals.t_interval(values, within=within)
+    ends = rows[0][split].get("intervals", {}).get(measure.name)
+    return values[0], intervals.Interval(*ends, over="images", count=images) if ends else None
+
+
+def measure_of(results: dict) -> Measure:
+    """Return the measure by which a run's rungs are compared."""
+    return of_results(results).measures[0]
 
 
 def columns(results: dict) -> tuple[str, ...]:
-    """List COLUMNS, and one more for the test split where a run has one."""
-    return COLUMNS + (("test accuracy",) if any("test" in row for row in results["rungs"]) else ())
+    """List COLUMNS, with the task's other measures, and one more for a test split."""
+    task = of_results(results)
+    (first, *others), more = task.measures, task.extras
+    tested = (f"test {first.name}",) if any("test" in row for row in results["rungs"]) else ()
+    named = tuple(f"validation {each.name}" for each in (*others, *more))
+    return (*(column.format(first.name) for column in COLUMNS[:5]), *named, *COLUMNS[5:], *tested)
 
 
 def cells(results: dict) -> list[tuple[str, ...]]:
     """Format a tuple of texts per rung, in the order of `columns`; means over the rung's seeds."""
-    tested = len(columns(results)) > len(COLUMNS)
+    tested = columns(results)[-1].startswith("test ")
+    task = of_results(results)
+    measures = (*task.measures, *task.extras)
     return [
-        (*_cells(name, rows), *([_tested(rows)] if tested else []))
+        (*_cells(name, rows, measures), *([_tested(rows, measures[0])] if tested else []))
         for name, rows in by_rung(results).items()
     ]
 
 
-def interval_text(interval: intervals.Interval | None) -> str:
-    """Format an interval of fractions in percent: '81.0 to 87.5 % over 3 seeds'."""
+def interval_text(interval: intervals.Interval | None, measure: Measure = ACCURACY) -> str:
+    """Format an interval: '81.0 to 87.5 % over 3 seeds'."""
     if interval is None:
         return "undefined"
-    ends = f"{100 * interval.low:.1f} to {100 * interval.high:.1f} %"
+    ends = f"{measure.number(interval.low)} to {measure.shown(interval.high)}"
     return f"{ends} over {interval.count:,} {interval.over}"
 
 
 def interval_note(results: dict) -> str:
     """Explain the intervals of this table; empty where there are none."""
+    measure = measure_of(results)
+    how = "Wilson score interval" if measure.proportion else "bootstrap interval"
     notes = {
-        "seeds": "Over seeds: mean ± t·s/√n (Student's t, sample standard deviation s), "
-        "cut to 0-100 %.",
-        "images": "Over images: Wilson score interval of a single run, or of seeds that agree; "
+        "seeds": "Over seeds: mean ± t·s/√n (Student's t, sample standard deviation s)"
+        f"{', cut to 0-100 %' if measure.share else ''}.",
+        "images": f"Over images: {how} of a single run, or of seeds that agree; "
         "it does not cover the choice of seed.",
     }
-    kinds = {interval.over for rows in by_rung(results).values() if (interval := accuracy(rows)[1])}
+    kinds = {
+        interval.over for rows in by_rung(results).values() if (interval := score(rows, measure)[1])
+    }
     return "\n".join(text for over, text in notes.items() if over in kinds)
 
 
@@ -143,22 +167,31 @@ def percent(fraction: float) -> str:
     return "NaN" if math.isnan(fraction) else f"{100 * fraction:.1f} %"
 
 
-def _cells(name: str, rows: Sequence[dict]) -> tuple[str, ...]:
-    average, interval = accuracy(rows)
+def _cells(name: str, rows: Sequence[dict], measures: Sequence[Measure]) -> tuple[str, ...]:
+    first, *others = measures
+    average, interval = score(rows, first)
     seconds = intervals.mean([row["seconds"] for row in rows])
     solved = all("strength" in row for row in rows)
     return (
         marked(name, rows),
         f"{_span(rows, 'trainable_params')} of {_span(rows, 'total_params')}",
         "solved" if solved else drawn(rows),
-        percent(average),
-        interval_text(interval) if interval else f"undefined, n = {len(rows)}",
+        first.shown(average),
+        interval_text(interval, first) if interval else f"undefined, n = {len(rows)}",
+        *(_more(rows, each) for each in others),
         _number(intervals.mean([row["validation"]["loss"] for row in rows]), digits=3),
         "-"
         if solved
         else _number(intervals.mean([row["images_per_second"] for row in rows]), digits=0),
         _number(seconds, digits=0 if seconds >= 10 else 1),
     )
+
+
+def _more(rows: Sequence[dict], measure: Measure) -> str:
+    """Format another measure of a rung, which a run that was killed may lack."""
+    if not all(isinstance(row["validation"].get(measure.name), float) for row in rows):
+        return "-"
+    return measure.shown(score(rows, measure)[0])
 
 
 def drawn(rows: Sequence[dict]) -> str:
@@ -171,11 +204,11 @@ def drawn(rows: Sequence[dict]) -> str:
     return f"{_span(rows, 'epochs')} epochs"
 
 
-def _tested(rows: Sequence[dict]) -> str:
+def _tested(rows: Sequence[dict], measure: Measure) -> str:
     if not all("test" in row for row in rows):
         return "not tested"
-    average, interval = accuracy(rows, split="test")
-    return f"{percent(average)} ({interval_text(interval)})"
+    average, interval = score(rows, measure, split="test")
+    return f"{measure.shown(average)} ({interval_text(interval, measure)})"
 
 
 def _span(rows: Sequence[dict], field: str) -> str:

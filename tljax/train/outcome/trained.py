@@ -145,14 +145,16 @@ class Trained:
         return Prediction(names, self.classes, rows, unread)
 
     def plot(self, path: str | Path) -> Path:
-        """Draw loss and accuracy against epoch, and write the picture, a PNG; returns its path."""
+        """Draw loss and score against epoch, and write the picture, a PNG; returns its path."""
         from tljax.report.pictures import curves
         from tljax.runs import metrics  # above this room, and with Matplotlib: on demand
 
         if not self.history.epochs:
             raise InputError(f"{path}: {self.rung} was restored from a checkpoint: use load_run")
         series = {self.seed: metrics.series(self.history.epochs)}
-        return curves.draw_curves(self.rung, series, path=at_home(path))
+        return curves.draw_curves(
+            self.rung, series, path=at_home(path), measure=self.task.measures[0]
+        )
 
     def save(self, folder: str | Path) -> Path:
         """Write a folder that `load_run` opens, whole or not at all; returns its path.

@@ -1,0 +1,245 @@
+"""Several labels: each example has any of the classes, or none of them."""
+
+# pyright: strict
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import Array
+
+from tljax.errors import InputError
+from tljax.optim.objective import PLAIN, Objective
+from tljax.tasks.task import Measure, Sums, Task
+
+
+@dataclass(frozen=True)
+class Multilabel(Task):
+    """Labels `[N, K]` of 0 and 1; each of K classes has a logit and a sigmoid of its own.
+
+    A class's loss counts like any other's, and the loss of an example is their mean. A label is
+    given where it is likelier than in training at large, or than a half: the `shares` of the
+    classes in training, at most a half, are the thresholds. The best one for F1 is half the F1 that
+    it reaches (Lipton, Elkan and Naryanaswamy 2014, arXiv 1402.1892), which is near the share for
+    labels that are hard, and never above a half. F1 is the mean over the classes (macro). Where all
+    logits are at hand there are the mean average precision too ("mAP"), which needs no threshold,
+    and F1 at cross-fitted thresholds.
+    """
+
+    shares: tuple[float, ...] = ()
+
+    name: ClassVar[str] = "multilabel"
+    measures: ClassVar[tuple[Measure, ...]] = (Measure("F1"),)
+    extras: ClassVar[tuple[Measure, ...]] = (Measure("mAP"), Measure("F1 fitted"))
+    totals: ClassVar[tuple[str, ...]] = ("hits", "given", "present")
+
+    def label(self, *, classes: int, shape: tuple[int, ...]) -> jax.ShapeDtypeStruct:
+        """Return shape and dtype of one example's labels."""
+        del shape
+        return jax.ShapeDtypeStruct((classes,), jnp.uint8)
+
+    def checked(self, where: str, labels: np.ndarray, *, count: int) -> np.ndarray:
+        """Return labels as uint8; InputError unless they are `[count, K]` of 0 and 1."""
+        found = np.asarray(labels)
+        if found.ndim != 2 or len(found) != count or found.dtype.kind not in "biu":
+            expected = f"0 or 1 for each of {count} images and each class"
+            raise InputError(
+                f"{where}: labels: expected {expected}, found {found.dtype} {found.shape}"
+            )
+        if found.size and not np.isin(found, (0, 1)).all():
+            wrong = found[~np.isin(found, (0, 1))][0]
+            raise InputError(f"{where}: labels: expected 0 or 1, found {wrong}")
+        return found.astype(np.uint8, copy=False)
+
+    def check(self, where: str, labels: np.ndarray, *, classes: int) -> None:
+        """Check that there is a column for each class."""
+        if labels.shape[1] != classes:
+            found = f"{labels.shape[1]}"
+            raise InputError(
+                f"{where}: labels: expected {classes} columns, a class each, found {found}"
+            )
+
+    def counts(self, labels: np.ndarray, *, classes: int) -> np.ndarray:
+        """Count the examples that have each class."""
+        del classes
+        return labels.sum(axis=0, dtype=np.int64)
+
+    def fitted(self, labels: np.ndarray) -> Self:
+        """Return the task with the share of the training examples that have each class."""
+        return replace(self, shares=tuple(labels.mean(axis=0, dtype=np.float64).tolist()))
+
+    @property
+    def thresholds(self) -> np.ndarray:
+        """Return the probability `[K]` above which each class is given; a half if not fitted."""
+        return (
+            np.minimum(np.asarray(self.shares, np.float64), 0.5) if self.shares else np.array(0.5)
+        )
+
+    @property
+    def _cuts(self) -> np.ndarray:
+        """Return the thresholds as logits, float32."""
+        p = np.clip(self.thresholds, 1e-6, 0.5)
+        return np.log(p / (1 - p)).astype(np.float32)
+
+    def outputs(self, classes: int) -> int:
+        """Return the number of logits, one for each class."""
+        return classes
+
+    def settled(self, objective: Objective, labels: np.ndarray, *, classes: int) -> Objective:
+        """Return the objective with a weight for each class.
+
+        Weights multiply the losses of examples that have the class; balanced, it is the number of
+        examples without over that with it.
+        """
+        weights = objective.class_weights
+        if weights == "balanced":
+            present = labels.sum(axis=0, dtype=np.float64)
+            if not present.all():
+                missing = int(present.argmin())
+                raise InputError(
+                    f"class_weights: class {missing} has no training example to balance"
+                )
+            absent = np.maximum(len(labels) - present, 1.0)
+            return replace(objective, class_weights=tuple((absent / present).tolist()))
+        if weights is not None and len(weights) != labels.shape[1]:
+            raise InputError(
+                f"class_weights: expected {labels.shape[1]}, one for each class, "
+                f"found {len(weights)}"
+            )
+        return objective
+
+    def losses(self, logits: Array, label: Array, objective: Objective = PLAIN) -> Array:
+        """Compute the mean over the classes of each example's cross entropies, `[N]`."""
+        present, smooth = label.astype(logits.dtype), objective.label_smoothing
+        targets = present * (1 - smooth) + smooth / 2
+        losses = optax.sigmoid_binary_cross_entropy(logits, targets)
+        if objective.class_weights is not None:
+            weights = jnp.asarray(objective.class_weights, logits.dtype)
+            losses = losses * jnp.where(present > 0, weights, 1)
+        return losses.mean(axis=-1)
+
+    def constant_loss(
+        self, labels: np.ndarray, objective: Objective = PLAIN, *, classes: int
+    ) -> float:
+        """Compute the least mean loss of one prediction: the entropy of each class's frequency."""
+        weights = self.settled(objective, labels, classes=classes).class_weights
+        share = labels.mean(axis=0, dtype=np.float64)
+        weighted = share * (1.0 if weights is None else np.asarray(weights))
+        smooth = objective.label_smoothing
+        yes = weighted * (1 - smooth / 2) + (1 - share) * smooth / 2
+        no = (1 - share) * (1 - smooth / 2) + weighted * smooth / 2
+        return float(_entropy(yes, no).mean())
+
+    def constant_losses(self, labels: np.ndarray) -> np.ndarray:
+        """Compute the losses `[N]` of answering the frequency of each class."""
+        share = labels.mean(axis=0, dtype=np.float64)
+        with np.errstate(divide="ignore"):
+            yes, no = -np.log(share), -np.log(1 - share)
+        return np.where(labels > 0, yes, no).mean(axis=1)
+
+    def figures(self, logits: Array, label: Array) -> dict[str, Array]:
+        """Tell of each example and class whether it was right, given and present, `[N, K]`."""
+        given, present = logits > self._cuts, label > 0
+        return {
+            "hits": (given & present).astype(jnp.int32),
+            "given": given.astype(jnp.int32),
+            "present": present.astype(jnp.int32),
+        }
+
+    def kept_figures(self, kept: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
+        """Tell of each example and class whether it was right, given and present, `[N, K]`."""
+        given, present = kept.astype(np.float32) > self._cuts, labels > 0
+        return {"hits": given & present, "given": given, "present": present}
+
+    def scores(self, sums: Sums) -> dict[str, float]:
+        """Compute the mean over the classes of F1, 2 TP / (2 TP + FP + FN)."""
+        return {"F1": float(np.mean(f1(sums["hits"], sums["given"], sums["present"])))}
+
+    def kept_losses(self, kept: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Compute the mean over the classes of each example's cross entropies, `[N]`."""
+        logits = kept.astype(np.float64)
+        return (np.logaddexp(0, logits) - labels * logits).mean(axis=1)
+
+    def judged(self, kept: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+        """Score held-out examples, also by average precision and at cross-fitted thresholds."""
+        scores = super().judged(kept, labels)
+        precision = average_precision(kept, labels)
+        figures = thresholded(kept, labels)
+        fitted = f1(*(figures[name].sum(axis=0) for name in self.totals))
+        more = {"mAP": float(np.nanmean(precision)), "F1 fitted": float(np.mean(fitted))}
+        return {"F1": scores["F1"], **more, "loss": scores["loss"], "n": scores["n"]}
+
+
+MULTILABEL = Multilabel()
+
+
+def f1(hits: object, given: object, present: object) -> np.ndarray:
+    """Compute F1 `[K]` of each class from counts; 0 where nothing is right, given or present.
+
+    A class that is neither given nor present would be 0 / 0; it counts as 1.
+    """
+    right, all_given, all_present = (np.asarray(x, np.float64) for x in (hits, given, present))
+    whole = all_given + all_present
+    return np.where(whole > 0, 2 * right / np.where(whole > 0, whole, 1), 1.0)
+
+
+def average_precision(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Compute the average precision `[K]` of each class; NaN for one that no example has.
+
+    The mean, over the examples that have the class, of the precision at their rank; examples with
+    equal logits share the last of their ranks.
+    """
+    found: list[float] = []
+    for column, present in zip(logits.T, labels.T > 0, strict=True):
+        order = np.argsort(-column, kind="stable")
+        ranked, hits = column[order], np.cumsum(present[order])
+        last = np.searchsorted(-ranked, -ranked, side="right")  # rank of the last equal one
+        precision = hits[last - 1] / last
+        found.append(float(precision[present[order]].mean()) if present.any() else float("nan"))
+    return np.array(found)
+
+
+def thresholds(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Find the logit `[K]` from which each class has the highest F1 on these examples.
+
+    A label is given above it. It lies half-way between two examples; of equal ones the lowest.
+    """
+    found: list[float] = []
+    for column, present in zip(logits.astype(np.float64).T, labels.T > 0, strict=True):
+        values = np.unique(column)
+        cuts = np.concatenate([[values[0] - 1], (values[1:] + values[:-1]) / 2])
+        given = column[None] > cuts[:, None]
+        scores = f1(
+            (given & present).sum(axis=1), given.sum(axis=1), np.full(len(cuts), present.sum())
+        )
+        found.append(float(cuts[scores.argmax()]) if present.any() else 0.0)
+    return np.array(found)
+
+
+def thresholded(
+    logits: np.ndarray, labels: np.ndarray, *, folds: int = 5, seed: int = 0
+) -> dict[str, np.ndarray]:
+    """Make the figures `[N, K]` at thresholds fitted on other examples than they judge.
+
+    The examples are dealt to folds at random; each fold is judged at the thresholds of the rest.
+    """
+    fold = np.random.default_rng(seed).permutation(len(labels)) % min(folds, len(labels))
+    given = np.zeros(labels.shape, bool)
+    for place in range(int(fold.max()) + 1):
+        held = fold == place
+        fitted = thresholds(logits[~held], labels[~held]) if (~held).any() else 0.0
+        given[held] = logits[held] > fitted
+    present = labels > 0
+    return {"hits": given & present, "given": given, "present": present}
+
+
+def _entropy(yes: np.ndarray, no: np.ndarray) -> np.ndarray:
+    """Compute the least of `-yes log p - no log(1 - p)`: that at p = yes / (yes + no)."""
+    total = yes + no
+    with np.errstate(divide="ignore", invalid="ignore"):
+        parts = [np.where(x > 0, -x * np.log(x / total), 0.0) for x in (yes, no)]
+    return parts[0] + parts[1]
