@@ -144,7 +144,7 @@ def _look_at_preprocessing(workdir: Workdir, sets: Sets, weights: Weights) -> No
         print(f"preprocessing: {told}", flush=True)
         workdir.note("preprocessing", {"used": sets.preprocess.identity, "told": told, "alarm": ""})
         return
-    check = check_preprocess(weights, sets.train.images)
+    check = check_preprocess(weights, sets.train.inputs)
     print(
         f"WARNING: {check.alarm}" if check.alarm else f"preprocessing: {check.told()}", flush=True
     )

@@ -91,6 +91,13 @@ def from_dict(stored: Json) -> Prepare:
     return Preprocess.from_dict(stored)
 
 
+def of_pixels(preprocess: Prepare, *, where: str) -> Preprocess:
+    """Return a preprocessing of photographs; InputError for one of texts."""
+    if isinstance(preprocess, Vocabulary):
+        raise InputError(f"{where}: expected a network of photographs, found one of texts")
+    return preprocess
+
+
 def _number(key: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise InputError(f"preprocess.{key}: expected a finite number, found {value!r}")

@@ -56,7 +56,7 @@ def load(
     length = _length(lengths, most=size)
     sets = {
         split: TextSet(
-            vocabulary.padded(rows[split], length=length),
+            vocabulary.padded([row.tolist() for row in rows[split]], length=length),
             each.labels,
             each.ids,
             tuple(sources.read(each)),

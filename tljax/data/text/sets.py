@@ -1,7 +1,6 @@
 """Texts as tokens: int32 arrays with labels and ids, checked when made."""
 
 import dataclasses
-import functools
 import hashlib
 from collections.abc import Callable
 
@@ -87,7 +86,7 @@ class TextSets:
         pairs = {"train": self.train, "validation": self.validation, "test": self.test}
         return {name: part for name, part in pairs.items() if part is not None}
 
-    @functools.cached_property
+    @property
     def task(self) -> Task:
         """Return what the labels are for, with what it takes from those of training."""
         return self.plain_task.fitted(self.train.labels)

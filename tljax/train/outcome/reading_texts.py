@@ -36,8 +36,10 @@ def reading_texts(given: Any, *, vocabulary: Vocabulary, size: int) -> TextReadi
     or a list of these. A sentence is its own name. InputError for a folder or pattern without
     texts, and for anything else.
     """
-    several = isinstance(given, Sequence) and not isinstance(given, str)
-    each = [one for item in (given if several else [given]) for one in _expanded(item)]
+    items: list[Any] = [given]
+    if isinstance(given, Sequence) and not isinstance(given, str):
+        items = list(given)
+    each = [one for item in items for one in _expanded(item)]
 
     def read(place: int) -> np.ndarray:
         one = each[place]
