@@ -7,7 +7,7 @@ import pytest
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from tljax.errors import InputError
-from tljax.models import bert, tokens
+from tljax.models.text import bert, tokens
 
 from . import bases
 from .references.seeded import error, filled, sentences, unpacked

@@ -3,7 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tljax.models import bag, build, causal
+from tljax.models import build
+from tljax.models.text import bag, causal
 from tljax.tasks.language import Language
 
 from . import bases

@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from tljax import config
-from tljax.commands import cli, texts
+from tljax.commands import cli
 from tljax.commands.rung import PRESET
+from tljax.commands.text import read as texts
 from tljax.config import Stage
 from tljax.data import critters, drawn
 from tljax.errors import InputError

@@ -28,7 +28,8 @@ import jax
 import jax.numpy as jnp
 
 from tljax import config
-from tljax.commands import cli, texts
+from tljax.commands import cli
+from tljax.commands.text import read as texts
 from tljax.data import ImageSets
 from tljax.data.examples import Sets
 from tljax.data.preprocess import TORCH, Prepare

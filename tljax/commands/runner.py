@@ -9,10 +9,12 @@ import jax.numpy as jnp
 
 from tljax import config, report
 from tljax.climb import ladder
-from tljax.commands import cli, options, photographs, sentences, texts
+from tljax.commands import cli, options, photographs
 from tljax.commands.climbing import compile_ahead
 from tljax.commands.pretrain import pretrain
 from tljax.commands.rung import PRESET, Rung, named
+from tljax.commands.text import keep as sentences
+from tljax.commands.text import read as texts
 from tljax.config import Stage
 from tljax.data import ImageSets, drawn
 from tljax.data.examples import Sets

@@ -12,9 +12,6 @@ from jax.typing import DTypeLike
 
 from tljax.errors import InputError
 from tljax.models import (
-    bag,
-    bert,
-    causal,
     cnn,
     convnext,
     efficientnet_lite,
@@ -25,7 +22,8 @@ from tljax.models import (
 )
 from tljax.models.architecture import Architecture, Option, Options, images_of
 from tljax.models.heads import Classifier, Head, TwoHeaded
-from tljax.models.language import LanguageHead
+from tljax.models.text import bag, bert, causal
+from tljax.models.text.language import LanguageHead
 from tljax.tasks.classification import CLASSIFICATION
 from tljax.tasks.task import Task
 from tljax.tree import Json, Variables

@@ -42,7 +42,7 @@ def load(
     splits or classes unless `tolerance` allows it.
     """
     source = str(source)
-    found = _found(source, data_dir=data_dir, tolerance=tolerance, progress=progress)
+    found = listed(source, data_dir=data_dir, tolerance=tolerance, progress=progress)
     names.check(source, found.classes)
     listings = found.listings
     if not tolerance.allow_duplicates:
@@ -78,8 +78,12 @@ def load(
     )
 
 
-def _found(
-    source: str, *, data_dir: pathlib.Path | None, tolerance: Tolerance, progress: bool
+def listed(
+    source: str,
+    *,
+    data_dir: pathlib.Path | None = None,
+    tolerance: Tolerance = STRICT,
+    progress: bool = False,
 ) -> Found:
     """List the texts of a source; InputError for another kind of source."""
     if source == docstrings.TARGET:

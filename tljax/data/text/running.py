@@ -1,6 +1,7 @@
 """Running text, without labels: one array of tokens to learn the next one from."""
 
 import hashlib
+import pathlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -26,7 +27,7 @@ def load(
     """Load `stdlib:source`, or the text of `text:PATH`, as windows of `size` tokens.
 
     A path stands for itself. A folder's .txt files are read in order, those of folders below it
-    too, and the rows of a CSV file that are not of its test split. A twentieth of the documents or
+    too, and the rows of a CSV file; what is of a test split is not. A twentieth of the documents or
     paragraphs is held out, by their bytes and the seed. Without a vocabulary a byte-pair one is
     trained on the rest. InputError for less text than a window of each.
     """
@@ -71,6 +72,12 @@ def _place(text: str, seed: int) -> float:
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
+def _files(root: pathlib.Path) -> list[pathlib.Path]:
+    """List the .txt files of a folder and of those below it, but for its test split's."""
+    test = folder.split_folders(root).get("test")
+    return [path for path in sorted(root.rglob("*.txt")) if test not in path.parents]
+
+
 def _joined(rows: Sequence[Sequence[int]]) -> np.ndarray:
     return np.array([token for row in rows for token in row], np.int32)
 
@@ -86,7 +93,7 @@ def _texts(source: str) -> list[str]:
             if split != "test"
             for t in sources.read(each)
         ]
-    files = sorted(path.rglob("*.txt")) if path.is_dir() else [path] if path.is_file() else []
+    files = _files(path) if path.is_dir() else [path] if path.is_file() else []
     if not files:
         raise InputError(f"source of running text: expected {KINDS}, found {source!r}")
     texts = []

@@ -52,10 +52,10 @@ def reading_texts(given: Any, *, vocabulary: Vocabulary, size: int) -> TextReadi
 def _expanded(item: Any) -> list[str | Path]:
     if not isinstance(item, str | Path):
         raise InputError(f"predict: expected texts or paths, found {type(item).__name__}")
+    if isinstance(item, str) and not item.strip():
+        raise InputError("predict: expected a text, found an empty one")
     named = isinstance(item, Path) or item.lower().endswith(EXTENSIONS)
     if isinstance(item, str) and not named and not _is_folder(item):
-        if not item.strip():
-            raise InputError("predict: expected a text, found an empty one")
         return [item]
     path = at_home(item)
     if path.is_dir():

@@ -127,8 +127,9 @@ class Trained:
             raise InputError(f"predict: views: expected 0 or more, found {views}")
         if views and isinstance(self.preprocess, Vocabulary):
             raise InputError("predict: views: expected none for texts, found some")
-        mean = mean_over_views(self.net, ranges_of(self.stage), views=views)
-        classify = mean if views else self._logits
+        classify = self._logits
+        if views:
+            classify = mean_over_views(self.net, ranges_of(self.stage), views=views)
         waiting: tuple[Batch, jax.Array] | None = None
         for batch in read.batches(skip=skip_unread):
             logits = classify(padded(batch.images))

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
-from tljax.models import causal, tokens
+from tljax.models.text import causal, tokens
 
 
 class LanguageHead(nn.Module):

@@ -16,7 +16,6 @@ from jax.typing import DTypeLike
 
 from tljax.data.text.vocabulary import BESIDE
 from tljax.files.packaged import Packaged
-from tljax.models import tokens
 from tljax.models.architecture import (
     Architecture,
     Cut,
@@ -27,6 +26,7 @@ from tljax.models.architecture import (
     tokens_of,
     torch_turned,
 )
+from tljax.models.text import tokens
 
 NORM_EPSILON = 1e-12
 VOCABULARY, POSITIONS, TYPES = 30522, 512, 2  # of BERT's English files without capitals

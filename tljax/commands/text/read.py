@@ -9,10 +9,10 @@ import functools
 from dataclasses import replace
 
 from tljax import config, data
-from tljax.data.text import docstrings, running
+from tljax.data.text import docstrings, running, sources
 from tljax.data.text import load as text_load
 from tljax.data.text.sets import TextSets
-from tljax.data.text.vocabulary import Vocabulary
+from tljax.data.text.vocabulary import Vocabulary, trained
 from tljax.errors import InputError
 from tljax.models.architecture import Options
 from tljax.models.build import Network, checked
@@ -31,6 +31,8 @@ def settle(args: argparse.Namespace, weights: Weights | None) -> None:
         args.task = TEXT.name
     if args.task != TEXT.name:
         return
+    if args.data == docstrings.SOURCE:
+        raise InputError(f"{args.data}: expected texts of classes; it is for tljax pretrain")
     if weights is not None and not tokens:
         raise InputError(
             f"{args.weights}: expected a base of texts, found {weights.architecture.get('name')}"
@@ -39,8 +41,6 @@ def settle(args: argparse.Namespace, weights: Weights | None) -> None:
 
 def load(args: argparse.Namespace, weights: Weights | None) -> TextSets:
     """Load the texts that the options name, as tokens of the base's vocabulary."""
-    if args.data == docstrings.SOURCE:
-        raise InputError(f"{args.data}: expected texts of classes; it is for tljax pretrain")
     tolerance = data.Tolerance(
         allow_duplicates=args.allow_duplicates, follow_links=args.follow_links
     )
@@ -65,9 +65,11 @@ def source(args: argparse.Namespace, weights: Weights | None) -> TextSets:
 
 def vocabulary(args: argparse.Namespace, weights: Weights | None) -> Vocabulary:
     """Return the base's vocabulary; without a base that of its source, or of the texts alone."""
-    known = weights.preprocess if weights else source(args, None).vocabulary
-    assert isinstance(known, Vocabulary)  # `settle` has refused others
-    return known
+    if weights is None:
+        own = args.data != docstrings.TARGET
+        return _of_texts(args.data) if own else source(args, None).vocabulary
+    assert isinstance(weights.preprocess, Vocabulary)  # `settle` has refused others
+    return weights.preprocess
 
 
 def options(base: str, args: argparse.Namespace) -> Options:
@@ -82,6 +84,12 @@ def network(network: Network, args: argparse.Namespace, weights: Weights | None)
         return network
     options = checked(SCRATCH, {"vocabulary": vocabulary(args, weights).size})
     return replace(network, base=SCRATCH, options=options, hidden=0, dropout_flat=False)
+
+
+@functools.lru_cache(maxsize=1)
+def _of_texts(name: str) -> Vocabulary:
+    texts = sources.read(text_load.listed(name).listings["train"])
+    return trained(texts, size=running.VOCABULARY)
 
 
 @functools.lru_cache(maxsize=1)

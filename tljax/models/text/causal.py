@@ -13,8 +13,8 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
-from tljax.models import tokens
 from tljax.models.architecture import Architecture, Cut, tokens_of
+from tljax.models.text import tokens
 
 NORM_EPSILON = 1e-5
 BLOCKS, HEAD_UNITS = 4, 32
