@@ -25,7 +25,7 @@ html_theme_options = {
 }
 html_copy_source = False
 
-myst_enable_extensions = ["colon_fence"]
+myst_enable_extensions = ["colon_fence", "attrs_inline"]
 myst_heading_anchors = 3
 nb_execution_mode = "force"
 nb_execution_in_temp = True  # what the notebook writes does not land beside the pages

@@ -1,6 +1,6 @@
 """Audit what a stage trains and costs: `tljax audit` from a checkout."""
 
-from tljax.commands import audit, cli
+from tljax.commands import audit, running
 
 if __name__ == "__main__":
-    cli.run(audit.main)
+    running.run(audit.main)

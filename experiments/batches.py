@@ -12,7 +12,7 @@ import argparse
 from dataclasses import replace
 
 from tljax.climb import ladder
-from tljax.commands import cli, options, runner
+from tljax.commands import options, runner, running
 from tljax.config import Stage
 from tljax.machine import processes
 from tljax.models.build import Network
@@ -39,7 +39,7 @@ def main() -> None:
     }
     workdir, source, variants = runner.begin(args, variants, experiment="batches")
     ladder(variants, source, seeds=options.seeds_of(args), workdir=workdir)
-    runner.finish(workdir, source.sets)
+    runner.finish(workdir, source.sets, quiet=args.quiet)
     if not processes.first():
         return
     results = read_results(workdir.path / "results.json")
@@ -65,4 +65,4 @@ def _name(line: str, batch: int) -> str:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    running.run(main)

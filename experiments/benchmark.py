@@ -1,6 +1,6 @@
 """Time tljax beside its peers: `tljax benchmark` from a checkout."""
 
-from tljax.commands import benchmark, cli
+from tljax.commands import benchmark, running
 
 if __name__ == "__main__":
-    cli.run(benchmark.main)
+    running.run(benchmark.main)

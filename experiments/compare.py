@@ -1,6 +1,6 @@
 """Compare runs on one page: `tljax compare` from a checkout."""
 
-from tljax.commands import cli, compare
+from tljax.commands import compare, running
 
 if __name__ == "__main__":
-    cli.run(compare.main)
+    running.run(compare.main)

@@ -1,6 +1,6 @@
 """Cross-validate a head on saved features: `tljax cross-validate` from a checkout."""
 
-from tljax.commands import cli, cross_validate
+from tljax.commands import cross_validate, running
 
 if __name__ == "__main__":
-    cli.run(cross_validate.main)
+    running.run(cross_validate.main)

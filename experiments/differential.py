@@ -7,7 +7,7 @@
 """
 
 from experiments import ladder
-from tljax.commands import cli, runner
+from tljax.commands import runner, running
 
 RUNGS = {
     "frozen": ladder.RUNGS["frozen"],
@@ -16,4 +16,4 @@ RUNGS = {
 }
 
 if __name__ == "__main__":
-    cli.run(lambda: runner.main(__doc__, experiment="differential", rungs=RUNGS))
+    running.run(lambda: runner.main(__doc__, experiment="differential", rungs=RUNGS))

@@ -21,7 +21,7 @@ from typing import Any
 
 from tljax import config, report
 from tljax.climb import ladder
-from tljax.commands import cli, options, runner
+from tljax.commands import cli, options, runner, running
 from tljax.config import Stage
 from tljax.data import ImageSets, corrupt
 from tljax.errors import InputError
@@ -127,9 +127,9 @@ def stages_of(args: argparse.Namespace) -> dict[str, tuple[Network, Stage]]:
 def targets_of(args: argparse.Namespace) -> dict[str, ImageSets]:
     """Load the task in each target domain, by name."""
     if args.target is not None:
-        return {"target": cli.load(args, args.target, size=args.size)}
+        return {"target": running.load(args, args.target, size=args.size)}
     names = list(corrupt.CORRUPTIONS) if "all" in args.corrupt else args.corrupt
-    clean = cli.load(args, args.data, size=args.size)
+    clean = running.load(args, args.data, size=args.size)
     return {name: corrupt.corrupted(clean, name, severity=args.severity) for name in names}
 
 
@@ -200,4 +200,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    running.run(main)

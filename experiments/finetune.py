@@ -7,9 +7,9 @@
 """
 
 from experiments import ladder
-from tljax.commands import cli, runner
+from tljax.commands import runner, running
 
 RUNGS = {"frozen": ladder.RUNGS["frozen"], "finetune": ladder.RUNGS["finetune"]}
 
 if __name__ == "__main__":
-    cli.run(lambda: runner.main(__doc__, experiment="finetune", rungs=RUNGS))
+    running.run(lambda: runner.main(__doc__, experiment="finetune", rungs=RUNGS))

@@ -1,6 +1,6 @@
 """Look inside what a run has trained: `tljax inside` from a checkout."""
 
-from tljax.commands import cli, inside
+from tljax.commands import inside, running
 
 if __name__ == "__main__":
-    cli.run(inside.main)
+    running.run(inside.main)

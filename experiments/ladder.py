@@ -9,8 +9,8 @@ for the three.
 
 from dataclasses import replace
 
-from tljax.commands import cli, runner
-from tljax.commands.rung import Rung
+from tljax.commands import runner, running
+from tljax.commands.climb.rung import Rung
 from tljax.config import PRESETS
 from tljax.models.build import Network
 from tljax.optim.rules import Rules
@@ -62,4 +62,4 @@ RUNGS = {
 }
 
 if __name__ == "__main__":
-    cli.run(lambda: runner.main(__doc__, experiment="ladder", rungs=RUNGS))
+    running.run(lambda: runner.main(__doc__, experiment="ladder", rungs=RUNGS))

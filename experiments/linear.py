@@ -15,9 +15,9 @@ the largest strength within one standard error of the best: 95.9 %, 0.107 and 92
 """
 
 from experiments import ladder
-from tljax.commands import cli, runner
+from tljax.commands import runner, running
 
 RUNGS = {"linear": ladder.RUNGS["linear"]}
 
 if __name__ == "__main__":
-    cli.run(lambda: runner.main(__doc__, experiment="linear", rungs=RUNGS))
+    running.run(lambda: runner.main(__doc__, experiment="linear", rungs=RUNGS))

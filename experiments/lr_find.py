@@ -1,6 +1,6 @@
 """Find a learning rate by the range test: `tljax lr-find` from a checkout."""
 
-from tljax.commands import cli, lr_find
+from tljax.commands import lr_find, running
 
 if __name__ == "__main__":
-    cli.run(lr_find.main)
+    running.run(lr_find.main)

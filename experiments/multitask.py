@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tljax import config
-from tljax.commands import cli, options, runner
+from tljax.commands import cli, options, runner, running
 from tljax.config import Stage
 from tljax.data import ImageSets
 from tljax.machine import processes
@@ -46,7 +46,7 @@ def main() -> None:
     args = _parser().parse_args()
     weights = load(args.weights, progress=not args.quiet) if args.weights else None
     workdir = runner.workdir_of(args, args.workdir or Path("runs/multitask"))
-    target, other = (cli.load(args, name, size=args.size) for name in (args.data, args.source))
+    target, other = (running.load(args, name, size=args.size) for name in (args.data, args.source))
     source = runner.source_of(args, workdir, target, weights)
     stages = stages_of(args, from_weights=weights is not None)
     arguments = {**vars(args), "source_digest": other.digest}
@@ -61,7 +61,7 @@ def main() -> None:
     for seed in options.seeds_of(args):
         for way in stages:
             _one(way, args, stages[way], source, other, seed=seed, workdir=workdir)
-    runner.finish(workdir, target)
+    runner.finish(workdir, target, quiet=args.quiet)
 
 
 def stages_of(args: argparse.Namespace, *, from_weights: bool) -> dict[str, tuple[Network, Stage]]:
@@ -172,4 +172,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    running.run(main)

@@ -1,6 +1,6 @@
 """Classify photographs with a run: `tljax predict` from a checkout."""
 
-from tljax.commands import cli, predict
+from tljax.commands import predict, running
 
 if __name__ == "__main__":
-    cli.run(predict.main)
+    running.run(predict.main)

@@ -1,6 +1,6 @@
 """Pretrain a base on a source task: `tljax pretrain` from a checkout."""
 
-from tljax.commands import cli, pretrain
+from tljax.commands import pretrain, running
 
 if __name__ == "__main__":
-    cli.run(pretrain.main)
+    running.run(pretrain.main)

@@ -1,6 +1,6 @@
 """Train a plan of several stages: `tljax recipe` from a checkout."""
 
-from tljax.commands import cli, recipe
+from tljax.commands import recipe, running
 
 if __name__ == "__main__":
-    cli.run(recipe.main)
+    running.run(recipe.main)

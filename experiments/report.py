@@ -1,6 +1,6 @@
 """Write a run's report again: `tljax report` from a checkout."""
 
-from tljax.commands import cli, report
+from tljax.commands import report, running
 
 if __name__ == "__main__":
-    cli.run(report.main)
+    running.run(report.main)

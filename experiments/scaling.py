@@ -16,7 +16,7 @@ import jax
 from tljax import config
 from tljax.audit.abstract_step import planned
 from tljax.audit.cost import audit
-from tljax.commands import cli
+from tljax.commands import cli, running
 from tljax.machine import devices
 from tljax.models.build import Network
 from tljax.report.tables.scaling import Scale, scaling_table
@@ -82,4 +82,4 @@ def _counted(rung: str, count: int, args: argparse.Namespace) -> Scale:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    running.run(main)

@@ -10,9 +10,9 @@
 """
 
 from experiments import ladder
-from tljax.commands import cli, runner
+from tljax.commands import runner, running
 
 RUNGS = {"scratch": ladder.RUNGS["scratch"]}
 
 if __name__ == "__main__":
-    cli.run(lambda: runner.main(__doc__, experiment="scratch", rungs=RUNGS))
+    running.run(lambda: runner.main(__doc__, experiment="scratch", rungs=RUNGS))

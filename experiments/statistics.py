@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Literal
 
 from tljax.climb import ladder
-from tljax.commands import cli, options, runner
+from tljax.commands import options, runner, running
 from tljax.config import Stage
 from tljax.errors import InputError
 from tljax.models.build import Network
@@ -31,7 +31,7 @@ def main() -> None:
     workdir, source, stages = runner.begin(args, stages, experiment="statistics")
     below = {_name("finetune", way): _name("frozen", way) for way in WAYS}
     ladder(stages, source, seeds=options.seeds_of(args), workdir=workdir, starts_from=below)
-    runner.finish(workdir, source.sets)
+    runner.finish(workdir, source.sets, quiet=args.quiet)
 
 
 def _stages(
@@ -53,4 +53,4 @@ def _name(rung: str, way: str) -> str:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    running.run(main)

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from tljax.commands import cli
+from tljax.commands import running
 from tljax.data.draws import draws
 from tljax.errors import InputError
 from tljax.inputs.feed import feed
@@ -104,4 +104,4 @@ def _rate(file: Path, args: argparse.Namespace, order: str, part: int, parts: in
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    running.run(main)

@@ -1,6 +1,6 @@
 """Train a head with many seeds and rates: `tljax sweep` from a checkout."""
 
-from tljax.commands import cli, sweep
+from tljax.commands import running, sweep
 
 if __name__ == "__main__":
-    cli.run(sweep.main)
+    running.run(sweep.main)

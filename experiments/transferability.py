@@ -1,6 +1,6 @@
 """Score a base's blocks before any training: `tljax transferability` from a checkout."""
 
-from tljax.commands import cli, transferability
+from tljax.commands import running, transferability
 
 if __name__ == "__main__":
-    cli.run(transferability.main)
+    running.run(transferability.main)

@@ -21,6 +21,7 @@ import numpy as np
 
 from tljax import config, recipe
 from tljax.commands import cli
+from tljax.commands import running as running_command
 from tljax.commands.pretrain import pretrain
 from tljax.config import Plan, Stage
 from tljax.data.augment import Augmentation
@@ -189,4 +190,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    running_command.run(main)

@@ -11,7 +11,7 @@ import argparse
 from dataclasses import replace
 
 from tljax.climb import ladder
-from tljax.commands import cli, options, runner
+from tljax.commands import options, runner, running
 from tljax.config import Stage
 from tljax.machine import processes
 from tljax.models.build import Network
@@ -31,7 +31,7 @@ def main() -> None:
     workdir, source, _ = runner.begin(args, named, experiment="views")
     for stages in variants.values():
         ladder(stages, source, seeds=options.seeds_of(args), workdir=workdir)
-    runner.finish(workdir, source.sets)
+    runner.finish(workdir, source.sets, quiet=args.quiet)
     if not processes.first():
         return
     results = read_results(workdir.path / "results.json")
@@ -58,4 +58,4 @@ def _name(rung: str, count: int | None) -> str:
 
 
 if __name__ == "__main__":
-    cli.run(main)
+    running.run(main)

@@ -7,7 +7,7 @@ import tljax
 
 ROOT = Path(tljax.__file__).parent
 FLOORS = (
-    ("errors", "version"),
+    ("errors", "version", "waiting"),
     ("tree",),
     ("files", "optim"),
     ("tasks",),

@@ -2,13 +2,14 @@
 
 # pyright: strict
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-from tljax import config
+from tljax import config, waiting
 from tljax.config import Stage
 from tljax.machine import processes
+from tljax.methods import movement
 from tljax.models.build import Network
 from tljax.runs.workdir import Workdir
 from tljax.sweep import sweep
@@ -18,6 +19,7 @@ from tljax.train.program import Program
 from tljax.train.ready import Ready
 from tljax.train.rung import Trained
 from tljax.train.source import Source
+from tljax.train.step import averaged
 
 Stages = Mapping[str, tuple[Network, Stage]]
 
@@ -31,6 +33,7 @@ def ladder(
     starts_from: Mapping[str, str] = config.STARTS_FROM,
     carry: bool = False,
     programs: Mapping[str, Program] | None = None,
+    on_rung: Callable[[str, Mapping[int, Trained]], None] = lambda name, trained: None,
 ) -> dict[int, dict[str, Trained]]:
     """Train the rungs in order with each seed, and return `{seed: {rung: its result}}`.
 
@@ -38,10 +41,12 @@ def ladder(
     `source`. Seeds share one program where that is faster. In a `workdir` that has begun, each
     rung is saved under the name of its stage; what a run that is resumed left there is restored
     or continued. `carry` keeps the optimizer state of the rung before where the kind of optimizer
-    is the same. `programs` are those compiled ahead, by rung.
+    is the same. `programs` are those compiled ahead, by rung. `on_rung` receives each rung that
+    ended, with its result for each seed.
     """
     done: dict[int, dict[str, Trained]] = {seed: {} for seed in seeds}
     names = list(stages)
+    far: dict[str, dict[str, dict[str, float]]] = {}
     for number, (name, (network, stage)) in enumerate(stages.items()):
         below = starts_from.get(name, "")
         ahead = [stages[later][1] for later in names[number + 1 :]]
@@ -65,6 +70,11 @@ def ladder(
             done[seed][name] = trained
             if workdir:
                 workdir.finish(stage.name, trained, seed=seed, stage=stage, sets=source.sets)
+                if base := source.base_of(network):
+                    moved = movement.moved(averaged(trained.state)["base"], base.params)
+                    far.setdefault(stage.name, {})[str(seed)] = moved
+                    workdir.note("moved", far)
+        on_rung(name, {seed: done[seed][name] for seed in seeds})
     return done
 
 
@@ -141,4 +151,4 @@ def _sharing(ready: Ready, first: Ready) -> Ready:
 def say(line: str) -> None:
     """Print a line, in the first process."""
     if processes.first():
-        print(line, flush=True)
+        waiting.say(line)

@@ -23,6 +23,7 @@ SPECIAL = re.compile(r"([*|\\])|(?<=\w)(_)(?!\w)")
 def setup(app: Any) -> dict[str, bool]:
     """Connect the rewriting to Sphinx, which calls this function."""
     app.connect("autodoc-process-docstring", _rewrite)
+    app.connect("autodoc-process-signature", _named_defaults)
     app.connect("missing-reference", _public)
     return {"parallel_read_safe": True}
 
@@ -38,6 +39,16 @@ def _rewrite(app: Any, what: str, name: str, obj: Any, options: Any, lines: list
             f"* ``{field}``: {restructured(comment)}" for field, comment in fields(obj).items()
         )
     lines[:] = text.split("\n")
+
+
+def _named_defaults(app: Any, what: str, name: str, obj: Any, options: Any, *parts: Any) -> Any:
+    """Write a default that is a function by its name, and one made anew each time as `...`.
+
+    Sphinx gives up on a signature that is no Python, and leaves its types as `~typing.Any`.
+    """
+    del app, what, name, obj, options
+    plain = [part and re.sub(r"<function (\w+)>", r"\1", part) for part in parts]
+    return tuple(part and re.sub(r"<function <lambda>>|<factory>", "...", part) for part in plain)
 
 
 def _public(app: Any, env: Any, node: Any, shown: Any) -> Any:

@@ -5,8 +5,8 @@ its words follow the name of this file.
 from dataclasses import replace
 
 from tljax import config
-from tljax.commands import cli, runner
-from tljax.commands.rung import named
+from tljax.commands import runner, running
+from tljax.commands.climb.rung import named
 
 SHORT = {"epochs": 2, "images_per_epoch": 16, "batch_size": 8}
 
@@ -21,4 +21,4 @@ if __name__ == "__main__":
     config.PRESETS["tuned"] = {
         n: replace(stage, **SHORT, views=views(stage)) for n, stage in stages
     }
-    cli.run(lambda: runner.main("The ladder.", experiment="ladder", rungs=named(config.RUNGS)))
+    running.run(lambda: runner.main("The ladder.", experiment="ladder", rungs=named(config.RUNGS)))

@@ -14,8 +14,8 @@ import pytest
 from experiments import batches, multitask, views
 from tljax import config
 from tljax.commands import recipe, runner
+from tljax.commands.climb.rung import named
 from tljax.commands.door import COMMANDS
-from tljax.commands.rung import named
 from tljax.config import Plan
 from tljax.machine import signals
 from tljax.models import ops

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tljax import config
-from tljax.commands import cli, door, options
+from tljax.commands import cli, devices, door, options, running
 from tljax.data.preprocess import TORCH
 from tljax.errors import InputError
 from tljax.optim.schedules import Scaled
@@ -101,7 +101,7 @@ def test_help_is_quick():
 
 def fails(main):
     with pytest.raises(SystemExit) as exit:
-        cli.run(main)
+        running.run(main)
     return exit.value.code
 
 
@@ -118,11 +118,11 @@ def test_our_own_mistakes_keep_their_traceback():
         raise ValueError("a bug")
 
     with pytest.raises(ValueError, match="a bug"):
-        cli.run(main)
+        running.run(main)
 
 
 def test_compilations_are_kept_in_the_cache_folder(tmp_path):
-    cli.run(lambda: None)
+    running.run(lambda: None)
     assert jax.config.jax_compilation_cache_dir == str(tmp_path / "cache" / "tljax" / "xla")
 
 
@@ -302,16 +302,17 @@ def test_deterministic_is_asked_of_xla_before_it_starts_and_says_what_it_costs(m
     monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
     parser = cli.parser("A command.", experiment="scratch")
     assert not parser.parse_args([]).deterministic
-    assert cli.DETERMINISTIC not in os.environ["XLA_FLAGS"]
+    assert devices.DETERMINISTIC not in os.environ["XLA_FLAGS"]
     assert parser.parse_args(["--deterministic"]).deterministic
     assert (
-        os.environ["XLA_FLAGS"] == f"--xla_force_host_platform_device_count=8 {cli.DETERMINISTIC}"
+        os.environ["XLA_FLAGS"]
+        == f"--xla_force_host_platform_device_count=8 {devices.DETERMINISTIC}"
     )
     assert capsys.readouterr().err == (
         "--deterministic changes nothing on CPU: "
         "the same command gives the same bits there anyway\n"
     )
-    assert "slower steps" in cli._deterministic_costs("gpu")
+    assert "slower steps" in devices.deterministic_costs("gpu")
 
 
 def test_xla_knows_the_flag():

@@ -8,7 +8,7 @@ import pytest
 
 from tljax import config
 from tljax.commands import inside, runner, transferability
-from tljax.commands.rung import named
+from tljax.commands.climb.rung import named
 from tljax.errors import InputError
 from tljax.models import ops
 from tljax.report.pictures import style

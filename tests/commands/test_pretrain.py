@@ -4,7 +4,7 @@ import jax
 import pytest
 
 from tljax import config
-from tljax.commands import cli, pretrain
+from tljax.commands import pretrain, running
 from tljax.data.preprocess import TORCH
 from tljax.models import vgg
 from tljax.models.build import Network
@@ -42,7 +42,7 @@ def test_options_become_the_stage(monkeypatch, tmp_path, photographs):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(pretrain, "pretrain", stop)
-    monkeypatch.setitem(cli.TRACKERS, "told", lambda workdir: ["listens for", workdir])
+    monkeypatch.setitem(running.TRACKERS, "told", lambda workdir: ["listens for", workdir])
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     words = (
         f"pretrain --data {photographs} --size 32 --width 0.5 --batch 16 --lr 0.2 --budget 0.5 "

@@ -6,7 +6,7 @@ import pytest
 
 from tljax import config
 from tljax.commands import rungs, runner
-from tljax.commands.rung import named
+from tljax.commands.climb.rung import named
 
 
 @pytest.mark.parametrize("name", ["ladder", *config.RUNGS])

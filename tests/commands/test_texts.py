@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tljax import load_run
-from tljax.commands import cli, predict, pretrain
-from tljax.commands.rung import named
+from tljax.commands import predict, pretrain, running
+from tljax.commands.climb.rung import named
 from tljax.commands.runner import main
 from tljax.errors import InputError
 from tljax.models import ops
@@ -156,7 +156,7 @@ def test_what_cannot_be_is_one_line(words, fault, here, monkeypatch, capsys):
     words = ["ladder", *words.split(), "--quiet", "--workdir", "runs/none"]
     monkeypatch.setattr(sys, "argv", words)
     with pytest.raises(SystemExit):
-        cli.run(climb("frozen"))
+        running.run(climb("frozen"))
     said = capsys.readouterr().err
     assert fault in said
     assert said.count("\n") == 1

@@ -36,6 +36,7 @@ def marked(page):
     )
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras's own
 @pytest.mark.parametrize("page", [marked(page) for page in RUNNABLE])
 def test_the_python_of_a_page_runs(page, reader):
     text = page.read_text(encoding="utf-8")

@@ -82,3 +82,12 @@ def test_the_site_builds_without_a_warning(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "fine_tune" in (tmp_path / "api" / "recipe.html").read_text(encoding="utf-8")
+
+
+def test_defaults_in_signatures_are_python(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "docs" / "_ext")
+    import plain_docstrings
+
+    told = "(on_epoch: ~a.B = <function ignore>, slot=<function <lambda>>, store=<factory>)"
+    found = plain_docstrings._named_defaults(None, "function", "f", None, None, told, None)
+    assert found == ("(on_epoch: ~a.B = ignore, slot=..., store=...)", None)

@@ -17,10 +17,10 @@ config.PRESETS["tuned"] = {
 }
 
 if __name__ == "__main__":
-    from tljax.commands import cli, runner
-    from tljax.commands.rung import named
+    from tljax.commands import runner, running
+    from tljax.commands.climb.rung import named
 
-    cli.run(
+    running.run(
         lambda: runner.main(
             "The ladder.", experiment="ladder", rungs=named(["features", "frozen", "finetune"])
         )

@@ -95,7 +95,7 @@ def main(words, folder):
     import signal
     import time
 
-    from tljax.commands import cli
+    from tljax.commands import running
     from tljax.files import manifest
     from tljax.machine import signals
 
@@ -116,7 +116,7 @@ def main(words, folder):
         return make(*arguments, **options)
 
     manifest.make = interrupted
-    cli.run(lambda: print(bits(train(saver=Saver(folder, seconds=0.0))[0]), flush=True))
+    running.run(lambda: print(bits(train(saver=Saver(folder, seconds=0.0))[0]), flush=True))
 
 
 if __name__ == "__main__":

@@ -64,9 +64,7 @@ def stored(folder, *, count=40, name="train", starts=None):
         return ROWS[start:stop]
 
     wanted = feature_store.Rows(name, {}, count, ROWS.shape[1:])
-    return feature_store.stored(
-        folder / "features.h5", wanted, compute=compute, block=5, progress=False
-    )
+    return feature_store.stored(folder / "features.h5", wanted, compute=compute, block=5)
 
 
 @pytest.mark.parametrize("left", [0, 4096, 120_000, 340_000, 420_000, 600_000])

@@ -29,9 +29,7 @@ def features():
             feature_store.Rows("train", {"data": "d"}, 6, (2, 3)),
             path.parent / "features.h5",
         )
-        found = feature_store.stored(
-            file, wanted, compute=lambda a, b: ROWS[a:b], block=2, progress=False
-        )
+        found = feature_store.stored(file, wanted, compute=lambda a, b: ROWS[a:b], block=2)
         np.testing.assert_array_equal(found, ROWS)
 
     return read

@@ -68,7 +68,7 @@ def feature_files(folder) -> tuple[bytes, bytes, str]:
 
     wanted, options = (
         feature_store.Rows("train", {"data": "d"}, 6, (2, 3)),
-        {"progress": False, "block": 2},
+        {"block": 2},
     )
     with pytest.raises(KeyboardInterrupt):
         feature_store.stored(folder / "features.h5", wanted, compute=stops, **options)

@@ -51,7 +51,7 @@ def get(
     block=4,
 ):
     wanted = feature_store.Rows(name, identity, count, shape, dtype)
-    return feature_store.stored(path, wanted, compute=compute, block=block, progress=False)
+    return feature_store.stored(path, wanted, compute=compute, block=block)
 
 
 @pytest.fixture

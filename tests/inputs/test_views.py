@@ -52,12 +52,17 @@ SETS = ImageSets("test", ("cat", "dog"), split(10, 0), split(4, 1), "0" * 64)
             3,
             10**9,
             3,
-            "3 augmented views of each photograph through block4_pool: as many as passes, 0 MB",
+            r"3 augmented views of each photograph, saved after block4_pool \(0 MB\)",
         ),
-        (100, 10**9, config.MOST_VIEWS, "16 augmented views .* the most that are worth it"),
-        (100, 7 * VIEW + VIEW // 2, 7, "7 augmented views .* all that fit into 0 MB"),
+        (100, 10**9, config.MOST_VIEWS, r"16 augmented views .* \(0 MB\)"),
+        (100, 7 * VIEW + VIEW // 2, 7, r"7 augmented views .* \(0 MB, all that fit into 0 MB\)"),
         (100, VIEW, 1, "1 augmented views"),
-        (100, VIEW - 1, None, "no views, fresh ones: all that fit into 0 MB, one takes 0 MB"),
+        (
+            100,
+            VIEW - 1,
+            None,
+            "photographs are augmented afresh: one view of each after block4_pool takes 0 MB",
+        ),
     ],
 )
 def test_auto_is_as_many_views_as_are_worth_it_and_fit(monkeypatch, epochs, room, views_, why):

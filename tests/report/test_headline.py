@@ -37,8 +37,8 @@ def test_the_sentence_has_result_interval_way_difference_time_and_device(said):
     text = headline.sentence(found, CONFIG, judged, split="validation")
     assert text == (
         "100.0 % of 4 validation photographs [51.0, 100.0], by fine-tuning from block 5 "
-        "(finetune); no difference shown from a network from scratch; all rungs in 2 minutes "
-        "on one NVIDIA H200"
+        "(finetune); no difference shown from a network from scratch; 2 of 4 rungs so far in 2 "
+        "minutes on one NVIDIA H200"
     )
     judged = {"scratch": said([0] * 4), "finetune": said([1] * 4)}
     assert "100.0 points above a network from scratch" in headline.sentence(
@@ -61,6 +61,9 @@ def test_the_way_follows_from_the_rules(rung, way):
     assert way in text
     cpu = CONFIG | {"device": "1 x cpu"}
     text = headline.sentence(results(7200.0, **{rung: [0.5, 0.75]}), cpu, {}, split="validation")
+    assert text.endswith("1 of 4 rungs so far in 4.0 hours on 2 CPU cores")
+    whole = {"plan": {rung: CONFIG["plan"].get(rung, {})}, "device": "1 x cpu"}
+    text = headline.sentence(results(7200.0, **{rung: [0.5, 0.75]}), whole, {}, split="validation")
     assert text.endswith("all rungs in 4.0 hours on 2 CPU cores")
 
 

@@ -65,7 +65,6 @@ def same(found, classifier):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_stablehlo_of_every_kind_of_base(name, tmp_path):
-    pytest.importorskip("flatbuffers")
     classifier = trained(name)
     path, about = export(classifier, tmp_path / "x.stablehlo")
     program = jax.export.deserialize(path.read_bytes())

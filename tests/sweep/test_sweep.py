@@ -14,6 +14,7 @@ from tljax.inputs import images as inputs
 from tljax.inputs.feed import Examples
 from tljax.machine import devices, memory
 from tljax.models import build, ops
+from tljax.models.architecture import images_of
 from tljax.models.heads import Classifier, Head
 from tljax.optim.objective import Objective
 from tljax.optim.schedules import WarmupCosine
@@ -166,7 +167,7 @@ def test_heads_on_features_equal_single_runs_over_devices_in_calls(features, mon
     counted = replace(
         features.inputs, augmented=lambda *args: traces.append(1) or inputs._as_float(*args)
     )
-    first = starts(replace(features, inputs=counted), seeds=[3, 4, 5], size=32)
+    first = starts(replace(features, inputs=counted), seeds=[3, 4, 5], like=images_of(32))
     found = sweep(stage, first, seeds=[3, 4, 5], grid=grid, over=devices.mesh(), most=8)
     assert str(found.plan).startswith("12 members in 2 calls of 8 over 8 devices")
     assert len(traces) == 1
@@ -181,7 +182,7 @@ def test_heads_on_features_equal_single_runs_over_devices_in_calls(features, mon
 
 
 def test_the_first_head_of_a_seed_is_the_one_that_init_draws(features):
-    first = starts(features, seeds=[0, 7], size=32)
+    first = starts(features, seeds=[0, 7], like=images_of(32))
     expected = build.init(features.module, key=jax.random.key(7), size=32)["params"]["head"]
     head = first(7).variables["params"]["head"]
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), head, expected)
@@ -220,7 +221,7 @@ def test_seeds_have_starts_and_views_of_their_own(features):
     stage = replace(
         STAGE, rules=HEAD_ONLY, dropout=0.5, objective=Objective(class_weights="balanced")
     )
-    first = starts(features, seeds=[1, 2], size=32)
+    first = starts(features, seeds=[1, 2], like=images_of(32))
     readies = {}
     for seed in (1, 2):
         views = np.random.default_rng(seed).normal(size=(40, 1, 1, 32)).astype(np.float32)

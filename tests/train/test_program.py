@@ -127,7 +127,7 @@ def test_stages_are_told_with_what_the_compiler_knows():
     assert whole.data == SETS.train.images.nbytes
     assert outlook({"half": outlined(HALF)}, {})[0].data == late.data / 2
     table = plan_table([late, whole])
-    assert "on each device" in table
+    assert "from the host" not in table
     assert "unknown" not in table
 
 

@@ -28,6 +28,7 @@ from tljax.inputs.images import Inputs
 from tljax.machine import devices
 from tljax.machine.flops import flops as counted
 from tljax.models import build, ops, vgg
+from tljax.models.architecture import images_of
 from tljax.models.build import Network
 from tljax.sweep import heads_of_seeds, sweep
 from tljax.train import loop, program, segments
@@ -274,7 +275,8 @@ def _seeds(settings: Settings) -> tuple[Stage, dict[int, Ready]]:
     train, held = examples(settings.photographs_seen), examples(settings.evaluated)
     read = Inputs(train, held, lambda x, keys, strength: x, lambda x: x, start="head")
     ready = Ready(module, variables, read, network)
-    start = heads_of_seeds.starts(ready, seeds=range(settings.seeds), size=settings.seeds_size)
+    like, seeds = images_of(settings.seeds_size), range(settings.seeds)
+    start = heads_of_seeds.starts(ready, seeds=seeds, like=like)
     return stage, {seed: start(seed) for seed in range(settings.seeds)}
 
 

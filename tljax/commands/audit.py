@@ -27,7 +27,10 @@ def main() -> None:
     subject.add_argument("--rung", choices=config.STEPPED, help="a rung of the ladder")
     subject.add_argument("--plan", choices=PLANS, help="the stages of a recipe")
     parser.add_argument(
-        "--preset", choices=sorted(config.PRESETS), default="tuned", help="of the rung (tuned)"
+        "--preset",
+        choices=sorted(config.PRESETS),
+        default="tuned",
+        help="the rung's rates and lengths (tuned)",
     )
     parser.add_argument(
         "--size", type=cli.positive, default=150, metavar="PIXELS", help="side of the images (150)"
@@ -36,7 +39,10 @@ def main() -> None:
         "--batch", type=cli.positive, default=4, metavar="N", help="images in a step (4)"
     )
     parser.add_argument(
-        "--width", type=cli.fraction, metavar="W", help="of a base that has this option (1.0)"
+        "--width",
+        type=cli.fraction,
+        metavar="W",
+        help="times the channels of a base that has this option (1.0)",
     )
     cli.base_option(parser)
     args = parser.parse_args()

@@ -16,9 +16,7 @@ def main() -> None:
     """Run the command."""
     parser = cli.bare_parser(__doc__, experiment="compare")
     add = parser.add_argument
-    add(
-        "runs", nargs="+", type=cli.path, metavar="RUN_DIR", help="the workdirs of two runs or more"
-    )
+    add("runs", nargs="+", type=cli.path, metavar="RUN_DIR", help="the folders of two runs or more")
     add(
         "--out",
         type=cli.path,

@@ -6,7 +6,8 @@
 --folds all leaves one photograph out at a time. Uses the training photographs alone, each judged
 by the run that never saw it: with a few hundred of them a steadier figure than one validation set.
 Leaves cross_validate.json, with the logits' scores for each seed, and the names of the photographs
-that most runs get wrong. --resume continues with the runs that a stopped one had not trained yet.
+that most runs get wrong; out_of_fold/ has the logits, from which `tljax suspects` finds labels that
+are probably wrong. --resume continues with the runs that a stopped one had not trained yet.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tljax.commands import cli, options, runner
+from tljax.commands import cli, options, runner, running
 from tljax.data import ImageSets
 from tljax.errors import InputError
 from tljax.files import disk
@@ -24,10 +25,10 @@ from tljax.machine.hushed import hushed
 from tljax.machine.provenance import environment
 from tljax.report.stats import intervals
 from tljax.report.tables.table import aligned, interval_text, percent
+from tljax.runs import out_of_fold
 from tljax.sweep import folds, heads_of_seeds, sweep
-from tljax.train import logits as predictions
+from tljax.tasks.classification import CLASSIFICATION, predicted_classes
 from tljax.train import setup
-from tljax.train.step import predicted
 
 _SHOWN = 10  # photographs that are named
 
@@ -41,6 +42,7 @@ def main() -> None:
     }
     with hushed(args.quiet):
         workdir, source, stages = runner.begin(args, stages, experiment="cross_validate")
+        running.classes_only(source.sets, "cross-validate")
         network, stage = stages["features"]
         ready = setup.prepare(stage, network, source, seed=args.seed)
         if why := sweep.fits_sweep(stage, ready):
@@ -49,7 +51,7 @@ def main() -> None:
         started = time.perf_counter()
         judged = folds.cross_validate(
             stage,
-            heads_of_seeds.starts(ready, seeds=seeds, size=args.size),
+            heads_of_seeds.starts(ready, seeds=seeds, like=source.sets.spec),
             k=len(ready.inputs.train) if args.folds == "all" else args.folds,
             seeds=seeds,
             kept=runner.kept_calls(workdir, args, network, source),
@@ -67,11 +69,11 @@ def _write(
     seconds: float,
 ) -> None:
     rows = {
-        seed: predictions.scores(logits, judged.labels)
+        seed: CLASSIFICATION.judged(logits, judged.labels)
         for seed, logits in zip(judged.seeds, judged.logits, strict=True)
     }
     wrong = np.mean(
-        [np.asarray(predicted(logits)) != judged.labels for logits in judged.logits], axis=0
+        [predicted_classes(logits) != judged.labels for logits in judged.logits], axis=0
     )
     hard = [
         (sets.train.ids[i], float(wrong[i]))
@@ -89,6 +91,8 @@ def _write(
         "seeds": rows,
         "most_often_wrong": hard,
     }
+    for seed, logits in zip(judged.seeds, judged.logits, strict=True):
+        out_of_fold.write(folder, logits, seed=seed, sets=sets)
     disk.write_json(folder / "cross_validate.json", document)
     accuracies = [row["accuracy"] for row in rows.values()]
     print(

@@ -14,6 +14,7 @@ RUNGS = {
     "finetune": "the head and the base's last block",
     "differential": "everything, earlier blocks at smaller rates",
 }
+ELSEWHERE = "Make it hold on other photographs"  # modules of tljax.commands.generalise
 # Module of the command under tljax.commands -> what it does; `_` is written `-`.
 GROUPS = {
     "Train a rung of the ladder": RUNGS,
@@ -31,6 +32,15 @@ GROUPS = {
         "report": "write the page of a run again",
         "compare": "several runs on one page, with paired differences",
         "inside": "pictures of filters, activations, reasons and mistakes",
+    },
+    ELSEWHERE: {
+        "shifted": "a run's rungs on corrupted photographs and on those of another source",
+        "soup": "several fine-tunings of one rung, averaged into one network",
+        "interpolate": "points between two rungs, within and without distribution",
+        "views": "several views of each photograph, paired with one plain look",
+        "surgical": "each group of layers trained alone, early to late",
+        "low_rank": "low-rank updates and biases alone, against whole layers: bytes, accuracy",
+        "suspects": "labels that are probably wrong, from a cross-validation",
     },
     "Check before training": {
         "show": "the photographs by class, and augmented, as the network sees them",
@@ -74,10 +84,14 @@ def main() -> None:
 
 def _command(name: str) -> Callable[[], None]:
     """Import a command when it is called: --help needs no JAX."""
-    from tljax.commands import cli, rungs
+    from tljax.commands import rungs, running
 
-    entry = getattr(rungs, name) if name in RUNGS else import_module(f"tljax.commands.{name}").main
-    return lambda: cli.run(entry)
+    if name in RUNGS:
+        entry = getattr(rungs, name)
+    else:
+        room = "commands.generalise" if name in GROUPS[ELSEWHERE] else "commands"
+        entry = import_module(f"tljax.{room}.{name}").main
+    return lambda: running.run(entry)
 
 
 def _help() -> str:

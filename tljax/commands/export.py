@@ -38,5 +38,5 @@ def _parsed() -> argparse.Namespace:
     add("--to", choices=SUFFIXES, default="stablehlo", help="the kind of file (stablehlo)")
     add("--out", type=cli.path, metavar="FILE", help="the file (RUN/RUNG-seedN.KIND)")
     add("--overwrite", action="store_true", help="replace FILE")
-    cli.base_option(parser)
+    cli.own_base_option(parser)
     return parser.parse_args()

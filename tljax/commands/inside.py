@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
-from tljax import data
-from tljax.commands import cli
+from tljax import data, waiting
+from tljax.commands import cli, running
 from tljax.data import ImageSet, ImageSets
 from tljax.data.augment import Augment
 from tljax.errors import InputError
@@ -27,8 +26,9 @@ from tljax.report.inside.layout import Sheet
 from tljax.report.inside.sheets import Photos
 from tljax.report.pages.inside import write_sheets
 from tljax.runs import predictions
-from tljax.runs.predict import load_net, read_photos
+from tljax.runs.predict import load_run, read_photos
 from tljax.runs.results import read_json, read_results, typed
+from tljax.train.outcome.trained import refuse_other
 
 Settings = dict[str, Any]  # a run's config.json: arguments, data, plan
 EXPLAINED = 6  # photographs, by default
@@ -40,7 +40,9 @@ def main() -> None:
     """Run the command."""
     args = _parser().parse_args()
     config = read_json(args.run / "config.json")
-    net = load_net(args.run, rung=args.rung, seed=args.seed)
+    trained = load_run(args.run, rung=args.rung, seed=args.seed)
+    refuse_other(trained, "inside")
+    net = trained.net
     names = tuple(path.name for path in args.images)
     shown = Photos(read_photos(args.images, size=net.size), names) if args.images else None
     sets = data_of(config, size=net.size, where=args.run / "config.json", progress=not args.quiet)
@@ -48,16 +50,17 @@ def main() -> None:
     folder = args.run / "inside" / f"{net.rung}-seed{net.seed}"
     likely = probabilities_of(args.run, net, sets.validation)
     todo = pictures(net, sets, photos, likely, augment_of(config, net))
-    page, drawn, waiting = folder / "inside.html", list[Sheet](), list(todo)
-    bar = tqdm(todo.items(), unit="picture", disable=args.quiet)
-    for name, draw in bar:
-        bar.set_description(name)
-        drawn.append(draw())
-        waiting.remove(name)
-        layout.write(drawn[-1], folder / f"{name}.png")
-        write_sheets(page, f"Inside {net.rung}, seed {net.seed}", drawn, waiting=waiting)
-        if len(drawn) == 1:  # to be looked at while the others are drawn
-            print(page, flush=True)
+    page, drawn, left = folder / "inside.html", list[Sheet](), list(todo)
+    with waiting.bar(len(todo), "draw", unit="pictures", shown=not args.quiet) as bar:
+        for name, draw in todo.items():
+            bar.set_description(f"draw {name}")
+            drawn.append(draw())
+            left.remove(name)
+            layout.write(drawn[-1], folder / f"{name}.png")
+            write_sheets(page, f"Inside {net.rung}, seed {net.seed}", drawn, waiting=left)
+            if len(drawn) == 1:  # to be looked at while the others are drawn
+                waiting.say(str(page))
+            bar.update()
 
 
 def pictures(
@@ -95,7 +98,7 @@ def evenly(split: ImageSet, *, count: int) -> ImageSet:
     """Select photographs spread evenly over a split: sources list them class by class."""
     places = np.unique(np.linspace(0, len(split.labels) - 1, count).round().astype(int))
     ids = tuple(split.ids[place] for place in places)
-    return ImageSet(split.images[places], split.labels[places], ids)
+    return ImageSet(split.images[places], split.labels[places], ids, split.task)
 
 
 def data_of(config: Settings, *, size: int, where: Path, progress: bool) -> ImageSets:
@@ -114,6 +117,7 @@ def data_of(config: Settings, *, size: int, where: Path, progress: bool) -> Imag
         ),
         progress=progress,
     )
+    sets = running.decided(sets, arguments.get("decisions"))
     if sets.digest != known.get("digest"):
         raise InputError(
             f"{where}: expected the photographs of the run, "
@@ -144,9 +148,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="IMAGE",
         help="photographs to explain (some of validation)",
     )
-    add("--run", type=cli.path, required=True, metavar="DIR", help="the workdir of a run")
-    add("--rung", help="which of its rungs (the best in validation)")
-    add("--seed", type=int, help="which of its seeds (the best in validation)")
+    cli.run_options(parser)
     add("--quiet", action="store_true", help="no progress bars")
-    cli.base_option(parser)
+    cli.own_base_option(parser)
     return parser

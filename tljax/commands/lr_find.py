@@ -13,6 +13,7 @@ from pathlib import Path
 from tljax import config, report
 from tljax.climb import ladder
 from tljax.commands import cli, options, runner
+from tljax.commands.climb.onward import say_open
 from tljax.data import ImageSets
 from tljax.files import disk
 from tljax.machine import processes
@@ -49,7 +50,13 @@ def main() -> None:
         listener.close()
     if processes.first():
         _write(args, source.sets, findings, workdir.path)
-        print(report.write_report(workdir.path)[-1])
+        page = report.write_report(workdir.path)[-1]
+        print(page)
+        if not args.quiet:
+            print()
+            if all(finding.suggestions for finding in findings.values()):
+                print(f"tljax {args.rung} --lr RATE ...    # the same options, a rate from above")
+            say_open(page)
 
 
 def find(
@@ -131,6 +138,6 @@ def _parser() -> argparse.ArgumentParser:
         type=cli.positive,
         default=steps,
         metavar="N",
-        help=f"from the first to the last ({steps})",
+        help=f"steps from the first rate to the last ({steps})",
     )
     return parser

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from tljax import config
 from tljax.commands import cli
-from tljax.commands.rung import PRESET
+from tljax.commands.climb.rung import PRESET
 from tljax.commands.text import read as texts
 from tljax.config import Stage
 from tljax.data import critters, drawn
@@ -27,7 +27,7 @@ def parser(doc: str | None, *, experiment: str, rates: bool = True) -> argparse.
     `rates=False` leaves out --lr, for a command with a rate option of its own.
     """
     new = cli.parser(doc, experiment=experiment, size=None)
-    base, how = cli.group(new, cli.BASE), cli.group(new, cli.HOW)
+    base, how, rare = (cli.group(new, title) for title in (cli.BASE, cli.HOW, cli.RARE))
     add = base.add_argument
     add(
         "--weights",
@@ -38,10 +38,10 @@ def parser(doc: str | None, *, experiment: str, rates: bool = True) -> argparse.
         "RUN or RUN:RUNG:SEED (on critters: the one that comes with them)",
     )
     add("--seeds", type=cli.positive, default=1, metavar="N", help="how many seeds to run (1)")
-    add("--seed", type=int, default=0, help="the first of them (0)")
+    add("--seed", type=int, default=0, metavar="N", help="the first of them (0)")
     presets = (
-        "rates and lengths: tuned for any base, deck-keras2 and deck-keras3 the lecture's, "
-        "critters (tuned)"
+        "rates and lengths: tuned, for any base; deck-keras2 and deck-keras3, those of a lecture; "
+        "critters, for the embedded drawings (tuned)"
     )
     add("--preset", choices=sorted(config.PRESETS), default=PRESET, help=presets)
     cli.base_option(base)
@@ -56,14 +56,12 @@ def parser(doc: str | None, *, experiment: str, rates: bool = True) -> argparse.
         )
     cli.log_option(new)
     views = (
-        "augmented views of each photograph through the frozen prefix, 0 for fresh ones at each "
-        "step (the preset's)"
+        "augmented views of each photograph that run through the frozen layers once and are "
+        "saved; 0: augmented afresh at each step (the preset's)"
     )
     add("--views", type=int, metavar="K", help=views)
-    stored = (
-        "numbers that those views are kept in; bfloat16 makes room for twice as many (--dtype's)"
-    )
-    add("--features-dtype", choices=("float32", "bfloat16"), help=stored)
+    stored = "numbers that --views are saved in; bfloat16 makes room for twice as many (--dtype's)"
+    rare.add_argument("--features-dtype", choices=("float32", "bfloat16"), help=stored)
     add(
         "--batch",
         type=cli.positive,
@@ -79,11 +77,13 @@ def parser(doc: str | None, *, experiment: str, rates: bool = True) -> argparse.
     add("--label-smoothing", type=float, default=0.0, metavar="SHARE", help=smoothing)
     mixup = "alpha of mixup, which trains on pairs of photographs mixed; 0.2 is usual (0, none)"
     add("--mixup", type=float, default=0.0, metavar="ALPHA", help=mixup)
-    scaled = (
-        "with --batch: multiply the rates by how many times larger the batch is, after a warm-up "
-        "(the linear rule)"
+    anchor = (
+        "decay of the trained base towards its pretrained weights, in place of zero: L2-SP; "
+        "1 to 30 make a difference (0, none)"
     )
-    add("--scale-lr", action="store_true", help=scaled)
+    add("--anchor", type=_anchor, default=0.0, metavar="STRENGTH", help=anchor)
+    scaled = "with --batch: rates grow as the batch does, after a warm-up (they stay)"
+    rare.add_argument("--scale-lr", action="store_true", help=scaled)
     return new
 
 
@@ -188,6 +188,8 @@ def with_options(stage: Stage, args: argparse.Namespace) -> Stage:
     if stage.solver == "steps" and (args.label_smoothing or args.mixup):
         loss = replace(stage.objective, label_smoothing=args.label_smoothing, mixup=args.mixup)
         stage = replace(stage, objective=loss)
+    if args.anchor and stage.solver == "steps" and stage.name != "scratch":
+        stage = replace(stage, optimizer=replace(stage.optimizer, anchor=args.anchor))
     if rate := getattr(args, "rate", None):
         stage = at_rate(stage, rate)
     if args.features_dtype and stage.views:
@@ -233,6 +235,13 @@ def at_rate(stage: Stage, rate: float | Literal["find"]) -> Stage:
     schedule: Any = stage.lr
     peaked = rate != "find" and hasattr(schedule, "peak")
     return replace(stage, lr=replace(schedule, peak=rate) if peaked else rate)
+
+
+def _anchor(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be 0 or more, found {text}")
+    return value
 
 
 def _rate(text: str) -> float | str:

@@ -4,9 +4,10 @@
 
 A PHOTO is a file, a folder (all photographs in it and below) or a pattern in quotes; for a run on
 texts it is a sentence, or .txt files in the same ways. One line per photograph: its likeliest
-classes with their probabilities. A file that cannot be read is named, the others are classified,
-and the command ends with status 2. Without --rung and --seed the classifier is the run's one with
-the highest validation accuracy, which makes that figure optimistic.
+classes with their probabilities; of a run with several labels those above their thresholds, of a
+run with numbers the numbers. A file that cannot be read is named, the others are classified, and
+the command ends with status 2. Without --rung and --seed the classifier is the run's one with the
+best validation score, which makes that figure optimistic.
 """
 
 import argparse
@@ -14,10 +15,11 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 
-from tljax.commands import cli
+from tljax.commands import cli, running
 from tljax.errors import InputError
 from tljax.runs.predict import Trained, load_run
-from tljax.train.outcome.prediction import TOP, Prediction
+from tljax.train.outcome.prediction import TOP
+from tljax.train.outcome.telling import Told
 
 FORMATS = ("text", "csv", "jsonl", "json")
 
@@ -29,10 +31,7 @@ def main() -> None:
     unread: list[str] = []
     parts = _predicted(classifier, args.photos, unread, views=args.views)
     if args.format == "json":  # one document: it is written when all is known
-        named = (
-            pair for part in parts for pair in zip(part.names, part.ranked(args.top), strict=True)
-        )
-        rows = {name: dict(ranked) for name, ranked in named}
+        rows = {name: row for part in parts for name, row in part.document(args.top).items()}
         print(json.dumps(rows, indent=1, ensure_ascii=False))
     else:
         _write(parts, args, classifier)
@@ -43,12 +42,12 @@ def main() -> None:
 
 def _predicted(
     classifier: Trained, given: Sequence[str], unread: list[str], *, views: int
-) -> Iterator[Prediction]:
+) -> Iterator[Told]:
     """Classify the photographs batch by batch; name what cannot be read, and add it to `unread`."""
 
     def tell(why: str) -> None:
         unread.append(why)
-        print(f"error: {cli.one_line(why)}", file=sys.stderr, flush=True)
+        print(f"error: {running.one_line(why)}", file=sys.stderr, flush=True)
 
     paths: list[str] = []
     for each in given:
@@ -63,7 +62,7 @@ def _predicted(
         yield part
 
 
-def _write(parts: Iterable[Prediction], args: argparse.Namespace, classifier: Trained) -> None:
+def _write(parts: Iterable[Told], args: argparse.Namespace, classifier: Trained) -> None:
     """Print each batch when it is done."""
     if args.format == "text":
         print(f"{args.run}: {classifier.rung}, seed {classifier.seed}, {classifier.about}")
@@ -74,7 +73,7 @@ def _write(parts: Iterable[Prediction], args: argparse.Namespace, classifier: Tr
             lines = part.json_lines(args.top)
         else:
             lines = part.lines(args.top or TOP)
-        print("\n".join(map(cli.one_line, lines)), flush=True)
+        print("\n".join(map(running.one_line, lines)), flush=True)
 
 
 def _parsed() -> argparse.Namespace:
@@ -92,7 +91,7 @@ def _parsed() -> argparse.Namespace:
     how = "a line of text each, CSV, JSON Lines, or one JSON object of class -> probability (text)"
     add("--format", choices=FORMATS, default="text", help=how)
     add("--json", action="store_const", const="json", dest="format", help="as --format json")
-    views = "mean of the logits over K augmented views of each, the same ones each time (none)"
+    views = "average over K augmented views of each photograph, the same ones each time (none)"
     add("--views", type=cli.positive, default=0, metavar="K", help=views)
-    cli.base_option(parser)
+    cli.own_base_option(parser)
     return parser.parse_args()

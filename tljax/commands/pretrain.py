@@ -28,7 +28,8 @@ import jax
 import jax.numpy as jnp
 
 from tljax import config
-from tljax.commands import cli
+from tljax.commands import cli, running
+from tljax.commands.climb.onward import short
 from tljax.commands.text import read as texts
 from tljax.data import ImageSets
 from tljax.data.examples import Sets
@@ -174,15 +175,20 @@ def main() -> None:
     width += "of a language model, the channels"
     parser.add_argument("--width", type=cli.fraction, metavar="W", help=width)
     parser.add_argument(
-        "--batch", type=cli.positive, help=f"batch size ({config.PRETRAIN.batch_size})"
+        "--batch", type=cli.positive, metavar="N", help=f"batch size ({config.PRETRAIN.batch_size})"
     )
     parser.add_argument(
-        "--lr", type=cli.fraction, help=f"peak learning rate ({config.PRETRAIN_RATE})"
+        "--lr",
+        type=cli.fraction,
+        metavar="RATE",
+        help=f"peak learning rate ({config.PRETRAIN_RATE})",
     )
     parser.add_argument(
-        "--seed", type=int, default=0, help="of initialisation, order and augmentation (0)"
+        "--seed", type=int, default=0, metavar="N", help="what is random follows from it (0)"
     )
-    parser.add_argument("--out", type=cli.path, help="the weights file (WORKDIR/base.safetensors)")
+    parser.add_argument(
+        "--out", type=cli.path, metavar="FILE", help="the weights file (WORKDIR/base.safetensors)"
+    )
     cli.log_option(parser)
     args = parser.parse_args()
     out = args.out or (args.workdir or Path("runs/pretrain")) / "base.safetensors"
@@ -198,8 +204,8 @@ def main() -> None:
         raise InputError(f"{out} exists; name another --out, or pass --overwrite")
     base = load_base(args.weights, progress=not args.quiet) if args.weights else None
     words = _reads_text(args, base)
-    listeners = cli.tracked(args, workdir=out.parent)
-    sets = texts.source(args, base) if words else cli.load(args, args.data, size=args.size)
+    listeners = running.tracked(args, workdir=out.parent)
+    sets = texts.source(args, base) if words else running.load(args, args.data, size=args.size)
     if processes.first():
         print(sets.counts(), flush=True)
     weights = pretrain(
@@ -216,10 +222,14 @@ def main() -> None:
     if not processes.first():
         return
     record = weights.provenance["record"]
-    scores, measure = record["validation"], sets.task.measures[0]
-    shown = measure.shown(scores[measure.name])
-    what = "windows of running text" if words else "validation images"
-    print(f"{out}: {measure.name} {shown} of {scores['n']} {what}")
+    scores = record["validation"]
+    measure = sets.task.measures[0]
+    told = f"{measure.shown(scores[measure.name])} of {scores['n']} validation images right"
+    if not measure.proportion:
+        told = f"{measure.name} {measure.shown(scores[measure.name])} in validation"
+    print(f"{out}: {told}")
+    if not args.quiet and not words:
+        print(f"\ntljax features --data PHOTOS --weights {short(out)}    # photographs of yours")
 
 
 def _reads_text(args: argparse.Namespace, base: Weights | None) -> bool:

@@ -13,8 +13,8 @@ from dataclasses import replace
 from itertools import pairwise
 
 from tljax import config, recipe
-from tljax.climb import ladder
-from tljax.commands import climbing, options, runner
+from tljax.commands import options, runner
+from tljax.commands.climb import climbing
 from tljax.config import Plan
 from tljax.machine import processes
 from tljax.machine.hushed import hushed
@@ -35,20 +35,18 @@ def main() -> None:
     stages = {stage.name: (network, stage) for stage in plan.stages}
     with hushed(args.quiet):
         workdir, source, stages = runner.begin(args, stages, experiment="recipe")
-        programs = climbing.compile_ahead(stages, source, seeds=options.seeds_of(args))
         if processes.first():
             print(write_schedules(read_planned(workdir.path), workdir=workdir.path), flush=True)
         names = list(stages)
-        ladder(
+        climbing.climb_ladder(
             stages,
             source,
             seeds=options.seeds_of(args),
             workdir=workdir,
             starts_from=dict(pairwise(reversed(names))),
             carry=True,
-            programs=programs,
         )
-    runner.finish(workdir, source.sets)
+    runner.finish(workdir, source.sets, quiet=args.quiet)
 
 
 def plan_of(name: str, base: str) -> Plan:

@@ -7,7 +7,9 @@ changed since.
 """
 
 from tljax import report
-from tljax.commands import cli, inside, photographs
+from tljax.commands import cli, inside
+from tljax.commands.climb import photographs
+from tljax.commands.climb.onward import say_next
 from tljax.runs.results import read_json, read_results, typed
 
 
@@ -15,7 +17,7 @@ def main() -> None:
     """Run the command."""
     parser = cli.bare_parser(__doc__, experiment="report")
     parser.add_argument(
-        "--run", type=cli.path, required=True, metavar="DIR", help="the workdir of a run"
+        "--run", type=cli.path, required=True, metavar="DIR", help="the folder of a run"
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bars")
     args = parser.parse_args()
@@ -27,4 +29,6 @@ def main() -> None:
             config, size=size, where=args.run / "config.json", progress=not args.quiet
         )
         photographs.keep(args.run, sets)
-    print(report.write_report(args.run)[-1])
+    page = report.write_report(args.run)[-1]
+    print(page)
+    say_next(args.run, page=page, quiet=args.quiet or not results["rungs"])

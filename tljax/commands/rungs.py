@@ -2,7 +2,7 @@
 
 from tljax import config
 from tljax.commands import runner
-from tljax.commands.rung import named
+from tljax.commands.climb.rung import named
 
 
 def ladder() -> None:

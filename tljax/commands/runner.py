@@ -7,12 +7,14 @@ from pathlib import Path
 
 import jax.numpy as jnp
 
-from tljax import config, report
-from tljax.climb import ladder
-from tljax.commands import cli, options, photographs
-from tljax.commands.climbing import compile_ahead
+from tljax import config, report, waiting
+from tljax.commands import cli, options, running
+from tljax.commands.climb import photographs
+from tljax.commands.climb.climbing import climb_ladder
+from tljax.commands.climb.onward import say_next
+from tljax.commands.climb.rung import PRESET, Rung, named
+from tljax.commands.generalise import shifted
 from tljax.commands.pretrain import pretrain
-from tljax.commands.rung import PRESET, Rung, named
 from tljax.commands.text import keep as sentences
 from tljax.commands.text import read as texts
 from tljax.config import Stage
@@ -41,7 +43,12 @@ def main(doc: str | None, *, experiment: str, rungs: Mapping[str, Rung]) -> None
     A `--preset` other than the default takes these rungs from `tljax.config` by name; the other
     options change them as they are.
     """
-    args = options.parsed(options.parser(doc, experiment=experiment))
+    parser = options.parser(doc, experiment=experiment)
+    also = "also judge each rung on corrupted photographs, and on those of SOURCE if one is named"
+    cli.group(parser, cli.ON).add_argument(
+        "--shifted", nargs="?", const="", metavar="SOURCE", help=f"{also}; see tljax shifted"
+    )
+    args = options.parsed(parser)
     if args.preset != PRESET:
         rungs = named(rungs, args.preset)
     stages = {
@@ -50,16 +57,17 @@ def main(doc: str | None, *, experiment: str, rungs: Mapping[str, Rung]) -> None
     }
     with hushed(args.quiet):
         workdir, source, stages = begin(args, stages, experiment=experiment)
-        programs = compile_ahead(stages, source, seeds=options.seeds_of(args))
-        ladder(
+        climb_ladder(
             stages,
             source,
             seeds=options.seeds_of(args),
             workdir=workdir,
             starts_from={name: rung.after for name, rung in rungs.items() if rung.after},
-            programs=programs,
         )
-    finish(workdir, source.sets)
+    judged = shifted.after(args, workdir.path)
+    finish(workdir, source.sets, quiet=args.quiet)
+    if judged:
+        print(f"\n{judged}")
 
 
 def begin(
@@ -75,9 +83,12 @@ def begin(
     """
     weights = options.base_of(args)
     workdir = workdir_of(args, args.workdir or Path("runs") / experiment)
-    workdir.listeners += cli.tracked(args, workdir=workdir.path)
+    workdir.listeners += running.tracked(args, workdir=workdir.path)
     reads_texts = args.task == TEXT.name
-    sets = texts.load(args, weights) if reads_texts else cli.load(args, args.data, size=args.size)
+    if reads_texts:
+        sets = texts.load(args, weights)
+    else:
+        sets = running.load(args, args.data, size=args.size)
     takes = any(network.architecture.pretrained for network, _ in stages.values())
     baseless = weights is None and takes
     if baseless and args.data not in (*drawn.TARGETS, docstrings.TARGET):
@@ -148,7 +159,8 @@ def _look_at_preprocessing(workdir: Workdir, sets: Sets, weights: Weights) -> No
         return
     check = check_preprocess(weights, sets.train.inputs)
     print(
-        f"WARNING: {check.alarm}" if check.alarm else f"preprocessing: {check.told()}", flush=True
+        f"WARNING: {check.alarm}" if check.alarm else f"preprocessing: {words(check.used)}",
+        flush=True,
     )
     workdir.note("preprocessing", check.to_dict())
 
@@ -163,7 +175,7 @@ def _settled(
 ) -> Stage:
     stage, line = views.settled(stage, network, sets, dtype=dtype)
     if line and most_views and isinstance(stage.views, int) and stage.views > most_views:
-        line = f"{stage.name}: {most_views} augmented views of each photograph, of {stage.views}"
+        line = f"{stage.name}: {most_views} augmented views of each photograph"
         stage = replace(stage, views=most_views)
     if line and processes.first():
         print(line, flush=True)
@@ -203,22 +215,26 @@ def workdir_of(args: argparse.Namespace, path: Path) -> Workdir:
     return Workdir(path, overwrite=args.overwrite, resume=resume, anyway=args.resume_anyway)
 
 
-def finish(workdir: Workdir, sets: Sets) -> None:
+def finish(workdir: Workdir, sets: Sets, *, quiet: bool) -> None:
     """Keep the photographs for the report and write it; print the table and the page's path."""
     if not processes.first():
         return
     for listener in workdir.listeners:
         listener.close()
-    if isinstance(sets, ImageSets):
-        photographs.keep(workdir.path, sets)
-    elif isinstance(sets, TextSets):
-        sentences.keep(workdir.path, sets)
-    written = report.write_report(workdir.path)
+    with waiting.bar(2, "report", unit="parts", shown=not quiet) as bar:
+        if isinstance(sets, ImageSets):
+            photographs.keep(workdir.path, sets)
+        elif isinstance(sets, TextSets):
+            sentences.keep(workdir.path, sets)
+        bar.update()
+        written = report.write_report(workdir.path)
+        bar.update()
     results = report.read_results(workdir.path / "results.json")
     print("\n" + report.text_table(results, differences=report.differences(workdir.path)))
     for line in report.few_photographs(workdir.path):
         print(line)
     print(f"\n{written[-1]}")
+    say_next(workdir.path, page=written[-1], quiet=quiet)
 
 
 def _pretrained(args: argparse.Namespace, workdir: Workdir) -> Weights:
@@ -229,7 +245,7 @@ def _pretrained(args: argparse.Namespace, workdir: Workdir) -> Weights:
         sets, like = texts.source(args, None), config.LANGUAGE
     else:
         size = min(args.size, config.PRETRAIN_SIZE)
-        sets, like = cli.load(args, "critters:source", size=size), config.PRETRAIN
+        sets, like = running.load(args, "critters:source", size=size), config.PRETRAIN
     stage = replace(like.scaled(budget=args.budget), skip_nonfinite=args.skip_nonfinite)
     if not workdir.resumed:
         out.unlink(missing_ok=True)  # of the run before: half of this one must not pass for a whole

@@ -10,6 +10,7 @@ from tljax.commands import cli
 from tljax.runs.predict import load_run
 from tljax.serve.answer import Answers
 from tljax.serve.server import Server
+from tljax.train.outcome.trained import refuse_other
 
 
 def main() -> None:
@@ -17,9 +18,10 @@ def main() -> None:
     parser = cli.bare_parser(__doc__, experiment="serve")
     cli.run_options(parser)
     parser.add_argument("--port", type=int, default=8765, metavar="N", help="0 for any (8765)")
-    cli.base_option(parser)
+    cli.own_base_option(parser)
     args = parser.parse_args()
     trained = load_run(args.run, rung=args.rung, seed=args.seed)
+    refuse_other(trained, "serve")
     with Server(Answers(trained), port=args.port) as server:
         print(f"{server.url} (Ctrl-C ends it)", flush=True)
         server.serve_forever()

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from tljax import config
-from tljax.commands import cli
-from tljax.commands.rung import PRESET
+from tljax.commands import cli, running
+from tljax.commands.climb.rung import PRESET
 from tljax.data import ImageSets
 from tljax.report.pictures.contact import write_augmented, write_contact
 from tljax.report.tables.table import aligned
@@ -23,7 +23,7 @@ from tljax.report.tables.table import aligned
 def main() -> None:
     """Run the command."""
     args = _parser().parse_args()
-    sets = cli.load(args, args.data, size=args.size)
+    sets = running.load(args, args.data, size=args.size)
     print(f"{sets.counts()}\n\n{counts_table(sets)}\n")
     augment = config.PRESETS[args.preset][args.rung].augment
     written = [write_contact(sets, path=args.out / "contact.png")]
@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
         "--preset",
         choices=sorted(config.PRESETS),
         default=PRESET,
-        help=f"of which preset ({PRESET})",
+        help=f"the preset that it is taken from ({PRESET})",
     )
     add(
         "--out",

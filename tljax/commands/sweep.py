@@ -31,11 +31,11 @@ from tljax.sweep.members import SWEPT
 from tljax.train import setup
 
 _HELP = {
-    "lr": "rates",
-    "dropout": "dropout rates",
-    "augment_strength": "times the ranges of augmentation, on a rung without views",
-    "momentum": "of an optimizer that has it",
-    "weight_decay": "of the trained weights",
+    "lr": "peak rates to try",
+    "dropout": "dropout rates to try",
+    "augment_strength": "factors of the ranges of augmentation to try, on a rung without views",
+    "momentum": "values to try, for an optimizer that has momentum",
+    "weight_decay": "values to try",
 }
 
 
@@ -58,7 +58,7 @@ def main() -> None:
         started = time.perf_counter()
         result = sweep.sweep(
             stage,
-            heads_of_seeds.starts(ready, seeds=seeds, size=args.size),
+            heads_of_seeds.starts(ready, seeds=seeds, like=source.sets.spec),
             seeds=seeds,
             grid=grid,
             most=args.most,
@@ -120,5 +120,10 @@ def _parser() -> argparse.ArgumentParser:
     for name in SWEPT:
         option = f"--{name.replace('_', '-')}"
         add(option, type=float, nargs="+", metavar="VALUE", help=_HELP[name])
-    add("--most", type=cli.positive, metavar="N", help="runs in one call at most (256, on CPU 16)")
+    add(
+        "--most",
+        type=cli.positive,
+        metavar="N",
+        help="how many runs one program trains at most (256, on CPU 16)",
+    )
     return parser

@@ -15,7 +15,7 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from tljax.commands import cli, runner
+from tljax.commands import cli, runner, running
 from tljax.data import ImageSets
 from tljax.data.preprocess import Preprocess
 from tljax.errors import InputError
@@ -45,7 +45,8 @@ def main() -> None:
             f"found {net.architecture.name}"
         )
     layers = last_of_groups(network.architecture)
-    sets = cli.load(args, args.data, size=args.size)
+    sets = running.load(args, args.data, size=args.size)
+    running.classes_only(sets, "transferability")
     base = base_of(network)
     before = features(base, weights.variables, weights.preprocess, sets, layers=layers)
     scores = {layer: measured(rows, sets.train.labels) for layer, rows in before.items()}

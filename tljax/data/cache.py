@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
+from tljax import waiting
 from tljax.data import photos
 from tljax.data.photos import CorruptPhoto, Listing
 from tljax.errors import InputError
@@ -93,7 +93,7 @@ def decode_all(
     with (
         photos.pillow_warnings(),
         concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool,
-        tqdm(total=count, desc=f"decode {name}", unit="img", disable=not progress) as bar,
+        waiting.bar(count, f"decode {name}", unit="photographs", shown=progress) as bar,
     ):
         for start in range(0, count, CHUNK):
             for row in pool.map(one, range(start, min(start + CHUNK, count))):

@@ -15,8 +15,8 @@ import zipfile
 from collections.abc import Callable, Iterator
 
 import tensorflow_datasets as tfds
-from tqdm import tqdm
 
+from tljax import waiting
 from tljax.data import photos
 from tljax.errors import InputError
 from tljax.files.download import Download, fetch
@@ -59,7 +59,7 @@ def prepare(data_dir: pathlib.Path, *, archive: Download, progress: bool) -> Cou
         raise InputError(f"{path}: {NAME} cannot be prepared in {data_dir} ({error})") from None
     if progress:
         dropped = f"{counts.not_jfif} not JFIF and {counts.corrupt} corrupt left out"
-        tqdm.write(f"{NAME}: {counts.kept} photographs kept, {dropped}", file=sys.stderr)
+        waiting.say(f"{NAME}: {counts.kept} photographs kept, {dropped}", file=sys.stderr)
     return counts
 
 
@@ -128,7 +128,7 @@ class CatsVsDogs(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # TF
         return {"train": self._generate_examples()}
 
     def _generate_examples(self):
-        bar = tqdm(desc=f"prepare {NAME}", unit="img", disable=not self._progress)
+        bar = waiting.bar(None, f"prepare {NAME}", unit="photographs", shown=self._progress)
         with photos.pillow_warnings(), bar:
             for name, animal, bar.total, read in members(self._archive):
                 data = read()

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
+from tljax import waiting
 from tljax.data import left_out, names, photos
 from tljax.data.photos import Listing
 from tljax.errors import InputError
@@ -154,7 +154,7 @@ def listed(
 ) -> Listing:
     """Hash every file and make the listing, with these labels `[N, ...]`."""
     ids = tuple(paths)
-    hashed = tqdm(ids, desc="hash", unit="file", disable=not progress)
+    hashed = waiting.over(ids, "look through the files", unit="files", shown=progress)
     return Listing(
         ids=ids,
         labels=labels,

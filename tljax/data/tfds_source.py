@@ -13,8 +13,8 @@ import numpy as np
 import tensorflow_datasets as tfds
 from google.protobuf.json_format import ParseError
 from tensorflow_datasets.core import constants, read_only_builder, registered
-from tqdm import tqdm
 
+from tljax import waiting
 from tljax.data import cats_vs_dogs, photos
 from tljax.data.photos import Listing
 from tljax.errors import InputError
@@ -112,7 +112,8 @@ def _records(name: str, builder, split: str, *, image: str, folder: pathlib.Path
 def _listing(records, split: str, *, image: str, label: str, progress: bool) -> Listing:
     """Read every record once, for its digest, label and file name."""
     ids, labels, digests = [], [], []
-    for i in tqdm(range(len(records)), desc=f"hash {split}", unit="img", disable=not progress):
+    said = f"look through {split}"
+    for i in waiting.over(range(len(records)), said, unit="photographs", shown=progress):
         record = records[i]
         ids.append(f"{split}/{_file_name(record, i)}")
         labels.append(int(record[label]))

@@ -8,8 +8,7 @@ import pathlib
 import urllib.error
 import urllib.request
 
-from tqdm import tqdm
-
+from tljax import waiting
 from tljax.errors import InputError
 
 BLOCK = 1 << 20
@@ -78,13 +77,8 @@ def _receive(file: Download, part: pathlib.Path, *, progress: bool) -> None:
         if response.status != 206:  # the server ignored the range and sends everything
             have = 0
         size = _size(file, response, have)
-        bar = tqdm(
-            total=size,
-            initial=have,
-            unit="B",
-            unit_scale=True,
-            desc=part.stem,
-            disable=not progress,
+        bar = waiting.bar(
+            size, f"download {part.stem}", unit="bytes", shown=progress, done=have, scale=True
         )
         with bar, part.open("ab" if have else "wb") as out:
             while block := response.read(BLOCK if size is None else min(BLOCK, size - have)):

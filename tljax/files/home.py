@@ -35,6 +35,8 @@ def default_folder() -> Path:
 
 
 def _temporary() -> Path:
+    if not hasattr(os, "getuid"):  # Windows, where each user has temporary files of their own
+        return Path(tempfile.gettempdir()) / "tljax"
     user = os.getuid()
     folder = Path(tempfile.gettempdir()) / f"tljax-{user}"
     with contextlib.suppress(OSError):  # what cannot be written is named when it is written

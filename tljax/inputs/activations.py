@@ -17,6 +17,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from tljax import waiting
 from tljax.data.cache import default_folder as cache_folder
 from tljax.data.examples import Part, Sets
 from tljax.files.disk import Unwritable
@@ -61,12 +62,10 @@ class Activations:
         self.made: set[tuple[str, int, str]] = set()  # split, view, layer; with those on the way
 
     def __str__(self) -> str:
-        """Count the views of splits that were computed, at any layer, and those that are kept.
-
-        It also says where they are kept.
-        """
-        where = f"{len(self.files)} kept in {self.files[0].parent}" if self.files else "none kept"
-        return f"{len(self.made)} made, {where}"
+        """Say what was computed, and where it is kept."""
+        layers = " and ".join(sorted({layer for _, _, layer in self.made}))
+        where = f"kept in {self.files[0].parent}" if self.files else "not kept"
+        return f"photographs through {layers}, {where}"
 
     def split(self, name: str) -> np.ndarray:
         """Return a split's activations `[views * N, h, w, c]`, row `view * N + example`.
@@ -76,11 +75,13 @@ class Activations:
         views, count = self._prefix.views if name == "train" else 1, len(self._images(name).labels)
         row = self._prefix.row(self._sets)
         rows = np.empty((views * count, *row.shape), row.dtype)
-        for view in range(views):
-            rows[view * count : (view + 1) * count], file = self._unit(
-                name, view, self._prefix.stop
-            )
-            self.files += [file] if file else []
+        what = f"base: {name} to {self._prefix.stop}"
+        with waiting.bar(len(rows), what, unit="views", shown=self._progress) as self._bar:
+            for view in range(views):
+                unit, file = self._unit(name, view, self._prefix.stop)
+                rows[view * count : (view + 1) * count] = unit
+                self.files += [file] if file else []
+                self._bar.update((view + 1) * count - self._bar.n)
         return rows
 
     def _unit(self, split: str, view: int, stop: str) -> tuple[np.ndarray, Path | None]:
@@ -90,22 +91,16 @@ class Activations:
         for folder in self._folders:
             if (rows := feature_store.found(folder / name, target)) is not None:
                 return rows, folder / name
-        compute, block, progress = (
-            self._compute(split, view, stop),
-            self._prefix.block(split),
-            self._progress,
-        )
+        compute, block = self._compute(split, view, stop), self._prefix.block(split)
         for folder in self._folders:
             if folder not in self._refused:
                 try:
-                    rows = feature_store.stored(
-                        folder / name, target, compute=compute, block=block, progress=progress
-                    )
+                    rows = feature_store.stored(folder / name, target, compute=compute, block=block)
                     return rows, folder / name
                 except Unwritable as error:
                     self._refused.add(folder)
-                    print(f"{error}; features go elsewhere", flush=True)
-        return feature_store.computed(target, compute=compute, block=block, progress=progress), None
+                    waiting.say(f"{error}; features go elsewhere")
+        return feature_store.computed(target, compute=compute, block=block), None
 
     def _compute(self, split: str, view: int, stop: str) -> Callable[[int, int], np.ndarray]:
         start, inputs = self._before(split, view, stop)
@@ -124,6 +119,7 @@ class Activations:
             # compilation.
             example = (first + np.arange(block) % (last - first)).astype(np.int32)
             rows = program(variables, inputs[example], np.full(block, view, np.int32), example)
+            self._bar.update(last - first if stop == self._prefix.stop else 0)
             return np.asarray(rows)[: last - first]
 
         return compute

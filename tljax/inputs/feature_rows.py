@@ -18,10 +18,10 @@ from pathlib import Path
 
 import ml_dtypes
 import numpy as np
-from tqdm import tqdm
 
 from tljax.errors import InputError
 from tljax.files import disk, lock
+from tljax.waiting import say
 
 SEAL = struct.Struct("<Q32s")  # before each block of a part: how many rows follow, and their digest
 DTYPES = {
@@ -83,7 +83,7 @@ def alone(path: Path) -> Generator[None]:
         try:
             handle = lock.taken(folder, wait=False)
         except BlockingIOError:
-            print(f"{path}: waiting for another process that writes there", flush=True)
+            say(f"{path}: waiting for another process that writes there")
             handle = lock.taken(folder, wait=True)
     try:
         yield
@@ -92,7 +92,7 @@ def alone(path: Path) -> Generator[None]:
             os.close(handle)
 
 
-def computed(target: RowSet, compute: Compute, *, block: int, progress: bool) -> np.ndarray:
+def computed(target: RowSet, compute: Compute, *, block: int) -> np.ndarray:
     """Return all rows: read those of the part, and append the rest to it as they are computed."""
     rows = np.empty(target.shape, target.dtype)
     with disk.refusal(target.part):
@@ -100,7 +100,7 @@ def computed(target: RowSet, compute: Compute, *, block: int, progress: bool) ->
             done = _continued(target, part, rows)
         file = target.part.open("ab", buffering=0)  # closing retries no refused write
     with file:
-        blocks = in_blocks(target, compute, rows, done=done, block=block, progress=progress)
+        blocks = in_blocks(target, compute, rows, done=done, block=block)
         for start, part_rows in blocks:
             with disk.refusal(target.part):
                 _append(file, SEAL.pack(len(part_rows), target.digest(part_rows, start=start)))
@@ -109,18 +109,14 @@ def computed(target: RowSet, compute: Compute, *, block: int, progress: bool) ->
 
 
 def in_blocks(
-    target: RowSet, compute: Compute, rows: np.ndarray, *, done: int, block: int, progress: bool
+    target: RowSet, compute: Compute, rows: np.ndarray, *, done: int, block: int
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Fill `rows` from `done` on, and yield `(start, rows of the block)` as each is computed."""
-    with tqdm(
-        total=len(rows), initial=done, desc=target.name, unit="row", disable=not progress
-    ) as bar:
-        for start in range(done, len(rows), block):
-            stop = min(start + block, len(rows))
-            part_rows = rows[start:stop]
-            part_rows[...] = _checked(target, np.asarray(compute(start, stop)), start, stop)
-            yield start, part_rows
-            bar.update(stop - start)
+    for start in range(done, len(rows), block):
+        stop = min(start + block, len(rows))
+        part_rows = rows[start:stop]
+        part_rows[...] = _checked(target, np.asarray(compute(start, stop)), start, stop)
+        yield start, part_rows
 
 
 def _append(file: io.FileIO, data: bytes | memoryview) -> None:

@@ -46,9 +46,7 @@ class Rows:
     dtype: DTypeLike = "float32"
 
 
-def stored(
-    path: Path, target: Rows, *, compute: Compute, block: int, progress: bool = True
-) -> np.ndarray:
+def stored(path: Path, target: Rows, *, compute: Compute, block: int) -> np.ndarray:
     """Return the rows in memory; `compute(start, stop)` gives those not on disk, `block` at a time.
 
     A pass that was stopped, even killed, continues after its last whole block; another process that
@@ -67,7 +65,7 @@ def stored(
         with feature_rows.alone(whole.path):
             rows = _read(whole)  # another process may just have finished it
             if rows is None:
-                rows = feature_rows.computed(whole, compute, block=block, progress=progress)
+                rows = feature_rows.computed(whole, compute, block=block)
                 with disk.refusal(whole.path):
                     _add(whole, rows)
     # Left by a kill after the last block; the folder may be read-only.
@@ -81,11 +79,11 @@ def found(path: Path, target: Rows) -> np.ndarray | None:
     return _read(_row_set(path, target))
 
 
-def computed(target: Rows, *, compute: Compute, block: int, progress: bool = True) -> np.ndarray:
+def computed(target: Rows, *, compute: Compute, block: int) -> np.ndarray:
     """Return the rows in memory alone, where no disk takes them."""
     whole = _row_set(Path(target.name), target)
     rows = np.empty(whole.shape, whole.dtype)
-    for _ in feature_rows.in_blocks(whole, compute, rows, done=0, block=block, progress=progress):
+    for _ in feature_rows.in_blocks(whole, compute, rows, done=0, block=block):
         pass
     return rows
 

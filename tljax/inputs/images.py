@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from tljax import waiting
 from tljax.data.augment import Augment, Augmentation, affine
 from tljax.data.examples import Part, Sets
 from tljax.data.text.augment import Offsets
@@ -113,8 +114,8 @@ def from_prefix(
         validation = Examples(activations.split("validation"), sets.validation.labels)
         test = Examples(activations.split("test"), sets.test.labels) if sets.test else None
     seconds = time.perf_counter() - began
-    if progress:
-        print(f"activations of {prefix.stop}: {activations} in {seconds:,.0f} s", flush=True)
+    if progress and activations.made:
+        waiting.say(f"base: {activations}, {waiting.duration(seconds)}")
     entered = Inputs(
         train,
         validation,

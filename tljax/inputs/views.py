@@ -76,17 +76,15 @@ def settled(
     view = count * row.size * row.dtype.itemsize
     most = min(config.MOST_VIEWS, stage.passes(count))
     views = min(most, room() // view)
-    held = f"{views * view / 1e6:,.0f} MB" if views else f"one takes {view / 1e6:,.0f} MB"
-    if views == most:
-        why = "as many as passes" if most < config.MOST_VIEWS else "the most that are worth it"
-    else:
-        why = f"all that fit into {room() / 1e6:,.0f} MB"
+    limit = "" if views == most else f", all that fit into {room() / 1e6:,.0f} MB"
     choice = (
-        f"{views} augmented views of each photograph through {prefix.stop}"
+        f"{views} augmented views of each photograph, saved after {prefix.stop} "
+        f"({views * view / 1e6:,.0f} MB{limit})"
         if views
-        else "no views, fresh ones"
+        else f"photographs are augmented afresh: one view of each after {prefix.stop} takes "
+        f"{view / 1e6:,.0f} MB, and there is room for {room() / 1e6:,.0f} MB"
     )
-    return replace(stage, views=views or None), f"{stage.name}: {choice}: {why}, {held}"
+    return replace(stage, views=views or None), f"{stage.name}: {choice}"
 
 
 def room() -> int:

@@ -1,10 +1,12 @@
 """The optax transformation over the trainable leaves, made from rules and an update rule."""
 
+import math
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from tljax.errors import InputError
@@ -20,6 +22,11 @@ class Optimizer:
     one rate suits networks of any width and any scale of weights (You et al. 2017, arXiv
     1708.03888, and 2019, arXiv 1904.00962). A leaf of zeros, such as a fresh bias, moves by the
     rate times the norm of the rule's own step.
+
+    `anchor` is weight decay towards the start: each step also takes every trained leaf of the base
+    `rate * anchor` of the way back to where the stage began, in place of decay towards zero (L2-SP:
+    Li, Grandvalet and Davoine 2018, arXiv 1802.01483; decoupled from the gradient and the trust
+    ratio). What goes on from another stage with its optimizer state keeps that stage's start.
     """
 
     name: str = "rmsprop"
@@ -30,12 +37,17 @@ class Optimizer:
     weight_decay: float | Schedule = 0.0  # decoupled, on kernels only, times the rate
     clip_norm: float | None = None  # global norm over the leaves of one rule
     trust_ratio: bool = False  # step is the rate times the leaf's norm: LARS; LAMB with adam
+    anchor: float = (
+        0.0  # decoupled, of the base's trained leaves towards their start, times the rate
+    )
 
     def __post_init__(self) -> None:
         if self.name not in ("rmsprop", "adam", "sgd"):
             raise InputError(f"unknown optimizer {self.name!r}; rmsprop, adam or sgd")
         if self.name == "rmsprop" and isinstance(self.momentum, Schedule):
             raise InputError("rmsprop has no momentum to schedule; take adam or sgd")
+        if not 0 <= self.anchor < math.inf:
+            raise InputError(f"Optimizer.anchor: expected 0 or more, found {self.anchor!r}")
 
 
 def make(
@@ -93,6 +105,8 @@ def _chain(optimizer: Optimizer, multiplier: float) -> optax.GradientTransformat
         parts.append(_decay(optimizer))
     if optimizer.trust_ratio:
         parts.append(optax.scale_by_trust_ratio())
+    if optimizer.anchor:
+        parts.append(_anchor(optimizer.anchor))
     return optax.chain(*parts, scale_by_rate(multiplier))
 
 
@@ -137,11 +151,43 @@ def _decay(optimizer: Optimizer) -> optax.GradientTransformationExtraArgs:
     def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> Any:
         decay = extra.get("weight_decay", optimizer.weight_decay)
         return {
-            p: u + decay * params[p] if p.endswith("kernel") and not _masked(u) else u
+            p: u + decay * params[p]
+            if p.endswith("kernel") and not held(p) and not _masked(u)
+            else u
             for p, u in updates.items()
         }, state
 
+    def held(path: str) -> bool:
+        return bool(optimizer.anchor) and _anchored(path)
+
     return optax.GradientTransformationExtraArgs(lambda params: optax.EmptyState(), update)
+
+
+def _anchor(strength: float) -> optax.GradientTransformationExtraArgs:
+    """Add the way back to the start to the updates before they are negated.
+
+    Its state is a copy of the anchored leaves as they were.
+    """
+
+    def init(params: Any) -> Any:
+        # A copy: a step donates parameters and state, and one buffer cannot be given twice.
+        return {
+            p: jnp.array(leaf) for p, leaf in params.items() if _anchored(p) and not _masked(leaf)
+        }
+
+    def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> Any:
+        del extra
+        return {
+            p: u + strength * (params[p] - state[p]) if p in state else u
+            for p, u in updates.items()
+        }, state
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
+def _anchored(path: str) -> bool:
+    """Test whether a leaf is the base's: a head is fresh, its start is worth nothing."""
+    return path.startswith("base/")
 
 
 def _masked(leaf: Any) -> bool:

@@ -7,10 +7,12 @@ from tljax.report.pictures import (
     confusion,
     curves,
     ladder,
+    moved,
     range_tests,
     rates,
     reliability,
     schedules,
+    told_numbers,
 )
 from tljax.report.tables import few, paired, table
 from tljax.report.tables.table import markdown_table, text_table
@@ -19,6 +21,7 @@ from tljax.runs import planned, predictions
 from tljax.runs.results import read_json, read_results
 from tljax.tasks.classification import Classification
 from tljax.tasks.known import of_results
+from tljax.tasks.regression import Regression
 
 __all__ = [
     "differences",
@@ -53,8 +56,8 @@ def write_report(workdir: Path) -> list[Path]:
     """Draw every picture that a run's files allow, write `report.html`, and return their paths.
 
     Always `curves_<rung>.png` for each rung and `ladder.png`; where the run kept the data, also
-    `rates.png`, `schedules.png`, `range_test_<rung>.png`, and `reliability.png` and `confusion.png`
-    of the best rung.
+    `moved.png`, `rates.png`, `schedules.png`, `range_test_<rung>.png`, and `reliability.png` and
+    `confusion.png` of the best rung.
 
     Reads `config.json`, `metrics.jsonl`, `results.json`, `schedules.json`, `lr_find*.json` and
     `predictions/`; the page also reads `photographs.npz`. InputError, before anything is written,
@@ -71,6 +74,8 @@ def write_report(workdir: Path) -> list[Path]:
     written = curves.write_curves(metrics, workdir=workdir, measure=table.measure_of(results))
     if results["rungs"]:
         written.append(ladder.write_ladder(results, workdir=workdir))
+    if far := moved.write_moved(results, workdir=workdir):
+        written.append(far)
     written += [
         path for path in (rates.write_rates(metrics, stages, plan=plan, workdir=workdir),) if path
     ]
@@ -88,4 +93,8 @@ def write_report(workdir: Path) -> list[Path]:
             )
         )
         written.append(confusion.write_confusion(best, judged[best], split=split, workdir=workdir))
+    if judged and isinstance(of_results(results), Regression):
+        best = paired.best_rung(results, judged)
+        drawn = told_numbers.write_numbers(best, judged[best], split=split, workdir=workdir)
+        written.append(drawn)
     return [*written, page.write_page(workdir)]

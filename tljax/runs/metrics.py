@@ -75,8 +75,13 @@ def read_metrics(path: Path) -> dict[str, dict[int, Series]]:
 
 
 def read_begun(path: Path, results: Json) -> dict[str, dict[int, Series]]:
-    """Read the metrics of a run that may have no file yet, because no rung has finished."""
-    return read_metrics(path) if results["rungs"] or path.exists() else {}
+    """Read the metrics of a run that may have no file yet, because no rung has finished.
+
+    The rungs come in the order of its results, and then those that have not ended.
+    """
+    found = read_metrics(path) if results["rungs"] or path.exists() else {}
+    order = [row["name"] for row in results["rungs"]]
+    return {name: found[name] for name in dict.fromkeys([*order, *found]) if name in found}
 
 
 def read_records(path: Path, *, rung: str, seed: int) -> list[Record]:

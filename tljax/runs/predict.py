@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 
 def load_run(run: str | Path, *, rung: str | None = None, seed: int | None = None) -> Trained:
-    """Load the rung and seed asked for, else those with the highest validation accuracy.
+    """Load the rung and seed asked for, else those with the best validation score.
 
     With its history and scores; its state has no optimizer's. InputError where there is none, or
     its files are damaged.
@@ -95,6 +95,12 @@ def _chosen(run: Path, *, rung: str | None, seed: int | None) -> Row:
         asked = ", ".join(words) or "rung"
         there = ", ".join(f"{row['name']} (seed {row['seed']})" for row in finished) or "none"
         raise InputError(f"{run}: expected a finished {asked}, found {there} in results.json")
+    return best_row({**written, "rungs": rows})
+
+
+def best_row(written: Json, *, rung: str | None = None) -> Row:
+    """Return the row with the best validation score, of one rung or of all."""
+    rows = [row for row in written["rungs"] if rung in (None, row["name"])]
     measure = of_results(written).measures[0]
 
     def rank(row: Row) -> float:

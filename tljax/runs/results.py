@@ -4,6 +4,7 @@
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from types import UnionType
 from typing import Any, Self, TypeVar, cast
@@ -28,20 +29,24 @@ T = TypeVar("T")
 class Results:
     """The results of a run while it trains; each change is written whole, by the first process."""
 
-    def __init__(self, path: Path, document: Json) -> None:
-        self._path, self._document = path, document
+    def __init__(self, path: Path, document: Json, *, order: Sequence[str] = ()) -> None:
+        """Hold the document; `order` are the rungs as a reader meets them, however they train."""
+        self._path, self._document, self._order = path, document, list(order)
 
     @classmethod
-    def begin(cls, path: Path, *, task: Json, data: Json, environment: Json) -> Self:
+    def begin(
+        cls, path: Path, *, task: Json, data: Json, environment: Json, order: Sequence[str] = ()
+    ) -> Self:
         """Write results of a task without a row."""
-        results = cls(path, {"task": task, "data": data, "environment": environment, "rungs": []})
+        document: Json = {"task": task, "data": data, "environment": environment, "rungs": []}
+        results = cls(path, document, order=order)
         results._write()
         return results
 
     @classmethod
-    def resume(cls, path: Path) -> Self:
+    def resume(cls, path: Path, *, order: Sequence[str] = ()) -> Self:
         """Read the results that a run has written; InputError for a damaged file."""
-        return cls(path, read_written(path))
+        return cls(path, read_written(path), order=order)
 
     def note(self, name: str, value: Json) -> None:
         """Add something about the whole run."""
@@ -50,7 +55,9 @@ class Results:
 
     def add(self, row: Json) -> None:
         """Add the row of a rung and seed, in place of one from before."""
-        self._document["rungs"] = [*self._others(row["name"], row["seed"]), row]
+        rows = [*self._others(row["name"], row["seed"]), row]
+        place = {name: number for number, name in enumerate(self._order)}
+        self._document["rungs"] = sorted(rows, key=lambda row: place.get(row["name"], len(place)))
         self._write()
 
     def has(self, rung: str, *, seed: int) -> bool:

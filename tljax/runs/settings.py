@@ -32,6 +32,7 @@ FREE = (
     "data_dir",
     "seeds",
     "log",
+    "shifted",
 )
 
 

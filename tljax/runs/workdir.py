@@ -23,7 +23,7 @@ from tljax.inputs import activations
 from tljax.machine import processes
 from tljax.machine.provenance import environment
 from tljax.models.build import Network
-from tljax.runs import metrics, predictions, results, settings
+from tljax.runs import metrics, out_of_fold, predictions, results, settings
 from tljax.runs.metrics import Record
 from tljax.runs.results import Results, read_written
 from tljax.runs.settings import Arguments
@@ -36,7 +36,14 @@ from tljax.tree import json_digest
 FEATURES = "features.json"
 COMPILER_LOG = "compiler.log"  # on an accelerator: what XLA says while it compiles
 CALLS = "calls"  # the folder where a sweep keeps them
-_FOLDERS = ("checkpoints", predictions.FOLDER, "progress", "tensorboard", CALLS)
+_FOLDERS = (
+    "checkpoints",
+    predictions.FOLDER,
+    out_of_fold.FOLDER,
+    "progress",
+    "tensorboard",
+    CALLS,
+)
 _FILES = (  # that a run leaves, besides its configuration
     metrics.FILE,
     results.FILE,
@@ -51,10 +58,16 @@ _FILES = (  # that a run leaves, besides its configuration
     "range_test_*.png",
     "photographs.npz",
     "sentences.npz",
+    "told.npz",
+    "numbers.png",
     FEATURES,
     COMPILER_LOG,
     "sweep.*",
     "cross_validate.json",
+    "shifted.*",
+    "interpolate.*",
+    "moved.png",
+    "suspects.html",
 )
 
 
@@ -127,7 +140,7 @@ class Workdir:
         config = settings.config(arguments, stages, data=data, base=base, environment=where)
         if self.resumed:
             before = read_written(self.path / settings.FILE)
-            self._results = Results.resume(self.path / results.FILE)
+            self._results = Results.resume(self.path / results.FILE, order=list(stages))
             settings.check(self.path, before=before, now=config, anyway=self._anyway)
             self._say_what_stays(settings.other_lengths(before=before, now=config))
             return
@@ -137,7 +150,11 @@ class Workdir:
         if processes.first():
             disk.write_json(self.path / settings.FILE, config)
         self._results = Results.begin(
-            self.path / results.FILE, task=sets.task.to_dict(), data=data, environment=where
+            self.path / results.FILE,
+            task=sets.task.to_dict(),
+            data=data,
+            environment=where,
+            order=list(stages),
         )
 
     def _say_what_stays(self, lengths: dict[str, tuple[int, int]]) -> None:

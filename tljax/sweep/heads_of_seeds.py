@@ -15,15 +15,18 @@ import numpy as np
 from tljax.train.ready import Ready
 
 
-def starts(ready: Ready, *, seeds: Sequence[int], size: int) -> Callable[[int], Ready]:
+def starts(
+    ready: Ready, *, seeds: Sequence[int], like: jax.ShapeDtypeStruct
+) -> Callable[[int], Ready]:
     """Return a function of the seed: what is ready, with the head that `build.init` draws for it.
 
-    `size` is that of the images. The base's arrays are those of `ready.variables`, shared by all.
+    `like` is one example as the network takes it. The base's arrays are those of
+    `ready.variables`, shared by all.
     """
     options = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
 
     def head(key: Any) -> Any:
-        return ready.module.init(key, jnp.zeros((1, size, size, 3), jnp.float32))["params"]["head"]
+        return ready.module.init(key, jnp.zeros(like.shape, like.dtype))["params"]["head"]
 
     keys = jnp.stack([jax.random.key(seed) for seed in seeds])
     drawn = jax.device_get(jax.jit(jax.vmap(head), compiler_options=options)(keys))

@@ -118,6 +118,12 @@ class Classification(Task):
         """Divide the examples that are right by all."""
         return {"accuracy": float(sums["correct"]) / float(sums["count"])}
 
+    def answers(self, logits: Array) -> Array:
+        """Compute the probabilities `[N, classes]`."""
+        if logits.shape[-1] == 1:
+            logits = jnp.concatenate([jnp.zeros_like(logits), logits], axis=-1)
+        return jax.nn.softmax(logits, axis=-1)
+
     def check_kept(self, where: str, kept: np.ndarray, *, classes: int) -> None:
         """Check that there is a logit for each class; two classes may have one or two."""
         if kept.ndim != 2 or kept.shape[1] not in ((1, 2) if classes == 2 else (classes,)):

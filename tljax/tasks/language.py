@@ -104,6 +104,10 @@ class Language(Task):
         """Compute the perplexity: e to the mean cross entropy of all tokens."""
         return {"perplexity": float(np.exp(float(sums["nats"]) / float(sums["tokens"])))}
 
+    def answers(self, logits: Array) -> Array:
+        """Pick the likeliest token of each place."""
+        return logits.argmax(-1).astype(jnp.int32)
+
     def kept(self, logits: Array, label: Array) -> Array:
         """Keep cross entropy and number of tokens `[N, 2]` of each text, and no logits."""
         figures = self.figures(logits, label)

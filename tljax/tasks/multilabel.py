@@ -16,26 +16,31 @@ from tljax.errors import InputError
 from tljax.optim.objective import PLAIN, Objective
 from tljax.tasks.task import Measure, Sums, Task
 
+# Of logits less the threshold's: fine where they are near it, coarse far off, to 20 on each side.
+EDGES = (0.5 * np.sinh(np.linspace(-4.38, 4.38, 255))).astype(np.float32)
+
 
 @dataclass(frozen=True)
 class Multilabel(Task):
     """Labels `[N, K]` of 0 and 1; each of K classes has a logit and a sigmoid of its own.
 
-    A class's loss counts like any other's, and the loss of an example is their mean. A label is
-    given where it is likelier than in training at large, or than a half: the `shares` of the
-    classes in training, at most a half, are the thresholds. The best one for F1 is half the F1 that
-    it reaches (Lipton, Elkan and Naryanaswamy 2014, arXiv 1402.1892), which is near the share for
-    labels that are hard, and never above a half. F1 is the mean over the classes (macro). Where all
-    logits are at hand there are the mean average precision too ("mAP"), which needs no threshold,
-    and F1 at cross-fitted thresholds.
+    A class's loss counts like any other's, and the loss of an example is their mean. Runs are
+    compared by the mean over the classes of average precision (mAP), which needs no threshold: F1
+    of a network that gives every label is high. For it logits are counted in `EDGES` bins, so that
+    it is a function of sums like any score. F1 is the mean over the classes (macro), where a label
+    is given that is likelier than in training at large, or than a half: `shares` are those of the
+    training examples that have each class. The best threshold for F1 is half the F1 that it reaches
+    (Lipton, Elkan and Naryanaswamy 2014, arXiv 1402.1892): never above a half, and near the share
+    for labels that are hard. "F1 fitted" has thresholds fitted on other held-out examples.
     """
 
     shares: tuple[float, ...] = ()
 
     name: ClassVar[str] = "multilabel"
-    measures: ClassVar[tuple[Measure, ...]] = (Measure("F1"),)
-    extras: ClassVar[tuple[Measure, ...]] = (Measure("mAP"), Measure("F1 fitted"))
-    totals: ClassVar[tuple[str, ...]] = ("hits", "given", "present")
+    called: ClassVar[str] = "labels"
+    measures: ClassVar[tuple[Measure, ...]] = (Measure("mAP"), Measure("F1"))
+    extras: ClassVar[tuple[Measure, ...]] = (Measure("F1 fitted"),)
+    totals: ClassVar[tuple[str, ...]] = ("hits", "given", "present", "marked", "others")
 
     def label(self, *, classes: int, shape: tuple[int, ...]) -> jax.ShapeDtypeStruct:
         """Return shape and dtype of one example's labels."""
@@ -142,22 +147,51 @@ class Multilabel(Task):
         return np.where(labels > 0, yes, no).mean(axis=1)
 
     def figures(self, logits: Array, label: Array) -> dict[str, Array]:
-        """Tell of each example and class whether it was right, given and present, `[N, K]`."""
-        given, present = logits > self._cuts, label > 0
+        """Tell of each example and class whether it was right, given and present, `[N, K]`.
+
+        And in which bin its logit is, of those that have the class and of the others.
+        """
+        above, present = logits - self._cuts, label > 0
+        given = above > 0
+        place = jnp.searchsorted(jnp.asarray(EDGES), above)
+        binned = jax.nn.one_hot(place, len(EDGES) + 1, dtype=jnp.int32)
         return {
             "hits": (given & present).astype(jnp.int32),
             "given": given.astype(jnp.int32),
             "present": present.astype(jnp.int32),
+            "marked": binned * present[..., None],
+            "others": binned * ~present[..., None],
         }
 
     def kept_figures(self, kept: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
-        """Tell of each example and class whether it was right, given and present, `[N, K]`."""
-        given, present = kept.astype(np.float32) > self._cuts, labels > 0
-        return {"hits": given & present, "given": given, "present": present}
+        """Tell of each example what `figures` does."""
+        above, present = kept.astype(np.float32) - self._cuts, labels > 0
+        given = above > 0
+        place = np.searchsorted(EDGES, above)
+        binned = place[..., None] == np.arange(len(EDGES) + 1)
+        return {
+            "hits": given & present,
+            "given": given,
+            "present": present,
+            "marked": binned & present[..., None],
+            "others": binned & ~present[..., None],
+        }
 
     def scores(self, sums: Sums) -> dict[str, float]:
-        """Compute the mean over the classes of F1, 2 TP / (2 TP + FP + FN)."""
-        return {"F1": float(np.mean(f1(sums["hits"], sums["given"], sums["present"])))}
+        """Compute the means over the classes of average precision and of F1.
+
+        Classes that no example has count in neither.
+        """
+        present = np.asarray(sums["present"]) > 0
+        if not present.any():
+            return {"mAP": float("nan"), "F1": float("nan")}
+        precision = average_precision(sums["marked"], sums["others"])
+        scores = f1(sums["hits"], sums["given"], sums["present"])
+        return {"mAP": float(precision[present].mean()), "F1": float(scores[present].mean())}
+
+    def answers(self, logits: Array) -> Array:
+        """Compute the probability of each class, `[N, K]`."""
+        return jax.nn.sigmoid(logits)
 
     def kept_losses(self, kept: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Compute the mean over the classes of each example's cross entropies, `[N]`."""
@@ -165,42 +199,41 @@ class Multilabel(Task):
         return (np.logaddexp(0, logits) - labels * logits).mean(axis=1)
 
     def judged(self, kept: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-        """Score held-out examples, also by average precision and at cross-fitted thresholds."""
+        """Score held-out examples, also at cross-fitted thresholds."""
         scores = super().judged(kept, labels)
-        precision = average_precision(kept, labels)
-        figures = thresholded(kept, labels)
-        fitted = f1(*(figures[name].sum(axis=0) for name in self.totals))
-        more = {"mAP": float(np.nanmean(precision)), "F1 fitted": float(np.mean(fitted))}
-        return {"F1": scores["F1"], **more, "loss": scores["loss"], "n": scores["n"]}
+        figures, present = thresholded(kept, labels), (labels > 0).any(axis=0)
+        fitted = f1(*(figures[name].sum(axis=0) for name in ("hits", "given", "present")))
+        more = {"F1 fitted": float(fitted[present].mean())}
+        return {"mAP": scores["mAP"], "F1": scores["F1"], **more, **scores}
 
 
 MULTILABEL = Multilabel()
 
 
 def f1(hits: object, given: object, present: object) -> np.ndarray:
-    """Compute F1 `[K]` of each class from counts; 0 where nothing is right, given or present.
+    """Compute F1 `[K]` of each class from counts, 2 TP / (2 TP + FP + FN).
 
-    A class that is neither given nor present would be 0 / 0; it counts as 1.
+    NaN for a class that is neither given nor present.
     """
     right, all_given, all_present = (np.asarray(x, np.float64) for x in (hits, given, present))
     whole = all_given + all_present
-    return np.where(whole > 0, 2 * right / np.where(whole > 0, whole, 1), 1.0)
+    return np.divide(2 * right, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
 
 
-def average_precision(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Compute the average precision `[K]` of each class; NaN for one that no example has.
+def average_precision(marked: object, others: object) -> np.ndarray:
+    """Compute the average precision `[..., K]` from histograms of logits, `[..., K, bins]`.
 
-    The mean, over the examples that have the class, of the precision at their rank; examples with
-    equal logits share the last of their ranks.
+    `marked` counts the examples that have the class, `others` those that do not; bins rise with the
+    logit. It is the mean, over the examples that have the class, of the precision among all that
+    rank as high or higher; examples in one bin are taken as ranked in the middle of it. NaN for a
+    class that none has.
     """
-    found: list[float] = []
-    for column, present in zip(logits.T, labels.T > 0, strict=True):
-        order = np.argsort(-column, kind="stable")
-        ranked, hits = column[order], np.cumsum(present[order])
-        last = np.searchsorted(-ranked, -ranked, side="right")  # rank of the last equal one
-        precision = hits[last - 1] / last
-        found.append(float(precision[present[order]].mean()) if present.any() else float("nan"))
-    return np.array(found)
+    hits, misses = (np.asarray(x, np.float64)[..., ::-1] for x in (marked, others))
+    both, total = hits + misses, hits.sum(axis=-1)
+    right = hits.cumsum(axis=-1) - (hits - 1) / 2
+    precision = right / (both.cumsum(axis=-1) - (both - 1) / 2)
+    summed = (hits * precision).sum(axis=-1)
+    return np.divide(summed, total, out=np.full(total.shape, np.nan), where=total > 0)
 
 
 def thresholds(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -216,7 +249,7 @@ def thresholds(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
         scores = f1(
             (given & present).sum(axis=1), given.sum(axis=1), np.full(len(cuts), present.sum())
         )
-        found.append(float(cuts[scores.argmax()]) if present.any() else 0.0)
+        found.append(float(cuts[scores.argmax()]) if present.any() else np.inf)
     return np.array(found)
 
 

@@ -29,6 +29,7 @@ class Regression(Task):
     deviation: tuple[float, ...] = ()
 
     name: ClassVar[str] = "regression"
+    called: ClassVar[str] = "numbers"
     measures: ClassVar[tuple[Measure, ...]] = (
         Measure("R2", scale=1.0, unit="", digits=3, share=False),
         Measure("MAE", scale=1.0, unit="", digits=3, higher=False, share=False),
@@ -154,6 +155,11 @@ class Regression(Task):
         r2 = 1 - np.asarray(sums["squares"]) / np.where(known, spread, 1.0)
         mae = np.asarray(sums["absolute"]) / count * np.asarray(self.deviation)
         return np.where(known, r2, np.nan), mae
+
+    def answers(self, logits: Array) -> Array:
+        """Compute the numbers `[N, M]` in their own units."""
+        mean, deviation = (jnp.asarray(x, jnp.float32) for x in (self.mean, self.deviation))
+        return mean + deviation * logits
 
     def kept_losses(self, kept: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Compute the mean of half the squared standardised errors of each example, `[N]`."""

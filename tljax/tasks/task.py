@@ -72,6 +72,7 @@ class Task(Protocol):
     measures: ClassVar[tuple[Measure, ...]]  # the first one is watched
     extras: ClassVar[tuple[Measure, ...]] = ()  # of `judged` alone, which sees all at once
     totals: ClassVar[tuple[str, ...]]  # the names of `figures`
+    called: ClassVar[str] = "classes"  # what `classes` are to people
     head: ClassVar[str] = "flat"  # in models/build.py
     dense: ClassVar[bool] = False  # whether a label is a map that is warped with its image
     least: ClassVar[int] = 1  # classes
@@ -149,6 +150,10 @@ class Task(Protocol):
 
     def scores(self, sums: Sums) -> dict[str, float]:
         """Compute the measures of summed figures."""
+        ...
+
+    def answers(self, logits: Array) -> Array:
+        """Compute what people are told: probabilities `[N, classes]`, or numbers."""
         ...
 
     # What is kept of held-out examples.

@@ -9,8 +9,8 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-from tqdm import tqdm
 
+from tljax import waiting
 from tljax.config import Stage
 from tljax.optim import rules as rules_lib
 from tljax.tasks.task import Task, unknown
@@ -88,12 +88,9 @@ class Journal:
         self._first, self._progress = first_step, progress
 
     def __enter__(self) -> Self:
-        self._bar = tqdm(
-            total=self.steps,
-            initial=self._first,
-            desc=self._stage.name,
-            unit="step",
-            disable=not self._progress,
+        what = f"{self._stage.name}: train"
+        self._bar = waiting.bar(
+            self.steps, what, unit="steps", shown=self._progress, done=self._first
         )
         return self
 
@@ -133,7 +130,7 @@ class Journal:
         ended = segment.end % self.per_epoch == 0
         if ended:
             self._note(self._record(segment, state, evaluate), state)
-        self._bar.set_postfix_str(self._postfix(segment.lr), refresh=False)
+        self._bar.set_postfix_str(self._postfix(), refresh=False)
         self._bar.update(segment.steps)
         if ended:
             self.history.train_seconds += self._meter.sums["seconds"]
@@ -195,10 +192,9 @@ class Journal:
     def _seconds(self) -> float:
         return time.perf_counter() - self._began
 
-    def _postfix(self, lr: float) -> str:
-        train, score = self._meter.means(), self._task.monitor
-        called = "acc" if score == "accuracy" else score
-        parts = [f"loss {train['loss']:.3f}", f"{called} {train[score]:.3f}"]
-        if self.history.epochs:
-            parts.append(f"val {self.history.epochs[-1]['validation'][score]:.3f}")
-        return ", ".join([*parts, f"lr {lr:.1e}", f"{self._meter.speed():.0f} img/s"])
+    def _postfix(self) -> str:
+        loss, measure = f"loss {self._meter.means()['loss']:.3f}", self._task.measures[0]
+        if not self.history.epochs:
+            return loss
+        score = self.history.epochs[-1]["validation"][measure.name]
+        return f"{loss}, validation {measure.shown(score)}"

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from jax.sharding import Mesh
-from tqdm import tqdm
 
+from tljax import waiting
 from tljax.config import Stage
 from tljax.errors import InputError
 from tljax.machine import devices
@@ -73,7 +73,7 @@ def find(
     swept = replace(of_steps(stage, steps), lr=sweep, skip_nonfinite=False)
     losses: list[float] = []
     smoothed: list[float] = []
-    with tqdm(total=steps, desc=f"{stage.name}: rates", unit="step", disable=not progress) as bar:
+    with waiting.bar(steps, f"{stage.name}: range test", unit="steps", shown=progress) as bar:
         for loss, average in smooth(_losses(swept, ready, seed=seed, over=over)):
             if not math.isfinite(loss):
                 break

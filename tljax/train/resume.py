@@ -27,6 +27,7 @@ from tljax.files.json_diff import differences
 from tljax.machine import signals
 from tljax.train.outcome.collapse import Json, Record
 from tljax.train.step import State
+from tljax.waiting import say
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ class Saver:
         """
         place = None
         for step, reason in orbax_store.damaged(self._directory).items():
-            print(f"{reason}; going on without this checkpoint", flush=True)
+            say(f"{reason}; going on without this checkpoint")
             shutil.rmtree(self._directory / f"{step:06d}")
         for step in sorted(_steps(self._directory), reverse=True):
             try:
@@ -108,7 +109,7 @@ class Saver:
                 place = _read(self._directory, step, target, meta, held=held) if same else None
                 break
             except InputError as error:
-                print(f"{error}; going back to the checkpoint before", flush=True)
+                say(f"{error}; going back to the checkpoint before")
                 shutil.rmtree(self._directory / f"{step:06d}")
         else:
             meta = {"identity": self._identity}

@@ -96,7 +96,9 @@ def top_classes(weights: Weights, picture: Path, *, count: int = 5) -> list[str]
     chances = np.asarray(jax.nn.softmax(logits[0]))
     names = weights.classes or [""] * classes
     best = np.argsort(-chances, kind="stable")[:count]
-    return [f"{chances[i]:7.2%}  class {i}{f'  {names[i]}' if names[i] else ''}" for i in best]
+    return [
+        f"{100 * chances[i]:6.2f} %  class {i}{f'  {names[i]}' if names[i] else ''}" for i in best
+    ]
 
 
 def suits(weights: Weights, folder: Path | None, *, size: int = 150) -> list[str]:

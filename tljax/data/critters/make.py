@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 import numpy as np
-from tqdm import tqdm
 
+from tljax import waiting
 from tljax.data.critters import team
 from tljax.data.critters.draw import check, draw
 from tljax.data.critters.kinds import KINDS
@@ -51,7 +51,7 @@ def make(
     jobs = [(animal, FIRST_INDEX[split] + i) for animal in animals for i in range(per_class)]
     images = np.empty((len(jobs), size, size, 3), np.uint8)
     workers = workers or team.size_for(len(jobs))
-    with tqdm(total=len(jobs), desc=f"drawing {split}", unit="image", disable=not progress) as bar:
+    with waiting.bar(len(jobs), f"draw {split}", unit="images", shown=progress) as bar:
         if workers > 1:
             for count in team.draw_all(jobs, images, seed=seed, size=size, workers=workers):
                 bar.update(count)

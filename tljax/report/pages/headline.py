@@ -26,17 +26,25 @@ def sentence(
     average, interval = table.score(rows, measure, split=split)
     count = f"{rows[0][split]['n']:,} {split} photographs"
     ends = f" [{measure.number(interval.low)}, {measure.number(interval.high)}]" if interval else ""
-    of = "of" if measure.proportion else f"{measure.name} on"
+    share = f"{measure.shown(average)} of"
+    if not measure.proportion:
+        share = f"{measure.name} {measure.shown(average)} on"
     seeds = f", {len(rows)} seeds" if len(rows) > 1 else ""
     plan = config.get("plan")
     how = _how(plan.get(best) if isinstance(plan, dict) else None)
     seconds = sum(row["seconds"] for row in results["rungs"])
     parts = [
-        f"{measure.shown(average)} {of} {count}{ends}, {how} ({best}{seeds})",
+        f"{share} {count}{ends}, {how} ({best}{seeds})",
         _above_scratch(best, predictions),
-        f"all rungs in {_long(seconds)}{_device(config, results)}",
+        f"{_climbed(rungs, plan)} in {_long(seconds)}{_device(config, results)}",
     ]
     return "; ".join(part for part in parts if part)
+
+
+def _climbed(rungs: Mapping[str, object], plan: object) -> str:
+    """Say how many of the planned rungs a page is of: it is written before all have ended."""
+    planned = len(plan) if isinstance(plan, dict) else 0
+    return "all rungs" if len(rungs) >= planned else f"{len(rungs)} of {planned} rungs so far"
 
 
 def source(data: dict) -> str:

@@ -5,14 +5,18 @@ import shlex
 from pathlib import Path
 
 from tljax.report.pages import (
+    by_task,
     climb,
     document,
     gallery,
     headline,
+    moved,
     photographs,
     preprocessing,
     sections,
     sentences,
+    shifted,
+    told,
     training,
 )
 from tljax.report.pages.text import escape
@@ -21,6 +25,7 @@ from tljax.report.tables import few, table
 from tljax.runs import metrics as records
 from tljax.runs.predictions import held_out
 from tljax.runs.results import read_json, read_results
+from tljax.tasks.known import of_results
 
 
 def write_page(workdir: Path) -> Path:
@@ -37,12 +42,14 @@ def write_page(workdir: Path) -> Path:
     kept = photographs.read(workdir)
     body = [
         f"<h1>{escape(result)}</h1>",
-        _about(results["data"]),
+        _about(results["data"], of_results(results).called),
         *alarms_section(results),
         *preprocessing.alarm(results),
         *climb.section(results, predictions, split=split),
+        *shifted.of_run(workdir),
         *few.section(results, config),
         *gallery.strip(kept),
+        *told.strip(told.read(workdir)),
         *training.progress_section(
             metrics,
             config,
@@ -51,8 +58,10 @@ def write_page(workdir: Path) -> Path:
             measure=table.measure_of(results),
         ),
         *preprocessing.section(results),
+        *moved.section(results, workdir=workdir),
         *training.costs_section(results, config),
         *sections.trust_section(results, predictions, fitted_on=fitted_on, workdir=workdir),
+        *by_task.section(results, predictions, workdir=workdir),
         *gallery.sections(kept),
         *sentences.section(sentences.read(workdir)),
         *_details(config, results, metrics),
@@ -61,13 +70,13 @@ def write_page(workdir: Path) -> Path:
     return document.write(workdir / "report.html", title, body)
 
 
-def _about(data: dict) -> str:
+def _about(data: dict, called: str) -> str:
     """Say which photographs, by the last folder's name; the whole source is in the title."""
     classes = [str(name) for name in data.get("classes") or []]
     named = f" ({', '.join(classes)})" if 0 < len(classes) <= 5 else ""
     parts = [
         f"{data['train_images']:,} training photographs" if "train_images" in data else "",
-        f"{len(classes)} classes{named}" if classes else "",
+        f"{len(classes)} {called if len(classes) != 1 else called[:-1]}{named}" if classes else "",
         "{0} x {0} pixels".format(data["size"]) if "size" in data else "",
     ]
     whole, name = escape(str(data.get("source", ""))), escape(headline.source(data))

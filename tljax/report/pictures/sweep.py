@@ -13,7 +13,7 @@ from tljax.report.tables.table import aligned
 from tljax.tasks.classification import ACCURACY
 from tljax.tasks.task import Measure
 
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#f0e442")
+_COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#f0e442")
 CAPTION = (
     "Validation {}, mean over {} seeds; bar: 95 % interval. "
     "The best of many looks better than it is."

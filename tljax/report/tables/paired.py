@@ -131,7 +131,8 @@ def _scored(
 ) -> Difference:
     """Compare by the task's score: seeds and examples are drawn as in `paired_bootstrap`."""
     task, images = one.task, len(one.labels)
-    taken = np.concatenate([np.ones((1, images), int), bootstrap.weights(images)])
+    draws = bootstrap.draws_for(one.figures_of(seeds[0]))
+    taken = np.concatenate([np.ones((1, images), int), bootstrap.weights(images, draws=draws)])
     runs: list[np.ndarray] = []
     for seed in seeds:
         scored = [bootstrap.drawn(task, each.figures_of(seed), taken) for each in (one, other)]

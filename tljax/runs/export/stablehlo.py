@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 from jax import export
 
-from tljax.errors import InputError
 from tljax.models import ops
 from tljax.runs.export.program import program
 from tljax.train.outcome.trained import Trained
@@ -18,16 +17,7 @@ PLATFORMS = ("cpu", "cuda", "tpu")
 
 
 def write(path: Path, trained: Trained) -> None:
-    """Write bytes for `jax.export.deserialize`, for any number of photographs and platform.
-
-    InputError without the package flatbuffers, which JAX itself does not install.
-    """
-    try:
-        import flatbuffers  # pyright: ignore  # noqa: F401
-    except ModuleNotFoundError:
-        raise InputError(
-            "StableHLO wants the package flatbuffers: pip install flatbuffers"
-        ) from None
+    """Write bytes for `jax.export.deserialize`, for any number of photographs and platform."""
     (count,) = export.symbolic_shape("N")
     images = jax.ShapeDtypeStruct((count, trained.size, trained.size, 3), jnp.uint8)
     with ops.stock():

@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from tljax import waiting
 from tljax.machine import processes
 from tljax.tasks.classification import CLASSIFICATION, Classification, predicted_classes
 from tljax.tasks.task import Task
@@ -134,4 +135,4 @@ def _against_constant(
 def say(alarm: Alarm, *, stage: str, seed: int) -> None:
     """Print the line, in the first process."""
     if processes.first():
-        print(alarm.line(stage=stage, seed=seed), flush=True)
+        waiting.say(alarm.line(stage=stage, seed=seed))

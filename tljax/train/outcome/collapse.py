@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tljax import waiting
 from tljax.config import Stage
 from tljax.inputs.images import Inputs
 from tljax.machine import processes
@@ -154,7 +155,7 @@ def judged(
     if start["epoch"] != 0 or not trained:
         return None
     began, constant = _above(start, chance), _constant(end, chance)
-    lost = fell(start, end) if chance.share is not None else not _above(end, chance)
+    lost = fell(start, end) if chance.share is not None else _worse(start, end, chance)
     if not (constant or (began and lost)):
         return None
     since = end["epoch"]
@@ -191,10 +192,17 @@ def fell(start: Record, end: Record) -> bool:
     )
 
 
+def _worse(start: Record, end: Record, chance: Chance) -> bool:
+    """Tell whether a stage ends no better than a constant, and scores worse than it began."""
+    task = chance.task
+    scores = [task.rank(record["validation"]) for record in (start, end)]
+    return scores[1] < scores[0] and not _above(end, chance)
+
+
 def say(collapse: Collapse, *, stage: str, seed: int) -> None:
     """Print the line, in the first process."""
     if processes.first():
-        print(collapse.line(stage=stage, seed=seed), flush=True)
+        waiting.say(collapse.line(stage=stage, seed=seed))
 
 
 def _constant(record: Record, chance: Chance) -> bool:

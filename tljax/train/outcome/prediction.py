@@ -38,6 +38,11 @@ class Prediction:
             for places, row in zip(order, self.probabilities, strict=True)
         ]
 
+    def document(self, most: int | None = None) -> dict[str, dict[str, float]]:
+        """Map each photograph to its likeliest classes and their probabilities."""
+        pairs = zip(self.names, self.ranked(most), strict=True)
+        return {name: dict(ranked) for name, ranked in pairs}
+
     def __len__(self) -> int:
         return len(self.names)
 

@@ -21,15 +21,16 @@ from tljax.inside.net import Net
 from tljax.linear.logistic import Solution
 from tljax.models import build, ops
 from tljax.models.build import Network
-from tljax.tasks.classification import CLASSIFICATION
+from tljax.tasks.classification import CLASSIFICATION, Classification
 from tljax.tasks.task import Task
 from tljax.train import lr_finder
 from tljax.train.loop import History
 from tljax.train.outcome import alarms, saved
 from tljax.train.outcome.collapse import Json
-from tljax.train.outcome.prediction import Prediction, padded, probabilities
+from tljax.train.outcome.prediction import padded
 from tljax.train.outcome.reading import Batch, Photographs, Reading, reading
 from tljax.train.outcome.reading_texts import reading_texts
+from tljax.train.outcome.telling import Told, rows_of, together, told
 from tljax.train.outcome.viewed import mean_over_views, ranges_of
 from tljax.train.step import Params, State, averaged
 
@@ -52,7 +53,7 @@ class Trained:
     """Hold a trained classifier with its history.
 
     `fine_tune`, `train_plan`, a rung and `load_run` return one. Call it on photographs for
-    probabilities float32 `[N, classes]`.
+    probabilities float32 `[N, classes]`; one of another task gives what that predicts.
     """
 
     state: State
@@ -80,12 +81,12 @@ class Trained:
     task: Task = CLASSIFICATION
 
     def __call__(self, photographs: Photographs) -> np.ndarray:
-        """Give the probabilities `[N, classes]` float32 of what `predict` takes."""
-        return self.predict(photographs).probabilities
+        """Give the probabilities `[N, classes]` of what `predict` takes, or its numbers."""
+        return rows_of(self.predict(photographs))
 
     def predict(
         self, photographs: Photographs, *, skip_unread: bool = False, views: int = 0
-    ) -> Prediction:
+    ) -> Told:
         """Classify one photograph or many: paths, folders, patterns, Pillow images or arrays.
 
         Arrays are uint8, `[H, W, 3]` or `[N, size, size, 3]`. Everything is resized as for
@@ -95,13 +96,8 @@ class Trained:
         """
         read = self.reading(photographs)
         parts = list(self.stream(read, skip_unread=skip_unread, views=views))
-        none = np.zeros((0, len(self.classes)), np.float32)
-        return Prediction(
-            tuple(name for part in parts for name in part.names),
-            self.classes,
-            np.concatenate([none, *(part.probabilities for part in parts)]),
-            {name: why for part in parts for name, why in part.unread.items()},
-        )
+        none = np.zeros((0, self.task.outputs(len(self.classes))), np.float32)
+        return together(parts, told(self.task, self.classes, names=(), logits=none, unread={}))
 
     def reading(self, given: Photographs) -> Reading:
         """Name photographs, or texts, and say how each is read, as for training."""
@@ -115,9 +111,7 @@ class Trained:
         words = isinstance(self.preprocess, Vocabulary)
         return f"texts of {self.size} tokens" if words else f"images of {self.size} x {self.size}"
 
-    def stream(
-        self, read: Reading, *, skip_unread: bool = False, views: int = 0
-    ) -> Iterator[Prediction]:
+    def stream(self, read: Reading, *, skip_unread: bool = False, views: int = 0) -> Iterator[Told]:
         """Classify photographs a batch at a time, and yield each batch when it is done.
 
         The next batches are decoded, and the next one is handed to the device, before the numbers
@@ -139,11 +133,11 @@ class Trained:
         if waiting:
             yield self._said(read, *waiting)
 
-    def _said(self, read: Reading, batch: Batch, logits: jax.Array) -> Prediction:
+    def _said(self, read: Reading, batch: Batch, logits: jax.Array) -> Told:
         names = tuple(read.names[place] for place in batch.places)
-        rows = probabilities(np.asarray(logits)[: len(names)])
+        rows = np.asarray(logits)[: len(names)]
         unread = {read.names[place]: why for place, why in batch.unread.items()}
-        return Prediction(names, self.classes, rows, unread)
+        return told(self.task, self.classes, names=names, logits=rows, unread=unread)
 
     def plot(self, path: str | Path) -> Path:
         """Draw loss and score against epoch, and write the picture, a PNG; returns its path."""
@@ -247,3 +241,9 @@ class Trained:
     def _repr_html_(self) -> str:
         """Show the classifier in a notebook: what it is, and its epochs."""
         return f"<p>{escape(repr(self))}</p>{self.history.table()}"
+
+
+def refuse_other(trained: Trained, where: str) -> None:
+    """Refuse another task than classification; InputError begins with `where`."""
+    if not isinstance(trained.task, Classification):
+        raise InputError(f"{where}: expected a classifier, found a run of {trained.task.name}")

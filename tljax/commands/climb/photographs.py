@@ -8,13 +8,14 @@ import numpy as np
 from tljax.data import ImageSets
 from tljax.inside import attribution
 from tljax.report.inside import sheets
-from tljax.report.pages import photographs
+from tljax.report.pages import photographs, told
 from tljax.report.tables import paired
 from tljax.runs import predictions
-from tljax.runs.predict import load_net
+from tljax.runs.predict import best_row, load_net
 from tljax.runs.predictions import Predictions, softmax
 from tljax.runs.results import read_results
-from tljax.tasks.classification import Classification
+from tljax.tasks.multilabel import Multilabel
+from tljax.tasks.regression import Regression
 
 WORST, SEEN = 18, 6
 
@@ -25,12 +26,15 @@ def keep(workdir: Path, sets: ImageSets) -> Path | None:
     None where no rung can be judged, and where several processes train: one of them cannot run the
     network alone.
     """
-    if not isinstance(sets.task, Classification):
-        return None
     results = read_results(workdir / "results.json")
     predicted = predictions.read(workdir, results)
     if not predicted or jax.process_count() > 1:
         return None
+    if isinstance(sets.task, Multilabel | Regression):
+        best = paired.best_rung(results, predicted)
+        seed = best_row(results, rung=best)["seed"]
+        shown = told.chosen(sets.validation.images, predicted[best], rung=best, seed=seed)
+        return told.write(shown, workdir=workdir)
     net = load_net(workdir, rung=paired.best_rung(results, predicted))
     split, logits, likely = sets.validation, *_of_run(predicted[net.rung], net.seed)
     losses = np.logaddexp.reduce(logits, axis=-1) - logits[np.arange(len(logits)), split.labels]

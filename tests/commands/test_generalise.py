@@ -1,0 +1,165 @@
+"""The commands for other photographs, on one small run: what they leave, and the loop of labels."""
+
+import csv
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from tljax.commands import cross_validate, rungs
+from tljax.commands.generalise import (
+    interpolate,
+    low_rank,
+    shifted,
+    soup,
+    surgical,
+    suspects,
+    views,
+)
+from tljax.errors import InputError
+from tljax.methods.judge import variables_of
+from tljax.models import ops
+from tljax.runs.predict import load_run
+from tljax.tree import flatten
+
+FEW = "--kinds contrast --severities 5 --quiet"
+
+
+@pytest.fixture(scope="module")
+def hurried(in_a_hurry, tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setattr(ops, "compiler_options", in_a_hurry)
+        yield patch
+
+
+def call(patch, main, words):
+    patch.setattr(sys, "argv", words.split())
+    main()
+
+
+@pytest.fixture(scope="module")
+def run(hurried, photographs, base, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run") / "run"
+    words = f"finetune --data {photographs} --size 32 --weights {base} --seeds 2 --epochs 1"
+    call(
+        hurried,
+        rungs.finetune,
+        f"{words} --views 1 --batch 6 --anchor 3 --quiet --workdir {folder}",
+    )
+    return folder
+
+
+def read(path):
+    return json.loads(path.read_text())
+
+
+def test_a_run_says_how_far_each_layer_moved(run):
+    noted = read(run / "results.json")["moved"]
+    assert set(noted) == {"frozen", "finetune"}
+    assert set(noted["frozen"]["0"].values()) == {0.0}
+    assert noted["finetune"]["1"]["block5_conv1"] > 0 == noted["finetune"]["1"]["block4_conv1"]
+    assert "How far each layer moved" in (run / "report.html").read_text()
+    assert read(run / "config.json")["plan"]["finetune"]["stage"]["optimizer"]["anchor"] == 3
+
+
+def test_shifted_adds_a_part_to_the_page(run, hurried, photographs, capsys):
+    call(hurried, shifted.main, f"shifted --run {run} --shifted {photographs} {FEW}")
+    document = read(run / "shifted.json")
+    assert list(document["ways"]) == ["frozen", "finetune"]
+    assert document["images"] == {"as they are": 6, "corrupted": 6, photographs: 6}
+    for rung, way in document["ways"].items():
+        plain, other = (way["columns"][column]["seeds"] for column in ("as they are", photographs))
+        rows = [row for row in read(run / "results.json")["rungs"] if row["name"] == rung]
+        assert plain == [row["validation"]["accuracy"] for row in rows]
+        assert other == plain
+    assert "On shifted photographs" in (run / "report.html").read_text()
+    assert "finetune against frozen" in capsys.readouterr().out
+
+
+def test_interpolate_saves_a_point_with_the_bits_of_its_ends(run, hurried, tmp_path):
+    words = f"interpolate --run {run} --points 3 {FEW} --share 1 --save {tmp_path / 'end'}"
+    call(hurried, interpolate.main, words)
+    document = read(run / "interpolate.json")
+    assert list(document["ways"]) == ["frozen", "half way", "finetune", "chosen"]
+    saved = load_run(tmp_path / "end")
+    end = load_run(run, rung="finetune", seed=saved.seed)
+    for path, leaf in flatten(variables_of(end)).items():
+        assert (
+            np.asarray(flatten(variables_of(saved))[path]).tobytes() == np.asarray(leaf).tobytes()
+        )
+    assert (run / "interpolate.html").stat().st_size > 10_000
+
+
+def test_soup_judges_every_way(run, hurried, tmp_path):
+    words = f"soup --run {run} --rates 1e-3 --orders 2 {FEW} --save {tmp_path / 'soup'}"
+    call(hurried, soup.main, words)
+    document = read(run / "soup.json")
+    assert list(document["ways"]) == [
+        "start",
+        "best single",
+        "uniform soup",
+        "greedy soup",
+        "ensemble",
+    ]
+    assert load_run(tmp_path / "soup").rung.startswith("soup-of-")
+
+
+def test_views_are_paired_with_a_plain_look(run, hurried):
+    call(hurried, views.main, f"views --run {run} --rung frozen --views 1 2 {FEW}")
+    document = read(run / "views.json")
+    assert list(document["ways"]) == ["plain", "mirrored", "1 views", "2 views"]
+    rows = [row for row in read(run / "results.json")["rungs"] if row["name"] == "frozen"]
+    plain = document["ways"]["plain"]["columns"]["as they are"]["seeds"]
+    assert plain == [row["validation"]["accuracy"] for row in rows]
+
+
+def test_surgical_trains_groups_alone(run, hurried):
+    words = f"surgical --run {run} --groups block5 auto-rgn --seeds 1 --epochs 1 {FEW}"
+    call(hurried, surgical.main, words)
+    assert list(read(run / "surgical.json")["ways"]) == ["start", "block5", "auto-rgn"]
+
+
+def test_low_rank_trains_little(run, hurried, capsys):
+    words = f"low_rank --run {run} --ranks 2 --seeds 1 --epochs 1 {FEW}"
+    call(hurried, low_rank.main, words)
+    assert list(read(run / "low_rank.json")["ways"]) == ["start", "whole", "biases", "rank 2"]
+    assert "rank 2 " in capsys.readouterr().out
+
+
+def test_mistakes_are_named(run, hurried):
+    with pytest.raises(InputError, match="expected the rung differential, found frozen, finetune"):
+        call(hurried, interpolate.main, f"interpolate --run {run} --to differential {FEW}")
+    with pytest.raises(InputError, match="--points: expected an odd number"):
+        call(hurried, interpolate.main, f"interpolate --run {run} --points 4 {FEW}")
+    with pytest.raises(InputError, match=r"--kinds: expected some of gaussian_noise.*found 'rain'"):
+        call(hurried, shifted.main, f"shifted --run {run} --kinds rain --quiet")
+    with pytest.raises(InputError, match="expected out_of_fold/, which tljax cross-validate"):
+        call(hurried, suspects.main, f"suspects --run {run} --quiet")
+
+
+def test_decisions_on_suspects_change_the_next_run(hurried, photographs, base, tmp_path, capsys):
+    common = f"--data {photographs} --size 32 --weights {base} --quiet"
+    first, second = tmp_path / "first", tmp_path / "second"
+    words = f"cross_validate {common} --folds 3 --epochs 1"
+    call(hurried, cross_validate.main, f"{words} --workdir {first}")
+    call(hurried, suspects.main, f"suspects --run {first} --quiet --decide delete --overwrite")
+    path = first / "suspects.csv"
+    with path.open() as file:
+        found = list(csv.DictReader(file))
+    assert {row["decision"] for row in found} <= {"delete"}
+    with pytest.raises(InputError, match="it may hold your decisions"):
+        call(hurried, suspects.main, f"suspects --run {first} --quiet")
+    path.write_text(
+        "id,label,decision,new_label\ntrain/cat/cat.0.png,cat,delete,\n"
+        "train/cat/cat.1.png,cat,relabel,dog\n"
+    )
+    call(hurried, cross_validate.main, f"{words} --decisions {path} --workdir {second}")
+    before, after = (read(each / "config.json")["data"] for each in (first, second))
+    assert (before["train_images"], after["train_images"]) == (12, 11)
+    assert before["digest"] != after["digest"]
+    assert after["left_out"] == ["1 by decision"]
+    capsys.readouterr()
+    call(hurried, suspects.main, f"suspects --run {second} --quiet")  # reads the decisions again
+    assert "of 11 training labels to look at" in capsys.readouterr().out

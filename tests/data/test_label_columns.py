@@ -1,0 +1,121 @@
+"""csv:FILE with labels of each task: told from the cells, or by name; and what is refused."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tljax import data
+from tljax.data import table
+from tljax.errors import InputError
+
+FOUR = ("0.png", "1.png", "2.png", "3.png")
+
+
+@pytest.fixture
+def found(tmp_path):
+    """Four photographs, and a table of these lines beside them."""
+
+    def found(*lines, **options):
+        for number, name in enumerate(FOUR):
+            pixels = np.full((8, 8, 3), 40 * number, np.uint8)
+            Image.fromarray(pixels).save(tmp_path / name)
+        (tmp_path / "labels.csv").write_text("\n".join(lines), encoding="utf-8")
+        columns = data.Columns(**options.pop("columns", {}))
+        return table.listings(tmp_path / "labels.csv", progress=False, columns=columns, **options)
+
+    return found
+
+
+def lines(head, *cells):
+    return [f"file,{head}", *(f"{name},{each}" for name, each in zip(FOUR, cells, strict=True))]
+
+
+def test_lists_of_labels(found):
+    table = lines("label", "cat;small", "dog", "", "small; cat")
+    got = found(*table, task="multilabel")
+    assert (got.task.name, got.classes) == ("multilabel", ("cat", "dog", "small"))
+    assert got.listings["train"].labels.tolist() == [[1, 0, 1], [0, 1, 0], [0, 0, 0], [1, 0, 1]]
+    bars = [line.replace(";", "|") for line in table]
+    assert found(*bars, columns={"separator": "|"}).classes == got.classes  # told by the separator
+
+
+def test_columns_of_0_and_1(found):
+    got = found(
+        *lines("cat,Small", "1,0", "0,1", "1,1", "0,0"), columns={"labels": ("cat", "small")}
+    )
+    assert (got.task.name, got.classes) == ("multilabel", ("cat", "Small"))
+    assert got.listings["train"].labels.tolist() == [[1, 0], [0, 1], [1, 1], [0, 0]]
+
+
+@pytest.mark.parametrize("columns", [("size",), ("size", "age")])
+def test_numbers(found, columns):
+    got = found(*lines("age,size", "1,2.5", "2,3", "3,1e1", "4,-1"), columns={"labels": columns})
+    assert (got.task.name, got.classes) == ("regression", columns)
+    assert got.listings["train"].labels[:, 0].tolist() == [2.5, 3, 10, -1]
+    assert got.listings["train"].labels.dtype == np.float32
+
+
+def test_whole_numbers_are_classes_unless_they_are_asked_for(found):
+    table = lines("label", "1", "2", "1", "2")
+    assert found(*table).task.name == "classification"
+    assert found(*table).classes == ("1", "2")
+    assert found(*table, task="regression").task.name == "regression"
+
+
+@pytest.mark.parametrize(
+    ("cells", "options", "expected"),
+    [
+        (
+            ("1", "two", "3", "4"),
+            {"task": "regression"},
+            r"line 3: label: expected a number, found",
+        ),
+        (("1", "nan", "3", "4"), {"task": "regression"}, "line 3: label: expected a number, found"),
+        (
+            ("a", "b", "a", "b"),
+            {"columns": {"labels": ("breed",)}},
+            "expected a column breed, found",
+        ),
+        (
+            ("a", "b", "a", "b"),
+            {"columns": {"file": "photo"}},
+            "expected a column photo, found file",
+        ),
+        (("a", "b", "a", "b"), {"task": "segmentation"}, "expected one of classification, multil"),
+        (("", "b", "a", "b"), {}, "line 2: expected a file and a label, found neither"),
+        (("", "", "", ""), {"task": "multilabel"}, "expected one or more classes, found none"),
+    ],
+)
+def test_what_is_refused_in_one_line(found, cells, options, expected):
+    with pytest.raises(InputError, match=expected) as error:
+        found(*lines("label", *cells), **options)
+    assert "\n" not in str(error.value)
+
+
+def test_a_mark_that_is_neither_is_refused(found):
+    with pytest.raises(InputError, match="line 4: cat: expected 0 or 1, found '2'"):
+        found(
+            *lines("cat,dog", "1,0", "0,1", "2,0", "1,1"),
+            columns={"labels": ("cat", "dog")},
+            task="multilabel",
+        )
+
+
+def test_a_missing_file_is_named(found):
+    with pytest.raises(InputError, match=r"line 6: expected a photograph 4.png"):
+        found(*lines("label", "1.5", "2", "3", "4"), "4.png,3", task="regression")
+
+
+def test_a_set_of_each_task_is_loaded_and_held_out(found, tmp_path):
+    found(*lines("label", "1.5", "2", "3", "4.5"))
+    sets = data.load(f"csv:{tmp_path}/labels.csv", size=8, cache=tmp_path / "cache", progress=False)
+    assert (sets.task.name, sets.classes) == ("regression", ("label",))
+    assert len(sets.train) + len(sets.validation) == 4
+    assert sets.task.mean == pytest.approx((sets.train.labels.mean(),))
+
+
+def test_columns_and_tasks_that_a_source_has_not_are_refused(tmp_path):
+    with pytest.raises(InputError, match="task: expected classification of critters, found regre"):
+        data.load("critters", size=16, task="regression")
+    with pytest.raises(InputError, match="columns: expected csv:FILE with them, found critters"):
+        data.load("critters", size=16, columns=data.Columns(labels=("a",)))

@@ -1,0 +1,30 @@
+"""The commands that follow a run, printed at its end for pasting."""
+
+import os
+import shlex
+import sys
+from pathlib import Path
+
+OPENERS = {"darwin": "open", "win32": "start"}  # elsewhere xdg-open
+
+
+def say_next(run: Path, *, page: Path, quiet: bool) -> None:
+    """Print how to classify a photograph with the run, and how to open its page; not if `quiet`."""
+    if quiet:
+        return
+    print(f"\ntljax predict --run {short(run)} PHOTO.jpg    # a photograph of yours")
+    say_open(page)
+
+
+def say_open(page: Path) -> None:
+    """Print how to open a page."""
+    print(f"{OPENERS.get(sys.platform, 'xdg-open')} {short(page)}")
+
+
+def short(path: Path) -> str:
+    """Quote a path for a shell, from the working directory where that is shorter."""
+    whole = str(path.resolve())
+    try:
+        return shlex.quote(min(os.path.relpath(whole), whole, key=len))
+    except ValueError:  # on Windows, another drive
+        return shlex.quote(whole)

@@ -1,0 +1,1 @@
+"""Commands for networks that hold on other photographs, and for labels that hold."""

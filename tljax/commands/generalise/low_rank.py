@@ -1,0 +1,93 @@
+"""Train little of the base: low-rank updates of its last group (LoRA), or its biases alone.
+
+    tljax low-rank --run runs/ladder --from frozen --ranks 1 4 16
+
+Every way goes on from the same rung, in as many steps at the same rate, and trains the head too;
+"whole" is the rung finetune. Judged within and without distribution, with the parameters that train
+and the bytes that a saved difference takes, head included. The trained networks are plain ones, as
+fast as before. Leaves low_rank.json, low_rank.png and low_rank.html in the run's folder.
+"""
+
+import argparse
+from dataclasses import replace
+
+import jax
+import numpy as np
+
+from tljax.commands import cli
+from tljax.commands.generalise import shifting
+from tljax.methods import low_rank
+from tljax.methods.judge import Judge
+from tljax.report.pages import shifted as page
+from tljax.report.pictures.shifted import write_ways
+from tljax.report.tables import shifted as table
+from tljax.runs.predict import Trained
+from tljax.train import rung, setup
+
+START, WHOLE, BIASES = "start", "whole", "biases"
+
+
+def main() -> None:
+    """Run the command."""
+    args = _parser().parse_args()
+    starts = shifting.members(args.run, [args.start])[args.start][: args.seeds]
+    shifts = shifting.photographs(args)
+    trained: dict[str, list[Trained]] = {}
+    for start in starts:
+        for name, made in _ways(args, start).items():
+            trained.setdefault(name, []).append(made)
+    everyone = [*starts, *(each for made in trained.values() for each in made)]
+    weights = np.eye(len(everyone)).reshape(-1, len(starts), len(everyone))
+    ways = dict(zip((START, *trained), weights, strict=True))
+    judged = shifting.judged(Judge(everyone), shifts, ways, quiet=args.quiet)
+    pairs = [(name, WHOLE) for name in (START, *trained) if name != WHOLE]
+    sizes = "; ".join(f"{name} {_size(made[0])}" for name, made in trained.items())
+    document = {"about": f"{shifts.about()} Trained: {sizes}.", **judged.to_dict(pairs)}
+    shifting.write(args.run, "low_rank", document, args)
+    title = f"Small changes, from {args.start}"
+    write_ways(document, title=title, path=args.run / "low_rank.png")
+    print(f"{sizes}\n\n{table.text(document)}")
+    print(f"\n{page.write(document, folder=args.run, name='low_rank', title=title)}")
+
+
+def _size(made: Trained) -> str:
+    return f"{made.trainable_params:,} parameters, {4 * made.trainable_params / 1e6:.2f} MB"
+
+
+def _ways(args: argparse.Namespace, start: Trained) -> dict[str, Trained]:
+    """Train one seed of the rung in every way."""
+    stage, source = shifting.finetuning(args, start)
+    patterns = [pattern for pattern, rate in stage.rules if rate and pattern.startswith("base/")]
+    pattern = "|".join(f"(?:{each})" for each in patterns)
+    ready = setup.prepare(stage, start.network, source, seed=start.seed, before=start)
+    few = replace(stage, rules=low_rank.biases(patterns[0]))
+    made = {
+        WHOLE: rung.run(stage, ready, seed=start.seed, progress=False),
+        BIASES: rung.run(
+            few,
+            setup.prepare(few, start.network, source, seed=start.seed, before=start),
+            seed=start.seed,
+            progress=False,
+        ),
+    }
+    for rank in args.ranks:
+        made[f"rank {rank}"] = low_rank.train(
+            stage, ready, pattern=pattern, rank=rank, seed=start.seed
+        )
+    # Held as numpy arrays: many networks must not fill the device.
+    return {
+        name: replace(each, state=jax.device_get(each.state.replace(opt_state=None)))
+        for name, each in made.items()
+    }
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = cli.bare_parser(__doc__, experiment="low_rank")
+    shifting.run_options(parser)
+    add = parser.add_argument
+    add("--from", dest="start", default="frozen", metavar="RUNG", help="its start (frozen)")
+    ranks = "ranks of the updates (4)"
+    add("--ranks", nargs="+", type=cli.positive, default=[4], metavar="R", help=ranks)
+    add("--seeds", type=cli.positive, metavar="N", help="seeds of the rung, at most (all)")
+    add("--epochs", type=cli.positive, metavar="N", help="epochs of each (the run's)")
+    return parser

@@ -1,0 +1,78 @@
+"""Judge the rungs of a run on shifted photographs: corrupted ones, and those of a second source.
+
+    tljax shifted --run runs/ladder
+    tljax shifted --run runs/ladder --kinds all --severities 1 2 3 4 5 --shifted folder:OTHERS
+
+The photographs are those the run was judged on, its test split where it has one. Kinds and
+severities are those of ImageNet-C, made on the device; the page of the run gets a part with the
+result, and shifted.json has it. Layers that all rungs share run once for all of them.
+"""
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from tljax import report
+from tljax.commands import cli
+from tljax.commands.generalise import shifting
+from tljax.machine import processes
+from tljax.methods.judge import Judge
+from tljax.report.pages import shifted as page
+from tljax.report.pictures.shifted import write_ways
+from tljax.report.stats.shifts import Judged
+from tljax.report.tables import shifted as table
+from tljax.runs.results import by_rung, read_results
+
+
+def main() -> None:
+    """Run the command."""
+    args = _parser().parse_args()
+    said = judge(args)
+    print(said)
+    print(f"\n{report.write_report(args.run)[-1]}")
+
+
+def judge(args: argparse.Namespace) -> str:
+    """Judge the rungs of a run; write the document and its picture, and return the table."""
+    rungs = args.rungs or list(by_rung(read_results(args.run / "results.json")))
+    shifts = shifting.photographs(args)
+    loaded = shifting.members(args.run, rungs)
+    right: dict[str, Mapping[str, np.ndarray]] = {}
+    for group in _of_one_network(loaded):
+        everyone = [member for rung in group for member in loaded[rung]]
+        seeds = len(loaded[group[0]])
+        weights = np.eye(len(everyone)).reshape(len(group), seeds, -1)
+        ways = dict(zip(group, weights, strict=True))
+        found = shifting.judged(Judge(everyone), shifts, ways, quiet=args.quiet)
+        right |= found.right
+    judged = Judged({rung: right[rung] for rung in rungs}, shifts.columns)
+    pairs = list(zip(rungs[1:], rungs, strict=False))
+    document = {"about": shifts.about(), **judged.to_dict(pairs)}
+    shifting.write(args.run, "shifted", document, args)
+    write_ways(document, title=page.TITLE, path=args.run / page.PICTURE)
+    return table.text(document)
+
+
+def after(args: argparse.Namespace, run: Path) -> str:
+    """Judge a run that has just been trained, as its option --shifted says; "" without it."""
+    if args.shifted is None or not processes.first():
+        return ""
+    words = ["--run", str(run), *(["--shifted", args.shifted] if args.shifted else [])]
+    return judge(_parser().parse_args([*words, *(["--quiet"] if args.quiet else [])]))
+
+
+def _of_one_network(loaded: dict[str, list]) -> list[list[str]]:
+    """Group rungs by network and preprocessing: each group shares its first layers."""
+    groups: dict[str, list[str]] = {}
+    for rung, members in loaded.items():
+        groups.setdefault(repr((members[0].network, members[0].preprocess)), []).append(rung)
+    return list(groups.values())
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = cli.bare_parser(__doc__, experiment="shifted")
+    shifting.run_options(parser)
+    parser.add_argument("--rungs", nargs="+", metavar="RUNG", help="which of its rungs (all)")
+    return parser

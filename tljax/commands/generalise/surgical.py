@@ -1,0 +1,93 @@
+"""Train each group of layers alone, early to late, and all at rates by their gradients.
+
+    tljax surgical --run runs/ladder --from frozen --groups block1 block3 block5
+
+Every way goes on from the same rung, with as many steps at the same rate, and trains the head with
+it. "auto-rgn" trains all groups, each at a rate in proportion to its gradient's norm over its own.
+Judged within and without distribution; put beside `tljax transferability`, it shows whether what
+that suggests holds. Early groups cost most: the gradient goes back to them. Leaves surgical.json,
+surgical.png and surgical.html in the run's folder.
+"""
+
+import argparse
+import time
+from dataclasses import replace
+
+import jax
+import numpy as np
+
+from tljax.commands import cli
+from tljax.commands.generalise import shifting
+from tljax.commands.inside import evenly
+from tljax.errors import InputError
+from tljax.methods import surgical
+from tljax.methods.judge import Judge
+from tljax.report.pages import shifted as page
+from tljax.report.pictures.shifted import write_ways
+from tljax.report.tables import shifted as table
+from tljax.runs.predict import Trained
+from tljax.train import rung, setup
+
+START, AUTO, MEASURED = "start", "auto-rgn", 128  # photographs that gradients are measured on
+
+
+def main() -> None:
+    """Run the command."""
+    args = _parser().parse_args()
+    starts = shifting.members(args.run, [args.start])[args.start][: args.seeds]
+    shifts = shifting.photographs(args)
+    every = starts[0].network.architecture.groups
+    chosen = args.groups or [*every, AUTO]
+    for name in chosen:
+        if name not in (*every, AUTO):
+            known = ", ".join((*every, AUTO))
+            raise InputError(f"--groups: expected some of {known}; found {name}")
+    trained: dict[str, list[Trained]] = {name: [] for name in chosen}
+    notes: list[str] = []
+    for start in starts:
+        for name in chosen:
+            began = time.perf_counter()
+            trained[name].append(_trained(args, start, name))
+            seconds = time.perf_counter() - began
+            if not args.quiet:
+                print(f"{name}, seed {start.seed}: {seconds:.0f} s", flush=True)
+            notes += [f"{name} {seconds:.0f} s"] * (start is starts[0])
+    everyone = [*starts, *(each for name in chosen for each in trained[name])]
+    seeds = len(starts)
+    weights = np.eye(len(everyone)).reshape(-1, seeds, len(everyone))
+    ways = dict(zip((START, *chosen), weights, strict=True))
+    judged = shifting.judged(Judge(everyone), shifts, ways, quiet=args.quiet)
+    about = f"{shifts.about()} Training one seed took: {', '.join(notes)}."
+    document = {"about": about, **judged.to_dict([(name, START) for name in chosen])}
+    shifting.write(args.run, "surgical", document, args)
+    title = f"Each group of layers alone, from {args.start}"
+    write_ways(document, title=title, path=args.run / "surgical.png")
+    print(table.text(document))
+    print(f"\n{page.write(document, folder=args.run, name='surgical', title=title)}")
+
+
+def _trained(args: argparse.Namespace, start: Trained, name: str) -> Trained:
+    stage, source = shifting.finetuning(args, start)
+    architecture = start.network.architecture
+    if name == AUTO:
+        some = evenly(source.sets.train, count=MEASURED)
+        slopes = surgical.gradients(start, some)
+        norms = surgical.relative_norms(slopes, start.net.params["base"], architecture)
+        stage = surgical.by_gradient(stage, architecture, norms)
+    else:
+        stage = surgical.alone(stage, architecture, name)
+    ready = setup.prepare(stage, start.network, source, seed=start.seed, before=start)
+    made = rung.run(stage, ready, seed=start.seed, progress=not args.quiet)
+    return replace(made, state=jax.device_get(made.state.replace(opt_state=None)))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = cli.bare_parser(__doc__, experiment="surgical")
+    shifting.run_options(parser)
+    add = parser.add_argument
+    add("--from", dest="start", default="frozen", metavar="RUNG", help="its start (frozen)")
+    groups = f"groups of the base's layers, and {AUTO} (all)"
+    add("--groups", nargs="+", metavar="GROUP", help=groups)
+    add("--seeds", type=cli.positive, metavar="N", help="seeds of the rung, at most (all)")
+    add("--epochs", type=cli.positive, metavar="N", help="epochs of each (the run's)")
+    return parser
