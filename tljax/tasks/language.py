@@ -113,6 +113,12 @@ class Language(Task):
         figures = self.figures(logits, label)
         return jnp.stack([figures["nats"], figures["tokens"]], axis=-1)
 
+    def check_kept(self, where: str, kept: np.ndarray, *, classes: int) -> None:
+        """Check the shape of what was kept; InputError, beginning with `where`, for another."""
+        del classes
+        if kept.shape[1:] != (2,):
+            raise InputError(f"{where}: expected figures of shape (2,), found {kept.shape[1:]}")
+
     def kept_losses(self, kept: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Compute the mean cross entropy `[N]` of each text's tokens."""
         del labels
