@@ -361,6 +361,7 @@ PRETRAIN = Stage(
 
 # A language model on running text, by windows of so many tokens. Rates are those of small models.
 WINDOW = 64  # and most tokens of a text, where the base does not record its own
+TEXT_RATE = 1e-2  # relative: a language model of half a million parameters has far to go
 # The base pretrained on stdlib:source: minutes on two cores.
 TEXT_BASE, TEXT_OPTIONS = "causal", {"width": 64, "dropout": 0.1}
 LANGUAGE_RATE = 2e-3

@@ -179,7 +179,10 @@ def with_options(stage: Stage, args: argparse.Namespace) -> Stage:
         raise InputError("--scale-lr: expected --batch with it, which it scales the rates by")
     if args.epochs and stage.solver == "steps":
         stage = replace(stage, epochs=args.epochs)
-    stage = config.on_texts(stage) if args.task == TEXT.name else stage
+    if args.task == TEXT.name:
+        stage = config.on_texts(stage)
+        if not args.weights and stage.optimizer == config.LAMB:
+            stage = at_rate(stage, config.TEXT_RATE)
     stage = replace(
         stage.scaled(budget=args.budget),
         skip_nonfinite=args.skip_nonfinite,
