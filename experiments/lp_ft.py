@@ -26,7 +26,7 @@ def main() -> None:
     stages["fresh"] = (network, replace(stage, name="fresh", epochs=both))
     workdir, source, stages = runner.begin(args, stages, experiment="lp_ft")
     ladder(stages, source, seeds=options.seeds_of(args), workdir=workdir)
-    runner.finish(workdir, source.sets)
+    runner.finish(workdir, source.sets, quiet=args.quiet)
 
 
 if __name__ == "__main__":

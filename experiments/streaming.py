@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from tljax.commands import running
+from tljax.commands import cli, running
 from tljax.data.draws import draws
 from tljax.errors import InputError
 from tljax.inputs.feed import feed
@@ -32,9 +32,7 @@ _CALL = 32 * 32  # images that one call of a program reads
 
 def main() -> None:
     """Run the command."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = cli.bare_parser(__doc__, experiment="streaming")
     parser.add_argument("--gigabytes", type=float, default=24.0, help="size of the file (24)")
     parser.add_argument("--size", type=int, default=224, help="side of the images (224)")
     parser.add_argument("--images", type=int, default=16 * _CALL, help="to read (16,384)")

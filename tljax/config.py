@@ -315,13 +315,45 @@ def _critters() -> dict[str, Stage]:
     }
 
 
+def _masks() -> dict[str, Stage]:
+    """Make rungs for masks: the relative rates of `_tuned`, higher, and gentler warps.
+
+    A place of a map sees little of the image, so turning and shearing it costs more than it
+    teaches; a batch of 8 images has hundreds of thousands of labelled pixels.
+    """
+    tuned, gentle = _tuned(), Augment(5.0, 0.1, 0.1, 0.0, 0.2)
+
+    def dense(rung: str, *, epochs: int, rate: float, views: int | None = None) -> Stage:
+        stage = tuned[rung]
+        return replace(
+            stage,
+            lr=WarmupCosine(rate),
+            epochs=epochs,
+            batch_size=8,
+            least_images=1,
+            augment=gentle,
+            views=views,
+            dropout=0.0,
+        )
+
+    return {
+        "scratch": dense("scratch", epochs=30, rate=1e-3),
+        "linear": tuned["linear"],
+        "features": replace(dense("features", epochs=20, rate=5e-3, views=1), augment=None),
+        "frozen": dense("frozen", epochs=20, rate=5e-3, views=4),
+        "finetune": dense("finetune", epochs=15, rate=3e-3, views=4),
+        "differential": dense("differential", epochs=15, rate=3e-3),
+    }
+
+
 def network_of(rung: str, preset: str) -> Network:
     """Return the network of a rung.
 
-    On a pretrained base the preset `tuned` normalises the features; the other presets leave them
-    raw.
+    On a pretrained base the presets `tuned` and `masks` normalise the features; the others leave
+    them raw.
     """
-    return replace(NETWORKS[rung], feature_norm=preset == "tuned" and rung != "scratch")
+    norm = preset in ("tuned", "masks") and rung != "scratch"
+    return replace(NETWORKS[rung], feature_norm=norm)
 
 
 PRESETS = {  # with VGG16's rules; `stage_on` has those of another base
@@ -329,6 +361,7 @@ PRESETS = {  # with VGG16's rules; `stage_on` has those of another base
     "deck-keras3": _deck(KERAS3_RMSPROP),
     "tuned": _tuned(),
     "critters": _critters(),
+    "masks": _masks(),
 }
 
 BAG_RATE = 5e-3  # of a bag of words from scratch

@@ -10,12 +10,12 @@ import pytest
 from tljax.commands import cross_validate, rungs
 from tljax.commands.generalise import (
     interpolate,
+    looks,
     low_rank,
     shifted,
     soup,
     surgical,
     suspects,
-    views,
 )
 from tljax.errors import InputError
 from tljax.methods.judge import variables_of
@@ -107,8 +107,8 @@ def test_soup_judges_every_way(run, hurried, tmp_path):
 
 
 def test_views_are_paired_with_a_plain_look(run, hurried):
-    call(hurried, views.main, f"views --run {run} --rung frozen --views 1 2 {FEW}")
-    document = read(run / "views.json")
+    call(hurried, looks.main, f"looks --run {run} --rung frozen --views 1 2 {FEW}")
+    document = read(run / "looks.json")
     assert list(document["ways"]) == ["plain", "mirrored", "1 views", "2 views"]
     rows = [row for row in read(run / "results.json")["rungs"] if row["name"] == "frozen"]
     plain = document["ways"]["plain"]["columns"]["as they are"]["seeds"]

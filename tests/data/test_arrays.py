@@ -110,7 +110,7 @@ def test_the_digest_is_of_all_that_is_learnt_from_and_of_nothing_else():
         ),
         (
             {"validation": (IMAGES[16:, :2, :2], LABELS[16:])},
-            "expected images of 4 pixels, found 2",
+            "expected images of 4 x 4 pixels, found 2 x 2",
         ),
         ({"validation": (IMAGES[15:], LABELS[15:])}, "train/15 = validation/0"),
         ({"test": (IMAGES[19:], LABELS[19:])}, "validation/3 = test/0"),

@@ -128,7 +128,7 @@ def test_nothing_is_left_of_a_decoding_that_stops_half_way(tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        cache.stored(["half"], rows, count=2, size=4, folder=tmp_path)
+        cache.stored(["half"], rows, shape=(2, 4, 4, 3), folder=tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

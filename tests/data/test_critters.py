@@ -215,3 +215,25 @@ def test_contact_sheet_command(tmp_path, monkeypatch, capsys):
         sheet.main()
     assert caught.value.code == 2
     assert "yeti" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_parts_are_of_the_same_pictures():
+    """The same bits as without, and the animal is where the parts say."""
+    for animal in ("cat", "dog", "owl"):
+        drawn = critters.draw_parts(animal, seed=1, index=2, size=48)
+        plain = critters.draw(animal, seed=1, index=2, size=48)
+        np.testing.assert_array_equal(drawn[..., :3], plain)
+        assert set(np.unique(drawn[..., 3])) <= set(range(len(critters.PARTS)))
+    several, _, _ = critters.make(
+        ["cat"], per_class=12, seed=0, size=32, split="train", progress=False, parts=True
+    )
+    counts = np.bincount(several[..., 3].ravel(), minlength=4) / several[..., 3].size
+    assert 0.4 < counts[0] < 0.9
+    assert (counts[1:] > 0.005).all()
+
+
+def test_parts_do_not_depend_on_the_number_of_processes():
+    options = {"per_class": 3, "seed": 0, "size": 24, "split": "train", "progress": False}
+    alone, _, _ = critters.make(["cat"], workers=1, parts=True, **options)
+    together, _, _ = critters.make(["cat"], workers=2, parts=True, **options)
+    np.testing.assert_array_equal(alone, together)

@@ -23,7 +23,7 @@ def rows():
     sys.stdin.readline()
     yield np.ones((4, 4, 3), np.uint8)
 
-cache.stored(["other"], rows, count=2, size=4, folder=pathlib.Path(sys.argv[1]))
+cache.stored(["other"], rows, shape=(2, 4, 4, 3), folder=pathlib.Path(sys.argv[1]))
 """
 
 
@@ -43,7 +43,7 @@ def writer(folder):
 
 def stored(folder, name):
     rows = [np.full((4, 4, 3), i, np.uint8) for i in range(3)]
-    found, _ = cache.stored([name], lambda: iter(rows), count=3, size=4, folder=folder)
+    found, _ = cache.stored([name], lambda: iter(rows), shape=(3, 4, 4, 3), folder=folder)
     np.testing.assert_array_equal(found, np.stack(rows))
 
 

@@ -119,7 +119,8 @@ def test_the_cache(full, left):
     rows = [np.full((50, 50, 3), i, np.uint8) for i in range(10)]  # 75 kB
 
     def stored():
-        return cache.stored(["rows"], lambda: iter(rows), count=10, size=50, folder=full.folder)
+        shape = (10, 50, 50, 3)
+        return cache.stored(["rows"], lambda: iter(rows), shape=shape, folder=full.folder)
 
     with full(left), pytest.raises(InputError, match="the cache cannot be written") as caught:
         stored()

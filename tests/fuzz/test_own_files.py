@@ -97,7 +97,7 @@ def cases_of_features(reading, tmp_path, *, cases):
 def cases_of_checkpoints(reading, tmp_path, *, cases):
     state = State(np.int32(7), {"a": {"k": np.arange(16, dtype=np.float32).reshape(4, 4)}}, {}, {})
     orbax_store.save(
-        tmp_path / "whole", 7, state=state, meta={"note": "mine"}, metrics={"accuracy": 0.5}
+        tmp_path / "whole", 7, state=state, meta={"note": "mine"}, metrics={"score": 0.5}
     )
     files = sorted(
         p.relative_to(tmp_path / "whole") for p in (tmp_path / "whole").rglob("*") if p.is_file()
@@ -141,7 +141,7 @@ def finished(tmp_path_factory):
         3,
         state=state,
         meta=meta,
-        metrics={"accuracy": 0.5},
+        metrics={"score": 0.5},
     )
     counts = {
         "epochs": 1,

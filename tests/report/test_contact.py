@@ -25,8 +25,8 @@ def coloured(classes=3, each=5, size=12):
 def rows(monkeypatch):
     """The names and images of each row of the sheet that is drawn."""
     kept = []
-    sheet = contact._sheet
-    monkeypatch.setattr(contact, "_sheet", lambda *a: kept.append(a[2]) or sheet(*a))
+    sheet = contact.sheet
+    monkeypatch.setattr(contact, "sheet", lambda *a: kept.append(a[2]) or sheet(*a))
     return kept
 
 

@@ -85,7 +85,7 @@ def test_bars_lie_where_the_figures_say(said):
     assert (axis.place(0), axis.place(20), axis.ticks()) == (
         "20.00%",
         "100.00%",
-        [-5, 0, 5, 10, 15, 20],
+        ["-5", "0", "5", "10", "15", "20"],
     )
     rungs = text.split('<div class="rung">')[1:]
     assert 'class="bar held"' in rungs[1].split('class="zero"')[1]

@@ -70,7 +70,7 @@ def test_the_test_split_is_judged_where_there_is_one(run, write):
         ),
         (
             {"logits": np.zeros(3)},
-            r"seed5\.npz: logits: expected floats of 2 dimensions, found float64 \[3\]",
+            r"seed5\.npz: expected logits \[N, outputs\], N labels and N ids, found \(3,\)",
         ),
         (
             {"labels": np.zeros(3, int)},
@@ -78,7 +78,7 @@ def test_the_test_split_is_judged_where_there_is_one(run, write):
         ),
         (
             {"labels": np.full(40, 2)},
-            r"seed5\.npz: expected an output and labels of each of 2 classes, found 1 outputs",
+            r"seed5\.npz: labels: expected 0 to 1 for 2 classes, found 2",
         ),
         (
             {"logits": np.zeros((40, 3))},

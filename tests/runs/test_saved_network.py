@@ -11,6 +11,7 @@ from tljax.models import build
 from tljax.models.architecture import images_of
 from tljax.models.build import Network
 from tljax.runs.saved_network import described, refuse_other
+from tljax.tasks.classification import CLASSIFICATION
 
 META = {"network": asdict(Network()), "classes": ["cat", "dog"], "size": 32, "preprocess": {}}
 
@@ -20,6 +21,7 @@ def test_what_a_run_writes_is_read():
         Network(),
         ("cat", "dog"),
         32,
+        CLASSIFICATION,
     )
 
 

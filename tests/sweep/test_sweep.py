@@ -28,6 +28,10 @@ from tljax.train.ready import Ready
 from tljax.tree import flatten
 
 
+def as_float(rows, *keys_and_strength):
+    return rows.astype(np.float32)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def compiled_in_a_hurry():
     with pytest.MonkeyPatch.context() as patch:
@@ -147,9 +151,7 @@ def features():
         )
         for n in (20, 11)
     )
-    read = replace(
-        PIXELS, train=train, validation=held, plain=inputs._as_float, augmented=inputs._as_float
-    )
+    read = replace(PIXELS, train=train, validation=held, plain=as_float, augmented=as_float)
     return Ready(module, variables, replace(read, start="head"), build.Network(), UNIT)
 
 
@@ -164,9 +166,7 @@ def test_heads_on_features_equal_single_runs_over_devices_in_calls(features, mon
     stage = replace(STAGE, rules=HEAD_ONLY, lr=WarmupCosine(0.01), optimizer=optimizer, ema=0.9)
     grid = {"weight_decay": [0.0, 0.5], "dropout": [0.0, 0.6]}
     traces = []
-    counted = replace(
-        features.inputs, augmented=lambda *args: traces.append(1) or inputs._as_float(*args)
-    )
+    counted = replace(features.inputs, augmented=lambda *args: traces.append(1) or as_float(*args))
     first = starts(replace(features, inputs=counted), seeds=[3, 4, 5], like=images_of(32))
     found = sweep(stage, first, seeds=[3, 4, 5], grid=grid, over=devices.mesh(), most=8)
     assert str(found.plan).startswith("12 members in 2 calls of 8 over 8 devices")

@@ -17,7 +17,7 @@ from tljax.linear.logistic import fit_logistic
 from tljax.models import build, ops
 from tljax.models.build import Network
 from tljax.models.heads import Classifier, Head, rms_norm
-from tljax.train import logits as predictions
+from tljax.tasks.classification import CLASSIFICATION
 from tljax.train import rung, solver
 from tljax.train.ready import Ready
 
@@ -109,7 +109,7 @@ def test_the_start_and_the_end_are_recorded_as_of_two_epochs(solved):
     assert all(math.isnan(value) for value in told[0][0]["train"].values())
     for record, params in zip(history.epochs, (variables["params"], state.params), strict=True):
         logits = network.apply({"params": params}, read.validation.inputs, start="head")[0]
-        expected = predictions.scores(np.asarray(logits), read.validation.labels)
+        expected = CLASSIFICATION.judged(np.asarray(logits), read.validation.labels)
         assert record["validation"] == pytest.approx(expected, abs=1e-5)
         assert record["rates"] == {}
     assert (
@@ -121,7 +121,7 @@ def test_the_start_and_the_end_are_recorded_as_of_two_epochs(solved):
 def test_a_finished_one_is_restored_from_its_checkpoint(solved, tmp_path):
     network, variables, read, _, (state, history, _) = solved
     orbax_store.save(
-        tmp_path, history.result()["step"], state=state, meta={"seed": 4}, metrics={"accuracy": 1.0}
+        tmp_path, history.result()["step"], state=state, meta={"seed": 4}, metrics={"score": 1.0}
     )
     ready = Ready(network, variables, read, Network(hidden=0), UNIT)
     again = rung._restored(STAGE, ready, tmp_path)

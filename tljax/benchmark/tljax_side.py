@@ -285,10 +285,9 @@ def _scratch_seeds(settings: Settings) -> tuple[Stage, dict[int, Ready]]:
     batch, epochs = settings.batch, settings.seeds_epochs
     started = _ready(_STAGES["scratch"], settings, batch=batch, count=settings.epoch_steps * batch)
     stage = replace(started.stage, epochs=epochs, keep_going=True)
-    start = heads_of_seeds.starts(
-        started.ready, seeds=range(settings.scratch_seeds), size=settings.size
-    )
-    return stage, {seed: start(seed) for seed in range(settings.scratch_seeds)}
+    like, seeds = images_of(settings.size), range(settings.scratch_seeds)
+    start = heads_of_seeds.starts(started.ready, seeds=seeds, like=like)
+    return stage, {seed: start(seed) for seed in seeds}
 
 
 def _together(stage: Stage, readies: dict[int, Ready]) -> Contender:

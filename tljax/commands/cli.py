@@ -14,7 +14,10 @@ from tljax.models.own import own_base
 from tljax.runs.tracking import TRACKERS
 from tljax.tasks.known import TASKS
 
-SOURCES = "a folder of class folders, csv:FILE, tfds:NAME, critters or critters:source"
+SOURCES = (
+    "a folder of class folders, or of images and masks; csv:FILE, tfds:NAME, critters, "
+    "critters:source, critters:masks or critters:parts"
+)
 ON, BASE, HOW = "what to train on", "what to train", "how it is trained"  # groups of --help
 WHERE, RARE = "where it goes", "rarely needed"
 _resumes = False  # whether the command has --resume
@@ -70,6 +73,7 @@ def _add_reading(group: argparse._ActionsContainer, *, size: int | None) -> None
         help="what is learnt of an example (told from the data where it can be)",
     )
     _add_columns(group)
+    _add_legend(group)
     add(
         "--validation-fraction",
         type=fraction,
@@ -131,6 +135,23 @@ def _add_columns(group: argparse._ActionsContainer) -> None:
         metavar="TEXT",
         help="of csv: what is between several labels of one cell (; or | or ,)",
     )
+
+
+def _add_legend(group: argparse._ActionsContainer) -> None:
+    """Add the options that say what the numbers of masks stand for."""
+    add = group.add_argument
+    named = "of masks: names of their numbers, in order (classes.txt, or the numbers)"
+    add("--classes", type=_several, default=(), metavar="NAME[,NAME]", help=named)
+    void = "of masks: numbers of pixels without a class, besides 255"
+    add("--void", type=_numbers, default=(), metavar="N[,N]", help=void)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(number) for number in _several(text))
+    except ValueError:
+        expected = f"expected numbers such as 11,12, found {text!r}"
+        raise argparse.ArgumentTypeError(expected) from None
 
 
 def _several(text: str) -> tuple[str, ...]:

@@ -37,7 +37,7 @@ GROUPS = {
         "shifted": "a run's rungs on corrupted photographs and on those of another source",
         "soup": "several fine-tunings of one rung, averaged into one network",
         "interpolate": "points between two rungs, within and without distribution",
-        "views": "several views of each photograph, paired with one plain look",
+        "looks": "several views of each photograph, paired with one plain look",
         "surgical": "each group of layers trained alone, early to late",
         "low_rank": "low-rank updates and biases alone, against whole layers: bytes, accuracy",
         "suspects": "labels that are probably wrong, from a cross-validation",

@@ -45,7 +45,7 @@ def main() -> None:
     net = trained.net
     names = tuple(path.name for path in args.images)
     shown = Photos(read_photos(args.images, size=net.size), names) if args.images else None
-    sets = data_of(config, size=net.size, where=args.run / "config.json", progress=not args.quiet)
+    sets = data_of(config, size=net.side, where=args.run / "config.json", progress=not args.quiet)
     photos = shown or some_of(sets)
     folder = args.run / "inside" / f"{net.rung}-seed{net.seed}"
     likely = probabilities_of(args.run, net, sets.validation)
@@ -101,14 +101,17 @@ def evenly(split: ImageSet, *, count: int) -> ImageSet:
     return ImageSet(split.images[places], split.labels[places], ids, split.task)
 
 
-def data_of(config: Settings, *, size: int, where: Path, progress: bool) -> ImageSets:
+def data_of(config: Settings, *, size: int | list[int], where: Path, progress: bool) -> ImageSets:
     """Load the photographs that a run was trained on; InputError where they have changed since."""
     arguments, known = (typed(config, name, dict, str(where)) for name in ("arguments", "data"))
     fraction = arguments.get("validation_fraction")
     sets = data.load(
         typed(known, "source", str, str(where)),
-        size=size,
+        size=size if isinstance(size, int) else min(size),
         data_dir=arguments.get("data_dir"),
+        legend=data.Legend(
+            tuple(arguments.get("classes") or ()), tuple(arguments.get("void") or ())
+        ),
         validation_fraction=VALIDATION_FRACTION if fraction is None else fraction,
         tolerance=data.Tolerance(
             skip_corrupt=bool(arguments.get("skip_corrupt")),

@@ -8,10 +8,11 @@ from typing import Any, Literal
 
 from tljax import config
 from tljax.commands import cli
-from tljax.commands.climb.rung import PRESET
+from tljax.commands.climb.rung import MASKS, PRESET
 from tljax.commands.text import read as texts
 from tljax.config import Stage
 from tljax.data import critters, drawn
+from tljax.data.sources import has_masks
 from tljax.errors import InputError
 from tljax.models.architecture import Options
 from tljax.models.build import Network, described
@@ -41,9 +42,9 @@ def parser(doc: str | None, *, experiment: str, rates: bool = True) -> argparse.
     add("--seed", type=int, default=0, metavar="N", help="the first of them (0)")
     presets = (
         "rates and lengths: tuned, for any base; deck-keras2 and deck-keras3, those of a lecture; "
-        "critters, for the embedded drawings (tuned)"
+        "critters, for the embedded drawings; masks, for masks (tuned, and masks for masks)"
     )
-    add("--preset", choices=sorted(config.PRESETS), default=PRESET, help=presets)
+    add("--preset", choices=sorted(config.PRESETS), help=presets)
     cli.base_option(base)
     add = how.add_argument
     if rates:
@@ -77,6 +78,8 @@ def parser(doc: str | None, *, experiment: str, rates: bool = True) -> argparse.
     add("--label-smoothing", type=float, default=0.0, metavar="SHARE", help=smoothing)
     mixup = "alpha of mixup, which trains on pairs of photographs mixed; 0.2 is usual (0, none)"
     add("--mixup", type=float, default=0.0, metavar="ALPHA", help=mixup)
+    dice = "of masks: times a soft Dice loss, added to the cross entropy; 1 is usual (0, none)"
+    add("--dice", type=float, default=0.0, metavar="WEIGHT", help=dice)
     anchor = (
         "decay of the trained base towards its pretrained weights, in place of zero: L2-SP; "
         "1 to 30 make a difference (0, none)"
@@ -97,6 +100,9 @@ def parsed(parser: argparse.ArgumentParser) -> argparse.Namespace:
     texts.settle(args, base_of(args) if args.weights else None)
     if args.size is None and args.task == TEXT.name and not args.weights:
         args.size = config.WINDOW
+    if args.preset is None:
+        masks = args.task != TEXT.name and has_masks(args.data)
+        args.preset = MASKS if masks else PRESET
     if args.size is None:
         args.size = config.SIZE if args.data in drawn.SOURCES else _size_of(args)
     return args
@@ -156,7 +162,8 @@ def network_on(network: Network, args: argparse.Namespace) -> Network:
     """Return a network for the base and size that the options name."""
     if args.task == TEXT.name:
         network = texts.network(network, args, base_of(args))
-    if network.base == "cnn" and args.size < config.CNN_VALID_SIZE:
+    small = network.base == "cnn" and (args.size < config.CNN_VALID_SIZE or args.preset == MASKS)
+    if small:
         network = replace(network, options={"padding": "SAME"})
     return network.on(*architecture_of(args))
 
@@ -188,8 +195,13 @@ def with_options(stage: Stage, args: argparse.Namespace) -> Stage:
         skip_nonfinite=args.skip_nonfinite,
         keep_going=args.keep_going,
     )
-    if stage.solver == "steps" and (args.label_smoothing or args.mixup):
-        loss = replace(stage.objective, label_smoothing=args.label_smoothing, mixup=args.mixup)
+    if stage.solver == "steps" and (args.label_smoothing or args.mixup or args.dice):
+        loss = replace(
+            stage.objective,
+            label_smoothing=args.label_smoothing,
+            mixup=args.mixup,
+            dice=args.dice,
+        )
         stage = replace(stage, objective=loss)
     if args.anchor and stage.solver == "steps" and stage.name != "scratch":
         stage = replace(stage, optimizer=replace(stage.optimizer, anchor=args.anchor))

@@ -13,10 +13,11 @@ best validation score, which makes that figure optimistic.
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from tljax.commands import cli, running
 from tljax.errors import InputError
+from tljax.runs import mask_files
 from tljax.runs.predict import Trained, load_run
 from tljax.train.outcome.prediction import TOP
 from tljax.train.outcome.telling import Told
@@ -29,7 +30,18 @@ def main() -> None:
     args = _parsed()
     classifier = load_run(args.run, rung=args.rung, seed=args.seed)
     unread: list[str] = []
-    parts = _predicted(classifier, args.photos, unread, views=args.views)
+    dense = classifier.task.dense
+    if args.out and not dense:
+        raise InputError(f"--out: expected a run of masks, found {classifier.task.name}")
+    if args.views and dense:
+        raise InputError("--views: expected none for a run of masks")
+    parts = (
+        mask_files.write(
+            classifier, args.photos, args.out or args.run / "masks", tell=_teller(unread)
+        )
+        if dense
+        else _predicted(classifier, args.photos, unread, views=args.views)
+    )
     if args.format == "json":  # one document: it is written when all is known
         rows = {name: row for part in parts for name, row in part.document(args.top).items()}
         print(json.dumps(rows, indent=1, ensure_ascii=False))
@@ -44,11 +56,7 @@ def _predicted(
     classifier: Trained, given: Sequence[str], unread: list[str], *, views: int
 ) -> Iterator[Told]:
     """Classify the photographs batch by batch; name what cannot be read, and add it to `unread`."""
-
-    def tell(why: str) -> None:
-        unread.append(why)
-        print(f"error: {running.one_line(why)}", file=sys.stderr, flush=True)
-
+    tell = _teller(unread)
     paths: list[str] = []
     for each in given:
         try:
@@ -60,6 +68,14 @@ def _predicted(
         for why in part.unread.values():
             tell(why)
         yield part
+
+
+def _teller(unread: list[str]) -> Callable[[str], None]:
+    def tell(why: str) -> None:
+        unread.append(why)
+        print(f"error: {running.one_line(why)}", file=sys.stderr, flush=True)
+
+    return tell
 
 
 def _write(parts: Iterable[Told], args: argparse.Namespace, classifier: Trained) -> None:
@@ -93,5 +109,7 @@ def _parsed() -> argparse.Namespace:
     add("--json", action="store_const", const="json", dest="format", help="as --format json")
     views = "average over K augmented views of each photograph, the same ones each time (none)"
     add("--views", type=cli.positive, default=0, metavar="K", help=views)
+    masks = "folder for the masks, PNG, and their overlays, of a run of masks (RUN/masks)"
+    add("--out", type=cli.path, metavar="DIR", help=masks)
     cli.own_base_option(parser)
     return parser.parse_args()

@@ -33,6 +33,7 @@ from tljax.commands.climb.onward import short
 from tljax.commands.text import read as texts
 from tljax.data import ImageSets
 from tljax.data.examples import Sets
+from tljax.data.photos import side
 from tljax.data.preprocess import TORCH, Prepare
 from tljax.data.text import docstrings
 from tljax.data.text.vocabulary import Vocabulary
@@ -72,7 +73,7 @@ def pretrain(
     It is written after every epoch, a language model with its head. `saves` holds checkpoints
     until training is done; training continues from those already there.
     """
-    sets, dtype, size = source.sets, source.dtype, source.sets.size
+    sets, dtype, size = source.sets, source.dtype, side(source.sets.size)
     # It begins at random, where there is nothing to go back to.
     stage = replace(stage, keep_going=True)
     norm = {"norm": True} if "norm" in network.architecture.options else {}

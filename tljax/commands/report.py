@@ -23,8 +23,11 @@ def main() -> None:
     args = parser.parse_args()
     config = read_json(args.run / "config.json")
     results = read_results(args.run / "results.json")
-    if results["rungs"] and not (args.run / "photographs.npz").exists():
-        size = typed(results["data"], "size", int, str(args.run / "results.json"))
+    kept = ("photographs.npz", "masks.npz")
+    if results["rungs"] and not any((args.run / name).exists() for name in kept):
+        size = results["data"].get("size")
+        if not isinstance(size, list):  # height and width
+            size = typed(results["data"], "size", int, str(args.run / "results.json"))
         sets = inside.data_of(
             config, size=size, where=args.run / "config.json", progress=not args.quiet
         )

@@ -35,6 +35,7 @@ def load(args: argparse.Namespace, source: str, *, size: int) -> ImageSets:
         data_dir=args.data_dir,
         task=args.task,
         columns=data.Columns(args.file_column, args.label_columns, args.label_separator),
+        legend=data.Legend(args.classes, args.void),
         validation_fraction=args.validation_fraction,
         tolerance=data.Tolerance(
             skip_corrupt=args.skip_corrupt,

@@ -14,9 +14,9 @@ import numpy as np
 
 from tljax import config
 from tljax.commands import cli, running
-from tljax.commands.climb.rung import PRESET
+from tljax.commands.climb.rung import MASKS, PRESET
 from tljax.data import ImageSets
-from tljax.report.pictures.contact import write_augmented, write_contact
+from tljax.report.pictures import contact, mask_sheet
 from tljax.report.tables.table import aligned
 
 
@@ -25,16 +25,21 @@ def main() -> None:
     args = _parser().parse_args()
     sets = running.load(args, args.data, size=args.size)
     print(f"{sets.counts()}\n\n{counts_table(sets)}\n")
-    augment = config.PRESETS[args.preset][args.rung].augment
-    written = [write_contact(sets, path=args.out / "contact.png")]
+    dense = sets.task.dense
+    preset = args.preset or (MASKS if dense else PRESET)
+    augment, sheets = config.PRESETS[preset][args.rung].augment, mask_sheet if dense else contact
+    written = [sheets.write_contact(sets, path=args.out / "contact.png")]
     if augment:
-        written.append(write_augmented(sets, augment, path=args.out / "augmented.png"))
+        written.append(sheets.write_augmented(sets, augment, path=args.out / "augmented.png"))
     print("\n".join(map(str, written)))
 
 
 def counts_table(sets: ImageSets) -> str:
     """Align the number of images of each class in each split, the fewest in training first."""
-    counts = [np.bincount(x.labels, minlength=len(sets.classes)) for x in sets.splits.values()]
+    every = [x.task.counts(x.labels, classes=len(sets.classes)) for x in sets.splits.values()]
+    counts = [each for each in every if each is not None]
+    if not counts:
+        return ""
     order = np.argsort(counts[0], kind="stable")
     rows = [(sets.classes[i], *(f"{each[i]:,}" for each in counts)) for i in order]
     return aligned(("class", *sets.splits), rows)
@@ -54,8 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--preset",
         choices=sorted(config.PRESETS),
-        default=PRESET,
-        help=f"the preset that it is taken from ({PRESET})",
+        help=f"the preset that it is taken from ({PRESET}; {MASKS} for masks)",
     )
     add(
         "--out",

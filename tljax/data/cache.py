@@ -19,7 +19,7 @@ import numpy as np
 
 from tljax import waiting
 from tljax.data import photos
-from tljax.data.photos import CorruptPhoto, Listing
+from tljax.data.photos import CorruptPhoto, Listing, Size
 from tljax.errors import InputError
 from tljax.files import lock
 from tljax.files.home import ELSEWHERE
@@ -30,12 +30,12 @@ CHUNK = 256  # photographs in flight: bounds the memory for a set of any size
 
 _WRITING = "writing-"  # prefix of the folders that writers work in
 
-Rows = Iterable[np.ndarray | CorruptPhoto]  # each uint8 [size, size, 3], or why there is none
-Stored = tuple[np.ndarray, dict[int, str]]  # uint8 [N, size, size, 3]; {index: reason} of the rest
+Rows = Iterable[np.ndarray | CorruptPhoto]  # each uint8 [H, W, C], or why there is none
+Stored = tuple[np.ndarray, dict[int, str]]  # uint8 [N, H, W, C]; {index: reason} of the rest
 
 
 def decoded(
-    listing: Listing, *, size: int, folder: pathlib.Path, progress: bool, name: str
+    listing: Listing, *, size: Size, folder: pathlib.Path, progress: bool, name: str
 ) -> Stored:
     """Decode the listing's photographs in order, without the corrupt ones, or read them from cache.
 
@@ -52,28 +52,33 @@ def decoded(
         *listing.digests,
     ]
     rows = functools.partial(decode_all, listing, size=size, progress=progress, name=name)
-    return stored(made_from, rows, count=len(listing.ids), size=size, folder=folder)
+    shape = (len(listing.ids), *photos.sides(size), 3)
+    return stored(made_from, rows, shape=shape, folder=folder)
 
 
 def stored(
-    made_from: list[Any], rows: Callable[[], Rows], *, count: int, size: int, folder: pathlib.Path
+    made_from: list[Any],
+    rows: Callable[[], Rows],
+    *,
+    shape: tuple[int, ...],
+    folder: pathlib.Path,
 ) -> Stored:
-    """Read the rows made from `made_from`, or write what `rows()` yields and read that.
+    """Read the rows made from `made_from`, or write what `rows()` yields, `shape`, and read that.
 
     InputError where the bytes read back differ from those written.
     """
     stem = folder / hashlib.sha256(json.dumps(made_from).encode()).hexdigest()
-    array = _read(stem, count=count, size=size)
+    array = _read(stem, shape=shape)
     if array is None:
-        _write(stem, rows(), count=count, size=size)
-        array = _read(stem, count=count, size=size)
+        _write(stem, rows(), shape=shape)
+        array = _read(stem, shape=shape)
     if array is None:
         raise InputError(f"{stem}.npy: expected to read back what was written, found other bytes")
     return array
 
 
 def decode_all(
-    listing: Listing, *, size: int, progress: bool, name: str
+    listing: Listing, *, size: Size, progress: bool, name: str
 ) -> Iterator[np.ndarray | CorruptPhoto]:
     """Decode the photographs in order, on one thread per core.
 
@@ -101,13 +106,13 @@ def decode_all(
                 bar.update()
 
 
-def _write(stem: pathlib.Path, rows: Rows, *, count: int, size: int) -> None:
+def _write(stem: pathlib.Path, rows: Rows, *, shape: tuple[int, ...]) -> None:
     """Stream the rows to `stem`.npy, then write `stem`.json, without which the array is ignored."""
     try:
         stem.parent.mkdir(parents=True, exist_ok=True)
         with _scratch(stem.parent) as scratch:
             draft = scratch / "draft"
-            meta = _write_rows(draft, rows, shape=(count, size, size, 3))
+            meta = _write_rows(draft, rows, shape=shape)
             os.replace(draft, stem.with_suffix(".npy"))
             draft.write_text(json.dumps(meta))
             os.replace(draft, stem.with_suffix(".json"))
@@ -178,7 +183,7 @@ def _write_rows(path: pathlib.Path, rows: Rows, *, shape: tuple[int, ...]) -> Js
     return {"sha256": digest.hexdigest(), "good": good, "corrupt": corrupt}
 
 
-def _read(stem: pathlib.Path, *, count: int, size: int) -> Stored | None:
+def _read(stem: pathlib.Path, *, shape: tuple[int, ...]) -> Stored | None:
     """Read the stored rows; None where they are missing or not whole. Every byte is checked."""
     try:
         meta = json.loads(stem.with_suffix(".json").read_text())
@@ -190,11 +195,7 @@ def _read(stem: pathlib.Path, *, count: int, size: int) -> Stored | None:
         expected = meta["sha256"]
     except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    if (
-        array.shape != (count, size, size, 3)
-        or array.dtype != np.uint8
-        or good + len(corrupt) != count
-    ):
+    if array.shape != shape or array.dtype != np.uint8 or good + len(corrupt) != shape[0]:
         return None
     digest = hashlib.sha256()
     for start in range(0, good, CHUNK):

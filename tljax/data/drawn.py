@@ -1,7 +1,8 @@
 """Sources that are drawn: `critters`, `critters:source` to pretrain a base on, and other labels.
 
 `critters:traits` has the photographs of `critters` with several labels each, ears, pose and the
-pattern of the coat; `critters:width` has them with a number, the width of the head.
+pattern of the coat; `critters:width` has them with a number, the width of the head;
+`critters:masks` with masks of the animals, and `critters:parts` with those of their parts.
 """
 
 import hashlib
@@ -16,14 +17,17 @@ from tljax.data.sets import ImageSet, ImageSets
 from tljax.tasks.classification import CLASSIFICATION
 from tljax.tasks.multilabel import MULTILABEL
 from tljax.tasks.regression import REGRESSION
+from tljax.tasks.segmentation import SEGMENTATION
 
 if TYPE_CHECKING:
-    from tljax.data import critters
+    from tljax.data.critters import Traits
 
 TARGETS = {  # the cats and dogs, by what is to be learnt of them
     "critters": CLASSIFICATION,
     "critters:traits": MULTILABEL,
     "critters:width": REGRESSION,
+    "critters:masks": SEGMENTATION,
+    "critters:parts": SEGMENTATION,
 }
 SOURCES = (*TARGETS, "critters:source")
 WIDTH = "head width, % of the side"
@@ -41,8 +45,18 @@ def critters(
     target = source in TARGETS
     classes = animals.TARGET_CLASSES if target else animals.SOURCE_CLASSES
     counts = animals.TARGET_SIZES if target else animals.SOURCE_SIZES
+    masks = source.partition(":")[2] if TARGETS.get(source) is SEGMENTATION else ""
     train, validation = (
-        _drawn(classes, counts[split], split, size=size, store=store, seed=seed, progress=progress)
+        _drawn(
+            classes,
+            counts[split],
+            split,
+            size=size,
+            store=store,
+            seed=seed,
+            progress=progress,
+            masks=masks,
+        )
         for split in ("train", "validation")
     )
     if source == "critters:traits":
@@ -50,6 +64,8 @@ def critters(
     elif source == "critters:width":
         train, validation = (_with_width(split, seed=seed) for split in (train, validation))
         classes = (WIDTH,)
+    elif masks:
+        classes = animals.PARTS if masks == "parts" else (animals.PARTS[0], *classes)
     digest = hashlib.sha256()
     for split in (train, validation):
         digest.update(split.images.data)
@@ -80,7 +96,7 @@ def _with_width(split: ImageSet, *, seed: int) -> ImageSet:
     return ImageSet(split.images, widths, split.ids, REGRESSION)
 
 
-def _traits(split: ImageSet, seed: int) -> "list[critters.Traits]":
+def _traits(split: ImageSet, seed: int) -> "list[Traits]":
     """Tell what each photograph shows; its id is split, animal and number."""
     from tljax.data import critters
 
@@ -100,8 +116,12 @@ def _drawn(
     store: pathlib.Path,
     seed: int,
     progress: bool,
+    masks: str,
 ) -> ImageSet:
-    """Draw a split once for each version of the code that draws, then read it from the cache."""
+    """Draw a split once for each version of the code that draws, then read it from the cache.
+
+    `masks` are "parts", "masks" of whole animals, or "" for labels.
+    """
     import PIL
 
     from tljax.data import critters
@@ -116,20 +136,28 @@ def _drawn(
 
     def draw() -> np.ndarray:
         return critters.make(
-            classes, per_class=per_class, seed=seed, size=size, split=split, progress=progress
+            classes,
+            per_class=per_class,
+            seed=seed,
+            size=size,
+            split=split,
+            progress=progress,
+            parts=bool(masks),
         )[0]
 
-    images, _ = decoded_cache.stored(
-        ["critters", *made_from, classes, options],
+    channels = 4 if masks else 3
+    drawn, _ = decoded_cache.stored(
+        ["critters", *made_from, classes, options, *(["parts"] if masks else [])],
         draw,
-        count=per_class * len(classes),
-        size=size,
+        shape=(per_class * len(classes), size, size, channels),
         folder=store,
     )
     # Class by class, as `make`.
     labels = np.repeat(np.arange(len(classes), dtype=np.int32), per_class)
-    return ImageSet(
-        images,
-        labels,
-        tuple(f"{split}/{name}/{i:04d}" for name in classes for i in range(per_class)),
-    )
+    ids = tuple(f"{split}/{name}/{i:04d}" for name in classes for i in range(per_class))
+    if not masks:
+        return ImageSet(drawn, labels, ids)
+    parts, images = drawn[..., 3].copy(), np.ascontiguousarray(drawn[..., :3])
+    if masks == "masks":
+        parts = np.where(parts > 0, 1 + labels[:, None, None], 0).astype(np.uint8)
+    return ImageSet(images, parts, ids, SEGMENTATION)

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 from jax import Array
 
+from tljax.data.photos import Size
 from tljax.data.preprocess import Prepare
 from tljax.tasks.task import Task
 
@@ -56,7 +57,7 @@ class Sets(Protocol):
     @property
     def left_out(self) -> tuple[str, ...]: ...
     @property
-    def size(self) -> int: ...
+    def size(self) -> Size: ...
     @property
     def splits(self) -> Mapping[str, Part]: ...
 

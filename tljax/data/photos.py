@@ -1,4 +1,4 @@
-"""Encoded photographs: the listing of a split, and the decoding of bytes to one uint8 square."""
+"""Encoded photographs: the listing of a split, and the decoding of bytes to uint8 of one size."""
 
 import contextlib
 import dataclasses
@@ -38,6 +38,9 @@ MAX_OF = {"TIFF": 33_000_000, "AVIF": 30_000_000, "HEIF": 30_000_000, "WEBP": 25
 DECODER = 1  # raise it when `decode` gives other pixels, so that older caches are not read
 
 
+Size = int | tuple[int, int]  # pixels: of a side of a square, or height and width
+
+
 class CorruptPhoto(InputError):
     """A photograph that cannot be decoded whole."""
 
@@ -59,6 +62,29 @@ class Listing:
             digests=tuple(self.digests[i] for i in indices),
             read=lambda i: self.read(indices[i]),
         )
+
+
+def sides(size: Size) -> tuple[int, int]:
+    """Return height and width."""
+    return (size, size) if isinstance(size, int) else size
+
+
+def side(size: Size) -> int:
+    """Return the side of a square; InputError for another shape."""
+    height, width = sides(size)
+    if height != width:
+        raise InputError(f"expected square images, found {across(size)} pixels")
+    return height
+
+
+def across(size: Size | Sequence[int]) -> str:
+    """Write a size as people do, the width first.
+
+    >>> across(150), across((180, 240))
+    ('150 x 150', '240 x 180')
+    """
+    height, width = (size, size) if isinstance(size, int) else size
+    return f"{width} x {height}"
 
 
 def sha256(data: bytes) -> str:
@@ -92,8 +118,8 @@ def plugin(name: str) -> str:
     return next((ADVICE[kind] for kind in ADVICE if name.lower().endswith(KINDS[kind])), "")
 
 
-def decode(data: bytes, *, size: int, name: str) -> np.ndarray:
-    """Decode bytes to RGB uint8 [size, size, 3]: the whole image, upright by EXIF, aspect not kept.
+def decode(data: bytes, *, size: Size, name: str) -> np.ndarray:
+    """Decode bytes to RGB uint8 [H, W, 3]: the whole image, upright by EXIF, aspect not kept.
 
     Alpha is dropped, not composited: the colours stored under transparent pixels show. 16-bit grey
     is scaled by 1/257, where Pillow would clip at 255. An animation gives its first frame.
@@ -102,14 +128,21 @@ def decode(data: bytes, *, size: int, name: str) -> np.ndarray:
     return square(_open(data, name=name), size=size, name=name)
 
 
-def square(image, *, size: int, name: str = "image") -> np.ndarray:
-    """Convert a Pillow image to RGB uint8 [size, size, 3], as `decode` does an encoded one."""
+def sides_of(data: bytes, *, name: str) -> tuple[int, int]:
+    """Read height and width of encoded bytes, upright by EXIF; CorruptPhoto as `decode`."""
+    image = _upright(_open(data, name=name))
+    return image.height, image.width
+
+
+def square(image, *, size: Size, name: str = "image") -> np.ndarray:
+    """Convert a Pillow image to RGB uint8 [H, W, 3], as `decode` does an encoded one."""
     from PIL import Image
 
     if image.mode in ("F", "LAB"):  # a range of its own, or colours Pillow does not convert
         raise CorruptPhoto(f"{name}: {image.mode} pixels, expected 8 or 16 bits of grey or RGB")
     rgb = _rgb(_upright(image))
-    return np.asarray(rgb.resize((size, size), Image.Resampling.BILINEAR))
+    height, width = sides(size)
+    return np.asarray(rgb.resize((width, height), Image.Resampling.BILINEAR))
 
 
 @contextlib.contextmanager

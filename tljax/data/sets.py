@@ -10,6 +10,7 @@ import numpy as np
 
 from tljax.data import names
 from tljax.data.augment import augment_batch
+from tljax.data.photos import Size, across
 from tljax.data.preprocess import UNIT, Prepare
 from tljax.errors import InputError
 from tljax.tasks.classification import CLASSIFICATION
@@ -29,8 +30,11 @@ class ImageSet:
     task: Task = CLASSIFICATION  # what the labels are for
 
     def __post_init__(self) -> None:
-        check_images("ImageSet", self.images)
+        check_images("ImageSet", self.images, square=not self.task.dense)
         labels = self.task.checked("ImageSet", self.labels, count=len(self.images))
+        if self.task.dense and labels.shape[1:3] != self.images.shape[1:3]:
+            expected = f"masks of {self.images.shape[1:3]}, as the images"
+            raise InputError(f"ImageSet: labels: expected {expected}, found {labels.shape[1:3]}")
         object.__setattr__(self, "labels", labels)
         if len(self.ids) != len(self.images):
             expected = f"{len(self.images)}, one for each image"
@@ -75,8 +79,10 @@ class ImageSets:
                 expected = f"the task of train, {self.train.task.name}"
                 raise InputError(f"{where}: expected {expected}, found {part.task.name}")
             part.task.check(where, part.labels, classes=len(self.classes))
-            if (side := part.images.shape[1]) != self.size:
-                raise InputError(f"{where}: expected images of {self.size} pixels, found {side}")
+            if part.images.shape[1:] != self.train.images.shape[1:]:
+                sides = (each.images.shape[1:3] for each in (self.train, part))
+                expected, found = map(across, sides)
+                raise InputError(f"{where}: expected images of {expected} pixels, found {found}")
         names.refuse_unseen(self.name, self.classes, self._counts())
 
     @property
@@ -94,9 +100,13 @@ class ImageSets:
         """Return shape and dtype of one example as a network takes it, preprocessed."""
         return jax.ShapeDtypeStruct((1, *self.train.images.shape[1:]), np.float32)
 
-    @functools.cached_property
+    @property
     def task(self) -> Task:
         """Return what the labels are for, with what it takes from those of training."""
+        return self._fitted
+
+    @functools.cached_property
+    def _fitted(self) -> Task:
         return self.train.task.fitted(self.train.labels)
 
     def _counts(self) -> dict[str, np.ndarray]:
@@ -109,9 +119,10 @@ class ImageSets:
         return {split: each for split, each in counts.items() if each is not None}
 
     @property
-    def size(self) -> int:
-        """Return the side of the square images in pixels."""
-        return self.train.images.shape[1]
+    def size(self) -> Size:
+        """Return the side of square images in pixels; height and width of others."""
+        height, width = self.train.images.shape[1:3]
+        return height if height == width else (height, width)
 
     @property
     def splits(self) -> dict[str, ImageSet]:
@@ -128,7 +139,7 @@ class ImageSets:
         corrupt = [f"{len(self.skipped)} corrupt ones"] if self.skipped else []
         without = "; ".join([*corrupt, *self.left_out])
         out = f"; left out: {without}" if without else ""
-        return f"{self.name}: {named}; {images} of {self.size} x {self.size}{self._absent()}{out}"
+        return f"{self.name}: {named}; {images} of {across(self.size)}{self._absent()}{out}"
 
     def _absent(self) -> str:
         """Name the classes that no validation image can judge."""
@@ -154,17 +165,22 @@ class ImageSets:
 _CALLED = {"train": "training", "validation": "validation", "test": "test"}
 
 
-def check_images(where: str, images: np.ndarray) -> None:
-    """Check images uint8 `[N, size, size, 3]`; InputError says what to do about others."""
-    shape, dtype = getattr(images, "shape", ()), getattr(images, "dtype", type(images).__name__)
-    square = len(shape) == 4 and shape[1] == shape[2] > 0 and shape[3] == 3
-    if dtype == np.uint8 and square:
+def check_images(where: str, images: np.ndarray, *, square: bool = True) -> None:
+    """Check images uint8 `[N, size, size, 3]`; InputError says what to do about others.
+
+    Without `square` height and width may differ.
+    """
+    shape: tuple[int, ...] = getattr(images, "shape", ())
+    dtype = getattr(images, "dtype", type(images).__name__)
+    fits = len(shape) == 4 and min(shape[1:3]) > 0 and shape[3] == 3
+    fits = fits and (not square or shape[1] == shape[2])
+    if dtype == np.uint8 and fits:
         # A map of the cache holds what was decoded; to look through it all would read it all.
         if not isinstance(images, np.memmap) and len(images) and np.max(images) == 1:
             raise InputError(f"{where}: images: expected pixels from 0 to 255, found 0 and 1 alone")
         return
     found = f"{dtype} {tuple(shape)}"
-    if square and np.issubdtype(dtype, np.number) and np.size(images):
+    if fits and np.issubdtype(dtype, np.number) and np.size(images):
         found += f" from {float(np.min(images)):.3g} to {float(np.max(images)):.3g}"
     expected = "expected uint8 [N, size, size, 3]"
     raise InputError(f"{where}: images: {expected}, found {found}{_advice(images, tuple(shape))}")

@@ -5,14 +5,16 @@ import json
 import pathlib
 
 from tljax.data import cache as decoded_cache
-from tljax.data import drawn, folder, names, photos, splits, table
+from tljax.data import drawn, folder, mask_folder, names, photos, splits, table
 from tljax.data.folder import Found
 from tljax.data.label_columns import Columns
+from tljax.data.mask_folder import NUMBERS, Legend
 from tljax.data.sets import ImageSet, ImageSets
 from tljax.data.table import NAMED
 from tljax.errors import InputError
 from tljax.files.home import at_home, default_folder
 from tljax.tasks.classification import CLASSIFICATION
+from tljax.tasks.segmentation import SEGMENTATION
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,16 +40,19 @@ def load(
     seed: int = 0,
     validation_fraction: float = 0.2,
     tolerance: Tolerance = STRICT,
+    legend: Legend = NUMBERS,
     progress: bool = True,
 ) -> ImageSets:
-    """Load `folder:PATH`, `csv:FILE`, `tfds:NAME`, `critters` or `critters:source`.
+    """Load `folder:PATH`, `csv:FILE`, `tfds:NAME`, or one of `drawn.SOURCES`, such as `critters`.
 
-    Images become `size` x `size` pixels. The path of a folder or of a CSV file that is there stands
-    for itself. `task` names what is learnt of an example (`tasks.known`), where the source itself
-    does not tell; `columns` are those of a CSV file. `cache` is the folder for decoded arrays,
-    `data_dir` that of TFDS. `seed` and `validation_fraction` split a source that has no validation
-    split; `seed` also draws the critters. It belongs to the data, so that runs with other seeds see
-    the same data. InputError for anything that cannot be read, and for faults beyond `tolerance`.
+    Images become `size` x `size` pixels; of a folder with `images` and `masks`, whose numbers
+    `legend` explains, the shorter side becomes `size`. The path of a folder or of a CSV file that
+    is there stands for itself. `task` names what is learnt of an example (`tasks.known`), where the
+    source itself does not tell; `columns` are those of a CSV file. `cache` is the folder for
+    decoded arrays, `data_dir` that of TFDS. `seed` and `validation_fraction` split a source that
+    has no validation split; `seed` also draws the critters. It belongs to the data, so that runs
+    with other seeds see the same data. InputError for anything that cannot be read, and for faults
+    beyond `tolerance`.
     """
     if size < 1:
         raise InputError(f"size: expected at least 1 pixel, found {size}")
@@ -57,18 +62,25 @@ def load(
         )
     store = at_home(cache) if cache else default_folder()
     source = _named(str(source))
-    told = drawn.TARGETS.get(source, CLASSIFICATION).name
+    masked, where = has_masks(source), at_home(source.partition(":")[2])
+    told = SEGMENTATION.name if masked else drawn.TARGETS.get(source, CLASSIFICATION).name
     if task not in (None, told) and not source.startswith("csv:"):
         raise InputError(f"task: expected {told} of {source}, found {task}")
     if columns != NAMED and not source.startswith("csv:"):
         raise InputError(f"columns: expected csv:FILE with them, found {source}")
+    if legend != NUMBERS and not masked:
+        raise InputError(f"classes and void: expected a folder of masks, found {source}")
     if source in drawn.SOURCES:
         return drawn.critters(source, size=size, store=store, seed=seed, progress=progress)
+    if masked:
+        held = (validation_fraction, seed)
+        return mask_folder.load(
+            source, where, size=size, legend=legend, store=store, held=held, progress=progress
+        )
     if source.startswith("csv:") and source != "csv:":
         follow = tolerance.follow_links
-        table_of = at_home(source.partition(":")[2])
         found = table.listings(
-            table_of, progress=progress, follow_links=follow, columns=columns, task=task
+            where, progress=progress, follow_links=follow, columns=columns, task=task
         )
     else:
         found = _found(source, data_dir=data_dir, tolerance=tolerance, progress=progress)
@@ -87,6 +99,14 @@ def load(
     found = found._replace(listings=listings)
     skip_corrupt = tolerance.skip_corrupt
     return _decoded(source, found, size, store, skip_corrupt=skip_corrupt, progress=progress)
+
+
+def has_masks(source: str) -> bool:
+    """Tell whether a source has masks: a folder with `images` and `masks`, or those of critters."""
+    if source in drawn.SOURCES:
+        return drawn.TARGETS.get(source) is SEGMENTATION
+    kind, _, where = _named(source).partition(":")
+    return kind == "folder" and mask_folder.has_masks(at_home(where))
 
 
 def _named(source: str) -> str:

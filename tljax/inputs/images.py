@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +16,7 @@ from jax import Array
 from tljax import waiting
 from tljax.data.augment import Augment, Augmentation, affine
 from tljax.data.examples import Part, Sets
+from tljax.data.photos import Size
 from tljax.data.text.augment import Offsets
 from tljax.inputs.activations import Activations, Store
 from tljax.inputs.feed import Examples
@@ -40,18 +42,22 @@ class Inputs:
 
     train: Examples
     validation: Examples
-    augmented: Callable[..., Array]
-    plain: Callable[[Array], Array]
+    augmented: Callable[..., Any]  # an array, or `Kept` of a prefix with several layers
+    plain: Callable[[Array], Any]
     start: str | None = None
     test: Examples | None = None  # nothing is chosen on it
     files: tuple[Path, ...] = ()  # where activations are kept, each view of each split
     made: int = 0  # views of splits that were computed; the rest were on disk
     seconds: float = 0.0  # that computing and reading them took
     classes: tuple[str, ...] = ()  # what the labels stand for
-    size: int = 0  # pixels of a side of the photographs
+    size: Size = 0  # pixels of a side of the photographs
     digest: str = ""  # of the data set
     task: Task = CLASSIFICATION  # what the labels are for
     relabelled: Callable[..., Array] = _unchanged
+
+    def augmented_as(self, passes: Array) -> Array:
+        """Return the passes whose augmentation examples have: views are those of the first ones."""
+        return passes if self.start is None else passes % self.train.views
 
 
 def from_images(
@@ -116,11 +122,12 @@ def from_prefix(
     seconds = time.perf_counter() - began
     if progress and activations.made:
         waiting.say(f"base: {activations}, {waiting.duration(seconds)}")
+    plain = prefix.entered(sets)
     entered = Inputs(
         train,
         validation,
-        _as_float,
-        _as_float,
+        _drawn_ahead(plain),
+        plain,
         start=prefix.architecture.following(prefix.stop),
         test=test,
         relabelled=_relabelling(sets.task, prefix.augment),
@@ -145,7 +152,8 @@ def promised(sets: Sets, prefix: Prefix) -> Inputs:
     test = zeros(sets.test, 1) if sets.test else None
     train, validation = zeros(sets.train, prefix.views), zeros(sets.validation, 1)
     start = prefix.architecture.following(prefix.stop)
-    read = Inputs(train, validation, _as_float, _as_float, start=start, test=test)
+    plain = prefix.entered(sets)
+    read = Inputs(train, validation, _drawn_ahead(plain), plain, start=start, test=test)
     return replace(_of(sets, read), relabelled=_relabelling(sets.task, prefix.augment))
 
 
@@ -157,6 +165,11 @@ def _as_is(batch: Array) -> Array:
     return batch
 
 
-def _as_float(batch: Array, keys: Array | None = None, strength: Array | float = 1.0) -> Array:
-    del keys, strength  # the views were drawn when the prefix ran
-    return batch.astype(jnp.float32)
+def _drawn_ahead(plain: Callable[[Array], Any]) -> Callable[..., Any]:
+    """Return what reads a batch for training: its views were drawn when the prefix ran."""
+
+    def drawn(batch: Array, keys: Array | None = None, strength: Array | float = 1.0) -> Any:
+        del keys, strength
+        return plain(batch)
+
+    return drawn

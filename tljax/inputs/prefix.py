@@ -6,6 +6,8 @@
 
 import functools
 import hashlib
+import itertools
+import math
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -25,6 +27,7 @@ from tljax.data.examples import Sets
 from tljax.data.preprocess import Prepare
 from tljax.files.disk import Json
 from tljax.models.architecture import Architecture
+from tljax.models.heads import Kept
 from tljax.tree import Variables, json_digest
 from tljax.weights import digest
 
@@ -42,7 +45,8 @@ class Prefix:
     """A frozen base up to and including the layer `stop`, and the photographs as it sees them.
 
     There are `views` augmented views of each training photograph; view k is what pass k of fresh
-    augmentation would draw.
+    augmentation would draw. Where the head `reads` layers on the way, the activations of a view are
+    all of them, in one row.
     """
 
     architecture: Architecture
@@ -56,6 +60,7 @@ class Prefix:
     kept: str | None = None
     # Training photographs in one pass: a step's, as another number rounds some layers otherwise.
     batch: int = 32
+    reads: tuple[str, ...] = ()  # layers up to `stop`
     augmented: Callable[..., Array] = augment_batch  # the data set's
 
     def identity(self, sets: Sets, *, split: str, view: int = 0, stop: str | None = None) -> Json:
@@ -76,6 +81,7 @@ class Prefix:
             ),
             "preprocess": self.preprocess.identity,
             "layer": stop,
+            **({"reads": list(self.reads)} if self.reads else {}),
             "view": view if warped else 0,
             "augment": asdict(self.augment) if warped and self.augment else None,
             "batch": self.block(split),
@@ -96,9 +102,9 @@ class Prefix:
     def exact_at(self, layer: str) -> bool:
         """Tell whether the prefix gives the same bits when it starts from activations of a layer.
 
-        The layer is before `stop`.
+        The layer is before `stop`. Never where a head reads others on the way.
         """
-        whole = self.kept in (None, "float32", self._dtype)
+        whole = not self.reads and self.kept in (None, "float32", self._dtype)
         return whole and self.architecture.place(layer) < self.architecture.place(self.stop)
 
     def program(self, *, augment: Augmentation | None, start: str | None, stop: str) -> Program:
@@ -110,20 +116,50 @@ class Prefix:
         def program(variables: Variables, batch: Array, view: Array, example: Array, /) -> Array:
             run = functools.partial(self.base.apply, variables, stop=stop)
             if start is not None:
-                out, _ = run(batch, start=self.architecture.following(start))
+                out, ran = run(batch, start=self.architecture.following(start))
             else:
                 if augment is not None:
                     batch = self.augmented(batch, keys=augment_keys(view, example), ranges=augment)
                 tokens = jnp.issubdtype(batch.dtype, jnp.signedinteger)
-                out, _ = run(batch if tokens else self.preprocess(batch))
+                out, ran = run(batch if tokens else self.preprocess(batch))
+            if self.reads:
+                maps: Any = ran
+                parts = [maps[name].reshape(len(batch), -1) for name in self._held]
+                out = jnp.concatenate(parts, axis=1)
             return out if self.kept is None else out.astype(self.kept)
 
         return program
 
     def row(self, sets: Sets, *, stop: str | None = None) -> jax.ShapeDtypeStruct:
         """Return shape and dtype of the activations of one view of one photograph."""
-        output = self._outputs(sets.spec)[stop or self.stop]
-        return jax.ShapeDtypeStruct(output.shape[1:], self.kept or output.dtype)
+        outputs = self._outputs(sets.spec)
+        output = outputs[stop or self.stop]
+        shape = output.shape[1:]
+        if self.reads:
+            shape = (sum(math.prod(outputs[name].shape) for name in self._held),)
+        return jax.ShapeDtypeStruct(shape, self.kept or output.dtype)
+
+    def entered(self, sets: Sets) -> Callable[[Array], Array | Kept]:
+        """Return what makes the network's input of rows of activations: float32, apart again."""
+        if not self.reads:
+            return lambda rows: rows.astype(jnp.float32)
+        shapes = {name: self._outputs(sets.spec)[name].shape[1:] for name in self._held}
+        ends = list(itertools.accumulate(math.prod(shape) for shape in shapes.values()))[:-1]
+
+        def apart(rows: Array) -> Kept:
+            parts = jnp.split(rows.astype(jnp.float32), ends, axis=1)
+            maps = {
+                name: part.reshape(-1, *shape)
+                for (name, shape), part in zip(shapes.items(), parts, strict=True)
+            }
+            return Kept(maps[self.stop], {name: maps[name] for name in self.reads})
+
+        return apart
+
+    @property
+    def _held(self) -> tuple[str, ...]:
+        """Name the layers whose activations make a row, `stop` first."""
+        return tuple(dict.fromkeys((self.stop, *self.reads)))
 
     @functools.cached_property
     def _outputs(self) -> Callable[[jax.ShapeDtypeStruct], dict[str, jax.ShapeDtypeStruct]]:

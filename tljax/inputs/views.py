@@ -26,14 +26,11 @@ from tljax.optim import rules as rules_lib
 from tljax.tree import Params, Variables
 
 
-def prefix_stop(
-    stage: Stage, architecture: Architecture, params: Params, *, reads: tuple[str, ...] = ()
-) -> str | None:
+def prefix_stop(stage: Stage, architecture: Architecture, params: Params) -> str | None:
     """Name the last layer of the prefix that runs once for the stage's views.
 
     None for a stage without views, which starts from photographs. `params` are a classifier's, and
-    may be shapes. It ends before the first of the layers that the head `reads`. InputError where
-    the stage has views and its first layer trains.
+    may be shapes. InputError where the stage has views and its first layer trains.
     """
     if stage.views is None:
         return None
@@ -43,9 +40,6 @@ def prefix_stop(
             "the network from scratch has no frozen prefix"
         )
     stop = architecture.frozen_prefix(_frozen(stage, params))
-    if stop is not None and reads:
-        first = min(architecture.place(name) for name in reads)
-        stop = architecture.names[min(architecture.place(stop), first - 1)] if first else None
     if stop is None:
         raise InputError(
             f"stage {stage.name!r}: views need a frozen first layer; "
@@ -181,9 +175,10 @@ def _prefix(
 ) -> inputs.Prefix | None:
     architecture = network.architecture
     reads = reads_of(module.head)
-    stop = prefix_stop(stage, architecture, variables["params"], reads=reads)
+    stop = prefix_stop(stage, architecture, variables["params"])
     if stop is None:
         return None
+    reads = tuple(n for n in reads if architecture.place(n) <= architecture.place(stop))
     return inputs.Prefix(
         architecture,
         module.base,
@@ -194,6 +189,7 @@ def _prefix(
         views=_count(stage, images),
         kept=stage.features_dtype,
         batch=stage.batch_size,
+        reads=reads,
     )
 
 

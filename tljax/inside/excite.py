@@ -89,7 +89,7 @@ def maximise(
     everywhere in the noise has no gradient there, and stays at 0.
     """
     check(net, layer)
-    start = 128.0 + 16.0 * jax.random.normal(key, (len(units), net.size, net.size, 3))
+    start = 128.0 + 16.0 * jax.random.normal(key, (len(units), net.side, net.side, 3))
 
     def excitement(x: Array, params: Params) -> Array:
         activation = net.run(x, params)[1][f"base/{layer}"]

@@ -58,5 +58,5 @@ def receptive_field(net: Net, layer: str) -> Field:
     check(net, layer)
     field = net.architecture.field_of_view
     if field is None:
-        return Field(net.size, 1, 0)
+        return Field(net.side, 1, 0)
     return field(layer, {**net.architecture.options, **net.network.options})

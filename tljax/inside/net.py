@@ -11,9 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from tljax.data.photos import Size, side
 from tljax.data.preprocess import Prepare
 from tljax.models import ops
-from tljax.models.architecture import Architecture
+from tljax.models.architecture import Architecture, images_of
 from tljax.models.build import Network
 from tljax.models.heads import Classifier, Head, rms_norm
 from tljax.tree import Params, PyTree, Variables
@@ -32,11 +33,16 @@ class Net:
     params: Params
     preprocess: Prepare
     classes: tuple[str, ...]
-    size: int
+    size: Size
     rung: str = ""
     seed: int = 0
     statistics: Variables = field(default_factory=dict)  # {"batch_stats"}, where it has some
     network: Network = field(default_factory=Network)
+
+    @property
+    def side(self) -> int:
+        """Return the side of the square images; InputError for a network of others."""
+        return side(self.size)
 
     @property
     def architecture(self) -> Architecture:
@@ -46,7 +52,7 @@ class Net:
     @functools.cached_property
     def sides(self) -> dict[str, int]:
         """Map each layer of the base whose output is a map `[N, h, w, C]` to its rows."""
-        image = jax.ShapeDtypeStruct((1, self.size, self.size, 3), jnp.float32)
+        image = images_of(self.size)
         variables = {"params": self.params, **self.statistics}
         _, out = jax.eval_shape(self.module.apply, variables, image)
         return {

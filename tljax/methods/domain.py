@@ -9,6 +9,7 @@ from jax.typing import DTypeLike
 
 from tljax.config import Stage
 from tljax.data import ImageSets
+from tljax.data.examples import Sets
 from tljax.errors import InputError
 from tljax.inputs import images as inputs
 from tljax.methods import coral
@@ -25,7 +26,7 @@ from tljax.train.source import Source
 CORAL_WEIGHT = 1000.0
 
 
-def check(source: ImageSets, target: ImageSets) -> None:
+def check(source: Sets, target: Sets) -> None:
     """Check that both have the same classes, in images of the same size; else InputError."""
     if source.classes != target.classes:
         found = f"{', '.join(source.classes[:5])} and {', '.join(target.classes[:5])}"
@@ -85,7 +86,10 @@ def by_coral(
     `weight` is that of the distance (`coral.aligned`).
     """
     check(source.sets, target)
-    shifted = replace(source.sets, validation=target.validation, test=target.test)
+    own = source.sets
+    if not isinstance(own, ImageSets):
+        raise InputError(f"{own.name}: expected photographs, found {own.task.name}")
+    shifted = replace(own, validation=target.validation, test=target.test)
     ready = setup.prepare(stage, network, replace(source, sets=shifted), seed=seed)
     unlabelled = inputs.from_images(target, augment=stage.augment, preprocess=ready.preprocess)
     ready = replace(

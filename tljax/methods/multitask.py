@@ -14,6 +14,7 @@ from jax import Array
 from tljax.config import Stage
 from tljax.data import ImageSets
 from tljax.data.augment import Augment
+from tljax.data.examples import Sets
 from tljax.data.preprocess import TORCH, Preprocess
 from tljax.errors import InputError
 from tljax.inputs import images as inputs
@@ -161,7 +162,7 @@ def in_turn(
     return _trained(stage, ready, state, history, source)
 
 
-def _fresh(stage: Stage, network: Network, sets: ImageSets, source: Source, *, seed: int) -> Ready:
+def _fresh(stage: Stage, network: Network, sets: Sets, source: Source, *, seed: int) -> Ready:
     """Return a classifier of these photographs with random parameters."""
     module = build.classifier(network, classes=len(sets.classes), dtype=source.dtype)
     variables = build.init(module, key=jax.random.key(seed), size=sets.size)

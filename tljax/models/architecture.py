@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from tljax.data.photos import Size, sides
 from tljax.data.preprocess import Prepare
 from tljax.errors import InputError
 from tljax.files.download import Download
@@ -94,9 +95,9 @@ class Layout:
         return {path: self.turned(path, leaf) for path, leaf in named.items() if path}
 
 
-def images_of(size: int) -> jax.ShapeDtypeStruct:
+def images_of(size: Size) -> jax.ShapeDtypeStruct:
     """Return shape and dtype of one image as a network takes it."""
-    return jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
+    return jax.ShapeDtypeStruct((1, *sides(size), 3), jnp.float32)
 
 
 def tokens_of(size: int) -> jax.ShapeDtypeStruct:
@@ -128,7 +129,7 @@ class Architecture:
     pretrained: bool = True
     field_of_view: Callable[[str, Options], Field] | None = None
     fold: Callable[[Params, Params], Params] | None = None
-    example: Callable[[int], jax.ShapeDtypeStruct] = images_of  # what it takes, at a size
+    example: Callable[[Size], jax.ShapeDtypeStruct] = images_of  # what it takes, at a size
 
     def __post_init__(self) -> None:
         for cut in self.cuts:

@@ -1,5 +1,6 @@
 """Networks as data, the Flax modules they describe, and fresh variables."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -10,6 +11,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
+from tljax.data.photos import Size
 from tljax.errors import InputError
 from tljax.models import (
     cnn,
@@ -21,6 +23,7 @@ from tljax.models import (
     vit,
 )
 from tljax.models.architecture import Architecture, Option, Options, images_of
+from tljax.models.dense import DenseHead, levels
 from tljax.models.heads import Classifier, Head, TwoHeaded
 from tljax.models.text import bag, bert, causal
 from tljax.models.text.language import LanguageHead
@@ -160,10 +163,26 @@ def language_head(network: Network, task: Task, classes: int, dtype: DTypeLike) 
     return LanguageHead(outputs=task.outputs(classes), dtype=dtype)
 
 
+def dense_head(network: Network, task: Task, classes: int, dtype: DTypeLike) -> DenseHead:
+    """Build the head that reads maps of several strides: logits `[N, h, w, outputs]`.
+
+    It has a quarter of a flat head's hidden units, at each place.
+    """
+    return DenseHead(
+        outputs=task.outputs(classes),
+        reads=levels(network.architecture, base_of(network)),
+        hidden=math.ceil(network.hidden / 4),
+        norm=network.feature_norm,
+        dropout_hidden=network.dropout_hidden,
+        dtype=dtype,
+    )
+
+
 # Heads by the name that a task has for its own (`Task.head`).
 HEADS: dict[str, Callable[[Network, Task, int, DTypeLike], nn.Module]] = {
     "flat": flat_head,
     "language": language_head,
+    "dense": dense_head,
 }
 
 
@@ -203,7 +222,7 @@ def two_headed(
     return TwoHeaded(base=single.base, head=single.head, other=other)
 
 
-def init(module: Classifier, *, key: Array, size: int) -> Variables:
+def init(module: Classifier, *, key: Array, size: Size) -> Variables:
     """Make fresh variables for `size` x `size` images; see `init_like`."""
     return init_like(module, key=key, like=images_of(size))
 

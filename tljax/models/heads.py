@@ -1,5 +1,7 @@
 """Heads, and classifiers of a base and a head: `params["base"]`, `params["head"]`."""
 
+from typing import NamedTuple
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -47,11 +49,11 @@ class Head(nn.Module):
         if self.norm:
             x = rms_norm(x)
         if train and self.dropout_flat:
-            x = dropout(x, rate=rate, keys=_needed(keys))
+            x = dropout(x, rate=rate, keys=needed(keys))
         if self.hidden:
             x = out["fc1"] = nn.relu(_dense(self.hidden, self.dtype, "fc1")(x))
             if train and self.dropout_hidden:
-                x = dropout(x, rate=rate, keys=_needed(keys))
+                x = dropout(x, rate=rate, keys=needed(keys))
         logits = _dense(self.outputs, self.dtype, "predictions")(x)
         logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
         out["predictions"] = logits
@@ -94,7 +96,7 @@ class Top(nn.Module):
         for i, name in enumerate(("fc1", "fc2")):
             x = out[name] = nn.relu(_dense(self.hidden, self.dtype, name)(x))
             if train:
-                layer_keys = jax.vmap(lambda key, i=i: jax.random.fold_in(key, i))(_needed(keys))
+                layer_keys = jax.vmap(lambda key, i=i: jax.random.fold_in(key, i))(needed(keys))
                 x = dropout(x, rate=rate, keys=layer_keys)
         logits = _dense(self.outputs, self.dtype, "predictions")(x)
         logits = out["predictions"] = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
@@ -106,11 +108,18 @@ def reads_of(head: nn.Module) -> tuple[str, ...]:
     return getattr(head, "reads", ())
 
 
+class Kept(NamedTuple):
+    """Activations of a prefix: the input of the next layer, and what a head reads, by name."""
+
+    x: Array
+    read: dict[str, Array]
+
+
 class Classifier(nn.Module):
     """A base, then a head: `[N, H, W, 3]`, or tokens `[N, T]`, -> `(logits, out)`.
 
     `out` is keyed `base/LAYER` and `head/LAYER`. A head with `reads`, names of layers of the base,
-    is called with their `activations` by name; a frozen prefix then ends before the first of them.
+    is called with their `activations` by name; a frozen prefix that has some hands them over.
     """
 
     base: nn.Module
@@ -118,7 +127,7 @@ class Classifier(nn.Module):
 
     def __call__(
         self,
-        x: Array,
+        x: Array | Kept,
         *,
         train: bool = False,
         rate: Array | float = 0.0,
@@ -127,15 +136,17 @@ class Classifier(nn.Module):
     ) -> tuple[Array, dict[str, Array]]:
         """Compute the logits and the named activations.
 
-        `start` names the first layer to run when `x` is a cached activation: a layer of the base,
-        or "head".
+        `start` names the first layer to run when `x` is a cached activation, or several: a layer of
+        the base, or "head".
         """
         out: dict[str, Array] = {}
+        x, read = x if isinstance(x, Kept) else (x, {})
         if start != "head":
             x, base_out = self.base(x, train=train, start=start, rate=rate, keys=keys)
             out |= {f"base/{name}": value for name, value in base_out.items()}
         if reads := reads_of(self.head):
-            known = {name: out[f"base/{name}"] for name in reads}
+            ran = {name: out[f"base/{name}"] for name in reads if f"base/{name}" in out}
+            known = {**read, **ran}
             logits, head_out = self.head(x, train=train, rate=rate, keys=keys, activations=known)
         else:
             logits, head_out = self.head(x, train=train, rate=rate, keys=keys)
@@ -152,7 +163,7 @@ class TwoHeaded(Classifier):
 
     def __call__(
         self,
-        x: Array,
+        x: Array | Kept,
         *,
         train: bool = False,
         rate: Array | float = 0.0,
@@ -190,7 +201,8 @@ def _dense(features: int, dtype: DTypeLike, name: str) -> nn.Dense:
     return nn.Dense(features, dtype=dtype, kernel_init=nn.initializers.glorot_uniform(), name=name)
 
 
-def _needed(keys: Array | None) -> Array:
+def needed(keys: Array | None) -> Array:
+    """Return the keys; ValueError where there are none."""
     if keys is None:
         raise ValueError("dropout in training needs `keys`, one per example")
     return keys

@@ -25,6 +25,7 @@ class Objective:
     label_smoothing: float = 0.0
     class_weights: tuple[float, ...] | Literal["balanced"] | None = None
     mixup: float = 0.0
+    dice: float = 0.0  # of masks: times the soft Dice loss, added to the cross entropy
 
     def __post_init__(self) -> None:
         if not 0 <= self.label_smoothing < 1:
@@ -33,6 +34,8 @@ class Objective:
             )
         if not 0 <= self.mixup < float("inf"):
             raise InputError(f"mixup must be 0 or a positive number, found {self.mixup}")
+        if not 0 <= self.dice < float("inf"):
+            raise InputError(f"dice must be 0 or a positive number, found {self.dice}")
         if isinstance(self.class_weights, str):
             if self.class_weights != "balanced":
                 raise InputError(

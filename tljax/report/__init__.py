@@ -93,6 +93,9 @@ def write_report(workdir: Path) -> list[Path]:
             )
         )
         written.append(confusion.write_confusion(best, judged[best], split=split, workdir=workdir))
+    if judged and of_results(results).dense:
+        best = paired.best_rung(results, judged)
+        written.append(confusion.write_pixels(best, judged[best], split=split, workdir=workdir))
     if judged and isinstance(of_results(results), Regression):
         best = paired.best_rung(results, judged)
         drawn = told_numbers.write_numbers(best, judged[best], split=split, workdir=workdir)

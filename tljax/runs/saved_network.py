@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from tljax.data.photos import Size
 from tljax.errors import InputError
 from tljax.files.disk import Json
 from tljax.models.build import BASES, Network, checked
@@ -28,7 +29,7 @@ class Saved(NamedTuple):
 
     network: Network
     classes: tuple[str, ...]  # in the order of the labels
-    size: int  # pixels of a side, or tokens
+    size: Size  # pixels of a side, or height and width; or tokens
     task: Task
 
     @property
@@ -73,7 +74,10 @@ def described(meta: Json, *, where: Path) -> Saved:
     )
     task = _task(meta.get("task", {}), where=where)
     check(task.least <= len(classes) <= MAX_UNITS, "classes", classes)
-    check(type(size) is int and 1 <= size <= MAX_SIDE, "size", size)
+    several = isinstance(size, list) and len(size) == 2 and task.dense
+    lengths: list[Any] = list(size) if several else [size]
+    check(all(type(n) is int and 1 <= n <= MAX_SIDE for n in lengths), "size", size)
+    size = (lengths[0], lengths[1]) if several else size
     check("preprocess" in meta, "preprocess", None)
     return Saved(network, tuple(classes), size, task)
 

@@ -58,6 +58,7 @@ _FILES = (  # that a run leaves, besides its configuration
     "range_test_*.png",
     "photographs.npz",
     "sentences.npz",
+    "masks.npz",
     "told.npz",
     "numbers.png",
     FEATURES,
@@ -65,7 +66,7 @@ _FILES = (  # that a run leaves, besides its configuration
     "sweep.*",
     "cross_validate.json",
     "shifted.*",
-    "interpolate.*",
+    *(f"{name}.*" for name in ("interpolate", "soup", "surgical", "low_rank", "looks")),
     "moved.png",
     "suspects.html",
 )
@@ -218,9 +219,10 @@ class Workdir:
             # the edge to the other side.
             for split, logits in trained.logits.items():
                 labels = getattr(sets, split).labels
-                row[split] = sets.task.judged(logits, labels)
+                scores: Json = {**sets.task.judged(logits, labels)}
                 if not sets.task.measures[0].proportion:
-                    row[split]["intervals"] = bootstrap.intervals(sets.task, logits, labels)
+                    scores["intervals"] = bootstrap.intervals(sets.task, logits, labels)
+                row[split] = scores
             self._results.add(row)
         if processes.first():
             shutil.rmtree(self.path / "progress" / name, ignore_errors=True)

@@ -44,7 +44,7 @@ class Answers:
         """Compile both programs: the first photograph is answered as fast as the others."""
         self.trained = trained
         self._layer, self._lock = cam_layer(trained.net), threading.Lock()
-        self._of_pixels(np.zeros((trained.size, trained.size, 3), np.uint8))
+        self._of_pixels(np.zeros((*photos.sides(trained.size), 3), np.uint8))
 
     def answer(self, data: bytes) -> Answer:
         """Answer a photograph's file; InputError where it is none."""

@@ -83,7 +83,7 @@ def make_stage(
             drawn = {
                 "row": draw.row,
                 "label": draw.label,
-                "augment": augment_keys(draw.passes, draw.example),
+                "augment": augment_keys(inputs.augmented_as(draw.passes), draw.example),
                 "key": dropout_keys(root, draw.passes, draw.example),
             }
             batch = make_batch(inputs, given.pool, drawn, now["augment"])

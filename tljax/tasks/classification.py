@@ -1,6 +1,7 @@
 """Classification: each example is of one class. The one place where one logit is two classes."""
 
 # pyright: strict
+# pyright: reportMissingTypeStubs=false
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 
 from dataclasses import dataclass, replace
@@ -129,7 +130,7 @@ class Classification(Task):
         if kept.ndim != 2 or kept.shape[1] not in ((1, 2) if classes == 2 else (classes,)):
             raise InputError(
                 f"{where}: expected an output of each of {classes} classes, "
-                f"found {kept.shape[1:]} outputs"
+                f"found {', '.join(map(str, kept.shape[1:])) or 'no'} outputs"
             )
 
     def kept_losses(self, kept: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -4,18 +4,20 @@
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any
+from typing import Any, cast
 
 from tljax.errors import InputError
 from tljax.tasks.classification import Classification
 from tljax.tasks.language import Language
 from tljax.tasks.multilabel import Multilabel
 from tljax.tasks.regression import Regression
+from tljax.tasks.segmentation import Segmentation
 from tljax.tasks.task import Task
 from tljax.tasks.text import Text
 
 TASKS: dict[str, type[Task]] = {
-    each.name: each for each in (Classification, Multilabel, Regression, Text, Language)
+    each.name: each
+    for each in (Classification, Multilabel, Regression, Segmentation, Text, Language)
 }
 
 
@@ -47,8 +49,8 @@ def of_results(results: Mapping[str, Any]) -> Task:
     document = results.get("task", {})
     if not isinstance(document, dict):
         raise InputError(f"task: expected an object, found {str(document)[:60]!r}")
-    return from_dict(document)
+    return from_dict(cast(dict[str, Any], document))
 
 
 def _frozen(value: Any) -> Any:
-    return tuple(map(_frozen, value)) if isinstance(value, list) else value
+    return tuple(map(_frozen, cast(list[Any], value))) if isinstance(value, list) else value

@@ -1,6 +1,7 @@
 """Several labels: each example has any of the classes, or none of them."""
 
 # pyright: strict
+# pyright: reportMissingTypeStubs=false, reportUnknownArgumentType=false
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 
 from dataclasses import dataclass, replace

@@ -52,26 +52,30 @@ def make_program(train_step: TrainStep, ready: Ready, over: Mesh) -> Jitted:
             other = make_batch(second.inputs, pool[1], drawn["beside"], strength)
             return train_step(state, {**batch, "beside": other}, hyper)
 
-        drawn = with_keys(batches, root)
+        drawn = with_keys(batches, root, inputs)
         if second:
             other_root = jax.random.fold_in(root, _BESIDE)
-            drawn["beside"] = with_keys(batches["beside"], other_root, stream=_BESIDE)
+            drawn["beside"] = with_keys(
+                batches["beside"], other_root, second.inputs, stream=_BESIDE
+            )
         return jax.lax.scan(body, state, (drawn, hyper))
 
     return ops.jit(program, donate_argnums=0, out_shardings=devices.replicated(over))
 
 
-def with_keys(batches: Batch, root: Array, *, stream: int | None = None) -> Batch:
+def with_keys(batches: Batch, root: Array, inputs: Inputs, *, stream: int | None = None) -> Batch:
     """Add the keys of each image of a segment `[steps, N]`: `augment` and `key`, for dropout.
 
     Both are functions of position alone, so they are made for all steps at once: in the scan they
     would be a dozen small kernels at every step.
     """
-    at = batches["pass"], batches["example"]
+    passes, example = batches["pass"], batches["example"]
     return {
         **batches,
-        "augment": jax.vmap(partial(augment_keys, stream=stream))(*at),
-        "key": jax.vmap(partial(dropout_keys, root))(*at),
+        "augment": jax.vmap(partial(augment_keys, stream=stream))(
+            inputs.augmented_as(passes), example
+        ),
+        "key": jax.vmap(partial(dropout_keys, root))(passes, example),
     }
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from tljax.data import ImageSets
 from tljax.inside import attribution
 from tljax.report.inside import sheets
-from tljax.report.pages import photographs, told
+from tljax.report.pages import mask_images, photographs, told
 from tljax.report.tables import paired
 from tljax.runs import predictions
 from tljax.runs.predict import best_row, load_net
@@ -26,6 +26,8 @@ def keep(workdir: Path, sets: ImageSets) -> Path | None:
     None where no rung can be judged, and where several processes train: one of them cannot run the
     network alone.
     """
+    if sets.task.dense:
+        return mask_images.keep(workdir, sets) if jax.process_count() == 1 else None
     results = read_results(workdir / "results.json")
     predicted = predictions.read(workdir, results)
     if not predicted or jax.process_count() > 1:

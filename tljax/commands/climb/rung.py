@@ -7,7 +7,7 @@ from tljax import config
 from tljax.config import Stage
 from tljax.models.build import Network
 
-PRESET = "tuned"  # unless --preset names another
+PRESET, MASKS = "tuned", "masks"  # unless --preset names another; the second for masks
 
 
 @dataclass(frozen=True)

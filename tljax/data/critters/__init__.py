@@ -8,7 +8,7 @@ the same Pillow), no matter what was drawn before.
 
 from pathlib import Path
 
-from tljax.data.critters.draw import PIXELS, Traits, draw, traits
+from tljax.data.critters.draw import PIXELS, Traits, draw, draw_parts, traits
 from tljax.data.critters.kinds import KINDS
 from tljax.data.critters.make import (
     FIRST_INDEX,
@@ -18,6 +18,7 @@ from tljax.data.critters.make import (
     TARGET_SIZES,
     make,
 )
+from tljax.data.critters.pen import PARTS
 
 # A VGG16 of a quarter of the width, in bfloat16, by `tljax pretrain --data critters:source`.
 BASE = Path(__file__).with_name("base.safetensors")
@@ -26,6 +27,7 @@ __all__ = [
     "BASE",
     "FIRST_INDEX",
     "KINDS",
+    "PARTS",
     "PIXELS",
     "SOURCE_CLASSES",
     "SOURCE_SIZES",
@@ -33,6 +35,7 @@ __all__ = [
     "TARGET_SIZES",
     "Traits",
     "draw",
+    "draw_parts",
     "make",
     "traits",
 ]

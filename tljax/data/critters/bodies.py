@@ -85,8 +85,9 @@ def body(pen: Pen, rng: random.Random, kind: Kind, c: Coat, pose: str) -> None:
 
 def peek(pen: Pen, rng: random.Random, c: Coat, plank: Colour) -> None:
     """Draw something in front of the animal, with its paws on the edge."""
-    pen.blob([(-9, 1), (-9, 1), (9, 1), (9, 1), (9, 12), (9, 12), (-9, 12), (-9, 12)], plank, 20)
-    pen.stroke([(-9, 1.06), (9, 1.06)], tone(plank, 1.3), 0.12, 20)
+    front = pen.of(0)
+    front.blob([(-9, 1), (-9, 1), (9, 1), (9, 1), (9, 12), (9, 12), (-9, 12), (-9, 12)], plank, 20)
+    front.stroke([(-9, 1.06), (9, 1.06)], tone(plank, 1.3), 0.12, 20)
     paws(pen, c, 0, 1.02, rng.uniform(0.45, 0.75))
 
 

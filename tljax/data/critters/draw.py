@@ -9,7 +9,7 @@ from PIL import Image
 
 from tljax.data.critters import bodies, camera, parts, scenes
 from tljax.data.critters.kinds import KINDS, pick
-from tljax.data.critters.pen import Colour, Frame, Pen, tone
+from tljax.data.critters.pen import PARTS, Colour, Frame, Pen, tone
 from tljax.errors import InputError
 
 PIXELS = range(16, 257)  # sides that `draw` accepts
@@ -48,8 +48,17 @@ def draw(animal: str, *, seed: int, index: int, size: int = 64) -> np.ndarray:
 
     The same seed and index at another size is the same scene.
     """
-    canvas, rng, ink, frame, shown = _scene(animal, seed=seed, index=index, size=size)
-    return camera.photograph(canvas, rng, pattern=shown.pattern, ink=ink, frame=frame, size=size)
+    return _photographed(_scene(animal, seed=seed, index=index, size=size), size=size)
+
+
+def draw_parts(animal: str, *, seed: int, index: int, size: int = 64) -> np.ndarray:
+    """Draw the photograph of `draw` and its parts, uint8 [size, size, 4]; the last is of `PARTS`.
+
+    A pixel is of the part that lies on top there; what stands in front of an animal is background.
+    """
+    numbers = Image.new("L", (2 * size, 2 * size))
+    scene = _scene(animal, seed=seed, index=index, size=size, numbers=numbers)
+    return np.dstack([_photographed(scene, size=size), np.asarray(numbers)[1::2, 1::2]])
 
 
 def traits(animal: str, *, seed: int, index: int) -> Traits:
@@ -57,8 +66,15 @@ def traits(animal: str, *, seed: int, index: int) -> Traits:
     return _scene(animal, seed=seed, index=index, size=PIXELS[0]).traits
 
 
-def _scene(animal: str, *, seed: int, index: int, size: int) -> Scene:
-    """Draw all but what the camera does."""
+def _photographed(scene: Scene, *, size: int) -> np.ndarray:
+    canvas, rng, ink, frame, shown = scene
+    return camera.photograph(canvas, rng, pattern=shown.pattern, ink=ink, frame=frame, size=size)
+
+
+def _scene(
+    animal: str, *, seed: int, index: int, size: int, numbers: Image.Image | None = None
+) -> Scene:
+    """Draw all but what the camera does; `numbers` takes those of the parts."""
     check([animal], size)
     kind, rng = KINDS[animal], random.Random(f"{seed}/{animal}/{index}")
     coat = parts.coat(rng)
@@ -68,11 +84,12 @@ def _scene(animal: str, *, seed: int, index: int, size: int) -> Scene:
     if rng.random() < 0.4:  # a shallow depth of field
         soft = canvas.reduce(rng.choice((3, 5))).resize((size, size), Image.Resampling.BILINEAR)
         canvas = soft.resize(canvas.size, Image.Resampling.NEAREST)  # the camera halves it again
-    everything = Pen(canvas, square)
+    everything = Pen(canvas, square, numbers)
     radius, flip = 0.27 * rng.uniform(0.55, 1.2), rng.choice((-1, 1))
     place = rng.gauss(0.5, 0.13), rng.gauss(0.46, 0.09)
     creature = everything.at(*place, sx=radius * flip, sy=radius)
-    pose, ears = bodies.animal(creature, rng, kind, coat, scenes.hue(rng))
+    body = creature.of(PARTS.index("body"))
+    pose, ears = bodies.animal(body, rng, kind, coat, scenes.hue(rng))
     scenes.occlude(everything, rng)
     dark = tone(coat.fur, 0.5)
     pattern, ink = pick(rng, kind.patterns), rng.choice((dark, dark, coat.light))

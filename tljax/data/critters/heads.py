@@ -6,7 +6,7 @@ from collections.abc import Callable
 from tljax.data.critters import ears, parts
 from tljax.data.critters.kinds import Kind, pick
 from tljax.data.critters.parts import Coat
-from tljax.data.critters.pen import BODY, HARD, HEAD, PLAIN, Pen, tone
+from tljax.data.critters.pen import BODY, HARD, HEAD, PARTS, PLAIN, Pen, tone
 
 
 def head(
@@ -24,10 +24,12 @@ def head(
         rng.uniform(*kind.ear_angle),
         rng.uniform(-0.2, 0.2),
     )
+    pen = pen.of(PARTS.index("head"))
     behind = pen.at(-yaw * 0.25, -pitch * 0.2)
 
     def draw_ears() -> None:
-        ears.pair(behind, c, shape, size=size, angle=angle, width=w, height=h, droop=droop)
+        pair = behind.of(PARTS.index("ears"))
+        ears.pair(pair, c, shape, size=size, angle=angle, width=w, height=h, droop=droop)
 
     if "mane" in has:
         mane = tone(c.fur, 0.62)

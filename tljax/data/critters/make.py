@@ -6,7 +6,7 @@ import numpy as np
 
 from tljax import waiting
 from tljax.data.critters import team
-from tljax.data.critters.draw import check, draw
+from tljax.data.critters.draw import check, draw, draw_parts
 from tljax.data.critters.kinds import KINDS
 from tljax.errors import InputError
 
@@ -31,13 +31,14 @@ def make(
     split: str,
     progress: bool = True,
     workers: int | None = None,
+    parts: bool = False,
 ) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     """Draw images of each animal in turn: `(images, labels, ids)`.
 
     Images are uint8 [N, size, size, 3], labels int32 [N] into `animals`, ids like "train/cat/0007".
     Number i of a split is `draw(..., index=FIRST_INDEX[split] + i)`: a longer split starts like a
     shorter one. `workers` is the number of processes, by default one per core for many images; the
-    images do not depend on it.
+    images do not depend on it. With `parts` images have a fourth channel, as `draw_parts` has.
     """
     check(animals, size)
     if split not in FIRST_INDEX:
@@ -49,7 +50,8 @@ def make(
     if workers is not None and workers < 1:
         raise InputError(f"critters: workers {workers}; expected at least 1")
     jobs = [(animal, FIRST_INDEX[split] + i) for animal in animals for i in range(per_class)]
-    images = np.empty((len(jobs), size, size, 3), np.uint8)
+    images = np.empty((len(jobs), size, size, 4 if parts else 3), np.uint8)
+    painted = draw_parts if parts else draw
     workers = workers or team.size_for(len(jobs))
     with waiting.bar(len(jobs), f"draw {split}", unit="images", shown=progress) as bar:
         if workers > 1:
@@ -57,7 +59,7 @@ def make(
                 bar.update(count)
         else:
             for n, (animal, index) in enumerate(jobs):
-                images[n] = draw(animal, seed=seed, index=index, size=size)
+                images[n] = painted(animal, seed=seed, index=index, size=size)
                 bar.update()
     labels = np.repeat(np.arange(len(animals), dtype=np.int32), per_class)
     return (

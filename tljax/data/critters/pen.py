@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw
 Colour = tuple[int, int, int]
 Frame = tuple[complex, complex, complex]
 Points = Sequence[tuple[float, float]]
+PARTS = ("background", "body", "head", "ears")  # what a mask tells apart
 BODY, LEG, EAR, HEAD, PLAIN, HARD = 150, 165, 180, 200, 228, 240
 _ANGLES = np.linspace(0, 2 * np.pi, 24, endpoint=False)
 _CIRCLE = np.stack([np.cos(_ANGLES), np.sin(_ANGLES), np.ones(24)], 1).astype(complex)
@@ -68,8 +69,16 @@ class Pen:
     one product of small matrices, two to four times as fast as pairs in arrays.
     """
 
-    def __init__(self, canvas: Image.Image, frame: Frame):
+    def __init__(self, canvas: Image.Image, frame: Frame, parts: Image.Image | None = None):
         self._draw, self.frame = ImageDraw.Draw(canvas), frame
+        # A canvas of its own takes the number of the part that each shape belongs to.
+        self._parts, self._part = None if parts is None else ImageDraw.Draw(parts), 0
+
+    def of(self, part: int) -> "Pen":
+        """Return a pen in the same frame for another part; part 0 is the background."""
+        pen = self.at(0, 0)
+        pen._part = part
+        return pen
 
     def at(
         self, x: float, y: float, *, turn: float = 0.0, sx: float = 1.0, sy: float | None = None
@@ -81,7 +90,7 @@ class Pen:
         sy, c, s = sx if sy is None else sy, math.cos(turn), math.sin(turn)
         right, down, origin = self.frame
         pen = object.__new__(Pen)
-        pen._draw = self._draw
+        pen._draw, pen._parts, pen._part = self._draw, self._parts, self._part
         pen.frame = (
             sx * (c * right + s * down),
             sy * (c * down - s * right),
@@ -122,7 +131,10 @@ class Pen:
         right, down, _ = self.frame
         path, thick = curve @ pixels, width * math.sqrt(abs((right.conjugate() * down).imag))
         if thick < 2.5:
-            self._draw.line(path.view(float).tolist(), (*colour, height), max(1, round(thick)))
+            places, pixels_thick = path.view(float).tolist(), max(1, round(thick))
+            self._draw.line(places, (*colour, height), pixels_thick)
+            if self._parts is not None:
+                self._parts.line(places, self._part, pixels_thick)
             return
         across = tangent @ pixels
         across *= thick * 0.5j / (abs(across) + 1e-9)
@@ -133,4 +145,7 @@ class Pen:
         return [x * right + y * down + origin for x, y in points]
 
     def _fill(self, outline: np.ndarray, colour: Colour, height: int) -> None:
-        self._draw.polygon(outline.view(float).tolist(), fill=(*colour, height))
+        places = outline.view(float).tolist()
+        self._draw.polygon(places, fill=(*colour, height))
+        if self._parts is not None:
+            self._parts.polygon(places, fill=self._part)

@@ -22,7 +22,7 @@ from typing import cast
 
 import numpy as np
 
-from tljax.data.critters.draw import draw
+from tljax.data.critters.draw import draw, draw_parts
 from tljax.tree import Json
 
 ALONE = 400  # up to this many images, one process is done before another has started
@@ -47,7 +47,8 @@ def work() -> None:
     for line in sys.stdin:
         request = json.loads(line)
         for animal, index in request["jobs"]:
-            picture = draw(animal, seed=request["seed"], index=index, size=request["size"])
+            painted = draw_parts if request["parts"] else draw
+            picture = painted(animal, seed=request["seed"], index=index, size=request["size"])
             sys.stdout.buffer.write(picture.data)
         sys.stdout.buffer.flush()
 
@@ -75,7 +76,7 @@ class Child:
                 stream.close()
 
     def draw(self, request: Json, out: np.ndarray) -> None:
-        """Fill `out`, uint8 [n, size, size, 3], with the drawings of a request.
+        """Fill `out`, uint8 [n, size, size, 3 or 4], with the drawings of a request.
 
         ChildProcessError if the child ends before it is full.
         """
@@ -98,8 +99,8 @@ def draw_all(
 ) -> Iterator[int]:
     """Fill out[n], uint8 [size, size, 3], with the drawing of jobs[n], an (animal, index).
 
-    Yields how many more are done. ChildProcessError if a child fails. No child outlives the
-    iteration.
+    With a fourth channel the parts are drawn too. Yields how many more are done. ChildProcessError
+    if a child fails. No child outlives the iteration.
     """
     with concurrent.futures.ThreadPoolExecutor(workers) as threads, contextlib.ExitStack() as stack:
         stack.callback(threads.shutdown, wait=False, cancel_futures=True)
@@ -110,9 +111,8 @@ def draw_all(
         def chunk(start: int) -> int:
             part, child = jobs[start : start + CHUNK], idle.get()
             try:
-                child.draw(
-                    {"seed": int(seed), "size": size, "jobs": part}, out[start : start + CHUNK]
-                )
+                asked = {"seed": int(seed), "size": size, "jobs": part, "parts": out.shape[3] == 4}
+                child.draw(asked, out[start : start + CHUNK])
             finally:
                 idle.put(child)  # a dead one too: its next user fails at once, without a wait
             return len(part)

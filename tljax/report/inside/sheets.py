@@ -62,7 +62,7 @@ def grad_cam(net: Net, photos: Photos, *, layer: str | None = None) -> Sheet:
         for cam, chosen in zip(cams, (best, second), strict=True):
             tile_caption = f"for {short(net.classes[chosen], 10)} {_percent(likely[i, chosen])}"
             tiles.append(Tile(maps.overlay(image, cam[i], largest=largest), tile_caption))
-        pixels = maps.signed(paths[i], blur=net.size / BLUR)
+        pixels = maps.signed(paths[i], blur=net.side / BLUR)
         tiles.append(Tile(pixels, f"pixels for {short(net.classes[best], 8)}"))
         rows.append(Row(tiles))
     caption = (

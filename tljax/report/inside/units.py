@@ -33,7 +33,7 @@ def chosen_units(net: Net, images: np.ndarray, *, units: int = 4, deepest: int =
     local = [
         name
         for name in shown
-        if layers.receptive_field(net, name).size <= net.size and layers.side(net, name) >= PLACES
+        if layers.receptive_field(net, name).size <= net.side and layers.side(net, name) >= PLACES
     ]
     found = excite.peaks(net, images, layers=(local or shown[:1])[-deepest:])
     return [Chosen(each, excite.strongest_units(each, count=units)) for each in found.values()]

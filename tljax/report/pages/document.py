@@ -90,6 +90,9 @@ figure { margin: 0; } figcaption { font-size: .875rem; line-height: 1.35; paddin
 .seen { display: grid; gap: 1rem;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); }
 .seen figure > div { display: grid; grid-template-columns: repeat(3, 1fr); gap: .4rem; }
+.legend { display: flex; flex-wrap: wrap; gap: .25rem 1rem; font-size: .875rem; }
+.legend i { display: inline-block; width: .8em; height: .8em; margin-right: .35em;
+  border-radius: 2px; }
 h3 { font-size: 1rem; margin: 1rem 0 .35rem; }
 .tiles { display: grid; gap: .75rem .5rem; margin-bottom: .75rem;
   grid-template-columns: repeat(var(--across), minmax(0, 10rem)); }

@@ -4,12 +4,14 @@ import json
 import shlex
 from pathlib import Path
 
+from tljax.data import photos
 from tljax.report.pages import (
     by_task,
     climb,
     document,
     gallery,
     headline,
+    masks,
     moved,
     photographs,
     preprocessing,
@@ -64,6 +66,7 @@ def write_page(workdir: Path) -> Path:
         *by_task.section(results, predictions, workdir=workdir),
         *gallery.sections(kept),
         *sentences.section(sentences.read(workdir)),
+        *masks.sections(masks.read(workdir), predictions, split=split, workdir=workdir),
         *_details(config, results, metrics),
     ]
     title = f"{headline.source(results['data'])}: {result.partition(' [')[0]}"
@@ -77,7 +80,7 @@ def _about(data: dict, called: str) -> str:
     parts = [
         f"{data['train_images']:,} training photographs" if "train_images" in data else "",
         f"{len(classes)} {called if len(classes) != 1 else called[:-1]}{named}" if classes else "",
-        "{0} x {0} pixels".format(data["size"]) if "size" in data else "",
+        f"{photos.across(data['size'])} pixels" if "size" in data else "",
     ]
     whole, name = escape(str(data.get("source", ""))), escape(headline.source(data))
     rest = escape("; ".join(part for part in parts if part))
@@ -100,7 +103,7 @@ def data_line(data: dict) -> str:
     parts = [
         str(data.get("source", "")),
         f"{len(classes)} classes ({', '.join(classes[:12])}{more})" if classes else "",
-        "{0} x {0} pixels".format(data["size"]) if "size" in data else "",
+        f"{photos.across(data['size'])} pixels" if "size" in data else "",
         *[
             f"{data[f'{s}_images']:,} {n} images"
             for s, n in records.SPLITS.items()

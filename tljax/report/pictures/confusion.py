@@ -31,6 +31,16 @@ def write_confusion(rung: str, predictions: Predictions, *, split: str, workdir:
     return _pairs(rung, mean, predictions.classes, about, workdir)
 
 
+def write_pixels(rung: str, predictions: Predictions, *, split: str, workdir: Path) -> Path:
+    """Draw `confusion.png` of masks: shares of each class's pixels, over all images and runs."""
+    counts = predictions.figures["confusion"].sum((0, 1))
+    known = f"{counts.sum() / len(predictions.seeds):,.0f} pixels of"
+    about = f"{known} {len(predictions.labels):,} {split} images."
+    if len(predictions.classes) <= MATRIX:
+        return _matrix(rung, counts, predictions.classes, about, workdir)
+    return _pairs(rung, counts, predictions.classes, about, workdir, unit="pixels")
+
+
 def _shares(matrix: np.ndarray) -> np.ndarray:
     """Convert rows of counts to percent; a class without images is NaN."""
     total = matrix.sum(1, keepdims=True)
@@ -67,12 +77,22 @@ def _cell(ax: "Axes", i: int, j: int, share: float, count: float, *, small: bool
     if np.isnan(share):
         return
     colour = "white" if share > 60 else style.INK
-    text = f"{share:.0f}" if small else f"{share:.1f} %\n{count:.4g}"
+    text = f"{share:.0f}" if small else f"{share:.1f} %\n{_written(count)}"
     ax.text(j, i, text, size=8.5 if small else 10, color=colour, ha="center", va="center")
 
 
+def _written(count: float) -> str:
+    return f"{count:,.0f}" if count >= 10_000 else f"{count:.4g}"
+
+
 def _pairs(
-    rung: str, mean: np.ndarray, classes: tuple[str, ...], about: str, workdir: Path
+    rung: str,
+    mean: np.ndarray,
+    classes: tuple[str, ...],
+    about: str,
+    workdir: Path,
+    *,
+    unit: str = "images",
 ) -> Path:
     pairs = scores.most_confused(mean, pairs=PAIRS)
     figure = style.new_figure(width=6.0, height=1.6 + 0.24 * max(1, len(pairs)))
@@ -88,10 +108,10 @@ def _pairs(
         names = " → ".join(style.short(classes[k], 19) for k in (i, j))
         ax.barh(place, mean[i, j], height=0.62, color=style.COLOURS["validation"], alpha=0.75)
         text(-0.03, place, names, ha="right", transform=ax.get_yaxis_transform())
-        text(mean[i, j], place, f" {mean[i, j]:.4g} of {mean[i].sum():.0f}")
+        text(mean[i, j], place, f" {_written(mean[i, j])} of {mean[i].sum():,.0f}")
     ax.set_xlim(0, 1.3 * max([mean[pair] for pair in pairs], default=1.0))
     ax.set_ylim(max(1, len(pairs)) - 0.4, -0.6)
     ax.yaxis.set_visible(False)
-    ax.set_xlabel("images", size=9.5, color=style.INK)
+    ax.set_xlabel(unit, size=9.5, color=style.INK)
     style.strip(ax)
     return style.save(figure, workdir / "confusion.png")

@@ -9,6 +9,7 @@ import numpy as np
 
 from tljax.data.augment import Augment, augment_batch
 from tljax.data.draws import augment_keys
+from tljax.data.photos import across
 from tljax.data.sets import ImageSet, ImageSets
 from tljax.report.pictures import style
 
@@ -24,29 +25,29 @@ ROW, LABEL, HEAD = 0.86, 1.35, 0.68  # inches: of a row, of its name, and above 
 
 def write_contact(sets: ImageSets, *, path: Path) -> Path:
     """Draw training photographs as decoded for the network, a row for each class."""
-    shown = _evenly(len(sets.classes), CLASSES)
+    shown = evenly(len(sets.classes), CLASSES)
     rows = []
     for label in shown:
         places = np.flatnonzero(sets.train.labels == label)
-        chosen = places[_evenly(len(places), COLUMNS)]
+        chosen = places[evenly(len(places), COLUMNS)]
         counts = [int((part.labels == label).sum()) for part in sets.splits.values()]
         rows.append((f"{sets.classes[label]}\n{_counted(counts)}", sets.train.images[chosen]))
     some = f"{len(shown)} of {len(sets.classes)} classes" if len(sets.classes) > len(shown) else ""
     splits = " + ".join(_SHORT[split] for split in sets.splits)
     caption = "; ".join(filter(None, [f"Numbers: {splits}", some]))
-    side = f"Training photographs, {sets.size} x {sets.size}"
-    return style.save(_sheet(side, caption, rows), path)
+    side = f"Training photographs, {across(sets.size)}"
+    return style.save(sheet(side, caption, rows), path)
 
 
 def write_augmented(sets: ImageSets, augment: Augment, *, path: Path) -> Path:
     """Draw training photographs, and beside each its views in the first passes."""
-    places = _evenly(len(sets.train), VIEWED)
+    places = evenly(len(sets.train), VIEWED)
     rows = [
         (sets.classes[sets.train.labels[place]], _views(sets.train, place, augment))
         for place in places
     ]
     caption = "Left: the photograph; then as passes 1, 2, ... of training see it."
-    return style.save(_sheet("Augmented training photographs", caption, rows), path)
+    return style.save(sheet("Augmented training photographs", caption, rows), path)
 
 
 _SHORT = {"train": "training", "validation": "validation", "test": "test"}
@@ -65,7 +66,7 @@ def _views(train: ImageSet, place: int, augment: Augment) -> np.ndarray:
     return np.concatenate([image[None], np.asarray(views).round().astype(np.uint8)])
 
 
-def _sheet(title: str, caption: str, rows: Sequence[tuple[str, np.ndarray]]) -> "Figure":
+def sheet(title: str, caption: str, rows: Sequence[tuple[str, np.ndarray]]) -> "Figure":
     """Place each row's images beside one another, behind its name."""
     width, height = LABEL + COLUMNS * ROW + 0.2, HEAD + ROW * len(rows) + 0.15
     figure = style.new_figure(width=width, height=height)
@@ -102,7 +103,7 @@ def _strip(images: np.ndarray) -> np.ndarray:
     return strip
 
 
-def _evenly(count: int, most: int) -> np.ndarray:
+def evenly(count: int, most: int) -> np.ndarray:
     """Choose at most `most` places, evenly through `count`, both ends included."""
     return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
 

@@ -29,6 +29,8 @@ def export(trained: Trained, path: str | Path, *, to: str = "stablehlo") -> list
     installed.
     """
     path = at_home(path)
+    if trained.task.dense:
+        raise InputError(f"export: expected a classifier, found a run of {trained.task.name}")
     if to not in WRITERS:
         raise InputError(f"export: to: expected one of {', '.join(WRITERS)}, found {to!r}")
     if to == "keras":

@@ -29,7 +29,7 @@ def write(path: Path, trained: Trained) -> None:
     except ModuleNotFoundError as error:
         raise InputError(f"ONNX wants the package {error.name}: {INSTALL}") from None
     logging.getLogger("onnx_ir").setLevel(logging.ERROR)  # it warns of every symbolic size
-    side, other = trained.size, "use --to stablehlo"
+    side, other = trained.net.side, "use --to stablehlo"
     noise = np.random.default_rng(0).integers(0, 256, (2, side, side, 3)).astype(np.uint8)
     images = jax.ShapeDtypeStruct(("N", side, side, 3), jnp.uint8)
     try:

@@ -17,6 +17,7 @@ import numpy as np
 from PIL.Image import Image, fromarray
 
 from tljax.data import folder, photos
+from tljax.data.photos import Size
 from tljax.errors import InputError
 from tljax.files.home import at_home
 
@@ -41,13 +42,13 @@ class Reading:
     """Read photographs a batch at a time; each has a name, and a function that decodes it."""
 
     names: tuple[str, ...]
-    size: int
+    size: Size
     read: Callable[[int], np.ndarray]  # place -> uint8 [size, size, 3]; InputError names it
 
     @property
     def none(self) -> np.ndarray:
         """Return a batch of no photographs."""
-        return np.zeros((0, self.size, self.size, 3), np.uint8)
+        return np.zeros((0, *photos.sides(self.size), 3), np.uint8)
 
     def batches(self, *, skip: bool) -> Iterator[Batch]:
         """Yield the batches in order, the next ones being decoded meanwhile, on a thread per core.
@@ -82,7 +83,7 @@ class Reading:
         return Batch(tuple(read), images, unread)
 
 
-def reading(photographs: Photographs, *, size: int) -> Reading:
+def reading(photographs: Photographs, *, size: Size) -> Reading:
     """Name photographs and say how each is read.
 
     A path, a folder (all photographs in it and below), a pattern such as "new/*.jpg", a Pillow
@@ -109,10 +110,10 @@ def reading(photographs: Photographs, *, size: int) -> Reading:
     return Reading(names, size, lambda i: _decoded(each[i], size=size))
 
 
-def read_photos(paths: Sequence[str | Path], *, size: int) -> np.ndarray:
+def read_photos(paths: Sequence[str | Path], *, size: Size) -> np.ndarray:
     """Decode image files as uint8 `[N, size, size, 3]`; InputError names one that is unreadable."""
     images = [_decoded(Path(path), size=size) for path in paths]
-    return np.stack(images) if images else np.zeros((0, size, size, 3), np.uint8)
+    return np.stack(images) if images else np.zeros((0, *photos.sides(size), 3), np.uint8)
 
 
 def _expanded(photo: Any) -> list[Any]:
@@ -142,14 +143,15 @@ def _expanded(photo: Any) -> list[Any]:
     return [path]
 
 
-def _checked(images: np.ndarray, *, size: int) -> np.ndarray:
-    if images.dtype != np.uint8 or images.shape[1:] != (size, size, 3):
-        expected, found = f"uint8 [N, {size}, {size}, 3]", f"{images.dtype} {images.shape}"
+def _checked(images: np.ndarray, *, size: Size) -> np.ndarray:
+    height, width = photos.sides(size)
+    if images.dtype != np.uint8 or images.shape[1:] != (height, width, 3):
+        expected, found = f"uint8 [N, {height}, {width}, 3]", f"{images.dtype} {images.shape}"
         raise InputError(f"predict: expected images {expected}, found {found}")
     return images
 
 
-def _decoded(photo: Any, *, size: int) -> np.ndarray:
+def _decoded(photo: Any, *, size: Size) -> np.ndarray:
     if isinstance(photo, np.ndarray):
         photo = fromarray(photo)
     if isinstance(photo, Image):

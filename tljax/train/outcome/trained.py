@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tljax.data.photos import Size, across
 from tljax.data.preprocess import Prepare
 from tljax.data.text.vocabulary import Vocabulary
 from tljax.errors import InputError
@@ -66,7 +67,7 @@ class Trained:
     logits: dict[str, np.ndarray] = field(default_factory=dict[str, np.ndarray])
     _: KW_ONLY
     classes: tuple[str, ...]  # in the order of the labels
-    size: int  # pixels of a side of the images
+    size: Size  # pixels of a side of the images; height and width of others
     rung: str  # or stage, by name
     seed: int
     # By held-out split: the task's measures, loss and n.
@@ -109,7 +110,7 @@ class Trained:
     def about(self) -> str:
         """Say what the examples are: "images of 48 x 48", or "texts of 32 tokens"."""
         words = isinstance(self.preprocess, Vocabulary)
-        return f"texts of {self.size} tokens" if words else f"images of {self.size} x {self.size}"
+        return f"texts of {self.size} tokens" if words else f"images of {across(self.size)}"
 
     def stream(self, read: Reading, *, skip_unread: bool = False, views: int = 0) -> Iterator[Told]:
         """Classify photographs a batch at a time, and yield each batch when it is done.
@@ -119,6 +120,8 @@ class Trained:
         """
         if views < 0:
             raise InputError(f"predict: views: expected 0 or more, found {views}")
+        if self.task.dense:
+            raise InputError(f"{self.rung}: expected a run that classifies, found one of masks")
         if views and isinstance(self.preprocess, Vocabulary):
             raise InputError("predict: views: expected none for texts, found some")
         classify = self._logits

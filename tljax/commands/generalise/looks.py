@@ -1,11 +1,11 @@
 """Judge a rung by several views of each photograph, against one plain look: is it more than noise?
 
-    tljax views --run runs/ladder --rung frozen --views 4 8
+    tljax looks --run runs/ladder --rung frozen --views 4 8
 
 The logits are the mean over K augmented views, as `tljax predict --views K` has them, the same ones
 each time; "mirrored" is the mean of the photograph and its mirror image. Judged on the photographs
-as they are and shifted, over the run's seeds, paired with the plain look. Leaves views.json,
-views.png and views.html in the run's folder.
+as they are and shifted, over the run's seeds, paired with the plain look. Leaves looks.json,
+looks.png and looks.html in the run's folder.
 """
 
 import argparse
@@ -50,11 +50,11 @@ def main() -> None:
         "about": f"{rung}. {shifts.about()}",
         **Judged(right, shifts.columns).to_dict(pairs),
     }
-    shifting.write(args.run, "views", document, args)
+    shifting.write(args.run, "looks", document, args)
     title = f"Several views of each photograph, {rung}"
-    write_ways(document, title=title, path=args.run / "views.png")
+    write_ways(document, title=title, path=args.run / "looks.png")
     print(table.text(document))
-    print(f"\n{page.write(document, folder=args.run, name='views', title=title)}")
+    print(f"\n{page.write(document, folder=args.run, name='looks', title=title)}")
 
 
 def _looks(member: Trained, counts: list[int]) -> Looks:
@@ -81,7 +81,7 @@ def _logits(look: Callable[[np.ndarray], jax.Array], images: np.ndarray) -> np.n
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = cli.bare_parser(__doc__, experiment="views")
+    parser = cli.bare_parser(__doc__, experiment="looks")
     shifting.run_options(parser)
     add = parser.add_argument
     add("--rung", help="which of its rungs (the best in validation)")

@@ -1,6 +1,6 @@
 """Flip some training labels on purpose: are they found, and what does cleaning buy?
 
-    python -m experiments.suspects --data folder:PHOTOS --weights efficientnet-lite0 --flips 5
+    python -m experiments.flipped --data folder:PHOTOS --weights efficientnet-lite0 --flips 5
 
 Each draw flips 5 % of the training labels. Suspects are found out of fold, as cross-validate and
 suspects do, and by the common mistake, on probabilities of a head that has trained on the labels
@@ -38,12 +38,12 @@ FLIPPED, DELETED, RELABELLED, TRUE = "flipped", "suspects deleted", "relabelled"
 def main() -> None:
     """Run the command."""
     args = options.parsed(_parser())
-    folder = args.workdir or Path("runs/suspects")
-    runner.refuse_finished(args, folder, "suspects.json")
+    folder = args.workdir or Path("runs/flipped")
+    runner.refuse_finished(args, folder, "flipped.json")
     stages = {
         "features": (options.network_of("features", args), options.stage_of("features", args))
     }
-    workdir, source, stages = runner.begin(args, stages, experiment="suspects")
+    workdir, source, stages = runner.begin(args, stages, experiment="flipped")
     network, stage = stages["features"]
     ready = setup.prepare(stage, network, source, seed=args.seed)
     if ready.inputs.start != "head":
@@ -57,7 +57,7 @@ def main() -> None:
     pairs = [(name, FLIPPED) for name in (DELETED, RELABELLED, TRUE)]
     measures = {name: [each[0][name] for each in found] for name in found[0][0]}
     document = {"measures": measures, **judged.to_dict(pairs)}
-    disk.write_json(workdir.path / "suspects.json", document)
+    disk.write_json(workdir.path / "flipped.json", document)
     for name, values in measures.items():
         interval = intervals.t_interval(values)
         ends = f" [{interval.low:.3f}, {interval.high:.3f}]" if interval else ""
@@ -114,7 +114,7 @@ def _logits(rows: np.ndarray, held: np.ndarray, labels: np.ndarray, classes: int
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = options.parser(__doc__, experiment="suspects")
+    parser = options.parser(__doc__, experiment="flipped")
     add = parser.add_argument
     add("--flips", type=cli.positive, default=5, metavar="N", help="how many draws (5)")
     add("--share", type=cli.fraction, default=0.05, help="of labels to flip (0.05)")
