@@ -9,7 +9,7 @@ import pytest
 
 from tljax import config, report, weights
 from tljax.climb import ladder
-from tljax.commands import photographs
+from tljax.commands.climb import photographs
 from tljax.data import from_arrays
 from tljax.data.preprocess import TORCH
 from tljax.errors import InputError

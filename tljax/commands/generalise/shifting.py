@@ -52,10 +52,6 @@ def run_options(parser: argparse.ArgumentParser) -> None:
     options(parser)
 
 
-# Options that a run of an earlier version has not recorded, with their defaults.
-_LATER = {"task": None, "file_column": "", "label_columns": (), "label_separator": ""}
-
-
 class Shifts:
     """The held-out photographs of a run in every condition, each made when it is judged."""
 
@@ -106,7 +102,10 @@ class Shifts:
         if not self._args.shifted:
             return None
         config = read_json(self._args.run / "config.json")["arguments"]
-        read = argparse.Namespace(**{**_LATER, **config, "quiet": self._args.quiet})
+        # A run of an earlier version has not recorded every option: these have their defaults.
+        defaults = vars(settings.parser(None, experiment="shifted").parse_args([]))
+        read = argparse.Namespace(**{**defaults, **config, "quiet": self._args.quiet})
+        read.label_columns = tuple(read.label_columns)  # a list in JSON
         other = running.load(read, self._args.shifted, size=sets.size)
         domain.check(sets, other)
         return other.test or other.validation
