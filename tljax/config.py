@@ -4,9 +4,10 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Literal
+from typing import Any, Literal
 
-from tljax.data.augment import Augment
+from tljax.data.augment import Augment, Augmentation
+from tljax.data.text.augment import Offsets, TokenDropout
 from tljax.errors import InputError
 from tljax.models.architecture import Architecture
 from tljax.models.build import Network, named
@@ -59,7 +60,7 @@ class Stage:
     batch_size: int = 32
     images_per_epoch: int | None = None
     least_images: int = 1
-    augment: Augment | None = None
+    augment: Augmentation | None = None
     views: int | Literal["auto"] | None = None
     features_dtype: Literal["float32", "bfloat16"] | None = None
     dropout: float | Schedule = 0.0
@@ -116,7 +117,8 @@ def _counts(stage: Stage) -> Iterator[Check]:
 
 def _values(stage: Stage) -> Iterator[Check]:
     """Check kinds, dtype, rates and fractions, and the fields that depend on another."""
-    kinds = {"optimizer": Optimizer, "objective": Objective, "augment": Augment | None}
+    kinds: dict[str, Any] = {"optimizer": Optimizer, "objective": Objective}
+    kinds["augment"] = Augmentation | None
     for field, kind in kinds.items():
         right = isinstance(getattr(stage, field), kind)
         yield field, right, f"tljax's own {getattr(kind, '__name__', 'Augment or None')}"
@@ -210,6 +212,19 @@ def stage_on(rung: str, stage: Stage, base: str) -> Stage:
     Rules of one's own stay as they are.
     """
     return replace(stage, rules=rules_of(rung, base)) if stage.rules == rules_of(rung) else stage
+
+
+def on_texts(stage: Stage) -> Stage:
+    """Return a stage of photographs as one of texts: its warp becomes the dropping of tokens.
+
+    Views are for a head alone, and few: kept activations of all tokens would fill a disk.
+    """
+    if stage.augment is None:
+        return stage
+    if stage.name == "scratch":  # a word is in few texts, and its embedding has few steps
+        stage = replace(stage, lr=WarmupCosine(BAG_RATE))
+    views = TEXT_VIEWS if stage.views and stage.rules == HEAD_ONLY else None
+    return replace(stage, augment=TokenDropout(), views=views)
 
 
 def _deck(optimizer: Optimizer) -> dict[str, Stage]:
@@ -349,6 +364,8 @@ PRESETS = {  # with VGG16's rules; `stage_on` has those of another base
     "masks": _masks(),
 }
 
+BAG_RATE = 5e-3  # of a bag of words from scratch
+TEXT_VIEWS = 4  # of texts with dropped tokens
 MOST_VIEWS = 16  # for "auto"; beyond it, as accurate as fresh augmentation (experiments/views.py)
 CHECKPOINT_SECONDS = 30.0  # least time between two checkpoints of a stage; its end is always saved
 
@@ -373,4 +390,21 @@ PRETRAIN = Stage(
     # No rotation, shear or zoom: resampling blurs small images, and the network then does
     # worse on sharp ones.
     augment=Augment(rotation_deg=0, width_shift=0.08, height_shift=0.08, shear_deg=0, zoom=0),
+)
+
+# A language model on running text, by windows of so many tokens. Rates are those of small models.
+WINDOW = 64  # and most tokens of a text, where the base does not record its own
+TEXT_RATE = 1e-2  # relative: a language model of half a million parameters has far to go
+# The base pretrained on stdlib:source: minutes on two cores.
+TEXT_BASE, TEXT_OPTIONS = "causal", {"width": 64, "dropout": 0.1}
+LANGUAGE_RATE = 2e-3
+LANGUAGE = Stage(
+    "language",
+    TRAIN_ALL,
+    lr=WarmupCosine(LANGUAGE_RATE),
+    epochs=4,
+    optimizer=Optimizer("adam", weight_decay=1e-2),
+    batch_size=32,
+    augment=Offsets(WINDOW),
+    dropout=1.0,  # times the base's own
 )

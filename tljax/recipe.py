@@ -5,9 +5,10 @@
 from dataclasses import replace
 from typing import Literal
 
-from tljax.config import HEAD_ONLY, LAMB, RELATIVE_RATE, Plan, Stage, differential_rules
-from tljax.data import ImageSets
+from tljax.config import HEAD_ONLY, LAMB, RELATIVE_RATE, Plan, Stage, differential_rules, on_texts
 from tljax.data.augment import Augment
+from tljax.data.examples import Sets
+from tljax.data.text.vocabulary import Vocabulary
 from tljax.errors import InputError
 from tljax.models.build import Network, described, named
 from tljax.optim.schedules import OneCycle, OneCycleMomentum, Scaled
@@ -162,7 +163,7 @@ def full_recipe(
 
 
 def fine_tune(
-    sets: ImageSets,
+    sets: Sets,
     weights: Weights,
     *,
     epochs: int = 5,
@@ -172,18 +173,20 @@ def fine_tune(
     seed: int = 0,
     progress: bool = True,
 ) -> Trained:
-    """Train on photographs from a pretrained base, by the plan of `fine_tuning`.
+    """Train on photographs or texts from a pretrained base, by the plan of `fine_tuning`.
 
     `train_plan` carries out such a plan with its other settings, or any other plan.
     """
     base, _ = described(weights.architecture)
     plan = fine_tuning(epochs=epochs, lr=lr, stage=stage, base=base)
+    if isinstance(sets.preprocess, Vocabulary):
+        plan = replace(plan, stages=tuple(map(on_texts, plan.stages)))
     source = Source(sets, weights, progress=progress)
     return plan_lib.train_plan(plan, network or NETWORK, source, seed=seed)[-1]
 
 
 def lr_find(
-    sets: ImageSets,
+    sets: Sets,
     weights: Weights | None,
     stage: Stage,
     *,

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from tljax import config
 from tljax.commands import cli
 from tljax.commands.climb.rung import MASKS, PRESET
+from tljax.commands.text import read as texts
 from tljax.config import Stage
 from tljax.data import critters, drawn
 from tljax.data.sources import has_masks
@@ -17,6 +18,7 @@ from tljax.models.architecture import Options
 from tljax.models.build import Network, described
 from tljax.recipe import scaled_batch
 from tljax.runs.base import load_base
+from tljax.tasks.text import TEXT
 from tljax.weights import Weights
 
 
@@ -95,8 +97,12 @@ def parsed(parser: argparse.ArgumentParser) -> argparse.Namespace:
     that, else as large as the lecture's.
     """
     args = parser.parse_args()
+    texts.settle(args, base_of(args) if args.weights else None)
+    if args.size is None and args.task == TEXT.name and not args.weights:
+        args.size = config.WINDOW
     if args.preset is None:
-        args.preset = MASKS if has_masks(args.data) else PRESET
+        masks = args.task != TEXT.name and has_masks(args.data)
+        args.preset = MASKS if masks else PRESET
     if args.size is None:
         args.size = config.SIZE if args.data in drawn.SOURCES else _size_of(args)
     return args
@@ -140,19 +146,24 @@ def stage_of(name: str, args: argparse.Namespace) -> Stage:
 
 def architecture_of(args: argparse.Namespace) -> tuple[str, Options]:
     """Return base and options of the networks that the options name: those of --weights."""
-    weights, base = base_of(args), args.base or config.CRITTERS_BASE
+    weights, words = base_of(args), args.task == TEXT.name
+    base = args.base or (config.TEXT_BASE if words else config.CRITTERS_BASE)
     if weights:
         name, options = described(weights.architecture, source=weights.source)
         if args.base not in (None, name):
             raise InputError(f"--base {args.base}: expected {name}, which {args.weights} is of")
         return name, options
+    if words:
+        return base, texts.options(base, args)
     return base, config.CRITTERS_OPTIONS if base == config.CRITTERS_BASE else {}
 
 
 def network_on(network: Network, args: argparse.Namespace) -> Network:
     """Return a network for the base and size that the options name."""
-    small = args.size < config.CNN_VALID_SIZE or args.preset == MASKS
-    if network.base == "cnn" and small:
+    if args.task == TEXT.name:
+        network = texts.network(network, args, base_of(args))
+    small = network.base == "cnn" and (args.size < config.CNN_VALID_SIZE or args.preset == MASKS)
+    if small:
         network = replace(network, options={"padding": "SAME"})
     return network.on(*architecture_of(args))
 
@@ -175,6 +186,10 @@ def with_options(stage: Stage, args: argparse.Namespace) -> Stage:
         raise InputError("--scale-lr: expected --batch with it, which it scales the rates by")
     if args.epochs and stage.solver == "steps":
         stage = replace(stage, epochs=args.epochs)
+    if args.task == TEXT.name:
+        stage = config.on_texts(stage)
+        if not args.weights and stage.optimizer == config.LAMB:
+            stage = at_rate(stage, config.TEXT_RATE)
     stage = replace(
         stage.scaled(budget=args.budget),
         skip_nonfinite=args.skip_nonfinite,

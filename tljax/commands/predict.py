@@ -2,11 +2,12 @@
 
     tljax predict --run runs/ladder PHOTO ...
 
-A PHOTO is a file, a folder (all photographs in it and below) or a pattern in quotes. One line per
-photograph: its likeliest classes with their probabilities; of a run with several labels those above
-their thresholds, of a run with numbers the numbers. A file that cannot be read is named, the
-others are classified, and the command ends with status 2. Without --rung and --seed the classifier
-is the run's one with the best validation score, which makes that figure optimistic.
+A PHOTO is a file, a folder (all photographs in it and below) or a pattern in quotes; for a run on
+texts it is a sentence, or .txt files in the same ways. One line per photograph: its likeliest
+classes with their probabilities; of a run with several labels those above their thresholds, of a
+run with numbers the numbers. A file that cannot be read is named, the others are classified, and
+the command ends with status 2. Without --rung and --seed the classifier is the run's one with the
+best validation score, which makes that figure optimistic.
 """
 
 import argparse
@@ -15,12 +16,10 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from tljax.commands import cli, running
-from tljax.data.photos import across
 from tljax.errors import InputError
 from tljax.runs import mask_files
 from tljax.runs.predict import Trained, load_run
 from tljax.train.outcome.prediction import TOP
-from tljax.train.outcome.reading import reading
 from tljax.train.outcome.telling import Told
 
 FORMATS = ("text", "csv", "jsonl", "json")
@@ -61,10 +60,10 @@ def _predicted(
     paths: list[str] = []
     for each in given:
         try:
-            paths += reading(each, size=classifier.size).names
+            paths += classifier.reading(each).names
         except InputError as error:
             tell(str(error))
-    read = reading(paths, size=classifier.size)
+    read = classifier.reading(paths)
     for part in classifier.stream(read, skip_unread=True, views=views):
         for why in part.unread.values():
             tell(why)
@@ -82,8 +81,7 @@ def _teller(unread: list[str]) -> Callable[[str], None]:
 def _write(parts: Iterable[Told], args: argparse.Namespace, classifier: Trained) -> None:
     """Print each batch when it is done."""
     if args.format == "text":
-        side = f"images of {across(classifier.size)}"
-        print(f"{args.run}: {classifier.rung}, seed {classifier.seed}, {side}")
+        print(f"{args.run}: {classifier.rung}, seed {classifier.seed}, {classifier.about}")
     for number, part in enumerate(parts):
         if args.format == "csv":
             lines = part.csv_lines(args.top or TOP, head=number == 0)

@@ -8,6 +8,11 @@
 
 22.7 % of 200 ImageNet classes, 250 images each, at 32 x 32; 40 minutes on one core.
 
+    tljax pretrain --task language --data text:FOLDER --out language.safetensors
+    tljax pretrain --data reviews.csv --weights language.safetensors --out tuned.safetensors
+
+A causal transformer learns the next token of running text, then of another's, without labels.
+
 By default a VGG16 with batch normalisation in place of biases, folded into plain kernels and biases
 when it is saved: the file is an ordinary VGG16, for `--weights` of the other commands. `--base`
 names another network.
@@ -25,22 +30,32 @@ import jax.numpy as jnp
 from tljax import config
 from tljax.commands import cli, running
 from tljax.commands.climb.onward import short
+from tljax.commands.text import read as texts
+from tljax.data import ImageSets
+from tljax.data.examples import Sets
 from tljax.data.photos import side
-from tljax.data.preprocess import TORCH
+from tljax.data.preprocess import TORCH, Prepare
+from tljax.data.text import docstrings
+from tljax.data.text.vocabulary import Vocabulary
 from tljax.errors import InputError
 from tljax.inputs import images as inputs
 from tljax.machine import processes
 from tljax.machine.provenance import environment
 from tljax.models import build
 from tljax.models.build import Network
+from tljax.runs.base import load_base
 from tljax.runs.workdir import Listener
+from tljax.tasks.language import Language
+from tljax.tasks.text import TEXT
 from tljax.train import loop
 from tljax.train.history import Record
 from tljax.train.ready import Ready
 from tljax.train.resume import Saver
+from tljax.train.setup import with_base
 from tljax.train.source import Source
 from tljax.train.step import State, averaged
-from tljax.weights import Weights, write
+from tljax.tree import Params, Variables
+from tljax.weights import Weights, merge, write
 
 
 def pretrain(
@@ -53,9 +68,10 @@ def pretrain(
     saves: Path,
     listeners: Sequence[Listener] = (),
 ) -> Weights:
-    """Train the base of this network from nothing and write it after every epoch.
+    """Train the base of this network, from nothing or from `source.weights`, and write it.
 
-    `saves` holds checkpoints until training is done; training continues from those already there.
+    It is written after every epoch, a language model with its head. `saves` holds checkpoints
+    until training is done; training continues from those already there.
     """
     sets, dtype, size = source.sets, source.dtype, side(source.sets.size)
     # It begins at random, where there is nothing to go back to.
@@ -63,7 +79,8 @@ def pretrain(
     norm = {"norm": True} if "norm" in network.architecture.options else {}
     network = replace(network, options={**network.options, **norm}, hidden=0)
     module = build.classifier(network, task=sets.task, classes=len(sets.classes), dtype=dtype)
-    variables = build.init(module, key=jax.random.key(seed), size=size)
+    variables = build.init_like(module, key=jax.random.key(seed), like=sets.spec)
+    variables, preprocess = _continued(variables, source.weights), _before(sets)
     saved: list[Weights] = []
 
     def log(record: Record, state: State) -> None:
@@ -87,9 +104,10 @@ def pretrain(
             Weights(
                 jax.device_get(base["params"]),
                 {"name": plain.base, **plain.options},
-                TORCH,
+                preprocess,
                 sets.classes,
                 provenance,
+                top=_top(sets, averaged(state)),
                 statistics=jax.device_get(base.get("batch_stats", {})),
             )
         ]
@@ -98,7 +116,7 @@ def pretrain(
         out.parent.mkdir(parents=True, exist_ok=True)
         write(out, saved[0])
 
-    read = inputs.from_images(sets, augment=stage.augment, preprocess=TORCH)
+    read = inputs.from_images(sets, augment=stage.augment, preprocess=preprocess)
     identity = {
         "stage": asdict(stage),
         "data": sets.digest,
@@ -107,7 +125,7 @@ def pretrain(
         "seed": seed,
     }
     saver = Saver(saves, identity={**identity, "dtype": jnp.dtype(dtype).name})
-    ready = Ready(module, variables, read, network, TORCH)
+    ready = Ready(module, variables, read, network, preprocess)
     state, history = loop.train_stage(
         stage, ready, seed=seed, on_epoch=log, saver=saver, progress=source.progress
     )
@@ -117,13 +135,45 @@ def pretrain(
     return saved[0]
 
 
+def _before(sets: Sets) -> Prepare:
+    """Return what comes before the network: torchvision's mean and deviation, or a vocabulary."""
+    return TORCH if isinstance(sets, ImageSets) else sets.preprocess
+
+
+def _top(sets: Sets, params: Params) -> Params | None:
+    """Return the head of a language model, which goes on from it; other tasks leave theirs."""
+    return jax.device_get(params["head"]) if isinstance(sets.task, Language) else None
+
+
+def _continued(variables: Variables, weights: Weights | None) -> Variables:
+    """Return the variables with those of the weights in them: the base, and its top for a head."""
+    variables = with_base(variables, weights)
+    if weights is None or weights.top is None:
+        return variables
+    head = merge(weights.top, variables["params"]["head"], source=weights.source)
+    return {**variables, "params": {**variables["params"], "head": head}}
+
+
 def main() -> None:
     """Run the command."""
     parser = cli.parser(
         __doc__, experiment="pretrain", source="critters:source", size=config.PRETRAIN_SIZE
     )
     cli.base_option(parser)
-    width = f"times the channels of a base that has this option (VGG16: {config.CRITTERS_WIDTH})"
+    parser.add_argument(
+        "--weights",
+        metavar="FILE",
+        help="go on from this base: a language model from the text it was trained on to another",
+    )
+    parser.add_argument(
+        "--dropout",
+        type=float,
+        default=0.1,
+        metavar="RATE",
+        help="of a language model, after each branch of it (0.1)",
+    )
+    width = f"times the channels of a base that has this option (VGG16: {config.CRITTERS_WIDTH}); "
+    width += "of a language model, the channels"
     parser.add_argument("--width", type=cli.fraction, metavar="W", help=width)
     parser.add_argument(
         "--batch", type=cli.positive, metavar="N", help=f"batch size ({config.PRETRAIN.batch_size})"
@@ -153,12 +203,16 @@ def main() -> None:
         shutil.rmtree(saves)
     if out.exists() and not args.overwrite and not (resume and saves.exists()):
         raise InputError(f"{out} exists; name another --out, or pass --overwrite")
+    base = load_base(args.weights, progress=not args.quiet) if args.weights else None
+    words = _reads_text(args, base)
     listeners = running.tracked(args, workdir=out.parent)
-    sets = running.load(args, args.data, size=args.size)
+    sets = texts.source(args, base) if words else running.load(args, args.data, size=args.size)
+    if processes.first():
+        print(sets.counts(), flush=True)
     weights = pretrain(
-        Source(sets, dtype=jnp.dtype(args.dtype), progress=not args.quiet),
-        _stage(args),
-        network=_network(args),
+        Source(sets, base, dtype=jnp.dtype(args.dtype), progress=not args.quiet),
+        _stage(args, config.LANGUAGE if words else config.PRETRAIN),
+        network=_network(args, sets, base),
         seed=args.seed,
         out=out,
         saves=saves,
@@ -175,11 +229,29 @@ def main() -> None:
     if not measure.proportion:
         told = f"{measure.name} {measure.shown(scores[measure.name])} in validation"
     print(f"{out}: {told}")
-    if not args.quiet:
+    if not args.quiet and not words:
         print(f"\ntljax features --data PHOTOS --weights {short(out)}    # photographs of yours")
 
 
-def _network(args: argparse.Namespace) -> Network:
+def _reads_text(args: argparse.Namespace, base: Weights | None) -> bool:
+    """Tell whether running text is to be read: by the task, the source, or the base."""
+    named = args.task in (Language.name, TEXT.name) or args.data == docstrings.SOURCE
+    if named and args.data == "critters:source":
+        args.data = docstrings.SOURCE
+    tokens = base is not None and isinstance(base.preprocess, Vocabulary)
+    if named and base is not None and not tokens:
+        name = base.architecture.get("name")
+        raise InputError(f"{args.weights}: expected a base of texts, found {name}")
+    return named or tokens
+
+
+def _network(args: argparse.Namespace, sets: Sets, weights: Weights | None) -> Network:
+    if weights:
+        return Network(*build.described(weights.architecture, source=weights.source))
+    if isinstance(sets.task, Language):
+        width = {"width": int(args.width)} if args.width else {}
+        options = {"vocabulary": sets.task.vocabulary, "dropout": args.dropout, **width}
+        return Network(config.TEXT_BASE, build.checked(config.TEXT_BASE, options))
     base = args.base or config.CRITTERS_BASE
     options = dict(config.CRITTERS_OPTIONS) if base == config.CRITTERS_BASE else {}
     return Network(
@@ -187,8 +259,8 @@ def _network(args: argparse.Namespace) -> Network:
     )
 
 
-def _stage(args: argparse.Namespace) -> config.Stage:
-    stage = replace(config.PRETRAIN, epochs=args.epochs or config.PRETRAIN.epochs)
+def _stage(args: argparse.Namespace, like: config.Stage) -> config.Stage:
+    stage = replace(like, epochs=args.epochs or like.epochs)
     stage = replace(stage.scaled(budget=args.budget), skip_nonfinite=args.skip_nonfinite)
     if args.batch:
         stage = replace(stage, batch_size=args.batch)

@@ -15,10 +15,14 @@ from tljax.commands.climb.onward import say_next
 from tljax.commands.climb.rung import PRESET, Rung, named
 from tljax.commands.generalise import shifted
 from tljax.commands.pretrain import pretrain
+from tljax.commands.text import keep as sentences
+from tljax.commands.text import read as texts
 from tljax.config import Stage
 from tljax.data import ImageSets, drawn
 from tljax.data.examples import Sets
 from tljax.data.preprocess import words
+from tljax.data.text import docstrings
+from tljax.data.text.sets import TextSets
 from tljax.errors import InputError
 from tljax.inputs import views
 from tljax.machine import compiler_log, processes
@@ -28,6 +32,7 @@ from tljax.runs import planned
 from tljax.runs.workdir import CALLS, COMPILER_LOG, Workdir
 from tljax.sweep.finished_calls import Kept
 from tljax.tasks.classification import Classification
+from tljax.tasks.text import TEXT
 from tljax.train.source import Source
 from tljax.weights import Weights, check_preprocess, known, read
 
@@ -79,10 +84,14 @@ def begin(
     weights = options.base_of(args)
     workdir = workdir_of(args, args.workdir or Path("runs") / experiment)
     workdir.listeners += running.tracked(args, workdir=workdir.path)
-    sets = running.load(args, args.data, size=args.size)
+    reads_texts = args.task == TEXT.name
+    if reads_texts:
+        sets = texts.load(args, weights)
+    else:
+        sets = running.load(args, args.data, size=args.size)
     takes = any(network.architecture.pretrained for network, _ in stages.values())
     baseless = weights is None and takes
-    if baseless and args.data not in drawn.TARGETS:
+    if baseless and args.data not in (*drawn.TARGETS, docstrings.TARGET):
         raise InputError(
             f"--weights: {args.data} needs a pretrained base: {', '.join(known.FILES)} (downloaded "
             "once), a file, or one that tljax pretrain made"
@@ -131,7 +140,7 @@ def _trainable(
 
 
 def source_of(
-    args: argparse.Namespace, workdir: Workdir, sets: ImageSets, weights: Weights | None
+    args: argparse.Namespace, workdir: Workdir, sets: Sets, weights: Weights | None
 ) -> Source:
     """Return what all stages of a command start from."""
     return Source(
@@ -139,11 +148,16 @@ def source_of(
     )
 
 
-def _look_at_preprocessing(workdir: Workdir, sets: ImageSets, weights: Weights) -> None:
+def _look_at_preprocessing(workdir: Workdir, sets: Sets, weights: Weights) -> None:
     """Name the preprocessing, warn where it does not suit the base, and keep both for the page."""
     if not processes.first():
         return
-    check = check_preprocess(weights, sets.train.images)
+    if not isinstance(sets, ImageSets):
+        told = words(weights.preprocess)
+        print(f"preprocessing: {told}", flush=True)
+        workdir.note("preprocessing", {"used": sets.preprocess.identity, "told": told, "alarm": ""})
+        return
+    check = check_preprocess(weights, sets.train.inputs)
     print(
         f"WARNING: {check.alarm}" if check.alarm else f"preprocessing: {words(check.used)}",
         flush=True,
@@ -154,7 +168,7 @@ def _look_at_preprocessing(workdir: Workdir, sets: ImageSets, weights: Weights) 
 def _settled(
     stage: Stage,
     network: Network,
-    sets: ImageSets,
+    sets: Sets,
     *,
     dtype: jnp.dtype,
     most_views: int | None,
@@ -201,14 +215,17 @@ def workdir_of(args: argparse.Namespace, path: Path) -> Workdir:
     return Workdir(path, overwrite=args.overwrite, resume=resume, anyway=args.resume_anyway)
 
 
-def finish(workdir: Workdir, sets: ImageSets, *, quiet: bool) -> None:
+def finish(workdir: Workdir, sets: Sets, *, quiet: bool) -> None:
     """Keep the photographs for the report and write it; print the table and the page's path."""
     if not processes.first():
         return
     for listener in workdir.listeners:
         listener.close()
     with waiting.bar(2, "report", unit="parts", shown=not quiet) as bar:
-        photographs.keep(workdir.path, sets)
+        if isinstance(sets, ImageSets):
+            photographs.keep(workdir.path, sets)
+        elif isinstance(sets, TextSets):
+            sentences.keep(workdir.path, sets)
         bar.update()
         written = report.write_report(workdir.path)
         bar.update()
@@ -224,8 +241,12 @@ def _pretrained(args: argparse.Namespace, workdir: Workdir) -> Weights:
     out, progress = workdir.path / "base.safetensors", workdir.path / "progress" / "base"
     if workdir.resumed and out.exists() and not progress.exists():
         return read(out)
-    sets = running.load(args, "critters:source", size=min(args.size, config.PRETRAIN_SIZE))
-    stage = replace(config.PRETRAIN.scaled(budget=args.budget), skip_nonfinite=args.skip_nonfinite)
+    if args.task == TEXT.name:
+        sets, like = texts.source(args, None), config.LANGUAGE
+    else:
+        size = min(args.size, config.PRETRAIN_SIZE)
+        sets, like = running.load(args, "critters:source", size=size), config.PRETRAIN
+    stage = replace(like.scaled(budget=args.budget), skip_nonfinite=args.skip_nonfinite)
     if not workdir.resumed:
         out.unlink(missing_ok=True)  # of the run before: half of this one must not pass for a whole
     return pretrain(

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tljax.data.text.augment import TextAugment
 from tljax.errors import InputError
 
 
@@ -38,6 +39,9 @@ class Augment:
                 raise InputError(
                     f"Augment.{name}: expected a number from 0 to {bound:g}, found {value!r}"
                 )
+
+
+Augmentation = Augment | TextAugment
 
 
 class Params(NamedTuple):

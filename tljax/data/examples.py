@@ -8,6 +8,7 @@ import numpy as np
 from jax import Array
 
 from tljax.data.photos import Size
+from tljax.data.preprocess import Prepare
 from tljax.tasks.task import Task
 
 
@@ -68,6 +69,11 @@ class Sets(Protocol):
     @property
     def spec(self) -> jax.ShapeDtypeStruct:
         """Shape, with one row, and dtype of an example as a network takes it."""
+        ...
+
+    @property
+    def preprocess(self) -> Prepare:
+        """What comes before a network that no base decides."""
         ...
 
     @property

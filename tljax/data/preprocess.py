@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from tljax.data.text import vocabulary
+from tljax.data.text.vocabulary import Vocabulary
 from tljax.errors import InputError
 from tljax.tree import Json
 
@@ -35,6 +37,11 @@ class Preprocess:
         return (x * self.scale - jnp.array(self.mean, jnp.float32)) / jnp.array(
             self.std, jnp.float32
         )
+
+    @property
+    def identity(self) -> Json:
+        """Return what distinguishes it from any other, in plain JSON."""
+        return self.to_dict()
 
     def to_dict(self) -> Json:
         """Convert to plain JSON, to be stored with the weights."""
@@ -73,6 +80,24 @@ class Preprocess:
         return cls(channels=stored["channels"], scale=scale, mean=mean, std=std)
 
 
+# What comes before a network: of photographs, or of texts.
+Prepare = Preprocess | Vocabulary
+
+
+def from_dict(stored: Json) -> Prepare:
+    """Make what `to_dict` described, of photographs or of texts; InputError for what it cannot."""
+    if isinstance(stored, dict) and stored.keys() == {"tokenizer"}:
+        return vocabulary.read(str(stored["tokenizer"]), where="preprocess.tokenizer")
+    return Preprocess.from_dict(stored)
+
+
+def of_pixels(preprocess: Prepare, *, where: str) -> Preprocess:
+    """Return a preprocessing of photographs; InputError for one of texts."""
+    if isinstance(preprocess, Vocabulary):
+        raise InputError(f"{where}: expected a network of photographs, found one of texts")
+    return preprocess
+
+
 def _number(key: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise InputError(f"preprocess.{key}: expected a finite number, found {value!r}")
@@ -99,12 +124,14 @@ HALF = Preprocess(scale=1 / 255, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
 BY_NAME = {"unit": UNIT, "caffe": CAFFE, "torch": TORCH, "half": HALF}
 
 
-def words(preprocess: Preprocess) -> str:
+def words(preprocess: Prepare) -> str:
     """Describe the preprocessing, for people to check.
 
     For example "BGR, ImageNet mean (103.9, 116.8, 123.7) subtracted, not scaled". No other function
     puts a preprocessing into words.
     """
+    if isinstance(preprocess, Vocabulary):
+        return vocabulary.words(preprocess)
     scale, mean, std = preprocess.scale, preprocess.mean, preprocess.std
     parts = [preprocess.channels if scale == 1 else f"{preprocess.channels} {_factor(scale)}"]
     if any(mean):

@@ -11,6 +11,7 @@ import numpy as np
 from tljax.data import names
 from tljax.data.augment import augment_batch
 from tljax.data.photos import Size, across
+from tljax.data.preprocess import UNIT, Prepare
 from tljax.errors import InputError
 from tljax.tasks.classification import CLASSIFICATION
 from tljax.tasks.task import Task
@@ -83,6 +84,11 @@ class ImageSets:
                 expected, found = map(across, sides)
                 raise InputError(f"{where}: expected images of {expected} pixels, found {found}")
         names.refuse_unseen(self.name, self.classes, self._counts())
+
+    @property
+    def preprocess(self) -> Prepare:
+        """Return what comes before a network that no base decides: the lecture's 1/255."""
+        return UNIT
 
     @property
     def augmented(self) -> Callable[..., jax.Array]:

@@ -39,17 +39,21 @@ def stratified(listing: Listing, *, fraction: float, seed: int) -> dict[str, Lis
 _CALLED = {"train": "training", "validation": "validation", "test": "test"}
 
 
-def refuse_copies(listings: Mapping[str, Listing], classes: Sequence[str]) -> None:
-    """Refuse photographs with the same bytes in two splits, or in one split in two classes."""
+def refuse_copies(
+    listings: Mapping[str, Listing], classes: Sequence[str], *, what: str = "photographs"
+) -> None:
+    """Refuse examples with the same bytes in two splits, or in one split in two classes."""
     for listing in listings.values():
-        refuse_two_labels(listing, classes)
+        refuse_two_labels(listing, classes, what=what)
     for one, other in itertools.combinations([split for split in _CALLED if split in listings], 2):
         names = (_CALLED[one], _CALLED[other])
-        refuse_shared(listings[one], listings[other], names=names)
+        refuse_shared(listings[one], listings[other], names=names, what=what)
 
 
-def refuse_two_labels(listing: Listing, classes: Sequence[str]) -> None:
-    """Refuse photographs whose bytes are in two classes of a split; InputError names them."""
+def refuse_two_labels(
+    listing: Listing, classes: Sequence[str], *, what: str = "photographs"
+) -> None:
+    """Refuse examples whose bytes are in two classes of a split; InputError names them."""
     first: dict[str, int] = {}
     twins = [
         f"{listing.ids[at]} ({_said(listing.labels[at], classes)}) = "
@@ -59,15 +63,19 @@ def refuse_two_labels(listing: Listing, classes: Sequence[str]) -> None:
     ]
     if twins:
         raise InputError(
-            f"{len(twins)} photographs have the same bytes as one of another class: "
+            f"{len(twins)} {what} have the same bytes as one of another class: "
             f"{_few(twins)}; remove them, or pass allow_duplicates"
         )
 
 
 def refuse_shared(
-    training: Listing, validation: Listing, *, names: tuple[str, str] = ("training", "validation")
+    training: Listing,
+    validation: Listing,
+    *,
+    names: tuple[str, str] = ("training", "validation"),
+    what: str = "photographs",
 ) -> None:
-    """Check that no photograph's bytes are in both listings; InputError names those that are."""
+    """Check that no example's bytes are in both listings; InputError names those that are."""
     names_by_digest = dict(zip(training.digests, training.ids, strict=True))
     shared = [
         f"{names_by_digest[digest]} = {name}"
@@ -76,7 +84,8 @@ def refuse_shared(
     ]
     if shared:
         raise InputError(
-            f"{len(shared)} {names[1]} photographs have the same bytes as a {names[0]} photograph: "
+            f"{len(shared)} {names[1]} {what} have the same bytes as a {names[0]} "
+            f"{what.removesuffix('s')}: "
             f"{_few(shared)}; remove them, or pass allow_duplicates"
         )
 

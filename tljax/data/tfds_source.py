@@ -23,9 +23,11 @@ VALIDATION = ("validation", "test")  # the first present one; a second one is th
 
 
 def listings(
-    name: str, *, data_dir: pathlib.Path | None, progress: bool
+    name: str, *, data_dir: pathlib.Path | None, progress: bool, kind: str = "image"
 ) -> tuple[tuple[str, ...], dict[str, Listing]]:
     """List a data set: `(classes, {"train", and maybe "validation", "test": listing})`.
+
+    Its examples are of one "image" or of one "text" each.
 
     A test split without a validation split is the validation. `name` is TFDS's: "set", "set/config"
     or "set:version". `data_dir` is by default TFDS's, `$TFDS_DATA_DIR`. cats_vs_dogs is prepared
@@ -41,7 +43,7 @@ def listings(
     if builder is None:
         problem = f"expected a prepared set in {folder}, found none"
         raise InputError(f"tfds:{name}: {problem}; {_how(name, folder)}")
-    image, label, classes = _features(name, builder)
+    image, label, classes = _features(name, builder, kind=kind)
     validation = [split for split in VALIDATION if split in builder.info.splits]
     splits = {"train": "train"} | dict(zip(("validation", "test"), validation, strict=False))
     by_split = {}
@@ -51,8 +53,7 @@ def listings(
             by_split[split] = _listing(records, stored, image=image, label=label, progress=progress)
         if not np.isin(by_split[split].labels, range(len(classes))).all():
             raise InputError(
-                f"tfds:{name}: expected a label for every photograph of {stored}, "
-                "found some without"
+                f"tfds:{name}: expected a label for every {kind} of {stored}, found some without"
             )
     return classes, by_split
 
@@ -69,11 +70,12 @@ def _find(name: str, folder: pathlib.Path):
         return None
 
 
-def _features(name: str, builder) -> tuple[str, str, tuple[str, ...]]:
-    """Return the key of the one image, the key of the one class label, and its classes."""
+def _features(name: str, builder, *, kind: str) -> tuple[str, str, tuple[str, ...]]:
+    """Return the key of the one image or text, the key of the one class label, and its classes."""
     features = builder.info.features
     features = dict(features) if isinstance(features, tfds.features.FeaturesDict) else {}
-    images = [key for key, feature in features.items() if isinstance(feature, tfds.features.Image)]
+    wanted = tfds.features.Image if kind == "image" else tfds.features.Text
+    images = [key for key, feature in features.items() if isinstance(feature, wanted)]
     labels = {
         key: tuple(feature.names)
         for key, feature in features.items()
@@ -81,7 +83,7 @@ def _features(name: str, builder) -> tuple[str, str, tuple[str, ...]]:
     }
     if len(images) != 1 or len(labels) != 1:
         raise InputError(
-            f"tfds:{name}: expected one image and one class label, "
+            f"tfds:{name}: expected one {kind} and one class label, "
             f"found {images} and {list(labels)}"
         )
     [(label, classes)] = labels.items()
@@ -101,7 +103,8 @@ def _records(name: str, builder, split: str, *, image: str, folder: pathlib.Path
         raise InputError(
             f"tfds:{name}: expected array_record, {present}; {_how(name, 'ANOTHER_FOLDER')}"
         )
-    skip = {image: tfds.decode.SkipDecoding()}
+    pictures = isinstance(info.features[image], tfds.features.Image)
+    skip = {image: tfds.decode.SkipDecoding()} if pictures else None  # texts are bytes as they are
     with _damage_named(name, folder):
         return builder.as_data_source(split=split, decoders=skip, file_format="array_record")
 

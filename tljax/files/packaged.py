@@ -16,6 +16,12 @@ class Packaged:
     suffix: str  # of the one file in it that holds the weights: ".pth"
     sha256: str
     source: str = ""  # who trained it, and its licence
+    alone: bool = False  # without what it depends on, which its weights do not need
+
+    @property
+    def install(self) -> str:
+        """Return pip's arguments that install it."""
+        return f"{'--no-deps ' if self.alone else ''}{self.package}"
 
 
 def located(file: Packaged) -> Path:
@@ -28,7 +34,7 @@ def located(file: Packaged) -> Path:
         paths = [path for path in metadata.files(name) or [] if path.name.endswith(file.suffix)]
     except metadata.PackageNotFoundError:
         raise InputError(
-            f"expected the package {name} to be installed, found none: pip install {file.package}"
+            f"expected the package {name} to be installed, found none: pip install {file.install}"
         ) from None
     for path in paths:
         place = Path(str(path.locate()))
@@ -40,5 +46,5 @@ def located(file: Packaged) -> Path:
     raise InputError(
         f"{name}: expected a {file.suffix} file with sha256 {file.sha256[:12]}..., found "
         f"{', '.join(path.name for path in paths) or 'none'}; reinstall it: "
-        f"pip install --force-reinstall {file.package}"
+        f"pip install --force-reinstall {file.install}"
     )

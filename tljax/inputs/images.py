@@ -14,9 +14,10 @@ import numpy as np
 from jax import Array
 
 from tljax import waiting
-from tljax.data.augment import Augment, affine
+from tljax.data.augment import Augment, Augmentation, affine
 from tljax.data.examples import Part, Sets
 from tljax.data.photos import Size
+from tljax.data.text.augment import Offsets
 from tljax.inputs.activations import Activations, Store
 from tljax.inputs.feed import Examples
 from tljax.inputs.prefix import Prefix
@@ -60,7 +61,7 @@ class Inputs:
 
 
 def from_images(
-    sets: Sets, *, augment: Augment | None, preprocess: Callable[[Array], Array]
+    sets: Sets, *, augment: Augmentation | None, preprocess: Callable[[Array], Array]
 ) -> Inputs:
     """Read examples, augmented afresh at every draw (validation never is), then preprocessed.
 
@@ -82,9 +83,14 @@ def from_images(
     return replace(_of(sets, read), relabelled=_relabelling(sets.task, augment))
 
 
-def _relabelling(task: Task, augment: Augment | None) -> Callable[..., Array]:
-    """Return what warps dense labels `[N, H, W]` as their images are warped, from the same keys."""
-    if augment is None or not task.dense:
+def _relabelling(task: Task, augment: Augmentation | None) -> Callable[..., Array]:
+    """Return what does to dense labels what the same keys do to their examples.
+
+    Maps `[N, H, W]` are warped; of running text `[N, 2 T]` come the tokens that follow.
+    """
+    if isinstance(augment, Offsets):
+        return augment.following
+    if not isinstance(augment, Augment) or not task.dense:
         return _unchanged
 
     def relabelled(label: Array, keys: Array, strength: Array | float = 1.0) -> Array:

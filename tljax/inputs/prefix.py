@@ -21,10 +21,10 @@ import jax.numpy as jnp
 from jax import Array
 
 from tljax.data import draws, preprocess
-from tljax.data.augment import Augment, augment_batch
+from tljax.data.augment import Augmentation, augment_batch
 from tljax.data.draws import augment_keys
 from tljax.data.examples import Sets
-from tljax.data.preprocess import Preprocess
+from tljax.data.preprocess import Prepare
 from tljax.files.disk import Json
 from tljax.models.architecture import Architecture
 from tljax.models.heads import Kept
@@ -53,8 +53,8 @@ class Prefix:
     base: nn.Module
     variables: Variables  # of the base: {"params", "batch_stats"?}
     stop: str
-    preprocess: Preprocess
-    augment: Augment | None
+    preprocess: Prepare
+    augment: Augmentation | None
     views: int
     # The dtype in which activations are held and stored; None: as they are computed.
     kept: str | None = None
@@ -79,7 +79,7 @@ class Prefix:
             "weights": json_digest(
                 {layer: content for layer, content in self._layers.items() if layer in used}
             ),
-            "preprocess": self.preprocess.to_dict(),
+            "preprocess": self.preprocess.identity,
             "layer": stop,
             **({"reads": list(self.reads)} if self.reads else {}),
             "view": view if warped else 0,
@@ -107,7 +107,7 @@ class Prefix:
         whole = not self.reads and self.kept in (None, "float32", self._dtype)
         return whole and self.architecture.place(layer) < self.architecture.place(self.stop)
 
-    def program(self, *, augment: Augment | None, start: str | None, stop: str) -> Program:
+    def program(self, *, augment: Augmentation | None, start: str | None, stop: str) -> Program:
         """Make the program `(variables, batch, view [B], example [B]) -> activations` at `stop`.
 
         The batch is images, or their activations at the layer `start`.
@@ -191,8 +191,10 @@ class Prefix:
 def _code(base: type) -> str:
     """Digest the code that decides activations: other code must not read what this one wrote."""
     from tljax.data import augment
+    from tljax.data.text import augment as dropped
 
-    modules = (augment, draws, preprocess, *_needed(sys.modules[base.__module__], {}).values())
+    needed = _needed(sys.modules[base.__module__], {}).values()
+    modules = (augment, dropped, draws, preprocess, *needed)
     files = [__file__, *(str(module.__file__) for module in modules)]
     return hashlib.sha256(b"".join(Path(file).read_bytes() for file in files)).hexdigest()[:16]
 

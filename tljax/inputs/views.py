@@ -13,7 +13,7 @@ from jax.typing import DTypeLike
 from tljax import config
 from tljax.config import Stage
 from tljax.data.examples import Sets
-from tljax.data.preprocess import UNIT, Preprocess
+from tljax.data.preprocess import UNIT, Prepare
 from tljax.errors import InputError
 from tljax.inputs import images as inputs
 from tljax.inputs.activations import Store
@@ -97,7 +97,7 @@ def reading(
     variables: Variables,
     sets: Sets,
     *,
-    preprocess: Preprocess,
+    preprocess: Prepare,
     store: Store,
     ahead: Sequence[Stage] = (),
     progress: bool = True,
@@ -149,7 +149,7 @@ def promised(
     variables: Variables,
     sets: Sets,
     *,
-    preprocess: Preprocess,
+    preprocess: Prepare,
 ) -> inputs.Inputs:
     """Make what `reading` gives, with nothing computed.
 
@@ -171,7 +171,7 @@ def _prefix(
     variables: Variables,
     *,
     images: int = 1,
-    preprocess: Preprocess = UNIT,
+    preprocess: Prepare = UNIT,
 ) -> inputs.Prefix | None:
     architecture = network.architecture
     reads = reads_of(module.head)

@@ -12,7 +12,7 @@ import numpy as np
 from jax import Array
 
 from tljax.data.photos import Size, side
-from tljax.data.preprocess import Preprocess
+from tljax.data.preprocess import Prepare
 from tljax.models import ops
 from tljax.models.architecture import Architecture, images_of
 from tljax.models.build import Network
@@ -31,7 +31,7 @@ class Net:
 
     module: Classifier
     params: Params
-    preprocess: Preprocess
+    preprocess: Prepare
     classes: tuple[str, ...]
     size: Size
     rung: str = ""

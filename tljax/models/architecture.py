@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from tljax.data.photos import Size, sides
-from tljax.data.preprocess import Preprocess
+from tljax.data.preprocess import Prepare
 from tljax.errors import InputError
 from tljax.files.download import Download
 from tljax.files.packaged import Packaged
@@ -82,7 +82,7 @@ class Layout:
     """
 
     label: str  # for messages: "torchvision's ResNet"
-    preprocess: Preprocess
+    preprocess: Prepare
     options: Callable[[Mapping[str, Shape]], Options | None]
     ours: Callable[[str], str]
     turned: Callable[[str, Any], Any]
@@ -98,6 +98,11 @@ class Layout:
 def images_of(size: Size) -> jax.ShapeDtypeStruct:
     """Return shape and dtype of one image as a network takes it."""
     return jax.ShapeDtypeStruct((1, *sides(size), 3), jnp.float32)
+
+
+def tokens_of(size: int) -> jax.ShapeDtypeStruct:
+    """Return shape and dtype of one text of so many tokens."""
+    return jax.ShapeDtypeStruct((1, size), jnp.int32)
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,20 @@ from jax.typing import DTypeLike
 
 from tljax.data.photos import Size
 from tljax.errors import InputError
-from tljax.models import cnn, convnext, efficientnet_lite, mobilenet, resnet, vgg, vit
+from tljax.models import (
+    cnn,
+    convnext,
+    efficientnet_lite,
+    mobilenet,
+    resnet,
+    vgg,
+    vit,
+)
 from tljax.models.architecture import Architecture, Option, Options, images_of
 from tljax.models.dense import DenseHead, levels
 from tljax.models.heads import Classifier, Head, TwoHeaded
+from tljax.models.text import bag, bert, causal
+from tljax.models.text.language import LanguageHead
 from tljax.tasks.classification import CLASSIFICATION
 from tljax.tasks.task import Task
 from tljax.tree import Json, Variables
@@ -35,11 +45,15 @@ BASES: dict[str, Architecture] = {
         mobilenet.V2,
         mobilenet.V3,
         *vit.ARCHITECTURES,
+        bag.BAG,
+        causal.CAUSAL,
+        bert.MINILM,
     )
 }
 
 
 MOST = 4096  # of any option of a base: what a stranger's file asks for must fit into memory
+MOST_TOKENS = 1 << 18  # of a vocabulary
 
 
 @dataclass(frozen=True)
@@ -94,8 +108,9 @@ def checked(base: str, options: Options) -> Options:
             )
         # A width, a size or a number of something; 0 where that is the default.
         low = defaults[name] == 0
-        if kind in (int, float) and not (0 < float(value) <= MOST or (low and value == 0)):
-            expected = f"{'from 0' if low else 'more than 0'} to {MOST}"
+        most = MOST_TOKENS if name == "vocabulary" else MOST
+        if kind in (int, float) and not (0 < float(value) <= most or (low and value == 0)):
+            expected = f"{'from 0' if low else 'more than 0'} to {most}"
             raise InputError(f"{base}: option {name}: expected {expected}, found {value!r:.60}")
     return {name: value for name, value in options.items() if value != defaults[name]}
 
@@ -142,6 +157,12 @@ def flat_head(network: Network, task: Task, classes: int, dtype: DTypeLike) -> H
     )
 
 
+def language_head(network: Network, task: Task, classes: int, dtype: DTypeLike) -> LanguageHead:
+    """Build the head of the next token at each place: logits `[N, T, outputs]`."""
+    del network
+    return LanguageHead(outputs=task.outputs(classes), dtype=dtype)
+
+
 def dense_head(network: Network, task: Task, classes: int, dtype: DTypeLike) -> DenseHead:
     """Build the head that reads maps of several strides: logits `[N, h, w, outputs]`.
 
@@ -160,6 +181,7 @@ def dense_head(network: Network, task: Task, classes: int, dtype: DTypeLike) -> 
 # Heads by the name that a task has for its own (`Task.head`).
 HEADS: dict[str, Callable[[Network, Task, int, DTypeLike], nn.Module]] = {
     "flat": flat_head,
+    "language": language_head,
     "dense": dense_head,
 }
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 
 import jax.numpy as jnp
 
-from tljax.data.preprocess import Preprocess
+from tljax.data.preprocess import from_dict
 from tljax.errors import InputError
 from tljax.files import orbax_store
 from tljax.files.disk import Json
@@ -54,7 +54,7 @@ def load_run(run: str | Path, *, rung: str | None = None, seed: int | None = Non
     variables, meta = orbax_store.restore_variables(folder, step)
     saved = described(meta, where=folder)
     try:
-        preprocess = Preprocess.from_dict(meta["preprocess"])
+        preprocess = from_dict(meta["preprocess"])
     except InputError as error:
         raise InputError(f"{folder}: meta: {error}") from None
     module = build.classifier(saved.network, task=saved.task, classes=len(saved.classes))

@@ -57,6 +57,7 @@ _FILES = (  # that a run leaves, besides its configuration
     "lr_find*",
     "range_test_*.png",
     "photographs.npz",
+    "sentences.npz",
     "masks.npz",
     "told.npz",
     "numbers.png",

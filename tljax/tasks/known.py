@@ -8,13 +8,16 @@ from typing import Any, cast
 
 from tljax.errors import InputError
 from tljax.tasks.classification import Classification
+from tljax.tasks.language import Language
 from tljax.tasks.multilabel import Multilabel
 from tljax.tasks.regression import Regression
 from tljax.tasks.segmentation import Segmentation
 from tljax.tasks.task import Task
+from tljax.tasks.text import Text
 
 TASKS: dict[str, type[Task]] = {
-    each.name: each for each in (Classification, Multilabel, Regression, Segmentation)
+    each.name: each
+    for each in (Classification, Multilabel, Regression, Segmentation, Text, Language)
 }
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from flax import linen as nn
 
-from tljax.data.preprocess import UNIT, Preprocess
+from tljax.data.preprocess import UNIT, Prepare
 from tljax.errors import InputError
 from tljax.inputs.images import Inputs
 from tljax.models.build import Network
@@ -25,7 +25,7 @@ class Ready:
     variables: Variables
     inputs: Inputs
     network: Network | None = None  # that `module` was built from; None for a module of one's own
-    preprocess: Preprocess = UNIT
+    preprocess: Prepare = UNIT
     second: Beside | None = None  # a second data set, read at every step
     seconds: float = 0.0  # spent on preparing it, activations of a frozen prefix included
     carried: OptState | None = None  # the stage before's, for the leaves that continue to train

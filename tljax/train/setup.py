@@ -10,7 +10,7 @@ from dataclasses import replace
 import jax
 
 from tljax.config import Stage
-from tljax.data.preprocess import Preprocess
+from tljax.data.preprocess import Prepare
 from tljax.errors import InputError
 from tljax.inputs import views
 from tljax.models import build
@@ -91,7 +91,7 @@ def outline(stage: Stage, network: Network, source: Source) -> Ready:
 
 def _start(
     network: Network, source: Source, *, seed: int, before: Trained | None
-) -> tuple[Network, Variables, Preprocess]:
+) -> tuple[Network, Variables, Prepare]:
     """Return the network as its base has it, its first variables and what comes before it."""
     if before is not None:
         like = before.network

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from tljax.data.examples import Sets
-from tljax.data.preprocess import UNIT, Preprocess
+from tljax.data.preprocess import Prepare
 from tljax.inputs.activations import Store, default_folder
 from tljax.models.build import Network, described
 from tljax.weights import Weights
@@ -33,7 +33,7 @@ class Source:
         base = self.base_of(network)
         return network.on(*described(base.architecture, source=base.source)) if base else network
 
-    def preprocess_of(self, network: Network) -> Preprocess:
+    def preprocess_of(self, network: Network) -> Prepare:
         """Return the preprocessing that a network needs before any rung has trained it."""
         base = self.base_of(network)
-        return base.preprocess if base else UNIT
+        return base.preprocess if base else self.sets.preprocess

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from tljax.models import build
 from tljax.models.architecture import Shape
@@ -66,9 +65,10 @@ def expected(contents: Contents) -> dict[str, Shape]:
         return vgg16.expected(shapes)
     network = Network(contents.base, contents.options)
     side = contents.size or network.architecture.least_size
-    image = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
     output, variables = jax.eval_shape(
-        build.base_of(network).init_with_output, jax.random.key(0), image
+        build.base_of(network).init_with_output,
+        jax.random.key(0),
+        network.architecture.example(side),
     )
     required = {name: leaf.shape for tree in variables.values() for name, leaf in _flat(tree)}
     last = vgg16.TOP[-1]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tljax.data.preprocess import Preprocess
+from tljax.data.preprocess import Prepare, from_dict
 from tljax.errors import InputError
 from tljax.models.architecture import Option, Options
 from tljax.tree import Json, Params, Variables, digest, flatten
@@ -22,7 +22,7 @@ class Weights:
 
     params: Params  # the base: nested, float32 or bfloat16 numpy arrays
     architecture: Json  # {"name": "vgg16", "width": 0.5, "size"?: of its top's photographs}
-    preprocess: Preprocess
+    preprocess: Prepare
     classes: tuple[str, ...]  # of the task that they were trained on
     provenance: Json  # data source and digest, epochs, accuracy, versions
     top: Params | None = None  # the layers after the base, where the file has them
@@ -67,7 +67,7 @@ class Contents:
     """
 
     leaves: Mapping[str, Leaf]
-    preprocess: Preprocess  # the one that the layout's makers use
+    preprocess: Prepare  # the one that the layout's makers use
     layout: str  # for messages: "Keras HDF5"
     about: Json = dataclasses.field(default_factory=dict)  # tljax's note in the file: see `about`
     base: str = "vgg16"
@@ -113,9 +113,9 @@ def check_fields(path: str | Path, document: Json, kinds: dict[str, type]) -> No
             )
 
 
-def read_preprocess(path: str | Path, stored: Json) -> Preprocess:
-    """Call `Preprocess.from_dict`, with errors that name the file."""
+def read_preprocess(path: str | Path, stored: Json) -> Prepare:
+    """Call `preprocess.from_dict`, with errors that name the file."""
     try:
-        return Preprocess.from_dict(stored)
+        return from_dict(stored)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None

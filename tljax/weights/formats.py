@@ -1,11 +1,12 @@
 """Formats of weights files, recognised by the first bytes and never by the name."""
 
 import contextlib
+import os
 import zipfile
 from pathlib import Path
 
 from tljax.errors import InputError
-from tljax.weights import safe
+from tljax.weights import safe, transformer
 from tljax.weights.assemble import assemble
 from tljax.weights.contents import Contents, Weights
 from tljax.weights.keras import h5 as keras_h5
@@ -39,6 +40,8 @@ def opened(path: Path) -> contextlib.AbstractContextManager[Contents] | None:
 
     InputError for anything but a weights file.
     """
+    if path.is_dir() and transformer.holds(os.listdir(path)):
+        return transformer.opened(path)
     if not path.is_file():
         raise InputError(
             f"{path}: expected a weights file, found {'no file' if path.exists() else 'nothing'}"
@@ -64,6 +67,8 @@ def _archive(path: Path) -> contextlib.AbstractContextManager[Contents]:
         raise InputError(f"{path}: expected a whole archive (.keras or torch's): {error}") from None
     if keras_h5.MEMBER in names:
         return keras_h5.opened(path)
+    if transformer.holds(names):
+        return transformer.opened(path)
     if any(name.endswith("/data.pkl") for name in names):
         return torch_pth.opened(path)
     raise InputError(

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from jax import Array
 
-from tljax.data.preprocess import BY_NAME, CAFFE, TORCH, UNIT, Preprocess, words
+from tljax.data.preprocess import BY_NAME, CAFFE, TORCH, UNIT, Preprocess, of_pixels, words
 from tljax.models import build, ops
 from tljax.models.architecture import Option
 from tljax.models.build import Network
@@ -127,7 +127,8 @@ def check_preprocess(weights: Weights, images: np.ndarray) -> PreprocessCheck:
     Nothing is run for a base whose features were not measured for this (VGG16's were), for weights
     without any bias, or for fewer than 2 photographs.
     """
-    used, needed = weights.preprocess, published(weights)
+    used = of_pixels(weights.preprocess, where=weights.source or "weights")
+    needed = published(weights)
     other = TORCH if _large(used) else CAFFE
     if needed is not None and _large(needed) != _large(used):
         other = needed
@@ -147,7 +148,7 @@ def check_preprocess(weights: Weights, images: np.ndarray) -> PreprocessCheck:
 
 def _by_norm(weights: Weights, photographs: np.ndarray) -> PreprocessCheck:
     """Compare the preprocessing with the known one that fits the first normalisation best."""
-    used = weights.preprocess
+    used = of_pixels(weights.preprocess, where=weights.source or "weights")
     others = [each for each in BY_NAME.values() if not _same(each, used)]
     differs, *each = first_norm.distances(weights, photographs, (used, *others))
     best = int(np.argmin(each))

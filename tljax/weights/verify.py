@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tljax.data.preprocess import BY_NAME, Preprocess, words
+from tljax.data.preprocess import BY_NAME, Prepare, from_dict, of_pixels, words
 from tljax.errors import InputError
 from tljax.models import build
 from tljax.models.build import Network
@@ -52,7 +52,7 @@ def name_of_base(contents: Contents) -> str:
     return " ".join([contents.base, *(f"{name}={x}" for name, x in contents.options.items())])
 
 
-def name_of(preprocess: Preprocess) -> str:
+def name_of(preprocess: Prepare) -> str:
     """Describe the preprocessing, with its name where it has one."""
     name = next((f"{name}: " for name, stock in BY_NAME.items() if stock == preprocess), "")
     return f"{name}{words(preprocess)}"
@@ -91,7 +91,8 @@ def top_classes(weights: Weights, picture: Path, *, count: int = 5) -> list[str]
     variables = whole | (
         {"batch_stats": {"base": weights.statistics}} if weights.statistics else {}
     )
-    logits, _ = jax.jit(model.apply)(variables, weights.preprocess(image[None]))
+    before = of_pixels(weights.preprocess, where=weights.source)
+    logits, _ = jax.jit(model.apply)(variables, before(image[None]))
     chances = np.asarray(jax.nn.softmax(logits[0]))
     names = weights.classes or [""] * classes
     best = np.argsort(-chances, kind="stable")[:count]
@@ -115,7 +116,7 @@ def suits(weights: Weights, folder: Path | None, *, size: int = 150) -> list[str
         lines.append(f"{kernel}, for {words(check.published)}")
     if folder is None or check.photographs < 2:
         return lines
-    preprocesses = tuple(dict.fromkeys((weights.preprocess, *BY_NAME.values())))
+    preprocesses = tuple(dict.fromkeys((check.used, *BY_NAME.values())))
     each = differences(weights, ordinary(images), preprocesses)
     photographs = f"{check.photographs} photographs of {folder} at {size} x {size}"
     heading = f"{photographs}: how much their features differ, with"
@@ -177,7 +178,7 @@ def _table(contents: Contents) -> str:
     ]
     top = "with its top" if f"{TOP[-1]}/bias" in shapes else "without top"
     stored = contents.about.get("preprocess")
-    preprocess = Preprocess.from_dict(stored) if stored else contents.preprocess
+    preprocess = from_dict(stored) if stored else contents.preprocess
     about = f"{contents.layout}: {name_of_base(contents)} {top}"
     out = [f"left out: {_some(contents.left_out)}"] if contents.left_out else []
     return "\n".join([*lines, "", about, *out, f"preprocessing {name_of(preprocess)}"])

@@ -47,6 +47,16 @@ def images(size: int, *, number: int = 2, seed: int = 0) -> np.ndarray:
     return (coarse[:, :size, :size] + noise).astype(np.float32)
 
 
+def sentences(vocabulary: int, length: int, *, seed: int = 0) -> np.ndarray:
+    """Make tokens `[4, length]` int32 with 0 as padding: three lengths, and a hole in the last."""
+    draw = np.random.default_rng([seed, vocabulary, length])
+    ids = draw.integers(1, vocabulary, (4, length)).astype(np.int32)
+    for row, real in enumerate((length, length // 2, 3)):
+        ids[row, real:] = 0
+    ids[3, 2] = 0
+    return ids
+
+
 def summary(values: Any) -> np.ndarray:
     """Summarise an output `[N, ..., C]`: 64 of its values at fixed places, mean, deviation, size.
 

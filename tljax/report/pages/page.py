@@ -16,6 +16,7 @@ from tljax.report.pages import (
     photographs,
     preprocessing,
     sections,
+    sentences,
     shifted,
     told,
     training,
@@ -64,6 +65,7 @@ def write_page(workdir: Path) -> Path:
         *sections.trust_section(results, predictions, fitted_on=fitted_on, workdir=workdir),
         *by_task.section(results, predictions, workdir=workdir),
         *gallery.sections(kept),
+        *sentences.section(sentences.read(workdir)),
         *masks.sections(masks.read(workdir), predictions, split=split, workdir=workdir),
         *_details(config, results, metrics),
     ]

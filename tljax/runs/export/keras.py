@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tljax.data.preprocess import Preprocess
+from tljax.data.preprocess import Preprocess, of_pixels
 from tljax.errors import InputError
 from tljax.models import build
 from tljax.models.vgg import CONVS, LAYERS
@@ -45,7 +45,7 @@ def _model(keras: Any, trained: Trained) -> Any:
     head, side = net.params["head"], trained.size
     images = keras.Input((side, side, 3), dtype="uint8", name="images")
     x = layers.Rescaling(1.0, name="pixels")(images)  # to float32
-    filled = {"preprocess": _preprocessing(trained.preprocess)}
+    filled = {"preprocess": _preprocessing(of_pixels(trained.preprocess, where=trained.rung))}
     x = layers.Conv2D(3, 1, name="preprocess")(x)
     for name in LAYERS:
         if name in CONVS:

@@ -100,7 +100,7 @@ def probabilities(logits: np.ndarray) -> np.ndarray:
 
 def padded(images: np.ndarray) -> np.ndarray:
     """Fill a batch up with zeros: one compilation, however many images."""
-    return np.pad(images, [(0, BATCH - len(images)), (0, 0), (0, 0), (0, 0)])
+    return np.pad(images, [(0, BATCH - len(images)), *[(0, 0)] * (images.ndim - 1)])
 
 
 def _text(ranked: Ranked) -> str:

@@ -45,6 +45,11 @@ class Reading:
     size: Size
     read: Callable[[int], np.ndarray]  # place -> uint8 [size, size, 3]; InputError names it
 
+    @property
+    def none(self) -> np.ndarray:
+        """Return a batch of no photographs."""
+        return np.zeros((0, *photos.sides(self.size), 3), np.uint8)
+
     def batches(self, *, skip: bool) -> Iterator[Batch]:
         """Yield the batches in order, the next ones being decoded meanwhile, on a thread per core.
 
@@ -74,8 +79,7 @@ class Reading:
                 if not skip:
                     raise
                 unread[place] = str(error)
-        none = np.zeros((0, *photos.sides(self.size), 3), np.uint8)
-        images = np.stack(list(read.values())) if read else none
+        images = np.stack(list(read.values())) if read else self.none
         return Batch(tuple(read), images, unread)
 
 

@@ -14,7 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from tljax.data.photos import Size, across
-from tljax.data.preprocess import Preprocess
+from tljax.data.preprocess import Prepare
+from tljax.data.text.vocabulary import Vocabulary
 from tljax.errors import InputError
 from tljax.files.home import at_home
 from tljax.inside.net import Net
@@ -29,6 +30,7 @@ from tljax.train.outcome import alarms, saved
 from tljax.train.outcome.collapse import Json
 from tljax.train.outcome.prediction import padded
 from tljax.train.outcome.reading import Batch, Photographs, Reading, reading
+from tljax.train.outcome.reading_texts import reading_texts
 from tljax.train.outcome.telling import Told, rows_of, together, told
 from tljax.train.outcome.viewed import mean_over_views, ranges_of
 from tljax.train.step import Params, State, averaged
@@ -58,7 +60,7 @@ class Trained:
     state: State
     history: History
     network: Network
-    preprocess: Preprocess
+    preprocess: Prepare
     trainable_params: int
     total_params: int
     # By held-out split, [N, outputs] float32; a loaded one has none.
@@ -93,10 +95,22 @@ class Trained:
         names a file that cannot be read; with `skip_unread` it is left out, and why is kept. With
         `views` the logits are the mean over as many augmented views, the same ones each time.
         """
-        read = reading(photographs, size=self.size)
+        read = self.reading(photographs)
         parts = list(self.stream(read, skip_unread=skip_unread, views=views))
         none = np.zeros((0, self.task.outputs(len(self.classes))), np.float32)
         return together(parts, told(self.task, self.classes, names=(), logits=none, unread={}))
+
+    def reading(self, given: Photographs) -> Reading:
+        """Name photographs, or texts, and say how each is read, as for training."""
+        if isinstance(self.preprocess, Vocabulary):
+            return reading_texts(given, vocabulary=self.preprocess, size=self.size)
+        return reading(given, size=self.size)
+
+    @property
+    def about(self) -> str:
+        """Say what the examples are: "images of 48 x 48", or "texts of 32 tokens"."""
+        words = isinstance(self.preprocess, Vocabulary)
+        return f"texts of {self.size} tokens" if words else f"images of {across(self.size)}"
 
     def stream(self, read: Reading, *, skip_unread: bool = False, views: int = 0) -> Iterator[Told]:
         """Classify photographs a batch at a time, and yield each batch when it is done.
@@ -108,8 +122,11 @@ class Trained:
             raise InputError(f"predict: views: expected 0 or more, found {views}")
         if self.task.dense:
             raise InputError(f"{self.rung}: expected a run that classifies, found one of masks")
-        mean = mean_over_views(self.net, ranges_of(self.stage), views=views)
-        classify = mean if views else self._logits
+        if views and isinstance(self.preprocess, Vocabulary):
+            raise InputError("predict: views: expected none for texts, found some")
+        classify = self._logits
+        if views:
+            classify = mean_over_views(self.net, ranges_of(self.stage), views=views)
         waiting: tuple[Batch, jax.Array] | None = None
         for batch in read.batches(skip=skip_unread):
             logits = classify(padded(batch.images))
@@ -222,7 +239,7 @@ class Trained:
             f"{split} {measure.shown(x[measure.name])} of {x['n']}"
             for split, x in self.scores.items()
         ]
-        return f"Trained({'; '.join([named, across(self.size), *scores])})"
+        return f"Trained({'; '.join([named, self.about.partition(' of ')[2], *scores])})"
 
     def _repr_html_(self) -> str:
         """Show the classifier in a notebook: what it is, and its epochs."""

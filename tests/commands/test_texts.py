@@ -1,0 +1,163 @@
+"""Texts through the commands: a language model, a ladder from it, its page and predictions."""
+
+import gc
+import sys
+
+import numpy as np
+import pytest
+
+from tljax import load_run
+from tljax.commands import predict, pretrain, running
+from tljax.commands.climb.rung import named
+from tljax.commands.runner import main
+from tljax.errors import InputError
+from tljax.models import ops
+from tljax.report.pages import sentences
+from tljax.runs.results import read_results
+from tljax.weights import read
+
+COMMON = ("the", "old", "dog", "saw", "one", "more", "hill", "from", "here", "again")
+TELLING = {"sunny": ("sun", "warm", "light"), "rainy": ("rain", "cold", "cloud")}
+
+
+def text(number: int, label: str) -> str:
+    draw = np.random.default_rng([number, len(label), ord(label[0])])
+    words = [*draw.choice(COMMON, 6), *draw.choice(TELLING[label], 2)]
+    return " ".join(draw.permutation(words)) + f" {number}"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, in_a_hurry):
+    """reviews/CLASS/*.txt, articles.txt, and runs/words, a bag of words."""
+    folder = tmp_path_factory.mktemp("texts")
+    for label in TELLING:
+        (folder / "reviews" / label).mkdir(parents=True)
+        for number in range(30):
+            (folder / "reviews" / label / f"{number}.txt").write_text(text(number, label))
+    articles = [" ".join(text(i, label) for label in TELLING) for i in range(100, 400)]
+    (folder / "articles.txt").write_text("\n\n".join(articles))
+    with pytest.MonkeyPatch.context() as patch:
+        enter(folder, patch, in_a_hurry)
+        run(patch, climb("scratch"), "scratch --task text --data reviews --budget 0.4")
+    return folder
+
+
+def enter(folder, patch, in_a_hurry):
+    patch.chdir(folder)
+    patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+    patch.setattr(ops, "compiler_options", in_a_hurry)
+
+
+def run(patch, command, words):
+    patch.setattr(sys, "argv", [*words.split(), "--quiet"])
+    command()
+
+
+def climb(*rungs):
+    return lambda: main(None, experiment="words", rungs=named(rungs))
+
+
+@pytest.fixture
+def here(place, monkeypatch, in_a_hurry):
+    enter(place, monkeypatch, in_a_hurry)
+    return place
+
+
+def test_the_ladder_learns_and_says_what_of(here):
+    results = read_results(here / "runs" / "words" / "results.json")
+    assert results["task"] == {"name": "text"}
+    rows = {row["name"]: row["validation"] for row in results["rungs"]}
+    assert rows["scratch"]["accuracy"] > 0.8
+    assert rows["scratch"]["n"] == 12
+
+
+def test_a_loaded_run_answers_as_the_run_did(here):
+    trained = load_run("runs/words", rung="scratch")
+    kept = np.load(here / "runs" / "words" / "predictions" / "scratch-seed0.npz")
+    paths = [here / "reviews" / name for name in kept["ids"]]
+    logit = kept["logits"][:, 0]
+    sure = 1 / (1 + np.exp(-logit))
+    np.testing.assert_allclose(trained.predict(paths).probabilities[:, 1], sure, atol=1e-5)
+    texts = [path.read_text() for path in paths]
+    np.testing.assert_array_equal(trained(texts), trained(paths))
+    assert trained("sun sun warm").argmax() == trained.classes.index("sunny")
+    for given, fault in (
+        ("", "expected a text, found an empty one"),
+        ("nowhere/x.txt", "cannot be read"),
+        (3, "expected texts or paths, found int"),
+    ):
+        with pytest.raises(InputError, match=fault):
+            trained.predict(given)
+
+
+def test_predict_takes_sentences_and_files(here, monkeypatch, capsys):
+    (here / "bad.txt").write_bytes(b"caf\xe9")
+    words = ["predict", "--run", "runs/words", "the rain again", "reviews/sunny/1.txt", "bad.txt"]
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(SystemExit):
+        predict.main()
+    out = capsys.readouterr()
+    for name in ("the rain again", "reviews/sunny/1.txt"):
+        assert f"{name}: " in out.out
+    assert "bad.txt: expected UTF-8 text, found byte 0xe9 at 3" in out.err
+
+
+def test_the_page_marks_the_words_that_decide(here):
+    kept = sentences.read(here / "runs" / "words")
+    telling = {word for words in TELLING.values() for word in words}
+    ends, found = np.cumsum(kept.counts), []
+    for i, whole in enumerate(kept.texts):
+        words = slice(ends[i] - kept.counts[i], ends[i])
+        spans = list(zip(kept.firsts[words], kept.lasts[words], kept.weights[words], strict=True))
+        assert [str(whole)[a:b] for a, b, _ in spans] == str(whole).split()
+        first, last, _ = max(spans, key=lambda span: abs(span[2]))
+        found.append(str(whole)[first:last] in telling)
+    assert np.mean(found) > 0.7
+    page = (here / "runs" / "words" / "report.html").read_text()
+    assert "<h2>Wrong or doubtful</h2>" in page
+
+
+@pytest.mark.slow
+def test_a_language_model_is_a_base_and_goes_on(here, monkeypatch):
+    """Kept with its vocabulary and head, tuned to other text, and the base of a ladder."""
+    words = "pretrain --task language --data text:articles.txt --width 32 --epochs 3 --lr 0.01"
+    run(monkeypatch, pretrain.main, words)
+    weights = read(here / "runs" / "pretrain" / "base.safetensors")
+    assert weights.architecture["name"] == "causal"
+    size = weights.preprocess.size
+    assert weights.top["predictions"]["kernel"].shape == (32, size)
+    before = weights.provenance["record"]["validation"]
+    assert before["perplexity"] < 0.5 * size
+    assert before["loss"] == pytest.approx(np.log(before["perplexity"]), rel=0.02)
+    words = "pretrain --data articles.txt --weights runs/pretrain/base.safetensors --epochs 1"
+    run(monkeypatch, pretrain.main, f"{words} --out tuned.safetensors")
+    tuned = read(here / "tuned.safetensors")
+    assert tuned.provenance["record"]["validation"]["perplexity"] < before["perplexity"]
+    assert tuned.preprocess == weights.preprocess
+    words = "ladder --data reviews --weights tuned.safetensors --budget 0.4 --workdir runs/more"
+    run(monkeypatch, climb("frozen", "finetune"), words)
+    kept = here / "runs" / "more" / "predictions" / "finetune-seed0.npz"
+    whole, made = kept.read_bytes(), read_results(here / "runs" / "more" / "results.json")
+    assert [row["name"] for row in made["rungs"]] == ["frozen", "finetune"]
+    gc.collect()  # what holds the folder lives as long as the run did
+    run(monkeypatch, climb("frozen", "finetune"), f"{words} --resume")
+    assert kept.read_bytes() == whole
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        ("--data reviews --task text", "reviews needs a pretrained base"),
+        ("--data stdlib:source", "is for tljax pretrain"),
+        ("--data articles.txt --task text", "a column text or"),
+    ],
+)
+def test_what_cannot_be_is_one_line(words, fault, here, monkeypatch, capsys):
+    words = ["ladder", *words.split(), "--quiet", "--workdir", "runs/none"]
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(SystemExit):
+        running.run(climb("frozen"))
+    said = capsys.readouterr().err
+    assert fault in said
+    assert said.count("\n") == 1
+    assert not (here / "runs" / "none").exists()

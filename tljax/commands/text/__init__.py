@@ -1,0 +1,1 @@
+"""What the commands do with texts: read them, and keep some for the page."""

@@ -1,0 +1,131 @@
+"""Sources of labelled texts -> TextSets: tokens, labels and ids, with one class list."""
+
+import hashlib
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from tljax.data import names, splits
+from tljax.data.folder import Found
+from tljax.data.photos import Listing
+from tljax.data.sources import STRICT, Tolerance
+from tljax.data.text import docstrings, sources
+from tljax.data.text.sets import TextSet, TextSets
+from tljax.data.text.vocabulary import Vocabulary
+from tljax.errors import InputError
+from tljax.files import npz
+from tljax.files.home import at_home, default_folder
+
+WHOLE = 99.0  # percent of the training texts that are not cut
+KINDS = "folder:PATH, csv:FILE, tfds:NAME, or stdlib"
+
+
+def load(
+    source: str | pathlib.Path,
+    *,
+    vocabulary: Vocabulary,
+    size: int,
+    cache: pathlib.Path | None = None,
+    data_dir: pathlib.Path | None = None,
+    seed: int = 0,
+    validation_fraction: float = 0.2,
+    tolerance: Tolerance = STRICT,
+    progress: bool = True,
+) -> TextSets:
+    """Load `folder:PATH`, `csv:FILE`, `tfds:NAME` or `stdlib` as tokens of a vocabulary.
+
+    Texts become as many tokens as 99 % of the training texts have, `size` at most. The path of a
+    folder or of a CSV file stands for itself. `seed` and `validation_fraction` split a source that
+    has no validation split. InputError for anything that cannot be read, and for a text in two
+    splits or classes unless `tolerance` allows it.
+    """
+    source = str(source)
+    found = listed(source, data_dir=data_dir, tolerance=tolerance, progress=progress)
+    names.check(source, found.classes)
+    listings = found.listings
+    if not tolerance.allow_duplicates:
+        splits.refuse_copies(listings, found.classes, what="texts")
+    if "validation" not in listings:
+        parts = splits.stratified(listings["train"], fraction=validation_fraction, seed=seed)
+        listings = listings | parts
+    store = at_home(cache) if cache else default_folder()
+    rows = {split: _tokens(each, vocabulary, store) for split, each in listings.items()}
+    lengths = np.array([len(row) for row in rows["train"]])
+    length = _length(lengths, most=size)
+    sets = {
+        split: TextSet(
+            vocabulary.padded([row.tolist() for row in rows[split]], length=length),
+            each.labels,
+            each.ids,
+            tuple(sources.read(each)),
+        )
+        for split, each in listings.items()
+    }
+    whole = 100 * float((lengths <= length).mean())
+    return TextSets(
+        source,
+        found.classes,
+        sets["train"],
+        sets["validation"],
+        _digest(listings, found.classes, vocabulary, length),
+        vocabulary,
+        length,
+        f"texts of {length} tokens, {whole:.1f} % of them whole",
+        test=sets.get("test"),
+        left_out=found.left_out,
+    )
+
+
+def listed(
+    source: str,
+    *,
+    data_dir: pathlib.Path | None = None,
+    tolerance: Tolerance = STRICT,
+    progress: bool = False,
+) -> Found:
+    """List the texts of a source; InputError for another kind of source."""
+    if source == docstrings.TARGET:
+        return docstrings.sentences()
+    kind, _, where = source.partition(":")
+    if kind not in ("folder", "csv", "tfds"):
+        path = at_home(source)
+        kind, where = "folder" if path.is_dir() else "csv" if path.is_file() else "", source
+    if kind == "folder" and where:
+        follow_links = tolerance.follow_links
+        return sources.of_folder(at_home(where), progress=progress, follow_links=follow_links)
+    if kind == "csv" and where:
+        return sources.of_table(at_home(where))
+    if kind == "tfds" and where:
+        return sources.of_tfds(where, data_dir=data_dir, progress=progress)
+    raise InputError(f"source of texts: expected {KINDS}, found {source!r}")
+
+
+def _length(lengths: np.ndarray, *, most: int) -> int:
+    """Return the tokens of a text: those of 99 % of these, in eights, `most` at most."""
+    wanted = int(np.percentile(lengths, WHOLE, method="higher"))
+    return min(most, -(-wanted // 8) * 8)
+
+
+def _tokens(listing: Listing, vocabulary: Vocabulary, folder: pathlib.Path) -> list[np.ndarray]:
+    """Turn the texts of a listing into tokens, or read them from the cache."""
+    key = hashlib.sha256(json.dumps([vocabulary.digest, *listing.digests]).encode()).hexdigest()
+    path = folder / "tokens" / f"{key}.npz"
+    if not path.is_file():
+        rows = vocabulary.encode(sources.read(listing))
+        flat = np.array([token for row in rows for token in row], np.int32)
+        npz.write(path, {"tokens": flat, "ends": np.cumsum([len(row) for row in rows])})
+    kept = npz.read(path, {"tokens": "i1", "ends": "i1"})
+    return np.split(kept["tokens"], kept["ends"][:-1])
+
+
+def _digest(
+    listings: Mapping[str, Listing],
+    classes: Sequence[str],
+    vocabulary: Vocabulary,
+    length: int,
+) -> str:
+    content = {split: [each.digests, each.labels.tolist()] for split, each in listings.items()}
+    document = ["texts", length, vocabulary.digest, classes, content]
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()

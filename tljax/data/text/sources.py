@@ -1,0 +1,167 @@
+"""Labelled texts -> listings: folders of .txt files, tables with a column of texts, TFDS."""
+
+import csv
+import io
+import pathlib
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+
+from tljax.data import folder, names, photos
+from tljax.data.folder import SPLITS, Found
+from tljax.data.photos import Listing
+from tljax.errors import InputError
+
+EXTENSIONS = (".txt",)
+# What the columns are called in the first line of a table, in lower case.
+TEXTS = ("text", "sentence", "review", "question", "comment", "document", "content")
+LABELS = ("label", "class", "category", "target", "sentiment", "topic", "class_name")
+PARTS = ("split", "set", "subset")
+
+
+def of_folder(root: pathlib.Path, *, progress: bool, follow_links: bool = False) -> Found:
+    """List `root/{train,validation,test}/CLASS/*.txt`, or `root/CLASS/*.txt`.
+
+    InputError for a class without a text, and for a folder without classes.
+    """
+    if not root.is_dir():
+        kind = "a file" if root.exists() else "nothing"
+        raise InputError(f"{root}: expected a folder of class folders, found {kind}")
+    folders = folder.split_folders(root)
+    inside = None if follow_links else root
+    paths = {
+        split: {
+            names.read(each): folder.photo_paths(
+                path / each, root=root, inside=inside, is_photo=_is_text
+            )
+            for each in folder.subfolders(path)
+        }
+        for split, path in folders.items()
+    }
+    classes = tuple(sorted({name for by_class in paths.values() for name in by_class}))
+    names.check(str(root), classes)
+    for split, by_class in paths.items():
+        for name, found in by_class.items():
+            if not found:
+                where = root if folders[split] == root else f"{root}: {split}"
+                raise InputError(f"{where}: expected texts (*.txt) of class {name}, found none")
+    listings = {
+        split: folder.listing(
+            root,
+            [
+                (path, label)
+                for label, name in enumerate(classes)
+                for path in by_class.get(name, [])
+            ],
+            progress=progress,
+        )
+        for split, by_class in paths.items()
+    }
+    return Found(classes, listings)
+
+
+def of_table(path: pathlib.Path) -> Found:
+    """List the rows of a CSV file whose first line names a column of texts and one of labels.
+
+    A column of splits may be among them. InputError names the line that is wrong.
+    """
+    lines = _lines(path)
+    head = [cell.strip().lower() for cell in lines[0]] if lines else []
+    text, label, part = (_column(head, known) for known in (TEXTS, LABELS, PARTS))
+    if text is None or label is None:
+        expected = f"a column {' or '.join(TEXTS[:3])} and one {' or '.join(LABELS[:2])}"
+        raise InputError(f"{path}: expected {expected} in the first line, found {', '.join(head)}")
+    rows: dict[str, list[tuple[str, str, str]]] = {}
+    for number, line in enumerate(lines[1:], start=2):
+        if not any(cell.strip() for cell in line):
+            continue
+        if len(line) != len(head):
+            raise InputError(
+                f"{path}: line {number}: expected {len(head)} columns, found {len(line)}"
+            )
+        name = names.read(line[label])
+        if not name or not line[text].strip():
+            missing = "text" if name else "label"
+            raise InputError(
+                f"{path}: line {number}: expected a text and a label, found no {missing}"
+            )
+        split = _split(line[part] if part is not None else "train", where=f"{path}: line {number}")
+        rows.setdefault(split, []).append((f"{path.name}:{number}", line[text], name))
+    if "train" not in rows:
+        raise InputError(f"{path}: expected texts for train, found none")
+    classes = tuple(sorted({name for each in rows.values() for _, _, name in each}))
+    names.check(str(path), classes)
+    place = {name: i for i, name in enumerate(classes)}
+    return Found(
+        classes,
+        {
+            split: listing(
+                [row[0] for row in rows[split]],
+                [row[1] for row in rows[split]],
+                [place[row[2]] for row in rows[split]],
+            )
+            for split in SPLITS
+            if split in rows
+        },
+    )
+
+
+def of_tfds(name: str, *, data_dir: pathlib.Path | None, progress: bool) -> Found:
+    """List a prepared TFDS set of one text and one class label, such as imdb_reviews."""
+    from tljax.data import tfds_source
+
+    return Found(*tfds_source.listings(name, data_dir=data_dir, progress=progress, kind="text"))
+
+
+def listing(ids: Sequence[str], texts: Sequence[str], labels: Sequence[int]) -> Listing:
+    """Make the listing of texts that are in memory already."""
+    encoded = [text.encode() for text in texts]
+    digests = tuple(photos.sha256(each) for each in encoded)
+    return Listing(tuple(ids), np.array(labels, np.int32), digests, lambda i: encoded[i])
+
+
+def read(listing: Listing) -> list[str]:
+    """Read the texts of a listing; InputError names one that is empty, or that is no UTF-8."""
+    return [decoded(listing.read(i), name=listing.ids[i]) for i in range(len(listing.ids))]
+
+
+def decoded(data: bytes, *, name: str) -> str:
+    """Decode the bytes of a text; InputError for one that is empty, or that is no UTF-8."""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        where = f"byte {data[error.start]:#04x} at {error.start}"
+        raise InputError(f"{name}: expected UTF-8 text, found {where}") from None
+    if not text.strip():
+        raise InputError(f"{name}: expected a text, found an empty file")
+    return text
+
+
+def _is_text(name: str) -> bool:
+    return name.lower().endswith(EXTENSIONS)
+
+
+def _lines(path: pathlib.Path) -> list[list[str]]:
+    if not path.is_file():
+        kind = "a folder" if path.is_dir() else "nothing"
+        raise InputError(f"{path}: expected a table of texts and labels, found {kind}")
+    text = decoded(folder.read_file(path), name=str(path))
+    first = text.partition("\n")[0]
+    csv.field_size_limit(min(sys.maxsize, 1 << 31))  # a review is longer than csv expects
+    try:
+        reader = csv.reader(io.StringIO(text), delimiter=max(",;\t", key=first.count), strict=True)
+        return list(reader)
+    except csv.Error as error:
+        raise InputError(f"{path}: expected a table of texts and labels: {error}") from None
+
+
+def _column(head: Sequence[str], known: Sequence[str]) -> int | None:
+    return next((head.index(name) for name in known if name in head), None)
+
+
+def _split(name: str, *, where: str) -> str:
+    for split, spelt in SPLITS.items():
+        if name.strip().lower() in spelt:
+            return split
+    raise InputError(f"{where}: expected a split train, validation or test, found {name!r}")

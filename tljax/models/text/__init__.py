@@ -1,0 +1,1 @@
+"""Networks of tokens: bases and heads for texts."""
