@@ -56,6 +56,13 @@ def decided(sets: ImageSets, file: str | Path | None) -> ImageSets:
     return changed
 
 
+def photographs_only(sets: Sets, command: str) -> ImageSets:
+    """Return photographs; InputError for other data, which a command is not for."""
+    if not isinstance(sets, ImageSets):
+        raise InputError(f"{command}: expected photographs, found {sets.name}")
+    return sets
+
+
 def classes_only(sets: Sets, command: str) -> None:
     """Refuse data of another task than classification, which a command is not for."""
     if not isinstance(sets.task, Classification):

@@ -16,6 +16,7 @@ from tljax import config
 from tljax.commands import cli, running
 from tljax.commands.climb.rung import MASKS, PRESET
 from tljax.data import ImageSets
+from tljax.data.augment import Augment
 from tljax.report.pictures import contact, mask_sheet
 from tljax.report.tables.table import aligned
 
@@ -29,7 +30,7 @@ def main() -> None:
     preset = args.preset or (MASKS if dense else PRESET)
     augment, sheets = config.PRESETS[preset][args.rung].augment, mask_sheet if dense else contact
     written = [sheets.write_contact(sets, path=args.out / "contact.png")]
-    if augment:
+    if isinstance(augment, Augment):
         written.append(sheets.write_augmented(sets, augment, path=args.out / "augmented.png"))
     print("\n".join(map(str, written)))
 

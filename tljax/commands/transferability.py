@@ -17,7 +17,7 @@ import numpy as np
 
 from tljax.commands import cli, runner, running
 from tljax.data import ImageSets
-from tljax.data.preprocess import Preprocess
+from tljax.data.preprocess import Preprocess, of_pixels
 from tljax.errors import InputError
 from tljax.files import disk
 from tljax.inside.net import in_batches
@@ -48,12 +48,22 @@ def main() -> None:
     sets = running.load(args, args.data, size=args.size)
     running.classes_only(sets, "transferability")
     base = base_of(network)
-    before = features(base, weights.variables, weights.preprocess, sets, layers=layers)
+    before = features(
+        base,
+        weights.variables,
+        of_pixels(weights.preprocess, where=str(args.weights)),
+        sets,
+        layers=layers,
+    )
     scores = {layer: measured(rows, sets.train.labels) for layer, rows in before.items()}
     if net:
         after = base_variables({"params": net.params, **net.statistics})
         for layer, rows in features(
-            net.module.base, after, net.preprocess, sets, layers=layers
+            net.module.base,
+            after,
+            of_pixels(net.preprocess, where=str(args.run)),
+            sets,
+            layers=layers,
         ).items():
             scores[layer][f"CKA with {net.rung}"] = transferability.cka(before[layer], rows)
     _write(args, sets, scores, folder)

@@ -99,7 +99,7 @@ def _said(label: np.ndarray, classes: Sequence[str]) -> str:
         return classes[int(label)]
     if label.dtype.kind == "f":
         return ", ".join(f"{value:g}" for value in label)
-    return " and ".join(classes[i] for i in np.flatnonzero(label)) or "none"
+    return " and ".join(classes[int(i)] for i in np.flatnonzero(label)) or "none"
 
 
 def _few(pairs: Sequence[str]) -> str:

@@ -130,7 +130,8 @@ def _program(kind: str, severity: int) -> Any:
 
     def program(root: Array, images: Array, numbers: Array) -> Array:
         keys = jax.vmap(lambda number: jax.random.fold_in(root, number))(numbers)
-        made: Array = jax.lax.map(lambda pair: one(*pair), (images, keys), batch_size=TOGETHER)
+        pairs: Any = (images, keys)
+        made: Any = jax.lax.map(lambda pair: one(*pair), pairs, batch_size=TOGETHER)
         return made
 
     compiled: Any = ops.jit(program)

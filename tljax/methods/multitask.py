@@ -13,9 +13,9 @@ from jax import Array
 
 from tljax.config import Stage
 from tljax.data import ImageSets
-from tljax.data.augment import Augment
+from tljax.data.augment import Augmentation
 from tljax.data.examples import Sets
-from tljax.data.preprocess import TORCH, Preprocess
+from tljax.data.preprocess import TORCH, Preprocess, of_pixels
 from tljax.errors import InputError
 from tljax.inputs import images as inputs
 from tljax.models import build
@@ -41,7 +41,7 @@ class Other:
 
     sets: ImageSets
     batch_size: int
-    augment: Augment | None = None
+    augment: Augmentation | None = None
     own_weight: float = 1.0  # of the first task's mean loss
     weight: float = 1.0  # of this one's
 
@@ -118,7 +118,7 @@ def run(
             network, classes=classes, others=len(other.sets.classes), dtype=source.dtype
         )
     variables = setup.with_base(build.init(module, key=jax.random.key(seed), size=size), weights)
-    preprocess = weights.preprocess if weights else TORCH
+    preprocess = of_pixels(weights.preprocess, where="two tasks") if weights else TORCH
     read = inputs.from_images(sets, augment=stage.augment, preprocess=preprocess)
     ready = Ready(
         module, variables, read, network, preprocess, _second(other, preprocess) if other else None

@@ -100,8 +100,9 @@ def images_of(size: Size) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct((1, *sides(size), 3), jnp.float32)
 
 
-def tokens_of(size: int) -> jax.ShapeDtypeStruct:
+def tokens_of(size: Size) -> jax.ShapeDtypeStruct:
     """Return shape and dtype of one text of so many tokens."""
+    assert isinstance(size, int)  # a pair is of an image
     return jax.ShapeDtypeStruct((1, size), jnp.int32)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from tljax.data import ImageSets
+from tljax.data.examples import Sets
 from tljax.errors import InputError
 from tljax.files import npz
 from tljax.runs import predictions
@@ -16,7 +17,7 @@ from tljax.tasks.classification import two_sided
 FOLDER = "out_of_fold"
 
 
-def write(workdir: Path, logits: np.ndarray, *, seed: int, sets: ImageSets) -> Path:
+def write(workdir: Path, logits: np.ndarray, *, seed: int, sets: Sets) -> Path:
     """Write the logits `[N, outputs]` of one seed on the training photographs."""
     path = workdir / FOLDER / f"seed{seed}.npz"
     path.parent.mkdir(exist_ok=True)

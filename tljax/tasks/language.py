@@ -1,6 +1,7 @@
 """A language model: the next token at each place of a text."""
 
 # pyright: strict
+# pyright: reportMissingTypeStubs=false
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false
 

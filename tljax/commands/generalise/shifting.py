@@ -14,7 +14,7 @@ from tljax.commands import cli, running
 from tljax.commands import options as settings
 from tljax.commands.inside import data_of, evenly
 from tljax.config import Stage
-from tljax.data import ImageSet, ImageSets
+from tljax.data import ImageSet, ImageSets, photos
 from tljax.errors import InputError
 from tljax.files import disk
 from tljax.methods import corrupt, domain
@@ -37,8 +37,8 @@ def options(parser: argparse.ArgumentParser) -> None:
     add("--kinds", nargs="+", default=FEW, metavar="KIND", help=f"corruptions: {kinds}")
     severities = "severities of each, from 1 to 5 (3 5)"
     add("--severities", nargs="+", type=int, default=(3, 5), metavar="N", help=severities)
-    photos = "judge N validation photographs, evenly through them (all)"
-    add("--photographs", type=cli.positive, metavar="N", help=photos)
+    judged = "judge N validation photographs, evenly through them (all)"
+    add("--photographs", type=cli.positive, metavar="N", help=judged)
     other = "also judge the held-out photographs of another source with the same classes"
     add("--shifted", metavar="SOURCE", help=other)
 
@@ -109,7 +109,7 @@ class Shifts:
             for name, value in config.items()
         }
         read = argparse.Namespace(**{**defaults, **as_parsed, "quiet": self._args.quiet})
-        other = running.load(read, self._args.shifted, size=sets.size)
+        other = running.load(read, self._args.shifted, size=min(photos.sides(sets.size)))
         domain.check(sets, other)
         return other.test or other.validation
 
@@ -144,7 +144,7 @@ def finetuning(args: argparse.Namespace, start: Trained) -> tuple[Stage, Source]
     run.epochs = args.epochs or run.epochs
     stage = config.stage_on("finetune", config.PRESETS[run.preset]["finetune"], start.network.base)
     stage = settings.with_views("finetune", stage, run)
-    sets = data_of(document, size=start.size, where=where, progress=False)
+    sets = data_of(document, size=min(photos.sides(start.size)), where=where, progress=False)
     return stage, Source(sets, dtype=jnp.dtype(run.dtype), progress=not args.quiet)
 
 

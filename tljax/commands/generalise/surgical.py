@@ -16,7 +16,7 @@ from dataclasses import replace
 import jax
 import numpy as np
 
-from tljax.commands import cli
+from tljax.commands import cli, running
 from tljax.commands.generalise import shifting
 from tljax.commands.inside import evenly
 from tljax.errors import InputError
@@ -70,7 +70,8 @@ def _trained(args: argparse.Namespace, start: Trained, name: str) -> Trained:
     stage, source = shifting.finetuning(args, start)
     architecture = start.network.architecture
     if name == AUTO:
-        some = evenly(source.sets.train, count=MEASURED)
+        sets = running.photographs_only(source.sets, "surgical")
+        some = evenly(sets.train, count=MEASURED)
         slopes = surgical.gradients(start, some)
         norms = surgical.relative_norms(slopes, start.net.params["base"], architecture)
         stage = surgical.by_gradient(stage, architecture, norms)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import jax
 import numpy as np
 
+from tljax.data.preprocess import of_pixels
 from tljax.inside import excite, layers
 from tljax.inside.net import Net, in_batches
 from tljax.report.inside import maps
@@ -45,7 +46,11 @@ def filters(net: Net) -> Sheet:
     leaves = flatten({first: net.params["base"][first]}).values()
     kernels = next(np.asarray(leaf, np.float32) for leaf in leaves if leaf.ndim == 4)
     tiles = [
-        Tile(maps.kernel(kernels[..., i], bgr=net.preprocess.channels == "BGR"))
+        Tile(
+            maps.kernel(
+                kernels[..., i], bgr=of_pixels(net.preprocess, where="inside").channels == "BGR"
+            )
+        )
         for i in range(kernels.shape[-1])
     ]
     side = kernels.shape[0]

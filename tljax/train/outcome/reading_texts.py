@@ -23,6 +23,8 @@ from tljax.train.outcome.reading import Reading
 class TextReading(Reading):
     """Read texts a batch at a time; `size` is the tokens of each."""
 
+    size: int
+
     @property
     def none(self) -> np.ndarray:
         """Return a batch of no texts."""

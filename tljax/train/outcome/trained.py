@@ -103,6 +103,7 @@ class Trained:
     def reading(self, given: Photographs) -> Reading:
         """Name photographs, or texts, and say how each is read, as for training."""
         if isinstance(self.preprocess, Vocabulary):
+            assert isinstance(self.size, int)  # a pair is of an image
             return reading_texts(given, vocabulary=self.preprocess, size=self.size)
         return reading(given, size=self.size)
 
