@@ -45,14 +45,8 @@ def filters(net: Net) -> Sheet:
     first = net.architecture.modules[0]
     leaves = flatten({first: net.params["base"][first]}).values()
     kernels = next(np.asarray(leaf, np.float32) for leaf in leaves if leaf.ndim == 4)
-    tiles = [
-        Tile(
-            maps.kernel(
-                kernels[..., i], bgr=of_pixels(net.preprocess, where="inside").channels == "BGR"
-            )
-        )
-        for i in range(kernels.shape[-1])
-    ]
+    bgr = of_pixels(net.preprocess, where="inside").channels == "BGR"
+    tiles = [Tile(maps.kernel(kernels[..., i], bgr=bgr)) for i in range(kernels.shape[-1])]
     side = kernels.shape[0]
     caption = (
         f"{first}: {len(tiles)} kernels of {side} x {side}, each scaled by its largest weight; "

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from tljax.data.photos import Size, across
-from tljax.data.preprocess import Prepare
+from tljax.data.preprocess import Prepare, of_pixels
 from tljax.data.text.vocabulary import Vocabulary
 from tljax.errors import InputError
 from tljax.files.home import at_home
@@ -248,6 +248,7 @@ class Trained:
 
 
 def refuse_other(trained: Trained, where: str) -> None:
-    """Refuse another task than classification; InputError begins with `where`."""
+    """Refuse all but a classifier of photographs; InputError begins with `where`."""
     if not isinstance(trained.task, Classification):
         raise InputError(f"{where}: expected a classifier, found a run of {trained.task.name}")
+    of_pixels(trained.preprocess, where=where)
