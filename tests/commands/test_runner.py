@@ -70,6 +70,7 @@ def test_a_ladder_leaves_all_its_files(climbed):
         "reliability.png",
         "confusion.png",
         "rates.png",
+        "moved.png",
     ]
     kept = ["features.json", "photographs.npz", "schedules.json", "schedules.png"]
     files = [

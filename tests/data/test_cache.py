@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import pwd
+import sys
 import tempfile
 import threading
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tljax import waiting
 from tljax.data import cache, photos
 from tljax.errors import InputError
 from tljax.files.home import default_folder
@@ -165,11 +167,13 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
         decoded(CONTENTS, tmp_path / "file" / "cache")
 
 
-def test_the_progress_bar_counts_to_the_end(tmp_path, capsys):
+def test_the_progress_bar_counts_to_the_end(tmp_path, monkeypatch):
+    bars, made = [], waiting.bar
+    monkeypatch.setattr(waiting, "bar", lambda *a, **b: bars.append(made(*a, **b)) or bars[-1])
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     cache.decoded(listing(CONTENTS), size=4, folder=tmp_path, progress=True, name="validation")
-    err = capsys.readouterr().err
-    assert "decode validation" in err
-    assert "10/10" in err
+    [bar] = bars
+    assert (bar.desc, bar.n, bar.total) == ("decode validation", 10, 10)
 
 
 def test_the_default_folder(monkeypatch):

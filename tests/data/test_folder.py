@@ -68,10 +68,10 @@ def test_what_is_no_example_is_left_out_and_counted_with_the_reason(tmp_path):
         "b/5.jpg",
     )
     plant(tmp_path, ".git/6.jpg", "7.jpg", "README.md", "__MACOSX/a/8.jpg", "a/Thumbs.db")
-    classes, found, left_out = folder.listings(tmp_path, progress=False)
-    assert classes == ("a", "b")
-    assert found["train"].ids == ("a/1.jpg", "b/5.jpg")
-    assert left_out == (
+    found = folder.listings(tmp_path, progress=False)
+    assert found.classes == ("a", "b")
+    assert found.listings["train"].ids == ("a/1.jpg", "b/5.jpg")
+    assert found.left_out == (
         "1 outside a class folder, such as 7.jpg",
         "2 in a folder below a class, such as a/deep/3.jpg",
         "no photographs: 1 .md, 1 .txt",
