@@ -43,9 +43,11 @@ SOURCE_ONLY, CORAL, TUNED = "source only", "CORAL", "fine-tuned"
 
 def main() -> None:
     """Run the command."""
-    args = options.parsed(_parser())
-    if (args.target is None) == (args.corrupt is None):
+    parser = _parser()
+    asked = parser.parse_args()  # refused before a base is read
+    if (asked.target is None) == (asked.corrupt is None):
         raise InputError("expected either --target SOURCE or --corrupt NAMES: the domain to get to")
+    args = options.parsed(parser)
     stages = stages_of(args)
     folder = args.workdir or Path("runs/domain")
     targets = targets_of(args)

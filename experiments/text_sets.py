@@ -8,11 +8,12 @@ six classes; the published test of 500, a tenth of the rest for validation), and
 state_union and inaugural become `OUT/running/*.txt`. Seconds.
 """
 
-import argparse
 import csv
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
+
+from tljax.commands import cli
 
 RUNNING = ("abc", "webtext", "state_union", "inaugural")
 Row = tuple[str, str, str]  # text, label, split
@@ -52,9 +53,7 @@ def write(path: Path, rows: Iterable[Row]) -> None:
 
 def main() -> None:
     """Run the command."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = cli.bare_parser(__doc__, experiment="text_sets")
     parser.add_argument("corpora", type=Path, help="the folder that holds sentence_polarity, qc")
     parser.add_argument("out", type=Path, help="where to write")
     args = parser.parse_args()

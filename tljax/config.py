@@ -338,7 +338,7 @@ def _masks() -> dict[str, Stage]:
 
     return {
         "scratch": dense("scratch", epochs=30, rate=1e-3),
-        "linear": tuned["linear"],
+        "linear": replace(tuned["linear"], batch_size=8),
         "features": replace(dense("features", epochs=20, rate=5e-3, views=1), augment=None),
         "frozen": dense("frozen", epochs=20, rate=5e-3, views=4),
         "finetune": dense("finetune", epochs=15, rate=3e-3, views=4),

@@ -115,6 +115,7 @@ def test_views_are_paired_with_a_plain_look(run, hurried):
     assert plain == [row["validation"]["accuracy"] for row in rows]
 
 
+@pytest.mark.slow
 def test_surgical_trains_groups_alone(run, hurried):
     words = f"surgical --run {run} --groups block5 auto-rgn --seeds 1 --epochs 1 {FEW}"
     call(hurried, surgical.main, words)

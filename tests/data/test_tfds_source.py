@@ -196,7 +196,7 @@ def test_two_labels_are_too_many(tmp_path):
 
 def test_photographs_without_a_label_are_refused(tmp_path):
     prepared(tmp_path, train=4, test=2, label=-1)
-    with pytest.raises(InputError, match="expected a label for every photograph of train"):
+    with pytest.raises(InputError, match="expected a label for every image of train"):
         loaded(tmp_path)
 
 

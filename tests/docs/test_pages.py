@@ -17,7 +17,8 @@ SMALLER = {
     "epochs=5": "epochs=1",
 }
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-SLOW = ["docs/howto/resume.md"]  # tests/train/test_saver.py resumes
+# tests/train/test_saver.py resumes; tests/commands/test_own_base.py climbs with the page's base.
+SLOW = ["docs/howto/resume.md", "docs/howto/base.md"]
 RUNNABLE = [page for page in PAGES if "```python" in page.read_text(encoding="utf-8")]
 DOCTESTED = [
     path

@@ -64,6 +64,7 @@ def command(reader, monkeypatch):
     return command
 
 
+@pytest.mark.slow
 def test_a_run_of_masks_and_the_masks_it_draws(reader, command, capsys):
     train, predict, _ = COMMANDS
     command(train, *SHORT.split())

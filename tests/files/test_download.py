@@ -3,10 +3,12 @@
 import hashlib
 import http.server
 import re
+import sys
 import threading
 
 import pytest
 
+from tljax import waiting
 from tljax.errors import InputError
 from tljax.files import download
 from tljax.files.download import Download, fetch
@@ -106,8 +108,10 @@ def interrupt(server, path, after: int) -> None:
     assert not path.exists()
 
 
-def test_the_file_arrives_once(server, tmp_path, capsys):
+def test_the_file_arrives_once(server, tmp_path, capsys, monkeypatch):
     path = tmp_path / "deep" / "a.zip"
+    monkeypatch.setattr(waiting, "DELAY", 0)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     fetch(published(server), path, progress=True)
     assert path.read_bytes() == DATA
     assert [p.name for p in path.parent.iterdir()] == ["a.zip"]

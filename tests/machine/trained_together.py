@@ -71,7 +71,11 @@ def main():
         os._exit(2)
     state, metrics = trained(devices.mesh_for(STAGE.batch_size))
     orbax_store.save(
-        Path(out) / "checkpoints", int(state.step), state=state, meta={}, metrics=metrics
+        Path(out) / "checkpoints",
+        int(state.step),
+        state=state,
+        meta={},
+        metrics={"score": metrics["accuracy"], "loss": metrics["loss"]},
     )
     flat = {path: np.asarray(leaf) for path, leaf in flatten(state.params).items()}
     np.savez(

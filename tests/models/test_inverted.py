@@ -133,7 +133,9 @@ def test_stopping_and_starting_at_a_cut_gives_the_same_bits(name):
         np.testing.assert_array_equal(rest, whole)
 
 
-@pytest.mark.parametrize("name", ["efficientnet-lite0", "mobilenet-v3-large"])
+@pytest.mark.parametrize(
+    "name", ["efficientnet-lite0", pytest.param("mobilenet-v3-large", marks=pytest.mark.slow)]
+)
 def test_frozen_statistics_stay_and_others_move_and_every_leaf_has_a_gradient(name):
     architecture = ARCHITECTURES[name]
     _, values = small(architecture)
@@ -157,6 +159,7 @@ def test_frozen_statistics_stay_and_others_move_and_every_leaf_has_a_gradient(na
         assert np.any(leaf), path
 
 
+@pytest.mark.slow  # other networks of branches have the same test
 def test_branches_are_dropped_by_the_keys_of_their_examples():
     module, values = small(LITE0, drop_path=1.0)
     x, keys = np.repeat(seeded.images(32, number=1), 6, 0), jax.random.split(jax.random.key(1), 6)

@@ -28,6 +28,7 @@ NETWORKS = {
     "vit-small": (Network(base="vit-small", hidden=0), TWO, HALF),
     "efficientnet-lite0": (Network(base="efficientnet-lite0", hidden=0), THREE, HALF),
 }
+SLOW = ("resnet18", "efficientnet-lite0")  # to compile
 
 
 def trained(name: str) -> Trained:
@@ -63,7 +64,10 @@ def same(found, classifier):
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in NETWORKS],
+)
 def test_stablehlo_of_every_kind_of_base(name, tmp_path):
     classifier = trained(name)
     path, about = export(classifier, tmp_path / "x.stablehlo")

@@ -176,6 +176,6 @@ def test_a_damaged_file_is_named_and_its_members_are_trained_again(tmp_path, cap
         ]
     )
     runs, told = trained(tmp_path)
-    assert capsys.readouterr().out.startswith(f"{path}: expected an .npz with key, ")
+    assert capsys.readouterr().out.startswith(f"{path}: expected an .npz")
     assert "members in 1 call" in told[0]
     assert_same_bits(runs, whole)

@@ -107,7 +107,7 @@ def test_verify_names_the_classes_of_a_picture(capsys, path, weights, tmp_path):
     assert status == 0
     assert lines[-5] == str(tmp_path / "a.png")
     expected = [
-        f"{c:.2%} class {i} {n}"
+        f"{100 * c:.2f} % class {i} {n}"
         for c, i, n in zip(chances, (1, 3, 2, 0), ("bee", "dog", "cat", "ant"), strict=True)
     ]
     assert [" ".join(line.split()) for line in lines[-4:]] == expected

@@ -136,12 +136,12 @@ def seeds_of(args: argparse.Namespace) -> range:
 
 def network_of(name: str, args: argparse.Namespace) -> Network:
     """Return the preset's network of a rung, for the base and size that the options name."""
-    return network_on(config.network_of(name, args.preset), args)
+    return network_on(config.network_of(name, args.preset or PRESET), args)
 
 
 def stage_of(name: str, args: argparse.Namespace) -> Stage:
     """Return the preset's stage of a rung, changed by the options."""
-    return stage_on(name, config.PRESETS[args.preset][name], args)
+    return stage_on(name, config.PRESETS[args.preset or PRESET][name], args)
 
 
 def architecture_of(args: argparse.Namespace) -> tuple[str, Options]:

@@ -1,8 +1,32 @@
-"""Data: photographs -> arrays."""
+"""Data: photographs -> arrays.
 
-from tljax.data.arrays import from_arrays
-from tljax.data.label_columns import Columns
-from tljax.data.mask_folder import Legend
-from tljax.data.sources import ImageSet, ImageSets, Tolerance, load
+Names are looked up when first used: the processes that draw critters want no JAX.
+"""
 
-__all__ = ["Columns", "ImageSet", "ImageSets", "Legend", "Tolerance", "from_arrays", "load"]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tljax.data.arrays import from_arrays as from_arrays
+    from tljax.data.label_columns import Columns as Columns
+    from tljax.data.mask_folder import Legend as Legend
+    from tljax.data.sources import ImageSet as ImageSet
+    from tljax.data.sources import ImageSets as ImageSets
+    from tljax.data.sources import Tolerance as Tolerance
+    from tljax.data.sources import load as load
+
+_PLACES = {
+    "Columns": "label_columns",
+    "ImageSet": "sources",
+    "ImageSets": "sources",
+    "Legend": "mask_folder",
+    "Tolerance": "sources",
+    "from_arrays": "arrays",
+    "load": "sources",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"tljax.data.{_PLACES[name]}"), name)
