@@ -58,8 +58,8 @@ WITHOUT_SEED = ("transferability",)  # nothing is drawn
 WITHOUT_BASE = ("scratch", "pretrain", "multitask")
 
 
-def marked(names):
-    return [pytest.param(name, marks=[] if name in FAST else pytest.mark.slow) for name in names]
+def marked(names, fast=FAST):
+    return [pytest.param(name, marks=[] if name in fast else pytest.mark.slow) for name in names]
 
 
 def short(stage, *, epochs=1):
@@ -141,7 +141,7 @@ def test_the_same_seed_gives_the_same_bits(command, tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    "name", marked((*(name for name in LADDER if name in config.STEPPED), *OTHERS))
+    "name", marked((*(name for name in LADDER if name in config.STEPPED), *OTHERS), fast=FAST[:1])
 )
 def test_stopped_and_resumed_it_gives_the_same_bits(command, tmp_path, monkeypatch, name):
     """At its second segment, in the middle of the first stage; and at its last but one,
