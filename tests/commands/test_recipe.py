@@ -33,7 +33,7 @@ def test_a_recipe_tells_itself_and_leaves_a_report(
     out = capsys.readouterr().out
     table = [line.split()[0] for line in out.split("stage ", 1)[1].splitlines()[2:5]]
     assert table == ["head", "late", "whole"]
-    assert out.index("FLOPs/step") < out.index("schedules.png") < out.index("val. accuracy")
+    assert out.index("schedules.png") < out.index("FLOPs/step") < out.index("val. accuracy")
     results = json.loads((tmp_path / "run" / "results.json").read_text())["rungs"]
     assert [(r["name"], r["seed"], r["epochs"]) for r in results] == [
         (name, 3, 1) for name in table
