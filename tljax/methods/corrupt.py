@@ -8,6 +8,7 @@ severities. `resolution` is ours: the photograph made smaller and enlarged again
 """
 
 # pyright: strict
+# pyright: reportUnknownVariableType=false
 # pyright: reportUnknownMemberType=false, reportUnknownLambdaType=false
 # pyright: reportUnknownArgumentType=false
 
@@ -131,8 +132,7 @@ def _program(kind: str, severity: int) -> Any:
     def program(root: Array, images: Array, numbers: Array) -> Array:
         keys = jax.vmap(lambda number: jax.random.fold_in(root, number))(numbers)
         pairs: Any = (images, keys)
-        made: Any = jax.lax.map(lambda pair: one(*pair), pairs, batch_size=TOGETHER)
-        return made
+        return jax.lax.map(lambda pair: one(*pair), pairs, batch_size=TOGETHER)
 
     compiled: Any = ops.jit(program)
     return compiled
