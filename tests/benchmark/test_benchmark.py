@@ -177,7 +177,7 @@ def command(monkeypatch, in_a_hurry, tmp_path):
 
 def test_the_accelerator_s_rows_run_at_any_size(command, capsys):
     """In bfloat16, with a child; PyTorch is not here."""
-    rows = "full step,augmentation,cached block5 step,evaluation,seeds,decode"
+    rows = "augmentation,cached block5 step,evaluation,decode"
     folder = command(
         "gpu", "--json", "--rows", rows, "--torch-python", "/nowhere/python", "--set", *TINY.split()
     )

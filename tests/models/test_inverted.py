@@ -119,7 +119,9 @@ def test_the_published_network_has_the_makers_number_of_parameters(name):
     assert architecture.names[-1] == ("wide" if name == "mobilenet-v3-large" else "pool")
 
 
-@pytest.mark.parametrize("name", ["efficientnet-lite0", "mobilenet-v3-large"])
+@pytest.mark.parametrize(
+    "name", ["efficientnet-lite0", pytest.param("mobilenet-v3-large", marks=pytest.mark.slow)]
+)
 def test_stopping_and_starting_at_a_cut_gives_the_same_bits(name):
     architecture = ARCHITECTURES[name]
     module, values = small(architecture)
