@@ -37,7 +37,7 @@ DOCUMENTS = {
     "cross_validate": "seeds",
     "transferability": "scores",
 }  # how these are resumed: test_sweep
-FAST = ("scratch", "pretrain")
+FAST = ("scratch",)
 TIMES = (
     "seconds",
     "images_per_second",
@@ -58,8 +58,8 @@ WITHOUT_SEED = ("transferability",)  # nothing is drawn
 WITHOUT_BASE = ("scratch", "pretrain", "multitask")
 
 
-def marked(names, fast=FAST):
-    return [pytest.param(name, marks=[] if name in fast else pytest.mark.slow) for name in names]
+def marked(names):
+    return [pytest.param(name, marks=[] if name in FAST else pytest.mark.slow) for name in names]
 
 
 def short(stage, *, epochs=1):
@@ -141,7 +141,7 @@ def test_the_same_seed_gives_the_same_bits(command, tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    "name", marked((*(name for name in LADDER if name in config.STEPPED), *OTHERS), fast=FAST[:1])
+    "name", marked((*(name for name in LADDER if name in config.STEPPED), *OTHERS))
 )
 def test_stopped_and_resumed_it_gives_the_same_bits(command, tmp_path, monkeypatch, name):
     """At its second segment, in the middle of the first stage; and at its last but one,
