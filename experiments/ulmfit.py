@@ -57,7 +57,7 @@ LIKE = Stage(
 
 @dataclass(frozen=True)
 class Arm:
-    """What an arm starts from, and which parts of the procedure it has."""
+    """Hold what an arm starts from, and which parts of the procedure it has."""
 
     start: str = "tuned"  # or "running": without the target's texts; or "random"
     gradual: bool = True

@@ -111,6 +111,14 @@ def test_verify_names_the_classes_of_a_picture(capsys, path, weights, tmp_path):
         for c, i, n in zip(chances, (1, 3, 2, 0), ("bee", "dog", "cat", "ant"), strict=True)
     ]
     assert [" ".join(line.split()) for line in lines[-4:]] == expected
+    names = tmp_path / "names.txt"
+    names.write_text("tench\nshark\nray\ncock\n")
+    _, lines, _ = run(capsys, "verify", path, "--image", tmp_path / "a.png", "--classes", names)
+    assert [line.split()[-1] for line in lines[-4:]] == ["shark", "cock", "ray", "tench"]
+    names.write_text("tench\nshark\n")
+    status, _, err = run(capsys, "verify", path, "--image", tmp_path / "a.png", "--classes", names)
+    assert (status, err.count("\n")) == (2, 1)
+    assert "expected 4 names, one for each class, found 2" in err
     run(capsys, "convert", path, tmp_path / "w.h5", "--to", "keras-h5")
     write(path, Weights(weights.params, weights.architecture, CAFFE, (), {}))
     status, _, err = run(capsys, "verify", path, "--image", tmp_path / "a.png")

@@ -82,10 +82,10 @@ class LowRank:
     def __init__(self, inner: nn.Module) -> None:
         self.inner = inner
 
-    def apply(self, variables: Variables, *args: Any, **options: Any) -> Any:
+    def apply(self, variables: Variables, x: Array, /, **options: Any) -> Any:
         """Run the classifier with its kernels changed; see Flax's `Module.apply`."""
         params = merged(variables["params"])
-        return self.inner.apply({**variables, "params": params}, *args, **options)
+        return self.inner.apply({**variables, "params": params}, x, **options)
 
 
 def train(stage: Stage, ready: Ready, *, pattern: str, rank: int, seed: int) -> Trained:

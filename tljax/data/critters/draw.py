@@ -16,7 +16,7 @@ PIXELS = range(16, 257)  # sides that `draw` accepts
 
 
 class Traits(NamedTuple):
-    """What a photograph shows, exactly: by name, and a number."""
+    """Hold what a photograph shows, exactly: by name, and a number."""
 
     ears: str  # a shape of `ears.py`
     pose: str  # of `bodies.POSES`
