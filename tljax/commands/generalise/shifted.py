@@ -51,7 +51,7 @@ def judge(args: argparse.Namespace) -> str:
     pairs = list(zip(rungs[1:], rungs, strict=False))
     document = {"about": shifts.about(), **judged.to_dict(pairs)}
     shifting.write(args.run, "shifted", document, args)
-    write_ways(document, title=page.TITLE, path=args.run / page.PICTURE)
+    write_ways(document, title="Accuracy, as they are and shifted", path=args.run / page.PICTURE)
     return table.text(document)
 
 

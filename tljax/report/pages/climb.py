@@ -65,7 +65,13 @@ def section(results: dict, predictions: Mapping[str, Predictions], *, split: str
     axes = f'<div class="rung axes"><div></div>{_labels(across, measure.unit)}'
     lines.append(axes + ("<div></div>" + _labels(points, "") if pairs else "") + "</div>")
     kind = "climb paired" if pairs else "climb"
-    return ["<h2>The ladder</h2>", f'<div class="{kind}">', *lines, "</div>", _note(pairs, split)]
+    return [
+        "<h2>The ladder</h2>",
+        f'<div class="{kind}">',
+        *lines,
+        "</div>",
+        _note(rungs, pairs, split),
+    ]
 
 
 def _before(rung: str, rungs: Mapping[str, list[dict]]) -> str | None:
@@ -167,8 +173,10 @@ def _spread(count: int) -> np.ndarray:
     return np.linspace(-1, 1, count) if count > 1 else np.zeros(count)
 
 
-def _note(pairs: Sequence[Difference], split: str) -> str:
-    about = "Line: mean; dots, where there are several: seeds; orange: 95 % interval."
+def _note(rungs: Mapping[str, list[dict]], pairs: Sequence[Difference], split: str) -> str:
+    several = max(map(len, rungs.values())) > 1
+    about = "Line: mean; dots: seeds; " if several else "Line: the one seed; "
+    about += "orange: 95 % interval."
     if pairs:
-        about += f" Right: {paired.basis(pairs, split)} Grey: no difference shown."
+        about += f" Differences: {paired.basis(pairs, split)} Grey: no difference shown."
     return small_print(about)

@@ -40,6 +40,7 @@ ul { margin: .5rem 0; padding-left: 1.25rem; }
 .note { color: var(--faint); font-size: .875rem; white-space: pre-line; margin-bottom: 1rem; }
 pre { background: var(--box); padding: .75rem; border-radius: .4rem; margin: .5rem 0;
   font-size: .85rem; white-space: pre-wrap; overflow-wrap: anywhere; }
+.command span { display: inline-block; max-width: 100%; }
 /* A table wider than the page scrolls in a box of its own, past its first column, which stays. A
    shadow at the right edge shows that there is more; at the end of the table paper covers it. */
 .table { overflow-x: auto;
@@ -53,6 +54,7 @@ th, td { text-align: right; padding: .4rem .5rem; border-bottom: 1px solid var(-
   vertical-align: baseline; }
 thead th { color: var(--faint); font-weight: 600; }
 th:first-child { text-align: left; min-width: 8rem; overflow-wrap: anywhere; }
+td small { font-size: inherit; white-space: nowrap; }
 .texts td, .texts th { text-align: left; overflow-wrap: anywhere; white-space: normal; }
 .pictures { display: grid; gap: 1rem; align-items: start;
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 28rem), 1fr)); }
@@ -106,6 +108,7 @@ dt { color: var(--faint); } dd { margin: 0; overflow-wrap: anywhere; }
   .rung, .paired .rung { grid-template-columns: minmax(0, 1fr); }
   .paired .rung { border-top: 1px solid var(--rule); padding-top: .35rem; }
   .paired .rung > div:empty { display: none; }
+  .track { margin: 0 1rem; }
   .paired .axes .labels ~ * { display: none; } .rung.axes { border: 0; padding: 0; order: -1; }
 }
 @media (max-width: 48rem) {

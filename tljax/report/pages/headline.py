@@ -44,7 +44,9 @@ def sentence(
 def _climbed(rungs: Mapping[str, object], plan: object) -> str:
     """Say how many of the planned rungs a page is of: it is written before all have ended."""
     planned = len(plan) if isinstance(plan, dict) else 0
-    return "all rungs" if len(rungs) >= planned else f"{len(rungs)} of {planned} rungs so far"
+    if len(rungs) < planned:
+        return f"{len(rungs)} of {planned} rungs so far"
+    return "all rungs" if len(rungs) > 1 else "trained"
 
 
 def source(data: dict) -> str:

@@ -85,7 +85,17 @@ def sections(
     judged = predictions.get(shown.rung)
     known = judged is not None and shown.seed in judged.seeds
     lines = _classes(shown, judged, split=split, workdir=workdir) if judged and known else []
-    return [*lines, *_images(shown)]
+    return [*lines, *_worst(shown)]
+
+
+def strip(shown: Shown | None) -> list[str]:
+    """Show photographs from all over validation with truth and prediction; empty for none."""
+    if shown is None:
+        return []
+    note = f"Photograph, truth and what {shown.rung} finds, evenly through validation."
+    names = legend([str(name) for name in shown.classes])
+    figures = _figures(shown, slice(shown.worst, None))
+    return [names, '<div class="seen">', *figures, "</div>", small_print(note)]
 
 
 def legend(classes: Sequence[str]) -> str:
@@ -120,28 +130,25 @@ def _classes(shown: Shown, judged: Predictions, *, split: str, workdir: Path) ->
     alt = f"Confusion of {shown.rung}: what the pixels of each class were taken for"
     return [
         "<h2>Classes</h2>",
-        html_table(HEAD, rows),
-        small_print(note),
+        '<div class="pictures">',
         picture(workdir / "confusion.png", alt=alt),
+        f"<div>{html_table(HEAD, rows)}{small_print(note)}</div>",
+        "</div>",
     ]
 
 
-def _images(shown: Shown) -> list[str]:
-    worst, others = slice(0, shown.worst), slice(shown.worst, None)
-    note = f"Of {shown.images:,} validation images, by {shown.rung}, seed {shown.seed}: "
+def _worst(shown: Shown) -> list[str]:
+    note = (
+        f"Photograph, truth and prediction, by {shown.rung}, seed {shown.seed}: of "
+        f"{shown.images:,} validation images those of the lowest mean IoU. Pixels of a truth "
+        "without a colour have no class."
+    )
     return [
-        "<h2>Photograph, truth, prediction</h2>",
+        "<h2>The worst</h2>",
         legend([str(name) for name in shown.classes]),
-        "<h3>The worst</h3>",
-        small_print(
-            f"{note}the lowest mean IoU first. Pixels of a truth without a colour have no class."
-        ),
+        small_print(note),
         '<div class="seen">',
-        *_figures(shown, worst),
-        "</div>",
-        "<h3>Evenly through validation</h3>",
-        '<div class="seen">',
-        *_figures(shown, others),
+        *_figures(shown, slice(shown.worst)),
         "</div>",
     ]
 

@@ -16,4 +16,5 @@ def section(results: dict, *, workdir: Path) -> list[str]:
     )
     alt = "Relative distance of each layer from its pretrained weights, a line for each rung"
     drawn = picture(workdir / "moved.png", alt=alt)
-    return ["<h2>How far each layer moved</h2>", drawn, small_print(note)]
+    beside = ['<div class="pictures">', drawn, small_print(note), "</div>"]
+    return ["<h2>How far each layer moved</h2>", *beside]

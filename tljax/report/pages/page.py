@@ -21,7 +21,7 @@ from tljax.report.pages import (
     told,
     training,
 )
-from tljax.report.pages.text import escape
+from tljax.report.pages.text import escape, words
 from tljax.report.pictures import range_tests
 from tljax.report.tables import few, table
 from tljax.runs import metrics as records
@@ -41,17 +41,18 @@ def write_page(workdir: Path) -> Path:
     metrics = records.read_begun(workdir / "metrics.jsonl", results)
     split, predictions, fitted_on = held_out(workdir, results)
     result = headline.sentence(results, config, predictions, split=split)
-    kept = photographs.read(workdir)
+    kept, shown = photographs.read(workdir), masks.read(workdir)
     body = [
         f"<h1>{escape(result)}</h1>",
         _about(results["data"], of_results(results).called),
         *alarms_section(results),
         *preprocessing.alarm(results),
         *climb.section(results, predictions, split=split),
-        *shifted.of_run(workdir),
-        *few.section(results, config),
         *gallery.strip(kept),
         *told.strip(told.read(workdir)),
+        *masks.strip(shown),
+        *shifted.of_run(workdir),
+        *few.section(results, config),
         *training.progress_section(
             metrics,
             config,
@@ -66,7 +67,7 @@ def write_page(workdir: Path) -> Path:
         *by_task.section(results, predictions, workdir=workdir),
         *gallery.sections(kept),
         *sentences.section(sentences.read(workdir)),
-        *masks.sections(masks.read(workdir), predictions, split=split, workdir=workdir),
+        *masks.sections(shown, predictions, split=split, workdir=workdir),
         *_details(config, results, metrics),
     ]
     title = f"{headline.source(results['data'])}: {result.partition(' [')[0]}"
@@ -148,7 +149,7 @@ def _details(config: dict, results: dict, metrics: dict) -> list[str]:
     }
     return [
         "<h2>Command, data, versions</h2>",
-        f"<pre><code>{escape(command_line(config))}</code></pre>",
+        f'<pre class="command"><code>{words(command_line(config))}</code></pre>',
         f"<p>{escape(data_line(results['data']))}</p>",
         "<dl>",
         *[

@@ -104,13 +104,20 @@ def html_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, kind: str 
     for name, *values in rows:
         labelled = zip(head[1:], values, strict=True)
         cells = "".join(
-            f'<td data-label="{escape(c)}"><span>{escape(v)}</span></td>' for c, v in labelled
+            f'<td data-label="{escape(c)}"><span>{_whole(v)}</span></td>' for c, v in labelled
         )
         lines.append(f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>')
     opened = f'<table class="{kind}">' if kind else "<table>"
     body = "\n".join(lines)
     table = f"{opened}<thead><tr>{top}</tr></thead><tbody>\n{body}\n</tbody></table>"
     return f'<div class="table">{table}</div>'
+
+
+def _whole(value: str) -> str:
+    """Escape a cell's text; an interval at its end stays on one line."""
+    number, bracket, interval = value.partition(" [")
+    ends = f" <small>[{escape(interval)}</small>" if interval.endswith("]") else ""
+    return escape(number) + ends if ends else escape(number + bracket + interval)
 
 
 def picture(path: Path, *, alt: str) -> str:

@@ -34,8 +34,10 @@ def section(
     return [
         f"<h2>{escape(title)}</h2>",
         small_print(about),
+        '<div class="pictures">',
         picture(folder / png, alt=f"{title}: accuracy of each way"),
         html_table(shifted.head(document), shifted.rows(document)),
+        "</div>",
         *([f"<ul>{lines}</ul>", small_print(paired)] if lines else []),
         *(["<h3>Each corruption</h3>", html_table(*kinds)] if kinds else []),
     ]

@@ -26,3 +26,8 @@ def visible(text: str) -> str:
 
 def _written(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
+
+
+def words(command: str) -> str:
+    """Mark the words of a command, so that a line ends between two and not after a hyphen."""
+    return " ".join(f"<span>{escape(word)}</span>" for word in command.split(" "))

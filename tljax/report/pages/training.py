@@ -14,6 +14,10 @@ from tljax.tasks.classification import ACCURACY
 from tljax.tasks.task import Measure
 
 Metrics = Mapping[str, Mapping[int, Series]]
+HARDER = {  # what makes training images harder, by field
+    "augment": ("augmentation", "augmentation warps the training images"),
+    "dropout": ("dropout", "dropout leaves out a part of the network"),
+}
 
 
 def costs_section(results: dict, config: dict) -> list[str]:
@@ -93,10 +97,13 @@ def training_below(metrics: Metrics, config: dict, measure: Measure = ACCURACY) 
         ]
         if np.mean(ends) > 0 and (why := _harder(plan.get(rung) if plan else None)):
             rungs.setdefault(why, []).append(rung)
-    return " ".join(
-        f"Training ends below validation in {' and '.join(names)}, and that is no fault: {why}, "
-        "and validation images go without."
-        for why, names in rungs.items()
+    if not rungs:
+        return ""
+    where = "; ".join(f"{', '.join(names)} ({why})" for why, names in rungs.items())
+    causes = [cause for name, cause in HARDER.values() if any(name in why for why in rungs)]
+    return (
+        f"Training ends below validation, and that is no fault, in {where}: {', '.join(causes)}, "
+        "and validation goes without."
     )
 
 
@@ -105,9 +112,7 @@ def _harder(planned: object) -> str:
     stage = planned.get("stage") if isinstance(planned, dict) else None
     if not isinstance(stage, dict):
         return ""
-    augmented = ["augmentation warps the training images"] if stage.get("augment") else []
-    dropped = ["dropout leaves out a part of the network"] if stage.get("dropout") else []
-    return " and ".join([*augmented, *dropped])
+    return " and ".join(name for field, (name, _) in HARDER.items() if stage.get(field))
 
 
 def _rates(tests: Mapping[str, tuple[Findings, bool]], *, workdir: Path) -> list[str]:

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
-CAPTION = "Mean over seeds, and its 95 % interval. {}"
+CAPTION = "Mean over seeds, and its 95 % interval."
 
 
 def write_ways(document: Mapping, *, title: str, path: Path) -> Path:
     """Draw a row for each way, with a dot and an interval for each set of photographs."""
     ways, columns = list(document["ways"]), list(document["images"])
-    figure, ax = _figure(title, columns, height=1.5 + 0.42 * len(ways))
+    figure, ax = _figure(title, columns, left=0.33, tall=0.42 * len(ways))
     shown: list[float] = []
     for place, way in enumerate(ways):
         for shift, (column, colour) in zip(
@@ -36,7 +36,7 @@ def write_ways(document: Mapping, *, title: str, path: Path) -> Path:
             )
             ax.plot([mean], [place + shift], "o", color=colour, markersize=5)
             shown += [low, high]
-    ax.set_yticks(range(len(ways)), [style.short(way, 30) for way in ways], parse_math=False)
+    ax.set_yticks(range(len(ways)), [style.short(way, 18) for way in ways], parse_math=False)
     ax.set_ylim(len(ways) - 0.5, -0.5)
     ax.set_xlim(style.percent_limits(shown))
     ax.xaxis.set_major_formatter("{x:.0f} %")
@@ -53,7 +53,7 @@ def write_path(
     The ways of the document are the points `at`, in order: 0 is the first rung, 1 the second.
     """
     columns = list(document["images"])
-    figure, ax = _figure(title, columns, height=3.8)
+    figure, ax = _figure(title, columns, left=0.13, tall=2.4)
     shown: list[float] = []
     for column, colour in _coloured(columns):
         points = [_ends(way["columns"][column]) for way in document["ways"].values()]
@@ -73,16 +73,23 @@ def _coloured(columns: Sequence[str]) -> list[tuple[str, str]]:
     return list(zip(columns, _COLOURS, strict=False))
 
 
-def _figure(title: str, columns: Sequence[str], *, height: float) -> tuple["Figure", "Axes"]:
-    figure = style.new_figure(width=6.4, height=height)
-    style.title(figure, title, CAPTION.format(""))
-    left = 0.33 if height != 3.8 else 0.1
-    ax = figure.add_axes((left, 0.4 / height, 0.96 - left, 1 - 1.32 / height))
+def _figure(
+    title: str, columns: Sequence[str], *, left: float, tall: float
+) -> tuple["Figure", "Axes"]:
+    """Make a figure as wide as the page's other charts, its legend a line for each column.
+
+    `left` of its width is for names; the axes are `tall` inches high.
+    """
+    top = 0.66 + 0.2 * len(columns)
+    height = top + tall + 0.4
+    figure = style.new_figure(width=4.4, height=height)
+    style.title(figure, title, CAPTION)
+    ax = figure.add_axes((left, 0.36 / height, 0.94 - left, tall / height))
     for place, (column, colour) in enumerate(_coloured(columns)):
         figure.text(
-            0.04 + 0.24 * place,
-            1 - 0.62 / height,
-            f"● {style.short(column, 22)}",
+            0.04,
+            1 - (0.64 + 0.2 * place) / height,
+            f"● {style.short(column, 46)}",
             color=colour,
             size=9,
             va="top",

@@ -4,7 +4,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from tljax.report.pages.text import escape
+from tljax.report.pages.text import escape, words
 from tljax.report.stats import intervals as stats
 from tljax.report.tables import table
 from tljax.runs.results import by_rung
@@ -86,7 +86,7 @@ def lines(results: dict, config: dict) -> list[str]:
 def section(results: dict, config: dict) -> list[str]:
     """Format the note and the command as HTML lines; empty where there are enough photographs."""
     text, steadier = note(results), command(results, config)
-    code = f"<pre><code>{escape(steadier)}</code></pre>"
+    code = f'<pre class="command"><code>{words(steadier)}</code></pre>'
     extra = [f"<p>{escape(STEADIER)}</p>", code] if steadier else []
     return [f"<p><b>{escape(text)}</b></p>", *extra] if text else []
 

@@ -133,7 +133,7 @@ def marked(name: str, rows: Sequence[dict]) -> str:
 
     'finetune (collapsed)', 'scratch (at chance in 2 of 3 seeds)'.
     """
-    counts = Counter(mark for row in rows for mark in _marks(row))
+    counts = Counter(mark for row in rows for mark in _raised(row))
     seeds = f" of {len(rows)} seeds"
     marks = [
         mark if len(rows) == 1 else f"{mark} in {count}{seeds}" for mark, count in counts.items()
@@ -142,24 +142,32 @@ def marked(name: str, rows: Sequence[dict]) -> str:
 
 
 def alarms(results: dict) -> list[str]:
-    """Collect each rung's and seed's alarm: where, what is wrong, what was done, and advice."""
-    rows = [row for rung in by_rung(results).values() for row in rung]
-    return [
-        str(row[field].get("said"))
-        for row in rows
-        for field in _ALARMS
-        if isinstance(row.get(field), dict)
-    ]
+    """Collect each rung's alarms: where, what is wrong, what was done, and advice.
+
+    The first seed's in full; the others of the same kind are named after it.
+    """
+    lines = []
+    for rows in by_rung(results).values():
+        kinds: dict[str, list[tuple[int, str]]] = {}
+        for row in rows:
+            for kind, alarm in _raised(row).items():
+                kinds.setdefault(kind, []).append((row["seed"], str(alarm.get("said"))))
+        for (_, said), *others in kinds.values():
+            seeds = f"seed{'s' if len(others) > 1 else ''} {', '.join(str(s) for s, _ in others)}"
+            lines.append(f"{said} (likewise {seeds})" if others else said)
+    return lines
 
 
-def _marks(row: dict) -> list[str]:
+def _raised(row: dict) -> dict[str, dict]:
+    """Map what is wrong with a seed of a rung, in a word or two, to its record."""
     rows = {field: row[field] for field in _ALARMS if isinstance(row.get(field), dict)}
-    marks = []
+    raised = {}
     if "collapsed" in rows:
-        marks.append("learnt nothing" if rows["collapsed"].get("learnt_nothing") else "collapsed")
+        nothing = rows["collapsed"].get("learnt_nothing")
+        raised["learnt nothing" if nothing else "collapsed"] = rows["collapsed"]
     if "alarm" in rows:
-        marks.append(str(rows["alarm"].get("kind")))
-    return marks
+        raised[str(rows["alarm"].get("kind"))] = rows["alarm"]
+    return raised
 
 
 def percent(fraction: float) -> str:
