@@ -1,6 +1,7 @@
 """What a person sees while waiting: one bar at a time, gone when its phase ends, and lines."""
 
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any, TextIO, TypeVar
 
@@ -68,6 +69,20 @@ def over(items: Sequence[T], what: str, *, unit: str, shown: bool) -> Iterator[T
 def then(seconds: float | None) -> None:
     """Tell the bars to come how long all that follows them takes; None where that is not known."""
     Bar.follows = seconds
+
+
+class Pace:
+    """Tell the bars of `left` phases that take alike, as each begins, how long the others take."""
+
+    def __init__(self, left: int):
+        self._left, self._done, self._began = left, 0, time.perf_counter()
+
+    def begins(self) -> None:
+        """Tell the bar of the phase that begins; None is known before the first has ended."""
+        spent = time.perf_counter() - self._began
+        self._left -= 1
+        then(spent / self._done * self._left if self._done and self._left else None)
+        self._done += 1
 
 
 def say(line: str, file: TextIO | None = None) -> None:

@@ -8,9 +8,12 @@ changed since.
 
 from tljax import report
 from tljax.commands import cli, inside
-from tljax.commands.climb import photographs
 from tljax.commands.climb.onward import say_next
+from tljax.commands.climb.photographs import keep
+from tljax.report.pages import masks, photographs, told
 from tljax.runs.results import read_json, read_results, typed
+from tljax.tasks.known import of_results
+from tljax.tasks.text import TEXT
 
 
 def main() -> None:
@@ -23,15 +26,16 @@ def main() -> None:
     args = parser.parse_args()
     config = read_json(args.run / "config.json")
     results = read_results(args.run / "results.json")
-    kept = ("photographs.npz", "masks.npz")
-    if results["rungs"] and not any((args.run / name).exists() for name in kept):
+    texts = of_results(results).name == TEXT.name
+    kept = (photographs.FILE, masks.FILE, told.FILE)
+    if results["rungs"] and not texts and not any((args.run / name).exists() for name in kept):
         size = results["data"].get("size")
         if not isinstance(size, list):  # height and width
             size = typed(results["data"], "size", int, str(args.run / "results.json"))
         sets = inside.data_of(
             config, size=size, where=args.run / "config.json", progress=not args.quiet
         )
-        photographs.keep(args.run, sets)
+        keep(args.run, sets)
     page = report.write_report(args.run)[-1]
     print(page)
-    say_next(args.run, page=page, quiet=args.quiet or not results["rungs"])
+    say_next(args.run, page=page, quiet=args.quiet or not results["rungs"], texts=texts)

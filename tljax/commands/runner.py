@@ -234,7 +234,7 @@ def finish(workdir: Workdir, sets: Sets, *, quiet: bool) -> None:
     for line in report.few_photographs(workdir.path):
         print(line)
     print(f"\n{written[-1]}")
-    say_next(workdir.path, page=written[-1], quiet=quiet)
+    say_next(workdir.path, page=written[-1], quiet=quiet, texts=isinstance(sets, TextSets))
 
 
 def _pretrained(args: argparse.Namespace, workdir: Workdir) -> Weights:

@@ -83,6 +83,10 @@ def run(main: Callable[[], None]) -> None:
         how = f"; to go on: {shlex.join(words)}" if cli.can_resume() else ""
         print(f"stopped by {stop}{how}", file=sys.stderr)
         raise SystemExit(128 + stop.number) from None
+    except BrokenPipeError:
+        if not _unread():
+            raise
+        raise SystemExit(141) from None  # 128 + SIGPIPE, as of a program that does not catch it
     except ModuleNotFoundError as error:
         if error.name != "resource":  # the benchmark's clock of processes
             raise
@@ -93,6 +97,16 @@ def run(main: Callable[[], None]) -> None:
         if jax.distributed.is_initialized():
             os._exit(2)  # an ordinary exit would wait for processes that wait for this one
         raise SystemExit(2) from None
+
+
+def _unread() -> bool:
+    """Say whether nobody reads what is printed any more, as after `| head`; then print nowhere."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
 
 
 def _keep_compilations() -> None:

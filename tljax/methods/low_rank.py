@@ -88,7 +88,9 @@ class LowRank:
         return self.inner.apply({**variables, "params": params}, x, **options)
 
 
-def train(stage: Stage, ready: Ready, *, pattern: str, rank: int, seed: int) -> Trained:
+def train(
+    stage: Stage, ready: Ready, *, pattern: str, rank: int, seed: int, progress: bool
+) -> Trained:
     """Train the head and low-rank updates of the kernels of a pattern; return a plain classifier.
 
     `ready` is made for a stage that trains these layers whole: it reads what comes before them.
@@ -105,7 +107,7 @@ def train(stage: Stage, ready: Ready, *, pattern: str, rank: int, seed: int) -> 
     module: Any = LowRank(inner)  # all that a stage asks of a module is `apply`
     variables = {**ready.variables, "params": {**params, "low_rank": drawn}}
     lower = replace(ready, module=module, variables=variables)
-    made = rung.run(replace(stage, rules=LOW_RANK), lower, seed=seed, progress=False)
+    made = rung.run(replace(stage, rules=LOW_RANK), lower, seed=seed, progress=progress)
     whole = merged(averaged(made.state))
     total = sum(leaf.size for leaf in jax.tree.leaves(whole))
     state = made.state.replace(params=whole, ema={}, opt_state=None)

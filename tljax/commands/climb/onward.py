@@ -8,11 +8,12 @@ from pathlib import Path
 OPENERS = {"darwin": "open", "win32": "start"}  # elsewhere xdg-open
 
 
-def say_next(run: Path, *, page: Path, quiet: bool) -> None:
-    """Print how to classify a photograph with the run, and how to open its page; not if `quiet`."""
+def say_next(run: Path, *, page: Path, quiet: bool, texts: bool = False) -> None:
+    """Print how to use the run on an example, and how to open its page; not if `quiet`."""
     if quiet:
         return
-    print(f"\ntljax predict --run {short(run)} PHOTO.jpg    # a photograph of yours")
+    example = "'A SENTENCE'    # of yours" if texts else "PHOTO.jpg    # a photograph of yours"
+    print(f"\ntljax predict --run {short(run)} {example}")
     say_open(page)
 
 

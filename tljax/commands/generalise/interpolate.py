@@ -42,7 +42,7 @@ def main() -> None:
     judge = Judge([*before, *after])
     at = interpolate.shares(args.points)
     ways = {_name(share, args): interpolate.weights(share, len(before)) for share in at}
-    found = shifting.judged(judge, shifts, ways, quiet=args.quiet)
+    found = shifting.judged(judge, shifts, ways)
     names, half = list(ways), at.index(0.5)
     # Of equal points the nearest to the middle is chosen.
     order = sorted(range(len(at)), key=lambda i: abs(at[i] - 0.5))

@@ -13,7 +13,6 @@ from collections.abc import Callable
 
 import jax
 import numpy as np
-from tqdm import tqdm
 
 from tljax.commands import cli
 from tljax.commands.generalise import shifting
@@ -41,7 +40,7 @@ def main() -> None:
     shifts = shifting.photographs(args)
     looks = [_looks(member, args.views) for member in shifting.members(args.run, [rung])[rung]]
     right: dict[str, dict[str, np.ndarray]] = {way: {} for way in looks[0]}
-    for condition, split in tqdm(shifts, unit="condition", disable=args.quiet):
+    for condition, split in shifts:
         for way in right:
             logits = np.stack([_logits(each[way], split.images) for each in looks])
             right[way][condition] = is_right(logits, split.labels)

@@ -14,6 +14,7 @@ from dataclasses import replace
 import jax
 import numpy as np
 
+from tljax import waiting
 from tljax.commands import cli
 from tljax.commands.generalise import shifting
 from tljax.methods import low_rank
@@ -33,13 +34,14 @@ def main() -> None:
     starts = shifting.members(args.run, [args.start])[args.start][: args.seeds]
     shifts = shifting.photographs(args)
     trained: dict[str, list[Trained]] = {}
+    pace = waiting.Pace(len(starts) * (2 + len(args.ranks)))
     for start in starts:
-        for name, made in _ways(args, start).items():
+        for name, made in _ways(args, start, pace).items():
             trained.setdefault(name, []).append(made)
     everyone = [*starts, *(each for made in trained.values() for each in made)]
     weights = np.eye(len(everyone)).reshape(-1, len(starts), len(everyone))
     ways = dict(zip((START, *trained), weights, strict=True))
-    judged = shifting.judged(Judge(everyone), shifts, ways, quiet=args.quiet)
+    judged = shifting.judged(Judge(everyone), shifts, ways)
     pairs = [(name, WHOLE) for name in (START, *trained) if name != WHOLE]
     sizes = "; ".join(f"{name} {_size(made[0])}" for name, made in trained.items())
     document = {"about": f"{shifts.about()} Trained: {sizes}.", **judged.to_dict(pairs)}
@@ -54,25 +56,24 @@ def _size(made: Trained) -> str:
     return f"{made.trainable_params:,} parameters, {4 * made.trainable_params / 1e6:.2f} MB"
 
 
-def _ways(args: argparse.Namespace, start: Trained) -> dict[str, Trained]:
+def _ways(args: argparse.Namespace, start: Trained, pace: waiting.Pace) -> dict[str, Trained]:
     """Train one seed of the rung in every way."""
     stage, source = shifting.finetuning(args, start)
     patterns = [pattern for pattern, rate in stage.rules if rate and pattern.startswith("base/")]
     pattern = "|".join(f"(?:{each})" for each in patterns)
     ready = setup.prepare(stage, start.network, source, seed=start.seed, before=start)
-    few = replace(stage, rules=low_rank.biases(patterns[0]))
-    made = {
-        WHOLE: rung.run(stage, ready, seed=start.seed, progress=False),
-        BIASES: rung.run(
-            few,
-            setup.prepare(few, start.network, source, seed=start.seed, before=start),
-            seed=start.seed,
-            progress=False,
-        ),
-    }
+    few, shown = replace(stage, rules=low_rank.biases(patterns[0])), not args.quiet
+    made = {}
+    for name, each in ((WHOLE, stage), (BIASES, few)):
+        pace.begins()
+        begun = ready
+        if each is not stage:
+            begun = setup.prepare(each, start.network, source, seed=start.seed, before=start)
+        made[name] = rung.run(each, begun, seed=start.seed, progress=shown)
     for rank in args.ranks:
+        pace.begins()
         made[f"rank {rank}"] = low_rank.train(
-            stage, ready, pattern=pattern, rank=rank, seed=start.seed
+            stage, ready, pattern=pattern, rank=rank, seed=start.seed, progress=shown
         )
     # Held as numpy arrays: many networks must not fill the device.
     return {

@@ -45,7 +45,7 @@ def judge(args: argparse.Namespace) -> str:
         seeds = len(loaded[group[0]])
         weights = np.eye(len(everyone)).reshape(len(group), seeds, -1)
         ways = dict(zip(group, weights, strict=True))
-        found = shifting.judged(Judge(everyone), shifts, ways, quiet=args.quiet)
+        found = shifting.judged(Judge(everyone), shifts, ways)
         right |= found.right
     judged = Judged({rung: right[rung] for rung in rungs}, shifts.columns)
     pairs = list(zip(rungs[1:], rungs, strict=False))

@@ -1,15 +1,14 @@
 """What commands share that judge classifiers on shifted photographs: options, and the judging."""
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
-from tqdm import tqdm
 
-from tljax import config
+from tljax import config, waiting
 from tljax.commands import cli, running
 from tljax.commands import options as settings
 from tljax.commands.inside import data_of, evenly
@@ -75,8 +74,15 @@ class Shifts:
         if self._second:
             self.columns[args.shifted] = [args.shifted]
 
-    def __iter__(self):
-        """Yield `(condition, photographs)`."""
+    def __iter__(self) -> Iterator[tuple[str, ImageSet]]:
+        """Yield `(condition, photographs)`, with a bar beside them."""
+        shown = not self._args.quiet
+        with waiting.bar(len(self), "judge", unit="conditions", shown=shown) as bar:
+            for each in self._conditions():
+                yield each
+                bar.update()
+
+    def _conditions(self) -> Iterator[tuple[str, ImageSet]]:
         yield PLAIN, self.split
         for kind in self._kinds:
             for severity in self._args.severities:
@@ -148,12 +154,12 @@ def finetuning(args: argparse.Namespace, start: Trained) -> tuple[Stage, Source]
     return stage, Source(sets, dtype=jnp.dtype(run.dtype), progress=not args.quiet)
 
 
-def judged(judge: Judge, shifts: Shifts, ways: Mapping[str, np.ndarray], *, quiet: bool) -> Judged:
+def judged(judge: Judge, shifts: Shifts, ways: Mapping[str, np.ndarray]) -> Judged:
     """Judge ways, each a mixture for each seed: way -> weights `[S, members]`."""
     names, each = list(ways), len(next(iter(ways.values())))
     weights = np.concatenate([ways[name] for name in names])
     right: dict[str, dict[str, np.ndarray]] = {name: {} for name in names}
-    for condition, split in tqdm(shifts, unit="condition", disable=quiet):
+    for condition, split in shifts:
         rows = judge.right(split.images, split.labels, weights)
         for place, name in enumerate(names):
             right[name][condition] = rows[place * each : (place + 1) * each]

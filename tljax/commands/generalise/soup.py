@@ -16,8 +16,8 @@ from dataclasses import replace
 
 import jax
 import numpy as np
-from tqdm import tqdm
 
+from tljax import waiting
 from tljax.commands import cli
 from tljax.commands.generalise import shifting
 from tljax.methods import interpolate, soups
@@ -39,9 +39,10 @@ def main() -> None:
     starts = shifting.members(args.run, [args.start])[args.start][: args.soups]
     shifts = shifting.photographs(args)
     began = time.perf_counter()
-    pots = [_pot(args, start) for start in starts]
+    count = len(args.rates) * args.orders
+    pace = waiting.Pace(count * len(starts))
+    pots = [_pot(args, start, pace) for start in starts]
     seconds = (time.perf_counter() - began) / len(pots)
-    count = len(pots[0])
     everyone = [*starts, *(each for pot in pots for each in pot)]
     judge = Judge(everyone)
     size = sum(leaf.nbytes for leaf in jax.tree.leaves(pots[0][0].state.params)) / 1e6
@@ -50,7 +51,7 @@ def main() -> None:
         list(range(len(starts) + count * s, len(starts) + count * (s + 1)))
         for s in range(len(pots))
     ]
-    judged, chosen = _judged(judge, shifts, numbers, quiet=args.quiet)
+    judged, chosen = _judged(judge, shifts, numbers)
     ways = (UNIFORM, GREEDY, ENSEMBLE)
     pairs = [(way, against) for against in (BEST, START) for way in ways] + [(BEST, START)]
     rates = ", ".join(f"{rate:g}" for rate in args.rates)
@@ -70,23 +71,24 @@ def main() -> None:
     print(f"\n{page.write(document, folder=args.run, name='soup', title=title)}")
 
 
-def _pot(args: argparse.Namespace, start: Trained) -> list[Trained]:
+def _pot(args: argparse.Namespace, start: Trained, pace: waiting.Pace) -> list[Trained]:
     """Fine-tune one seed of the rung at every rate and in every order."""
     stage, source = shifting.finetuning(args, start)
     ready = setup.prepare(stage, start.network, source, seed=start.seed, before=start)
     stages = soups.at_rates(stage, args.rates)
     orders = range(100 * start.seed, 100 * start.seed + args.orders)
-    made = soups.ingredients(stages, ready, orders=orders, progress=False)
-    total = len(stages) * len(orders)
-    # Held as numpy arrays: a soup of many must not fill the device.
-    return [
-        replace(each, state=jax.device_get(each.state.replace(opt_state=None)))
-        for each in tqdm(made, total=total, unit="run", disable=args.quiet)
-    ]
+    made = soups.ingredients(stages, ready, orders=orders, progress=not args.quiet)
+    pot = []
+    for _ in range(len(stages) * len(orders)):
+        pace.begins()
+        each = next(made)
+        # Held as numpy arrays: a soup of many must not fill the device.
+        pot.append(replace(each, state=jax.device_get(each.state.replace(opt_state=None))))
+    return pot
 
 
 def _judged(
-    judge: Judge, shifts: shifting.Shifts, numbers: list[list[int]], *, quiet: bool
+    judge: Judge, shifts: shifting.Shifts, numbers: list[list[int]]
 ) -> tuple[Judged, list[list[int]]]:
     """Judge all ways on all conditions: (the verdicts, the greedy soup of each seed on all)."""
     split, every = shifts.split, np.arange(len(shifts.split))
@@ -111,7 +113,7 @@ def _judged(
         way: {} for way in (START, BEST, UNIFORM, GREEDY, ENSEMBLE)
     }
     seeds = len(numbers)
-    for condition, each in tqdm(shifts, unit="condition", disable=quiet):
+    for condition, each in shifts:
         logits = judge.logits(each.images, weights)
         hits = is_right(logits, each.labels)
         same = len(each) == len(split)

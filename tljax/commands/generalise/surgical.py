@@ -16,6 +16,7 @@ from dataclasses import replace
 import jax
 import numpy as np
 
+from tljax import waiting
 from tljax.commands import cli, running
 from tljax.commands.generalise import shifting
 from tljax.commands.inside import evenly
@@ -44,19 +45,21 @@ def main() -> None:
             raise InputError(f"--groups: expected some of {known}; found {name}")
     trained: dict[str, list[Trained]] = {name: [] for name in chosen}
     notes: list[str] = []
+    pace = waiting.Pace(len(starts) * len(chosen))
     for start in starts:
         for name in chosen:
             began = time.perf_counter()
+            pace.begins()
             trained[name].append(_trained(args, start, name))
             seconds = time.perf_counter() - began
             if not args.quiet:
-                print(f"{name}, seed {start.seed}: {seconds:.0f} s", flush=True)
-            notes += [f"{name} {seconds:.0f} s"] * (start is starts[0])
+                waiting.say(f"{name}, seed {start.seed}: {waiting.duration(seconds)}")
+            notes += [f"{name} {waiting.duration(seconds)}"] * (start is starts[0])
     everyone = [*starts, *(each for name in chosen for each in trained[name])]
     seeds = len(starts)
     weights = np.eye(len(everyone)).reshape(-1, seeds, len(everyone))
     ways = dict(zip((START, *chosen), weights, strict=True))
-    judged = shifting.judged(Judge(everyone), shifts, ways, quiet=args.quiet)
+    judged = shifting.judged(Judge(everyone), shifts, ways)
     about = f"{shifts.about()} Training one seed took: {', '.join(notes)}."
     document = {"about": about, **judged.to_dict([(name, START) for name in chosen])}
     shifting.write(args.run, "surgical", document, args)

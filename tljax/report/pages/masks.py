@@ -29,7 +29,7 @@ _FIELDS = {
     "ids": "U1",
     "ious": "f1",
 }
-HEAD = ("class", "IoU", "95 % interval", "found", "right", "share of pixels", "images")
+HEAD = ("class", "IoU", "found", "right", "share of pixels", "images")
 
 
 @dataclass(frozen=True)
@@ -112,8 +112,7 @@ def _classes(shown: Shown, judged: Predictions, *, split: str, workdir: Path) ->
     rows = [
         (
             str(name),
-            _percent(score.iou),
-            f"{100 * score.low:.1f} to {100 * score.high:.1f} %",
+            f"{_percent(score.iou)} [{100 * score.low:.1f}, {100 * score.high:.1f}]",
             _percent(score.found),
             _percent(score.right),
             _percent(score.share),
@@ -124,8 +123,8 @@ def _classes(shown: Shown, judged: Predictions, *, split: str, workdir: Path) ->
     note = (
         f"Of {shown.rung}, seed {shown.seed}, on {len(judged.ids):,} {split} images. "
         "IoU: pixels that are of the class and found as it, of those that are either. Found: share "
-        "of the class's pixels; right: share of those taken for it. Intervals by bootstrap over "
-        "images."
+        "of the class's pixels; right: share of those taken for it. In brackets: 95 %, by "
+        "bootstrap over images."
     )
     alt = f"Confusion of {shown.rung}: what the pixels of each class were taken for"
     return [

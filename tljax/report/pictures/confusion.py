@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MATRIX = 12  # classes at most in a matrix one can read
-PAIRS = 20
+PAIRS = 12
 
 
 def write_confusion(rung: str, predictions: Predictions, *, split: str, workdir: Path) -> Path:
@@ -52,10 +52,13 @@ def _matrix(
 ) -> Path:
     slanted = len(classes) > 3
     side = 0.62 * len(classes) if slanted else 2.7
-    width, height = max(4.4, side + 1.8), side + 1.7  # nearly square, as the diagram beside it
+    width, height = (
+        max(4.4, side + 1.8),
+        side + (1.9 if slanted else 1.7),
+    )  # nearly square, as the diagram beside it
     figure = style.new_figure(width=width, height=height)
     ax = figure.add_axes(
-        (1.3 / width, (0.8 if slanted else 0.5) / height, side / width, side / height)
+        (1.3 / width, (1.0 if slanted else 0.5) / height, side / width, side / height)
     )
     style.title(
         figure, f"{rung}: confusion", f"{about}\nRow: the class; column: what it was taken for."
@@ -64,13 +67,19 @@ def _matrix(
     ax.imshow(np.nan_to_num(shares), cmap="Oranges", vmin=0, vmax=100)
     for i, j in np.ndindex(*shares.shape):
         _cell(ax, i, j, float(shares[i, j]), float(mean[i, j]), small=slanted)
-    names = [style.short(name, 14) for name in classes]
+    names = [_short(name, 14) for name in classes]
     ax.set_yticks(range(len(names)), names, size=9, parse_math=False)
     angle, end = (45, "right") if slanted else (0, "center")
     ax.set_xticks(range(len(names)), names, rotation=angle, ha=end, size=9, parse_math=False)
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0, colors=style.INK)
     return style.save(figure, workdir / "confusion.png")
+
+
+def _short(name: str, length: int) -> str:
+    """Cut a name in its middle: what tells classes apart is often at their ends."""
+    before = (length - 1) // 2
+    return name if len(name) <= length else f"{name[:before]}…{name[before + 1 - length :]}"
 
 
 def _cell(ax: "Axes", i: int, j: int, share: float, count: float, *, small: bool) -> None:
@@ -95,9 +104,9 @@ def _pairs(
     unit: str = "images",
 ) -> Path:
     pairs = scores.most_confused(mean, pairs=PAIRS)
-    figure = style.new_figure(width=6.0, height=1.6 + 0.24 * max(1, len(pairs)))
+    figure = style.new_figure(width=4.4, height=1.6 + 0.36 * max(1, len(pairs)))
     height = figure.get_figheight()
-    ax = figure.add_axes((0.52, 0.6 / height, 0.4, 1 - (0.6 + 0.85) / height))
+    ax = figure.add_axes((0.04, 0.6 / height, 0.92, 1 - (0.6 + 0.85) / height))
     style.title(
         figure,
         f"{rung}: confused most",
@@ -105,10 +114,10 @@ def _pairs(
     )
     text = partial(ax.text, va="center", size=8.5, color=style.INK, parse_math=False)
     for place, (i, j) in enumerate(pairs):
-        names = " → ".join(style.short(classes[k], 19) for k in (i, j))
-        ax.barh(place, mean[i, j], height=0.62, color=style.COLOURS["validation"], alpha=0.75)
-        text(-0.03, place, names, ha="right", transform=ax.get_yaxis_transform())
-        text(mean[i, j], place, f" {_written(mean[i, j])} of {mean[i].sum():,.0f}")
+        names = " → ".join(_short(classes[k], 28) for k in (i, j))
+        ax.barh(place + 0.2, mean[i, j], height=0.3, color=style.COLOURS["validation"], alpha=0.75)
+        text(0, place - 0.2, names)
+        text(mean[i, j], place + 0.2, f" {_written(mean[i, j])} of {mean[i].sum():,.0f}")
     ax.set_xlim(0, 1.3 * max([mean[pair] for pair in pairs], default=1.0))
     ax.set_ylim(max(1, len(pairs)) - 0.4, -0.6)
     ax.yaxis.set_visible(False)

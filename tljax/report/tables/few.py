@@ -37,10 +37,11 @@ def note(results: dict) -> str:
     intervals = [text for name, rows in rungs.items() if (text := _interval(name, rows))]
     if not intervals:
         return ""
-    return (
-        f"Validation accuracy rests on {min(counts)} photographs: {', '.join(intervals)} "
-        "(95 %, Wilson's over images, whatever the seeds agree on)."
-    )
+    rests = f"Validation accuracy rests on {min(counts)} photographs"
+    if max(map(len, rungs.values())) == 1:
+        return f"{rests}, and so its intervals are wide."  # the table's are these intervals
+    wilson = "(95 %, Wilson's over images, whatever the seeds agree on)"
+    return f"{rests}: {', '.join(intervals)} {wilson}."
 
 
 def command(results: dict, config: dict) -> str:
