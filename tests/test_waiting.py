@@ -38,6 +38,17 @@ def test_a_bar_says_how_long_its_phase_takes_and_the_whole(terminal):
     assert "frozen: train" in terminal.getvalue()
 
 
+def test_phases_that_take_alike_know_what_follows(terminal, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(waiting, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    pace, follows = waiting.Pace(3), []
+    for took in (10.0, 20.0, 30.0):
+        pace.begins()
+        follows.append(waiting.Bar.follows)
+        now[0] += took
+    assert follows == [None, 10.0, None]
+
+
 def test_steps_that_were_done_before_are_no_pace(terminal):
     with waiting.bar(40, "frozen: train", unit="steps", done=20) as bar:
         assert left(bar, elapsed=2) == "2 s so far"

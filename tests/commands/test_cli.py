@@ -113,6 +113,22 @@ def test_a_users_mistake_is_one_line_and_status_2(capsys):
     assert capsys.readouterr().err == "error: cat.7.jpg: expected a photograph, found 0 bytes\n"
 
 
+def test_nobody_reading_on_is_no_traceback(monkeypatch):
+    """As of `tljax predict ... | head -1`; a pipe of our own that breaks is a mistake."""
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as closed:
+        monkeypatch.setattr(sys, "stdout", closed)
+        assert fails(lambda: print("cat 99 %", flush=True)) == 141
+        print("goes nowhere", flush=True)
+
+        def main():
+            raise BrokenPipeError
+
+        with pytest.raises(BrokenPipeError):
+            running.run(main)
+
+
 def test_our_own_mistakes_keep_their_traceback():
     def main():
         raise ValueError("a bug")

@@ -16,6 +16,8 @@ def test_the_next_commands_name_the_run_and_its_page(tmp_path, monkeypatch, caps
         "tljax predict --run 'my runs/ladder' PHOTO.jpg    # a photograph of yours",
         "open 'my runs/ladder/report.html'",
     ]
+    onward.say_next(run, page=run / "report.html", quiet=False, texts=True)
+    assert "--run 'my runs/ladder' 'A SENTENCE'    # of yours" in capsys.readouterr().out
     onward.say_next(run, page=run / "report.html", quiet=True)
     assert capsys.readouterr().out == ""
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tljax import load_run
-from tljax.commands import predict, pretrain, running
+from tljax.commands import predict, pretrain, report, running
 from tljax.commands.climb.rung import named
 from tljax.commands.runner import main
 from tljax.errors import InputError
@@ -102,7 +102,7 @@ def test_predict_takes_sentences_and_files(here, monkeypatch, capsys):
     assert "bad.txt: expected UTF-8 text, found byte 0xe9 at 3" in out.err
 
 
-def test_the_page_marks_the_words_that_decide(here):
+def test_the_page_marks_the_words_that_decide(here, monkeypatch):
     kept = sentences.read(here / "runs" / "words")
     telling = {word for words in TELLING.values() for word in words}
     ends, found = np.cumsum(kept.counts), []
@@ -113,8 +113,12 @@ def test_the_page_marks_the_words_that_decide(here):
         first, last, _ = max(spans, key=lambda span: abs(span[2]))
         found.append(str(whole)[first:last] in telling)
     assert np.mean(found) > 0.7
-    page = (here / "runs" / "words" / "report.html").read_text()
-    assert "<h2>Wrong or doubtful</h2>" in page
+    page = here / "runs" / "words" / "report.html"
+    written = page.read_text()
+    assert "<h2>Wrong or doubtful</h2>" in written
+    page.unlink()
+    run(monkeypatch, report.main, "report --run runs/words")
+    assert page.read_text() == written
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tljax.report.pictures import reliability, style
 from tljax.report.stats import calibration
 from tljax.report.tables import trust
 from tljax.runs.predictions import Predictions, softmax
@@ -103,3 +104,21 @@ def test_images_that_are_all_right_leave_nothing_to_fit():
     )
     assert (row["temperature"], row["ECE after"], row["NLL after"]) == ("nothing to fit", "-", "-")
     assert row["ECE"].startswith("0.047")
+
+
+def test_the_picture_has_the_table_s_ece_and_not_that_of_all_runs_together(tmp_path, monkeypatch):
+    """Two runs, equally sure: one all right, one half right; together as right as they are sure."""
+    labels = np.arange(8) % 2
+    logits = np.log([0.75, 0.25])[np.stack([labels, labels]).copy()[..., None] ^ [0, 1]]
+    logits[1, ::4] = logits[1, ::4, ::-1]
+    logits[1, 1::4] = logits[1, 1::4, ::-1]
+    runs = Predictions((0, 1), logits, labels, tuple("abcdefgh"), ("a", "b"))
+    kept = []
+    monkeypatch.setattr(style, "save", lambda figure, path: kept.append(figure) or path)
+    about = {"fitted_on": None, "split": "validation", "workdir": tmp_path}
+    reliability.write_reliability("r", runs, **about)
+    row = dict(
+        zip(trust.CALIBRATION, trust.calibration_row("r", runs, fitted_on=None), strict=True)
+    )
+    assert row["ECE"].startswith("0.250")
+    assert "as trained: ECE 0.250" in [text.get_text() for text in kept[0].axes[0].texts]

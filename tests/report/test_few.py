@@ -41,6 +41,13 @@ def test_the_interval_is_wilson_s_over_so_many_photographs():
     )
 
 
+def test_of_one_seed_the_table_has_the_intervals():
+    found = results(24, images=24)
+    found["rungs"] = [row for row in found["rungs"] if row["seed"] == 0]
+    said = few.note(found)
+    assert said == "Validation accuracy rests on 24 photographs, and so its intervals are wide."
+
+
 @pytest.mark.parametrize(("images", "told"), [(99, True), (100, False), (1000, False)])
 def test_only_few_are_spoken_of(images, told):
     assert bool(few.note(results(50, images=images))) == told

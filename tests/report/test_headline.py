@@ -64,7 +64,10 @@ def test_the_way_follows_from_the_rules(rung, way):
     assert text.endswith("1 of 4 rungs so far in 4.0 hours on 2 CPU cores")
     whole = {"plan": {rung: CONFIG["plan"].get(rung, {})}, "device": "1 x cpu"}
     text = headline.sentence(results(7200.0, **{rung: [0.5, 0.75]}), whole, {}, split="validation")
-    assert text.endswith("all rungs in 4.0 hours on 2 CPU cores")
+    assert text.endswith("trained in 4.0 hours on 2 CPU cores")
+    two = results(7200.0, **{rung: [0.5, 0.75], "more": [0.5, 0.5]})
+    text = headline.sentence(two, whole | {"plan": {rung: {}, "more": {}}}, {}, split="validation")
+    assert text.endswith("all rungs in 8.0 hours on 2 CPU cores")
 
 
 def test_a_source_is_named_by_its_last_folder():

@@ -20,7 +20,7 @@ def test_the_page_names_it_and_warns(tmp_path, write):
     assert "Preprocessing" not in told(tmp_path, write)
     found = {"told": "BGR, not <scaled>", "alarm": ""}
     text = told(tmp_path, write, preprocessing=found)
-    assert "Preprocessing of the base: BGR, not &lt;scaled&gt;</p>" in text
+    assert "Preprocessing of the base: BGR, not &lt;scaled&gt;.</p>" in text
     assert "Warning" not in text
     text = told(tmp_path, write, preprocessing=found | {"alarm": "it <is> wrong"})
     assert text.index("Warning: it") < text.index("The ladder")

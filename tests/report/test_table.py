@@ -214,7 +214,6 @@ def test_alarms_stand_beside_collapses(read):
     ]
     assert table.alarms(results) == [
         "said at chance",
-        "said overconfident",
+        "said overconfident (likewise seed 1)",
         "fell",
-        "said overconfident",
     ]

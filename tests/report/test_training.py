@@ -28,9 +28,11 @@ def test_training_below_validation_is_explained_by_what_the_stage_does():
     }
     text = training.training_below(metrics, {"plan": plan})
     assert text == (
-        "Training ends below validation in a, and that is no fault: augmentation warps the "
-        "training images, and validation images go without. "
-        "Training ends below validation in d, and that is no fault: dropout leaves out a part of "
-        "the network, and validation images go without."
+        "Training ends below validation, and that is no fault, in a (augmentation); d (dropout): "
+        "augmentation warps the training images, dropout leaves out a part of the network, and "
+        "validation goes without."
     )
+    only = training.training_below({"d": metrics["d"]}, {"plan": plan})
+    assert "in d (dropout): dropout leaves out" in only
+    assert "augmentation" not in only
     assert training.training_below(metrics, {}) == ""

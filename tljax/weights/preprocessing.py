@@ -83,16 +83,17 @@ class PreprocessCheck:
         """Describe the preprocessing and the measurements in one line."""
         if self.photographs < 2:
             return words(self.used)
+        verdict = "" if self.alarm else ": no sign of a wrong one"
         if self.by_norm:
             return (
-                f"{words(self.used)}; on {self.photographs} photographs the first normalisation's "
-                f"statistics are {self.differs:.2f} deviations from its own, "
-                f"with {words(self.other)} {self.differs_with_other:.2f}"
+                f"{words(self.used)}. Checked: on {self.photographs} photographs the statistics of "
+                f"the first normalisation are {self.differs:.2f} deviations from its own, and "
+                f"{self.differs_with_other:.2f} with {words(self.other)}{verdict}"
             )
         return (
-            f"{words(self.used)}; the features of {self.photographs} photographs differ "
-            f"by {self.differs:.3f} (1 minus the mean cosine), "
-            f"with {words(self.other)} by {self.differs_with_other:.3f}"
+            f"{words(self.used)}. Checked: the features of {self.photographs} photographs differ "
+            f"by {self.differs:.3f} (1 minus the mean cosine), and by "
+            f"{self.differs_with_other:.3f} with {words(self.other)}{verdict}"
         )
 
     def to_dict(self) -> Json:

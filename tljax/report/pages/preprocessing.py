@@ -13,7 +13,7 @@ def alarm(results: dict) -> list[str]:
 def section(results: dict) -> list[str]:
     """Describe the preprocessing and its measurement; empty without a base."""
     said = _said(results, "told")
-    return [f'<p class="note">Preprocessing of the base: {escape(said)}</p>'] if said else []
+    return [f'<p class="note">Preprocessing of the base: {escape(said)}.</p>'] if said else []
 
 
 def _said(results: dict, name: str) -> str:
