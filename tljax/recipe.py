@@ -177,6 +177,8 @@ def fine_tune(
 
     `train_plan` carries out such a plan with its other settings, or any other plan.
     """
+    if not isinstance(weights, Weights):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InputError(f"weights: expected what tljax.load_weights returns, found {weights!r}")
     base, _ = described(weights.architecture)
     plan = fine_tuning(epochs=epochs, lr=lr, stage=stage, base=base)
     if isinstance(sets.preprocess, Vocabulary):

@@ -120,6 +120,11 @@ def test_what_is_no_photograph_gets_one_line(server):
     assert json.loads(content)["error"].startswith("the photograph: ")
 
 
+def test_a_port_that_cannot_be_is_named(trained):
+    with pytest.raises(InputError, match="^--port 99999: expected 0 to 65535$"):
+        Server(Answers(trained), port=99999)
+
+
 def test_a_port_that_is_taken_is_named(server, trained):
     with pytest.raises(InputError, match=f"--port {server.server_port}: expected a free one"):
         Server(server.answers, port=server.server_port)

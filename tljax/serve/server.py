@@ -29,6 +29,8 @@ class Server(ThreadingHTTPServer):
             super().__init__((ADDRESS, port), _Handler)
         except OSError as error:
             raise InputError(f"--port {port}: expected a free one: {error.strerror}") from None
+        except OverflowError:
+            raise InputError(f"--port {port}: expected 0 to 65535") from None
         self.answers = answers
         self.page = page(answers.trained).encode()
         self.hosts = [f"{name}:{self.server_port}" for name in (ADDRESS, "localhost")]
