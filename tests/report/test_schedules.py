@@ -35,7 +35,7 @@ def test_a_panel_for_each_hyperparameter_over_the_whole_plan(drawn):
     """
     (lr, momentum, dropout), path = drawn(PLAN)
     assert [ax.get_title(loc="left") for ax in (lr, momentum, dropout)] == [
-        "lr",
+        "learning rate",
         "momentum",
         "dropout",
     ]
@@ -88,8 +88,8 @@ def test_what_never_changes_is_told_and_not_drawn(drawn):
     two = {"lr": np.array([1e-3, 1e-3]), "weight_decay": np.array([0.1, 0.1])}
     pair = [("a", one | {"augment": np.ones(2)}), ("b", two | {"dropout": np.array([0.5, 0.5])})]
     axes, _ = drawn(pair)
-    assert [ax.get_title(loc="left") for ax in axes] == ["lr"]
+    assert [ax.get_title(loc="left") for ax in axes] == ["learning rate"]
     caption = axes[0].figure.texts[1].get_text()
-    assert caption == "4 steps in 2 stages.\nConstant: weight decay 0.1, augment 1, dropout 0.5."
+    assert caption == "4 steps in 2 stages.\nConstant: weight decay 0.1, augmentation 1, dropout 0.5."
     axes, _ = drawn([("a", {"lr": np.ones(2)}), ("b", {"lr": np.full(2, 0.5)})])
-    assert [ax.get_title(loc="left") for ax in axes] == ["lr"]
+    assert [ax.get_title(loc="left") for ax in axes] == ["learning rate"]

@@ -121,7 +121,7 @@ def test_what_is_no_photograph_gets_one_line(server):
 
 
 def test_a_port_that_cannot_be_is_named(trained):
-    with pytest.raises(InputError, match="^--port 99999: expected 0 to 65535$"):
+    with pytest.raises(InputError, match=r"^--port 99999: expected 0 to 65535$"):
         Server(Answers(trained), port=99999)
 
 

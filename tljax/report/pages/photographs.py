@@ -36,6 +36,7 @@ class Photographs:
     maps: np.ndarray
 
 
+FILE = "photographs.npz"
 _FIELDS = {
     "rung": "U0",
     "seed": "i0",
@@ -69,14 +70,12 @@ def small(images: np.ndarray) -> np.ndarray:
 
 def write(photos: Photographs, *, workdir: Path) -> Path:
     """Write `photographs.npz` in one piece, readable without pickle."""
-    return npz.write(
-        workdir / "photographs.npz", {name: np.asarray(getattr(photos, name)) for name in _FIELDS}
-    )
+    return npz.write(workdir / FILE, {name: np.asarray(getattr(photos, name)) for name in _FIELDS})
 
 
 def read(workdir: Path) -> Photographs | None:
     """Read `photographs.npz`; None for a run that kept none. InputError names a damaged file."""
-    path = workdir / "photographs.npz"
+    path = workdir / FILE
     if not path.is_file():
         return None
     parts = npz.read(path, _FIELDS)
