@@ -82,6 +82,15 @@ def test_the_site_builds_without_a_warning(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "fine_tune" in (tmp_path / "api" / "recipe.html").read_text(encoding="utf-8")
+    index = (tmp_path / "searchindex.js").read_text(encoding="utf-8")
+    found = json.loads(index.removeprefix("Search.setIndex(").removesuffix(")"))
+    pages = {
+        title.lower(): found["docnames"][where[0][0]] for title, where in found["alltitles"].items()
+    }
+    # What a query finds first: a title, or a name of the API, that has all of it.
+    assert pages["train on my own photos"] == "howto/photographs"
+    assert pages["a learning rate, by many runs in one program"] == "gallery"
+    assert {"freez", "unfreez", "learn", "rate", "photo"} <= found["terms"].keys()
 
 
 def test_defaults_in_signatures_are_python(monkeypatch):

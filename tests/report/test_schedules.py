@@ -90,6 +90,7 @@ def test_what_never_changes_is_told_and_not_drawn(drawn):
     axes, _ = drawn(pair)
     assert [ax.get_title(loc="left") for ax in axes] == ["learning rate"]
     caption = axes[0].figure.texts[1].get_text()
-    assert caption == "4 steps in 2 stages.\nConstant: weight decay 0.1, augmentation 1, dropout 0.5."
+    constant = "Constant: weight decay 0.1, augmentation 1, dropout 0.5."
+    assert caption == f"4 steps in 2 stages.\n{constant}"
     axes, _ = drawn([("a", {"lr": np.ones(2)}), ("b", {"lr": np.full(2, 0.5)})])
     assert [ax.get_title(loc="left") for ax in axes] == ["learning rate"]

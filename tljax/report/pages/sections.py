@@ -114,7 +114,8 @@ def html_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, kind: str 
 
 
 def _whole(value: str) -> str:
-    """Escape a cell's text; an interval at its end stays on one line."""
+    """Escape a cell's text; a percentage stays on one line, and so does an interval at its end."""
+    value = value.replace(" %", "\N{NO-BREAK SPACE}%")
     number, bracket, interval = value.partition(" [")
     ends = f" <small>[{escape(interval)}</small>" if interval.endswith("]") else ""
     return escape(number) + ends if ends else escape(number + bracket + interval)
