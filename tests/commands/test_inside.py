@@ -12,6 +12,7 @@ from tljax import config
 from tljax.commands import inside, runner, transferability
 from tljax.commands.climb.rung import named
 from tljax.data import ImageSet, ImageSets
+from tljax.data.preprocess import Preprocess
 from tljax.errors import InputError
 from tljax.models import ops
 from tljax.report.pictures import style
@@ -78,9 +79,7 @@ def test_layers_are_scored_in_their_order_not_by_name():
     images = np.zeros((3, 4, 4, 3), np.uint8)
     part = ImageSet(images, np.array([0, 1, 0], np.int32), ("a", "b", "c"))
     sets = ImageSets("s", ("x", "y"), part, part, digest="0" * 64)
-    found = transferability.features(
-        _Unsorted(), {}, lambda batch: batch, sets, layers=("stem", "stage1")
-    )
+    found = transferability.features(_Unsorted(), {}, Preprocess(), sets, layers=("stem", "stage1"))
     assert list(found) == ["stem", "stage1"]
     assert [rows.mean() for rows in found.values()] == [1.0, 2.0]
 
