@@ -52,7 +52,7 @@ def test_the_page_has_each_rung_of_each_run(pair, tmp_path):
     b = re.findall(
         r'<span>b</span></td><td data-label="seeds"><span>1</span></td>.*?<span>(.*?)</span>', text
     )
-    assert b[0] == f"{100 * accuracy:.1f} %"
+    assert b[0] == f"{100 * accuracy:.1f}\N{NO-BREAK SPACE}%"
     lines = inside(text, "li")
     assert len(lines) == 2
     assert lines[0].startswith("frozen: b beats a by ")
