@@ -8,7 +8,8 @@ import argparse
 import functools
 from dataclasses import replace
 
-from tljax import config, data
+from tljax import data
+from tljax.config import pretraining, sizes
 from tljax.data.text import docstrings, running, sources
 from tljax.data.text import load as text_load
 from tljax.data.text.sets import TextSets
@@ -74,7 +75,7 @@ def vocabulary(args: argparse.Namespace, weights: Weights | None) -> Vocabulary:
 
 def options(base: str, args: argparse.Namespace) -> Options:
     """Return the options of a base that is trained here: its vocabulary, and how wide it is."""
-    own = config.TEXT_OPTIONS if base == config.TEXT_BASE else {}
+    own = pretraining.TEXT_OPTIONS if base == pretraining.TEXT_BASE else {}
     return checked(base, {**own, "vocabulary": vocabulary(args, None).size})
 
 
@@ -94,4 +95,4 @@ def _of_texts(name: str) -> Vocabulary:
 
 @functools.lru_cache(maxsize=1)
 def _running(name: str, known: Vocabulary | None) -> TextSets:
-    return running.load(name, size=config.WINDOW, vocabulary=known)
+    return running.load(name, size=sizes.WINDOW, vocabulary=known)
