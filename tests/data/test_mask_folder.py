@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tljax.data import Legend, load, masks
+from tljax.data import Labels, Places, load, masks
 from tljax.errors import InputError
 from tljax.tasks.pixels import VOID
 
@@ -36,7 +36,9 @@ def made(root, *, splits=("train", "validation"), each=3, **options):
 
 
 def read(root, tmp_path, *, size=24, **options):
-    return load(f"folder:{root}", size=size, cache=tmp_path / "cache", progress=False, **options)
+    return load(
+        f"folder:{root}", size=size, places=Places(tmp_path / "cache"), progress=False, **options
+    )
 
 
 def test_photographs_and_masks_are_read_in_pairs(tmp_path):
@@ -69,11 +71,11 @@ def test_names_come_from_a_list_and_numbers_without_a_pixel_have_no_class(tmp_pa
     (root / "classes.txt").write_text("sky\nroad\ncar\nnowhere\n")
     sets = read(root, tmp_path)
     assert sets.classes == ("sky", "road", "car")
-    assert read(root, tmp_path, legend=Legend(classes=tuple("abcd"))).classes == ("a", "b", "c")
+    assert read(root, tmp_path, labels=Labels(classes=tuple("abcd"))).classes == ("a", "b", "c")
 
 
 def test_a_void_number_is_no_class_and_the_others_keep_their_numbers(tmp_path):
-    sets = read(made(tmp_path / "scenes"), tmp_path, legend=Legend(void=(0,)))
+    sets = read(made(tmp_path / "scenes"), tmp_path, labels=Labels(void=(0,)))
     assert sets.classes == ("class 1", "class 2")
     assert sets.task.numbers == (1, 2)
     expected = np.array([VOID, 0, 1], np.uint8)[mask(0)]
@@ -164,9 +166,9 @@ def test_each_mistake_is_one_line(tmp_path, spoil, message):
 def test_a_task_that_the_data_do_not_have_is_refused(tmp_path):
     root = made(tmp_path / "scenes")
     with pytest.raises(InputError, match=r"task: expected segmentation of .*found classification"):
-        read(root, tmp_path, task="classification")
+        read(root, tmp_path, labels=Labels("classification"))
     with pytest.raises(InputError, match="task: expected classification of critters"):
-        load("critters", size=32, task="segmentation", progress=False)
+        load("critters", size=32, labels=Labels("segmentation"), progress=False)
 
 
 def test_resizing_invents_no_class():

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from tljax.data import Tolerance
+from tljax.data import Places, Tolerance
 from tljax.data.text import docstrings, load, running, sources, vocabulary
 from tljax.data.text.augment import Offsets, TokenDropout
 from tljax.data.text.sets import TextSet, few
@@ -37,7 +37,7 @@ def folder(tmp_path):
 @pytest.fixture
 def read(words, tmp_path):
     def read(source, **options):
-        given = {"size": 128, "cache": tmp_path / "cache", "progress": False} | options
+        given = {"size": 128, "places": Places(tmp_path / "cache"), "progress": False} | options
         return load.load(str(source), vocabulary=words, **given)
 
     return read

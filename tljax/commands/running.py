@@ -32,16 +32,21 @@ def load(args: argparse.Namespace, source: str, *, size: int) -> ImageSets:
     sets = data.load(
         source,
         size=size,
-        data_dir=args.data_dir,
-        task=args.task,
-        columns=data.Columns(args.file_column, args.label_columns, args.label_separator),
-        legend=data.Legend(args.classes, args.void),
+        labels=data.Labels(
+            args.task,
+            args.file_column,
+            args.label_columns,
+            args.label_separator,
+            args.classes,
+            args.void,
+        ),
         validation_fraction=args.validation_fraction,
         tolerance=data.Tolerance(
             skip_corrupt=args.skip_corrupt,
             allow_duplicates=args.allow_duplicates,
             follow_links=args.follow_links,
         ),
+        places=data.Places(tfds=args.data_dir),
         progress=not args.quiet,
     )
     return decided(sets, args.decisions) if source == args.data else sets

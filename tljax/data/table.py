@@ -10,7 +10,7 @@ import numpy as np
 
 from tljax.data import left_out, names, photos
 from tljax.data.folder import SPLITS, Found, listed, read_file
-from tljax.data.label_columns import Cell, Columns, labelled
+from tljax.data.label_columns import TOLD, Cell, Labels, labelled
 from tljax.data.photos import Listing
 from tljax.errors import InputError
 
@@ -19,7 +19,6 @@ EXTENSIONS = (".csv", ".tsv", ".txt")
 FILES = ("file", "filename", "file_name", "image", "image_id", "path", "name", "id", "photo")
 LABELS = ("label", "class", "category", "target", "breed", "species", "class_name")
 PARTS = ("split", "set", "subset")
-NAMED = Columns()
 
 
 def listings(
@@ -27,8 +26,7 @@ def listings(
     *,
     progress: bool,
     follow_links: bool = False,
-    columns: Columns = NAMED,
-    task: str | None = None,
+    labels: Labels = TOLD,
 ) -> Found:
     """List the photographs that a table names, in its order, with the classes in sorted order.
 
@@ -41,7 +39,7 @@ def listings(
         kind = "a folder" if path.is_dir() else "nothing"
         raise InputError(f"{path}: expected a table of files and labels, found {kind}")
     root, where = path.parent, str(path)
-    rows, called = _rows(path, columns)
+    rows, called = _rows(path, labels)
     photos_of: dict[str, str] = {}  # photo -> split
     for number, row in rows:
         at = f"{where}: line {number}"
@@ -52,16 +50,14 @@ def listings(
     if "train" not in photos_of.values():
         raise InputError(f"{where}: expected photographs for train, found none")
     cells = [Cell(f"{where}: line {number}", row.labels) for number, row in rows]
-    kind, classes, labels = labelled(
-        cells, called, task=task, separator=columns.separator, where=where
-    )
+    kind, classes, values = labelled(cells, called, labels=labels, where=where)
     names.check(where, classes, least=kind.least)
     paths, splits = list(photos_of), np.array(list(photos_of.values()))
     found: dict[str, Listing] = {}
     for split in SPLITS:
         if len(places := np.flatnonzero(splits == split)):
             of = [paths[i] for i in places]
-            found[split] = listed(root, of, labels[places], progress=progress)
+            found[split] = listed(root, of, values[places], progress=progress)
     left = left_out.of_table(root, photos_of.keys(), table=path.name)
     return Found(classes, found, left, kind)
 
@@ -74,7 +70,7 @@ class Row(NamedTuple):
     split: str
 
 
-def _rows(path: pathlib.Path, columns: Columns) -> tuple[list[tuple[int, Row]], tuple[str, ...]]:
+def _rows(path: pathlib.Path, told: Labels) -> tuple[list[tuple[int, Row]], tuple[str, ...]]:
     """Read the lines with their numbers, and the names of the columns of labels.
 
     A first line that names the columns is not one of them.
@@ -90,7 +86,7 @@ def _rows(path: pathlib.Path, columns: Columns) -> tuple[list[tuple[int, Row]], 
     except csv.Error as error:
         raise InputError(f"{path}: expected a table of files and labels: {error}") from None
     head = [cell.strip() for cell in lines[0]] if lines else []
-    file, labels, part = _places(path, head, columns)
+    file, labels, part = _places(path, head, told)
     named = bool(labels)
     if not named:
         file, labels, part = 0, [1], None
@@ -115,18 +111,18 @@ def _rows(path: pathlib.Path, columns: Columns) -> tuple[list[tuple[int, Row]], 
 
 
 def _places(
-    path: pathlib.Path, head: Sequence[str], columns: Columns
+    path: pathlib.Path, head: Sequence[str], told: Labels
 ) -> tuple[int, list[int], int | None]:
     """Find the columns of files, labels and splits; no labels where the first line names none.
 
     InputError for a column that is named and not there.
     """
     lower = [name.lower() for name in head]
-    for name in (columns.file, *columns.labels):
+    for name in (told.file, *told.columns):
         if name and name.lower() not in lower:
             raise InputError(f"{path}: expected a column {name}, found {', '.join(head)[:200]}")
-    file = lower.index(columns.file.lower()) if columns.file else _column(lower, FILES)
-    labels = [lower.index(name.lower()) for name in columns.labels]
+    file = lower.index(told.file.lower()) if told.file else _column(lower, FILES)
+    labels = [lower.index(name.lower()) for name in told.columns]
     if not labels and (known := _column(lower, LABELS)) is not None:
         labels = [known]
     return file or 0, labels, _column(lower, PARTS)

@@ -49,9 +49,9 @@ def load(args: argparse.Namespace, weights: Weights | None) -> TextSets:
         args.data,
         vocabulary=vocabulary(args, weights),
         size=args.size,
-        data_dir=args.data_dir,
         validation_fraction=args.validation_fraction,
         tolerance=tolerance,
+        places=data.Places(tfds=args.data_dir),
         progress=not args.quiet,
     )
 

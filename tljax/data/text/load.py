@@ -10,13 +10,13 @@ import numpy as np
 from tljax.data import names, splits
 from tljax.data.folder import Found
 from tljax.data.photos import Listing
-from tljax.data.sources import STRICT, Tolerance
+from tljax.data.sources import STRICT, USUAL, Places, Tolerance
 from tljax.data.text import docstrings, sources
 from tljax.data.text.sets import TextSet, TextSets
 from tljax.data.text.vocabulary import Vocabulary
 from tljax.errors import InputError
 from tljax.files import npz
-from tljax.files.home import at_home, default_folder
+from tljax.files.home import at_home
 
 WHOLE = 99.0  # percent of the training texts that are not cut
 KINDS = "folder:PATH, csv:FILE, tfds:NAME, or stdlib"
@@ -27,11 +27,10 @@ def load(
     *,
     vocabulary: Vocabulary,
     size: int,
-    cache: pathlib.Path | None = None,
-    data_dir: pathlib.Path | None = None,
     seed: int = 0,
     validation_fraction: float = 0.2,
     tolerance: Tolerance = STRICT,
+    places: Places = USUAL,
     progress: bool = True,
 ) -> TextSets:
     """Load `folder:PATH`, `csv:FILE`, `tfds:NAME` or `stdlib` as tokens of a vocabulary.
@@ -42,7 +41,7 @@ def load(
     splits or classes unless `tolerance` allows it.
     """
     source = str(source)
-    found = listed(source, data_dir=data_dir, tolerance=tolerance, progress=progress)
+    found = listed(source, places=places, tolerance=tolerance, progress=progress)
     names.check(source, found.classes)
     listings = found.listings
     if not tolerance.allow_duplicates:
@@ -50,8 +49,7 @@ def load(
     if "validation" not in listings:
         parts = splits.stratified(listings["train"], fraction=validation_fraction, seed=seed)
         listings = listings | parts
-    store = at_home(cache) if cache else default_folder()
-    rows = {split: _tokens(each, vocabulary, store) for split, each in listings.items()}
+    rows = {split: _tokens(each, vocabulary, places.store) for split, each in listings.items()}
     lengths = np.array([len(row) for row in rows["train"]])
     length = _length(lengths, most=size)
     sets = {
@@ -81,7 +79,7 @@ def load(
 def listed(
     source: str,
     *,
-    data_dir: pathlib.Path | None = None,
+    places: Places = USUAL,
     tolerance: Tolerance = STRICT,
     progress: bool = False,
 ) -> Found:
@@ -98,7 +96,7 @@ def listed(
     if kind == "csv" and where:
         return sources.of_table(at_home(where))
     if kind == "tfds" and where:
-        return sources.of_tfds(where, data_dir=data_dir, progress=progress)
+        return sources.of_tfds(where, data_dir=places.tfds, progress=progress)
     raise InputError(f"source of texts: expected {KINDS}, found {source!r}")
 
 
