@@ -255,7 +255,7 @@ def test_sentences_of_the_standard_library():
     listing = found.listings["train"]
     counts = np.bincount(listing.labels)
     assert counts.min() >= 100
-    texts = sources.read(listing)
+    texts = sources.read(listing, source="stdlib")
     assert len(set(texts)) == len(texts)
     assert all(">>>" not in text for text in texts)
 

@@ -94,7 +94,7 @@ def run(main: Callable[[], None]) -> None:
         print("error: this command wants Linux or macOS, or WSL on Windows", file=sys.stderr)
         raise SystemExit(2) from None
     except InputError as error:
-        print(f"error: {one_line(str(error))}", file=sys.stderr, flush=True)
+        print(f"error: {error}", file=sys.stderr, flush=True)
         if jax.distributed.is_initialized():
             os._exit(2)  # an ordinary exit would wait for processes that wait for this one
         raise SystemExit(2) from None
@@ -109,10 +109,3 @@ def _keep_compilations() -> None:
         return
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
-
-
-def one_line(text: str) -> str:
-    """Escape newlines and direction marks, which a file's name may hold."""
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
-    )

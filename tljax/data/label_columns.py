@@ -16,6 +16,7 @@ from tljax.tasks.regression import REGRESSION
 from tljax.tasks.task import Task
 
 TASKS = {task.name: task for task in (CLASSIFICATION, MULTILABEL, REGRESSION)}
+MOST = float(np.finfo(np.float32).max)
 SEPARATORS = (";", "|", ",")  # between labels of a cell, where none is named
 
 
@@ -137,7 +138,9 @@ def _lists(cells: Sequence[Cell], separator: str) -> Learnt:
 
 
 def _value(text: str) -> float:
+    """Read a number that float32 holds, written as people write them; NaN for anything else."""
     try:
-        return float(text)
+        value = float(text)
     except ValueError:
         return math.nan
+    return value if "_" not in text and abs(value) <= MOST else math.nan

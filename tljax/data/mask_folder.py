@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import pathlib
 
 import numpy as np
@@ -55,11 +56,12 @@ def load(
         split: _pairs(root, part, told, progress=progress)
         for split, part in folder.split_folders(root).items()
     }
-    splits.refuse_copies({split: pairs.listing for split, pairs in found.items()}, ("photograph",))
+    listings = {split: pairs.listing for split, pairs in found.items()}
+    fraction, seed = held
+    listings = splits.complete(source, listings, ("photograph",), fraction=fraction, seed=seed)
     if "validation" not in found:
-        whole, fraction, seed = found["train"], *held
-        parts = splits.stratified(whole.listing, fraction=fraction, seed=seed)
-        found |= {split: _taken(whole, part) for split, part in parts.items()}
+        whole = found["train"]
+        found |= {split: _taken(whole, listings[split]) for split in ("train", "validation")}
     numbers, classes = _numbers(root, found, told)
     names.check(source, classes)
     shape = _shape([sides for pairs in found.values() for sides in pairs.sides], size)
@@ -171,7 +173,10 @@ def _shape(sides: list[tuple[int, int]], size: int) -> tuple[int, int]:
     if max(ratios) > 1.01 * min(ratios):
         return size, size
     ratio = float(np.median(ratios))
-    return (round(size * ratio), size) if ratio > 1 else (size, round(size / ratio))
+    shape = (round(size * ratio), size) if ratio > 1 else (size, round(size / ratio))
+    if math.prod(shape) > photos.MAX_PIXELS:
+        raise InputError(f"size: expected less of these, found {photos.across(shape)} pixels")
+    return shape
 
 
 def _taken(whole: _Pairs, part: Listing) -> _Pairs:

@@ -62,10 +62,6 @@ def load(
     """
     if size < 1:
         raise InputError(f"size: expected at least 1 pixel, found {size}")
-    if not 0 < validation_fraction < 1:
-        raise InputError(
-            f"validation_fraction: expected between 0 and 1, found {validation_fraction}"
-        )
     store, source = places.store, _named(str(source))
     masked, where = has_masks(source), at_home(source.partition(":")[2])
     _fitting(labels, source, masked=masked)
@@ -82,17 +78,14 @@ def load(
     else:
         found = _found(source, places=places, tolerance=tolerance, progress=progress)
     names.check(source, found.classes, least=found.task.least)
-    listings = found.listings
-    if not tolerance.allow_duplicates:
-        splits.refuse_copies(listings, found.classes)
-    if "validation" not in listings:
-        parts = splits.stratified(listings["train"], fraction=validation_fraction, seed=seed)
-        listings = listings | parts
-        if not parts["validation"].ids:
-            raise InputError(
-                f"{source}: expected two different photographs or more of a class, to hold one "
-                "out for validation, found copies or one alone in every class"
-            )
+    listings = splits.complete(
+        source,
+        found.listings,
+        found.classes,
+        fraction=validation_fraction,
+        seed=seed,
+        copies=tolerance.allow_duplicates,
+    )
     found = found._replace(listings=listings)
     skip_corrupt = tolerance.skip_corrupt
     return _decoded(source, found, size, store, skip_corrupt=skip_corrupt, progress=progress)

@@ -89,7 +89,7 @@ def network(network: Network, args: argparse.Namespace, weights: Weights | None)
 
 @functools.lru_cache(maxsize=1)
 def _of_texts(name: str) -> Vocabulary:
-    texts = sources.read(text_load.listed(name).listings["train"])
+    texts = sources.read(text_load.listed(name).listings["train"], source=name)
     return trained(texts, size=running.VOCABULARY)
 
 

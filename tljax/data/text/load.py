@@ -41,15 +41,22 @@ def load(
     splits or classes unless `tolerance` allows it.
     """
     source = str(source)
+    if size < 1:
+        raise InputError(f"size: expected at least 1 token, found {size}")
     found = listed(source, places=places, tolerance=tolerance, progress=progress)
     names.check(source, found.classes)
-    listings = found.listings
-    if not tolerance.allow_duplicates:
-        splits.refuse_copies(listings, found.classes, what="texts")
-    if "validation" not in listings:
-        parts = splits.stratified(listings["train"], fraction=validation_fraction, seed=seed)
-        listings = listings | parts
-    rows = {split: _tokens(each, vocabulary, places.store) for split, each in listings.items()}
+    listings = splits.complete(
+        source,
+        found.listings,
+        found.classes,
+        fraction=validation_fraction,
+        seed=seed,
+        copies=tolerance.allow_duplicates,
+        what="texts",
+    )
+    rows = {
+        split: _tokens(source, each, vocabulary, places.store) for split, each in listings.items()
+    }
     lengths = np.array([len(row) for row in rows["train"]])
     length = _length(lengths, most=size)
     sets = {
@@ -57,7 +64,7 @@ def load(
             vocabulary.padded([row.tolist() for row in rows[split]], length=length),
             each.labels,
             each.ids,
-            tuple(sources.read(each)),
+            tuple(sources.read(each, source=source)),
         )
         for split, each in listings.items()
     }
@@ -106,12 +113,14 @@ def _length(lengths: np.ndarray, *, most: int) -> int:
     return min(most, -(-wanted // 8) * 8)
 
 
-def _tokens(listing: Listing, vocabulary: Vocabulary, folder: pathlib.Path) -> list[np.ndarray]:
+def _tokens(
+    source: str, listing: Listing, vocabulary: Vocabulary, folder: pathlib.Path
+) -> list[np.ndarray]:
     """Turn the texts of a listing into tokens, or read them from the cache."""
     key = hashlib.sha256(json.dumps([vocabulary.digest, *listing.digests]).encode()).hexdigest()
     path = folder / "tokens" / f"{key}.npz"
     if not path.is_file():
-        rows = vocabulary.encode(sources.read(listing))
+        rows = vocabulary.encode(sources.read(listing, source=source))
         flat = np.array([token for row in rows for token in row], np.int32)
         npz.write(path, {"tokens": flat, "ends": np.cumsum([len(row) for row in rows])})
     kept = npz.read(path, {"tokens": "i1", "ends": "i1"})
