@@ -28,9 +28,9 @@ def test_training_below_validation_is_explained_by_what_the_stage_does():
     }
     text = training.training_below(metrics, {"plan": plan})
     assert text == (
-        "Training ends below validation in a, and that is no fault: augmentation warps the "
-        "training images, and validation images go without. "
+        "Training ends below validation in a, and that is no fault: augmentation varies the "
+        "training examples, and validation goes without. "
         "Training ends below validation in d, and that is no fault: dropout leaves out a part of "
-        "the network, and validation images go without."
+        "the network, and validation goes without."
     )
     assert training.training_below(metrics, {}) == ""

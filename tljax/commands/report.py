@@ -11,6 +11,7 @@ from tljax.commands import cli, inside
 from tljax.commands.climb import photographs
 from tljax.commands.climb.onward import say_next
 from tljax.runs.results import read_json, read_results, typed
+from tljax.tasks.known import of_results
 
 
 def main() -> None:
@@ -23,7 +24,7 @@ def main() -> None:
     args = parser.parse_args()
     config = read_json(args.run / "config.json")
     results = read_results(args.run / "results.json")
-    kept = ("photographs.npz", "masks.npz")
+    kept = ("photographs.npz", "masks.npz", "sentences.npz", "told.npz")
     if results["rungs"] and not any((args.run / name).exists() for name in kept):
         size = results["data"].get("size")
         if not isinstance(size, list):  # height and width
@@ -34,4 +35,5 @@ def main() -> None:
         photographs.keep(args.run, sets)
     page = report.write_report(args.run)[-1]
     print(page)
-    say_next(args.run, page=page, quiet=args.quiet or not results["rungs"])
+    quiet = args.quiet or not results["rungs"]
+    say_next(args.run, page=page, task=of_results(results), quiet=quiet)

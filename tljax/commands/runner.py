@@ -175,7 +175,8 @@ def _settled(
 ) -> Stage:
     stage, line = views.settled(stage, network, sets, dtype=dtype)
     if line and most_views and isinstance(stage.views, int) and stage.views > most_views:
-        line = f"{stage.name}: {most_views} augmented views of each photograph"
+        line = f"{most_views} augmented views of each photograph"
+        line = f"{stage.name}: {sets.task.worded(line)}"
         stage = replace(stage, views=most_views)
     if line and processes.first():
         print(line, flush=True)
@@ -234,7 +235,7 @@ def finish(workdir: Workdir, sets: Sets, *, quiet: bool) -> None:
     for line in report.few_photographs(workdir.path):
         print(line)
     print(f"\n{written[-1]}")
-    say_next(workdir.path, page=written[-1], quiet=quiet)
+    say_next(workdir.path, page=written[-1], task=sets.task, quiet=quiet)
 
 
 def _pretrained(args: argparse.Namespace, workdir: Workdir) -> Weights:

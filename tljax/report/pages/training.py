@@ -11,6 +11,7 @@ from tljax.report.pictures.range_tests import Findings
 from tljax.report.tables import costs, table
 from tljax.runs.metrics import Series
 from tljax.tasks.classification import ACCURACY
+from tljax.tasks.known import of_results
 from tljax.tasks.task import Measure
 
 Metrics = Mapping[str, Mapping[int, Series]]
@@ -20,12 +21,12 @@ def costs_section(results: dict, config: dict) -> list[str]:
     """Tabulate what each rung cost, a row each; empty where none has finished."""
     if not results["rungs"]:
         return []
-    plan = config.get("plan")
+    plan, word = config.get("plan"), of_results(results).worded
     rows = costs.rows(results, plan if isinstance(plan, dict) else {})
     return [
         "<h2>What each rung trained, and what it cost</h2>",
-        html_table(costs.COLUMNS, rows),
-        small_print(costs.NOTE),
+        html_table([*map(word, costs.COLUMNS)], rows),
+        small_print(word(costs.NOTE)),
         *([small_print("\n".join(solved))] if (solved := costs.solutions(results)) else []),
         "<details><summary>Scores and loss in figures</summary>",
         html_table(*_scores(results)),
@@ -37,7 +38,8 @@ def costs_section(results: dict, config: dict) -> list[str]:
 def _scores(results: dict) -> tuple[list[str], list[list[str]]]:
     """Return the ladder's table without what the table of costs has."""
     columns = table.columns(results)
-    kept = [place for place, column in enumerate(columns) if column not in _OF_COSTS]
+    costly = set(map(of_results(results).worded, _OF_COSTS))
+    kept = [place for place, column in enumerate(columns) if column not in costly]
     return [columns[i] for i in kept], [[row[i] for i in kept] for row in table.cells(results)]
 
 
@@ -95,7 +97,7 @@ def training_below(metrics: Metrics, config: dict, measure: Measure = ACCURACY) 
             rungs.setdefault(why, []).append(rung)
     return " ".join(
         f"Training ends below validation in {' and '.join(names)}, and that is no fault: {why}, "
-        "and validation images go without."
+        "and validation goes without."
         for why, names in rungs.items()
     )
 
@@ -105,7 +107,7 @@ def _harder(planned: object) -> str:
     stage = planned.get("stage") if isinstance(planned, dict) else None
     if not isinstance(stage, dict):
         return ""
-    augmented = ["augmentation warps the training images"] if stage.get("augment") else []
+    augmented = ["augmentation varies the training examples"] if stage.get("augment") else []
     dropped = ["dropout leaves out a part of the network"] if stage.get("dropout") else []
     return " and ".join([*augmented, *dropped])
 

@@ -8,6 +8,7 @@ from tljax.report.pages.text import escape
 from tljax.report.stats import intervals as stats
 from tljax.report.tables import table
 from tljax.runs.results import by_rung
+from tljax.tasks.known import of_results
 
 FEW = 100  # a run with fewer validation photographs gets the note
 FOLDS = 10
@@ -37,9 +38,10 @@ def note(results: dict) -> str:
     intervals = [text for name, rows in rungs.items() if (text := _interval(name, rows))]
     if not intervals:
         return ""
+    word = of_results(results).worded
     return (
-        f"Validation accuracy rests on {min(counts)} photographs: {', '.join(intervals)} "
-        "(95 %, Wilson's over images, whatever the seeds agree on)."
+        f"Validation accuracy rests on {min(counts)} {word('photographs')}: {', '.join(intervals)} "
+        f"(95 %, Wilson's over {word('images')}, whatever the seeds agree on)."
     )
 
 

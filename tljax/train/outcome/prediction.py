@@ -65,7 +65,7 @@ class Prediction:
 
     def __repr__(self) -> str:
         left = f", {len(self.unread)} unread" if self.unread else ""
-        return f"{type(self).__name__}({len(self)} photographs, {len(self.classes)} classes{left})"
+        return f"{type(self).__name__}({len(self)} examples, {len(self.classes)} classes{left})"
 
     def _repr_html_(self) -> str:
         from html import escape
