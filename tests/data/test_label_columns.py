@@ -79,6 +79,9 @@ def test_whole_numbers_are_classes_unless_they_are_asked_for(found):
             {"file": "photo"},
             "expected a column photo, found file",
         ),
+        (("1", "1e39", "3", "4"), {"task": "regression"}, "line 3: label: expected a number"),
+        (("1", "1_0", "3", "4"), {"task": "regression"}, "line 3: label: expected a number"),
+        (("a", "b,c", "a", "b"), {}, "line 3: expected a file and a label, found 3 columns"),
         (("a", "b", "a", "b"), {"task": "segmentation"}, "expected one of classification, multil"),
         (("", "b", "a", "b"), {}, "line 2: expected a file and a label, found neither"),
         (("", "", "", ""), {"task": "multilabel"}, "expected one or more classes, found none"),
@@ -119,3 +122,14 @@ def test_columns_and_tasks_that_a_source_has_not_are_refused(tmp_path):
         data.load("critters", size=16, labels=data.Labels("regression"))
     with pytest.raises(InputError, match="columns: expected csv:FILE with them, found critters"):
         data.load("critters", size=16, labels=data.Labels(columns=("a",)))
+
+
+def test_a_column_that_is_twice_there_is_refused(found):
+    with pytest.raises(InputError, match="expected one column cat, found 2"):
+        found(*lines("cat,Cat", "1,0", "0,1", "2,0", "1,1"), columns=("cat",))
+
+
+@pytest.mark.parametrize("name", ["/", "n" * 300, "a\0b", ".."])
+def test_what_is_no_name_of_a_file_is_refused(found, name):
+    with pytest.raises(InputError, match="line 6: expected a photograph"):
+        found(*lines("label", "a", "b", "a", "b"), f"{name},a")

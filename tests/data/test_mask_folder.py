@@ -1,5 +1,8 @@
 """Folders of photographs and masks: what is read, and each mistake in one line."""
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -176,3 +179,35 @@ def test_resizing_invents_no_class():
     assert found.shape == (5, 3)
     assert set(found.ravel()) == {0, 7, 200, 255}
     np.testing.assert_array_equal(masks.resized(mask(3), (24, 32)), mask(3))
+
+
+def grey(pixels, bits):
+    """A grey PNG of fewer than 8 bits, by the PNG specification: rows packed, each from a byte."""
+
+    def chunk(kind, data):
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    whole = "".join(f"{int(value):0{bits}b}" for value in pixels.ravel())
+    side, wide = len(pixels), pixels.shape[1] * bits // 8
+    packed = int(whole, 2).to_bytes(side * wide, "big")
+    rows = b"".join(b"\0" + packed[i * wide : (i + 1) * wide] for i in range(side))
+    header = struct.pack(">IIBBBBB", pixels.shape[1], side, bits, 0, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*each) for each in chunks)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_grey_of_few_bits_keeps_its_numbers(bits):
+    """Pillow stretches 2 and 4 bits to 8: class 1 would be 85 or 17."""
+    pixels = np.arange(64).reshape(8, 8) % 2**bits
+    np.testing.assert_array_equal(masks.decode(grey(pixels, bits), name="x"), pixels)
+
+
+def test_a_single_pair_cannot_be_held_out(tmp_path):
+    root = tmp_path / "scenes"
+    save(root / "images" / "0.png", photograph(0))
+    save(root / "masks" / "0.png", mask(0))
+    with pytest.raises(InputError, match="expected two different photographs"):
+        read(root, tmp_path)

@@ -64,7 +64,7 @@ def test_shared_photographs_are_named_with_both_names():
     train = listing([b"a", b"b"], [0, 1], "train/")
     validation = listing([b"c", b"a"], [0, 1], "validation/")
     with pytest.raises(
-        InputError, match=r"^1 validation photograph.*train/0\.jpg = validation/1\.jpg"
+        InputError, match=r"^x: 1 validation photograph.*train/0\.jpg = validation/1\.jpg"
     ):
         splits.refuse_shared("x", train, validation)
     splits.refuse_shared("x", train, validation.take([0]))
@@ -72,6 +72,6 @@ def test_shared_photographs_are_named_with_both_names():
 
 def test_of_many_shared_photographs_three_are_named():
     train = listing([str(i).encode() for i in range(9)], [0] * 9, "train/")
-    with pytest.raises(InputError, match=r"^9 validation photographs .*, \.\.\.;") as caught:
+    with pytest.raises(InputError, match=r"^x: 9 validation photographs .*, \.\.\.;") as caught:
         splits.refuse_shared("x", train, train)
     assert str(caught.value).count(" = ") == 3

@@ -250,10 +250,10 @@ def test_tables(reading, tmp_path, kind):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", list(CASES))
 def test_much_data(reading, tmp_path, kind):
-    CASES[kind](reading(kind), tmp_path / "case", cases=400)
+    CASES[kind](reading(kind), tmp_path / "case", cases=2000)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", list(GOOD))
 def test_many_tables(reading, tmp_path, kind):
-    cases_of_tables(reading("table"), tmp_path / "case", cases=400, kind=kind)
+    cases_of_tables(reading("table"), tmp_path / "case", cases=2000, kind=kind)
