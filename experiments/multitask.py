@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tljax import config
 from tljax.commands import cli, options, runner, running
-from tljax.config import Stage
+from tljax.config import Stage, pretraining, sizes
 from tljax.data import ImageSets
 from tljax.machine import processes
 from tljax.methods import multitask
@@ -71,7 +71,7 @@ def stages_of(args: argparse.Namespace, *, from_weights: bool) -> dict[str, tupl
     """
     network = Network(options={"width": args.width, "norm": True})
     learn = replace(
-        config.PRETRAIN, epochs=EPOCHS, batch_size=BATCH, images_per_epoch=TARGET_IMAGES
+        pretraining.IMAGES, epochs=EPOCHS, batch_size=BATCH, images_per_epoch=TARGET_IMAGES
     )
     learn = learn.scaled(budget=args.budget)
     adapt, both = replace(learn, rules=config.rules_of("differential")), learn
@@ -126,7 +126,7 @@ def _one(
         shutil.rmtree(saves, ignore_errors=True)
     else:
         own_weight, weight = args.task_weight[::-1]
-        task = multitask.Other(other, SOURCE_BATCH, config.PRETRAIN.augment, own_weight, weight)
+        task = multitask.Other(other, SOURCE_BATCH, pretraining.IMAGES.augment, own_weight, weight)
         both = way == "multitask"
         trained = multitask.run(
             stage,
@@ -141,7 +141,7 @@ def _one(
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = cli.parser(__doc__, experiment="multitask", size=config.PRETRAIN_SIZE)
+    parser = cli.parser(__doc__, experiment="multitask", size=sizes.PRETRAIN)
     add = parser.add_argument
     add(
         "--source",
@@ -161,7 +161,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--width",
         type=cli.fraction,
-        default=config.CRITTERS_WIDTH,
+        default=pretraining.CRITTERS_WIDTH,
         help="times VGG16's channels (%(default)s)",
     )
     begins = "start from this base, pretrained on the source, in place of nothing; alone never does"

@@ -17,6 +17,7 @@ from tljax import config
 from tljax.audit.abstract_step import planned
 from tljax.audit.cost import audit
 from tljax.commands import cli, running
+from tljax.config import sizes
 from tljax.machine import devices
 from tljax.models.build import Network
 from tljax.report.tables.scaling import Scale, scaling_table
@@ -65,7 +66,7 @@ def _counts() -> list[int]:
 
 def _counted(rung: str, count: int, args: argparse.Namespace) -> Scale:
     network: Network = config.NETWORKS[rung].on("vgg16", {"width": args.width})
-    if network.base == "cnn" and args.size < config.CNN_VALID_SIZE:
+    if network.base == "cnn" and args.size < sizes.CNN_VALID:
         network = replace(network, options={"padding": "SAME"})
     stage = replace(config.PRESETS["deck-keras3"][rung], batch_size=args.batch * count, views=None)
     over = devices.mesh(jax.devices()[:count])

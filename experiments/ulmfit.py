@@ -23,7 +23,7 @@ from tljax import config, recipe
 from tljax.commands import cli
 from tljax.commands import running as running_command
 from tljax.commands.pretrain import pretrain
-from tljax.config import Plan, Stage
+from tljax.config import Plan, Stage, pretraining, sizes
 from tljax.data.augment import Augmentation
 from tljax.data.text import load, running
 from tljax.data.text.augment import TokenDropout
@@ -94,7 +94,7 @@ def language(
     out = args.workdir / f"{name}.safetensors"
     if not out.exists():
         epochs = args.epochs if base is None else args.tune
-        stage = replace(config.LANGUAGE, epochs=epochs)
+        stage = replace(pretraining.LANGUAGE, epochs=epochs)
         if base is not None:  # slower, and slanted: what was learnt must not be lost
             stage = replace(stage, lr=WarmupLinear(5e-4, warmup=0.1, final=5e-4 / 32))
         options = {"vocabulary": text.vocabulary.size, "width": args.width, "dropout": 0.1}
@@ -114,17 +114,17 @@ def main() -> None:
     """Run the command."""
     args = _parser().parse_args()
     args.workdir.mkdir(parents=True, exist_ok=True)
-    text = running.load(args.text, size=config.WINDOW)
+    text = running.load(args.text, size=sizes.WINDOW)
     print(text.counts(), flush=True)
     general, first = language(args, text, "running", None)
     known = general.preprocess
     assert isinstance(known, Vocabulary)
-    target = running.load(args.data, size=config.WINDOW, vocabulary=known)
+    target = running.load(args.data, size=sizes.WINDOW, vocabulary=known)
     tuned, second = language(args, target, "tuned", general)
     print(
         f"perplexity: {first:.1f} of {text.name}; tuned {second:.1f} of {target.name}", flush=True
     )
-    sets = load.load(args.data, vocabulary=known, size=config.WINDOW, progress=False)
+    sets = load.load(args.data, vocabulary=known, size=sizes.WINDOW, progress=False)
     print(sets.counts(), flush=True)
     starts = {"tuned": tuned, "running": general, "random": None}
     found: dict[str, dict[str, list[float]]] = {}

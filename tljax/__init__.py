@@ -10,15 +10,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tljax import data, models, weights
     from tljax.climb import ladder as ladder
-    from tljax.config import Augment as Augment
-    from tljax.config import Network as Network
-    from tljax.config import Objective as Objective
-    from tljax.config import Optimizer as Optimizer
     from tljax.config import Plan as Plan
     from tljax.config import Stage as Stage
     from tljax.data import ImageSet as ImageSet
     from tljax.data import ImageSets as ImageSets
     from tljax.data import from_arrays as from_arrays
+    from tljax.data.augment import Augment as Augment
     from tljax.data.preprocess import Preprocess as Preprocess
     from tljax.errors import InputError as InputError
     from tljax.inputs import images
@@ -28,15 +25,18 @@ if TYPE_CHECKING:
     from tljax.models import Cut as Cut
     from tljax.models import Head as Head
     from tljax.models import Layout as Layout
+    from tljax.models import Network as Network
     from tljax.models import classifier as classifier
     from tljax.optim import Cyclic as Cyclic
     from tljax.optim import OneCycle as OneCycle
     from tljax.optim import OneCycleMomentum as OneCycleMomentum
+    from tljax.optim import Optimizer as Optimizer
     from tljax.optim import Piecewise as Piecewise
     from tljax.optim import WarmRestarts as WarmRestarts
     from tljax.optim import WarmupCosine as WarmupCosine
     from tljax.optim import WarmupLinear as WarmupLinear
     from tljax.optim import discriminative as discriminative
+    from tljax.optim.objective import Objective as Objective
     from tljax.recipe import fine_tune as fine_tune
     from tljax.recipe import fine_tuning as fine_tuning
     from tljax.recipe import freeze as freeze
@@ -70,8 +70,9 @@ if TYPE_CHECKING:
     __version__: str
 
 _HOMES = {
-    "tljax.config": ("Augment", "Network", "Objective", "Optimizer", "Plan", "Stage"),
+    "tljax.config": ("Plan", "Stage"),
     "tljax.data": ("ImageSet", "ImageSets", "from_arrays", "load_images"),
+    "tljax.data.augment": ("Augment",),
     "tljax.data.preprocess": ("Preprocess",),
     "tljax.errors": ("InputError",),
     "tljax.models": (
@@ -80,6 +81,7 @@ _HOMES = {
         "Cut",
         "Head",
         "Layout",
+        "Network",
         "classifier",
         "init_classifier",
     ),
@@ -88,12 +90,14 @@ _HOMES = {
         "Cyclic",
         "OneCycle",
         "OneCycleMomentum",
+        "Optimizer",
         "Piecewise",
         "WarmRestarts",
         "WarmupCosine",
         "WarmupLinear",
         "discriminative",
     ),
+    "tljax.optim.objective": ("Objective",),
     "tljax.recipe": (
         "fine_tune",
         "fine_tuning",

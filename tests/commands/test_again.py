@@ -16,7 +16,7 @@ from tljax import config
 from tljax.commands import recipe, runner
 from tljax.commands.climb.rung import named
 from tljax.commands.door import COMMANDS
-from tljax.config import Plan
+from tljax.config import Plan, pretraining
 from tljax.machine import signals
 from tljax.models import ops
 from tljax.recipe import full_recipe
@@ -83,7 +83,7 @@ def command(photographs, base, in_a_hurry, tmp_path, monkeypatch):
     monkeypatch.setitem(
         config.PRESETS, "tuned", {n: short(s) for n, s in config.PRESETS["tuned"].items()}
     )
-    monkeypatch.setattr(config, "PRETRAIN", short(config.PRETRAIN, epochs=2))
+    monkeypatch.setattr(pretraining, "IMAGES", short(pretraining.IMAGES, epochs=2))
     plan = Plan("full", tuple(map(short, full_recipe().stages)))
     monkeypatch.setattr(recipe, "plan_of", lambda name, base: plan)
     monkeypatch.setattr(views, "COUNTS", (1, None))

@@ -3,8 +3,8 @@ import sys
 import jax
 import pytest
 
-from tljax import config
 from tljax.commands import pretrain, running
+from tljax.config import pretraining
 from tljax.data.preprocess import TORCH
 from tljax.models import vgg
 from tljax.models.build import Network
@@ -55,7 +55,10 @@ def test_options_become_the_stage(monkeypatch, tmp_path, photographs):
         pretrain.main()
     stage = caught["stage"]
     assert (stage.lr, stage.batch_size, stage.epochs) == (WarmupCosine(0.2), 16, 5)
-    assert (stage.optimizer, stage.augment) == (config.PRETRAIN.optimizer, config.PRETRAIN.augment)
+    assert (stage.optimizer, stage.augment) == (
+        pretraining.IMAGES.optimizer,
+        pretraining.IMAGES.augment,
+    )
     assert (caught["seed"], caught["progress"]) == (3, False)
     assert caught["network"] == Network(options={"width": 0.5})
     assert caught["out"] == tmp_path / "x.safetensors"

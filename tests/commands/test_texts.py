@@ -165,3 +165,12 @@ def test_what_cannot_be_is_one_line(words, fault, here, monkeypatch, capsys):
     assert fault in said
     assert said.count("\n") == 1
     assert not (here / "runs" / "none").exists()
+
+
+def test_options_of_tables_and_masks_are_refused(here, monkeypatch, capsys):
+    words = "scratch --task text --data reviews --label-columns mood --quiet --workdir runs/none"
+    monkeypatch.setattr(sys, "argv", words.split())
+    with pytest.raises(SystemExit):
+        running.run(climb("scratch"))
+    assert "expected photographs for options of columns" in capsys.readouterr().err
+    assert not (here / "runs" / "none").exists()

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tljax.data import cats_vs_dogs, load
+from tljax.data import Places, cats_vs_dogs, load
 from tljax.data.cats_vs_dogs import Counts
 from tljax.errors import InputError
 from tljax.files.download import Download
@@ -90,8 +90,8 @@ def published(site, data: bytes) -> Download:
 
 
 def loaded(tmp_path: pathlib.Path, **options):
-    places = {"cache": tmp_path / "cache", "data_dir": tmp_path / "tfds"}
-    return load("tfds:cats_vs_dogs", size=4, **places, **{"progress": False} | options)
+    places = Places(tmp_path / "cache", tmp_path / "tfds")
+    return load("tfds:cats_vs_dogs", size=4, places=places, **{"progress": False} | options)
 
 
 def test_the_published_archive_is_the_one_that_tfds_names():

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tljax import config, data, weights
+from tljax import data, weights
 from tljax.commands import pretrain
+from tljax.config import pretraining, sizes
 from tljax.data import critters
 from tljax.models import build, ops
 from tljax.models.build import Network
@@ -32,12 +33,12 @@ def accuracy(base, sets):
 def test_it_is_the_pretraining_of_the_config_and_small():
     base = weights.read(critters.BASE)
     assert critters.BASE.stat().st_size <= 2e6
-    assert base.architecture == {"name": config.CRITTERS_BASE, **config.CRITTERS_OPTIONS}
+    assert base.architecture == {"name": pretraining.CRITTERS_BASE, **pretraining.CRITTERS_OPTIONS}
     assert base.classes == tuple(critters.SOURCE_CLASSES)
     assert {leaf.dtype for leaf in jax.tree.leaves(base.params)} == {np.dtype(jnp.bfloat16)}
     about = base.provenance
-    assert (about["data"], about["size"]) == ("critters:source", config.PRETRAIN_SIZE)
-    assert (about["epochs"], about["seed"]) == (config.PRETRAIN.epochs, 0)
+    assert (about["data"], about["size"]) == ("critters:source", sizes.PRETRAIN)
+    assert (about["epochs"], about["seed"]) == (pretraining.IMAGES.epochs, 0)
 
 
 @pytest.mark.slow
@@ -50,5 +51,5 @@ def test_it_can_be_made_again(tmp_path, monkeypatch):
     assert again.provenance["digest"] == base.provenance["digest"]
     found = again.provenance["record"]["validation"]["accuracy"]
     assert found == pytest.approx(base.provenance["record"]["validation"]["accuracy"], abs=0.06)
-    target = data.load("critters", size=config.PRETRAIN_SIZE, progress=False)
+    target = data.load("critters", size=sizes.PRETRAIN, progress=False)
     assert accuracy(again, target) == pytest.approx(accuracy(base, target), abs=0.08)

@@ -20,8 +20,8 @@ def found(tmp_path):
             pixels = np.full((8, 8, 3), 40 * number, np.uint8)
             Image.fromarray(pixels).save(tmp_path / name)
         (tmp_path / "labels.csv").write_text("\n".join(lines), encoding="utf-8")
-        columns = data.Columns(**options.pop("columns", {}))
-        return table.listings(tmp_path / "labels.csv", progress=False, columns=columns, **options)
+        labels = data.Labels(**options)
+        return table.listings(tmp_path / "labels.csv", progress=False, labels=labels)
 
     return found
 
@@ -36,20 +36,18 @@ def test_lists_of_labels(found):
     assert (got.task.name, got.classes) == ("multilabel", ("cat", "dog", "small"))
     assert got.listings["train"].labels.tolist() == [[1, 0, 1], [0, 1, 0], [0, 0, 0], [1, 0, 1]]
     bars = [line.replace(";", "|") for line in table]
-    assert found(*bars, columns={"separator": "|"}).classes == got.classes  # told by the separator
+    assert found(*bars, separator="|").classes == got.classes  # told by the separator
 
 
 def test_columns_of_0_and_1(found):
-    got = found(
-        *lines("cat,Small", "1,0", "0,1", "1,1", "0,0"), columns={"labels": ("cat", "small")}
-    )
+    got = found(*lines("cat,Small", "1,0", "0,1", "1,1", "0,0"), columns=("cat", "small"))
     assert (got.task.name, got.classes) == ("multilabel", ("cat", "Small"))
     assert got.listings["train"].labels.tolist() == [[1, 0], [0, 1], [1, 1], [0, 0]]
 
 
 @pytest.mark.parametrize("columns", [("size",), ("size", "age")])
 def test_numbers(found, columns):
-    got = found(*lines("age,size", "1,2.5", "2,3", "3,1e1", "4,-1"), columns={"labels": columns})
+    got = found(*lines("age,size", "1,2.5", "2,3", "3,1e1", "4,-1"), columns=columns)
     assert (got.task.name, got.classes) == ("regression", columns)
     assert got.listings["train"].labels[:, 0].tolist() == [2.5, 3, 10, -1]
     assert got.listings["train"].labels.dtype == np.float32
@@ -73,14 +71,17 @@ def test_whole_numbers_are_classes_unless_they_are_asked_for(found):
         (("1", "nan", "3", "4"), {"task": "regression"}, "line 3: label: expected a number, found"),
         (
             ("a", "b", "a", "b"),
-            {"columns": {"labels": ("breed",)}},
+            {"columns": ("breed",)},
             "expected a column breed, found",
         ),
         (
             ("a", "b", "a", "b"),
-            {"columns": {"file": "photo"}},
+            {"file": "photo"},
             "expected a column photo, found file",
         ),
+        (("1", "1e39", "3", "4"), {"task": "regression"}, "line 3: label: expected a number"),
+        (("1", "1_0", "3", "4"), {"task": "regression"}, "line 3: label: expected a number"),
+        (("a", "b,c", "a", "b"), {}, "line 3: expected a file and a label, found 3 columns"),
         (("a", "b", "a", "b"), {"task": "segmentation"}, "expected one of classification, multil"),
         (("", "b", "a", "b"), {}, "line 2: expected a file and a label, found neither"),
         (("", "", "", ""), {"task": "multilabel"}, "expected one or more classes, found none"),
@@ -96,7 +97,7 @@ def test_a_mark_that_is_neither_is_refused(found):
     with pytest.raises(InputError, match="line 4: cat: expected 0 or 1, found '2'"):
         found(
             *lines("cat,dog", "1,0", "0,1", "2,0", "1,1"),
-            columns={"labels": ("cat", "dog")},
+            columns=("cat", "dog"),
             task="multilabel",
         )
 
@@ -108,7 +109,9 @@ def test_a_missing_file_is_named(found):
 
 def test_a_set_of_each_task_is_loaded_and_held_out(found, tmp_path):
     found(*lines("label", "1.5", "2", "3", "4.5"))
-    sets = data.load(f"csv:{tmp_path}/labels.csv", size=8, cache=tmp_path / "cache", progress=False)
+    sets = data.load(
+        f"csv:{tmp_path}/labels.csv", size=8, places=data.Places(tmp_path / "cache"), progress=False
+    )
     assert (sets.task.name, sets.classes) == ("regression", ("label",))
     assert len(sets.train) + len(sets.validation) == 4
     assert sets.task.mean == pytest.approx((sets.train.labels.mean(),))
@@ -116,6 +119,17 @@ def test_a_set_of_each_task_is_loaded_and_held_out(found, tmp_path):
 
 def test_columns_and_tasks_that_a_source_has_not_are_refused(tmp_path):
     with pytest.raises(InputError, match="task: expected classification of critters, found regre"):
-        data.load("critters", size=16, task="regression")
+        data.load("critters", size=16, labels=data.Labels("regression"))
     with pytest.raises(InputError, match="columns: expected csv:FILE with them, found critters"):
-        data.load("critters", size=16, columns=data.Columns(labels=("a",)))
+        data.load("critters", size=16, labels=data.Labels(columns=("a",)))
+
+
+def test_a_column_that_is_twice_there_is_refused(found):
+    with pytest.raises(InputError, match="expected one column cat, found 2"):
+        found(*lines("cat,Cat", "1,0", "0,1", "2,0", "1,1"), columns=("cat",))
+
+
+@pytest.mark.parametrize("name", ["/", "n" * 300, "a\0b", ".."])
+def test_what_is_no_name_of_a_file_is_refused(found, name):
+    with pytest.raises(InputError, match="line 6: expected a photograph"):
+        found(*lines("label", "a", "b", "a", "b"), f"{name},a")

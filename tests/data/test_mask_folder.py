@@ -1,10 +1,13 @@
 """Folders of photographs and masks: what is read, and each mistake in one line."""
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from tljax.data import Legend, load, masks
+from tljax.data import Labels, Places, load, masks
 from tljax.errors import InputError
 from tljax.tasks.pixels import VOID
 
@@ -36,7 +39,9 @@ def made(root, *, splits=("train", "validation"), each=3, **options):
 
 
 def read(root, tmp_path, *, size=24, **options):
-    return load(f"folder:{root}", size=size, cache=tmp_path / "cache", progress=False, **options)
+    return load(
+        f"folder:{root}", size=size, places=Places(tmp_path / "cache"), progress=False, **options
+    )
 
 
 def test_photographs_and_masks_are_read_in_pairs(tmp_path):
@@ -69,11 +74,11 @@ def test_names_come_from_a_list_and_numbers_without_a_pixel_have_no_class(tmp_pa
     (root / "classes.txt").write_text("sky\nroad\ncar\nnowhere\n")
     sets = read(root, tmp_path)
     assert sets.classes == ("sky", "road", "car")
-    assert read(root, tmp_path, legend=Legend(classes=tuple("abcd"))).classes == ("a", "b", "c")
+    assert read(root, tmp_path, labels=Labels(classes=tuple("abcd"))).classes == ("a", "b", "c")
 
 
 def test_a_void_number_is_no_class_and_the_others_keep_their_numbers(tmp_path):
-    sets = read(made(tmp_path / "scenes"), tmp_path, legend=Legend(void=(0,)))
+    sets = read(made(tmp_path / "scenes"), tmp_path, labels=Labels(void=(0,)))
     assert sets.classes == ("class 1", "class 2")
     assert sets.task.numbers == (1, 2)
     expected = np.array([VOID, 0, 1], np.uint8)[mask(0)]
@@ -164,9 +169,9 @@ def test_each_mistake_is_one_line(tmp_path, spoil, message):
 def test_a_task_that_the_data_do_not_have_is_refused(tmp_path):
     root = made(tmp_path / "scenes")
     with pytest.raises(InputError, match=r"task: expected segmentation of .*found classification"):
-        read(root, tmp_path, task="classification")
+        read(root, tmp_path, labels=Labels("classification"))
     with pytest.raises(InputError, match="task: expected classification of critters"):
-        load("critters", size=32, task="segmentation", progress=False)
+        load("critters", size=32, labels=Labels("segmentation"), progress=False)
 
 
 def test_resizing_invents_no_class():
@@ -174,3 +179,35 @@ def test_resizing_invents_no_class():
     assert found.shape == (5, 3)
     assert set(found.ravel()) == {0, 7, 200, 255}
     np.testing.assert_array_equal(masks.resized(mask(3), (24, 32)), mask(3))
+
+
+def grey(pixels, bits):
+    """A grey PNG of fewer than 8 bits, by the PNG specification: rows packed, each from a byte."""
+
+    def chunk(kind, data):
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    whole = "".join(f"{int(value):0{bits}b}" for value in pixels.ravel())
+    side, wide = len(pixels), pixels.shape[1] * bits // 8
+    packed = int(whole, 2).to_bytes(side * wide, "big")
+    rows = b"".join(b"\0" + packed[i * wide : (i + 1) * wide] for i in range(side))
+    header = struct.pack(">IIBBBBB", pixels.shape[1], side, bits, 0, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*each) for each in chunks)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_grey_of_few_bits_keeps_its_numbers(bits):
+    """Pillow stretches 2 and 4 bits to 8: class 1 would be 85 or 17."""
+    pixels = np.arange(64).reshape(8, 8) % 2**bits
+    np.testing.assert_array_equal(masks.decode(grey(pixels, bits), name="x"), pixels)
+
+
+def test_a_single_pair_cannot_be_held_out(tmp_path):
+    root = tmp_path / "scenes"
+    save(root / "images" / "0.png", photograph(0))
+    save(root / "masks" / "0.png", mask(0))
+    with pytest.raises(InputError, match="expected two different photographs"):
+        read(root, tmp_path)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tljax.data import ImageSets, Tolerance, critters, load, photos
+from tljax.data import ImageSets, Places, Tolerance, critters, load, photos
 from tljax.errors import InputError
 
 
@@ -39,7 +39,8 @@ def pets(tmp_path: pathlib.Path) -> pathlib.Path:
 
 def loaded(root: pathlib.Path, **options) -> ImageSets:
     return load(
-        f"folder:{root}", **{"size": 4, "cache": root.parent / "cache", "progress": False} | options
+        f"folder:{root}",
+        **{"size": 4, "places": Places(root.parent / "cache"), "progress": False} | options,
     )
 
 
@@ -182,7 +183,7 @@ def test_the_bomb_is_named(tmp_path, monkeypatch):
 )
 def test_a_bad_source_is_named(source, tmp_path):
     with pytest.raises(InputError, match=rf"^source: expected folder:PATH, .*, found {source!r}$"):
-        load(source, size=4, cache=tmp_path)
+        load(source, size=4, places=Places(tmp_path))
 
 
 def test_one_class_is_not_enough(tmp_path):
@@ -225,8 +226,8 @@ def few_critters(monkeypatch):
     [("critters", critters.TARGET_CLASSES), ("critters:source", critters.SOURCE_CLASSES)],
 )
 def test_critters_are_what_make_draws_and_are_drawn_once(tmp_path, few_critters, source, classes):
-    sets = load(source, size=16, cache=tmp_path, progress=False)
-    again = load(source, size=16, cache=tmp_path, progress=False)
+    sets = load(source, size=16, places=Places(tmp_path), progress=False)
+    again = load(source, size=16, places=Places(tmp_path), progress=False)
     assert few_critters == ["train", "validation"]
     assert sets.classes == again.classes == classes
     assert sets.digest == again.digest
@@ -241,8 +242,8 @@ def test_critters_are_what_make_draws_and_are_drawn_once(tmp_path, few_critters,
 
 
 def test_the_critters_seed_is_the_datas_own(tmp_path, few_critters):
-    first = load("critters", size=16, cache=tmp_path, progress=False)
-    other = load("critters", size=16, cache=tmp_path, progress=False, seed=1)
+    first = load("critters", size=16, places=Places(tmp_path), progress=False)
+    other = load("critters", size=16, places=Places(tmp_path), progress=False, seed=1)
     assert first.digest != other.digest
     assert (first.train.images != other.train.images).any()
 
@@ -252,7 +253,9 @@ def test_real_photographs(real_images, tmp_path):
 
     At 8 pixels to be quick.
     """
-    sets = load(f"folder:{real_images / 'cats_dogs'}", size=8, cache=tmp_path, progress=False)
+    sets = load(
+        f"folder:{real_images / 'cats_dogs'}", size=8, places=Places(tmp_path), progress=False
+    )
     assert np.bincount(sets.train.labels).tolist() == [450, 450]
     assert np.bincount(sets.validation.labels).tolist() == [500, 500]
     assert 60 < sets.train.images.mean() < 180

@@ -56,7 +56,7 @@ def test_copies_land_on_the_same_side_whatever_the_seed():
     for seed in range(20):
         split = splits.stratified(whole, fraction=0.3, seed=seed)
         assert not set(split["train"].digests) & set(split["validation"].digests)
-        splits.refuse_shared(split["train"], split["validation"])
+        splits.refuse_shared("x", split["train"], split["validation"])
         assert len(split["validation"].ids) == 18
 
 
@@ -64,14 +64,14 @@ def test_shared_photographs_are_named_with_both_names():
     train = listing([b"a", b"b"], [0, 1], "train/")
     validation = listing([b"c", b"a"], [0, 1], "validation/")
     with pytest.raises(
-        InputError, match=r"^1 validation photograph.*train/0\.jpg = validation/1\.jpg"
+        InputError, match=r"^x: 1 validation photograph.*train/0\.jpg = validation/1\.jpg"
     ):
-        splits.refuse_shared(train, validation)
-    splits.refuse_shared(train, validation.take([0]))
+        splits.refuse_shared("x", train, validation)
+    splits.refuse_shared("x", train, validation.take([0]))
 
 
 def test_of_many_shared_photographs_three_are_named():
     train = listing([str(i).encode() for i in range(9)], [0] * 9, "train/")
-    with pytest.raises(InputError, match=r"^9 validation photographs .*, \.\.\.;") as caught:
-        splits.refuse_shared(train, train)
+    with pytest.raises(InputError, match=r"^x: 9 validation photographs .*, \.\.\.;") as caught:
+        splits.refuse_shared("x", train, train)
     assert str(caught.value).count(" = ") == 3

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tljax.data import load, table
+from tljax.data import Places, load, table
 from tljax.errors import InputError
 
 
@@ -89,6 +89,6 @@ def test_a_table_is_a_source_by_its_path_alone(tmp_path, monkeypatch):
     for i in range(8):
         Image.fromarray(rng.integers(0, 256, (4, 4, 3), np.uint8)).save(f"{i}.png")
     (tmp_path / "labels.csv").write_text("".join(f"{i}.png,{'ab'[i % 2]}\n" for i in range(8)))
-    sets = load("labels.csv", size=4, cache=tmp_path / "cache", progress=False)
+    sets = load("labels.csv", size=4, places=Places(tmp_path / "cache"), progress=False)
     assert (sets.name, sets.classes) == ("csv:labels.csv", ("a", "b"))
     assert len(sets.train) + len(sets.validation) == 8

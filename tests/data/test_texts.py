@@ -1,10 +1,11 @@
 import hashlib
+import json
 
 import jax
 import numpy as np
 import pytest
 
-from tljax.data import Tolerance
+from tljax.data import Places, Tolerance
 from tljax.data.text import docstrings, load, running, sources, vocabulary
 from tljax.data.text.augment import Offsets, TokenDropout
 from tljax.data.text.sets import TextSet, few
@@ -37,7 +38,7 @@ def folder(tmp_path):
 @pytest.fixture
 def read(words, tmp_path):
     def read(source, **options):
-        given = {"size": 128, "cache": tmp_path / "cache", "progress": False} | options
+        given = {"size": 128, "places": Places(tmp_path / "cache"), "progress": False} | options
         return load.load(str(source), vocabulary=words, **given)
 
     return read
@@ -255,7 +256,7 @@ def test_sentences_of_the_standard_library():
     listing = found.listings["train"]
     counts = np.bincount(listing.labels)
     assert counts.min() >= 100
-    texts = sources.read(listing)
+    texts = sources.read(listing, source="stdlib")
     assert len(set(texts)) == len(texts)
     assert all(">>>" not in text for text in texts)
 
@@ -265,3 +266,24 @@ def test_tokens_are_checked():
         TextSet(np.zeros((2, 3), np.float32), np.zeros(2, np.int32), ("a", "b"))
     with pytest.raises(InputError, match="labels: expected 2, one for each text, found 3"):
         TextSet(np.zeros((2, 3), np.int32), np.zeros(3, np.int32), ("a", "b"))
+
+
+def test_a_vocabulary_without_a_token_for_a_text_is_refused(words):
+    """Unknown words without their token, and tokens beyond the embedding's rows."""
+    document = json.loads(words.text)
+    model = {"type": "WordPiece", "unk_token": "", "vocab": {"[PAD]": 0, "a": 1}}
+    model |= {"continuing_subword_prefix": "##", "max_input_chars_per_word": 9}
+    plain = document | {"model": model, "post_processor": None, "added_tokens": []}
+    with pytest.raises(InputError, match=r"^x: expected a tokenizer.json: .*Missing \[UNK\]"):
+        vocabulary.read(json.dumps(plain), where="x")
+    plain["model"] = model | {"unk_token": "a", "vocab": {"[PAD]": 0, "a": 900}}
+    with pytest.raises(InputError, match=r"^x: expected 2 tokens to be numbered .* token 900"):
+        vocabulary.read(json.dumps(plain), where="x")
+
+
+def test_folders_of_texts_that_read_alike_are_refused(tmp_path):
+    for name in ("\u00e9", "e\u0301", "dog"):
+        (tmp_path / "t" / name).mkdir(parents=True)
+        (tmp_path / "t" / name / "0.txt").write_text(name)
+    with pytest.raises(InputError, match="expected one folder of class"):
+        load.listed(f"folder:{tmp_path / 't'}")

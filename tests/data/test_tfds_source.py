@@ -11,7 +11,7 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from tljax.data import load
+from tljax.data import Places, load
 from tljax.errors import InputError
 
 
@@ -73,8 +73,8 @@ def prepared(
 
 
 def loaded(folder: pathlib.Path, name: str = "tiny", **options):
-    places = {"cache": folder / "cache", "data_dir": folder / "tfds"}
-    return load(f"tfds:{name}", **{"size": 4, "progress": False} | places | options)
+    usual = {"size": 4, "progress": False, "places": Places(folder / "cache", folder / "tfds")}
+    return load(f"tfds:{name}", **usual | options)
 
 
 def levels(split) -> list[int]:
@@ -125,7 +125,7 @@ def test_the_version_may_be_named_and_the_folder_come_from_the_environment(tmp_p
     prepared(tmp_path, train=4, test=2)
     assert len(loaded(tmp_path, "tiny:1.2.0").train.ids) == 4
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))
-    assert len(loaded(tmp_path, data_dir=None).train.ids) == 4
+    assert len(loaded(tmp_path, places=Places(tmp_path / "cache")).train.ids) == 4
     with pytest.raises(InputError, match=r"^tfds:tiny:9\.9\.9: expected a prepared set"):
         loaded(tmp_path, "tiny:9.9.9")
 

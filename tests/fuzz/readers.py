@@ -81,7 +81,7 @@ def arrays():
     """
     from tljax import report
     from tljax.config import TRAIN_ALL, Stage
-    from tljax.report.pages import gallery, photographs
+    from tljax.report.pages import gallery, masks, photographs
     from tljax.runs import predictions
     from tljax.sweep.finished_calls import Kept
 
@@ -91,6 +91,8 @@ def arrays():
         for found in predictions.held_out(path, results)[1].values():
             assert np.isfinite(found.probabilities).all()
         Page(convert_charrefs=True).feed("\n".join(gallery.sections(photographs.read(path))))
+        drawn = masks.sections(masks.read(path), {}, split="validation", workdir=path)
+        Page(convert_charrefs=True).feed("\n".join(drawn))
         with contextlib.redirect_stdout(io.StringIO()) as said:
             calls = Kept(path / "calls", about={}).read(Stage("tiny", TRAIN_ALL, lr=0.1, epochs=2))
         for one in calls.values():

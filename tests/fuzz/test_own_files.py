@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 
 from tljax.data import ImageSet
 from tljax.data.preprocess import UNIT
+from tljax.data.text import vocabulary
 from tljax.files import orbax_store
 from tljax.inputs import feature_store
 from tljax.models import build, ops
 from tljax.models.build import Network
-from tljax.report.pages import photographs
+from tljax.report.pages import masks, photographs
 from tljax.runs import predictions
 from tljax.sweep.finished_calls import Found, Kept
 from tljax.tasks.classification import CLASSIFICATION
@@ -245,6 +246,10 @@ def told(tmp_path_factory):
         "maps": np.ones((2, 2, 3, 3)),
     }
     photographs.write(photographs.Photographs(**fields, **both), workdir=folder)
+    places = np.zeros((2, 4, 4), np.uint8)
+    names, means = np.array(["cat", "dog"]), np.full(2, 0.5)
+    shown = masks.Shown("frozen", 0, 6, names, 1, images, places, places, parts["ids"], means)
+    masks.write(shown, workdir=folder)
     sums = dict.fromkeys(("loss", "correct", "count", "grad_norm"), np.ones(2))
     held = {name: np.ones(3) for name in sums}  # the start's too
     Kept(folder / "calls", about={}).write(
@@ -317,13 +322,24 @@ def ours() -> Weights:
     return Weights(layers, {"name": "vgg16", "width": 1 / 64}, UNIT, ("a", "b"), {"epochs": 3})
 
 
+def words() -> Weights:
+    """A bag of words, with its vocabulary."""
+    known = vocabulary.trained(["the old dog saw one more hill"], size=280)
+    base = {"embed_words": {"embedding": np.ones((known.size, 4), np.float32)}}
+    options = {"name": "bag", "vocabulary": known.size, "width": 4}
+    return Weights(base, options, known, ("a", "b"), {"epochs": 3})
+
+
 def cases_of_weights(reading, tmp_path, *, cases):
     """Every bit of ours is under a digest, but for what safetensors itself pads its header with."""
-    write(tmp_path / "whole", ours())
-    whole, path, read = (tmp_path / "whole").read_bytes(), tmp_path / "weights", reading("weights")
+    wholes = []
+    for number, weights in enumerate((ours(), words())):
+        write(tmp_path / f"whole{number}", weights)
+        wholes.append((tmp_path / f"whole{number}").read_bytes())
+    path, read = tmp_path / "weights", reading("weights")
 
-    @run(cases, flips, cuts)
-    def each(flips, cut):
+    @run(cases, st.sampled_from([0, 1]).map(wholes.__getitem__), flips, cuts)
+    def each(whole, flips, cut):
         path.write_bytes(damaged(whole, flips, cut))
         read(path)
 

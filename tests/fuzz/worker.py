@@ -87,9 +87,10 @@ def reader(kind: str):
         from tljax.runs import metrics
 
         return {"results": read_results, "metrics": metrics.read_metrics, "config": read_json}[kind]
+    import data_readers
     import readers
 
-    return getattr(readers, kind)()
+    return getattr(readers if hasattr(readers, kind) else data_readers, kind)()
 
 
 def main() -> None:

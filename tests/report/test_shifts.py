@@ -97,4 +97,4 @@ def test_sentences_say_what_is_shown_first_and_the_rest_together():
     document = found.to_dict([("alike", "base"), ("better", "base")])
     line = table.sentences({**document})[0]
     assert line.startswith("as they are: better beats base by 50.0 points [")
-    assert line.endswith("no difference shown: alike against base (the same on each photograph)")
+    assert line.endswith("no difference shown: alike against base (the same on each example)")

@@ -5,9 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tljax.config import HEAD_ONLY, Augment, Optimizer, Stage
+from tljax.config import HEAD_ONLY, Stage
+from tljax.data.augment import Augment
 from tljax.errors import InputError
 from tljax.optim.schedules import WarmupCosine
+from tljax.optim.transform import Optimizer
 from tljax.runs import planned
 from tljax.train.segments import hyperparameters
 

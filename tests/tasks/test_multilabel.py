@@ -9,7 +9,8 @@ import pytest
 
 from tljax.errors import InputError
 from tljax.optim.objective import PLAIN, Objective
-from tljax.tasks.multilabel import MULTILABEL, average_precision, f1, thresholded, thresholds
+from tljax.tasks.marks import average_precision, f1, thresholded, thresholds
+from tljax.tasks.multilabel import MULTILABEL
 
 LOGITS = np.array([[2.0, -1.0], [0.0, 3.0], [-0.5, -2.0]], np.float32)
 LABELS = np.array([[1, 0], [0, 1], [1, 0]], np.uint8)

@@ -35,7 +35,7 @@ def test_the_most_frequent_class_is_the_chance_of_unequal_ones():
     labels = np.array([1] * 80 + [0] * 20)
     found = alarms.alarm(logits(82, labels, sure=0.1), labels, training_loss=0.5)
     assert (found.kind, found.share) == ("at chance", 0.8)
-    assert "82.0 % of 100 validation images are right" in found.line(stage="s", seed=3)
+    assert "82.0 % of 100 in validation are right" in found.line(stage="s", seed=3)
     assert found.line(stage="s", seed=3).startswith("s, seed 3: at chance: ")
 
 

@@ -242,7 +242,7 @@ def test_a_prediction_is_written_as_text_csv_and_json():
     assert list(json.loads(said.json_lines()[0])["classes"]) == ["bee", "cat", "ant"]
     many = Prediction(("x",), tuple(f"class {i}" for i in range(400)), np.full((1, 400), 1 / 400))
     assert len(str(many)) < 120
-    assert repr(many) == "Prediction(1 photographs, 400 classes)"
+    assert repr(many) == "Prediction(1 examples, 400 classes)"
 
 
 def test_averages_are_what_is_saved(simple, tmp_path):

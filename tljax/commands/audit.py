@@ -15,6 +15,7 @@ from tljax.audit.abstract_step import planned
 from tljax.audit.cost import audit
 from tljax.commands import cli
 from tljax.commands.recipe import PLANS, plan_of
+from tljax.config import sizes
 from tljax.machine import devices
 from tljax.models.build import Network
 from tljax.report.tables.audit import audit_table
@@ -50,7 +51,7 @@ def main() -> None:
     network = (config.NETWORKS[args.rung] if args.rung else Network()).on(
         base, {"width": args.width} if args.width else {}
     )
-    if network.base == "cnn" and args.size < config.CNN_VALID_SIZE:
+    if network.base == "cnn" and args.size < sizes.CNN_VALID:
         network = replace(network, options={"padding": "SAME"})
     stages = (
         [config.stage_on(args.rung, config.PRESETS[args.preset][args.rung], base)]

@@ -4,9 +4,9 @@ import argparse
 import inspect
 from pathlib import Path
 
-from tljax import config
 from tljax.commands import door
 from tljax.commands.devices import Parser, add_machine, positive
+from tljax.config import sizes
 from tljax.errors import InputError
 from tljax.files.home import at_home
 from tljax.models.build import BASES, named
@@ -29,7 +29,7 @@ def can_resume() -> bool:
 
 
 def parser(
-    doc: str | None, *, experiment: str, source: str = "critters", size: int | None = config.SIZE
+    doc: str | None, *, experiment: str, source: str = "critters", size: int | None = sizes.CRITTERS
 ) -> argparse.ArgumentParser:
     """Make a parser with the options of every experiment that trains.
 
@@ -81,7 +81,7 @@ def _add_reading(group: argparse._ActionsContainer, *, size: int | None) -> None
         metavar="FRACTION",
         help="share held out for validation, of a source without such a split (0.2)",
     )
-    sides = size or f"the base's, or {config.LECTURE_SIZE}; {config.SIZE} for critters"
+    sides = size or f"the base's, or {sizes.LECTURE}; {sizes.CRITTERS} for critters"
     add(
         "--size",
         type=positive,

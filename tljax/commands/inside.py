@@ -108,9 +108,13 @@ def data_of(config: Settings, *, size: int | list[int], where: Path, progress: b
     sets = data.load(
         typed(known, "source", str, str(where)),
         size=size if isinstance(size, int) else min(size),
-        data_dir=arguments.get("data_dir"),
-        legend=data.Legend(
-            tuple(arguments.get("classes") or ()), tuple(arguments.get("void") or ())
+        labels=data.Labels(
+            arguments.get("task"),
+            arguments.get("file_column") or "",
+            tuple(arguments.get("label_columns") or ()),
+            arguments.get("label_separator") or "",
+            tuple(arguments.get("classes") or ()),
+            tuple(arguments.get("void") or ()),
         ),
         validation_fraction=VALIDATION_FRACTION if fraction is None else fraction,
         tolerance=data.Tolerance(
@@ -118,6 +122,7 @@ def data_of(config: Settings, *, size: int | list[int], where: Path, progress: b
             allow_duplicates=bool(arguments.get("allow_duplicates")),
             follow_links=bool(arguments.get("follow_links")),
         ),
+        places=data.Places(tfds=arguments.get("data_dir")),
         progress=progress,
     )
     sets = running.decided(sets, arguments.get("decisions"))

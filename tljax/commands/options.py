@@ -10,7 +10,7 @@ from tljax import config
 from tljax.commands import cli
 from tljax.commands.climb.rung import MASKS, PRESET
 from tljax.commands.text import read as texts
-from tljax.config import Stage
+from tljax.config import Stage, pretraining, sizes
 from tljax.data import critters, drawn
 from tljax.data.sources import has_masks
 from tljax.errors import InputError
@@ -99,7 +99,7 @@ def parsed(parser: argparse.ArgumentParser) -> argparse.Namespace:
     args = parser.parse_args()
     texts.settle(args, base_of(args) if args.weights else None)
     if args.size is None and args.task == TEXT.name and not args.weights:
-        args.size = config.WINDOW
+        args.size = sizes.WINDOW
     if args.preset is None:
         masks = args.task != TEXT.name and has_masks(args.data)
         args.preset = MASKS if masks else PRESET
@@ -111,9 +111,9 @@ def parsed(parser: argparse.ArgumentParser) -> argparse.Namespace:
 def size_for(source: str, weights: Weights | None) -> int:
     """Return the pixels of a side where none are asked for: those the base was trained on."""
     if source in drawn.SOURCES:
-        return config.SIZE
+        return sizes.CRITTERS
     size = weights.provenance.get("size") if weights else None
-    return size if isinstance(size, int) and size > 0 else config.LECTURE_SIZE
+    return size if isinstance(size, int) and size > 0 else sizes.LECTURE
 
 
 def base_of(args: argparse.Namespace) -> Weights | None:
@@ -149,7 +149,7 @@ def stage_of(name: str, args: argparse.Namespace) -> Stage:
 def architecture_of(args: argparse.Namespace) -> tuple[str, Options]:
     """Return base and options of the networks that the options name: those of --weights."""
     weights, words = base_of(args), args.task == TEXT.name
-    base = args.base or (config.TEXT_BASE if words else config.CRITTERS_BASE)
+    base = args.base or (pretraining.TEXT_BASE if words else pretraining.CRITTERS_BASE)
     if weights:
         name, options = described(weights.architecture, source=weights.source)
         if args.base not in (None, name):
@@ -157,14 +157,14 @@ def architecture_of(args: argparse.Namespace) -> tuple[str, Options]:
         return name, options
     if words:
         return base, texts.options(base, args)
-    return base, config.CRITTERS_OPTIONS if base == config.CRITTERS_BASE else {}
+    return base, pretraining.CRITTERS_OPTIONS if base == pretraining.CRITTERS_BASE else {}
 
 
 def network_on(network: Network, args: argparse.Namespace) -> Network:
     """Return a network for the base and size that the options name."""
     if args.task == TEXT.name:
         network = texts.network(network, args, base_of(args))
-    small = network.base == "cnn" and (args.size < config.CNN_VALID_SIZE or args.preset == MASKS)
+    small = network.base == "cnn" and (args.size < sizes.CNN_VALID or args.preset == MASKS)
     if small:
         network = replace(network, options={"padding": "SAME"})
     return network.on(*architecture_of(args))

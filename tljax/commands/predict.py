@@ -15,12 +15,11 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from tljax.commands import cli, running
-from tljax.errors import InputError
+from tljax.commands import cli
+from tljax.errors import InputError, one_line
 from tljax.runs import mask_files
 from tljax.runs.predict import Trained, load_run
-from tljax.train.outcome.prediction import TOP
-from tljax.train.outcome.telling import Told
+from tljax.train.outcome.prediction import TOP, Prediction
 
 FORMATS = ("text", "csv", "jsonl", "json")
 
@@ -56,7 +55,7 @@ def main() -> None:
 
 def _predicted(
     classifier: Trained, given: Sequence[str], unread: list[str], *, views: int
-) -> Iterator[Told]:
+) -> Iterator[Prediction]:
     """Classify the photographs batch by batch; name what cannot be read, and add it to `unread`."""
     tell = _teller(unread)
     paths: list[str] = []
@@ -75,12 +74,12 @@ def _predicted(
 def _teller(unread: list[str]) -> Callable[[str], None]:
     def tell(why: str) -> None:
         unread.append(why)
-        print(f"error: {running.one_line(why)}", file=sys.stderr, flush=True)
+        print(f"error: {why}", file=sys.stderr, flush=True)
 
     return tell
 
 
-def _write(parts: Iterable[Told], args: argparse.Namespace, classifier: Trained) -> None:
+def _write(parts: Iterable[Prediction], args: argparse.Namespace, classifier: Trained) -> None:
     """Print each batch when it is done."""
     if args.format == "text":
         print(f"{args.run}: {classifier.rung}, seed {classifier.seed}, {classifier.about}")
@@ -91,7 +90,7 @@ def _write(parts: Iterable[Told], args: argparse.Namespace, classifier: Trained)
             lines = part.json_lines(args.top)
         else:
             lines = part.lines(args.top or TOP)
-        print("\n".join(map(running.one_line, lines)), flush=True)
+        print("\n".join(map(one_line, lines)), flush=True)
 
 
 def _parsed() -> argparse.Namespace:

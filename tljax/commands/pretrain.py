@@ -27,10 +27,10 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 
-from tljax import config
 from tljax.commands import cli, running
 from tljax.commands.climb.onward import short
 from tljax.commands.text import read as texts
+from tljax.config import Stage, pretraining, sizes
 from tljax.data import ImageSets
 from tljax.data.examples import Sets
 from tljax.data.photos import side
@@ -43,6 +43,7 @@ from tljax.machine import processes
 from tljax.machine.provenance import environment
 from tljax.models import build
 from tljax.models.build import Network
+from tljax.optim.schedules import WarmupCosine
 from tljax.runs.base import load_base
 from tljax.runs.workdir import Listener
 from tljax.tasks.language import Language
@@ -60,7 +61,7 @@ from tljax.weights import Weights, merge, write
 
 def pretrain(
     source: Source,
-    stage: config.Stage,
+    stage: Stage,
     *,
     network: Network,
     seed: int,
@@ -157,7 +158,7 @@ def _continued(variables: Variables, weights: Weights | None) -> Variables:
 def main() -> None:
     """Run the command."""
     parser = cli.parser(
-        __doc__, experiment="pretrain", source="critters:source", size=config.PRETRAIN_SIZE
+        __doc__, experiment="pretrain", source="critters:source", size=sizes.PRETRAIN
     )
     cli.base_option(parser)
     parser.add_argument(
@@ -172,17 +173,22 @@ def main() -> None:
         metavar="RATE",
         help="of a language model, after each branch of it (0.1)",
     )
-    width = f"times the channels of a base that has this option (VGG16: {config.CRITTERS_WIDTH}); "
+    width = (
+        f"times the channels of a base that has this option (VGG16: {pretraining.CRITTERS_WIDTH}); "
+    )
     width += "of a language model, the channels"
     parser.add_argument("--width", type=cli.fraction, metavar="W", help=width)
     parser.add_argument(
-        "--batch", type=cli.positive, metavar="N", help=f"batch size ({config.PRETRAIN.batch_size})"
+        "--batch",
+        type=cli.positive,
+        metavar="N",
+        help=f"batch size ({pretraining.IMAGES.batch_size})",
     )
     parser.add_argument(
         "--lr",
         type=cli.fraction,
         metavar="RATE",
-        help=f"peak learning rate ({config.PRETRAIN_RATE})",
+        help=f"peak learning rate ({pretraining.RATE})",
     )
     parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="what is random follows from it (0)"
@@ -211,7 +217,7 @@ def main() -> None:
         print(sets.counts(), flush=True)
     weights = pretrain(
         Source(sets, base, dtype=jnp.dtype(args.dtype), progress=not args.quiet),
-        _stage(args, config.LANGUAGE if words else config.PRETRAIN),
+        _stage(args, pretraining.LANGUAGE if words else pretraining.IMAGES),
         network=_network(args, sets, base),
         seed=args.seed,
         out=out,
@@ -251,17 +257,17 @@ def _network(args: argparse.Namespace, sets: Sets, weights: Weights | None) -> N
     if isinstance(sets.task, Language):
         width = {"width": int(args.width)} if args.width else {}
         options = {"vocabulary": sets.task.vocabulary, "dropout": args.dropout, **width}
-        return Network(config.TEXT_BASE, build.checked(config.TEXT_BASE, options))
-    base = args.base or config.CRITTERS_BASE
-    options = dict(config.CRITTERS_OPTIONS) if base == config.CRITTERS_BASE else {}
+        return Network(pretraining.TEXT_BASE, build.checked(pretraining.TEXT_BASE, options))
+    base = args.base or pretraining.CRITTERS_BASE
+    options = dict(pretraining.CRITTERS_OPTIONS) if base == pretraining.CRITTERS_BASE else {}
     return Network(
         base, build.checked(base, options | ({"width": args.width} if args.width else {}))
     )
 
 
-def _stage(args: argparse.Namespace, like: config.Stage) -> config.Stage:
+def _stage(args: argparse.Namespace, like: Stage) -> Stage:
     stage = replace(like, epochs=args.epochs or like.epochs)
     stage = replace(stage.scaled(budget=args.budget), skip_nonfinite=args.skip_nonfinite)
     if args.batch:
         stage = replace(stage, batch_size=args.batch)
-    return replace(stage, lr=config.WarmupCosine(args.lr)) if args.lr else stage
+    return replace(stage, lr=WarmupCosine(args.lr)) if args.lr else stage

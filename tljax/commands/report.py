@@ -10,10 +10,9 @@ from tljax import report
 from tljax.commands import cli, inside
 from tljax.commands.climb.onward import say_next
 from tljax.commands.climb.photographs import keep
-from tljax.report.pages import masks, photographs, told
+from tljax.report.pages import masks, photographs, sentences, told
 from tljax.runs.results import read_json, read_results, typed
 from tljax.tasks.known import of_results
-from tljax.tasks.text import TEXT
 
 
 def main() -> None:
@@ -26,9 +25,8 @@ def main() -> None:
     args = parser.parse_args()
     config = read_json(args.run / "config.json")
     results = read_results(args.run / "results.json")
-    texts = of_results(results).name == TEXT.name
-    kept = (photographs.FILE, masks.FILE, told.FILE)
-    if results["rungs"] and not texts and not any((args.run / name).exists() for name in kept):
+    kept = (photographs.FILE, masks.FILE, sentences.FILE, told.FILE)
+    if results["rungs"] and not any((args.run / name).exists() for name in kept):
         size = results["data"].get("size")
         if not isinstance(size, list):  # height and width
             size = typed(results["data"], "size", int, str(args.run / "results.json"))
@@ -38,4 +36,5 @@ def main() -> None:
         keep(args.run, sets)
     page = report.write_report(args.run)[-1]
     print(page)
-    say_next(args.run, page=page, quiet=args.quiet or not results["rungs"], texts=texts)
+    quiet = args.quiet or not results["rungs"]
+    say_next(args.run, page=page, task=of_results(results), quiet=quiet)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import jax.numpy as jnp
 
-from tljax import config, report, waiting
+from tljax import report, waiting
 from tljax.commands import cli, options, running
 from tljax.commands.climb import photographs
 from tljax.commands.climb.climbing import climb_ladder
@@ -17,7 +17,7 @@ from tljax.commands.generalise import shifted
 from tljax.commands.pretrain import pretrain
 from tljax.commands.text import keep as sentences
 from tljax.commands.text import read as texts
-from tljax.config import Stage
+from tljax.config import Stage, pretraining, sizes
 from tljax.data import ImageSets, drawn
 from tljax.data.examples import Sets
 from tljax.data.preprocess import words
@@ -175,7 +175,8 @@ def _settled(
 ) -> Stage:
     stage, line = views.settled(stage, network, sets, dtype=dtype)
     if line and most_views and isinstance(stage.views, int) and stage.views > most_views:
-        line = f"{stage.name}: {most_views} augmented views of each photograph"
+        line = f"{most_views} augmented views of each photograph"
+        line = f"{stage.name}: {sets.task.worded(line)}"
         stage = replace(stage, views=most_views)
     if line and processes.first():
         print(line, flush=True)
@@ -234,7 +235,7 @@ def finish(workdir: Workdir, sets: Sets, *, quiet: bool) -> None:
     for line in report.few_photographs(workdir.path):
         print(line)
     print(f"\n{written[-1]}")
-    say_next(workdir.path, page=written[-1], quiet=quiet, texts=isinstance(sets, TextSets))
+    say_next(workdir.path, page=written[-1], task=sets.task, quiet=quiet)
 
 
 def _pretrained(args: argparse.Namespace, workdir: Workdir) -> Weights:
@@ -242,10 +243,10 @@ def _pretrained(args: argparse.Namespace, workdir: Workdir) -> Weights:
     if workdir.resumed and out.exists() and not progress.exists():
         return read(out)
     if args.task == TEXT.name:
-        sets, like = texts.source(args, None), config.LANGUAGE
+        sets, like = texts.source(args, None), pretraining.LANGUAGE
     else:
-        size = min(args.size, config.PRETRAIN_SIZE)
-        sets, like = running.load(args, "critters:source", size=size), config.PRETRAIN
+        size = min(args.size, sizes.PRETRAIN)
+        sets, like = running.load(args, "critters:source", size=size), pretraining.IMAGES
     stage = replace(like.scaled(budget=args.budget), skip_nonfinite=args.skip_nonfinite)
     if not workdir.resumed:
         out.unlink(missing_ok=True)  # of the run before: half of this one must not pass for a whole

@@ -32,16 +32,21 @@ def load(args: argparse.Namespace, source: str, *, size: int) -> ImageSets:
     sets = data.load(
         source,
         size=size,
-        data_dir=args.data_dir,
-        task=args.task,
-        columns=data.Columns(args.file_column, args.label_columns, args.label_separator),
-        legend=data.Legend(args.classes, args.void),
+        labels=data.Labels(
+            args.task,
+            args.file_column,
+            args.label_columns,
+            args.label_separator,
+            args.classes,
+            args.void,
+        ),
         validation_fraction=args.validation_fraction,
         tolerance=data.Tolerance(
             skip_corrupt=args.skip_corrupt,
             allow_duplicates=args.allow_duplicates,
             follow_links=args.follow_links,
         ),
+        places=data.Places(tfds=args.data_dir),
         progress=not args.quiet,
     )
     return decided(sets, args.decisions) if source == args.data else sets
@@ -93,7 +98,7 @@ def run(main: Callable[[], None]) -> None:
         print("error: this command wants Linux or macOS, or WSL on Windows", file=sys.stderr)
         raise SystemExit(2) from None
     except InputError as error:
-        print(f"error: {one_line(str(error))}", file=sys.stderr, flush=True)
+        print(f"error: {error}", file=sys.stderr, flush=True)
         if jax.distributed.is_initialized():
             os._exit(2)  # an ordinary exit would wait for processes that wait for this one
         raise SystemExit(2) from None
@@ -118,10 +123,3 @@ def _keep_compilations() -> None:
         return
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
-
-
-def one_line(text: str) -> str:
-    """Escape newlines and direction marks, which a file's name may hold."""
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
-    )

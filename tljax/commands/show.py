@@ -15,6 +15,7 @@ import numpy as np
 from tljax import config
 from tljax.commands import cli, running
 from tljax.commands.climb.rung import MASKS, PRESET
+from tljax.config import sizes
 from tljax.data import ImageSets
 from tljax.data.augment import Augment
 from tljax.report.pictures import contact, mask_sheet
@@ -49,7 +50,7 @@ def counts_table(sets: ImageSets) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = cli.bare_parser(__doc__, experiment="show")
     parser.add_argument("data", metavar="PHOTOS", help=cli.SOURCES)
-    cli.add_reading(parser, size=config.LECTURE_SIZE)
+    cli.add_reading(parser, size=sizes.LECTURE)
     add = parser.add_argument
     add(
         "--rung",

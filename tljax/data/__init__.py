@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tljax.data.arrays import from_arrays as from_arrays
-    from tljax.data.label_columns import Columns as Columns
-    from tljax.data.mask_folder import Legend as Legend
+    from tljax.data.label_columns import Labels as Labels
     from tljax.data.sources import ImageSet as ImageSet
     from tljax.data.sources import ImageSets as ImageSets
+    from tljax.data.sources import Places as Places
     from tljax.data.sources import Tolerance as Tolerance
     from tljax.data.sources import load as load
 
 _PLACES = {
-    "Columns": "label_columns",
     "ImageSet": "sources",
     "ImageSets": "sources",
-    "Legend": "mask_folder",
+    "Labels": "label_columns",
+    "Places": "sources",
     "Tolerance": "sources",
     "from_arrays": "arrays",
     "load": "sources",

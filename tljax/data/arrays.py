@@ -60,7 +60,7 @@ def from_arrays(
         digests |= {split: part.digests for split, part in parts.items()}
     listings = {split: _listing(part, digests[split]) for split, part in sets.items()}
     if not allow_duplicates:
-        splits.refuse_copies(listings, called)
+        splits.refuse_copies(name, listings, called)
     content = {split: [digests[split], part.labels.tolist()] for split, part in sets.items()}
     document = ["arrays", sets["train"].images.shape[1], called, content]
     digest = photos.sha256(json.dumps(document, sort_keys=True).encode())

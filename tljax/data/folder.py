@@ -2,7 +2,7 @@
 
 import os
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -43,14 +43,7 @@ def listings(root: pathlib.Path, *, progress: bool, follow_links: bool = False) 
         raise InputError(f"{root}: expected a folder of class folders, found {kind}")
     folders = split_folders(root)
     inside = None if follow_links else root
-    paths: dict[str, dict[str, list[str]]] = {}
-    for split, path in folders.items():
-        paths[split] = {}
-        for folder in subfolders(path):
-            name = names.read(folder)
-            if name in paths[split]:
-                raise InputError(f"{path}: expected one folder of class {name!r}, found two")
-            paths[split][name] = photo_paths(path / folder, root=root, inside=inside)
+    paths = of_classes(root, folders, inside=inside)
     classes = tuple(sorted({name for by_class in paths.values() for name in by_class}))
     pairs = {
         split: [
@@ -93,6 +86,29 @@ def split_folders(root: pathlib.Path) -> dict[str, pathlib.Path]:
     if sum(map(len, found.values())) == 1 < len(there) and not subfolders(root / found["train"][0]):
         return {"train": root}
     return {split: root / folders[0] for split, folders in found.items() if folders}
+
+
+def of_classes(
+    root: pathlib.Path,
+    folders: Mapping[str, pathlib.Path],
+    *,
+    inside: pathlib.Path | None,
+    is_photo: Callable[[str], bool] = photos.readable,
+) -> dict[str, dict[str, list[str]]]:
+    """List the files of each class in each split, as `photo_paths` does those of a folder.
+
+    InputError for two folders whose names read alike.
+    """
+    paths: dict[str, dict[str, list[str]]] = {}
+    for split, path in folders.items():
+        paths[split] = {}
+        for folder in subfolders(path):
+            name = names.read(folder)
+            if name in paths[split]:
+                raise InputError(f"{path}: expected one folder of class {name!r}, found two")
+            each = photo_paths(path / folder, root=root, inside=inside, is_photo=is_photo)
+            paths[split][name] = each
+    return paths
 
 
 def photo_paths(

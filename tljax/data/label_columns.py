@@ -1,5 +1,6 @@
 """Columns of a table -> labels of a task: one class, several of them, or numbers."""
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,19 +11,40 @@ from tljax.data import names
 from tljax.errors import InputError
 from tljax.tasks.classification import CLASSIFICATION
 from tljax.tasks.multilabel import MULTILABEL
+from tljax.tasks.pixels import VOID
 from tljax.tasks.regression import REGRESSION
 from tljax.tasks.task import Task
 
 TASKS = {task.name: task for task in (CLASSIFICATION, MULTILABEL, REGRESSION)}
+MOST = float(np.finfo(np.float32).max)
 SEPARATORS = (";", "|", ",")  # between labels of a cell, where none is named
 
 
-class Columns(NamedTuple):
-    """What a table's columns are called, and what is between several labels of one cell."""
+@dataclasses.dataclass(frozen=True)
+class Labels:
+    """What a source's labels are, as far as it does not tell itself.
 
-    file: str = ""  # empty where the names that people use tell (`table.FILES`, `table.LABELS`)
-    labels: tuple[str, ...] = ()
+    `task` names what is learnt of an example (`tasks.known`). Of a table, `file` and `columns` are
+    the columns of files and labels, by default those with the names that people use (`table.FILES`,
+    `table.LABELS`), and `separator` is between several labels of one cell. Of masks, `classes` are
+    names in the order of the numbers; without them `classes.txt` in the folder is read, and where
+    there is none, numbers are names. `void` are numbers of pixels without a class, besides 255.
+    """
+
+    task: str | None = None
+    file: str = ""
+    columns: tuple[str, ...] = ()
     separator: str = ""
+    classes: tuple[str, ...] = ()
+    void: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        wrong = [number for number in self.void if not 0 <= number <= VOID]
+        if wrong:
+            raise InputError(f"void: expected numbers from 0 to {VOID}, found {wrong[0]}")
+
+
+TOLD = Labels()
 
 
 class Cell(NamedTuple):
@@ -32,7 +54,7 @@ class Cell(NamedTuple):
     texts: tuple[str, ...]
 
 
-class Labels(NamedTuple):
+class Learnt(NamedTuple):
     """A task, what its labels tell of, and the labels `[N, ...]` in the order of the lines."""
 
     task: Task
@@ -41,27 +63,27 @@ class Labels(NamedTuple):
 
 
 def labelled(
-    cells: Sequence[Cell], columns: Sequence[str], *, task: str | None, separator: str, where: str
-) -> Labels:
+    cells: Sequence[Cell], columns: Sequence[str], *, labels: Labels, where: str
+) -> Learnt:
     """Read labels from cells; `columns` are the names of theirs.
 
-    Without a `task`, several columns of 0 and 1 are several labels, and so is a column whose
-    separator is named; numbers that are not whole, or several columns of them, are numbers; all
-    else is a class. InputError names the line of a cell that is none.
+    Where `labels` names no task, several columns of 0 and 1 are several labels, and so is a column
+    whose separator is named; numbers that are not whole, or several columns of them, are numbers;
+    all else is a class. InputError names the line of a cell that is none.
     """
-    kind = task or _told(cells, separator)
+    kind = labels.task or _told(cells, labels.separator)
     if kind not in TASKS:
         raise InputError(f"{where}: task: expected one of {', '.join(TASKS)}, found {kind}")
     if kind == REGRESSION.name:
         return _numbers(cells, columns)
     if kind == MULTILABEL.name:
-        return _marks(cells, columns) if len(columns) > 1 else _lists(cells, separator)
+        return _marks(cells, columns) if len(columns) > 1 else _lists(cells, labels.separator)
     if len(columns) != 1:
         raise InputError(f"{where}: expected one column of classes, found {', '.join(columns)}")
     texts = [_named(cell) for cell in cells]
     classes = tuple(sorted(set(texts)))
     place = {name: i for i, name in enumerate(classes)}
-    return Labels(CLASSIFICATION, classes, np.array([place[name] for name in texts], np.int32))
+    return Learnt(CLASSIFICATION, classes, np.array([place[name] for name in texts], np.int32))
 
 
 def _told(cells: Sequence[Cell], separator: str) -> str:
@@ -85,7 +107,7 @@ def _named(cell: Cell) -> str:
     return name
 
 
-def _numbers(cells: Sequence[Cell], columns: Sequence[str]) -> Labels:
+def _numbers(cells: Sequence[Cell], columns: Sequence[str]) -> Learnt:
     rows: list[list[float]] = []
     for cell in cells:
         values = [_value(text) for text in cell.texts]
@@ -93,30 +115,32 @@ def _numbers(cells: Sequence[Cell], columns: Sequence[str]) -> Labels:
             if not math.isfinite(value):
                 raise InputError(f"{cell.where}: {name}: expected a number, found {text!r:.60}")
         rows.append(values)
-    return Labels(REGRESSION, tuple(columns), np.array(rows, np.float32))
+    return Learnt(REGRESSION, tuple(columns), np.array(rows, np.float32))
 
 
-def _marks(cells: Sequence[Cell], columns: Sequence[str]) -> Labels:
+def _marks(cells: Sequence[Cell], columns: Sequence[str]) -> Learnt:
     for cell in cells:
         for name, text in zip(columns, cell.texts, strict=True):
             if text not in ("0", "1"):
                 raise InputError(f"{cell.where}: {name}: expected 0 or 1, found {text!r:.60}")
     values = np.array([[text == "1" for text in cell.texts] for cell in cells], np.uint8)
-    return Labels(MULTILABEL, tuple(columns), values)
+    return Learnt(MULTILABEL, tuple(columns), values)
 
 
-def _lists(cells: Sequence[Cell], separator: str) -> Labels:
+def _lists(cells: Sequence[Cell], separator: str) -> Learnt:
     texts = [cell.texts[0] for cell in cells]
     between = separator or next((s for s in SEPARATORS if any(s in x for x in texts)), "")
     cut = [text.split(between) if between else [text] for text in texts]
     lists = [{name for part in parts if (name := names.read(part))} for parts in cut]
     classes = tuple(sorted(set().union(*lists)))
     values = np.array([[name in named for name in classes] for named in lists], np.uint8)
-    return Labels(MULTILABEL, classes, values.reshape(len(lists), len(classes)))
+    return Learnt(MULTILABEL, classes, values.reshape(len(lists), len(classes)))
 
 
 def _value(text: str) -> float:
+    """Read a number that float32 holds, written as people write them; NaN for anything else."""
     try:
-        return float(text)
+        value = float(text)
     except ValueError:
         return math.nan
+    return value if "_" not in text and abs(value) <= MOST else math.nan

@@ -2,12 +2,14 @@
 
 import dataclasses
 import json
+import math
 import pathlib
 
 import numpy as np
 
 from tljax.data import cache as decoded_cache
 from tljax.data import folder, masks, names, photos, splits
+from tljax.data.label_columns import Labels
 from tljax.data.photos import Listing
 from tljax.data.sets import ImageSet, ImageSets
 from tljax.errors import InputError
@@ -16,27 +18,6 @@ from tljax.tasks.segmentation import Segmentation
 
 IMAGES, MASKS = "images", "masks"  # the folders of a split
 LIST = "classes.txt"  # a name a line, in the order of the numbers
-
-
-@dataclasses.dataclass(frozen=True)
-class Legend:
-    """What the numbers of masks stand for.
-
-    `classes` are names in the order of the numbers; without them `classes.txt` in the folder is
-    read, and where there is none, numbers are names. `void` are numbers of pixels without a class,
-    besides 255.
-    """
-
-    classes: tuple[str, ...] = ()
-    void: tuple[int, ...] = ()
-
-    def __post_init__(self) -> None:
-        wrong = [number for number in self.void if not 0 <= number <= VOID]
-        if wrong:
-            raise InputError(f"void: expected numbers from 0 to {VOID}, found {wrong[0]}")
-
-
-NUMBERS = Legend()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +40,7 @@ def load(
     root: pathlib.Path,
     *,
     size: int,
-    legend: Legend,
+    told: Labels,
     store: pathlib.Path,
     held: tuple[float, int] = (0.2, 0),
     progress: bool = True,
@@ -72,15 +53,16 @@ def load(
     another size or with a number above the list, and a photograph that is in two splits.
     """
     found = {
-        split: _pairs(root, part, legend, progress=progress)
+        split: _pairs(root, part, told, progress=progress)
         for split, part in folder.split_folders(root).items()
     }
-    splits.refuse_copies({split: pairs.listing for split, pairs in found.items()}, ("photograph",))
+    listings = {split: pairs.listing for split, pairs in found.items()}
+    fraction, seed = held
+    listings = splits.complete(source, listings, ("photograph",), fraction=fraction, seed=seed)
     if "validation" not in found:
-        whole, fraction, seed = found["train"], *held
-        parts = splits.stratified(whole.listing, fraction=fraction, seed=seed)
-        found |= {split: _taken(whole, part) for split, part in parts.items()}
-    numbers, classes = _numbers(root, found, legend)
+        whole = found["train"]
+        found |= {split: _taken(whole, listings[split]) for split in ("train", "validation")}
+    numbers, classes = _numbers(root, found, told)
     names.check(source, classes)
     shape = _shape([sides for pairs in found.values() for sides in pairs.sides], size)
     task, place = Segmentation(numbers), np.full(VOID + 1, VOID, np.uint8)
@@ -109,7 +91,7 @@ def load(
     )
 
 
-def _pairs(root: pathlib.Path, part: pathlib.Path, legend: Legend, *, progress: bool) -> _Pairs:
+def _pairs(root: pathlib.Path, part: pathlib.Path, told: Labels, *, progress: bool) -> _Pairs:
     """Pair the photographs and the masks of a split by their names without extensions."""
     images, drawn = (_by_stem(part / name, root, masks=name == MASKS) for name in (IMAGES, MASKS))
     if not images:
@@ -126,7 +108,7 @@ def _pairs(root: pathlib.Path, part: pathlib.Path, legend: Legend, *, progress: 
     arrays, sides = [], []
     for stem, image in images.items():
         name = str(root / drawn[stem])
-        mask = masks.decode(folder.read_file(root / drawn[stem]), name=name, void=legend.void)
+        mask = masks.decode(folder.read_file(root / drawn[stem]), name=name, void=told.void)
         sides.append(photos.sides_of(folder.read_file(root / image), name=str(root / image)))
         masks.check_sides(mask, sides[-1], name=name)
         arrays.append(mask)
@@ -148,10 +130,10 @@ def _by_stem(part: pathlib.Path, root: pathlib.Path, *, masks: bool) -> dict[str
 
 
 def _numbers(
-    root: pathlib.Path, found: dict[str, _Pairs], legend: Legend
+    root: pathlib.Path, found: dict[str, _Pairs], told: Labels
 ) -> tuple[tuple[int, ...], tuple[str, ...]]:
     """Return the numbers that the masks have, in order, and the names of their classes."""
-    called = legend.classes or _listed(root / LIST)
+    called = told.classes or _listed(root / LIST)
     present = np.zeros(VOID + 1, bool)
     for pairs in found.values():
         for name, mask in zip(pairs.listing.ids, pairs.masks, strict=True):
@@ -191,7 +173,10 @@ def _shape(sides: list[tuple[int, int]], size: int) -> tuple[int, int]:
     if max(ratios) > 1.01 * min(ratios):
         return size, size
     ratio = float(np.median(ratios))
-    return (round(size * ratio), size) if ratio > 1 else (size, round(size / ratio))
+    shape = (round(size * ratio), size) if ratio > 1 else (size, round(size / ratio))
+    if math.prod(shape) > photos.MAX_PIXELS:
+        raise InputError(f"size: expected less of these, found {photos.across(shape)} pixels")
+    return shape
 
 
 def _taken(whole: _Pairs, part: Listing) -> _Pairs:

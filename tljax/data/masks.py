@@ -5,12 +5,13 @@ from collections.abc import Collection
 
 import numpy as np
 
+from tljax.data.photos import MAX_PIXELS
 from tljax.errors import InputError
 from tljax.tasks.pixels import VOID
 
 
 def decode(data: bytes, *, name: str, void: Collection[int] = ()) -> np.ndarray:
-    """Decode a PNG of class numbers, 8-bit grey or palette, to uint8 `[H, W]`.
+    """Decode a PNG of class numbers, grey of 8 bits or fewer or palette, to uint8 `[H, W]`.
 
     The numbers in `void` become `VOID`. InputError, naming `name`, for another format or mode, such
     as RGB, whose colours are no numbers of classes.
@@ -19,6 +20,8 @@ def decode(data: bytes, *, name: str, void: Collection[int] = ()) -> np.ndarray:
 
     try:
         image = Image.open(io.BytesIO(data), formats=("PNG",))
+        if image.width * image.height > MAX_PIXELS:
+            raise ValueError(f"{image.width} x {image.height} pixels")
         image.load()
     except Exception as error:  # Pillow raises nearly anything on hostile bytes
         reason = " ".join(str(error).split()) or type(error).__name__
@@ -27,6 +30,8 @@ def decode(data: bytes, *, name: str, void: Collection[int] = ()) -> np.ndarray:
         expected = "class numbers as 8-bit grey or palette"
         raise InputError(f"{name}: expected {expected}, found {image.mode} pixels")
     mask = np.array(image, np.uint8)  # of a palette the indices, not the colours
+    if image.mode == "L":  # of 2 or 4 bits, which Pillow stretches to 8
+        mask //= {2: 85, 4: 17}.get(data[24], 1)
     mask[np.isin(mask, list(void))] = VOID
     return mask
 

@@ -38,8 +38,14 @@ def check(where: str, classes: Sequence[str], *, least: int = 2) -> None:
             raise InputError(f"{where}: expected classes that read differently, found {pair}")
 
 
-def refuse_unseen(where: str, classes: Sequence[str], present: Mapping[str, np.ndarray]) -> None:
-    """Refuse classes without a training photograph, naming them and the splits that have them.
+def refuse_unseen(
+    where: str,
+    classes: Sequence[str],
+    present: Mapping[str, np.ndarray],
+    *,
+    what: str = "photographs",
+) -> None:
+    """Refuse classes without a training example, naming them and the splits that have them.
 
     `present` counts the examples of each class `[classes]` in each split; where it has none, labels
     are of no class.
@@ -55,7 +61,7 @@ def refuse_unseen(where: str, classes: Sequence[str], present: Mapping[str, np.n
     pairs = [(classes[i], known[alike(classes[i])]) for i in unseen if alike(classes[i]) in known]
     hint = f" (training has {shown(name for _, name in pairs)}: rename one)" if pairs else ""
     raise InputError(
-        f"{where}: expected training photographs of every class, "
+        f"{where}: expected training {what} of every class, "
         f"found none of {shown(classes[i] for i in unseen)}{only}{hint}"
     )
 

@@ -7,10 +7,8 @@ import pathlib
 from tljax.data import cache as decoded_cache
 from tljax.data import drawn, folder, mask_folder, names, photos, splits, table
 from tljax.data.folder import Found
-from tljax.data.label_columns import Columns
-from tljax.data.mask_folder import NUMBERS, Legend
+from tljax.data.label_columns import TOLD, Labels
 from tljax.data.sets import ImageSet, ImageSets
-from tljax.data.table import NAMED
 from tljax.errors import InputError
 from tljax.files.home import at_home, default_folder
 from tljax.tasks.classification import CLASSIFICATION
@@ -26,76 +24,68 @@ class Tolerance:
     follow_links: bool = False  # read photographs through links that leave their folder
 
 
-STRICT = Tolerance()
+@dataclasses.dataclass(frozen=True)
+class Places:
+    """The folders for decoded arrays and of prepared TFDS sets; None for the usual ones."""
+
+    cache: pathlib.Path | None = None
+    tfds: pathlib.Path | None = None
+
+    @property
+    def store(self) -> pathlib.Path:
+        """Return the folder for decoded arrays."""
+        return at_home(self.cache) if self.cache else default_folder()
+
+
+STRICT, USUAL = Tolerance(), Places()
 
 
 def load(
     source: str | pathlib.Path,
     *,
     size: int,
-    cache: pathlib.Path | None = None,
-    data_dir: pathlib.Path | None = None,
-    task: str | None = None,
-    columns: Columns = NAMED,
+    labels: Labels = TOLD,
     seed: int = 0,
     validation_fraction: float = 0.2,
     tolerance: Tolerance = STRICT,
-    legend: Legend = NUMBERS,
+    places: Places = USUAL,
     progress: bool = True,
 ) -> ImageSets:
     """Load `folder:PATH`, `csv:FILE`, `tfds:NAME`, or one of `drawn.SOURCES`, such as `critters`.
 
-    Images become `size` x `size` pixels; of a folder with `images` and `masks`, whose numbers
-    `legend` explains, the shorter side becomes `size`. The path of a folder or of a CSV file that
-    is there stands for itself. `task` names what is learnt of an example (`tasks.known`), where the
-    source itself does not tell; `columns` are those of a CSV file. `cache` is the folder for
-    decoded arrays, `data_dir` that of TFDS. `seed` and `validation_fraction` split a source that
-    has no validation split; `seed` also draws the critters. It belongs to the data, so that runs
-    with other seeds see the same data. InputError for anything that cannot be read, and for faults
-    beyond `tolerance`.
+    Images become `size` x `size` pixels; of a folder with `images` and `masks` the shorter side
+    becomes `size`. The path of a folder or of a CSV file that is there stands for itself. `labels`
+    says what a CSV file or masks do not tell of theirs. `seed` and `validation_fraction` split a
+    source that has no validation split; `seed` also draws the critters. It belongs to the data, so
+    that runs with other seeds see the same data. InputError for anything that cannot be read, and
+    for faults beyond `tolerance`.
     """
     if size < 1:
         raise InputError(f"size: expected at least 1 pixel, found {size}")
-    if not 0 < validation_fraction < 1:
-        raise InputError(
-            f"validation_fraction: expected between 0 and 1, found {validation_fraction}"
-        )
-    store = at_home(cache) if cache else default_folder()
-    source = _named(str(source))
+    store, source = places.store, _named(str(source))
     masked, where = has_masks(source), at_home(source.partition(":")[2])
-    told = SEGMENTATION.name if masked else drawn.TARGETS.get(source, CLASSIFICATION).name
-    if task not in (None, told) and not source.startswith("csv:"):
-        raise InputError(f"task: expected {told} of {source}, found {task}")
-    if columns != NAMED and not source.startswith("csv:"):
-        raise InputError(f"columns: expected csv:FILE with them, found {source}")
-    if legend != NUMBERS and not masked:
-        raise InputError(f"classes and void: expected a folder of masks, found {source}")
+    _fitting(labels, source, masked=masked)
     if source in drawn.SOURCES:
         return drawn.critters(source, size=size, store=store, seed=seed, progress=progress)
     if masked:
         held = (validation_fraction, seed)
         return mask_folder.load(
-            source, where, size=size, legend=legend, store=store, held=held, progress=progress
+            source, where, size=size, told=labels, store=store, held=held, progress=progress
         )
     if source.startswith("csv:") and source != "csv:":
         follow = tolerance.follow_links
-        found = table.listings(
-            where, progress=progress, follow_links=follow, columns=columns, task=task
-        )
+        found = table.listings(where, progress=progress, follow_links=follow, labels=labels)
     else:
-        found = _found(source, data_dir=data_dir, tolerance=tolerance, progress=progress)
+        found = _found(source, places=places, tolerance=tolerance, progress=progress)
     names.check(source, found.classes, least=found.task.least)
-    listings = found.listings
-    if not tolerance.allow_duplicates:
-        splits.refuse_copies(listings, found.classes)
-    if "validation" not in listings:
-        parts = splits.stratified(listings["train"], fraction=validation_fraction, seed=seed)
-        listings = listings | parts
-        if not parts["validation"].ids:
-            raise InputError(
-                f"{source}: expected two different photographs or more of a class, to hold one "
-                "out for validation, found copies or one alone in every class"
-            )
+    listings = splits.complete(
+        source,
+        found.listings,
+        found.classes,
+        fraction=validation_fraction,
+        seed=seed,
+        copies=tolerance.allow_duplicates,
+    )
     found = found._replace(listings=listings)
     skip_corrupt = tolerance.skip_corrupt
     return _decoded(source, found, size, store, skip_corrupt=skip_corrupt, progress=progress)
@@ -109,6 +99,18 @@ def has_masks(source: str) -> bool:
     return kind == "folder" and mask_folder.has_masks(at_home(where))
 
 
+def _fitting(labels: Labels, source: str, *, masked: bool) -> None:
+    """Check that what is said of labels can be said of a source; InputError if not."""
+    table = source.startswith("csv:")
+    told = SEGMENTATION.name if masked else drawn.TARGETS.get(source, CLASSIFICATION).name
+    if labels.task not in (None, told) and not table:
+        raise InputError(f"task: expected {told} of {source}, found {labels.task}")
+    if (labels.file or labels.columns or labels.separator) and not table:
+        raise InputError(f"columns: expected csv:FILE with them, found {source}")
+    if (labels.classes or labels.void) and not masked:
+        raise InputError(f"classes and void: expected a folder of masks, found {source}")
+
+
 def _named(source: str) -> str:
     """Return the source with its kind before it, which the path of a folder or a table may lack."""
     if source in drawn.SOURCES or source.partition(":")[0] in ("folder", "csv", "tfds"):
@@ -120,9 +122,7 @@ def _named(source: str) -> str:
     return f"{kind}:{source}" if kind else source
 
 
-def _found(
-    source: str, *, data_dir: pathlib.Path | None, tolerance: Tolerance, progress: bool
-) -> Found:
+def _found(source: str, *, places: Places, tolerance: Tolerance, progress: bool) -> Found:
     """List the photographs of a source; InputError for another kind of source."""
     kind, _, where = source.partition(":")
     follow_links = tolerance.follow_links
@@ -131,7 +131,7 @@ def _found(
     if kind == "tfds" and where:
         from tljax.data import tfds_source
 
-        return Found(*tfds_source.listings(where, data_dir=data_dir, progress=progress))
+        return Found(*tfds_source.listings(where, data_dir=places.tfds, progress=progress))
     expected = "folder:PATH, csv:FILE, tfds:NAME, critters or critters:source"
     raise InputError(f"source: expected {expected}, found {source!r}")
 

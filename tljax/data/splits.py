@@ -11,6 +11,35 @@ from tljax.data.photos import Listing
 from tljax.errors import InputError
 
 
+def complete(
+    source: str,
+    listings: Mapping[str, Listing],
+    classes: Sequence[str],
+    *,
+    fraction: float,
+    seed: int,
+    copies: bool = False,
+    what: str = "photographs",
+) -> dict[str, Listing]:
+    """Hold out a validation split where a source has none; refuse copies unless they may be.
+
+    InputError for a fraction that is none, for copies, and where nothing can be held out.
+    """
+    if not 0 < fraction < 1:
+        raise InputError(f"validation_fraction: expected between 0 and 1, found {fraction}")
+    if not copies:
+        refuse_copies(source, listings, classes, what=what)
+    if "validation" in listings:
+        return dict(listings)
+    parts = stratified(listings["train"], fraction=fraction, seed=seed)
+    if not parts["validation"].ids:
+        raise InputError(
+            f"{source}: expected two different {what} or more of a class, to hold one "
+            "out for validation, found copies or one alone in every class"
+        )
+    return {**listings, **parts}
+
+
 def stratified(listing: Listing, *, fraction: float, seed: int) -> dict[str, Listing]:
     """Split a listing into "train" and "validation", with the same fraction of each class.
 
@@ -56,18 +85,22 @@ _CALLED = {"train": "training", "validation": "validation", "test": "test"}
 
 
 def refuse_copies(
-    listings: Mapping[str, Listing], classes: Sequence[str], *, what: str = "photographs"
+    where: str,
+    listings: Mapping[str, Listing],
+    classes: Sequence[str],
+    *,
+    what: str = "photographs",
 ) -> None:
     """Refuse examples with the same bytes in two splits, or in one split in two classes."""
     for listing in listings.values():
-        refuse_two_labels(listing, classes, what=what)
+        refuse_two_labels(where, listing, classes, what=what)
     for one, other in itertools.combinations([split for split in _CALLED if split in listings], 2):
         names = (_CALLED[one], _CALLED[other])
-        refuse_shared(listings[one], listings[other], names=names, what=what)
+        refuse_shared(where, listings[one], listings[other], names=names, what=what)
 
 
 def refuse_two_labels(
-    listing: Listing, classes: Sequence[str], *, what: str = "photographs"
+    where: str, listing: Listing, classes: Sequence[str], *, what: str = "photographs"
 ) -> None:
     """Refuse examples whose bytes are in two classes of a split; InputError names them."""
     first: dict[str, int] = {}
@@ -79,12 +112,13 @@ def refuse_two_labels(
     ]
     if twins:
         raise InputError(
-            f"{len(twins)} {what} have the same bytes as one of another class: "
+            f"{where}: {len(twins)} {what} have the same bytes as one of another class: "
             f"{_few(twins)}; remove them, or pass allow_duplicates"
         )
 
 
 def refuse_shared(
+    where: str,
     training: Listing,
     validation: Listing,
     *,
@@ -100,7 +134,7 @@ def refuse_shared(
     ]
     if shared:
         raise InputError(
-            f"{len(shared)} {names[1]} {what} have the same bytes as a {names[0]} "
+            f"{where}: {len(shared)} {names[1]} {what} have the same bytes as a {names[0]} "
             f"{what.removesuffix('s')}: "
             f"{_few(shared)}; remove them, or pass allow_duplicates"
         )

@@ -3,6 +3,7 @@
 import csv
 import io
 import pathlib
+import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from tljax.data import left_out, names, photos
 from tljax.data.folder import SPLITS, Found, listed, read_file
-from tljax.data.label_columns import Cell, Columns, labelled
+from tljax.data.label_columns import TOLD, Cell, Labels, labelled
 from tljax.data.photos import Listing
 from tljax.errors import InputError
 
@@ -19,7 +20,6 @@ EXTENSIONS = (".csv", ".tsv", ".txt")
 FILES = ("file", "filename", "file_name", "image", "image_id", "path", "name", "id", "photo")
 LABELS = ("label", "class", "category", "target", "breed", "species", "class_name")
 PARTS = ("split", "set", "subset")
-NAMED = Columns()
 
 
 def listings(
@@ -27,8 +27,7 @@ def listings(
     *,
     progress: bool,
     follow_links: bool = False,
-    columns: Columns = NAMED,
-    task: str | None = None,
+    labels: Labels = TOLD,
 ) -> Found:
     """List the photographs that a table names, in its order, with the classes in sorted order.
 
@@ -37,33 +36,45 @@ def listings(
     which labels make which task. InputError names the line that is wrong, a file that is missing or
     twice there, and one outside the folder unless `follow_links`.
     """
-    if not path.is_file():
-        kind = "a folder" if path.is_dir() else "nothing"
-        raise InputError(f"{path}: expected a table of files and labels, found {kind}")
     root, where = path.parent, str(path)
-    rows, called = _rows(path, columns)
+    rows, called = _rows(path, labels)
     photos_of: dict[str, str] = {}  # photo -> split
     for number, row in rows:
         at = f"{where}: line {number}"
         photo = _photo(root, row.file, where=at, follow_links=follow_links)
         if photo in photos_of:
             raise InputError(f"{at}: expected each file once, found {photo} again")
-        photos_of[photo] = _split(row.split, where=at)
+        photos_of[photo] = split_of(row.split, where=at)
     if "train" not in photos_of.values():
         raise InputError(f"{where}: expected photographs for train, found none")
-    cells = [Cell(f"{where}: line {number}", row.labels) for number, row in rows]
-    kind, classes, labels = labelled(
-        cells, called, task=task, separator=columns.separator, where=where
-    )
+    each = [Cell(f"{where}: line {number}", row.labels) for number, row in rows]
+    kind, classes, values = labelled(each, called, labels=labels, where=where)
     names.check(where, classes, least=kind.least)
     paths, splits = list(photos_of), np.array(list(photos_of.values()))
     found: dict[str, Listing] = {}
     for split in SPLITS:
         if len(places := np.flatnonzero(splits == split)):
             of = [paths[i] for i in places]
-            found[split] = listed(root, of, labels[places], progress=progress)
+            found[split] = listed(root, of, values[places], progress=progress)
     left = left_out.of_table(root, photos_of.keys(), table=path.name)
     return Found(classes, found, left, kind)
+
+
+def cells(path: pathlib.Path, *, of: str) -> list[list[str]]:
+    """Read the cells of a table's lines; InputError for what is no table of UTF-8 text."""
+    if not path.is_file():
+        kind = "a folder" if path.is_dir() else "nothing"
+        raise InputError(f"{path}: expected a table of {of}, found {kind}")
+    try:
+        text = read_file(path).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: expected UTF-8 text: {error.reason}") from None
+    delimiter = max(",;\t", key=text.partition("\n")[0].count)
+    csv.field_size_limit(min(sys.maxsize, 1 << 31))  # a review is longer than csv expects
+    try:
+        return list(csv.reader(io.StringIO(text), delimiter=delimiter, strict=True))
+    except csv.Error as error:
+        raise InputError(f"{path}: expected a table of {of}: {error}") from None
 
 
 class Row(NamedTuple):
@@ -74,23 +85,14 @@ class Row(NamedTuple):
     split: str
 
 
-def _rows(path: pathlib.Path, columns: Columns) -> tuple[list[tuple[int, Row]], tuple[str, ...]]:
+def _rows(path: pathlib.Path, told: Labels) -> tuple[list[tuple[int, Row]], tuple[str, ...]]:
     """Read the lines with their numbers, and the names of the columns of labels.
 
     A first line that names the columns is not one of them.
     """
-    try:
-        text = read_file(path).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: expected UTF-8 text: {error.reason}") from None
-    first = text.partition("\n")[0]
-    delimiter = max(",;\t", key=first.count)
-    try:
-        lines = list(csv.reader(io.StringIO(text), delimiter=delimiter, strict=True))
-    except csv.Error as error:
-        raise InputError(f"{path}: expected a table of files and labels: {error}") from None
+    lines = cells(path, of="files and labels")
     head = [cell.strip() for cell in lines[0]] if lines else []
-    file, labels, part = _places(path, head, columns)
+    file, labels, part = _places(path, head, told)
     named = bool(labels)
     if not named:
         file, labels, part = 0, [1], None
@@ -99,7 +101,8 @@ def _rows(path: pathlib.Path, columns: Columns) -> tuple[list[tuple[int, Row]], 
     for number, line in enumerate(lines[named:], start=1 + named):
         if not any(cell.strip() for cell in line):
             continue
-        if len(line) <= wanted or (not named and len(line) != 2):
+        more = any(cell.strip() for cell in line[len(head) if named else 2 :])
+        if len(line) <= wanted or more:
             raise InputError(
                 f"{path}: line {number}: expected a file and a label, found {len(line)} columns"
                 + ("" if named else "; name the columns file and label in the first line")
@@ -115,28 +118,36 @@ def _rows(path: pathlib.Path, columns: Columns) -> tuple[list[tuple[int, Row]], 
 
 
 def _places(
-    path: pathlib.Path, head: Sequence[str], columns: Columns
+    path: pathlib.Path, head: Sequence[str], told: Labels
 ) -> tuple[int, list[int], int | None]:
     """Find the columns of files, labels and splits; no labels where the first line names none.
 
     InputError for a column that is named and not there.
     """
     lower = [name.lower() for name in head]
-    for name in (columns.file, *columns.labels):
+    for name in (told.file, *told.columns):
         if name and name.lower() not in lower:
             raise InputError(f"{path}: expected a column {name}, found {', '.join(head)[:200]}")
-    file = lower.index(columns.file.lower()) if columns.file else _column(lower, FILES)
-    labels = [lower.index(name.lower()) for name in columns.labels]
-    if not labels and (known := _column(lower, LABELS)) is not None:
-        labels = [known]
-    return file or 0, labels, _column(lower, PARTS)
+    file = column(path, lower, [told.file.lower()] if told.file else FILES)
+    labels = [column(path, lower, [name.lower()]) for name in told.columns]
+    labels = labels or [column(path, lower, LABELS)]
+    part = column(path, lower, PARTS)
+    return file or 0, [place for place in labels if place is not None], part
 
 
-def _column(head: Sequence[str], known: Sequence[str]) -> int | None:
-    return next((head.index(name) for name in known if name in head), None)
+def column(path: pathlib.Path, head: Sequence[str], known: Sequence[str]) -> int | None:
+    """Return the place of the first of the known columns; InputError for one that is twice there.
+
+    None where `head`, in lower case, has none of them.
+    """
+    name = next((name for name in known if name in head), None)
+    if name is not None and head.count(name) > 1:
+        raise InputError(f"{path}: expected one column {name}, found {head.count(name)}")
+    return None if name is None else head.index(name)
 
 
-def _split(name: str, *, where: str) -> str:
+def split_of(name: str, *, where: str) -> str:
+    """Return the split that a cell names; InputError if it names none."""
     for split, spelt in SPLITS.items():
         if name.strip().lower() in spelt:
             return split
@@ -146,11 +157,17 @@ def _split(name: str, *, where: str) -> str:
 def _photo(root: pathlib.Path, file: str, *, where: str, follow_links: bool) -> str:
     """Return the path of a photograph relative to the table's folder, with its extension."""
     path = root / file.replace("\\", "/")
-    if not path.is_file():
-        named = (path.with_name(path.name + extension) for extension in photos.EXTENSIONS)
-        path = next((each for each in named if each.is_file()), path)
-    if not path.is_file():
+    named = (path.parent / f"{path.name}{extension}" for extension in ("", *photos.EXTENSIONS))
+    found = next((each for each in named if _is_file(each)), None)
+    if found is None:
         raise InputError(f"{where}: expected a photograph {file} in {root}, found none")
-    if not follow_links and not path.resolve().is_relative_to(root.resolve()):
+    if not follow_links and not found.resolve().is_relative_to(root.resolve()):
         raise InputError(f"{where}: {file} leaves {root}, expected photographs in it")
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+    return found.relative_to(root).as_posix() if found.is_relative_to(root) else str(found)
+
+
+def _is_file(path: pathlib.Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name too long for the disk
+        return False

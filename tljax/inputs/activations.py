@@ -65,7 +65,7 @@ class Activations:
         """Say what was computed, and where it is kept."""
         layers = " and ".join(sorted({layer for _, _, layer in self.made}))
         where = f"kept in {self.files[0].parent}" if self.files else "not kept"
-        return f"photographs through {layers}, {where}"
+        return f"examples through {layers}, {where}"
 
     def split(self, name: str) -> np.ndarray:
         """Return a split's activations `[views * N, h, w, c]`, row `view * N + example`.

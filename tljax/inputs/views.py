@@ -78,7 +78,7 @@ def settled(
         else f"photographs are augmented afresh: one view of each after {prefix.stop} takes "
         f"{view / 1e6:,.0f} MB, and there is room for {room() / 1e6:,.0f} MB"
     )
-    return replace(stage, views=views or None), f"{stage.name}: {choice}"
+    return replace(stage, views=views or None), f"{stage.name}: {task.worded(choice)}"
 
 
 def room() -> int:

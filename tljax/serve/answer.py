@@ -14,7 +14,6 @@ from tljax.data import photos
 from tljax.inside import attribution
 from tljax.report.inside import maps
 from tljax.report.inside.sheets import cam_layer
-from tljax.train.outcome.prediction import Prediction
 from tljax.train.outcome.trained import Trained
 
 SHOWN = 10  # classes
@@ -56,7 +55,6 @@ class Answers:
     def _of_pixels(self, pixels: np.ndarray) -> Answer:
         with self._lock:
             prediction = self.trained.predict(pixels)
-            assert isinstance(prediction, Prediction)  # `serve` takes classifiers alone
             best = prediction.probabilities.argmax(axis=1)
             cam = attribution.hires_cam(self.trained.net, pixels[None], best, layer=self._layer)[0]
         likely = prediction.ranked(SHOWN)[0]

@@ -27,6 +27,7 @@ class Language(Task):
     """
 
     name: ClassVar[str] = "language"
+    example: ClassVar[str] = "window"
     measures: ClassVar[tuple[Measure, ...]] = (
         Measure("perplexity", scale=1.0, unit="", digits=1, higher=False, share=False),
     )

@@ -11,6 +11,7 @@ with the base's output, and with the activations that it names in `reads`.
 # pyright: strict
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Protocol, Self
@@ -73,6 +74,7 @@ class Task(Protocol):
     extras: ClassVar[tuple[Measure, ...]] = ()  # of `judged` alone, which sees all at once
     totals: ClassVar[tuple[str, ...]]  # the names of `figures`
     called: ClassVar[str] = "classes"  # what `classes` are to people
+    example: ClassVar[str] = ""  # what an example is to people; an image or photograph without it
     head: ClassVar[str] = "flat"  # in models/build.py
     dense: ClassVar[bool] = False  # whether a label is a map that is warped with its image
     least: ClassVar[int] = 1  # classes
@@ -86,6 +88,15 @@ class Task(Protocol):
     def higher_is_better(self) -> bool:
         """Tell whether more of the monitored score is better."""
         return self.measures[0].higher
+
+    def worded(self, sentence: str) -> str:
+        """Return a sentence of ours about images or photographs as one about the task's examples.
+
+        >>> from tljax.tasks.text import TEXT
+        >>> TEXT.worded("16 validation images")
+        '16 validation texts'
+        """
+        return re.sub("image|photograph", self.example or r"\g<0>", sentence)
 
     def rank(self, scores: Mapping[str, float]) -> float:
         """Return the monitored score, or its negative where less is better."""

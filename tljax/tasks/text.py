@@ -13,6 +13,7 @@ class Text(Classification):
     """Labels `[N]` int32, the places of classes; the examples are texts and not photographs."""
 
     name: ClassVar[str] = "text"
+    example: ClassVar[str] = "text"
 
 
 TEXT = Text()

@@ -106,9 +106,9 @@ def valley(stage: Stage, finding: Finding) -> float:
 def why_none(finding: Finding) -> str:
     """Say why a range test suggests no rate, and what to do."""
     if len(finding.losses) < 2:
-        return "the loss is not finite at the lowest rates; look at the photographs and the base"
+        return "the loss is not finite at the lowest rates; look at the data and the base"
     first, low = finding.smoothed[0], finding.smoothed.min()
-    learnt = "has learnt its photographs already" if first < LEARNT else "does not fall"
+    learnt = "has learnt its data already" if first < LEARNT else "does not fall"
     return (
         f"the loss {learnt} (smoothed from {first:.2g} to {low:.2g}, no more than its noise); "
         "give a rate with lr, or test more steps of a network with a new head"

@@ -65,7 +65,7 @@ def compile_ahead(
 
         programs = ahead(alone, tell=tell)
     looks = outlook(outlines, programs)
-    waiting.say(plan_table(looks))
+    waiting.say(plan_table(looks, task=source.sets.task))
     work = work_of(looks, stages, source.sets)
     order = sorted(stages, key=lambda name: name != FIRST)
     return programs, Watch({name: len(seeds) * work[name] for name in order}, workdir.path)

@@ -5,15 +5,17 @@ import shlex
 import sys
 from pathlib import Path
 
+from tljax.tasks.task import Task
+
 OPENERS = {"darwin": "open", "win32": "start"}  # elsewhere xdg-open
 
 
-def say_next(run: Path, *, page: Path, quiet: bool, texts: bool = False) -> None:
-    """Print how to use the run on an example, and how to open its page; not if `quiet`."""
+def say_next(run: Path, *, page: Path, task: Task, quiet: bool) -> None:
+    """Print how to classify an example with the run, and how to open its page; not if `quiet`."""
     if quiet:
         return
-    example = "'A SENTENCE'    # of yours" if texts else "PHOTO.jpg    # a photograph of yours"
-    print(f"\ntljax predict --run {short(run)} {example}")
+    given = "'A SENTENCE'    # of yours" if task.example else "PHOTO.jpg    # a photograph of yours"
+    print(f"\ntljax predict --run {short(run)} {given}")
     say_open(page)
 
 

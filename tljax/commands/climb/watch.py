@@ -44,7 +44,8 @@ class Watch:
         over = f", mean of {len(scores)} seeds" if len(scores) > 1 else ""
         waiting.say(
             f"{name}: {measure.name} {measure.shown(sum(scores) / len(scores))} "
-            f"on {held_out:,} validation images{over}, {waiting.duration(took)}"
+            f"on {first.task.worded(f'{held_out:,} validation images')}{over}, "
+            f"{waiting.duration(took)}"
             f"{self._then(name, trained)}"
         )
         if self.work:

@@ -8,7 +8,8 @@ import argparse
 import functools
 from dataclasses import replace
 
-from tljax import config, data
+from tljax import data
+from tljax.config import pretraining, sizes
 from tljax.data.text import docstrings, running, sources
 from tljax.data.text import load as text_load
 from tljax.data.text.sets import TextSets
@@ -41,6 +42,9 @@ def settle(args: argparse.Namespace, weights: Weights | None) -> None:
 
 def load(args: argparse.Namespace, weights: Weights | None) -> TextSets:
     """Load the texts that the options name, as tokens of the base's vocabulary."""
+    if any((args.file_column, args.label_columns, args.label_separator, args.classes, args.void)):
+        expected = "photographs for options of columns, classes and void"
+        raise InputError(f"{args.data}: expected {expected}, found texts")
     tolerance = data.Tolerance(
         allow_duplicates=args.allow_duplicates, follow_links=args.follow_links
     )
@@ -48,9 +52,9 @@ def load(args: argparse.Namespace, weights: Weights | None) -> TextSets:
         args.data,
         vocabulary=vocabulary(args, weights),
         size=args.size,
-        data_dir=args.data_dir,
         validation_fraction=args.validation_fraction,
         tolerance=tolerance,
+        places=data.Places(tfds=args.data_dir),
         progress=not args.quiet,
     )
 
@@ -74,7 +78,7 @@ def vocabulary(args: argparse.Namespace, weights: Weights | None) -> Vocabulary:
 
 def options(base: str, args: argparse.Namespace) -> Options:
     """Return the options of a base that is trained here: its vocabulary, and how wide it is."""
-    own = config.TEXT_OPTIONS if base == config.TEXT_BASE else {}
+    own = pretraining.TEXT_OPTIONS if base == pretraining.TEXT_BASE else {}
     return checked(base, {**own, "vocabulary": vocabulary(args, None).size})
 
 
@@ -88,10 +92,10 @@ def network(network: Network, args: argparse.Namespace, weights: Weights | None)
 
 @functools.lru_cache(maxsize=1)
 def _of_texts(name: str) -> Vocabulary:
-    texts = sources.read(text_load.listed(name).listings["train"])
+    texts = sources.read(text_load.listed(name).listings["train"], source=name)
     return trained(texts, size=running.VOCABULARY)
 
 
 @functools.lru_cache(maxsize=1)
 def _running(name: str, known: Vocabulary | None) -> TextSets:
-    return running.load(name, size=config.WINDOW, vocabulary=known)
+    return running.load(name, size=sizes.WINDOW, vocabulary=known)

@@ -10,13 +10,13 @@ import numpy as np
 from tljax.data import names, splits
 from tljax.data.folder import Found
 from tljax.data.photos import Listing
-from tljax.data.sources import STRICT, Tolerance
+from tljax.data.sources import STRICT, USUAL, Places, Tolerance
 from tljax.data.text import docstrings, sources
 from tljax.data.text.sets import TextSet, TextSets
 from tljax.data.text.vocabulary import Vocabulary
 from tljax.errors import InputError
 from tljax.files import npz
-from tljax.files.home import at_home, default_folder
+from tljax.files.home import at_home
 
 WHOLE = 99.0  # percent of the training texts that are not cut
 KINDS = "folder:PATH, csv:FILE, tfds:NAME, or stdlib"
@@ -27,11 +27,10 @@ def load(
     *,
     vocabulary: Vocabulary,
     size: int,
-    cache: pathlib.Path | None = None,
-    data_dir: pathlib.Path | None = None,
     seed: int = 0,
     validation_fraction: float = 0.2,
     tolerance: Tolerance = STRICT,
+    places: Places = USUAL,
     progress: bool = True,
 ) -> TextSets:
     """Load `folder:PATH`, `csv:FILE`, `tfds:NAME` or `stdlib` as tokens of a vocabulary.
@@ -42,16 +41,22 @@ def load(
     splits or classes unless `tolerance` allows it.
     """
     source = str(source)
-    found = listed(source, data_dir=data_dir, tolerance=tolerance, progress=progress)
+    if size < 1:
+        raise InputError(f"size: expected at least 1 token, found {size}")
+    found = listed(source, places=places, tolerance=tolerance, progress=progress)
     names.check(source, found.classes)
-    listings = found.listings
-    if not tolerance.allow_duplicates:
-        splits.refuse_copies(listings, found.classes, what="texts")
-    if "validation" not in listings:
-        parts = splits.stratified(listings["train"], fraction=validation_fraction, seed=seed)
-        listings = listings | parts
-    store = at_home(cache) if cache else default_folder()
-    rows = {split: _tokens(each, vocabulary, store) for split, each in listings.items()}
+    listings = splits.complete(
+        source,
+        found.listings,
+        found.classes,
+        fraction=validation_fraction,
+        seed=seed,
+        copies=tolerance.allow_duplicates,
+        what="texts",
+    )
+    rows = {
+        split: _tokens(source, each, vocabulary, places.store) for split, each in listings.items()
+    }
     lengths = np.array([len(row) for row in rows["train"]])
     length = _length(lengths, most=size)
     sets = {
@@ -59,7 +64,7 @@ def load(
             vocabulary.padded([row.tolist() for row in rows[split]], length=length),
             each.labels,
             each.ids,
-            tuple(sources.read(each)),
+            tuple(sources.read(each, source=source)),
         )
         for split, each in listings.items()
     }
@@ -81,7 +86,7 @@ def load(
 def listed(
     source: str,
     *,
-    data_dir: pathlib.Path | None = None,
+    places: Places = USUAL,
     tolerance: Tolerance = STRICT,
     progress: bool = False,
 ) -> Found:
@@ -98,7 +103,7 @@ def listed(
     if kind == "csv" and where:
         return sources.of_table(at_home(where))
     if kind == "tfds" and where:
-        return sources.of_tfds(where, data_dir=data_dir, progress=progress)
+        return sources.of_tfds(where, data_dir=places.tfds, progress=progress)
     raise InputError(f"source of texts: expected {KINDS}, found {source!r}")
 
 
@@ -108,12 +113,14 @@ def _length(lengths: np.ndarray, *, most: int) -> int:
     return min(most, -(-wanted // 8) * 8)
 
 
-def _tokens(listing: Listing, vocabulary: Vocabulary, folder: pathlib.Path) -> list[np.ndarray]:
+def _tokens(
+    source: str, listing: Listing, vocabulary: Vocabulary, folder: pathlib.Path
+) -> list[np.ndarray]:
     """Turn the texts of a listing into tokens, or read them from the cache."""
     key = hashlib.sha256(json.dumps([vocabulary.digest, *listing.digests]).encode()).hexdigest()
     path = folder / "tokens" / f"{key}.npz"
     if not path.is_file():
-        rows = vocabulary.encode(sources.read(listing))
+        rows = vocabulary.encode(sources.read(listing, source=source))
         flat = np.array([token for row in rows for token in row], np.int32)
         npz.write(path, {"tokens": flat, "ends": np.cumsum([len(row) for row in rows])})
     kept = npz.read(path, {"tokens": "i1", "ends": "i1"})

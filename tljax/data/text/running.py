@@ -91,7 +91,7 @@ def _texts(source: str) -> list[str]:
             t
             for split, each in found.listings.items()
             if split != "test"
-            for t in sources.read(each)
+            for t in sources.read(each, source=source)
         ]
     files = _files(path) if path.is_dir() else [path] if path.is_file() else []
     if not files:

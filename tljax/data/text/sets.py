@@ -79,7 +79,7 @@ class TextSets:
             for split, part in self.splits.items()
         }
         present = {split: each for split, each in counted.items() if each is not None}
-        names.refuse_unseen(self.name, self.classes, present)
+        names.refuse_unseen(self.name, self.classes, present, what="texts")
 
     @property
     def splits(self) -> dict[str, TextSet]:

@@ -1,14 +1,11 @@
 """Labelled texts -> listings: folders of .txt files, tables with a column of texts, TFDS."""
 
-import csv
-import io
 import pathlib
-import sys
 from collections.abc import Sequence
 
 import numpy as np
 
-from tljax.data import folder, names, photos
+from tljax.data import folder, names, photos, table
 from tljax.data.folder import SPLITS, Found
 from tljax.data.photos import Listing
 from tljax.errors import InputError
@@ -17,7 +14,6 @@ EXTENSIONS = (".txt",)
 # What the columns are called in the first line of a table, in lower case.
 TEXTS = ("text", "sentence", "review", "question", "comment", "document", "content")
 LABELS = ("label", "class", "category", "target", "sentiment", "topic", "class_name")
-PARTS = ("split", "set", "subset")
 
 
 def of_folder(root: pathlib.Path, *, progress: bool, follow_links: bool = False) -> Found:
@@ -30,21 +26,15 @@ def of_folder(root: pathlib.Path, *, progress: bool, follow_links: bool = False)
         raise InputError(f"{root}: expected a folder of class folders, found {kind}")
     folders = folder.split_folders(root)
     inside = None if follow_links else root
-    paths = {
-        split: {
-            names.read(each): folder.photo_paths(
-                path / each, root=root, inside=inside, is_photo=_is_text
-            )
-            for each in folder.subfolders(path)
-        }
-        for split, path in folders.items()
-    }
+    paths = folder.of_classes(root, folders, inside=inside, is_photo=_is_text)
     classes = tuple(sorted({name for by_class in paths.values() for name in by_class}))
     names.check(str(root), classes)
     for split, by_class in paths.items():
+        where = root if folders[split] == root else f"{root}: {split}"
+        if not by_class:
+            raise InputError(f"{where}: expected class folders, found none")
         for name, found in by_class.items():
             if not found:
-                where = root if folders[split] == root else f"{root}: {split}"
                 raise InputError(f"{where}: expected texts (*.txt) of class {name}, found none")
     listings = {
         split: folder.listing(
@@ -66,9 +56,9 @@ def of_table(path: pathlib.Path) -> Found:
 
     A column of splits may be among them. InputError names the line that is wrong.
     """
-    lines = _lines(path)
+    lines = table.cells(path, of="texts and labels")
     head = [cell.strip().lower() for cell in lines[0]] if lines else []
-    text, label, part = (_column(head, known) for known in (TEXTS, LABELS, PARTS))
+    text, label, part = (table.column(path, head, known) for known in (TEXTS, LABELS, table.PARTS))
     if text is None or label is None:
         expected = f"a column {' or '.join(TEXTS[:3])} and one {' or '.join(LABELS[:2])}"
         raise InputError(f"{path}: expected {expected} in the first line, found {', '.join(head)}")
@@ -86,7 +76,9 @@ def of_table(path: pathlib.Path) -> Found:
             raise InputError(
                 f"{path}: line {number}: expected a text and a label, found no {missing}"
             )
-        split = _split(line[part] if part is not None else "train", where=f"{path}: line {number}")
+        split = table.split_of(
+            line[part] if part is not None else "train", where=f"{path}: line {number}"
+        )
         rows.setdefault(split, []).append((f"{path.name}:{number}", line[text], name))
     if "train" not in rows:
         raise InputError(f"{path}: expected texts for train, found none")
@@ -121,9 +113,11 @@ def listing(ids: Sequence[str], texts: Sequence[str], labels: Sequence[int]) -> 
     return Listing(tuple(ids), np.array(labels, np.int32), digests, lambda i: encoded[i])
 
 
-def read(listing: Listing) -> list[str]:
+def read(listing: Listing, *, source: str) -> list[str]:
     """Read the texts of a listing; InputError names one that is empty, or that is no UTF-8."""
-    return [decoded(listing.read(i), name=listing.ids[i]) for i in range(len(listing.ids))]
+    return [
+        decoded(listing.read(i), name=f"{source}: {name}") for i, name in enumerate(listing.ids)
+    ]
 
 
 def decoded(data: bytes, *, name: str) -> str:
@@ -140,28 +134,3 @@ def decoded(data: bytes, *, name: str) -> str:
 
 def _is_text(name: str) -> bool:
     return name.lower().endswith(EXTENSIONS)
-
-
-def _lines(path: pathlib.Path) -> list[list[str]]:
-    if not path.is_file():
-        kind = "a folder" if path.is_dir() else "nothing"
-        raise InputError(f"{path}: expected a table of texts and labels, found {kind}")
-    text = decoded(folder.read_file(path), name=str(path))
-    first = text.partition("\n")[0]
-    csv.field_size_limit(min(sys.maxsize, 1 << 31))  # a review is longer than csv expects
-    try:
-        reader = csv.reader(io.StringIO(text), delimiter=max(",;\t", key=first.count), strict=True)
-        return list(reader)
-    except csv.Error as error:
-        raise InputError(f"{path}: expected a table of texts and labels: {error}") from None
-
-
-def _column(head: Sequence[str], known: Sequence[str]) -> int | None:
-    return next((head.index(name) for name in known if name in head), None)
-
-
-def _split(name: str, *, where: str) -> str:
-    for split, spelt in SPLITS.items():
-        if name.strip().lower() in spelt:
-            return split
-    raise InputError(f"{where}: expected a split train, validation or test, found {name!r}")

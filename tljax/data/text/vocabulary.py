@@ -14,6 +14,7 @@ from tljax.errors import InputError
 from tljax.tree import Json
 
 PADDING, UNKNOWN, END = "[PAD]", "[UNK]", "[END]"  # of our own vocabularies, in this order
+STRANGE = "a \U0001f600"  # has a word that hardly any vocabulary knows
 INSTALL = "pip install 'tljax[text]'"
 
 
@@ -42,7 +43,10 @@ class Vocabulary:
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Turn texts into tokens, with those that the vocabulary puts before and behind them."""
-        return [each.ids for each in self._tokenizer.encode_batch(list(texts))]
+        try:
+            return [each.ids for each in self._tokenizer.encode_batch(list(texts))]
+        except Exception as error:  # a WordPiece without a token for unknown words, for one
+            raise InputError(f"{self!r}: expected tokens of every text: {error}") from None
 
     def pieces(self, text: str) -> list[tuple[int, int]]:
         """Return the place of each token in its text: first and last character; 0, 0 for none."""
@@ -92,13 +96,17 @@ def read(text: str | bytes, *, where: str) -> Vocabulary:
         document = json.loads(text)
         found = Vocabulary(text.decode() if isinstance(text, bytes) else text)
         padding = found._tokenizer.id_to_token(0)
-    except InputError:
+        tokens = [*found._tokenizer.get_vocab().values(), *found._tokenizer.encode(STRANGE).ids]
+    except (InputError, KeyboardInterrupt, SystemExit):
         raise
-    except Exception as error:  # tokenizers raises its own kind, and Exception itself
+    except BaseException as error:  # its own kind, Exception itself, a panic of its Rust
         reason = " ".join(str(error).split())[:120]
         raise InputError(f"{where}: expected a tokenizer.json: {reason}") from None
     if not isinstance(document, dict) or padding != PADDING:
         raise InputError(f"{where}: expected token 0 to be {PADDING}, found {padding!r}")
+    if max(tokens) >= found.size:
+        expected = f"{found.size} tokens to be numbered without gaps"
+        raise InputError(f"{where}: expected {expected}, found token {max(tokens)}")
     return found
 
 

@@ -6,13 +6,12 @@ Reimers and Gurevych, "Sentence-BERT", 2019, arXiv 1908.10084, which takes the m
 
 import functools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
-from jax.typing import DTypeLike
 
 from tljax.data.text.vocabulary import BESIDE
 from tljax.files.packaged import Packaged
@@ -27,64 +26,31 @@ from tljax.models.architecture import (
     torch_turned,
 )
 from tljax.models.text import tokens
+from tljax.models.text.encoder import Encoder, number_of
 
 NORM_EPSILON = 1e-12
 VOCABULARY, POSITIONS, TYPES = 30522, 512, 2  # of BERT's English files without capitals
 TRAINED_ON = 128  # tokens of a sentence, by MiniLM-L6's tokenizer.json
 
 
-class Bert(nn.Module):
-    """A BERT encoder and the mean of its tokens: `[N, T]` whole numbers to features `[N, C]`.
+class Bert(Encoder, kw_only=True):
+    """A BERT encoder and the mean of its tokens: `[N, T]` whole numbers to features `[N, C]`."""
 
-    Token 0 is padding, which no token sees and the mean leaves out. In training `dropout` times the
-    rate follows the embeddings and both branches of each block.
-    """
-
-    between: Callable[[str | None, str | None], tuple[Cut, ...]]
     width: int
     heads: int
     vocabulary: int = VOCABULARY
     positions: int = POSITIONS
-    dropout: float = 0.0
-    frozen: frozenset[str] = frozenset()  # it has no batch statistics
-    dtype: DTypeLike = jnp.float32
 
-    @nn.compact
-    def __call__(
-        self,
-        x: Array,
-        *,
-        train: bool = False,
-        start: str | None = None,
-        stop: str | None = None,
-        rate: Array | float = 0.0,
-        keys: Array | None = None,
-    ) -> tuple[Array, dict[str, Array]]:
-        """Run the layers from `start` to `stop`, both included; see `Base`.
+    def embed(self, x: Array) -> Array:
+        """Add up the embeddings of tokens, places and the first type, and normalise them."""
+        shape = (self.vocabulary, self.positions, self.width)
+        embed = tokens.Embed(*shape, TYPES, NORM_EPSILON, name="embed_tokens")
+        return embed(x, dtype=jnp.dtype(self.dtype))
 
-        "embed" and the blocks give `[N, T, C]`, zero for padding.
-        """
-        drop = tokens.Dropping(self.dropout * rate if train and self.dropout else None, keys)
-        mask, out = tokens.real(x), dict[str, Array]()
-        for cut in self.between(start, stop):
-            if cut.name == "embed":
-                embed = tokens.Embed(
-                    self.vocabulary,
-                    self.positions,
-                    self.width,
-                    TYPES,
-                    NORM_EPSILON,
-                    name="embed_tokens",
-                )
-                x = tokens.only(drop(embed(x, dtype=jnp.dtype(self.dtype)), place=0), mask)
-            elif cut.name == "pool":
-                x = tokens.mean(x.astype(self.dtype))
-            else:
-                place = int(cut.name.removeprefix("block"))
-                layer = Layer(self.heads, name=cut.modules[0])
-                x = tokens.only(layer(x.astype(self.dtype), mask, drop=drop, place=place), mask)
-            out[cut.name] = x
-        return x, out
+    def block(self, x: Array, mask: Array, *, cut: Cut, drop: tokens.Dropping) -> Array:
+        """Compute `[N, T, C]`."""
+        layer = Layer(self.heads, name=cut.modules[0])
+        return layer(x, mask, drop=drop, place=number_of(cut))
 
 
 class Layer(nn.Module):
@@ -156,7 +122,12 @@ def architecture(name: str, *, width: int, heads: int, blocks: int) -> Architect
             *(Cut(f"block{i}", (f"block{i}_layer",), f"block{i}") for i in numbers),
             Cut("pool"),
         ),
-        make=functools.partial(Bert, lambda start, stop: whole.between(start, stop), width, heads),
+        make=functools.partial(
+            Bert,
+            between=lambda start, stop: whole.between(start, stop),
+            width=width,
+            heads=heads,
+        ),
         options={"vocabulary": VOCABULARY, "positions": POSITIONS, "dropout": 0.0},
         least_size=8,
         example=tokens_of,

@@ -17,6 +17,7 @@ from tljax.report.tables import paired, table
 from tljax.report.tables.paired import Difference
 from tljax.runs.predictions import Predictions
 from tljax.runs.results import by_rung
+from tljax.tasks.known import of_results
 from tljax.tasks.task import Measure
 
 TICKS = 5  # steps along an axis, at most
@@ -65,13 +66,8 @@ def section(results: dict, predictions: Mapping[str, Predictions], *, split: str
     axes = f'<div class="rung axes"><div></div>{_labels(across, measure.unit)}'
     lines.append(axes + ("<div></div>" + _labels(points, "") if pairs else "") + "</div>")
     kind = "climb paired" if pairs else "climb"
-    return [
-        "<h2>The ladder</h2>",
-        f'<div class="{kind}">',
-        *lines,
-        "</div>",
-        _note(rungs, pairs, split),
-    ]
+    note = of_results(results).worded(_note(rungs, pairs, split))
+    return ["<h2>The ladder</h2>", f'<div class="{kind}">', *lines, "</div>", note]
 
 
 def _before(rung: str, rungs: Mapping[str, list[dict]]) -> str | None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from tljax.report.tables import costs, paired, table
 from tljax.runs.predictions import Predictions
 from tljax.runs.results import by_rung
+from tljax.tasks.known import of_results
 
 NOTHING = "No rung has finished yet"
 
@@ -24,7 +25,7 @@ def sentence(
     rows = rungs[best]
     measure = table.measure_of(results)
     average, interval = table.score(rows, measure, split=split)
-    count = f"{rows[0][split]['n']:,} {split} photographs"
+    count = of_results(results).worded(f"{rows[0][split]['n']:,} {split} photographs")
     ends = f" [{measure.number(interval.low)}, {measure.number(interval.high)}]" if interval else ""
     share = f"{measure.shown(average)} of"
     if not measure.proportion:

@@ -11,7 +11,7 @@ def section(results: dict, *, workdir: Path) -> list[str]:
     if not curves(results):
         return []
     note = (
-        "Small distances keep what the base knew; large ones in early layers on few photographs "
+        "Small distances keep what the base knew; large ones in early layers on few examples "
         "are a sign of a rate that is too high. --anchor holds layers near their start."
     )
     alt = "Relative distance of each layer from its pretrained weights, a line for each rung"

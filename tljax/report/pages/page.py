@@ -28,6 +28,7 @@ from tljax.runs import metrics as records
 from tljax.runs.predictions import held_out
 from tljax.runs.results import read_json, read_results
 from tljax.tasks.known import of_results
+from tljax.tasks.task import Task
 
 
 def write_page(workdir: Path) -> Path:
@@ -44,7 +45,7 @@ def write_page(workdir: Path) -> Path:
     kept, shown = photographs.read(workdir), masks.read(workdir)
     body = [
         f"<h1>{escape(result)}</h1>",
-        _about(results["data"], of_results(results).called),
+        _about(results["data"], of_results(results)),
         *alarms_section(results),
         *preprocessing.alarm(results),
         *climb.section(results, predictions, split=split),
@@ -74,14 +75,16 @@ def write_page(workdir: Path) -> Path:
     return document.write(workdir / "report.html", title, body)
 
 
-def _about(data: dict, called: str) -> str:
+def _about(data: dict, task: Task) -> str:
     """Say which photographs, by the last folder's name; the whole source is in the title."""
-    classes = [str(name) for name in data.get("classes") or []]
+    classes, called = [str(name) for name in data.get("classes") or []], task.called
     named = f" ({', '.join(classes)})" if 0 < len(classes) <= 5 else ""
     parts = [
-        f"{data['train_images']:,} training photographs" if "train_images" in data else "",
+        task.worded(f"{data['train_images']:,} training photographs")
+        if "train_images" in data
+        else "",
         f"{len(classes)} {called if len(classes) != 1 else called[:-1]}{named}" if classes else "",
-        f"{photos.across(data['size'])} pixels" if "size" in data else "",
+        _extent(data, task),
     ]
     whole, name = escape(str(data.get("source", ""))), escape(headline.source(data))
     rest = escape("; ".join(part for part in parts if part))
@@ -94,7 +97,14 @@ def command_line(config: dict) -> str:
     return shlex.join(map(str, command)) if isinstance(command, list) else str(command)
 
 
-def data_line(data: dict) -> str:
+def _extent(data: dict, task: Task) -> str:
+    """Say how large an example is; empty where that is not recorded."""
+    if "size" not in data:
+        return ""
+    return f"{data['size']} tokens" if task.example else f"{photos.across(data['size'])} pixels"
+
+
+def data_line(data: dict, task: Task) -> str:
     """Describe the data from results.json: source, classes, size, counts, files left out, digest.
 
     What is not recorded is left out.
@@ -104,9 +114,9 @@ def data_line(data: dict) -> str:
     parts = [
         str(data.get("source", "")),
         f"{len(classes)} classes ({', '.join(classes[:12])}{more})" if classes else "",
-        f"{photos.across(data['size'])} pixels" if "size" in data else "",
+        _extent(data, task),
         *[
-            f"{data[f'{s}_images']:,} {n} images"
+            task.worded(f"{data[f'{s}_images']:,} {n} images")
             for s, n in records.SPLITS.items()
             if f"{s}_images" in data
         ],
@@ -150,7 +160,7 @@ def _details(config: dict, results: dict, metrics: dict) -> list[str]:
     return [
         "<h2>Command, data, versions</h2>",
         f'<pre class="command"><code>{words(command_line(config))}</code></pre>',
-        f"<p>{escape(data_line(results['data']))}</p>",
+        f"<p>{escape(data_line(results['data'], of_results(results)))}</p>",
         "<dl>",
         *[
             f"<dt>{escape(str(name))}</dt><dd>{escape(str(value))}</dd>"

@@ -11,6 +11,7 @@ from tljax.report.pictures import runs_pictures
 from tljax.report.stats import intervals
 from tljax.report.tables import costs, table
 from tljax.runs.results import by_rung
+from tljax.tasks.known import of_results
 
 COLUMNS = (
     "rung",
@@ -34,7 +35,7 @@ def write_comparison(workdirs: Sequence[Path], *, out: Path) -> Path:
     data = runs[0].results["data"]
     body = [
         f"<h1>{escape(f'Runs compared: {names}')}</h1>",
-        f"<p>{escape(page.data_line(data))}</p>",
+        f"<p>{escape(page.data_line(data, of_results(runs[0].results)))}</p>",
         *[_command(run) for run in runs],
         "<h2>Rungs side by side</h2>",
         *_accuracies(runs, split),
@@ -105,7 +106,7 @@ def _differences(runs: Sequence[Run], split: str) -> list[str]:
         "<ul>",
         *[f"<li>{escape(line)}</li>" for line in lines],
         "</ul>",
-        small_print(about),
+        small_print(of_results(runs[0].results).worded(about)),
     ]
 
 

@@ -26,7 +26,7 @@ def difference_lines(
     shown = [paired.sentence(pair) for pair in comparisons if pair.shown]
     others = [paired.figures(pair) for pair in comparisons if not pair.shown]
     none = [f"no difference shown: {'; '.join(others)}"] if others else []
-    return [*shown, *none, paired.basis(comparisons, split)]
+    return [*shown, *none, of_results(results).worded(paired.basis(comparisons, split))]
 
 
 def trust_section(
@@ -77,7 +77,8 @@ def _calibration(
         f"overconfident); {how}; where those are all right, there is nothing to fit. "
         "In brackets: 95 % over seeds."
     )
-    return [html_table(trust.CALIBRATION, rows), small_print(note)]
+    task = next(iter(predictions.values())).task
+    return [html_table(trust.CALIBRATION, rows), small_print(task.worded(note))]
 
 
 def _classes(predictions: Predictions, best: str) -> list[str]:
@@ -90,7 +91,8 @@ def _classes(predictions: Predictions, best: str) -> list[str]:
         worst = np.argsort(_recall(predictions), kind="stable")[:SHOWN]
         rows = [rows[i] for i in worst]
         note = f"The {SHOWN} classes of lowest recall. {note}"
-    return [html_table(trust.CLASSES, rows), small_print(note)]
+    head = [*map(predictions.task.worded, trust.CLASSES)]
+    return [html_table(head, rows), small_print(predictions.task.worded(note))]
 
 
 def html_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, kind: str = "") -> str:

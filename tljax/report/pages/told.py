@@ -44,7 +44,6 @@ def chosen(images: np.ndarray, predicted: Predictions, *, rung: str, seed: int) 
     answers = telling.told(
         predicted.task, predicted.classes, names=ids, logits=kept[places], unread={}
     )
-    assert isinstance(answers, telling.Answers)
     true = [truth(predicted, labels[i]) for i in places]
     return Told(
         rung,

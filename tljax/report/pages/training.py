@@ -11,11 +11,12 @@ from tljax.report.pictures.range_tests import Findings
 from tljax.report.tables import costs, table
 from tljax.runs.metrics import Series
 from tljax.tasks.classification import ACCURACY
+from tljax.tasks.known import of_results
 from tljax.tasks.task import Measure
 
 Metrics = Mapping[str, Mapping[int, Series]]
 HARDER = {  # what makes training images harder, by field
-    "augment": ("augmentation", "augmentation warps the training images"),
+    "augment": ("augmentation", "augmentation varies the training examples"),
     "dropout": ("dropout", "dropout leaves out a part of the network"),
 }
 
@@ -24,12 +25,12 @@ def costs_section(results: dict, config: dict) -> list[str]:
     """Tabulate what each rung cost, a row each; empty where none has finished."""
     if not results["rungs"]:
         return []
-    plan = config.get("plan")
+    plan, word = config.get("plan"), of_results(results).worded
     rows = costs.rows(results, plan if isinstance(plan, dict) else {})
     return [
         "<h2>What each rung trained, and what it cost</h2>",
-        html_table(costs.COLUMNS, rows),
-        small_print(costs.NOTE),
+        html_table([*map(word, costs.COLUMNS)], rows),
+        small_print(word(costs.NOTE)),
         *([small_print("\n".join(solved))] if (solved := costs.solutions(results)) else []),
         "<details><summary>Scores and loss in figures</summary>",
         html_table(*_scores(results)),
@@ -41,7 +42,8 @@ def costs_section(results: dict, config: dict) -> list[str]:
 def _scores(results: dict) -> tuple[list[str], list[list[str]]]:
     """Return the ladder's table without what the table of costs has."""
     columns = table.columns(results)
-    kept = [place for place, column in enumerate(columns) if column not in _OF_COSTS]
+    costly = set(map(of_results(results).worded, _OF_COSTS))
+    kept = [place for place, column in enumerate(columns) if column not in costly]
     return [columns[i] for i in kept], [[row[i] for i in kept] for row in table.cells(results)]
 
 

@@ -25,7 +25,7 @@ def write_confusion(rung: str, predictions: Predictions, *, split: str, workdir:
     ]
     mean = np.mean(matrices, axis=0)
     over = f"mean of {runs} runs" if runs > 1 else "one run"
-    about = f"{len(predictions.labels):,} {split} images, {over}."
+    about = predictions.task.worded(f"{len(predictions.labels):,} {split} images, {over}.")
     if classes <= MATRIX:
         return _matrix(rung, mean, predictions.classes, about, workdir)
     return _pairs(rung, mean, predictions.classes, about, workdir)

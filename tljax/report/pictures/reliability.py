@@ -35,7 +35,8 @@ def write_reliability(
     axes = figure.subplots(2, 1, sharex=True, gridspec_kw={"hspace": 0.22, "height_ratios": (3, 1)})
     figure.subplots_adjust(left=0.145, right=0.96, top=0.77, bottom=0.11)
     runs = len(predictions.seeds)
-    counts = f"{len(predictions.labels):,} {split} images, {runs} run{'s' if runs > 1 else ''}"
+    count = predictions.task.worded(f"{len(predictions.labels):,} {split} images")
+    counts = f"{count}, {runs} run{'s' if runs > 1 else ''}"
     style.title(
         figure,
         f"{rung}: reliability",
@@ -89,7 +90,7 @@ def _histogram(ax: "Axes", bins: calibration.Bins, colour: str, *, filled: bool)
 
 
 def _axes(axes: "np.ndarray", lowest: float) -> None:
-    for ax, label in zip(axes, ("accuracy", "of the images"), strict=True):
+    for ax, label in zip(axes, ("accuracy", "of them"), strict=True):
         ax.set_xlim(min(lowest, 50) - 2, 102)
         ax.xaxis.set_major_formatter("{x:.0f} %")
         ax.yaxis.set_major_formatter("{x:.0f} %")

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tljax.runs.predictions import Predictions
-from tljax.tasks.multilabel import average_precision, f1, thresholded
+from tljax.tasks.marks import average_precision, f1, thresholded
 
 COLUMNS = (
     "label",

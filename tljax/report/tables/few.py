@@ -8,6 +8,7 @@ from tljax.report.pages.text import escape, words
 from tljax.report.stats import intervals as stats
 from tljax.report.tables import table
 from tljax.runs.results import by_rung
+from tljax.tasks.known import of_results
 
 FEW = 100  # a run with fewer validation photographs gets the note
 FOLDS = 10
@@ -37,10 +38,11 @@ def note(results: dict) -> str:
     intervals = [text for name, rows in rungs.items() if (text := _interval(name, rows))]
     if not intervals:
         return ""
-    rests = f"Validation accuracy rests on {min(counts)} photographs"
+    word = of_results(results).worded
+    rests = f"Validation accuracy rests on {min(counts)} {word('photographs')}"
     if max(map(len, rungs.values())) == 1:
         return f"{rests}, and so its intervals are wide."  # the table's are these intervals
-    wilson = "(95 %, Wilson's over images, whatever the seeds agree on)"
+    wilson = f"(95 %, Wilson's over {word('images')}, whatever the seeds agree on)"
     return f"{rests}: {', '.join(intervals)} {wilson}."
 
 

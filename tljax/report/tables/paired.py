@@ -73,7 +73,7 @@ def figures(difference: Difference) -> str:
     low, high, value = interval.low, interval.high, difference.value
     pair = f"{difference.rung} against {difference.against}"
     if low == high == 0:
-        return f"{pair} (the same on each photograph)"
+        return f"{pair} (the same on each example)"
     return f"{pair} ({number(value, True)} {unit} [{number(low)}, {number(high)}])"
 
 

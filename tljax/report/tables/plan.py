@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from tljax.audit.forecast import Outlook
 from tljax.report.tables.table import aligned
+from tljax.tasks.classification import CLASSIFICATION
+from tljax.tasks.task import Task
 
 COLUMNS = ("stage", "trains", "parameters", "peak rates", "epochs", "images", "FLOPs/step", "reads")
 _SOLVED = ("solved", "-", "-", "-")  # in place of rates, epochs, images and FLOPs
@@ -13,9 +15,9 @@ _PLACES = {"replicated": "", "sharded": ", over the devices", "streamed": ", fro
 _UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 
 
-def plan_table(outlooks: Sequence[Outlook]) -> str:
+def plan_table(outlooks: Sequence[Outlook], *, task: Task = CLASSIFICATION) -> str:
     """Format what each stage trains, how fast, how long and at what cost, as aligned text."""
-    return aligned(COLUMNS, [_row(outlook) for outlook in outlooks])
+    return aligned([*map(task.worded, COLUMNS)], [_row(outlook) for outlook in outlooks])
 
 
 def _row(look: Outlook) -> tuple[str, ...]:

@@ -48,7 +48,8 @@ def columns(results: dict) -> tuple[str, ...]:
     (first, *others), more = task.measures, task.extras
     tested = (f"test {first.name}",) if any("test" in row for row in results["rungs"]) else ()
     named = tuple(f"validation {each.name}" for each in (*others, *more))
-    return (*(column.format(first.name) for column in COLUMNS[:5]), *named, *COLUMNS[5:], *tested)
+    texts = (*(column.format(first.name) for column in COLUMNS[:5]), *named, *COLUMNS[5:], *tested)
+    return tuple(map(task.worded, texts))
 
 
 def cells(results: dict) -> list[tuple[str, ...]]:
@@ -56,10 +57,11 @@ def cells(results: dict) -> list[tuple[str, ...]]:
     tested = columns(results)[-1].startswith("test ")
     task = of_results(results)
     measures = (*task.measures, *task.extras)
-    return [
+    texts = [
         (*_cells(name, rows, measures), *([_tested(rows, measures[0])] if tested else []))
         for name, rows in by_rung(results).items()
     ]
+    return [(name, *map(task.worded, numbers)) for name, *numbers in texts]
 
 
 def interval_text(interval: intervals.Interval | None, measure: Measure = ACCURACY) -> str:
@@ -83,7 +85,7 @@ def interval_note(results: dict) -> str:
     kinds = {
         interval.over for rows in by_rung(results).values() if (interval := score(rows, measure)[1])
     }
-    return "\n".join(text for over, text in notes.items() if over in kinds)
+    return of_results(results).worded("\n".join(notes[over] for over in notes if over in kinds))
 
 
 def markdown_table(results: dict, *, differences: Sequence[str] = ()) -> str:

@@ -60,7 +60,7 @@ class Alarm:
     def _chance(self) -> str:
         assert self.accuracy is not None
         assert self.share is not None
-        rate = f"{100 * self.accuracy:.1f} % of {self.images:,} validation images are right"
+        rate = f"{100 * self.accuracy:.1f} % of {self.images:,} in validation are right"
         share = (
             f"always answering the most frequent class gives {100 * self.share:.1f} % "
             f"(binomial p {self.p:.2f})"
@@ -71,7 +71,7 @@ class Alarm:
         if self.training_loss < 0.9 * self.constant_loss:
             return (
                 f"training loss is {self.training_loss:.3f}: it memorises; "
-                "more images or augmentation, fewer epochs"
+                "more data or augmentation, fewer epochs"
             )
         return "train longer, at another --lr, or look at the labels"
 

@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -19,12 +20,20 @@ Ranked = list[tuple[str, float]]  # classes with their probabilities, the likeli
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """Hold what a classifier predicts for photographs, in their order."""
+    """Hold what a network predicts for photographs, in their order.
+
+    `values` `[N, K]` are the probabilities of classes or of labels, or numbers in their units.
+    """
 
     names: tuple[str, ...]  # the path of each, or its place
     classes: tuple[str, ...]
-    probabilities: np.ndarray  # float32 [N, classes]; the sum of a row is 1
+    values: np.ndarray  # of classes float32, and the sum of a row is 1
     unread: dict[str, str] = field(default_factory=dict[str, str])  # name -> why it was left out
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """Return the probabilities `[N, classes]`; InputError where the values are none."""
+        return self.values
 
     def top(self) -> Ranked:
         """Give the most likely class of each photograph, and its probability."""
@@ -38,7 +47,11 @@ class Prediction:
             for places, row in zip(order, self.probabilities, strict=True)
         ]
 
-    def document(self, most: int | None = None) -> dict[str, dict[str, float]]:
+    def given(self) -> list[Ranked]:
+        """Give what each photograph is said to be: its class, or all of its labels."""
+        return self.ranked(1)
+
+    def document(self, most: int | None = None) -> dict[str, dict[str, Any]]:
         """Map each photograph to its likeliest classes and their probabilities."""
         pairs = zip(self.names, self.ranked(most), strict=True)
         return {name: dict(ranked) for name, ranked in pairs}
@@ -52,21 +65,24 @@ class Prediction:
 
     def __repr__(self) -> str:
         left = f", {len(self.unread)} unread" if self.unread else ""
-        return f"Prediction({len(self)} photographs, {len(self.classes)} classes{left})"
+        return f"{type(self).__name__}({len(self)} examples, {len(self.classes)} classes{left})"
 
     def _repr_html_(self) -> str:
         from html import escape
 
         rows = "".join(
-            f"<tr><td>{escape(name)}</td><td>{escape(_text(ranked))}</td></tr>"
-            for name, ranked in zip(self.names, self.ranked(TOP), strict=True)
+            f"<tr><td>{escape(name)}</td><td>{escape(text)}</td></tr>"
+            for name, text in zip(self.names, self.texts(), strict=True)
         )
         return f"<table>{rows}</table>"
 
     def lines(self, most: int | None = TOP) -> list[str]:
         """Write "photo.jpg: cat 97.1 %, dog 2.9 %" for each photograph."""
-        pairs = zip(self.names, self.ranked(most), strict=True)
-        return [f"{name}: {_text(ranked)}" for name, ranked in pairs]
+        return [f"{name}: {text}" for name, text in zip(self.names, self.texts(most), strict=True)]
+
+    def texts(self, most: int | None = TOP) -> list[str]:
+        """Write "cat 97.1 %, dog 2.9 %" for each photograph."""
+        return [percent(ranked) for ranked in self.ranked(most)]
 
     def json_lines(self, most: int | None = None) -> list[str]:
         """Write a JSON object for each photograph: file, class, probability, and all by class."""
@@ -89,7 +105,7 @@ class Prediction:
         names = [f"{name}{end}" for end in ends for name in ("class", "probability")]
         pairs = zip(self.names, self.ranked(count), strict=True)
         rows = [[name, *(_cell(x) for pair in ranked for x in pair)] for name, ranked in pairs]
-        return [_csv(row) for row in ([["file", *names]] if head else []) + rows]
+        return [csv_line(row) for row in ([["file", *names]] if head else []) + rows]
 
 
 def probabilities(logits: np.ndarray) -> np.ndarray:
@@ -103,7 +119,8 @@ def padded(images: np.ndarray) -> np.ndarray:
     return np.pad(images, [(0, BATCH - len(images)), *[(0, 0)] * (images.ndim - 1)])
 
 
-def _text(ranked: Ranked) -> str:
+def percent(ranked: Ranked) -> str:
+    """Write "cat 97.1 %, dog 2.9 %"."""
     return ", ".join(f"{label} {100 * p:.1f} %" for label, p in ranked)
 
 
@@ -111,7 +128,8 @@ def _cell(value: str | float) -> str:
     return value if isinstance(value, str) else f"{value:.6f}"
 
 
-def _csv(row: Iterable[str]) -> str:
+def csv_line(row: Iterable[str]) -> str:
+    """Write a line of CSV, without its end."""
     text = io.StringIO()
     csv.writer(text, lineterminator="").writerow(row)
     return text.getvalue()

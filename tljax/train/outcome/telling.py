@@ -2,52 +2,37 @@
 
 # pyright: strict
 
-import csv
-import io
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from html import escape
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from tljax.errors import InputError
 from tljax.tasks.multilabel import Multilabel
 from tljax.tasks.regression import Regression
 from tljax.tasks.task import Task
-from tljax.train.outcome.prediction import Prediction, probabilities
+from tljax.train.outcome.prediction import Prediction, Ranked, csv_line, percent, probabilities
 
 
-@dataclass(frozen=True, eq=False)
-class Answers:
-    """Hold what a network says of photographs, in their order.
+@dataclass(frozen=True, eq=False, repr=False)
+class Answers(Prediction):
+    """Hold the probabilities of several labels, or numbers."""
 
-    `values` `[N, K]` are the probabilities of labels, or numbers in their units.
-    """
+    thresholds: tuple[float, ...] = ()  # probabilities above which a label is given; of numbers ()
 
-    names: tuple[str, ...]  # the path of each, or its place
-    classes: tuple[str, ...]
-    values: np.ndarray
-    unread: dict[str, str] = field(default_factory=dict[str, str])  # name -> why it was left out
-    thresholds: tuple[
-        float, ...
-    ] = ()  # the probability above which a label is given; of numbers ()
+    @property
+    def probabilities(self) -> np.ndarray:
+        """Return the probabilities `[N, labels]`; InputError where the values are numbers."""
+        if not self.thresholds:
+            raise InputError(f"predict: expected probabilities, found {', '.join(self.classes)}")
+        return self.values
 
-    def given(self) -> list[list[tuple[str, float]]]:
+    def given(self) -> list[Ranked]:
         """Give the labels of each photograph with their probabilities, the likeliest first."""
-        rows = [
-            [
-                (name, float(p))
-                for name, p, least in zip(self.classes, row, self.thresholds, strict=True)
-                if p > least
-            ]
-            for row in self.values
-        ]
-        return [sorted(row, key=lambda pair: -pair[1]) for row in rows]
-
-    def lines(self, most: int | None = None) -> list[str]:
-        """Write "photo.jpg: sit 81.0 %, floppy ears 62.3 %", or "photo.jpg: size 47.2"."""
-        return [f"{name}: {text}" for name, text in zip(self.names, self.texts(most), strict=True)]
+        least = dict(zip(self.classes, self.thresholds, strict=True))
+        return [[(name, p) for name, p in row if p > least[name]] for row in self.ranked()]
 
     def document(self, most: int | None = None) -> dict[str, dict[str, Any]]:
         """Map each photograph to its labels and all probabilities, or to its numbers."""
@@ -75,38 +60,14 @@ class Answers:
             [name, *(f"{value:.6g}" for value in row)]
             for name, row in zip(self.names, self.values.tolist(), strict=True)
         ]
-        return [_csv(row) for row in ([["file", *self.classes]] if head else []) + rows]
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def __str__(self) -> str:
-        """Write a line for each photograph."""
-        return "\n".join(self.lines())
-
-    def __repr__(self) -> str:
-        left = f", {len(self.unread)} unread" if self.unread else ""
-        return f"Answers({len(self)} photographs; {', '.join(self.classes[:5])}{left})"
-
-    def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td>{escape(name)}</td><td>{escape(text)}</td></tr>"
-            for name, text in zip(self.names, self.texts(), strict=True)
-        )
-        return f"<table>{rows}</table>"
+        return [csv_line(row) for row in ([["file", *self.classes]] if head else []) + rows]
 
     def texts(self, most: int | None = None) -> list[str]:
         """Write "sit 81.0 %, floppy ears 62.3 %" or "size 47.2" for each photograph."""
         if not self.thresholds:
             rows = [zip(self.classes, row, strict=True) for row in self.values.tolist()]
             return [", ".join(f"{name} {value:.4g}" for name, value in row) for row in rows]
-        return [
-            ", ".join(f"{name} {100 * p:.1f} %" for name, p in labels[:most]) or "none"
-            for labels in self.given()
-        ]
-
-
-Told = Prediction | Answers
+        return [percent(labels[:most]) or "none" for labels in self.given()]
 
 
 def told(
@@ -116,7 +77,7 @@ def told(
     names: tuple[str, ...],
     logits: np.ndarray,
     unread: dict[str, str],
-) -> Told:
+) -> Prediction:
     """Say what logits `[N, outputs]` mean for photographs of these names."""
     if isinstance(task, Multilabel):
         thresholds = np.broadcast_to(task.thresholds, len(classes))
@@ -127,22 +88,11 @@ def told(
     return Prediction(names, classes, probabilities(logits), unread)
 
 
-def together(parts: Sequence[Told], none: Told) -> Told:
+def together(parts: Sequence[Prediction], none: Prediction) -> Prediction:
     """Join what was said of several batches; `none` is what is said of no photograph."""
-    names = tuple(name for part in parts for name in part.names)
-    unread = {name: why for part in parts for name, why in part.unread.items()}
-    rows = np.concatenate([rows_of(none), *map(rows_of, parts)])
-    if isinstance(none, Prediction):
-        return Prediction(names, none.classes, rows, unread)
-    return Answers(names, none.classes, rows, unread, none.thresholds)
-
-
-def rows_of(part: Told) -> np.ndarray:
-    """Return the probabilities or numbers `[N, K]`."""
-    return part.probabilities if isinstance(part, Prediction) else part.values
-
-
-def _csv(row: Iterable[str]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="").writerow(row)
-    return text.getvalue()
+    return replace(
+        none,
+        names=tuple(name for part in parts for name in part.names),
+        values=np.concatenate([none.values, *(part.values for part in parts)]),
+        unread={name: why for part in parts for name, why in part.unread.items()},
+    )

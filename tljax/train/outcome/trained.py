@@ -28,10 +28,10 @@ from tljax.train import lr_finder
 from tljax.train.loop import History
 from tljax.train.outcome import alarms, saved
 from tljax.train.outcome.collapse import Json
-from tljax.train.outcome.prediction import padded
+from tljax.train.outcome.prediction import Prediction, padded
 from tljax.train.outcome.reading import Batch, Photographs, Reading, reading
 from tljax.train.outcome.reading_texts import reading_texts
-from tljax.train.outcome.telling import Told, rows_of, together, told
+from tljax.train.outcome.telling import together, told
 from tljax.train.outcome.viewed import mean_over_views, ranges_of
 from tljax.train.step import Params, State, averaged
 
@@ -83,11 +83,11 @@ class Trained:
 
     def __call__(self, photographs: Photographs) -> np.ndarray:
         """Give the probabilities `[N, classes]` of what `predict` takes, or its numbers."""
-        return rows_of(self.predict(photographs))
+        return self.predict(photographs).values
 
     def predict(
         self, photographs: Photographs, *, skip_unread: bool = False, views: int = 0
-    ) -> Told:
+    ) -> Prediction:
         """Classify one photograph or many: paths, folders, patterns, Pillow images or arrays.
 
         Arrays are uint8, `[H, W, 3]` or `[N, size, size, 3]`. Everything is resized as for
@@ -113,7 +113,9 @@ class Trained:
         words = isinstance(self.preprocess, Vocabulary)
         return f"texts of {self.size} tokens" if words else f"images of {across(self.size)}"
 
-    def stream(self, read: Reading, *, skip_unread: bool = False, views: int = 0) -> Iterator[Told]:
+    def stream(
+        self, read: Reading, *, skip_unread: bool = False, views: int = 0
+    ) -> Iterator[Prediction]:
         """Classify photographs a batch at a time, and yield each batch when it is done.
 
         The next batches are decoded, and the next one is handed to the device, before the numbers
@@ -137,7 +139,7 @@ class Trained:
         if waiting:
             yield self._said(read, *waiting)
 
-    def _said(self, read: Reading, batch: Batch, logits: jax.Array) -> Told:
+    def _said(self, read: Reading, batch: Batch, logits: jax.Array) -> Prediction:
         names = tuple(read.names[place] for place in batch.places)
         rows = np.asarray(logits)[: len(names)]
         unread = {read.names[place]: why for place, why in batch.unread.items()}

@@ -1,0 +1,76 @@
+"""The rungs of the ladder: their order, networks and rules, on any base and on texts."""
+
+from dataclasses import replace
+
+from tljax.config.stage import HEAD_ONLY, TRAIN_ALL, Stage
+from tljax.data.text.augment import TokenDropout
+from tljax.models.architecture import Architecture
+from tljax.models.build import Network, named
+from tljax.optim.rules import Rules
+from tljax.optim.schedules import WarmupCosine
+
+RUNGS = ("scratch", "linear", "features", "frozen", "finetune", "differential")
+STEPPED = tuple(rung for rung in RUNGS if rung != "linear")  # linear is solved, without steps
+STARTS_FROM = {"finetune": "frozen", "differential": "finetune"}
+NETWORKS = {  # the lecture's: their heads take raw features
+    "scratch": Network(base="cnn", hidden=512, dropout_flat=True),
+    "linear": Network(hidden=0),
+    "features": Network(dropout_hidden=True),
+    "frozen": Network(),
+    "finetune": Network(),
+    "differential": Network(),
+}
+BAG_RATE = 5e-3  # of a bag of words from scratch
+TEXT_RATE = 1e-2  # relative: a language model of half a million parameters has far to go
+TEXT_VIEWS = 4  # of texts with dropped tokens
+
+
+def rules_of(rung: str, base: str = "vgg16") -> Rules:
+    """Return the rules of a rung for the layers of a base."""
+    architecture = named(base)
+    if rung == "scratch":
+        return TRAIN_ALL
+    if rung == "finetune":
+        return architecture.rules(architecture.fine_tune)
+    return differential_rules(architecture) if rung == "differential" else HEAD_ONLY
+
+
+def differential_rules(base: Architecture, *, first: float = 3.0**5) -> Rules:
+    """Make rules that train everything, each group of layers slower than the next.
+
+    The rate of the first group is `first` times smaller than the head's: 3 times a group for
+    VGG16's five blocks, and as much in all for a base of more groups.
+    """
+    groups = base.groups
+    return base.rules(groups[0], factor=first ** (1 / len(groups)))
+
+
+def stage_on(rung: str, stage: Stage, base: str) -> Stage:
+    """Return a rung's stage with the rules of another base, where it had VGG16's.
+
+    Rules of one's own stay as they are.
+    """
+    return replace(stage, rules=rules_of(rung, base)) if stage.rules == rules_of(rung) else stage
+
+
+def on_texts(stage: Stage) -> Stage:
+    """Return a stage of photographs as one of texts: its warp becomes the dropping of tokens.
+
+    Views are for a head alone, and few: kept activations of all tokens would fill a disk.
+    """
+    if stage.augment is None:
+        return stage
+    if stage.name == "scratch":  # a word is in few texts, and its embedding has few steps
+        stage = replace(stage, lr=WarmupCosine(BAG_RATE))
+    views = TEXT_VIEWS if stage.views and stage.rules == HEAD_ONLY else None
+    return replace(stage, augment=TokenDropout(), views=views)
+
+
+def network_of(rung: str, preset: str) -> Network:
+    """Return the network of a rung.
+
+    On a pretrained base the presets `tuned` and `masks` normalise the features; the others leave
+    them raw.
+    """
+    norm = preset in ("tuned", "masks") and rung != "scratch"
+    return replace(NETWORKS[rung], feature_norm=norm)
