@@ -103,7 +103,7 @@ class Pooled:
 
     def features(self, inputs: np.ndarray, what: str) -> Features:
         """Compute the features of examples `[N, ...]`, with a bar that says `what` they are."""
-        rows = feature_store.Rows(what, {}, len(inputs), (self._total,))
+        rows = feature_store.Rows("held_out", {}, len(inputs), (self._total,))
         with self._bar(what, inputs):
             return self._apart(
                 feature_store.computed(rows, compute=self._compute(inputs), block=self._block)
