@@ -4,11 +4,15 @@ import json
 import sys
 from dataclasses import replace
 
+import flax.linen as nn
+import numpy as np
 import pytest
 
 from tljax import config
 from tljax.commands import inside, runner, transferability
 from tljax.commands.climb.rung import named
+from tljax.data import ImageSet, ImageSets
+from tljax.data.preprocess import Preprocess
 from tljax.errors import InputError
 from tljax.models import ops
 from tljax.report.pictures import style
@@ -60,6 +64,24 @@ def test_photographs_that_have_changed_are_refused(run, tmp_path):
         InputError, match=r"config\.json: expected the photographs of the run, found that folder:"
     ):
         inside.data_of(config, size=32, where=run / "config.json", progress=False)
+
+
+class _Unsorted(nn.Module):
+    """A base whose first layer is the last by name."""
+
+    @nn.compact
+    def __call__(self, images):
+        first = images + 1.0
+        return first, {"stem": first, "stage1": 2.0 * first}
+
+
+def test_layers_are_scored_in_their_order_not_by_name():
+    images = np.zeros((3, 4, 4, 3), np.uint8)
+    part = ImageSet(images, np.array([0, 1, 0], np.int32), ("a", "b", "c"))
+    sets = ImageSets("s", ("x", "y"), part, part, digest="0" * 64)
+    found = transferability.features(_Unsorted(), {}, Preprocess(), sets, layers=("stem", "stage1"))
+    assert list(found) == ["stem", "stage1"]
+    assert [rows.mean() for rows in found.values()] == [1.0, 2.0]
 
 
 def test_the_table_before_training(run, photographs, base, monkeypatch, capsys, tmp_path):

@@ -22,6 +22,7 @@ GROUPS = {
         "recipe": "a plan of stages: fastai's, gradual unfreezing, or the full recipe",
         "lr_find": "the learning-rate range test of a rung, with its curve",
         "sweep": "many seeds and hyperparameters of a head, in one program",
+        "labels": "accuracy by the number of labelled examples, over several draws",
         "cross_validate": "k folds of the training photographs, in one program",
         "pretrain": "a base on a source task, saved as a weights file",
     },

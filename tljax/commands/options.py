@@ -104,12 +104,14 @@ def parsed(parser: argparse.ArgumentParser) -> argparse.Namespace:
         masks = args.task != TEXT.name and has_masks(args.data)
         args.preset = MASKS if masks else PRESET
     if args.size is None:
-        args.size = config.SIZE if args.data in drawn.SOURCES else _size_of(args)
+        args.size = size_for(args.data, base_of(args))
     return args
 
 
-def _size_of(args: argparse.Namespace) -> int:
-    weights = base_of(args)
+def size_for(source: str, weights: Weights | None) -> int:
+    """Return the pixels of a side where none are asked for: those the base was trained on."""
+    if source in drawn.SOURCES:
+        return config.SIZE
     size = weights.provenance.get("size") if weights else None
     return size if isinstance(size, int) and size > 0 else config.LECTURE_SIZE
 

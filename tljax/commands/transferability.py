@@ -1,6 +1,6 @@
 """Find the block after which the base's features fit these photographs best, before any training.
 
-    tljax transferability --data folder:PHOTOS --size 64 --weights base.safetensors
+    tljax transferability --data folder:PHOTOS --weights base.safetensors
 
 One line per block: LogME, H-score, and CKA with the classes; with --run also CKA between this base
 and that of a trained run. Writes transferability.png and transferability.json. Scores are those of
@@ -15,7 +15,7 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from tljax.commands import cli, runner, running
+from tljax.commands import cli, options, runner, running
 from tljax.data import ImageSets
 from tljax.data.preprocess import Preprocess, of_pixels
 from tljax.errors import InputError
@@ -45,6 +45,7 @@ def main() -> None:
             f"found {net.architecture.name}"
         )
     layers = last_of_groups(network.architecture)
+    args.size = args.size or options.size_for(args.data, weights)
     sets = running.load(args, args.data, size=args.size)
     running.classes_only(sets, "transferability")
     base = base_of(network)
@@ -91,7 +92,8 @@ def features(
         out: Any = base.apply(variables, preprocess(batch))[1]  # a base's activations
         return {layer: out[layer].mean(tuple(range(1, out[layer].ndim - 1))) for layer in layers}
 
-    return in_batches(program, variables, sets.train.images)
+    found = in_batches(program, variables, sets.train.images)
+    return {layer: found[layer] for layer in layers}  # a compiled program sorts its names
 
 
 def measured(rows: np.ndarray, labels: np.ndarray) -> dict[str, float]:
@@ -127,7 +129,7 @@ def _write(
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = cli.parser(__doc__, experiment="transferability")
+    parser = cli.parser(__doc__, experiment="transferability", size=None)
     add = parser.add_argument
     add(
         "--weights",

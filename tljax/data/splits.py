@@ -1,4 +1,4 @@
-"""Splits: a seeded stratified one, and a check for photographs in two splits or two classes."""
+"""Splits: a seeded stratified one, a few of many, and checks for photographs that are in two."""
 
 import collections
 import hashlib
@@ -34,6 +34,22 @@ def stratified(listing: Listing, *, fraction: float, seed: int) -> dict[str, Lis
     ]
     rest = sorted(set(range(len(listing.ids))) - set(validation))
     return {"train": listing.take(rest), "validation": listing.take(sorted(validation))}
+
+
+def few(labels: np.ndarray, ids: Sequence[str], count: int, *, seed: int) -> np.ndarray:
+    """Draw `count` of the examples by the seed; returns their places, int64 `[count]`, in order.
+
+    `labels` are classes, int32 `[N]`. Each class keeps its share, and one example at least where
+    `count` allows. A larger draw of a seed contains its smaller ones, and a draw follows from the
+    seed and the names alone: more examples that are not drawn change nothing.
+    """
+    keys = [hashlib.sha256(f"{seed} {name}".encode()).digest() for name in ids]
+    # Each example's place within its class, as a share: the smallest are a fair part of each.
+    sizes, seen, shares = np.bincount(labels), np.zeros(labels.max() + 1, int), {}
+    for i in sorted(range(len(labels)), key=lambda i: keys[i]):
+        shares[i] = (seen[labels[i]] / sizes[labels[i]], keys[i])
+        seen[labels[i]] += 1
+    return np.sort(sorted(shares, key=lambda i: shares[i])[:count])
 
 
 _CALLED = {"train": "training", "validation": "validation", "test": "test"}

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from tljax.data import names
+from tljax.data.splits import few as few_of
 from tljax.data.text.augment import TextAugment
 from tljax.data.text.vocabulary import Vocabulary
 from tljax.errors import InputError
@@ -138,22 +139,15 @@ def few(sets: TextSets, count: int, *, seed: int) -> TextSets:
     Held-out texts stay, and so do the training texts' places in their order. InputError for fewer
     than one of each class, or more than there are.
     """
-    labels = sets.train.labels
+    labels, ids = sets.train.labels, sets.train.ids
     if not len(sets.classes) <= count <= len(labels):
         expected = f"{len(sets.classes)} to {len(labels)} training texts"
         raise InputError(f"{sets.name}: expected {expected}, found {count} to be kept")
-    keys = [hashlib.sha256(f"{seed} {name}".encode()).digest() for name in sets.train.ids]
-    order = sorted(range(len(labels)), key=lambda i: keys[i])
-    # Each text's place within its class, as a share: the smallest of all are a fair part of each.
-    sizes, seen, shares = np.bincount(labels), np.zeros(len(sets.classes), int), {}
-    for i in order:
-        shares[i] = (seen[labels[i]] / sizes[labels[i]], keys[i])
-        seen[labels[i]] += 1
-    kept = sorted(sorted(order, key=lambda i: shares[i])[:count])
+    kept = few_of(labels, ids, count, seed=seed)
     train = TextSet(
         sets.train.inputs[kept],
         labels[kept],
-        tuple(sets.train.ids[i] for i in kept),
+        tuple(ids[i] for i in kept),
         tuple(sets.train.texts[i] for i in kept) if sets.train.texts else (),
     )
     digest = hashlib.sha256(f"{sets.digest} {count} {seed}".encode()).hexdigest()

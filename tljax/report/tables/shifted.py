@@ -13,7 +13,7 @@ def head(document: Mapping) -> list[str]:
 def rows(document: Mapping) -> list[list[str]]:
     """Format a row for each way: its name, and accuracy with a 95 % interval in each column."""
     return [
-        [way, *(_cell(entry["columns"][column]) for column in document["images"])]
+        [way, *(cell(entry["columns"][column]) for column in document["images"])]
         for way, entry in document["ways"].items()
     ]
 
@@ -35,6 +35,7 @@ def text(document: Mapping) -> str:
     return "\n".join([aligned(head(document), rows(document)), "", *sentences(document)])
 
 
-def _cell(entry: Mapping) -> str:
+def cell(entry: Mapping) -> str:
+    """Format an accuracy with its 95 % interval."""
     ends = f" [{100 * entry['low']:.1f}, {100 * entry['high']:.1f}]" if "low" in entry else ""
     return percent(entry["accuracy"]) + ends

@@ -1,0 +1,45 @@
+"""`tljax labels`: rungs on a few of the labels, and on all of them what the ladder has."""
+
+import json
+import sys
+
+import pytest
+from PIL import Image
+
+from tljax.commands import labels, rungs
+from tljax.models import ops
+
+
+@pytest.fixture
+def called(monkeypatch, in_a_hurry, tmp_path):
+    monkeypatch.setattr(ops, "compiler_options", in_a_hurry)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def call(command, words):
+        monkeypatch.setattr(sys, "argv", words.split())
+        command()
+
+    return call
+
+
+def test_all_labels_are_the_rung_itself(called, photographs, base, tmp_path, capsys):
+    like = f"--data {photographs} --size 32 --weights {base} --quiet --seed 3"
+    called(labels.main, f"labels {like} --labels 4 all --rungs linear --workdir {tmp_path}/l")
+    found = json.loads((tmp_path / "l/labels.json").read_text())
+    assert found["labels"] == [4, 12]
+    assert found["rungs"] == ["linear"]
+    said = capsys.readouterr().out
+    assert "not shown: 12 labels, linear against 4 labels, linear" in said
+    with Image.open(tmp_path / "l/labels.png") as picture:
+        assert picture.width > 500
+    called(rungs.linear, f"linear {like} --workdir {tmp_path}/r")
+    whole = json.loads((tmp_path / "r/results.json").read_text())["rungs"][0]
+    column = found["ways"]["12 labels, linear"]["columns"]["as they are"]
+    assert column["accuracy"] == pytest.approx(whole["validation"]["accuracy"])
+
+
+@pytest.mark.parametrize("number", ["1", "13"])
+def test_a_number_that_cannot_be_drawn_is_refused(called, photographs, base, tmp_path, number):
+    words = f"labels --data {photographs} --size 32 --weights {base} --quiet --labels {number}"
+    with pytest.raises(labels.InputError, match=f"--labels {number}: expected 2 .* to 12"):
+        called(labels.main, f"{words} --workdir {tmp_path}")
