@@ -202,7 +202,7 @@ def test_heads_of_a_draw_are_of_as_many_examples(hurried, photographs, base, tmp
     assert "head2toe against last layer" in capsys.readouterr().out
     with pytest.raises(InputError, match=r"holds head2toe.json; name another --workdir"):
         call(hurried, head2toe.main, words)
-    with pytest.raises(InputError, match="draw: expected from 2 to 12 examples, found 13"):
+    with pytest.raises(InputError, match=r"2 .one of each class. to 12 training examples, found 13"):
         call(hurried, head2toe.main, f"{words} --overwrite --draw 13")
 
 

@@ -1,4 +1,4 @@
-"""Folds and draws of a training set, stratified by class."""
+"""Folds of a training set, stratified by class."""
 
 import numpy as np
 
@@ -19,18 +19,3 @@ def stratified(labels: np.ndarray, *, k: int, seed: int) -> np.ndarray:
     fold = np.empty(count, np.int32)
     fold[dealt] = np.arange(count) % k
     return fold
-
-
-def drawn(labels: np.ndarray, *, count: int, seed: int) -> np.ndarray:
-    """Draw examples without replacement, each class in its proportion: places `[count]` in order.
-
-    InputError unless 2 <= count <= N.
-    """
-    if not 2 <= count <= len(labels):
-        raise InputError(f"draw: expected from 2 to {len(labels)} examples, found {count}")
-    order = np.random.Generator(np.random.Philox(key=[seed, 0xD2])).permutation(len(labels))
-    turn = np.empty(len(labels))
-    for each in np.unique(labels):
-        places = order[labels[order] == each]
-        turn[places] = (np.arange(len(places)) + 0.5) / len(places)
-    return np.sort(order[np.argsort(turn[order], kind="stable")][:count])

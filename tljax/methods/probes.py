@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from tljax import waiting
-from tljax.data import folds
 from tljax.data.examples import Part
+from tljax.data.splits import few
 from tljax.errors import InputError
 from tljax.inputs.activations import default_folder
 from tljax.inputs.prefix import Prefix
@@ -87,9 +87,16 @@ class Probes:
         self.seconds = time.perf_counter() - began  # for the features of the training examples
 
     def solved(self, *, seed: int, draw: int | None = None) -> dict[str, Probe]:
-        """Solve for the three heads, on as many training examples as this seed draws."""
-        labels = np.asarray(self._sets.train.labels)
-        drawn = folds.drawn(labels, count=draw, seed=seed) if draw else np.arange(len(labels))
+        """Solve for the three heads, on all training examples or those that the seed draws.
+
+        InputError for fewer than one of each class, or more than there are.
+        """
+        labels, ids = np.asarray(self._sets.train.labels), self._sets.train.ids
+        least, most = len(self._sets.classes), len(labels)
+        if draw is not None and not least <= draw <= most:
+            expected = f"{least} (one of each class) to {most:,} training examples"
+            raise InputError(f"head2toe: expected {expected}, found {draw} to be drawn")
+        drawn = np.arange(most) if draw is None else few(labels, ids, draw, seed=seed)
         rows, labels = self._rows(self._train.of(drawn)), labels[drawn]
         whole = {way: self._whole(rows[way], labels, seed=seed) for way in (LAST, ALL)}
         return {**whole, SELECTED: self._selected(rows[SELECTED], labels, seed=seed)}
