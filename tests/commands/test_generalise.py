@@ -194,6 +194,7 @@ def test_heads_on_all_layers_stand_beside_the_rungs_of_a_run(heads, run, photogr
     assert (heads / "head2toe.html").read_text().count("<img") == 2
 
 
+@pytest.mark.slow
 def test_heads_of_a_draw_are_of_as_many_examples(hurried, photographs, base, tmp_path, capsys):
     words = f"head2toe --data {photographs} --size 32 --weights {base} --kinds none --quiet"
     words += f" --workdir {tmp_path}"
@@ -202,8 +203,6 @@ def test_heads_of_a_draw_are_of_as_many_examples(hurried, photographs, base, tmp
     assert "head2toe against last layer" in capsys.readouterr().out
     with pytest.raises(InputError, match=r"holds head2toe.json; name another --workdir"):
         call(hurried, head2toe.main, words)
-    with pytest.raises(InputError, match=r"2 .one of each class. to 12 training examples, found 13"):
-        call(hurried, head2toe.main, f"{words} --overwrite --draw 13")
 
 
 def test_heads_beside_another_run_are_refused(hurried, run, photographs, base, tmp_path):
@@ -214,3 +213,5 @@ def test_heads_beside_another_run_are_refused(hurried, run, photographs, base, t
         call(hurried, head2toe.main, f"{words} --size 32 --run {run} --draw 8")
     with pytest.raises(InputError, match="--seeds: expected 1 or 2, as many as --run has, found 3"):
         call(hurried, head2toe.main, f"{words} --size 32 --run {run} --seeds 3 --kinds none")
+    with pytest.raises(InputError, match=r"2 .one of each class. to 12 training examples, found"):
+        call(hurried, head2toe.main, f"{words} --size 32 --draw 13")

@@ -47,7 +47,6 @@ def base(name, **options):
     ("name", "last", "layers"),
     [
         ("vgg16", ("block5_pool", 512), 18),  # ends in a map
-        ("efficientnet-lite0", ("top", 1280), 18),  # its pool is the mean of top
         ("resnet18", ("layer4_1", 512), 10),
         ("mobilenet-v3-large", ("wide", 1280), 18),  # pool, the mean of top, is in between
         ("vit-small", ("pool", 384), 15),  # normalises, too
