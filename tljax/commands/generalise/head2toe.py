@@ -27,7 +27,7 @@ from tljax.errors import InputError
 from tljax.methods.pooled import PER_LAYER
 from tljax.methods.probes import ALL, LAST, SELECTED, Probe, Probes
 from tljax.report.pages import shifted as page
-from tljax.report.pages.sections import html_table, picture
+from tljax.report.pages.sections import html_table, picture, small_print
 from tljax.report.pictures.kept import write_kept
 from tljax.report.pictures.shifted import write_ways
 from tljax.report.stats.shifts import PLAIN, Judged
@@ -79,7 +79,14 @@ def main() -> None:
     drawn = write_kept(kept, widths, path=folder / "kept.png")
     costs = [_cost(way, [each[way] for each in heads]) for way in heads[0]]
     print(f"\n{table.text(document)}\n\n{aligned(HEAD, costs)}")
-    more = [html_table(HEAD, costs), picture(drawn, alt="Features kept of each layer")]
+    cost = f"Features of the training examples: {probes.seconds:.0f} s."
+    print(cost)
+    more = [
+        "<h2>What each head costs</h2>",
+        html_table(HEAD, costs),
+        small_print(cost),
+        picture(drawn, alt="Features kept of each layer"),
+    ]
     written = page.write(document, folder=folder, name="head2toe", title=TITLE, more=more)
     print(f"\n{written}")
 
