@@ -33,11 +33,13 @@ def main() -> None:
     dense = classifier.task.dense
     if args.out and not dense:
         raise InputError(f"--out: expected a run of masks, found {classifier.task.name}")
-    if args.views and dense:
-        raise InputError("--views: expected none for a run of masks")
     parts = (
         mask_files.write(
-            classifier, args.photos, args.out or args.run / "masks", tell=_teller(unread)
+            classifier,
+            args.photos,
+            args.out or args.run / "masks",
+            views=args.views,
+            tell=_teller(unread),
         )
         if dense
         else _predicted(classifier, args.photos, unread, views=args.views)

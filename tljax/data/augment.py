@@ -144,6 +144,14 @@ def warp(images: jax.Array | np.ndarray, A: jax.Array, b: jax.Array) -> jax.Arra
     return jax.vmap(one)(images, A, b)
 
 
+def inverse(A: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Invert maps: `p = A @ q + b` becomes `q = C @ p + d`, with C `[B, 2, 2]` and d `[B, 2]`."""
+    (a, c), (e, g) = ((A[:, i, 0], A[:, i, 1]) for i in (0, 1))
+    C = jnp.stack([jnp.stack([g, -c], -1), jnp.stack([-e, a], -1)], 1)
+    C = C / (a * g - c * e)[:, None, None]
+    return C, -(C * b[:, None, :]).sum(-1)
+
+
 def augment_batch(
     images: jax.Array | np.ndarray,
     *,

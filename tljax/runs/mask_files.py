@@ -15,18 +15,23 @@ from tljax.train.outcome.trained import Trained
 
 
 def write(
-    trained: Trained, photographs: Sequence[str], out: Path, *, tell: Callable[[str], None]
+    trained: Trained,
+    photographs: Sequence[str],
+    out: Path,
+    *,
+    views: int = 0,
+    tell: Callable[[str], None],
 ) -> Iterator[Prediction]:
     """Write `NAME.png`, a palette mask of each photograph's size, and `NAME.overlay.jpg` to `out`.
 
     Yields the shares of the pixels that each class has. The numbers are those of the masks that
-    were learnt from. `tell` is told of photographs that cannot be read. InputError for two of one
-    name.
+    were learnt from. `views` are as in `masks`. `tell` is told of photographs that cannot be read.
+    InputError for two of one name.
     """
     task, classes = trained.task, trained.classes
     assert isinstance(task, Segmentation)
     named: dict[str, str] = {}
-    for drawn in masks(trained, list(photographs)):
+    for drawn in masks(trained, list(photographs), views=views):
         if isinstance(drawn, InputError):
             tell(str(drawn))
             continue

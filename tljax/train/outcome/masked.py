@@ -18,6 +18,7 @@ from tljax.models import ops
 from tljax.tasks.pixels import resized
 from tljax.train.outcome.reading import Photographs, reading
 from tljax.train.outcome.trained import Trained
+from tljax.train.outcome.viewed import mean_of_pixels, ranges_of
 from tljax.train.step import Params
 
 
@@ -35,15 +36,16 @@ class Masked:
         return (counts / self.mask.size).astype(np.float32)
 
 
-def masks(trained: Trained, paths: Photographs) -> Iterator[Masked | InputError]:
+def masks(trained: Trained, paths: Photographs, *, views: int = 0) -> Iterator[Masked | InputError]:
     """Draw the mask of each photograph; the error of one that cannot be read takes its place.
 
     The network sees the photograph at the size of its training, and its scores are resized to the
-    photograph's own. InputError for a classifier of whole photographs.
+    photograph's own. With `views` they are the mean over the photograph and as many augmented
+    views, warped back. InputError for a classifier of whole photographs.
     """
     if not trained.task.dense:
         raise InputError(f"masks: expected a run of masks, found {trained.task.name}")
-    run = _program(trained)
+    run = _program(trained, views=views)
     for name in reading(paths, size=trained.size).names:
         try:
             data = read_file(at_home(name))
@@ -62,8 +64,10 @@ def places_of(trained: Trained, images: np.ndarray) -> np.ndarray:
     return np.concatenate([_likeliest(run(image[None]), sides) for image in images])
 
 
-def _program(trained: Trained) -> Callable[[np.ndarray], Array]:
+def _program(trained: Trained, *, views: int = 0) -> Callable[[np.ndarray], Array]:
     net = trained.net
+    if views:
+        return mean_of_pixels(net, ranges_of(trained.stage), views=views)
 
     def logits(params: Params, images: Array) -> Array:
         return net.run(images, params)[0]
