@@ -9,6 +9,7 @@ import pytest
 
 from tljax.commands import cross_validate, rungs
 from tljax.commands.generalise import (
+    head2toe,
     interpolate,
     looks,
     low_rank,
@@ -164,3 +165,53 @@ def test_decisions_on_suspects_change_the_next_run(hurried, photographs, base, t
     capsys.readouterr()
     call(hurried, suspects.main, f"suspects --run {second} --quiet")  # reads the decisions again
     assert "of 11 training labels to look at" in capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def heads(hurried, run, photographs, base, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("heads")
+    words = f"head2toe --data {photographs} --size 32 --weights {base} --run {run} {FEW}"
+    call(hurried, head2toe.main, f"{words} --workdir {folder} --shifted {photographs}")
+    return folder
+
+
+def test_heads_on_all_layers_stand_beside_the_rungs_of_a_run(heads, run, photographs):
+    document = read(heads / "head2toe.json")
+    ways = ["last layer", "all layers", "head2toe", "frozen", "finetune"]
+    assert list(document["ways"]) == ways
+    assert document["images"] == {"as they are": 6, "corrupted": 6, photographs: 6}
+    rows = [row for row in read(run / "results.json")["rungs"] if row["name"] == "frozen"]
+    frozen = document["ways"]["frozen"]["columns"]["as they are"]["seeds"]
+    assert frozen == [row["validation"]["accuracy"] for row in rows]
+    for way in ways[:3]:  # one head beside both seeds of a rung
+        columns = document["ways"][way]["columns"]
+        assert len(set(columns["as they are"]["seeds"])) == 1
+        assert columns["as they are"] == columns[photographs]
+    (kept,), (head,) = document["kept"], document["heads"]["head2toe"]
+    assert sum(kept.values()) == head["features"] == head["parameters"] - 1
+    assert head["features"] == round(head["fraction"] * sum(document["layers"].values()))
+    assert list(kept) == list(document["layers"])
+    assert (heads / "head2toe.html").read_text().count("<img") == 2
+
+
+@pytest.mark.slow
+def test_heads_of_a_draw_are_of_as_many_examples(hurried, photographs, base, tmp_path, capsys):
+    words = f"head2toe --data {photographs} --size 32 --weights {base} --kinds none --quiet"
+    words += f" --workdir {tmp_path}"
+    call(hurried, head2toe.main, f"{words} --draw 8 --seeds 2")
+    assert "drawn anew for each of 2 seeds" in read(tmp_path / "head2toe.json")["about"]
+    assert "head2toe against last layer" in capsys.readouterr().out
+    with pytest.raises(InputError, match=r"holds head2toe.json; name another --workdir"):
+        call(hurried, head2toe.main, words)
+
+
+def test_heads_beside_another_run_are_refused(hurried, run, photographs, base, tmp_path):
+    words = f"head2toe --data {photographs} --weights {base} --quiet --workdir {tmp_path}"
+    with pytest.raises(InputError, match=r"expected a run on folder:.* at size 48, found"):
+        call(hurried, head2toe.main, f"{words} --size 48 --run {run}")
+    with pytest.raises(InputError, match="--run: expected photographs, and all of them"):
+        call(hurried, head2toe.main, f"{words} --size 32 --run {run} --draw 8")
+    with pytest.raises(InputError, match="--seeds: expected 1 or 2, as many as --run has, found 3"):
+        call(hurried, head2toe.main, f"{words} --size 32 --run {run} --seeds 3 --kinds none")
+    with pytest.raises(InputError, match=r"2 .one of each class. to 12 training examples, found"):
+        call(hurried, head2toe.main, f"{words} --size 32 --draw 13")

@@ -19,7 +19,7 @@ TEXTS = {page: page.read_text(encoding="utf-8") for page in PAGES}
 NAME = re.compile(r"(?<![\w/.])(?:tljax|experiments)(?:\.[A-Za-z_]\w*)+(?![\w/])")
 CALL = re.compile(r"`(tljax(?:\.\w+)+\([^`]*\))`")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
-DOOR = re.compile(r"(?:^|`|/bin/)tljax ([a-z-]+)", re.MULTILINE)
+DOOR = re.compile(r"(?:^|`|/bin/)tljax ([a-z0-9-]+)", re.MULTILINE)
 COMMAND = re.compile(r"python -m (experiments\.\w+)\b")
 
 

@@ -102,7 +102,7 @@ def test_report_of_a_run_that_is_not_finished(tmp_path):
         "1,000 validation images; sha256 abc123"
     )
     costs = "unknown7 (77.8\xa0%)unknownunknown100unknownunknownunknownunknown4.0"
-    assert f"{costs}2 epochs75.0 %59.8 to 85.8 % over 40 images0.500" in page.text["span"]
+    assert f"{costs}2 epochs75.0\xa0%59.8 to 85.8\xa0% over 40 images0.500" in page.text["span"]
     assert page.text["span"].startswith("75.0 % ")
     assert page.text["dt"] == "deviceseedsjax"
     assert page.text["dd"] == "cpu0, 50.10.2"

@@ -29,7 +29,7 @@ def test_training_below_validation_is_explained_by_what_the_stage_does():
     text = training.training_below(metrics, {"plan": plan})
     assert text == (
         "Training ends below validation, and that is no fault, in a (augmentation); d (dropout): "
-        "augmentation warps the training examples, dropout leaves out a part of the network, and "
+        "augmentation varies the training examples, dropout leaves out a part of the network, and "
         "validation goes without."
     )
     only = training.training_below({"d": metrics["d"]}, {"plan": plan})

@@ -41,6 +41,7 @@ GROUPS = {
         "looks": "several views of each photograph, paired with one plain look",
         "surgical": "each group of layers trained alone, early to late",
         "low_rank": "low-rank updates and biases alone, against whole layers: bytes, accuracy",
+        "head2toe": "a head on selected features of all layers, solved, against the last layer's",
         "suspects": "labels that are probably wrong, from a cross-validation",
     },
     "Check before training": {

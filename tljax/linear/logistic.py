@@ -77,12 +77,8 @@ def fit_logistic(
     """
     rows, labels = np.asarray(features).reshape(len(labels), -1), np.asarray(labels, np.int32)
     ordered = tuple(sorted(map(float, strengths), reverse=True))
-    _check(rows, labels, classes, ordered)
-    fold = _folds(labels, folds=min(folds, len(labels)), seed=seed)
-    if len(ordered) > 1 and not (fold >= 0).any():
-        raise InputError(
-            "linear: no class has two examples, so none can be held out to choose among strengths"
-        )
+    check(rows, labels, classes=classes, strengths=ordered)
+    fold = folds_of(labels, folds=folds, seed=seed, choosing=len(ordered) > 1)
     with jax.enable_x64(True):
         fits = Fits(rows, labels, classes=classes, fold=fold)
         path = list(fits.path(ordered))
@@ -93,9 +89,10 @@ def fit_logistic(
     return kernel, bias, Solution(ordered[best], fits.scale, count, ordered, accuracy, loss, error)
 
 
-def _check(
-    rows: np.ndarray, labels: np.ndarray, classes: int, strengths: tuple[float, ...]
+def check(
+    rows: np.ndarray, labels: np.ndarray, *, classes: int, strengths: Sequence[float]
 ) -> None:
+    """Raise InputError for what cannot be fitted: see `fit_logistic`."""
     if (outside := (labels < 0) | (labels >= classes)).any():
         raise InputError(
             f"linear: expected labels from 0 to {classes - 1}, found {labels[outside][0]}"
@@ -111,10 +108,15 @@ def _check(
         raise InputError("linear: expected finite features, found NaN or infinity")
 
 
-def _folds(labels: np.ndarray, *, folds: int, seed: int) -> np.ndarray:
+def folds_of(labels: np.ndarray, *, folds: int, seed: int, choosing: bool = True) -> np.ndarray:
     """Assign each example the fold that holds it out.
 
-    -1 where none may, because its class would then be unknown.
+    -1 where none may, because its class would then be unknown. InputError where that is so of all,
+    and something is to be chosen by them.
     """
     alone = np.bincount(labels)[labels] == 1
-    return np.where(alone, -1, stratified(labels, k=folds, seed=seed))
+    if choosing and alone.all():
+        raise InputError(
+            "linear: no class has two examples, so none can be held out to choose among strengths"
+        )
+    return np.where(alone, -1, stratified(labels, k=min(folds, len(labels)), seed=seed))

@@ -9,7 +9,7 @@ result, and shifted.json has it. Layers that all rungs share run once for all of
 """
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -38,21 +38,26 @@ def judge(args: argparse.Namespace) -> str:
     """Judge the rungs of a run; write the document and its picture, and return the table."""
     rungs = args.rungs or list(by_rung(read_results(args.run / "results.json")))
     shifts = shifting.photographs(args)
-    loaded = shifting.members(args.run, rungs)
-    right: dict[str, Mapping[str, np.ndarray]] = {}
-    for group in _of_one_network(loaded):
-        everyone = [member for rung in group for member in loaded[rung]]
-        seeds = len(loaded[group[0]])
-        weights = np.eye(len(everyone)).reshape(len(group), seeds, -1)
-        ways = dict(zip(group, weights, strict=True))
-        found = shifting.judged(Judge(everyone), shifts, ways)
-        right |= found.right
-    judged = Judged({rung: right[rung] for rung in rungs}, shifts.columns)
+    judged = Judged(right_of(args.run, rungs, shifts), shifts.columns)
     pairs = list(zip(rungs[1:], rungs, strict=False))
     document = {"about": shifts.about(), **judged.to_dict(pairs)}
     shifting.write(args.run, "shifted", document, args)
     write_ways(document, title="Accuracy, as they are and shifted", path=args.run / page.PICTURE)
     return table.text(document)
+
+
+def right_of(
+    run: Path, rungs: Sequence[str], shifts: shifting.Shifts
+) -> dict[str, Mapping[str, np.ndarray]]:
+    """Tell which photographs rungs of a run get right: rung -> condition -> bool `[S, N]`."""
+    loaded = shifting.members(run, rungs)
+    right: dict[str, Mapping[str, np.ndarray]] = {}
+    for group in _of_one_network(loaded):
+        everyone = [member for rung in group for member in loaded[rung]]
+        weights = np.eye(len(everyone)).reshape(len(group), len(loaded[group[0]]), -1)
+        ways = dict(zip(group, weights, strict=True))
+        right |= shifting.judged(Judge(everyone), shifts, ways).right
+    return {rung: right[rung] for rung in rungs}
 
 
 def after(args: argparse.Namespace, run: Path) -> str:

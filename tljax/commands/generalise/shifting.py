@@ -52,9 +52,12 @@ def run_options(parser: argparse.ArgumentParser) -> None:
 
 
 class Shifts:
-    """The held-out photographs of a run in every condition, each made when it is judged."""
+    """The held-out photographs of a set in every condition, each made when it is judged."""
 
-    def __init__(self, args: argparse.Namespace, sets: ImageSets) -> None:
+    def __init__(
+        self, args: argparse.Namespace, sets: ImageSets, reading: argparse.Namespace
+    ) -> None:
+        """Take what is judged from `args`; a second source is read as `reading` says."""
         self._args = args
         whole = sets.test or sets.validation
         count = args.photographs
@@ -70,7 +73,7 @@ class Shifts:
         self.columns: dict[str, list[str]] = {PLAIN: [PLAIN]}
         named = [f"{kind} {severity}" for kind in self._kinds for severity in args.severities]
         self.columns |= {CORRUPTED: named} if named else {}
-        self._second = self._other(sets)
+        self._second = self._other(sets, reading)
         if self._second:
             self.columns[args.shifted] = [args.shifted]
 
@@ -104,18 +107,10 @@ class Shifts:
         what += [f"{len(self._second):,} of {self._args.shifted}"] if self._second else []
         return f"{'; '.join(what)}."
 
-    def _other(self, sets: ImageSets) -> ImageSet | None:
+    def _other(self, sets: ImageSets, reading: argparse.Namespace) -> ImageSet | None:
         if not self._args.shifted:
             return None
-        config = read_json(self._args.run / "config.json")["arguments"]
-        # A run of an earlier version has not recorded every option: these have their defaults.
-        defaults = vars(settings.parser(None, experiment="shifted").parse_args([]))
-        as_parsed = {
-            name: tuple(value) if isinstance(defaults.get(name), tuple) else value  # JSON has lists
-            for name, value in config.items()
-        }
-        read = argparse.Namespace(**{**defaults, **as_parsed, "quiet": self._args.quiet})
-        other = running.load(read, self._args.shifted, size=min(photos.sides(sets.size)))
+        other = running.load(reading, self._args.shifted, size=min(photos.sides(sets.size)))
         domain.check(sets, other)
         return other.test or other.validation
 
@@ -123,9 +118,16 @@ class Shifts:
 def photographs(args: argparse.Namespace) -> Shifts:
     """Load the photographs that a run was judged on, to be shifted."""
     where = args.run / "config.json"
-    size = read_results(args.run / "results.json")["data"]["size"]
-    sets = data_of(read_json(where), size=size, where=where, progress=not args.quiet)
-    return Shifts(args, sets)
+    size, document = read_results(args.run / "results.json")["data"]["size"], read_json(where)
+    sets = data_of(document, size=size, where=where, progress=not args.quiet)
+    # A run of an earlier version has not recorded every option: these have their defaults.
+    defaults = vars(settings.parser(None, experiment="shifted").parse_args([]))
+    as_parsed = {
+        name: tuple(value) if isinstance(defaults.get(name), tuple) else value  # JSON has lists
+        for name, value in document["arguments"].items()
+    }
+    reading = argparse.Namespace(**{**defaults, **as_parsed, "quiet": args.quiet})
+    return Shifts(args, sets, reading)
 
 
 def members(run: Path, rungs: Sequence[str]) -> dict[str, list[Trained]]:

@@ -43,10 +43,13 @@ def section(
     ]
 
 
-def write(document: Mapping, *, folder: Path, name: str, title: str) -> Path:
-    """Write a page of its own, beside the picture `NAME.png`."""
+def write(
+    document: Mapping, *, folder: Path, name: str, title: str, more: Sequence[str] = ()
+) -> Path:
+    """Write a page of its own, beside the picture `NAME.png`; `more` are lines of HTML below."""
     body = [f"<h1>{escape(title)}</h1>"]
     body += section(document, folder=folder, title="Accuracy", png=f"{name}.png")
+    body += more
     return pages.write(folder / f"{name}.html", title, body)
 
 

@@ -23,7 +23,9 @@ def write_ways(document: Mapping, *, title: str, path: Path) -> Path:
     shown: list[float] = []
     for place, way in enumerate(ways):
         for shift, (column, colour) in zip(
-            np.linspace(-0.14, 0.14, len(columns)), _coloured(columns), strict=True
+            np.linspace(-0.14, 0.14, len(columns)) if len(columns) > 1 else [0.0],
+            _coloured(columns),
+            strict=True,
         ):
             low, mean, high = _ends(document["ways"][way]["columns"][column])
             ax.plot(
@@ -39,7 +41,7 @@ def write_ways(document: Mapping, *, title: str, path: Path) -> Path:
     ax.set_yticks(range(len(ways)), [style.short(way, 18) for way in ways], parse_math=False)
     ax.set_ylim(len(ways) - 0.5, -0.5)
     ax.set_xlim(style.percent_limits(shown))
-    ax.xaxis.set_major_formatter("{x:.0f} %")
+    ax.xaxis.set_major_formatter("{x:g} %")
     ax.grid(axis="x", color=style.RULE, linewidth=0.7)
     style.strip(ax)
     return style.save(figure, path)
