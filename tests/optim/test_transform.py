@@ -206,8 +206,13 @@ def test_frozen_leaves_are_not_part_of_it():
         tx.init({**{path: jnp.float32(0) for path in PARAMS}, "base/early/kernel": jnp.float32(0)})
 
 
+def test_adamw_is_adam_with_decay():
+    assert Optimizer("adamw") == Optimizer("adam", weight_decay=1e-2)
+    assert Optimizer("adamw", weight_decay=0.3) == Optimizer("adam", weight_decay=0.3)
+
+
 def test_unknown_optimizers_are_refused():
-    with pytest.raises(InputError, match="unknown optimizer 'lion'; rmsprop, adam or sgd"):
+    with pytest.raises(InputError, match="unknown optimizer 'lion'; rmsprop, adam, adamw or sgd"):
         Optimizer("lion")
 
 

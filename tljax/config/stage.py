@@ -111,11 +111,13 @@ def _counts(stage: Stage) -> Iterator[Check]:
 
 def _values(stage: Stage) -> Iterator[Check]:
     """Check kinds, dtype, rates and fractions, and the fields that depend on another."""
-    kinds: dict[str, Any] = {"optimizer": Optimizer, "objective": Objective}
-    kinds["augment"] = Augmentation | None
-    for field, kind in kinds.items():
-        right = isinstance(getattr(stage, field), kind)
-        yield field, right, f"tljax's own {getattr(kind, '__name__', 'Augment or None')}"
+    kinds: tuple[tuple[str, Any, str], ...] = (
+        ("optimizer", Optimizer, "tljax's own Optimizer, such as Optimizer('adamw')"),
+        ("objective", Objective, "tljax's own Objective"),
+        ("augment", Augmentation | None, "tljax's own Augment or None"),
+    )
+    for field, kind, expected in kinds:
+        yield field, isinstance(getattr(stage, field), kind), expected
     dtype, lr, strength = stage.features_dtype, stage.lr, stage.augment_strength
     yield "features_dtype", dtype in (None, "float32", "bfloat16"), "float32 or bfloat16"
     if lr != "find" and not isinstance(lr, Schedule):

@@ -13,10 +13,15 @@ from tljax.errors import InputError
 from tljax.optim import rules as rules_lib
 from tljax.optim.schedules import Schedule
 
+ADAMW_DECAY = 1e-2  # torch's default
+
 
 @dataclass(frozen=True)
 class Optimizer:
-    """An update rule: rmsprop, adam or sgd by `name`. The rate comes from the stage.
+    """An update rule: rmsprop, adam, adamw or sgd by `name`. The rate comes from the stage.
+
+    "adamw" is another name for adam with a `weight_decay`, of 0.01 where none is given: decay is
+    decoupled for every rule (Loshchilov and Hutter 2019, arXiv 1711.05101).
 
     With `trust_ratio` the rate is the fraction of its own norm by which a leaf moves per step, so
     one rate suits networks of any width and any scale of weights (You et al. 2017, arXiv
@@ -42,8 +47,11 @@ class Optimizer:
     )
 
     def __post_init__(self) -> None:
+        if self.name == "adamw":
+            object.__setattr__(self, "name", "adam")
+            object.__setattr__(self, "weight_decay", self.weight_decay or ADAMW_DECAY)
         if self.name not in ("rmsprop", "adam", "sgd"):
-            raise InputError(f"unknown optimizer {self.name!r}; rmsprop, adam or sgd")
+            raise InputError(f"unknown optimizer {self.name!r}; rmsprop, adam, adamw or sgd")
         if self.name == "rmsprop" and isinstance(self.momentum, Schedule):
             raise InputError("rmsprop has no momentum to schedule; take adam or sgd")
         if not 0 <= self.anchor < math.inf:
