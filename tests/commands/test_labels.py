@@ -43,3 +43,13 @@ def test_a_number_that_cannot_be_drawn_is_refused(called, photographs, base, tmp
     words = f"labels --data {photographs} --size 32 --weights {base} --quiet --labels {number}"
     with pytest.raises(labels.InputError, match=f"--labels {number}: expected 2 .* to 12"):
         called(labels.main, f"{words} --workdir {tmp_path}")
+
+
+def test_a_rung_brings_the_ones_it_starts_from():
+    assert labels._with_starts(["differential", "linear"]) == [
+        "linear",
+        "frozen",
+        "finetune",
+        "differential",
+    ]
+    assert labels._with_starts(["scratch"]) == ["scratch"]

@@ -43,7 +43,7 @@ def main() -> None:
     """Run the command."""
     args = options.parsed(_parser())
     runner.refuse_finished(args, Path("runs/labels"), NAME)
-    rungs = named(args.rungs, args.preset or PRESET)
+    rungs = named(_with_starts(args.rungs), args.preset or PRESET)
     stages = {
         name: (options.network_on(each.network, args), options.stage_on(name, each.stage, args))
         for name, each in rungs.items()
@@ -55,17 +55,29 @@ def main() -> None:
         right = _measured(args, stages, source, counts)
     if not processes.first():
         return
-    judged = Judged(right, {PLAIN: [PLAIN]})
+    judged, shown = Judged(right, {PLAIN: [PLAIN]}), _shown(args.rungs)
     document = {
         "labels": counts,
-        "rungs": list(stages),
+        "rungs": shown,
         "judged": source.sets.name,
         "split": "test" if source.sets.test else "validation",
-        **judged.to_dict(table.pairs(list(stages), counts)),
+        **judged.to_dict(table.pairs(shown, counts)),
     }
     disk.write_json(workdir.path / NAME, document)
     print(table.text(document))
     print(f"\n{write_labels(document, path=workdir.path / 'labels.png')}")
+
+
+def _shown(rungs: list[str]) -> list[str]:
+    """Put the rungs in the order of the ladder."""
+    return [name for name in config.RUNGS if name in rungs]
+
+
+def _with_starts(rungs: list[str]) -> list[str]:
+    """Add the rungs that these start from, in the order of the ladder."""
+    starts = [config.STARTS_FROM.get(name) for name in rungs]
+    more = {*rungs, *(name for name in starts if name)}
+    return _shown(list(more)) if more == set(rungs) else _with_starts(list(more))
 
 
 def _counts(asked: list[str], source: Source) -> list[int]:
@@ -90,7 +102,9 @@ def _measured(
     """Train each rung on each draw: which held-out examples it gets right."""
     train = source.sets.train
     labels = (source.sets.test or source.sets.validation).labels
-    right: dict[str, list[np.ndarray]] = {table.way(n, name): [] for n in counts for name in stages}
+    right: dict[str, list[np.ndarray]] = {
+        table.way(n, name): [] for n in counts for name in _shown(args.rungs)
+    }
     quiet = replace(source, progress=False)
     seeds = options.seeds_of(args)
     with waiting.bar(len(counts) * len(seeds), "draws", unit="draws", shown=source.progress) as bar:
@@ -98,6 +112,8 @@ def _measured(
             for seed in seeds:
                 kept = few(train.labels, train.ids, count, seed=seed)
                 for name, trained in _climbed(stages, quiet, kept, seed=seed).items():
+                    if name not in args.rungs:
+                        continue
                     logits = trained.logits.get("test", trained.logits["validation"])
                     right[table.way(count, name)].append(predicted_classes(logits) == labels)
                 bar.update()
@@ -133,7 +149,7 @@ def _parser() -> argparse.ArgumentParser:
     what = cli.group(parser, cli.BASE)
     numbers = "how many to train on, or all (all, a half, a quarter, to ten of each class)"
     what.add_argument("--labels", nargs="+", type=_number, metavar="N", default=[], help=numbers)
-    which = "which, in order (scratch linear)"
+    which = "which, each from the one that it starts from (scratch linear)"
     rungs = ["scratch", "linear"]
     what.add_argument("--rungs", nargs="+", choices=config.RUNGS, default=rungs, help=which)
     return parser
