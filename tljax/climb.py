@@ -71,7 +71,9 @@ def ladder(
             if workdir:
                 workdir.finish(stage.name, trained, seed=seed, stage=stage, sets=source.sets)
                 if base := source.base_of(network):
-                    moved = movement.moved(averaged(trained.state)["base"], base.params)
+                    layers = (m for cut in trained.network.architecture.cuts for m in cut.modules)
+                    now = averaged(trained.state)["base"]
+                    moved = movement.moved(now, base.params, order=layers)
                     far.setdefault(stage.name, {})[str(seed)] = moved
                     workdir.note("moved", far)
         on_rung(name, {seed: done[seed][name] for seed in seeds})

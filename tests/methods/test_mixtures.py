@@ -120,5 +120,6 @@ def test_movement_is_relative_to_the_start():
     }
     now = {"conv": {"kernel": np.array([3.0, 1.0]), "bias": np.array([4.0])}, "still": {"b": [2.0]}}
     assert movement.moved(now, start) == {"conv": pytest.approx(1 / 5), "still": 0.0}
+    assert list(movement.moved(now, start, order=["still", "absent"])) == ["still", "conv"]
     with pytest.raises(InputError, match="expected the leaves of the start"):
         movement.moved({"conv": now["conv"]}, start)

@@ -4,6 +4,7 @@
 # pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -11,11 +12,12 @@ from tljax.errors import InputError
 from tljax.tree import Params, Tree, flatten
 
 
-def moved(params: Params, start: Tree) -> dict[str, float]:
+def moved(params: Params, start: Tree, *, order: Iterable[str] = ()) -> dict[str, float]:
     """Measure the distance of each module from its start, relative to the start's norm.
 
-    Frobenius norms over all leaves of a top-level module; both are trees of the same base. A module
-    that starts at zero has NaN once it has moved. InputError for other leaves.
+    Frobenius norms over all leaves of a top-level module; both are trees of the same base. Modules
+    come in this order, those that it leaves out last. A module that starts at zero has NaN once it
+    has moved. InputError for other leaves.
     """
     now, before = flatten(params), flatten(start)
     if now.keys() != before.keys():
@@ -28,7 +30,8 @@ def moved(params: Params, start: Tree) -> dict[str, float]:
         a, b = np.asarray(now[path], np.float64), np.asarray(before[path], np.float64)
         apart[module] = apart.get(module, 0.0) + float(((a - b) ** 2).sum())
         norm[module] = norm.get(module, 0.0) + float((b**2).sum())
-    return {m: _ratio(math.sqrt(apart[m]), math.sqrt(norm[m])) for m in apart}
+    modules = dict.fromkeys([m for m in order if m in apart] + list(apart))
+    return {m: _ratio(math.sqrt(apart[m]), math.sqrt(norm[m])) for m in modules}
 
 
 def _ratio(distance: float, norm: float) -> float:
