@@ -8,6 +8,7 @@ from PIL import Image
 
 from tljax.commands import labels, rungs
 from tljax.models import ops
+from tljax.report.pictures import labels as picture
 
 
 @pytest.fixture
@@ -30,8 +31,8 @@ def test_all_labels_are_the_rung_itself(called, photographs, base, tmp_path, cap
     assert found["rungs"] == ["linear"]
     said = capsys.readouterr().out
     assert "not shown: 12 labels, linear against 4 labels, linear" in said
-    with Image.open(tmp_path / "l/labels.png") as picture:
-        assert picture.width > 500
+    with Image.open(tmp_path / "l/labels.png") as drawn:
+        assert drawn.width > 500
     called(rungs.linear, f"linear {like} --workdir {tmp_path}/r")
     whole = json.loads((tmp_path / "r/results.json").read_text())["rungs"][0]
     column = found["ways"]["12 labels, linear"]["columns"]["as they are"]
@@ -53,3 +54,8 @@ def test_a_rung_brings_the_ones_it_starts_from():
         "differential",
     ]
     assert labels._with_starts(["scratch"]) == ["scratch"]
+
+
+def test_names_at_the_ends_of_curves_do_not_touch():
+    assert picture._apart([3.0, 1.0, 1.5], gap=1.0) == [3.0, 1.0, 2.0]
+    assert picture._apart([2.0, 2.0], gap=0.5) == [2.0, 2.5]

@@ -1,6 +1,7 @@
 """Accuracy by the number of labelled examples, a curve for each rung."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,8 @@ def write_labels(document: Mapping, *, path: Path) -> Path:
     about = (document["split"], Path(document["judged"]).name, document["images"][column])
     seeds = len(first[column]["seeds"])
     style.title(figure, "Accuracy by number of labels", CAPTION.format(*about, seeds))
-    places, shown = np.arange(len(counts)), list[float]()
-    for number, rung in enumerate(rungs):
+    places, shown, ends = np.arange(len(counts)), list[float](), list[float]()
+    for number in range(len(rungs)):
         found = [entry["columns"][column] for entry in entries[number :: len(rungs)]]
         middle = np.array([100 * each["accuracy"] for each in found])
         low, high = (
@@ -33,18 +34,29 @@ def write_labels(document: Mapping, *, path: Path) -> Path:
         ax.fill_between(places, low, high, color=colour, alpha=0.15, linewidth=0)
         ax.plot(places, middle, "o-", color=colour, markersize=4)
         shown += [*low, *high]
-        ax.annotate(
-            rung,
-            (places[-1], middle[-1]),
-            xytext=(8, 0),
-            textcoords="offset points",
+        ends.append(float(middle[-1]))
+    bottom, top = max(0, math.floor(min(shown)) - 1), min(100, math.ceil(max(shown)) + 1)
+    for number, at in enumerate(_apart(ends, gap=0.06 * (top - bottom))):
+        ax.text(
+            places[-1] + 0.02 * len(places),
+            at,
+            rungs[number],
             va="center",
             size=9,
-            color=colour,
+            color=_COLOURS[number],
         )
     ax.set_xticks(places, [f"{count:,}" for count in counts])
-    ax.set_ylim(style.percent_limits(shown))
+    ax.set_ylim(bottom, top)
+    ax.locator_params(axis="y", integer=True, nbins=7)
     ax.yaxis.set_major_formatter("{x:.0f} %")
     ax.grid(axis="y", color=style.RULE, linewidth=0.7)
     style.strip(ax)
     return style.save(figure, path)
+
+
+def _apart(heights: Sequence[float], *, gap: float) -> list[float]:
+    """Move heights up until each is a gap above the next lower one, so that names do not touch."""
+    placed: dict[int, float] = {}
+    for i in sorted(range(len(heights)), key=lambda i: heights[i]):
+        placed[i] = max([heights[i], *(at + gap for at in placed.values())])
+    return [placed[i] for i in range(len(heights))]
