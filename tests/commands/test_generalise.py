@@ -205,6 +205,7 @@ def test_heads_of_a_draw_are_of_as_many_examples(hurried, photographs, base, tmp
         call(hurried, head2toe.main, words)
 
 
+@pytest.mark.slow
 def test_heads_beside_another_run_are_refused(hurried, run, photographs, base, tmp_path):
     words = f"head2toe --data {photographs} --weights {base} --quiet --workdir {tmp_path}"
     with pytest.raises(InputError, match=r"expected a run on folder:.* at size 48, found"):

@@ -107,6 +107,7 @@ def test_a_run_answers_as_it_did(run, photographs):
         np.testing.assert_allclose(logits.ravel(), kept["logits"].ravel(), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_commands_take_the_run(run, photographs, in_a_hurry, monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(ops, "compiler_options", in_a_hurry)

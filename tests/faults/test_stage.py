@@ -62,7 +62,15 @@ class FillsUp(Saver):
         super().after(place, step=step, ended=ended)
 
 
-@pytest.mark.parametrize(("left", "step"), [(0, 6), (8192, 6), (65_536, 6), (8192, 16)])
+@pytest.mark.parametrize(
+    ("left", "step"),
+    [
+        (0, 6),
+        pytest.param(8192, 6, marks=pytest.mark.slow),
+        pytest.param(65_536, 6, marks=pytest.mark.slow),
+        (8192, 16),
+    ],
+)
 def test_the_disk_fills_up_at_a_checkpoint(tmp_path, capfd, undisturbed, step, left):
     """Written beside the training on the way (step 6), and before it is over at its end (16)."""
     folder = tmp_path / "disk"

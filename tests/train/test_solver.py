@@ -57,7 +57,11 @@ def inputs(classes=2, start="head"):
     return Inputs(examples(25, classes), examples(10, classes), **plain, start=start)
 
 
-@pytest.fixture(scope="module", params=[2, 3], ids=["two classes", "three"])
+@pytest.fixture(
+    scope="module",
+    params=[2, pytest.param(3, marks=pytest.mark.slow)],
+    ids=["two classes", "three"],
+)
 def solved(request):
     """`(module, variables, inputs, records told, (state, history, solution))`."""
     classes, told = request.param, []

@@ -117,7 +117,12 @@ def _of_run(args: argparse.Namespace, sets: Sets, shifts: shifting.Shifts | _Tex
             f"{args.run}: expected a run on {sets.name} at size {sets.size}, "
             f"found {data.get('source')} at size {data.get('size')}, or other photographs"
         )
-    return shifted.right_of(args.run, list(by_rung(results)), shifts)
+    rungs = by_rung(results)
+    seeds = len(next(iter(rungs.values())))
+    if args.seeds not in (1, seeds):
+        expected = f"1 or {seeds}, as many as --run has"
+        raise InputError(f"--seeds: expected {expected}, found {args.seeds}")
+    return shifted.right_of(args.run, list(rungs), shifts)
 
 
 def _beside(ours: Right, theirs: Right) -> Right:
@@ -125,8 +130,6 @@ def _beside(ours: Right, theirs: Right) -> Right:
     if not theirs:
         return ours
     own, seeds = (len(next(iter(right.values()))[PLAIN]) for right in (ours, theirs))
-    if own not in (1, seeds):
-        raise InputError(f"--seeds: expected 1 or {seeds}, as many as --run has, found {own}")
     repeated = {
         way: {name: np.repeat(right, seeds // own, axis=0) for name, right in conditions.items()}
         for way, conditions in ours.items()
