@@ -6,7 +6,7 @@ Each draw flips 5 % of the training labels. Suspects are found out of fold, as c
 suspects do, and by the common mistake, on probabilities of a head that has trained on the labels
 that it judges. Then a linear head is solved on the labels as flipped, without the
 suspects, with their suggested labels, and on the true ones, and judged on the validation
-photographs, paired. The answer is in docs/generalise.md.
+photographs, paired. The answer is in docs/howto/generalise.md.
 """
 
 import argparse
