@@ -3,7 +3,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tljax.errors import InputError
 from tljax.models import build
+from tljax.models.architecture import Cut
 from tljax.models.text import bag, causal
 from tljax.tasks.language import Language
 
@@ -85,3 +87,9 @@ def test_a_language_model_has_logits_at_each_place():
     )
     logits, _ = bases.quick(module.apply)(tree, ids())
     assert logits.shape == (4, 12, 60)
+
+
+def test_a_base_without_blocks_says_so():
+    words = bag.Bag(between=lambda start, stop: (Cut("block1", ("block1_layer",)),))
+    with pytest.raises(InputError, match="Bag: expected a base with blocks, found 'block1'"):
+        words.init(jax.random.key(0), jnp.ones((1, 4), jnp.int32))

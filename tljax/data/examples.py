@@ -63,22 +63,22 @@ class Sets(Protocol):
 
     @property
     def task(self) -> Task:
-        """What the labels are for, with what it takes from those of training."""
+        """Return what the labels are for, with what it takes from those of training."""
         ...
 
     @property
     def spec(self) -> jax.ShapeDtypeStruct:
-        """Shape, with one row, and dtype of an example as a network takes it."""
+        """Return shape, with one row, and dtype of an example as a network takes it."""
         ...
 
     @property
     def preprocess(self) -> Prepare:
-        """What comes before a network that no base decides."""
+        """Return what comes before a network that no base decides."""
         ...
 
     @property
     def augmented(self) -> Callable[..., Array]:
-        """The function `(inputs, keys=, ranges=, strength=) -> inputs` that varies examples."""
+        """Return what varies examples: `(inputs, keys=, ranges=, strength=) -> inputs`."""
         ...
 
     def counts(self) -> str:

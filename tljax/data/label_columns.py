@@ -22,7 +22,7 @@ SEPARATORS = (";", "|", ",")  # between labels of a cell, where none is named
 
 @dataclasses.dataclass(frozen=True)
 class Labels:
-    """What a source's labels are, as far as it does not tell itself.
+    """Hold what a source's labels are, as far as it does not tell itself.
 
     `task` names what is learnt of an example (`tasks.known`). Of a table, `file` and `columns` are
     the columns of files and labels, by default those with the names that people use (`table.FILES`,

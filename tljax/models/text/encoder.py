@@ -1,5 +1,6 @@
 """What bases of tokens share: embeddings, then blocks, then one vector for a text."""
 
+import abc
 from collections.abc import Callable
 
 import flax.linen as nn
@@ -7,11 +8,12 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
+from tljax.errors import InputError
 from tljax.models.architecture import Cut
 from tljax.models.text import tokens
 
 
-class Encoder(nn.Module, kw_only=True):
+class Encoder(nn.Module, abc.ABC, kw_only=True):
     """Tokens `[N, T]`, whole numbers of which 0 is padding, to features `[N, C]`.
 
     In training `dropout` times the rate follows the embeddings and, where a base has blocks, both
@@ -51,13 +53,16 @@ class Encoder(nn.Module, kw_only=True):
             out[cut.name] = x
         return x, out
 
+    @abc.abstractmethod
     def embed(self, x: Array) -> Array:
         """Embed tokens: `[N, T]` to `[N, T, C]` in the dtype."""
-        raise NotImplementedError
 
     def block(self, x: Array, mask: Array, *, cut: Cut, drop: tokens.Dropping) -> Array:
-        """Compute the block that ends in a cut, `[N, T, C]`, from `[N, T, C]`."""
-        raise NotImplementedError
+        """Compute the block that ends in a cut, `[N, T, C]`, from `[N, T, C]`.
+
+        InputError where the base has none.
+        """
+        raise InputError(f"{type(self).__name__}: expected a base with blocks, found {cut.name!r}")
 
     def pool(self, x: Array, mask: Array) -> Array:
         """Summarise the tokens of a text: `[N, T, C]` to `[N, C]`, their mean."""
