@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tljax.data import ImageSets as ImageSets
     from tljax.data import from_arrays as from_arrays
     from tljax.data.augment import Augment as Augment
+    from tljax.data.augment import Photometric as Photometric
     from tljax.data.preprocess import Preprocess as Preprocess
     from tljax.errors import InputError as InputError
     from tljax.inputs import images
@@ -72,7 +73,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "tljax.config": ("Plan", "Stage"),
     "tljax.data": ("ImageSet", "ImageSets", "from_arrays", "load_images"),
-    "tljax.data.augment": ("Augment",),
+    "tljax.data.augment": ("Augment", "Photometric"),
     "tljax.data.preprocess": ("Preprocess",),
     "tljax.errors": ("InputError",),
     "tljax.models": (

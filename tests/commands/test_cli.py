@@ -11,6 +11,7 @@ import pytest
 
 from tljax import config
 from tljax.commands import cli, devices, door, options, running
+from tljax.data.augment import Augment, Photometric
 from tljax.data.preprocess import TORCH
 from tljax.errors import InputError
 from tljax.optim.schedules import Scaled
@@ -166,6 +167,14 @@ def test_the_loss_is_what_the_options_say(monkeypatch):
     assert options.weighted(stage, args, ("cat", "dog")).objective.class_weights == "balanced"
 
 
+def test_photometric_is_for_the_rungs_that_augment():
+    args = options.parser("", experiment="frozen").parse_args(["--photometric"])
+    assert options.stage_of("frozen", args).augment == Augment(photometric=Photometric())
+    assert options.stage_of("features", args).augment is None
+    args.photometric = False
+    assert options.stage_of("frozen", args).augment == Augment()
+
+
 def test_what_wants_a_module_of_unix_says_so_in_one_line(capsys):
     def main():
         raise ModuleNotFoundError("No module named 'resource'", name="resource")
@@ -229,6 +238,13 @@ def test_a_bad_option_is_one_line_and_leaves_nothing(
     assert err.count("\n") == 1
     assert message.format(**here) in err
     assert [path for path in sorted(tmp_path.rglob("*")) if "cache" not in path.parts] == before
+
+
+def test_photometric_without_a_rung_that_augments_is_refused(monkeypatch, capsys):
+    assert command(monkeypatch, "features", "--photometric") == 2
+    assert capsys.readouterr().err == (
+        "error: --photometric: expected a rung that augments photographs, found features\n"
+    )
 
 
 def test_overwriting_waits_until_all_is_checked(monkeypatch, capsys, tmp_path):

@@ -36,6 +36,14 @@ def test_counts_and_sheets(tmp_path, monkeypatch, capsys):
         with Image.open(line) as picture:
             assert picture.format == "PNG"
             assert min(picture.size) > 300
+    monkeypatch.setattr(sys, "argv", [*words, str(tmp_path / "light"), "--photometric"])
+    show.main()
+    contact, augmented = (
+        [(tmp_path / out / f"{name}.png").read_bytes() for out in ("out", "light")]
+        for name in ("contact", "augmented")
+    )
+    assert contact[0] == contact[1]
+    assert augmented[0] != augmented[1]
     monkeypatch.setattr(sys, "argv", [*words, str(tmp_path / "more"), "--rung", "features"])
     show.main()  # on saved features nothing is augmented
     assert [path.name for path in (tmp_path / "more").iterdir()] == ["contact.png"]

@@ -17,7 +17,7 @@ import numpy as np
 
 from tljax import data, waiting
 from tljax.commands import cli, running
-from tljax.data import ImageSet, ImageSets
+from tljax.data import ImageSet, ImageSets, augment
 from tljax.data.augment import Augment
 from tljax.errors import InputError
 from tljax.inside.net import Net
@@ -137,7 +137,7 @@ def data_of(config: Settings, *, size: int | list[int], where: Path, progress: b
 def augment_of(config: Settings, net: Net) -> Augment | None:
     """Return the augmentation of the rung's stage, or None."""
     ranges = config.get("plan", {}).get(net.rung, {}).get("stage", {}).get("augment")
-    return Augment(**ranges) if ranges else None  # as `dataclasses.asdict` wrote it
+    return augment.read(ranges) if ranges else None
 
 
 def some_of(sets: ImageSets, *, count: int = EXPLAINED) -> Photos:

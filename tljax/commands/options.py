@@ -12,6 +12,7 @@ from tljax.commands.climb.rung import MASKS, PRESET
 from tljax.commands.text import read as texts
 from tljax.config import Stage, pretraining, sizes
 from tljax.data import critters, drawn
+from tljax.data.augment import Augment, Photometric
 from tljax.data.sources import has_masks
 from tljax.errors import InputError
 from tljax.models.architecture import Options
@@ -78,6 +79,11 @@ def parser(doc: str | None, *, experiment: str, rates: bool = True) -> argparse.
     add("--label-smoothing", type=float, default=0.0, metavar="SHARE", help=smoothing)
     mixup = "alpha of mixup, which trains on pairs of photographs mixed; 0.2 is usual (0, none)"
     add("--mixup", type=float, default=0.0, metavar="ALPHA", help=mixup)
+    photometric = (
+        "augmented photographs vary in blur, colour, contrast, brightness and noise too, for those "
+        "to come from another camera or in another light"
+    )
+    add("--photometric", action="store_true", help=photometric)
     dice = "of masks: times a soft Dice loss, added to the cross entropy; 1 is usual (0, none)"
     add("--dice", type=float, default=0.0, metavar="WEIGHT", help=dice)
     anchor = (
@@ -205,6 +211,8 @@ def with_options(stage: Stage, args: argparse.Namespace) -> Stage:
             dice=args.dice,
         )
         stage = replace(stage, objective=loss)
+    if args.photometric and isinstance(stage.augment, Augment):
+        stage = replace(stage, augment=replace(stage.augment, photometric=Photometric()))
     if args.anchor and stage.solver == "steps" and stage.name != "scratch":
         stage = replace(stage, optimizer=replace(stage.optimizer, anchor=args.anchor))
     if rate := getattr(args, "rate", None):

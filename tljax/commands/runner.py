@@ -19,6 +19,7 @@ from tljax.commands.text import keep as sentences
 from tljax.commands.text import read as texts
 from tljax.config import Stage, pretraining, sizes
 from tljax.data import ImageSets, drawn
+from tljax.data.augment import Augment
 from tljax.data.examples import Sets
 from tljax.data.preprocess import words
 from tljax.data.text import docstrings
@@ -81,6 +82,9 @@ def begin(
 
     The stages come back with a number of views, at most `most_views` where they left it open.
     """
+    if args.photometric and not any(isinstance(s.augment, Augment) for _, s in stages.values()):
+        expected = "--photometric: expected a rung that augments photographs"
+        raise InputError(f"{expected}, found {', '.join(stages)}")
     weights = options.base_of(args)
     workdir = workdir_of(args, args.workdir or Path("runs") / experiment)
     workdir.listeners += running.tracked(args, workdir=workdir.path)

@@ -8,6 +8,7 @@ augmented.png, some of them as the first passes of training see them.
 """
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from tljax.commands import cli, running
 from tljax.commands.climb.rung import MASKS, PRESET
 from tljax.config import sizes
 from tljax.data import ImageSets
-from tljax.data.augment import Augment
+from tljax.data.augment import Augment, Photometric
 from tljax.report.pictures import contact, mask_sheet
 from tljax.report.tables.table import aligned
 
@@ -32,6 +33,7 @@ def main() -> None:
     augment, sheets = config.PRESETS[preset][args.rung].augment, mask_sheet if dense else contact
     written = [sheets.write_contact(sets, path=args.out / "contact.png")]
     if isinstance(augment, Augment):
+        augment = replace(augment, photometric=Photometric() if args.photometric else None)
         written.append(sheets.write_augmented(sets, augment, path=args.out / "augmented.png"))
     print("\n".join(map(str, written)))
 
@@ -63,6 +65,8 @@ def _parser() -> argparse.ArgumentParser:
         choices=sorted(config.PRESETS),
         help=f"the preset that it is taken from ({PRESET}; {MASKS} for masks)",
     )
+    also = "show it with what --photometric adds when you train"
+    add("--photometric", action="store_true", help=also)
     add(
         "--out",
         type=cli.path,

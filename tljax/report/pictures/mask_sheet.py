@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from tljax.data import palette
-from tljax.data.augment import Augment, affine, warp
+from tljax.data.augment import Augment, affine, augment_batch
 from tljax.data.draws import augment_keys
 from tljax.data.photos import across
 from tljax.data.sets import ImageSets
@@ -48,7 +48,8 @@ def _views(sets: ImageSets, place: int, augment: Augment) -> np.ndarray:
     passes, examples = jnp.arange(count), jnp.full(count, place)
     keys, (height, width) = augment_keys(passes, examples), label.shape
     maps = affine(keys, height=height, width=width, ranges=augment)
-    images = np.asarray(warp(np.repeat(image[None], count, 0), *maps)).round().astype(np.uint8)
+    images = augment_batch(np.repeat(image[None], count, 0), keys=keys, ranges=augment)
+    images = np.asarray(images).round().astype(np.uint8)
     labels = np.asarray(sets.task.warped(jnp.asarray(np.repeat(label[None], count, 0)), *maps))
     pairs = zip([image, *images], [label, *labels], strict=True)
     return np.stack([palette.overlay(*pair, classes=classes) for pair in pairs])

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from tljax.data import augment
 from tljax.data.augment import Augment, affine, inverse, warp
 from tljax.data.draws import augment_keys
 from tljax.inside.net import Net
@@ -24,7 +25,7 @@ Logits = Callable[[np.ndarray], Array]  # uint8 [N, H, W, 3] -> [N, outputs], or
 def ranges_of(stage: Json) -> Augment:
     """Return the ranges of a stage's augmentation; the lecture's where it had none."""
     ranges: Any = stage.get("augment")
-    return Augment(**ranges) if isinstance(ranges, dict) else Augment()
+    return augment.read(ranges) if isinstance(ranges, dict) else Augment()
 
 
 def mean_over_views(net: Net, ranges: Augment, *, views: int) -> Logits:

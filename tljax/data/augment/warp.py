@@ -1,4 +1,4 @@
-"""Augmentation: one random affine warp per image, on the device, from one key per image."""
+"""Augmentation of a batch: one random affine map per image, drawn from its key."""
 
 import dataclasses
 import math
@@ -8,15 +8,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tljax.data.augment.photometric import Photometric, changed
 from tljax.data.text.augment import TextAugment
 from tljax.errors import InputError
+from tljax.tree import Json
 
 
 @dataclasses.dataclass(frozen=True)
 class Augment:
     """The ranges of the random warp; every default is the lecture's.
 
-    Hashable, so it can be a static argument of jit.
+    `photometric` changes the values of the warped pixels too. Hashable, so it can be a static
+    argument of jit.
     """
 
     rotation_deg: float = 40.0  # +- degrees
@@ -25,6 +28,7 @@ class Augment:
     shear_deg: float = math.degrees(0.2)  # +- degrees; the lecture's 0.2 was radians
     zoom: float = 0.2  # each axis its own factor in 1 +- zoom
     horizontal_flip: bool = True  # mirrored with probability one half
+    photometric: Photometric | None = None
 
     def __post_init__(self) -> None:
         for name, bound in {
@@ -42,6 +46,13 @@ class Augment:
 
 
 Augmentation = Augment | TextAugment
+
+
+def read(ranges: Json) -> Augment:
+    """Read an augmentation as `dataclasses.asdict` wrote it."""
+    warp_, change = dict(ranges), ranges.get("photometric")
+    warp_["photometric"] = Photometric(**change) if change else None
+    return Augment(**warp_)
 
 
 class Params(NamedTuple):
@@ -159,13 +170,16 @@ def augment_batch(
     ranges: Augment,
     strength: jax.Array | float = 1.0,
 ) -> jax.Array:
-    """Warp [B, H, W, 3] (uint8, or float in 0..255) at random: float32 [B, H, W, 3] in 0..255.
+    """Change [B, H, W, 3] (uint8, or float in 0..255) at random: float32 [B, H, W, 3] in 0..255.
 
     `keys` [B] are typed keys, one per image (`draws.augment_keys`), so an image does not depend on
     the batch that it is drawn in.
     """
     _, height, width, _ = images.shape
-    return warp(images, *affine(keys, height=height, width=width, ranges=ranges, strength=strength))
+    maps = affine(keys, height=height, width=width, ranges=ranges, strength=strength)
+    if ranges.photometric is None:
+        return warp(images, *maps)
+    return changed(warp(images, *maps), keys, ranges=ranges.photometric, strength=strength)
 
 
 def affine(
