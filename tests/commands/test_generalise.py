@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import sys
 
 import numpy as np
@@ -41,14 +42,15 @@ def call(patch, main, words):
 
 
 @pytest.fixture(scope="module")
-def run(hurried, photographs, base, tmp_path_factory):
+def trained(photographs, base):
+    words = f"finetune --data {photographs} --size 32 --weights {base} --epochs 1"
+    return f"{words} --views 1 --batch 6 --quiet"
+
+
+@pytest.fixture(scope="module")
+def run(hurried, trained, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "run"
-    words = f"finetune --data {photographs} --size 32 --weights {base} --seeds 2 --epochs 1"
-    call(
-        hurried,
-        rungs.finetune,
-        f"{words} --views 1 --batch 6 --anchor 3 --quiet --workdir {folder}",
-    )
+    call(hurried, rungs.finetune, f"{trained} --seeds 2 --anchor 3 --workdir {folder}")
     return folder
 
 
@@ -77,6 +79,47 @@ def test_shifted_adds_a_part_to_the_page(run, hurried, photographs, capsys):
         assert other == plain
     assert "On shifted photographs" in (run / "report.html").read_text()
     assert "finetune against frozen" in capsys.readouterr().out
+
+
+def test_two_runs_are_compared_paired_over_the_seeds_of_both(run, hurried, trained, capsys):
+    other = run.parent / "light"
+    words = f"{trained} --seed 1 --seeds 2 --photometric --workdir {other}"
+    call(hurried, rungs.finetune, words)
+    assert read(other / "config.json")["plan"]["frozen"]["stage"]["augment"]["photometric"]
+    call(hurried, shifted.main, f"shifted --run {other} --against {run} --rungs finetune {FEW}")
+    document = read(other / "shifted.json")
+    assert list(document["ways"]) == ["finetune", "finetune of run"]
+    found = document["ways"]["finetune of run"]["columns"]["as they are"]["seeds"]
+    rows = read(run / "results.json")["rungs"]
+    assert found == [
+        row["validation"]["accuracy"]
+        for row in rows
+        if row["name"] == "finetune" and row["seed"] == 1
+    ]
+    pairs = {(each["way"], each["against"]) for each in document["differences"]}
+    assert pairs == {("finetune", "finetune of run")}
+    assert "finetune against finetune of run" in capsys.readouterr().out
+
+
+def test_runs_that_cannot_be_compared_are_refused(run, hurried, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(run, other)
+    results = read(other / "results.json")
+
+    def refused(change, message, words=""):
+        (other / "results.json").write_text(json.dumps(change))
+        with pytest.raises(InputError, match=message):
+            call(hurried, shifted.main, f"shifted --run {run} --against {other} {FEW} {words}")
+
+    data = results["data"] | {"digest": "0" * 64}
+    refused(results | {"data": data}, "expected the photographs of run")
+    frozen = [row for row in results["rungs"] if row["name"] == "frozen"]
+    few = results | {"rungs": frozen}
+    refused(few, "expected one of the rungs finetune, found none", "--rungs finetune")
+    later = [row | {"seed": row["seed"] + 7} for row in results["rungs"]]
+    refused(results | {"rungs": later}, r"expected a seed of .*run, found none of them")
+    with pytest.raises(InputError, match="runs, each once"):
+        call(hurried, shifted.main, f"shifted --run {run} --against {run} {FEW}")
 
 
 def test_interpolate_saves_a_point_with_the_bits_of_its_ends(run, hurried, tmp_path):

@@ -2,14 +2,17 @@
 
     tljax shifted --run runs/ladder
     tljax shifted --run runs/ladder --kinds all --severities 1 2 3 4 5 --shifted folder:OTHERS
+    tljax shifted --run runs/photometric --against runs/plain
 
 The photographs are those the run was judged on, its test split where it has one. Kinds and
 severities are those of ImageNet-C, made on the device; the page of the run gets a part with the
-result, and shifted.json has it. Layers that all rungs share run once for all of them.
+result, and shifted.json has it. Layers that all rungs share run once for all of them. With
+--against the rungs are compared with those of the same name of another run on the same photographs,
+paired, over the seeds that both have.
 """
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +20,11 @@ import numpy as np
 from tljax import report
 from tljax.commands import cli
 from tljax.commands.generalise import shifting
+from tljax.errors import InputError
 from tljax.machine import processes
 from tljax.methods.judge import Judge
 from tljax.report.pages import shifted as page
+from tljax.report.pages.runs import read_runs
 from tljax.report.pictures.shifted import write_ways
 from tljax.report.stats.shifts import Judged
 from tljax.report.tables import shifted as table
@@ -37,20 +42,48 @@ def main() -> None:
 def judge(args: argparse.Namespace) -> str:
     """Judge the rungs of a run; write the document and its picture, and return the table."""
     rungs = args.rungs or list(by_rung(read_results(args.run / "results.json")))
+    others = _others(args.run, args.against, rungs) if args.against else {}
+    runs = {args.run: {rung: rung for rung in rungs}} | ({args.against: others} if others else {})
+    seeds = set[int].intersection(*(shifting.seeds(run, names) for run, names in runs.items()))
+    if not seeds:
+        raise InputError(f"{args.against}: expected a seed of {args.run}, found none of them")
     shifts = shifting.photographs(args)
-    judged = Judged(right_of(args.run, rungs, shifts), shifts.columns)
-    pairs = list(zip(rungs[1:], rungs, strict=False))
+    right: dict[str, Mapping[str, np.ndarray]] = {}
+    for run, names in runs.items():
+        found = right_of(run, list(names), shifts, seeds)
+        right |= {name: found[rung] for rung, name in names.items()}
+    pairs = [*zip(rungs[1:], rungs, strict=False), *others.items()]
+    judged = Judged(right, shifts.columns)
     document = {"about": shifts.about(), **judged.to_dict(pairs)}
     shifting.write(args.run, "shifted", document, args)
     write_ways(document, title="Accuracy, as they are and shifted", path=args.run / page.PICTURE)
     return table.text(document)
 
 
+def _others(run: Path, against: Path, rungs: Sequence[str]) -> dict[str, str]:
+    """Name the rungs of another run to compare with: rung -> its name beside this run's.
+
+    InputError where it is of other photographs or has none of the rungs.
+    """
+    read_runs([run, against])
+    theirs = by_rung(read_results(against / "results.json"))
+    shared = [rung for rung in rungs if rung in theirs]
+    if not shared:
+        raise InputError(f"{against}: expected one of the rungs {', '.join(rungs)}, found none")
+    return {rung: f"{rung} of {against.name}" for rung in shared}
+
+
 def right_of(
-    run: Path, rungs: Sequence[str], shifts: shifting.Shifts
+    run: Path,
+    rungs: Sequence[str],
+    shifts: shifting.Shifts,
+    among: Collection[int] | None = None,
 ) -> dict[str, Mapping[str, np.ndarray]]:
-    """Tell which photographs rungs of a run get right: rung -> condition -> bool `[S, N]`."""
-    loaded = shifting.members(run, rungs)
+    """Tell which photographs rungs of a run get right: rung -> condition -> bool `[S, N]`.
+
+    `among` are the seeds, by default those that the rungs have in common.
+    """
+    loaded = shifting.members(run, rungs, among)
     right: dict[str, Mapping[str, np.ndarray]] = {}
     for group in _of_one_network(loaded):
         everyone = [member for rung in group for member in loaded[rung]]
@@ -79,5 +112,8 @@ def _of_one_network(loaded: dict[str, list]) -> list[list[str]]:
 def _parser() -> argparse.ArgumentParser:
     parser = cli.bare_parser(__doc__, experiment="shifted")
     shifting.run_options(parser)
-    parser.add_argument("--rungs", nargs="+", metavar="RUNG", help="which of its rungs (all)")
+    add = parser.add_argument
+    add("--rungs", nargs="+", metavar="RUNG", help="which of its rungs (all)")
+    against = "compare with the rungs of another run on the same photographs, paired"
+    add("--against", type=cli.path, metavar="DIR", help=against)
     return parser

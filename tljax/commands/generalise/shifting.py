@@ -1,7 +1,7 @@
 """What commands share that judge classifiers on shifted photographs: options, and the judging."""
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from tljax.runs.predict import load_run
 from tljax.runs.results import by_rung, read_json, read_results
 from tljax.train.outcome.trained import Trained
 from tljax.train.source import Source
+from tljax.tree import Json
 
 # One of each family, which together rank classifiers much as all do, at a third of the cost.
 FEW = ("gaussian_noise", "defocus_blur", "fog", "contrast", "jpeg")
@@ -120,23 +121,37 @@ def photographs(args: argparse.Namespace) -> Shifts:
     where = args.run / "config.json"
     size, document = read_results(args.run / "results.json")["data"]["size"], read_json(where)
     sets = data_of(document, size=size, where=where, progress=not args.quiet)
-    # A run of an earlier version has not recorded every option: these have their defaults.
+    reading = argparse.Namespace(**{**vars(_arguments(document)), "quiet": args.quiet})
+    return Shifts(args, sets, reading)
+
+
+def _arguments(document: Json) -> argparse.Namespace:
+    """Read the arguments of a run; those that an earlier version did not have are the defaults."""
     defaults = vars(settings.parser(None, experiment="shifted").parse_args([]))
     as_parsed = {
         name: tuple(value) if isinstance(defaults.get(name), tuple) else value  # JSON has lists
         for name, value in document["arguments"].items()
     }
-    reading = argparse.Namespace(**{**defaults, **as_parsed, "quiet": args.quiet})
-    return Shifts(args, sets, reading)
+    return argparse.Namespace(**{**defaults, **as_parsed})
 
 
-def members(run: Path, rungs: Sequence[str]) -> dict[str, list[Trained]]:
-    """Load rungs of a run with the seeds that all of them have; InputError where they have none."""
+def seeds(run: Path, rungs: Iterable[str]) -> set[int]:
+    """Return the seeds that rungs of a run have in common; InputError where a rung is not there."""
     rows = by_rung(read_results(run / "results.json"))
     for rung in rungs:
         if rung not in rows:
             raise InputError(f"{run}: expected the rung {rung}, found {', '.join(rows) or 'none'}")
-    common = set.intersection(*({row["seed"] for row in rows[rung]} for rung in rungs))
+    return set.intersection(*({row["seed"] for row in rows[rung]} for rung in rungs))
+
+
+def members(
+    run: Path, rungs: Sequence[str], among: Collection[int] | None = None
+) -> dict[str, list[Trained]]:
+    """Load rungs of a run with these seeds, by default those that all of them have.
+
+    InputError where they have none in common.
+    """
+    common = seeds(run, rungs) if among is None else among
     if not common:
         raise InputError(f"{run}: expected a seed that {', '.join(rungs)} have in common")
     return {
@@ -148,7 +163,7 @@ def finetuning(args: argparse.Namespace, start: Trained) -> tuple[Stage, Source]
     """Return the stage `finetune` of a run's preset and options, and the run's photographs."""
     where = args.run / "config.json"
     document = read_json(where)
-    run = argparse.Namespace(**{"anchor": 0.0, **document["arguments"]})
+    run = _arguments(document)
     run.epochs = args.epochs or run.epochs
     stage = config.stage_on("finetune", config.PRESETS[run.preset]["finetune"], start.network.base)
     stage = settings.with_views("finetune", stage, run)
