@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tljax import config
+from tljax.data.augment import Augment, Photometric
 from tljax.data.sources import ImageSet, ImageSets
 from tljax.machine import devices
 from tljax.models import ops
@@ -33,6 +34,8 @@ def traced(rung, dtype):
     if network.base == "vgg16":
         network = replace(network, options={"width": 0.0625})
     stage = replace(config.PRESETS["deck-keras3"][rung], batch_size=8, images_per_epoch=None)
+    if stage.augment:  # all that an augmentation can have
+        stage = replace(stage, augment=Augment(photometric=Photometric()))
     ready = setup.outline(stage, network, Source(SETS, dtype=jnp.dtype(dtype)))
     first, train_step, _ = program.pieces(stage, ready)
     over = devices.mesh_for(stage.batch_size)
