@@ -5,7 +5,7 @@
 Kumar et al. 2022, arXiv 2202.10054. "frozen" trains the head alone (LP), "finetune" goes on from it
 (LP-FT), and "fresh" trains the same layers from a fresh head (FT), on as many images as both
 together. `tljax shifted --run DIR` then judges all three on shifted photographs. The answer is in
-docs/generalise.md.
+docs/howto/generalise.md.
 """
 
 from dataclasses import replace
