@@ -30,7 +30,8 @@ from tljax.machine import compiler_log, processes
 from tljax.machine.hushed import hushed
 from tljax.models.build import Network
 from tljax.runs import planned
-from tljax.runs.workdir import CALLS, COMPILER_LOG, Workdir
+from tljax.runs.contents import CALLS, COMPILER_LOG
+from tljax.runs.workdir import Workdir
 from tljax.sweep.finished_calls import Kept
 from tljax.tasks.classification import Classification
 from tljax.tasks.text import TEXT

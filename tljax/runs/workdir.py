@@ -1,7 +1,4 @@
-"""A run's folder: config.json, metrics.jsonl, results.json, checkpoints, and who writes what when.
-
-The list of files is in docs/runs.md.
-"""
+"""A run's folder while it is written: configuration, records, results and checkpoints."""
 
 # pyright: strict
 # pyright: reportUnknownMemberType=false
@@ -23,7 +20,7 @@ from tljax.inputs import activations
 from tljax.machine import processes
 from tljax.machine.provenance import environment
 from tljax.models.build import Network
-from tljax.runs import metrics, out_of_fold, predictions, results, settings
+from tljax.runs import contents, metrics, predictions, results, settings
 from tljax.runs.metrics import Record
 from tljax.runs.results import Results, read_written
 from tljax.runs.settings import Arguments
@@ -32,44 +29,6 @@ from tljax.train.resume import Saver, Slot
 from tljax.train.rung import Trained
 from tljax.train.step import averaged
 from tljax.tree import json_digest
-
-FEATURES = "features.json"
-COMPILER_LOG = "compiler.log"  # on an accelerator: what XLA says while it compiles
-CALLS = "calls"  # the folder where a sweep keeps them
-_FOLDERS = (
-    "checkpoints",
-    predictions.FOLDER,
-    out_of_fold.FOLDER,
-    "progress",
-    "tensorboard",
-    CALLS,
-)
-_FILES = (  # that a run leaves, besides its configuration
-    metrics.FILE,
-    results.FILE,
-    "report.html",
-    "ladder.png",
-    "reliability.png",
-    "confusion.png",
-    "curves_*.png",
-    "schedules.*",
-    "rates.png",
-    "lr_find*",
-    "range_test_*.png",
-    "photographs.npz",
-    "sentences.npz",
-    "masks.npz",
-    "told.npz",
-    "numbers.png",
-    FEATURES,
-    COMPILER_LOG,
-    "sweep.*",
-    "cross_validate.json",
-    "shifted.*",
-    *(f"{name}.*" for name in ("interpolate", "soup", "surgical", "low_rank", "looks")),
-    "moved.png",
-    "suspects.html",
-)
 
 
 class Listener(Protocol):
@@ -96,7 +55,7 @@ class Workdir:
         treated as empty. InputError for any other run.
         """
         self.path = Path(path).resolve()
-        run = _run_in(self.path)
+        run = contents.run_in(self.path)
         if run and not (overwrite or resume):
             raise InputError(
                 f"{self.path} holds a run ({run}); "
@@ -135,7 +94,7 @@ class Workdir:
             json_digest({"plan": repr(stages), "arguments": repr(_shared(arguments))}),
         )
         if processes.first():
-            _make(self.path)
+            contents.make(self.path)
             lock.hold(self.path, owner=self)
         where, data = environment(), _data(sets)
         config = settings.config(arguments, stages, data=data, base=base, environment=where)
@@ -146,7 +105,7 @@ class Workdir:
             self._say_what_stays(settings.other_lengths(before=before, now=config))
             return
         if processes.first():
-            _clear(self.path)
+            contents.clear(self.path)
         processes.wait("workdir")
         if processes.first():
             disk.write_json(self.path / settings.FILE, config)
@@ -246,7 +205,7 @@ class Workdir:
             finding = {"rung": rung, "seeds": {str(seed): trained.finding.to_dict()}}
             disk.write_json(self.path / f"lr_find_{name}.json", finding)
         if trained.files:
-            path = self.path / FEATURES
+            path = self.path / contents.FEATURES
             before = read_written(path) if path.exists() else {}
             disk.write_json(path, {**before, name: [str(file) for file in trained.files]})
 
@@ -259,30 +218,6 @@ class Workdir:
                 classes=sets.classes,
                 digest=sets.digest,
             )
-
-
-def _run_in(path: Path) -> str | None:
-    """Name what shows that a folder holds a run: an epoch that ended, or something to resume."""
-    if metrics.any_epoch(path / metrics.FILE):
-        return metrics.FILE
-    return next((name for name in ("progress", CALLS) if (path / name).exists()), None)
-
-
-def _make(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"--workdir: expected a folder that can be written, found {error}"
-        ) from None
-
-
-def _clear(path: Path) -> None:
-    # Checkpoints too: the steps in a folder of them must grow, and a new run starts at the first.
-    for folder in _FOLDERS:
-        shutil.rmtree(path / folder, ignore_errors=True)
-    for old in [file for pattern in _FILES for file in path.glob(pattern)]:
-        old.unlink()
 
 
 def _data(sets: Sets) -> Json:
