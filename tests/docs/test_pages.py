@@ -17,7 +17,7 @@ SMALLER = {
     "epochs=5": "epochs=1",
 }
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-# tests/train/test_saver.py resumes; tests/commands/test_own_base.py climbs with the page's base.
+# tests/train/test_resume.py resumes; tests/commands/test_own_base.py climbs with the page's base.
 SLOW = ["docs/howto/resume.md", "docs/howto/base.md"]
 RUNNABLE = [page for page in PAGES if "```python" in page.read_text(encoding="utf-8")]
 DOCTESTED = [
