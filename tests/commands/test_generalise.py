@@ -173,6 +173,14 @@ def test_low_rank_trains_little(run, hurried, capsys):
     assert "rank 2 " in capsys.readouterr().out
 
 
+def test_a_run_of_another_task_is_refused(run, hurried, tmp_path):
+    results = read(run / "results.json") | {"task": {"name": "text"}}
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    for command in (shifted, looks, soup, interpolate, low_rank, surgical):
+        with pytest.raises(InputError, match="expected a run on classes of photographs, found te"):
+            call(hurried, command.main, f"it --run {tmp_path} {FEW}")
+
+
 def test_mistakes_are_named(run, hurried):
     with pytest.raises(InputError, match="expected the rung differential, found frozen, finetune"):
         call(hurried, interpolate.main, f"interpolate --run {run} --to differential {FEW}")

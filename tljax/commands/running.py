@@ -115,8 +115,11 @@ def _unread() -> bool:
 
 
 def _keep_compilations() -> None:
-    """Keep compiled programs in the cache, where it can be written; else they are compiled anew."""
-    folder = default_folder() / "xla"
+    """Keep compiled programs in the cache, where it can be written; else they are compiled anew.
+
+    JAX's own JAX_COMPILATION_CACHE_DIR is the place where it is set.
+    """
+    folder = Path(os.environ.get("JAX_COMPILATION_CACHE_DIR") or default_folder() / "xla")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:

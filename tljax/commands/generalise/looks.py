@@ -35,9 +35,9 @@ Looks = dict[str, Callable[[np.ndarray], jax.Array]]  # images uint8 [B, S, S, 3
 def main() -> None:
     """Run the command."""
     args = _parser().parse_args()
+    shifts = shifting.photographs(args)
     results = read_results(args.run / "results.json")
     rung = args.rung or paired.best_rung(results, predictions.read(args.run, results))
-    shifts = shifting.photographs(args)
     looks = [_looks(member, args.views) for member in shifting.members(args.run, [rung])[rung]]
     right: dict[str, dict[str, np.ndarray]] = {way: {} for way in looks[0]}
     for condition, split in shifts:

@@ -31,8 +31,8 @@ START, WHOLE, BIASES = "start", "whole", "biases"
 def main() -> None:
     """Run the command."""
     args = _parser().parse_args()
-    starts = shifting.members(args.run, [args.start])[args.start][: args.seeds]
     shifts = shifting.photographs(args)
+    starts = shifting.members(args.run, [args.start])[args.start][: args.seeds]
     trained: dict[str, list[Trained]] = {}
     pace = waiting.Pace(len(starts) * (2 + len(args.ranks)))
     for start in starts:

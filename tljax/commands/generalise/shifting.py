@@ -21,6 +21,8 @@ from tljax.methods.judge import Judge
 from tljax.report.stats.shifts import CORRUPTED, PLAIN, Judged
 from tljax.runs.predict import load_run
 from tljax.runs.results import by_rung, read_json, read_results
+from tljax.tasks.classification import CLASSIFICATION
+from tljax.tasks.known import of_results
 from tljax.train.outcome.trained import Trained
 from tljax.train.source import Source
 from tljax.tree import Json
@@ -117,9 +119,15 @@ class Shifts:
 
 
 def photographs(args: argparse.Namespace) -> Shifts:
-    """Load the photographs that a run was judged on, to be shifted."""
-    where = args.run / "config.json"
-    size, document = read_results(args.run / "results.json")["data"]["size"], read_json(where)
+    """Load the photographs that a run was judged on, to be shifted.
+
+    InputError for a run of another task than classes of photographs.
+    """
+    where, results = args.run / "config.json", read_results(args.run / "results.json")
+    task = of_results(results)
+    if task != CLASSIFICATION:
+        raise InputError(f"{args.run}: expected a run on classes of photographs, found {task.name}")
+    size, document = results["data"]["size"], read_json(where)
     sets = data_of(document, size=size, where=where, progress=not args.quiet)
     reading = argparse.Namespace(**{**vars(_arguments(document)), "quiet": args.quiet})
     return Shifts(args, sets, reading)

@@ -36,8 +36,8 @@ UNIFORM, GREEDY, ENSEMBLE = "uniform soup", "greedy soup", "ensemble"
 def main() -> None:
     """Run the command."""
     args = _parser().parse_args()
-    starts = shifting.members(args.run, [args.start])[args.start][: args.soups]
     shifts = shifting.photographs(args)
+    starts = shifting.members(args.run, [args.start])[args.start][: args.soups]
     began = time.perf_counter()
     count = len(args.rates) * args.orders
     pace = waiting.Pace(count * len(starts))

@@ -35,8 +35,8 @@ START, AUTO, MEASURED = "start", "auto-rgn", 128  # photographs that gradients a
 def main() -> None:
     """Run the command."""
     args = _parser().parse_args()
-    starts = shifting.members(args.run, [args.start])[args.start][: args.seeds]
     shifts = shifting.photographs(args)
+    starts = shifting.members(args.run, [args.start])[args.start][: args.seeds]
     every = starts[0].network.architecture.groups
     chosen = args.groups or [*every, AUTO]
     for name in chosen:
