@@ -13,7 +13,8 @@ class Photometric:
     """The ranges of random changes of the pixels' values, as fractions of the full range 0..255.
 
     Each of the five is drawn with `probability`, whatever the others are, then its amount from the
-    whole range. A network that has seen them holds better on photographs from another camera, or in
+    whole range: by default a quarter of the images stay as they are, which the network must know
+    best. A network that has seen them holds better on photographs from another camera, or in
     another light; noise is the one that teaches most (Rusak et al. 2020, "A simple way to make
     neural networks robust against diverse image corruptions"). Hashable.
     """
@@ -23,7 +24,7 @@ class Photometric:
     contrast: float = 1.0  # times 1 + contrast at most, divided by it at least, about the mean
     brightness: float = 0.3  # added, +-
     noise: float = 0.3  # Gaussian; its deviation up to this
-    probability: float = 0.5
+    probability: float = 0.25  # of each
 
     def __post_init__(self) -> None:
         bounds = {"blur": 0.25, "saturation": 1.0, "contrast": 10.0, "brightness": 1.0}
