@@ -1,5 +1,6 @@
 """Ways to a classifier in one picture: accuracy on photographs as they are, and shifted."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,13 +39,18 @@ def write_ways(document: Mapping, *, title: str, path: Path) -> Path:
             )
             ax.plot([mean], [place + shift], "o", color=colour, markersize=5)
             shown += [low, high]
-    ax.set_yticks(range(len(ways)), [style.short(way, 18) for way in ways], parse_math=False)
+    ax.set_yticks(range(len(ways)), [_label(way) for way in ways], parse_math=False)
     ax.set_ylim(len(ways) - 0.5, -0.5)
     ax.set_xlim(style.percent_limits(shown))
     ax.xaxis.set_major_formatter("{x:g} %")
     ax.grid(axis="x", color=style.RULE, linewidth=0.7)
     style.strip(ax)
     return style.save(figure, path)
+
+
+def _label(way: str) -> str:
+    """Break a name into two lines at most, each cut to the room beside the picture."""
+    return "\n".join(style.short(line, 18) for line in textwrap.wrap(way, 18)[:2])
 
 
 def write_path(
