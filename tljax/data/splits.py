@@ -10,6 +10,8 @@ import numpy as np
 from tljax.data.photos import Listing
 from tljax.errors import InputError
 
+_ANYWAY = "remove them, or pass --allow-duplicates (allow_duplicates=True)"
+
 
 def complete(
     source: str,
@@ -113,7 +115,7 @@ def refuse_two_labels(
     if twins:
         raise InputError(
             f"{where}: {len(twins)} {what} have the same bytes as one of another class: "
-            f"{_few(twins)}; remove them, or pass allow_duplicates"
+            f"{_few(twins)}; {_ANYWAY}"
         )
 
 
@@ -136,7 +138,7 @@ def refuse_shared(
         raise InputError(
             f"{where}: {len(shared)} {names[1]} {what} have the same bytes as a {names[0]} "
             f"{what.removesuffix('s')}: "
-            f"{_few(shared)}; remove them, or pass allow_duplicates"
+            f"{_few(shared)}; {_ANYWAY}"
         )
 
 
