@@ -89,6 +89,7 @@ def prepare(
 
 
 def photographs(stage: Stage, settings: Settings, *, count: int) -> Inputs:
+    """Read random photographs as the stage reads its own."""
     images, labels = bench_photos.images(count, settings.size)
     split = ImageSet(images, labels, tuple(map(str, range(count))))
     sets = ImageSets("noise", ("cat", "dog"), split, split, digest="")
