@@ -22,7 +22,6 @@ import numpy as np
 from tljax import config, recipe
 from tljax.commands import cli
 from tljax.commands import running as running_command
-from tljax.commands.pretrain import pretrain
 from tljax.config import Plan, Stage, pretraining, sizes
 from tljax.data.augment import Augmentation
 from tljax.data.text import load, running
@@ -35,6 +34,7 @@ from tljax.optim.schedules import WarmupLinear
 from tljax.optim.transform import Optimizer
 from tljax.report.stats.intervals import t_interval
 from tljax.train import plan as plans
+from tljax.train.pretrain import pretrain
 from tljax.train.source import Source
 from tljax.weights import Weights, read
 

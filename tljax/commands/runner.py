@@ -14,7 +14,6 @@ from tljax.commands.climb.climbing import climb_ladder
 from tljax.commands.climb.onward import say_next
 from tljax.commands.climb.rung import PRESET, Rung, named
 from tljax.commands.generalise import shifted
-from tljax.commands.pretrain import pretrain
 from tljax.commands.text import keep as sentences
 from tljax.commands.text import read as texts
 from tljax.config import Stage, pretraining, sizes
@@ -35,6 +34,7 @@ from tljax.runs.workdir import Workdir
 from tljax.sweep.finished_calls import Kept
 from tljax.tasks.classification import Classification
 from tljax.tasks.text import TEXT
+from tljax.train.pretrain import pretrain
 from tljax.train.source import Source
 from tljax.weights import Weights, check_preprocess, known, read
 
