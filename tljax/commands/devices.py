@@ -76,8 +76,8 @@ def deterministic_costs(platform: str) -> str:
             "steps, no tuning before the first one"
         )
     return (
-        f"--deterministic changes nothing on {platform.upper()}: the same command gives the same "
-        "bits there anyway"
+        f"--deterministic: on {platform.upper()} the same command gives the same bits anyway, once "
+        "what --lowering measures is kept; with this option nothing is measured"
     )
 
 
