@@ -28,12 +28,12 @@ def split(count):
 SETS = ImageSets("test", ("cat", "dog"), split(16), split(8), "0" * 64)
 
 
-def traced(rung, dtype):
+def traced(rung, dtype, base="vgg16"):
     """A whole segment of a rung: draws, augmentation, steps and the optimizer, from shapes."""
     network = replace(config.NETWORKS[rung], hidden=8)
-    if network.base == "vgg16":
-        network = replace(network, options={"width": 0.0625})
-    stage = replace(config.PRESETS["deck-keras3"][rung], batch_size=8, images_per_epoch=None)
+    network = network.on(base, {"width": 0.0625} if base == "vgg16" else {})
+    stage = config.stage_on(rung, config.PRESETS["deck-keras3"][rung], base)
+    stage = replace(stage, batch_size=8, images_per_epoch=None)
     if stage.augment:  # all that an augmentation can have
         stage = replace(stage, augment=Augment(photometric=Photometric()))
     ready = setup.outline(stage, network, Source(SETS, dtype=jnp.dtype(dtype)))
@@ -60,6 +60,15 @@ def test_every_rung_is_lowered_without_its_device(monkeypatch, rung, dtype, plat
     assert "select_and_scatter" not in text
     assert "f64>" not in text
     assert ("bf16>" in text) == (dtype == "bfloat16")
+
+
+def test_the_overlapping_pooling_of_a_resnet_has_no_scatter_either(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(ops, "compiler_options", lambda: None)
+    lowered = traced("differential", "bfloat16", "resnet18").lower(lowering_platforms=("cuda",))
+    text = lowered.as_text()
+    assert "stablehlo.convolution" in text
+    assert "select_and_scatter" not in text
 
 
 def test_the_stock_pooling_would_be_seen():

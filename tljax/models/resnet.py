@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 from jax.typing import DTypeLike
 
 from tljax.data.preprocess import TORCH
@@ -26,6 +26,7 @@ from tljax.models.architecture import (
 from tljax.models.branches import Branches, Drop
 from tljax.models.convs import Conv
 from tljax.models.layers import batch_norm
+from tljax.models.pools import max_pool_3x3
 
 WIDTHS = (64, 128, 256, 512)  # channels of the 3 x 3 convolutions, by stage
 NORM_EPSILON, NORM_MOMENTUM = 1e-5, 0.9  # torch's BatchNorm2d; it calls 1 - 0.9 the momentum
@@ -65,8 +66,7 @@ class ResNet(nn.Module):
                 x = Conv(64, 7, stride=2, padding=3, name="stem_conv")(x)
                 x = nn.relu(_norm(x, "stem_norm", train=train, frozen=self.frozen))
             elif cut.name == "stem_pool":
-                pads = ((0, 0), (1, 1), (1, 1), (0, 0))
-                x = lax.reduce_window(x, -jnp.inf, lax.max, (1, 3, 3, 1), (1, 2, 2, 1), pads)
+                x = max_pool_3x3(x)
             elif cut.name == "pool":
                 x = x.mean((1, 2))
             else:
