@@ -139,6 +139,37 @@ def test_the_dropped_row_is_no_padding_of_the_convolution_before(height, width):
     )
 
 
+@pytest.mark.parametrize(("height", "width"), [(19, 18), (18, 19)])
+def test_the_stock_path_has_no_negative_padding_over_an_odd_map(height, width):
+    """What a GPU gets: cuDNN takes equal padding of 0 and more, before and after."""
+    x, kernel = integers(2, height, width, 3), integers(3, 3, 3, 4)
+
+    def pads(conv, pool):
+        """Of the convolutions of both passes, as traced for a GPU and after XLA's rewriting."""
+        loss = lambda x, k: (pool(conv(x, k)) ** 2).sum()  # noqa: E731
+        with ops.stock():
+            traced = ops.jit(jax.grad(loss)).trace(x, kernel)
+            cuda = traced.lower(lowering_platforms=("cuda",)).as_text()
+            rewritten = traced.lower().compile().as_text()
+        return (
+            re.findall(r"pad = \[\[(.*?)\]\]", cuda),
+            re.findall(r"window=\{[^}]*pad=(\S+)\}", rewritten),
+        )
+
+    def valid(x, kernel):
+        return ops.conv(x, kernel, padding="VALID")
+
+    def cut(x, kernel):  # VALID as a padded convolution that is cut: its gradient cuts again
+        return stock_conv(x, kernel, [(3, 3), (3, 3)])[:, 3:-3, 3:-3]
+
+    def padded(x):  # the gradient of what is dropped, as zeros at the end
+        return ops.max_pool(x[:, : x.shape[1] // 2 * 2, : x.shape[2] // 2 * 2])
+
+    assert pads(valid, ops.max_pool) == (["0, 0], [0, 0", "2, 2], [2, 2"], ["2_2x2_2"])
+    assert pads(cut, ops.max_pool)[0][1] == "-1, -1], [-1, -1"
+    assert pads(valid, padded)[1] != ["2_2x2_2"]
+
+
 def test_pool_gives_a_tie_to_the_first():
     """Written out: windows of equal numbers, the last row dropped."""
     g = jax.grad(lambda x: (ops.max_pool(x) * jnp.array([[[[5.0], [7.0]]]])).sum())(
