@@ -90,8 +90,9 @@ def begin(
     Within the context convolutions are computed as --lowering says.
     """
     if args.photometric and not any(isinstance(s.augment, Augment) for _, s in stages.values()):
+        found = "texts" if args.task == TEXT.name else ", ".join(stages)
         expected = "--photometric: expected a rung that augments photographs"
-        raise InputError(f"{expected}, found {', '.join(stages)}")
+        raise InputError(f"{expected}, found {found}")
     weights = options.base_of(args)
     workdir = workdir_of(args, args.workdir or Path("runs") / experiment)
     workdir.listeners += running.tracked(args, workdir=workdir.path)
