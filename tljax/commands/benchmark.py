@@ -13,6 +13,7 @@ ends it is printed in a line of its own, to be pasted anywhere.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -29,8 +30,12 @@ from tljax.benchmark.race import measure, untimed
 from tljax.benchmark.rows import CPU, GPU, ROWS, Json, Row, Settings
 from tljax.commands import cli
 from tljax.errors import InputError
-from tljax.machine import compiler_log
+from tljax.machine import compiler_log, lowering
 from tljax.machine.provenance import processor
+from tljax.models import winograd
+from tljax.models.architecture import images_of
+from tljax.models.build import Network
+from tljax.tasks.classification import CLASSIFICATION
 
 
 class _Parser(argparse.ArgumentParser):
@@ -54,20 +59,30 @@ def main() -> None:
         compiler_log.send_to(args.out / "compiler.log")
         print(f"{results['about']}\n{plan.told()}", file=sys.stderr, flush=True)
         print_row = partial(_print_row, about=results["about"])
-        results["rows"] = measure(
-            plan.rows,
-            settings,
-            field,
-            rounds=args.rounds,
-            deadlines=[began + end for end in plan.ends],
-            on_row=None if args.quiet else print_row,
-        )
+        with winograd.using(_by_winograd(settings)):
+            results["rows"] = measure(
+                plan.rows,
+                settings,
+                field,
+                rounds=args.rounds,
+                deadlines=[began + end for end in plan.ends],
+                on_row=None if args.quiet else print_row,
+            )
         results["rows"] += [
             untimed(row, f"no time: about {seconds:.0f} s") for row, seconds in plan.left_out
         ]
     finally:
         field.close()
     _leave(results, args.out, as_json=args.json)
+
+
+def _by_winograd(settings: Settings) -> winograd.Shapes:
+    """Return the convolutions of VGG16 that commands on this machine compute in Winograd's way."""
+    network = Network("vgg16", {"width": settings.width})
+    with contextlib.redirect_stdout(sys.stderr):  # standard output is for the table
+        return lowering.measured(
+            [network], images_of(settings.size), task=CLASSIFICATION, dtype=settings.dtype
+        )
 
 
 def _parser() -> argparse.ArgumentParser:
