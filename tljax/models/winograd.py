@@ -91,8 +91,8 @@ def conv(x: Array, kernel: Array, pad: int) -> Array:
     most = max(1, _TILES // tiles)
     few = max(count for count in range(1, min(most, n) + 1) if n % count == 0) if n else 0
     turned = _products_of(kernel)
-    if few == n:
-        return _conv(x, turned, pad)
+    if few == n:  # in memory of its own, or what made it is computed again for each product
+        return _conv(lax.optimization_barrier(x), turned, pad)
     parts = lax.map(lambda part: _conv(part, turned, pad), x.reshape(n // few, few, *x.shape[1:]))
     return parts.reshape(n, *parts.shape[2:])
 
