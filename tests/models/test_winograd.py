@@ -87,7 +87,7 @@ def test_the_gradient_of_the_input_is_chosen_by_its_own_shape():
             text = primitives(gradients, x, kernel)
         counts.append((text.count("conv_general_dilated["), text.count("dot_general[")))
     # What is left is the gradient of the kernel; the forward pass is in the first two.
-    assert counts == [(3, 0), (2, 16), (2, 16), (1, 32)]
+    assert counts == [(3, 0), (2, 5), (2, 5), (1, 10)]
 
 
 def test_flops_of_the_direct_way():

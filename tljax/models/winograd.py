@@ -97,16 +97,21 @@ def conv(x: Array, kernel: Array, pad: int) -> Array:
     return parts.reshape(n, *parts.shape[2:])
 
 
-def _products_of(kernel: Array) -> list[list[Array]]:
-    """Transform the kernel: the 4 x 4 matrices `[I, O]` that the products are with."""
-    rows = [_sum(row, kernel) for row in _KERNEL]
-    return [[_sum(row, line) for row in _KERNEL] for line in rows]
+def _products_of(kernel: Array) -> Array:
+    """Transform the kernel: the matrices that the products are with, `[4, 4, I, O]`.
+
+    As one product with `[16, 9]`, which compiles in less time than sums do.
+    """
+    inputs, outputs = kernel.shape[2:]
+    both = jnp.kron(jnp.asarray(_KERNEL, kernel.dtype), jnp.asarray(_KERNEL, kernel.dtype))
+    return (both @ kernel.reshape(9, -1)).reshape(4, 4, inputs, outputs)
 
 
-def _conv(x: Array, kernel: list[list[Array]], pad: int) -> Array:
-    """Convolve images with a transformed kernel: 16 matrix products, not one of a batch.
+def _conv(x: Array, kernel: Array, pad: int) -> Array:
+    """Convolve images with a transformed kernel: four batches of four matrix products.
 
-    In one of a batch of 16, the transformed input would be copied together first.
+    Before one batch of 16 the transformed input is copied together, which takes up to 1.7 times as
+    long; 16 by themselves are as fast, and compile in 1.5 times the time.
     """
     n, height, width, channels = x.shape
     height, width = height + 2 * pad - 2, width + 2 * pad - 2
@@ -120,8 +125,8 @@ def _conv(x: Array, kernel: list[list[Array]], pad: int) -> Array:
     products = []
     for row, line in zip(_INPUT, kernel, strict=True):
         across = [_sum(row, [seen[i][j] for i in range(4)]) for j in range(4)]
-        flat = [_sum(each, across).reshape(-1, channels) for each in _INPUT]
-        products.append([part @ matrix for part, matrix in zip(flat, line, strict=True)])
+        flat = jnp.stack([_sum(each, across).reshape(-1, channels) for each in _INPUT])
+        products.append(flat @ line)
     tile = []
     for row in _OUTPUT:
         across = [_sum(row, [line[j] for line in products]) for j in range(4)]
@@ -131,15 +136,10 @@ def _conv(x: Array, kernel: list[list[Array]], pad: int) -> Array:
     return y.reshape(n, 2 * rows, 2 * columns, -1)[:, :height, :width]
 
 
-def _sum(factors: Sequence[float], terms: Sequence[Array] | Array) -> Array:
-    """Add the terms times the factors, which are 0, a half, 1 or their negatives."""
-    total: Array | None = None
-    for factor, term in zip(factors, terms, strict=True):
-        if factor:
-            part = term if abs(factor) == 1 else term * abs(factor)
-            if total is None:
-                total = part if factor > 0 else -part
-            else:
-                total = total + part if factor > 0 else total - part
-    assert total is not None
+def _sum(signs: Sequence[int], terms: Sequence[Array]) -> Array:
+    """Add the terms with signs 1, and subtract those with -1."""
+    first, *others = [(sign, term) for sign, term in zip(signs, terms, strict=True) if sign]
+    total = first[1] if first[0] > 0 else -first[1]
+    for sign, term in others:
+        total = total + term if sign > 0 else total - term
     return total
