@@ -2,8 +2,11 @@
 
 import gc
 import json
+import math
+import threading
 from dataclasses import replace
 
+import jax
 import numpy as np
 import pytest
 
@@ -12,11 +15,14 @@ from tljax.commands.climb import climbing
 from tljax.models import ops
 from tljax.models.build import Network
 from tljax.runs.workdir import Workdir
+from tljax.train import compiler, program
+from tljax.train.compiler import Program
 from tljax.train.source import Source
 from tljax.tree import flatten
 from tljax.weights import load
 
 SHORT = {"epochs": 2, "images_per_epoch": 6, "batch_size": 3, "views": 2, "keep_going": True}
+ONE_VIEW = SHORT | {"views": None, "solver": "steps"}
 STAGES = {
     name: (Network(options={"width": 0.0625}), replace(config.PRESETS["tuned"][name], **SHORT))
     for name in ("frozen", "finetune")
@@ -54,6 +60,43 @@ def test_it_is_said_which_seeds_train_together(climbed):
         "convolutions with a kernel for each seed are slow"
     )
     assert len(told) == 2
+
+
+def test_programs_are_compiled_in_the_order_in_which_they_train(
+    photographs, base, monkeypatch, tmp_path, capsys
+):
+    """On an accelerator the first rung has its program while a later one is being compiled."""
+    stages = {
+        "scratch": (
+            Network("cnn", options={"padding": "SAME"}),
+            replace(config.PRESETS["tuned"]["scratch"], **ONE_VIEW),
+        ),
+        **STAGES,
+        "features": (STAGES["frozen"][0], replace(config.PRESETS["tuned"]["features"], **ONE_VIEW)),
+    }
+    later, compiled = threading.Event(), []
+
+    def slow(traced):
+        compiled.append(traced.stage.name)
+        assert len(compiled) == 1 or later.wait(timeout=30)
+        return Program(None, 0.0, traced.step_flops, math.nan)
+
+    monkeypatch.setattr(compiler, "compile", slow)
+    sets, weights = data.load(photographs, size=32, progress=False), load(base)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    workdir = Workdir(tmp_path / "run")
+    programs, watch = climbing.compile_ahead(
+        stages, Source(sets, weights, progress=False), seeds=(0,), workdir=workdir
+    )
+    first = next(iter(watch.work))
+    assert first == "features"
+    assert programs[first].step_flops > 0
+    assert program.at_hand(programs, "frozen") is None
+    later.set()
+    assert programs["finetune"].step_flops > 0
+    assert compiled == list(watch.work) == ["features", "scratch", "frozen", "finetune"]
+    told = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert [word for word in told if word in stages] == list(stages)
 
 
 def test_a_seed_is_what_it_is_alone(climbed):
