@@ -1,6 +1,7 @@
 """Seeds run in one program where that is faster and in turn elsewhere, with the same results."""
 
 import gc
+import itertools
 import json
 import math
 import threading
@@ -12,7 +13,7 @@ import pytest
 
 from tljax import climb, config, data
 from tljax.commands.climb import climbing
-from tljax.models import ops
+from tljax.models import build, ops
 from tljax.models.build import Network
 from tljax.runs.workdir import Workdir
 from tljax.train import compiler, program
@@ -197,3 +198,38 @@ def without_times(record):
             if name not in ("seconds", "images_per_second")
         }
     )
+
+
+def test_on_an_accelerator_no_two_programs_are_compiled_at_once(
+    photographs, base, in_a_hurry, monkeypatch, tmp_path
+):
+    """Training ahead, in a thread; first parameters, the frozen base, evaluation and logits."""
+    spans = []
+
+    def note(event, start, end, *, fun_name="", **_):
+        if event.endswith("backend_compile_duration"):
+            spans.append((start, end, fun_name, threading.current_thread().name))
+
+    def quick(module, *, key, like):  # as on CPU, where these programs run
+        init = jax.jit(module.init, compiler_options=in_a_hurry())
+        return init(key, np.zeros(like.shape, like.dtype))
+
+    monkeypatch.setattr(build, "init_like", quick)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(ops, "compiler_options", in_a_hurry)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    sets, weights = data.load(photographs, size=32, progress=False), load(base)
+    workdir = Workdir(tmp_path / "run")
+    workdir.begin(arguments={}, stages=STAGES, sets=sets)
+    source = Source(sets, weights, store=workdir.features, progress=False)
+    jax.monitoring.register_event_time_span_listener(note)
+    try:
+        programs, _ = climbing.compile_ahead(STAGES, source, seeds=(0,), workdir=workdir)
+        climb.ladder(STAGES, source, seeds=(0,), workdir=workdir, programs=programs)
+    finally:
+        jax.monitoring.unregister_event_time_span_listener(note)
+    ours = sorted(span for span in spans if span[2] in ("jit(init)", "jit(program)"))
+    assert len({thread for *_, thread in ours}) == 2
+    assert len(ours) >= 8  # two steps, init, two of the base, two evaluations, two of logits
+    for (_, end, *_), (start, *_) in itertools.pairwise(ours):
+        assert end <= start

@@ -13,7 +13,7 @@ from queue import SimpleQueue
 from jax.stages import Compiled, Lowered
 
 from tljax.config import Stage
-from tljax.machine import memory
+from tljax.machine import in_turn, memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +45,7 @@ class Traced:
 def compile(traced: Traced) -> Program:
     """Compile a traced program; InputError where it does not fit into memory."""
     started = time.perf_counter()
-    with memory.explained(traced.stage):
+    with in_turn.turn(), memory.explained(traced.stage):
         call = traced.lowered.compile()
     return Program(
         call=call,

@@ -11,7 +11,7 @@ from jax import Array
 from jax.sharding import Mesh
 
 from tljax.inputs.feed import Examples, feed, place
-from tljax.machine import devices
+from tljax.machine import devices, in_turn
 from tljax.models import ops
 from tljax.tasks.classification import CLASSIFICATION
 from tljax.tasks.task import Task
@@ -36,7 +36,9 @@ def make_evaluate(
     """
     devices.check_batch(batch_size, over)
     eval_step = make_eval_step(apply=apply, task=task)
-    program = ops.jit(_program(eval_step, prepare), out_shardings=devices.replicated(over))
+    program = in_turn.of(
+        ops.jit(_program(eval_step, prepare), out_shardings=devices.replicated(over))
+    )
     batches = batches_of(len(examples), batch_size)
     where = place(examples.inputs, over)
 
