@@ -5,6 +5,7 @@ import itertools
 import json
 import math
 import threading
+from collections import OrderedDict
 from dataclasses import replace
 
 import jax
@@ -13,6 +14,7 @@ import pytest
 
 from tljax import climb, config, data
 from tljax.commands.climb import climbing
+from tljax.machine import in_turn
 from tljax.models import build, ops
 from tljax.models.build import Network
 from tljax.runs.workdir import Workdir
@@ -200,15 +202,27 @@ def without_times(record):
     )
 
 
-def test_on_an_accelerator_no_two_programs_are_compiled_at_once(
-    photographs, base, in_a_hurry, monkeypatch, tmp_path
-):
-    """Training ahead, in a thread; first parameters, the frozen base, evaluation and logits."""
+@pytest.fixture
+def compilations():
+    """Begin, end, function and thread of each compilation of a test."""
     spans = []
 
     def note(event, start, end, *, fun_name="", **_):
         if event.endswith("backend_compile_duration"):
             spans.append((start, end, fun_name, threading.current_thread().name))
+
+    jax.monitoring.register_event_time_span_listener(note)
+    yield spans
+    jax.monitoring.unregister_event_time_span_listener(note)
+
+
+def test_on_an_accelerator_no_two_programs_are_compiled_at_once(
+    photographs, base, in_a_hurry, monkeypatch, tmp_path, compilations
+):
+    """Training ahead, in a thread; first parameters, the frozen base, evaluation and logits.
+
+    Seeds in turn share them all.
+    """
 
     def quick(module, *, key, like):  # as on CPU, where these programs run
         init = jax.jit(module.init, compiler_options=in_a_hurry())
@@ -217,19 +231,23 @@ def test_on_an_accelerator_no_two_programs_are_compiled_at_once(
     monkeypatch.setattr(build, "init_like", quick)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(ops, "compiler_options", in_a_hurry)
+    monkeypatch.setattr(climb, "_fits", lambda *_, **__: False)
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     sets, weights = data.load(photographs, size=32, progress=False), load(base)
-    workdir = Workdir(tmp_path / "run")
-    workdir.begin(arguments={}, stages=STAGES, sets=sets)
-    source = Source(sets, weights, store=workdir.features, progress=False)
-    jax.monitoring.register_event_time_span_listener(note)
-    try:
+    monkeypatch.setattr(in_turn, "_kept", OrderedDict())
+    compilations.clear()
+    ours = []
+    for seeds in ((0,), (1, 2)):
+        workdir = Workdir(tmp_path / f"run{seeds}")
+        workdir.begin(arguments={}, stages=STAGES, sets=sets)
+        source = Source(sets, weights, store=workdir.features, progress=False)
         programs, _ = climbing.compile_ahead(STAGES, source, seeds=(0,), workdir=workdir)
-        climb.ladder(STAGES, source, seeds=(0,), workdir=workdir, programs=programs)
-    finally:
-        jax.monitoring.unregister_event_time_span_listener(note)
-    ours = sorted(span for span in spans if span[2] in ("jit(init)", "jit(program)"))
-    assert len({thread for *_, thread in ours}) == 2
-    assert len(ours) >= 8  # two steps, init, two of the base, two evaluations, two of logits
-    for (_, end, *_), (start, *_) in itertools.pairwise(ours):
+        climb.ladder(STAGES, source, seeds=seeds, workdir=workdir, programs=programs)
+        ours.append([span for span in compilations if span[2] in ("jit(init)", "jit(program)")])
+        compilations.clear()
+    first, again = map(sorted, ours)
+    assert len({thread for *_, thread in first}) == 2
+    assert len(first) >= 8  # two steps, init, two of the base, two evaluations, two of logits
+    assert [name for *_, name, _ in again] == ["jit(init)"] * 2  # of each seed
+    for (_, end, *_), (start, *_) in itertools.pairwise(first):
         assert end <= start

@@ -1,13 +1,16 @@
-"""On an accelerator one thread compiles at a time; on CPU all do."""
+"""On an accelerator one thread compiles at a time, and nowhere the same program twice."""
 
 import threading
 import time
+from collections import OrderedDict
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from tljax.machine import in_turn
+from tljax.models import ops
 
 
 @pytest.fixture
@@ -99,8 +102,6 @@ def test_only_what_must_be_compiled_waits(accelerator):
 
 
 def test_on_cpu_nobody_waits():
-    program = jax.jit(jnp.negative)
-    assert in_turn.of(program) is program
     inside = threading.Barrier(2, timeout=30)
 
     def compile():
@@ -113,3 +114,67 @@ def test_on_cpu_nobody_waits():
     for thread in threads:
         thread.join()
     assert not inside.broken
+
+
+@pytest.fixture
+def compilations(monkeypatch):
+    """The compilations of this test, of functions called `scaled`."""
+    spans = []
+
+    def note(event, start, end, *, fun_name="", **_):
+        if event.endswith("backend_compile_duration") and fun_name == "jit(scaled)":
+            spans.append((start, end))
+
+    monkeypatch.setattr(in_turn, "_kept", OrderedDict())
+    jax.monitoring.register_event_time_span_listener(note)
+    yield spans
+    jax.monitoring.unregister_event_time_span_listener(note)
+
+
+def by(factor):
+    """A function made anew, as each stage makes its own."""
+
+    def scaled(x):
+        return x * factor
+
+    return in_turn.of(jax.jit(scaled))
+
+
+def test_the_same_text_is_compiled_once(compilations):
+    x = np.arange(3, dtype=np.float32)
+    first, again = by(np.float32(2)), by(np.float32(2))
+    np.testing.assert_array_equal(first(x), [0, 2, 4])
+    np.testing.assert_array_equal(again(x), first(x))
+    assert len(compilations) == 1
+    assert again(x[:2]).shape == (2,)
+    assert len(compilations) == 2
+
+
+def test_what_differs_is_not_shared(compilations):
+    """Constants, options of the compiler, places: eight devices are simulated."""
+    x = np.arange(3, dtype=np.float32)
+    closed = [by(np.array([1, 2, last], np.float32)) for last in (3, 5)]
+    assert [float(each(x)[2]) for each in closed] == [6, 10]
+    on = [jax.device_put(x, device) for device in jax.devices()[:2]]
+    found = [by(np.float32(2))(each) for each in on]
+    assert [each.devices() for each in found] == [each.devices() for each in on]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ops, "compiler_options", lambda: {"xla_backend_optimization_level": 0})
+        by(np.float32(2))(on[0])
+    assert len(compilations) == 5
+
+
+def test_where_constants_are_no_text_nothing_is_shared(compilations, monkeypatch):
+    monkeypatch.setattr(in_turn, "_constants_are_text", lambda: False)
+    for last in (3, 5):
+        assert float(by(np.array([1, 2, last], np.float32))(np.ones(3, np.float32))[2]) == last
+    assert len(compilations) == 2
+    assert not in_turn._kept
+
+
+def test_the_newest_are_kept(compilations, monkeypatch):
+    monkeypatch.setattr(in_turn, "_MOST", 2)
+    x = np.ones(1, np.float32)
+    for factor in (1, 2, 1, 3, 1, 2):  # the last 2 was forgotten when 3 came
+        assert float(by(np.float32(factor))(x)[0]) == factor
+    assert len(compilations) == 4

@@ -5,7 +5,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
@@ -38,6 +38,7 @@ class Traced:
 
     stage: Stage
     lowered: Lowered
+    kind: Hashable  # of its arguments, see `in_turn.kind_of`
     step_flops: float
     seconds: float
 
@@ -45,8 +46,8 @@ class Traced:
 def compile(traced: Traced) -> Program:
     """Compile a traced program; InputError where it does not fit into memory."""
     started = time.perf_counter()
-    with in_turn.turn(), memory.explained(traced.stage):
-        call = traced.lowered.compile()
+    with memory.explained(traced.stage):
+        call = in_turn.compiled(traced.lowered, traced.kind)
     return Program(
         call=call,
         seconds=traced.seconds + time.perf_counter() - started,

@@ -1,6 +1,7 @@
 """Masked sums over a split, every example exactly once."""
 
 # pyright: strict
+# pyright: reportUnknownMemberType=false
 
 import math
 from collections.abc import Callable, Iterator
@@ -48,6 +49,7 @@ def make_evaluate(
     resident = list(pools()) if where != "streamed" else None
 
     def evaluate(state: State) -> dict[str, float]:
+        state = state.replace(opt_state=None)  # stages that differ in it alone share a program
         total: dict[str, np.ndarray] = {}
         for (pool, rows), (numbers, mask) in zip(resident or pools(), batches, strict=True):
             batch = {"row": rows, "label": examples.labels[numbers], "mask": mask}

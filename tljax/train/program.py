@@ -17,7 +17,7 @@ from jax.sharding import Mesh
 from tljax.config import Stage
 from tljax.errors import InputError
 from tljax.inputs.images import Inputs
-from tljax.machine import devices
+from tljax.machine import devices, in_turn
 from tljax.machine.flops import flops as counted
 from tljax.optim import transform
 from tljax.optim.objective import Objective
@@ -155,7 +155,8 @@ def _traced(stage: Stage, program: Jitted, state: step.State, arguments: Argumen
     traced = program.trace(state, *arguments)
     frozen.refuse_moving(stage, traced, state)
     step_flops = counted(traced) / arguments[-1]["lr"].shape[0]
-    return Traced(stage, traced.lower(), step_flops, time.perf_counter() - started)
+    kind, lowered = in_turn.kind_of((state, *arguments)), traced.lower()
+    return Traced(stage, lowered, kind, step_flops, time.perf_counter() - started)
 
 
 def _cores() -> int:
