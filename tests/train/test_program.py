@@ -87,7 +87,7 @@ def test_what_is_lowered_ahead_is_what_the_loop_lowers(
         pytest.skip("places differ in the pool alone")
     for module in ("tljax.train.segments", "tljax.inputs.feed"):
         monkeypatch.setattr(f"{module}.place", lambda array, over: place)
-    ahead = program._outlined(*outlined(stage)).lowered
+    ahead = program.outlined(*outlined(stage)).lowered
     texts = []
 
     def stop(traced):
@@ -143,7 +143,7 @@ def test_on_an_accelerator_the_first_stage_trains_while_later_ones_are_compiled(
             assert begun["one"].wait(timeout=30)
         return SimpleNamespace(stage=stage, seconds=10.0, step_flops=7.0)
 
-    monkeypatch.setattr(program, "_outlined", outlined)
+    monkeypatch.setattr(program, "outlined", outlined)
 
     def compiled(traced):
         begun[traced.stage].set()

@@ -102,7 +102,7 @@ def ahead(
         queue = Queue(tell)
         try:
             for name, pair in stages.items():
-                queue.add(name, _outlined(*pair))
+                queue.add(name, outlined(*pair))
         finally:
             queue.close()
         return queue
@@ -111,7 +111,7 @@ def ahead(
     with ThreadPoolExecutor(workers) as pool:
         pending: dict[str, Future[Program]] = {}
         for name, (stage, ready) in stages.items():
-            pending[name] = pool.submit(compiler.compile, _outlined(stage, ready))
+            pending[name] = pool.submit(compiler.compile, outlined(stage, ready))
         done: dict[str, Program] = {}
         for name, program in pending.items():
             done[name] = program.result()
@@ -134,10 +134,11 @@ def flops(programs: Mapping[str, Program], name: str, stage: Stage, ready: Ready
         found = programs.step_flops(name)
     else:
         found = programs[name].step_flops if name in programs else None
-    return _outlined(stage, ready).step_flops if found is None else found
+    return outlined(stage, ready).step_flops if found is None else found
 
 
-def _outlined(stage: Stage, ready: Ready) -> Traced:
+def outlined(stage: Stage, ready: Ready) -> Traced:
+    """Trace the program of a stage from its outline (`setup.outline`); nothing is computed."""
     first, train_step, _ = pieces(stage, ready)
     over = devices.mesh_for(stage.batch_size)
     whole = devices.replicated(over)
