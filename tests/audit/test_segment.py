@@ -28,7 +28,7 @@ def found(stage):
 
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="a ceiling of XLA on CPU")
 def test_a_step_from_scratch_starts_no_more_kernels_than_this():
-    """255 with JAX 0.10.2, of which 85 draw dropout, in a loop that other platforms do not have.
+    """256 with JAX 0.10.2, of which 85 draw dropout, in a loop that other platforms do not have.
 
     It was 354 while maps were drawn at each step and each gradient had a norm of its own.
     """

@@ -278,6 +278,7 @@ def flops(function, *arguments):
 def test_the_norm_is_that_of_all_leaves_small_and_large():
     rng = np.random.default_rng(0)
     shapes = {"kernel": (65, 64), "bias": (64,), "scale": (), "other": (3, 3, 2, 4)}
+    shapes |= {"more": (4096,), "last": (2, 5)}
     leaves = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
     for names in (list(leaves), ["kernel"], ["bias", "scale"]):
         exact = np.sqrt(sum(np.square(leaves[name], dtype=np.float64).sum() for name in names))

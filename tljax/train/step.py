@@ -30,7 +30,8 @@ Loss = Callable[[Variables, Batch, Array], Losses]
 MakeLoss = Callable[["Apply", Objective, Task], Loss]
 
 
-_SMALL = 4096  # numbers of a leaf; a kernel starts in the time that many more are read
+_SMALL = 4096  # numbers of a leaf, which a kernel reads faster than it is started
+_FEW = 4  # small leaves that are not worth bringing together
 
 
 class Apply(Protocol):
@@ -223,13 +224,15 @@ def first_state(
 
 
 def norm(leaves: Leaves) -> Array:
-    """Compute the norm of all leaves together, those of at most 4,096 numbers as one vector.
+    """Compute the norm of all leaves together, many small ones as one vector.
 
-    Each leaf by itself takes two kernels; biases are as many as the kernels of convolutions.
+    Each leaf by itself takes a kernel or two; biases are as many as the kernels of convolutions.
     """
     small = [leaf.ravel() for leaf in leaves.values() if leaf.size <= _SMALL]
+    if len(small) <= _FEW:
+        return optax.tree.norm(leaves)
     large = [leaf for leaf in leaves.values() if leaf.size > _SMALL]
-    return optax.tree.norm([*large, *([jnp.concatenate(small)] if small else [])])
+    return optax.tree.norm([*large, jnp.concatenate(small)])
 
 
 def _unless_finite(
