@@ -68,6 +68,7 @@ def ran(monkeypatch):
 
     monkeypatch.setattr(Prefix, "program", counted)
     monkeypatch.setattr(activations, "ops", SimpleNamespace(jit=lambda called: called))
+    monkeypatch.setattr(activations, "in_turn", SimpleNamespace(of=lambda called: called))
     return calls
 
 
