@@ -27,7 +27,11 @@ def settings(monkeypatch, tmp_path):
     """Commands set JAX up for themselves, and work in the current folder:
     neither is to outlive the test.
     """
-    names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
+    names = (
+        "jax_compilation_cache_dir",
+        "jax_persistent_cache_min_compile_time_secs",
+        "jax_persistent_cache_enable_xla_caches",
+    )
     before = {name: getattr(jax.config, name) for name in names}
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
@@ -139,8 +143,14 @@ def test_our_own_mistakes_keep_their_traceback():
 
 
 def test_compilations_are_kept_in_the_cache_folder(tmp_path):
+    """With what a GPU's compiler timed, whatever JAX's default is."""
+    jax.config.update("jax_persistent_cache_enable_xla_caches", "none")
     running.run(lambda: None)
-    assert jax.config.jax_compilation_cache_dir == str(tmp_path / "cache" / "tljax" / "xla")
+    folder = tmp_path / "cache" / "tljax" / "xla"
+    assert jax.config.jax_compilation_cache_dir == str(folder)
+    options = jax._src.compiler.get_compile_options(num_replicas=1, num_partitions=1)
+    kept = options.executable_build_options.debug_options.xla_gpu_per_fusion_autotune_cache_dir
+    assert kept == str(folder / "xla_gpu_per_fusion_autotune_cache_dir")
 
 
 def test_a_path_option_begins_at_home(monkeypatch, tmp_path):

@@ -1,22 +1,31 @@
 """Seeds run in one program where that is faster and in turn elsewhere, with the same results."""
 
 import gc
+import itertools
 import json
+import math
+import threading
+from collections import OrderedDict
 from dataclasses import replace
 
+import jax
 import numpy as np
 import pytest
 
 from tljax import climb, config, data
 from tljax.commands.climb import climbing
-from tljax.models import ops
+from tljax.machine import in_turn
+from tljax.models import build, ops
 from tljax.models.build import Network
 from tljax.runs.workdir import Workdir
+from tljax.train import compiler, program
+from tljax.train.compiler import Program
 from tljax.train.source import Source
 from tljax.tree import flatten
 from tljax.weights import load
 
 SHORT = {"epochs": 2, "images_per_epoch": 6, "batch_size": 3, "views": 2, "keep_going": True}
+ONE_VIEW = SHORT | {"views": None, "solver": "steps"}
 STAGES = {
     name: (Network(options={"width": 0.0625}), replace(config.PRESETS["tuned"][name], **SHORT))
     for name in ("frozen", "finetune")
@@ -54,6 +63,43 @@ def test_it_is_said_which_seeds_train_together(climbed):
         "convolutions with a kernel for each seed are slow"
     )
     assert len(told) == 2
+
+
+def test_programs_are_compiled_in_the_order_in_which_they_train(
+    photographs, base, monkeypatch, tmp_path, capsys
+):
+    """On an accelerator the first rung has its program while a later one is being compiled."""
+    stages = {
+        "scratch": (
+            Network("cnn", options={"padding": "SAME"}),
+            replace(config.PRESETS["tuned"]["scratch"], **ONE_VIEW),
+        ),
+        **STAGES,
+        "features": (STAGES["frozen"][0], replace(config.PRESETS["tuned"]["features"], **ONE_VIEW)),
+    }
+    later, compiled = threading.Event(), []
+
+    def slow(traced):
+        compiled.append(traced.stage.name)
+        assert len(compiled) == 1 or later.wait(timeout=30)
+        return Program(None, 0.0, traced.step_flops, math.nan)
+
+    monkeypatch.setattr(compiler, "compile", slow)
+    sets, weights = data.load(photographs, size=32, progress=False), load(base)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    workdir = Workdir(tmp_path / "run")
+    programs, watch = climbing.compile_ahead(
+        stages, Source(sets, weights, progress=False), seeds=(0,), workdir=workdir
+    )
+    first = next(iter(watch.work))
+    assert first == "features"
+    assert programs[first].step_flops > 0
+    assert program.at_hand(programs, "frozen") is None
+    later.set()
+    assert programs["finetune"].step_flops > 0
+    assert compiled == list(watch.work) == ["features", "scratch", "frozen", "finetune"]
+    told = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert [word for word in told if word in stages] == list(stages)
 
 
 def test_a_seed_is_what_it_is_alone(climbed):
@@ -154,3 +200,54 @@ def without_times(record):
             if name not in ("seconds", "images_per_second")
         }
     )
+
+
+@pytest.fixture
+def compilations():
+    """Begin, end, function and thread of each compilation of a test."""
+    spans = []
+
+    def note(event, start, end, *, fun_name="", **_):
+        if event.endswith("backend_compile_duration"):
+            spans.append((start, end, fun_name, threading.current_thread().name))
+
+    jax.monitoring.register_event_time_span_listener(note)
+    yield spans
+    jax.monitoring.unregister_event_time_span_listener(note)
+
+
+def test_on_an_accelerator_no_two_programs_are_compiled_at_once(
+    photographs, base, in_a_hurry, monkeypatch, tmp_path, compilations
+):
+    """Training ahead, in a thread; first parameters, the frozen base, evaluation and logits.
+
+    Seeds in turn share them all.
+    """
+
+    def quick(module, *, key, like):  # as on CPU, where these programs run
+        init = jax.jit(module.init, compiler_options=in_a_hurry())
+        return init(key, np.zeros(like.shape, like.dtype))
+
+    monkeypatch.setattr(build, "init_like", quick)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(ops, "compiler_options", in_a_hurry)
+    monkeypatch.setattr(climb, "_fits", lambda *_, **__: False)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    sets, weights = data.load(photographs, size=32, progress=False), load(base)
+    monkeypatch.setattr(in_turn, "_kept", OrderedDict())
+    compilations.clear()
+    ours = []
+    for seeds in ((0,), (1, 2)):
+        workdir = Workdir(tmp_path / f"run{seeds}")
+        workdir.begin(arguments={}, stages=STAGES, sets=sets)
+        source = Source(sets, weights, store=workdir.features, progress=False)
+        programs, _ = climbing.compile_ahead(STAGES, source, seeds=(0,), workdir=workdir)
+        climb.ladder(STAGES, source, seeds=seeds, workdir=workdir, programs=programs)
+        ours.append([span for span in compilations if span[2] in ("jit(init)", "jit(program)")])
+        compilations.clear()
+    first, again = map(sorted, ours)
+    assert len({thread for *_, thread in first}) == 2
+    assert len(first) >= 8  # two steps, init, two of the base, two evaluations, two of logits
+    assert [name for *_, name, _ in again] == ["jit(init)"] * 2  # of each seed
+    for (_, end, *_), (start, *_) in itertools.pairwise(first):
+        assert end <= start

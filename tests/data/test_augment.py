@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from keras.src.legacy.preprocessing.image import apply_affine_transform
 
-from tljax.data.augment import Augment, Params, augment_batch, draw, matrices, warp
+from tljax.data.augment import Augment, Params, affine, augment_batch, draw, matrices, warp
 from tljax.errors import InputError
 
 # Keras reaches scipy through a namespace that scipy has deprecated.
@@ -173,6 +173,19 @@ def test_one_trace_for_all_epochs_and_strengths_and_same_under_scan_and_vmap():
     np.testing.assert_allclose(mapped, one_by_one, atol=0.02)
     assert one_by_one.min() >= 0
     assert one_by_one.max() <= 255
+
+
+def test_maps_that_were_drawn_before_give_the_same_image():
+    """As all steps of a segment draw them at once, each with a strength of its own."""
+    images = pictures(8, 12, 16).reshape(2, 4, 12, 16, 3)
+    keys, strength = jax.random.split(jax.random.key(3), (2, 4)), jnp.array([0.5, 1.0])
+    of = functools.partial(affine, height=12, width=16, ranges=RANGES)
+    maps = jax.jit(jax.vmap(lambda keys, now: of(keys, strength=now)))(keys, strength)
+    for step in range(2):
+        once = functools.partial(augment, images[step], keys=keys[step], strength=strength[step])
+        A, b = maps[0][step], maps[1][step]
+        np.testing.assert_array_equal(once(maps=(A, b)), once())
+        assert (np.asarray(once(maps=(A, b + 1.0))) != np.asarray(once())).any()
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from tljax.models import build, ops, vgg
 from tljax.models.build import Network
 from tljax.models.vgg import VGG16
 from tljax.runs.workdir import Workdir
-from tljax.train import program, rung, setup
+from tljax.train import compiler, program, rung, setup
 from tljax.train.source import Source
 from tljax.tree import flatten
 from tljax.weights import Weights
@@ -68,6 +68,7 @@ def ran(monkeypatch):
 
     monkeypatch.setattr(Prefix, "program", counted)
     monkeypatch.setattr(activations, "ops", SimpleNamespace(jit=lambda called: called))
+    monkeypatch.setattr(activations, "in_turn", SimpleNamespace(of=lambda called: called))
     return calls
 
 
@@ -257,13 +258,13 @@ def test_a_program_compiled_ahead_is_part_of_its_rung(weights, tmp_path):
 
 
 def test_programs_compiled_side_by_side_share_the_time_that_took(monkeypatch):
-    monkeypatch.setattr(program, "_outlined", lambda stage, ready: 0.3)
+    monkeypatch.setattr(program, "outlined", lambda stage, ready: 0.3)
 
     def slept(seconds):
         time.sleep(seconds)
         return program.Program(None, seconds, 1.0, 1.0)
 
-    monkeypatch.setattr(program, "_compile", slept)
+    monkeypatch.setattr(compiler, "compile", slept)
     monkeypatch.setattr(program, "_cores", lambda: 2)
     began = time.perf_counter()
     found = program.ahead({"one": (FROZEN, None), "two": (FROZEN, None)})

@@ -105,7 +105,7 @@ def test_the_mask_of_a_view_is_warped_as_the_view(weights, tmp_path):
     passes, example = np.array([[0, 1, 2, 3]], np.int32), np.zeros((1, 4), np.int32)
     labels = np.broadcast_to(SETS.train.labels[0], (1, 4, 32, 48))
     drawn = {"pass": passes, "example": example, "label": labels}
-    keys = segments.with_keys(drawn, jax.random.key(0), inputs)["augment"][0]
+    keys = segments.with_keys(drawn, jax.random.key(0), inputs, np.ones(1))["augment"][0]
     warped = np.asarray(inputs.relabelled(jnp.asarray(labels[0]), keys))
     np.testing.assert_array_equal(warped[0], warped[2])
     np.testing.assert_array_equal(warped[1], warped[3])

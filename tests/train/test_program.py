@@ -21,7 +21,7 @@ from tljax.models import build, ops
 from tljax.models.build import Network
 from tljax.optim.transform import Optimizer
 from tljax.report.tables.plan import plan_table
-from tljax.train import frozen, loop, program, rung, setup
+from tljax.train import compiler, frozen, loop, program, rung, setup
 from tljax.train.source import Source
 from tljax.tree import flatten
 from tljax.weights import Weights
@@ -87,14 +87,14 @@ def test_what_is_lowered_ahead_is_what_the_loop_lowers(
         pytest.skip("places differ in the pool alone")
     for module in ("tljax.train.segments", "tljax.inputs.feed"):
         monkeypatch.setattr(f"{module}.place", lambda array, over: place)
-    ahead = program._outlined(*outlined(stage)).lowered
+    ahead = program.outlined(*outlined(stage)).lowered
     texts = []
 
     def stop(traced):
         texts.append(traced.lowered.as_text())
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(program, "_compile", stop)
+    monkeypatch.setattr(compiler, "compile", stop)
     with pytest.raises(KeyboardInterrupt):
         trained(stage, weights, tmp_path)
     assert texts == [ahead.as_text()]
@@ -134,13 +134,19 @@ def test_stages_are_told_with_what_the_compiler_knows():
 def test_on_an_accelerator_the_first_stage_trains_while_later_ones_are_compiled(monkeypatch):
     """In order, one at a time, in a thread; nothing waits for what nobody has asked for."""
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    monkeypatch.setattr(
-        program, "_outlined", lambda stage, ready: SimpleNamespace(stage=stage, seconds=10.0)
-    )
     gates = {name: threading.Event() for name in ("one", "two", "three")}
+    begun = {name: threading.Event() for name in gates}
     running, most = [], []
 
+    def outlined(stage, ready):
+        if stage != "one":  # the first is being compiled before the second is traced
+            assert begun["one"].wait(timeout=30)
+        return SimpleNamespace(stage=stage, seconds=10.0, step_flops=7.0)
+
+    monkeypatch.setattr(program, "outlined", outlined)
+
     def compiled(traced):
+        begun[traced.stage].set()
         running.append(traced.stage)
         most.append(len(running))
         assert gates[traced.stage].wait(timeout=30)
@@ -149,10 +155,11 @@ def test_on_an_accelerator_the_first_stage_trains_while_later_ones_are_compiled(
             raise InputError("stage 'two' does not fit")
         return program.Program(None, 5.0, 1.0, 1.0)
 
-    monkeypatch.setattr(program, "_compile", compiled)
+    monkeypatch.setattr(compiler, "compile", compiled)
     programs = program.ahead({name: (name, None) for name in gates})
     assert list(programs) == list(gates)
     assert program.at_hand(programs, "one") is None
+    assert program.flops(programs, "three", "three", None) == 7  # traced once, compiled not yet
     gates["one"].set()
     # The seconds are those that were waited, after the 10 of tracing; the same when asked again.
     assert 10 <= programs["one"].seconds < 14
@@ -171,7 +178,7 @@ def test_what_moves_frozen_leaves_is_refused_before_it_is_compiled(monkeypatch):
     monkeypatch.setattr(
         frozen, "moving", lambda traced, state, rules: ["params/base/block1_conv1/kernel"]
     )
-    monkeypatch.setattr(program, "_compile", lambda *_: pytest.fail("compiled"))
+    monkeypatch.setattr(compiler, "compile", lambda *_: pytest.fail("compiled"))
     with pytest.raises(
         InputError, match="freeze 'params/base/block1_conv1/kernel', but its step changes it"
     ):

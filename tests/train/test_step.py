@@ -273,3 +273,14 @@ def test_a_head_only_step_costs_a_forward_pass_and_three_heads():
 
 def flops(function, *arguments):
     return ops.jit(function).lower(*arguments).compile().cost_analysis()["flops"]
+
+
+def test_the_norm_is_that_of_all_leaves_small_and_large():
+    rng = np.random.default_rng(0)
+    shapes = {"kernel": (65, 64), "bias": (64,), "scale": (), "other": (3, 3, 2, 4)}
+    shapes |= {"more": (4096,), "last": (2, 5)}
+    leaves = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    for names in (list(leaves), ["kernel"], ["bias", "scale"]):
+        exact = np.sqrt(sum(np.square(leaves[name], dtype=np.float64).sum() for name in names))
+        found = step.norm({name: jnp.asarray(leaves[name]) for name in names})
+        assert float(found) == pytest.approx(exact, rel=1e-6)

@@ -45,12 +45,11 @@ def outlook(
 
     `programs` are those of `program.ahead`, by the stage's name; none is waited for.
     """
-    return [
-        _outlook(stage, ready, at_hand(programs, name)) for name, (stage, ready) in stages.items()
-    ]
+    return [_outlook(name, *pair, programs) for name, pair in stages.items()]
 
 
-def _outlook(stage: Stage, ready: Ready, program: Program | None) -> Outlook:
+def _outlook(name: str, stage: Stage, ready: Ready, programs: Mapping[str, Program]) -> Outlook:
+    program = at_hand(programs, name)
     trainable, still = rules_lib.split(ready.variables["params"], stage.rules)
     train = ready.inputs.train
     solved = stage.solver != "steps"
@@ -63,7 +62,7 @@ def _outlook(stage: Stage, ready: Ready, program: Program | None) -> Outlook:
         epochs=stage.epochs,
         steps=steps,
         images=steps * stage.batch_size,
-        step_flops=program.step_flops if program else math.nan if solved else flops(stage, ready),
+        step_flops=math.nan if solved else flops(programs, name, stage, ready),
         temporary=program.temporary if program else math.nan,
         compile_seconds=program.seconds if program else math.nan,
         data=train.inputs.nbytes,

@@ -11,6 +11,7 @@ they train.
 from dataclasses import replace
 
 from tljax import config
+from tljax.audit import segment
 from tljax.audit.abstract_step import planned
 from tljax.audit.cost import audit
 from tljax.commands import cli
@@ -64,7 +65,8 @@ def main() -> None:
             replace(stage, batch_size=args.batch, views=None), network, classes=2, size=args.size
         )
         costs, same = audit(dry, over), dry.keeps_bits(over)
-        print(audit_table(costs, same_bits=same) + "\n", flush=True)
+        whole = segment.launches(dry.stage, network, classes=2, size=args.size)
+        print(audit_table(costs, same_bits=same, launches=whole) + "\n", flush=True)
         sound = sound and same and not costs.moved and not costs.idle
     if not sound:
         raise SystemExit(1)

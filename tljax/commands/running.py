@@ -117,7 +117,8 @@ def _unread() -> bool:
 def _keep_compilations() -> None:
     """Keep compiled programs in the cache, where it can be written; else they are compiled anew.
 
-    JAX's own JAX_COMPILATION_CACHE_DIR is the place where it is set.
+    What a GPU's compiler timed to choose kernels is kept beside them, for other programs with the
+    same ones. JAX's own JAX_COMPILATION_CACHE_DIR is the place where it is set.
     """
     folder = Path(os.environ.get("JAX_COMPILATION_CACHE_DIR") or default_folder() / "xla")
     try:
@@ -126,3 +127,6 @@ def _keep_compilations() -> None:
         return
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    # Not "all", which keeps kernels too and compiles every module in another way to do so.
+    autotuned = "xla_gpu_per_fusion_autotune_cache_dir"
+    jax.config.update("jax_persistent_cache_enable_xla_caches", autotuned)

@@ -78,7 +78,7 @@ class Sets(Protocol):
 
     @property
     def augmented(self) -> Callable[..., Array]:
-        """Return what varies examples: `(inputs, keys=, ranges=, strength=) -> inputs`."""
+        """Return what varies examples: `(inputs, keys=, ranges=, strength=, maps=)`."""
         ...
 
     def counts(self) -> str:

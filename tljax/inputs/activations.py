@@ -23,6 +23,7 @@ from tljax.data.examples import Part, Sets
 from tljax.files.disk import Unwritable
 from tljax.inputs import feature_store
 from tljax.inputs.prefix import Prefix
+from tljax.machine import in_turn
 from tljax.models import ops
 from tljax.tree import Variables, json_digest
 
@@ -107,8 +108,8 @@ class Activations:
         augment = self._prefix.augment if split == "train" else None
         key = (augment is None, start, stop)
         if key not in self._programs:
-            self._programs[key] = ops.jit(
-                self._prefix.program(augment=augment, start=start, stop=stop)
+            self._programs[key] = in_turn.of(
+                ops.jit(self._prefix.program(augment=augment, start=start, stop=stop))
             )
         program, block = self._programs[key], self._prefix.block(split)
         variables = self._variables

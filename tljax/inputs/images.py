@@ -14,7 +14,7 @@ import numpy as np
 from jax import Array
 
 from tljax import waiting
-from tljax.data.augment import Augment, Augmentation, affine
+from tljax.data.augment import Augment, Augmentation, Maps, affine
 from tljax.data.examples import Part, Sets
 from tljax.data.photos import Size
 from tljax.data.text.augment import Offsets
@@ -25,9 +25,13 @@ from tljax.machine import processes
 from tljax.tasks.classification import CLASSIFICATION
 from tljax.tasks.task import Task
 
+Strength = Array | float  # of augmentation
 
-def _unchanged(label: Array, keys: Array | None = None, strength: Array | float = 1.0) -> Array:
-    del keys, strength
+
+def _unchanged(
+    label: Array, keys: Array | None = None, strength: Strength = 1.0, maps: Maps | None = None
+) -> Array:
+    del keys, strength, maps
     return label
 
 
@@ -35,8 +39,9 @@ def _unchanged(label: Array, keys: Array | None = None, strength: Array | float 
 class Inputs:
     """The examples that a stage reads, and how a batch of it becomes the network's input.
 
-    `augmented(batch, keys, strength)` is for training, `plain(batch)` for validation;
-    `relabelled(label, keys, strength)` does to dense labels what `augmented` does to their images.
+    `augmented(batch, keys, strength, maps)` is for training, `plain(batch)` for validation;
+    `relabelled(label, keys, strength, maps)` does to dense labels what `augmented` does to their
+    images. Both draw the `maps(keys, strength)` that they warp by where they are not given.
     `start` is the layer they enter at, None for images.
     """
 
@@ -54,6 +59,7 @@ class Inputs:
     digest: str = ""  # of the data set
     task: Task = CLASSIFICATION  # what the labels are for
     relabelled: Callable[..., Array] = _unchanged
+    maps: Callable[[Array, Strength], Maps] | None = None  # None where nothing is warped
 
     def augmented_as(self, passes: Array) -> Array:
         """Return the passes whose augmentation examples have: views are those of the first ones."""
@@ -70,17 +76,29 @@ def from_images(
     preprocess = preprocess if jnp.issubdtype(sets.spec.dtype, jnp.floating) else _as_is
     varied = sets.augmented
 
-    def augmented(images: Array, keys: Array, strength: Array | float = 1.0) -> Array:
+    def augmented(
+        images: Array, keys: Array, strength: Strength = 1.0, maps: Maps | None = None
+    ) -> Array:
         if augment is None:
             return preprocess(images)
-        return preprocess(varied(images, keys=keys, ranges=augment, strength=strength))
+        return preprocess(varied(images, keys=keys, ranges=augment, strength=strength, maps=maps))
 
     train, validation = (
         Examples(split.inputs, split.labels) for split in (sets.train, sets.validation)
     )
     test = Examples(sets.test.inputs, sets.test.labels) if sets.test else None
     read = Inputs(train, validation, augmented, preprocess, test=test)
-    return replace(_of(sets, read), relabelled=_relabelling(sets.task, augment))
+    maps = _mapping(train.inputs.shape, augment) if isinstance(augment, Augment) else None
+    return replace(_of(sets, read), relabelled=_relabelling(sets.task, augment), maps=maps)
+
+
+def _mapping(shape: tuple[int, ...], ranges: Augment) -> Callable[[Array, Strength], Maps]:
+    _, height, width, *_ = shape
+
+    def maps(keys: Array, strength: Strength) -> Maps:
+        return affine(keys, height=height, width=width, ranges=ranges, strength=strength)
+
+    return maps
 
 
 def _relabelling(task: Task, augment: Augmentation | None) -> Callable[..., Array]:
@@ -93,10 +111,11 @@ def _relabelling(task: Task, augment: Augmentation | None) -> Callable[..., Arra
     if not isinstance(augment, Augment) or not task.dense:
         return _unchanged
 
-    def relabelled(label: Array, keys: Array, strength: Array | float = 1.0) -> Array:
-        _, height, width = label.shape
-        maps = affine(keys, height=height, width=width, ranges=augment, strength=strength)
-        return task.warped(label, *maps)
+    def relabelled(
+        label: Array, keys: Array, strength: Strength = 1.0, maps: Maps | None = None
+    ) -> Array:
+        drawn = maps or _mapping(label.shape, augment)(keys, strength)
+        return task.warped(label, *drawn)
 
     return relabelled
 
@@ -168,8 +187,10 @@ def _as_is(batch: Array) -> Array:
 def _drawn_ahead(plain: Callable[[Array], Any]) -> Callable[..., Any]:
     """Return what reads a batch for training: its views were drawn when the prefix ran."""
 
-    def drawn(batch: Array, keys: Array | None = None, strength: Array | float = 1.0) -> Any:
-        del keys, strength
+    def drawn(
+        batch: Array, keys: Array | None = None, strength: Strength = 1.0, maps: Maps | None = None
+    ) -> Any:
+        del keys, strength, maps
         return plain(batch)
 
     return drawn

@@ -13,7 +13,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.stages import Compiled
 
-from tljax.machine import devices
+from tljax.machine import devices, in_turn
 from tljax.machine.memory import room
 from tljax.sweep.members import Given
 from tljax.sweep.memory_plan import SweepPlan, planned
@@ -77,7 +77,9 @@ class Calls:
             self._shared[i] if i in self._shared else self._shape(leaf[0], size)
             for i, leaf in enumerate(self._leaves)
         ]
-        return self._program.lower(state, jax.tree.unflatten(self._structure, arguments)).compile()
+        lowered = self._program.lower(state, jax.tree.unflatten(self._structure, arguments))
+        with in_turn.turn():
+            return lowered.compile()
 
     def _arguments(self, members: list[int]) -> tuple[State, Given[jax.Array]]:
         state = jax.tree.map(

@@ -1,6 +1,7 @@
 """Masked sums over a split, every example exactly once."""
 
 # pyright: strict
+# pyright: reportUnknownMemberType=false
 
 import math
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from jax import Array
 from jax.sharding import Mesh
 
 from tljax.inputs.feed import Examples, feed, place
-from tljax.machine import devices
+from tljax.machine import devices, in_turn
 from tljax.models import ops
 from tljax.tasks.classification import CLASSIFICATION
 from tljax.tasks.task import Task
@@ -36,7 +37,9 @@ def make_evaluate(
     """
     devices.check_batch(batch_size, over)
     eval_step = make_eval_step(apply=apply, task=task)
-    program = ops.jit(_program(eval_step, prepare), out_shardings=devices.replicated(over))
+    program = in_turn.of(
+        ops.jit(_program(eval_step, prepare), out_shardings=devices.replicated(over))
+    )
     batches = batches_of(len(examples), batch_size)
     where = place(examples.inputs, over)
 
@@ -46,6 +49,7 @@ def make_evaluate(
     resident = list(pools()) if where != "streamed" else None
 
     def evaluate(state: State) -> dict[str, float]:
+        state = state.replace(opt_state=None)  # stages that differ in it alone share a program
         total: dict[str, np.ndarray] = {}
         for (pool, rows), (numbers, mask) in zip(resident or pools(), batches, strict=True):
             batch = {"row": rows, "label": examples.labels[numbers], "mask": mask}

@@ -15,7 +15,7 @@ from jax.sharding import Mesh
 
 from tljax.inputs.feed import Examples, feed, place
 from tljax.inputs.images import Inputs
-from tljax.machine import devices
+from tljax.machine import devices, in_turn
 from tljax.models import ops
 from tljax.train.evaluate import batches_of
 from tljax.train.step import State, averaged
@@ -33,7 +33,7 @@ def held_out(
     over = devices.mesh_for(batch_size)
     size = max(batch_size, 32 * over.size)
     splits = {"validation": inputs.validation} | ({"test": inputs.test} if inputs.test else {})
-    program = ops.jit(_program(module, inputs), out_shardings=devices.replicated(over))
+    program = in_turn.of(ops.jit(_program(module, inputs), out_shardings=devices.replicated(over)))
     state = devices.put(state.replace(opt_state=None), devices.replicated(over))
     return {
         split: np.concatenate(list(_parts(program, state, examples, size, over)))[: len(examples)]

@@ -15,7 +15,7 @@ from jax.sharding import Mesh
 from tljax import waiting
 from tljax.config import Stage
 from tljax.errors import InputError
-from tljax.machine import devices
+from tljax.machine import devices, in_turn
 from tljax.optim.schedules import Sweep
 from tljax.train.lr_suggestions import smooth, suggestions
 from tljax.train.program import start
@@ -121,7 +121,7 @@ def _losses(stage: Stage, ready: Ready, *, seed: int, over: Mesh) -> Iterator[fl
     Training stops when the caller stops asking for losses.
     """
     state, train_step, _ = start(stage, ready, over)
-    program = make_program(train_step, ready, over)
+    program = in_turn.of(make_program(train_step, ready, over))
     for segment in segments(stage, ready, seed=seed, over=over):
         state, metrics = program(state, *segment.arguments)
         yield from (np.asarray(metrics["loss"], np.float64) / np.asarray(metrics["count"])).tolist()

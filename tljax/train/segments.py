@@ -52,30 +52,33 @@ def make_program(train_step: TrainStep, ready: Ready, over: Mesh) -> Jitted:
             other = make_batch(second.inputs, pool[1], drawn["beside"], strength)
             return train_step(state, {**batch, "beside": other}, hyper)
 
-        drawn = with_keys(batches, root, inputs)
+        drawn = with_keys(batches, root, inputs, hyper["augment"])
         if second:
             other_root = jax.random.fold_in(root, _BESIDE)
             drawn["beside"] = with_keys(
-                batches["beside"], other_root, second.inputs, stream=_BESIDE
+                batches["beside"], other_root, second.inputs, hyper["augment"], stream=_BESIDE
             )
         return jax.lax.scan(body, state, (drawn, hyper))
 
     return ops.jit(program, donate_argnums=0, out_shardings=devices.replicated(over))
 
 
-def with_keys(batches: Batch, root: Array, inputs: Inputs, *, stream: int | None = None) -> Batch:
-    """Add the keys of each image of a segment `[steps, N]`: `augment` and `key`, for dropout.
+def with_keys(
+    batches: Batch, root: Array, inputs: Inputs, strength: Array, *, stream: int | None = None
+) -> Batch:
+    """Add what is drawn for each image of a segment `[steps, N]`, by the `strength` of each step.
 
-    Both are functions of position alone, so they are made for all steps at once: in the scan they
-    would be a dozen small kernels at every step.
+    That is the keys `augment` and `key`, for dropout, and `maps` where images are warped. All are
+    functions of position and strength alone, so they are made for all steps at once: in the scan
+    they would be dozens of small kernels at every step.
     """
     passes, example = batches["pass"], batches["example"]
+    keys = jax.vmap(partial(augment_keys, stream=stream))(inputs.augmented_as(passes), example)
     return {
         **batches,
-        "augment": jax.vmap(partial(augment_keys, stream=stream))(
-            inputs.augmented_as(passes), example
-        ),
+        "augment": keys,
         "key": jax.vmap(partial(dropout_keys, root))(passes, example),
+        **({"maps": jax.vmap(inputs.maps)(keys, strength)} if inputs.maps else {}),
     }
 
 
@@ -83,11 +86,12 @@ def make_batch(inputs: Inputs, pool: Array, drawn: Batch, strength: Array) -> Ba
     """Gather and augment the batch of one step.
 
     It has `image` `[N, ...]`, `label` `[N, ...]`, warped with the image where it is dense, and
-    `key` `[N]` for dropout. `drawn` has the `row` of `pool`, `label`, and the keys of each image
-    (`with_keys`) `[N]`.
+    `key` `[N]` for dropout. `drawn` has the `row` of `pool`, `label`, and what is drawn for each
+    image (`with_keys`) `[N]`.
     """
-    image = inputs.augmented(pool[drawn["row"]], drawn["augment"], strength)
-    label = inputs.relabelled(drawn["label"], drawn["augment"], strength)
+    maps = drawn.get("maps")
+    image = inputs.augmented(pool[drawn["row"]], drawn["augment"], strength, maps)
+    label = inputs.relabelled(drawn["label"], drawn["augment"], strength, maps)
     return {"image": image, "label": label, "key": drawn["key"]}
 
 

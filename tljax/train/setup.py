@@ -13,6 +13,7 @@ from tljax.config import Stage
 from tljax.data.preprocess import Prepare
 from tljax.errors import InputError
 from tljax.inputs import views
+from tljax.machine import in_turn
 from tljax.models import build
 from tljax.models.build import Network
 from tljax.train import frozen as frozen_lib
@@ -103,7 +104,8 @@ def _start(
     module = build.classifier(
         network, task=sets.task, classes=len(sets.classes), dtype=source.dtype
     )
-    variables = build.init_like(module, key=jax.random.key(seed), like=sets.spec)
+    with in_turn.turn():
+        variables = build.init_like(module, key=jax.random.key(seed), like=sets.spec)
     return network, with_base(variables, base), source.preprocess_of(network)
 
 

@@ -46,17 +46,19 @@ def compile_ahead(
 ) -> tuple[Mapping[str, Program], Watch]:
     """Compile stages that run one seed at a time; print what each will do and cost.
 
-    On an accelerator they are still being compiled as the first one begins to train.
+    They are compiled in the order in which they train: on an accelerator the later ones still are
+    as the first one begins.
     """
+    order = sorted(stages, key=lambda name: name != FIRST)
     outlines: dict[str, tuple[Stage, Ready]] = {
         name: (stage, setup.outline(stage, network, source))
         for name, (network, stage) in stages.items()
     }
-    stepped = {name: pair for name, pair in outlines.items() if pair[0].solver == "steps"}
     alone = {
-        name: (stage, ready)
-        for name, (stage, ready) in stepped.items()
-        if len(seeds) == 1 or sweep.fits_sweep(stage, ready) is not None
+        name: outlines[name]
+        for name in order
+        if outlines[name][0].solver == "steps"
+        and (len(seeds) == 1 or sweep.fits_sweep(*outlines[name]) is not None)
     }
     with waiting.bar(len(alone), "compile", unit="stages", shown=source.progress) as bar:
 
@@ -67,5 +69,4 @@ def compile_ahead(
     looks = outlook(outlines, programs)
     waiting.say(plan_table(looks, task=source.sets.task))
     work = work_of(looks, stages, source.sets)
-    order = sorted(stages, key=lambda name: name != FIRST)
     return programs, Watch({name: len(seeds) * work[name] for name in order}, workdir.path)

@@ -3,6 +3,7 @@
 from tljax.data.augment.photometric import Photometric as Photometric
 from tljax.data.augment.warp import Augment as Augment
 from tljax.data.augment.warp import Augmentation as Augmentation
+from tljax.data.augment.warp import Maps as Maps
 from tljax.data.augment.warp import Params as Params
 from tljax.data.augment.warp import affine as affine
 from tljax.data.augment.warp import augment_batch as augment_batch

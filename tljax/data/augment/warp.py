@@ -46,6 +46,7 @@ class Augment:
 
 
 Augmentation = Augment | TextAugment
+Maps = tuple[jax.Array, jax.Array]  # from output to input pixels: A [B, 2, 2], b [B, 2]
 
 
 def read(ranges: Json) -> Augment:
@@ -169,14 +170,15 @@ def augment_batch(
     keys: jax.Array,
     ranges: Augment,
     strength: jax.Array | float = 1.0,
+    maps: Maps | None = None,
 ) -> jax.Array:
     """Change [B, H, W, 3] (uint8, or float in 0..255) at random: float32 [B, H, W, 3] in 0..255.
 
     `keys` [B] are typed keys, one per image (`draws.augment_keys`), so an image does not depend on
-    the batch that it is drawn in.
+    the batch that it is drawn in. `maps` are those of `affine` where they were drawn before.
     """
     _, height, width, _ = images.shape
-    maps = affine(keys, height=height, width=width, ranges=ranges, strength=strength)
+    maps = maps or affine(keys, height=height, width=width, ranges=ranges, strength=strength)
     if ranges.photometric is None:
         return warp(images, *maps)
     return changed(warp(images, *maps), keys, ranges=ranges.photometric, strength=strength)
@@ -184,7 +186,7 @@ def augment_batch(
 
 def affine(
     keys: jax.Array, *, height: int, width: int, ranges: Augment, strength: jax.Array | float = 1.0
-) -> tuple[jax.Array, jax.Array]:
+) -> Maps:
     """Draw the maps of `matrices` for each key: the same for an image and for its dense label."""
     params = draw(keys, height=height, width=width, ranges=ranges, strength=strength)
     return matrices(params, height=height, width=width)

@@ -53,10 +53,14 @@ class Offsets:
         return self._cut(windows, keys, first=0)
 
     def following(
-        self, windows: jax.Array, keys: jax.Array, strength: jax.Array | float = 1.0
+        self,
+        windows: jax.Array,
+        keys: jax.Array,
+        strength: jax.Array | float = 1.0,
+        maps: None = None,
     ) -> jax.Array:
         """Cut out of the same windows what follows each token that `__call__` cuts out."""
-        del strength
+        del strength, maps  # as relabelling of images has them
         return self._cut(windows, keys, first=1)
 
     def _cut(self, windows: jax.Array, keys: jax.Array, *, first: int) -> jax.Array:

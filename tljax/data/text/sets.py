@@ -129,7 +129,9 @@ def _varied(
     keys: jax.Array,
     ranges: TextAugment,
     strength: jax.Array | float = 1.0,
+    maps: None = None,
 ) -> jax.Array:
+    del maps  # of photographs
     return ranges(tokens, keys=keys, strength=strength)
 
 

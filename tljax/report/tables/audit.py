@@ -9,10 +9,11 @@ COLUMNS = ("", "found", "least", "ratio")
 _SCALES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1, ""))
 
 
-def audit_table(audit: Audit, *, same_bits: bool) -> str:
+def audit_table(audit: Audit, *, same_bits: bool, launches: float) -> str:
     """Format an audit as aligned text.
 
-    `same_bits` says whether the frozen leaves kept their bits through a real step.
+    `same_bits` says whether the frozen leaves kept their bits through a real step; `launches` are
+    the kernels of a step as training runs it (`audit.segment`).
     """
     rows = [
         _row("FLOPs", audit.flops),
@@ -28,7 +29,8 @@ def audit_table(audit: Audit, *, same_bits: bool) -> str:
         [
             f"{audit.stage}: a step on each of {audit.devices} device{plural}",
             aligned(COLUMNS, rows),
-            f"kernels: {audit.launches}",
+            f"kernels: {audit.launches} of the step alone; {launches:,.0f} with its draws, "
+            "augmentation, metrics and loop",
             f"trained: {len(audit.trainable)} leaves; "
             f"not reached by the images: {_names(audit.idle)}",
             f"frozen: {len(audit.held)} leaves; moved by the step: {_names(audit.moved)}",

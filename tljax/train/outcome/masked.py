@@ -14,6 +14,7 @@ from tljax.data import photos
 from tljax.data.folder import read_file
 from tljax.errors import InputError
 from tljax.files.home import at_home
+from tljax.machine import in_turn
 from tljax.models import ops
 from tljax.tasks.pixels import resized
 from tljax.train.outcome.reading import Photographs, reading
@@ -72,7 +73,7 @@ def _program(trained: Trained, *, views: int = 0) -> Callable[[np.ndarray], Arra
     def logits(params: Params, images: Array) -> Array:
         return net.run(images, params)[0]
 
-    program = ops.jit(logits)
+    program = in_turn.of(ops.jit(logits))
     return lambda images: program(net.params, images)
 
 
