@@ -56,7 +56,7 @@ def networks(settings: Settings) -> tuple[Stage, dict[int, Ready]]:
     begun = started.prepare(_STAGES["scratch"], settings, batch=batch, count=count)
     stage = replace(begun.stage, epochs=epochs, keep_going=True)
     like, seeds = images_of(settings.size), range(settings.scratch_seeds)
-    start = heads_of_seeds.starts(begun.ready, seeds=seeds, like=like)
+    start = heads_of_seeds.networks(begun.ready, seeds=seeds, like=like)
     return stage, {seed: start(seed) for seed in seeds}
 
 
