@@ -51,7 +51,7 @@ def heads(settings: Settings) -> tuple[Stage, dict[int, Ready]]:
 
 def networks(settings: Settings) -> tuple[Stage, dict[int, Ready]]:
     """Prepare a few epochs of the network from scratch, each seed with kernels of its own."""
-    batch, epochs = settings.batch, settings.seeds_epochs
+    batch, epochs = settings.small_batch, settings.seeds_epochs
     count = settings.epoch_steps * batch
     begun = started.prepare(_STAGES["scratch"], settings, batch=batch, count=count)
     stage = replace(begun.stage, epochs=epochs, keep_going=True)
@@ -61,7 +61,7 @@ def networks(settings: Settings) -> tuple[Stage, dict[int, Ready]]:
 
 
 def together(stage: Stage, readies: dict[int, Ready]) -> Contender:
-    """Time all seeds in one program, compiling included."""
+    """Time all seeds in one program, compiling it or reading it from the cache included."""
 
     def call() -> None:
         with redirect_stdout(sys.stderr):  # random labels teach nothing, and each seed says so
