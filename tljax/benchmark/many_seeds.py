@@ -1,6 +1,6 @@
 """Many seeds: the rows that train them together in one program, and in turn."""
 
-import sys
+import io
 from contextlib import redirect_stdout
 from dataclasses import replace
 
@@ -64,7 +64,7 @@ def together(stage: Stage, readies: dict[int, Ready]) -> Contender:
     """Time all seeds in one program, compiling it or reading it from the cache included."""
 
     def call() -> None:
-        with redirect_stdout(sys.stderr):  # random labels teach nothing, and each seed says so
+        with redirect_stdout(io.StringIO()):  # random labels teach nothing; each seed says so
             sweep.train_seeds(stage, readies)
 
     return Contender(call, {"images": _drawn(stage, readies)})
@@ -76,7 +76,7 @@ def in_turn(stage: Stage, readies: dict[int, Ready]) -> Contender:
     def call() -> None:
         compiled = program.ahead({"": (stage, readies[0])})[""]
         for seed, ready in readies.items():
-            with redirect_stdout(sys.stderr):
+            with redirect_stdout(io.StringIO()):
                 loop.train_stage(stage, ready, seed=seed, program=compiled, progress=False)
 
     return Contender(call, {"images": _drawn(stage, readies)})
