@@ -57,7 +57,7 @@ GPU = replace(
     seeds_epochs=30,  # of less, compiling is nearly all
     starting=30.0,  # on an H100 57 s where the whole VGG16 is first; kernels are timed
     making=12.0,  # 4 to 28 s
-    peer_making=50.0,  # torch.compile: about a minute a row
+    peer_making=25.0,  # torch.compile; a guess, as it was never timed alone
 )
 
 
