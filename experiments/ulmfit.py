@@ -7,7 +7,7 @@ then a classifier learns labels by gradual unfreezing, with rates that fall by 2
 slanted triangle in each stage (Howard and Ruder 2018, arXiv 1801.06146). Each part is left out in
 turn. It is their procedure and not their network: a causal transformer of four blocks. Prints
 perplexities and the test accuracy of each, with its difference from the whole, paired by seed, and
-writes ulmfit.json.
+writes ulmfit.json after each training; the same command goes on from there.
 """
 
 import argparse
@@ -28,6 +28,7 @@ from tljax.data.text import load, running
 from tljax.data.text.augment import TokenDropout
 from tljax.data.text.sets import TextSets, few
 from tljax.data.text.vocabulary import Vocabulary
+from tljax.errors import InputError
 from tljax.files import disk
 from tljax.models.build import Network
 from tljax.optim.schedules import WarmupLinear
@@ -36,6 +37,7 @@ from tljax.report.stats.intervals import t_interval
 from tljax.train import plan as plans
 from tljax.train.pretrain import pretrain
 from tljax.train.source import Source
+from tljax.tree import Json
 from tljax.weights import Weights, read
 
 RATE, FACTOR = 2e-3, 2.6
@@ -127,18 +129,34 @@ def main() -> None:
     sets = load.load(args.data, vocabulary=known, size=sizes.WINDOW, progress=False)
     print(sets.counts(), flush=True)
     starts = {"tuned": tuned, "running": general, "random": None}
-    found: dict[str, dict[str, list[float]]] = {}
-    for count in args.labels:
-        found[count] = {name: [] for name in args.arms}
-        for seed in range(args.seeds):
+    out = args.workdir / "ulmfit.json"
+    about = {"data": sets.digest, "width": args.width, "dtype": args.dtype}
+    about["perplexity"] = [first, second]
+    found = _kept(out, about)
+    for seed in range(args.seeds):
+        for count in args.labels:
             part = sets if count == "all" else few(sets, int(count), seed=seed)
             for name in args.arms:
-                arm = ARMS[name]
-                found[count][name].append(_accuracy(args, part, arm, starts[arm.start], seed=seed))
-        for line in _lines(count, found[count]):
+                each, arm = found.setdefault(count, {}).setdefault(name, []), ARMS[name]
+                if len(each) <= seed:
+                    each.append(_accuracy(args, part, arm, starts[arm.start], seed=seed))
+                    disk.write_json(out, {**about, "accuracy": found})
+                told = f"seed {seed}, {count} labels, {name}: {100 * each[seed]:.1f} %"
+                print(told, flush=True)
+    for count in args.labels:
+        for line in _lines(count, {name: found[count][name][: args.seeds] for name in args.arms}):
             print(line, flush=True)
-        document = {"perplexity": [first, second], "accuracy": found}
-        disk.write(args.workdir / "ulmfit.json", json.dumps(document, indent=1).encode())
+
+
+def _kept(path: Path, about: Json) -> dict[str, dict[str, list[float]]]:
+    """Read the accuracies that an earlier call left, to go on; InputError if it was another's."""
+    if not path.exists():
+        return {}
+    document = json.loads(path.read_text())
+    found = document.pop("accuracy")
+    if document != about:
+        raise InputError(f"{path}: of other data or language models; name another --workdir")
+    return found
 
 
 def _accuracy(

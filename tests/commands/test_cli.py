@@ -240,10 +240,13 @@ def test_a_bad_option_is_one_line_and_leaves_nothing(
     assert [path for path in sorted(tmp_path.rglob("*")) if "cache" not in path.parts] == before
 
 
-def test_photometric_without_a_rung_that_augments_is_refused(monkeypatch, capsys):
-    assert command(monkeypatch, "features", "--photometric") == 2
+@pytest.mark.parametrize(
+    ("words", "found"), [("features", "features"), ("frozen --task text", "texts")]
+)
+def test_photometric_without_a_rung_that_augments_is_refused(monkeypatch, capsys, words, found):
+    assert command(monkeypatch, *words.split(), "--photometric") == 2
     assert capsys.readouterr().err == (
-        "error: --photometric: expected a rung that augments photographs, found features\n"
+        f"error: --photometric: expected a rung that augments photographs, found {found}\n"
     )
 
 

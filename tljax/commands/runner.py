@@ -84,8 +84,9 @@ def begin(
     The stages come back with a number of views, at most `most_views` where they left it open.
     """
     if args.photometric and not any(isinstance(s.augment, Augment) for _, s in stages.values()):
+        found = "texts" if args.task == TEXT.name else ", ".join(stages)
         expected = "--photometric: expected a rung that augments photographs"
-        raise InputError(f"{expected}, found {', '.join(stages)}")
+        raise InputError(f"{expected}, found {found}")
     weights = options.base_of(args)
     workdir = workdir_of(args, args.workdir or Path("runs") / experiment)
     workdir.listeners += running.tracked(args, workdir=workdir.path)
