@@ -3,17 +3,20 @@
 import json
 import math
 import sys
+import threading
+import time
 from dataclasses import replace
 
 import pytest
 
+from tljax.benchmark import field as bench_field
 from tljax.benchmark import race as bench_race
 from tljax.benchmark import timing as bench_timing
 from tljax.benchmark.budget import budget, cost
-from tljax.benchmark.child import Child, PeerError
+from tljax.benchmark.child import Child
 from tljax.benchmark.field import Field
 from tljax.benchmark.rows import CPU, GPU, ROWS, WHO, Against, Row
-from tljax.benchmark.timing import Entrant
+from tljax.benchmark.timing import Entrant, PeerError
 from tljax.commands import benchmark
 from tljax.errors import InputError
 from tljax.models import ops
@@ -22,7 +25,7 @@ from tljax.report.pictures.benchmark import benchmark_table, row_line
 TINY = (
     "size=48 batch=2 vgg_batch=2 width=0.0625 lite0_size=32 matrix=64 photographs=2 evaluated=3 "
     "calls_steps=2 epoch_steps=2 seconds=0.001 seeds=2 scratch_seeds=2 seeds_epochs=1 "
-    "photographs_seen=4"
+    "photographs_seen=4 small_batch=2 small_steps=2"
 )
 
 
@@ -119,6 +122,69 @@ def test_a_row_without_time_is_a_line_of_the_table():
     assert [each["missing"] for each in found["against"]] == ["no time left"] * 2
 
 
+def test_no_round_begins_that_would_end_too_late(monkeypatch):
+    """Rounds of 3 s until 10: three. Trials that foretell a round of 30: none."""
+    clock = [0.5]
+    monkeypatch.setattr(bench_timing.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(bench_timing.Load, "cores", lambda self: 0.0)
+
+    def seconds(repeats):
+        clock[0] += 1.5
+        return 1.5
+
+    two = [Entrant(seconds, {}, once=True)] * 2
+    assert bench_timing.race(two, rounds=9, seconds=0.0, deadline=10.0) == [[1.5] * 3] * 2
+    slow = [Entrant(lambda repeats: 30.0, {})]
+    assert bench_timing.race(slow, rounds=9, seconds=0.0, deadline=10.0 + clock[0]) == [[]]
+    field = Scripted({"ours": [30.0] * 2, "torch": [1.0] * 2, "keras": [1.0] * 2})
+    found = only(ROW, field, deadlines=[clock[0] + 10.0])
+    assert [each["missing"] for each in found["against"]] == ["no time left"] * 2
+
+
+def test_a_peer_that_fails_in_the_race_is_a_line_and_the_others_go_on():
+    def failing(repeats):
+        raise PeerError("not finished in 7 s")
+
+    class Failing(Scripted):
+        def entrant(self, who, contender):
+            made = super().entrant(who, contender)
+            return replace(made, seconds=failing) if who == "torch" else made
+
+    found = only(ROW, Failing({"ours": [1] * 5, "torch": [], "keras": [2] * 5}))
+    assert found["against"][0]["missing"] == "not finished in 7 s"
+    assert found["against"][1]["ratio"]["value"] == 4.0
+    assert found["rounds"] == 3
+
+
+def test_peers_are_made_while_ours_is():
+    """Each begins, and ends when it knows that the others have begun."""
+    together = threading.Barrier(3, timeout=20)
+
+    class Meeting(Scripted):
+        def entrant(self, who, contender):
+            together.wait()
+            return super().entrant(who, contender)
+
+    found = only(ROW, Meeting({"ours": [1] * 5, "torch": [1] * 5, "keras": [1] * 5}))
+    assert ["ratio" in each for each in found["against"]] == [True, True]
+
+
+def test_a_peer_has_until_the_rounds_to_be_made_and_a_moment_more_to_end_them(monkeypatch):
+    untils = []
+
+    class Noting(Scripted):
+        def entrant(self, who, contender):
+            untils.append(self.until)
+            return super().entrant(who, contender)
+
+    now = bench_timing.time.monotonic()
+    field = Noting({"ours": [1] * 5, "torch": [1] * 5, "keras": [1] * 5})
+    settings = replace(CPU, seconds=2.0)
+    bench_race.measure((ROW,), settings, field, rounds=3, deadlines=[now + 100])
+    assert untils == [now + 100 - 3 * 5 * 2] * 3
+    assert field.until == now + 110
+
+
 def test_peers_that_cannot_run_say_why(monkeypatch, tmp_path):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     absent, wrong = Field(CPU, torch_python=None), Field(CPU, torch_python=str(tmp_path / "python"))
@@ -140,6 +206,25 @@ def test_a_child_that_ends_or_fails_says_so_in_a_line():
         failing.ask({"make": "no such", "settings": {}})
     for child in (gone, failing):
         child.close()
+
+
+def test_a_child_that_does_not_answer_in_time_is_ended_and_another_one_asked(monkeypatch):
+    """As one that compiles for ever: the row says so, and what it had made is made again."""
+    field = Field(replace(CPU, matrix=8), torch_python=None)
+    monkeypatch.setitem(bench_field._MODULES, "keras", "bounds")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    made = field.entrant("keras", "copy")
+    assert made.seconds(1) > 0
+    first = field._children["keras"]
+    field.until = time.monotonic()
+    with pytest.raises(PeerError, match=r"^not finished in \d+ s$"):
+        made.seconds(10**9)
+    assert first.ended
+    assert field._children == {}
+    field.until = math.inf
+    assert field.entrant("keras", "copy").seconds(1) > 0
+    field.drop("keras", "copy")
+    field.close()
 
 
 def test_every_row_names_contenders_that_exist():
@@ -206,9 +291,9 @@ def test_a_wrong_option_is_named(command, words, message):
         command(*words)
 
 
-SHORT = replace(CPU, starting=10.0, making=4.0, seconds=1.0)
+SHORT = replace(CPU, starting=10.0, making=4.0, peer_making=3.0, seconds=1.0)
 OTHER = Row("other", "shares our step", "other", (Against("ours", "step"), Against("bound", "b")))
-DEAR = Row("dear", "one call is long", "dear", (), round_seconds=50.0)
+DEAR = Row("dear", "one call is long", "dear", (), lasts=(50.0, 2.0))
 FRESH = Row("fresh", "processes", "step", (Against("torch", "step"),), fresh=True)
 
 
@@ -221,12 +306,38 @@ def test_rows_take_their_turn_in_the_time_and_share_what_is_over():
     assert plan.rows == (ROW, OTHER)
     # 10 to start, 4 + 12 and 4 + 12: 42 of 84 seconds, so each has twice that.
     assert plan.ends == (2 * 26, 2 * 42)
-    assert plan.left_out == ((DEAR, 4 + 4 * 50),)
-    assert plan.told() == "time: step 52 s, other 32 s\nno time for: dear (about 204 s)"
+    assert plan.left_out == ((DEAR, 4 + 3 * 50),)
+    assert plan.told() == "time: step 52 s, other 32 s\nno time for: dear (about 154 s)"
     assert budget(rows, SHORT, rounds=2, seconds=25).rows == ()
     # A process for each of two entrants, twice, and one more to fill the caches.
     assert budget((FRESH,), SHORT, rounds=2, seconds=1000).ends == (1000,)
     assert cost(FRESH, SHORT, rounds=2, made=set()) == 2 * 3 * 14
+    assert cost(FRESH, SHORT, rounds=2, made=set(), peers=set()) == 3 * 14
+
+
+def test_a_plan_knows_the_platform_and_what_peers_take_to_compile():
+    """Peers compile meanwhile, each in its process; an absent one takes nothing."""
+    slow = replace(SHORT, peer_making=50.0)
+    assert cost(ROW, slow, rounds=2, made=set()) == 50 + 3 * 4
+    assert cost(ROW, slow, rounds=2, made={("torch", "step"), ("keras", "step")}) == 4 + 3 * 4
+    assert cost(ROW, slow, rounds=2, made=set(), peers=frozenset()) == 4 + 4
+    accelerated = replace(SHORT, accelerated=True)
+    assert cost(DEAR, accelerated, rounds=9, made=set()) == 4 + (3 + 1) * 2
+    seconds = {row.name: cost(row, GPU, rounds=5, made=set()) for row in ROWS}
+    assert seconds["scratch seeds"] < 150
+    assert seconds["scratch seeds"] < cost(ROWS[-3], CPU, rounds=5, made=set())
+
+
+def test_the_small_step_is_an_accelerator_s_row_with_a_goal_of_its_own(monkeypatch):
+    """8 images in 1e-4 s are 80,000 a second."""
+    monkeypatch.setattr(bench_timing.Load, "cores", lambda self: 0.0)
+    (row,) = benchmark._rows("scratch step at 32", GPU)
+    assert row not in benchmark._rows(None, CPU)
+    for seconds, met, told in ((1e-4, True, "45,000 img/s met"), (1e-3, False, "img/s missed")):
+        found = only(row, Scripted({"ours": [seconds] * 5}, missing=("torch", "bound")))
+        assert found["met"] is met
+        assert told in row_line(found)
+        assert told in benchmark_table({"rows": [found]}).splitlines()[-1]
 
 
 def test_what_later_rows_need_is_made_once_and_kept(monkeypatch):

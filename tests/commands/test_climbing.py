@@ -60,7 +60,7 @@ def test_it_is_said_which_seeds_train_together(climbed):
     assert told[0].startswith("frozen: 2 members in 1 call")
     assert told[1] == (
         "finetune: 2 seeds one after another: base/block5_conv1/kernel trains: "
-        "convolutions with a kernel for each seed are slow"
+        "convolutions with a kernel for each seed are slow on CPU"
     )
     assert len(told) == 2
 

@@ -76,6 +76,7 @@ def test_the_peers_tables_have_two_columns_and_name_our_functions():
 
 def test_commands_and_their_options_are_there():
     files = [*(ROOT / "experiments").glob("*.py"), *(ROOT / "tljax" / "commands").rglob("*.py")]
+    files.append(ROOT / ".ci" / "gpu")
     sources = "".join(path.read_text(encoding="utf-8") for path in files)
     known = set(re.findall(r'"(--[a-z-]+)"', sources)) | {"--help", "--version"}
     for page, text in TEXTS.items():

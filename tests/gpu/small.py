@@ -48,20 +48,20 @@ def split(count, seed):
 SETS = ImageSets("noise", ("cat", "dog"), split(40, 0), split(16, 1), "0" * 64)
 
 
-def ready(module=None, *, dtype="float32"):
+def ready(module=None, *, dtype="float32", seed=9):
     module = module or build.classifier(
         Network(base="cnn", hidden=8, dropout_flat=True), classes=2, dtype=dtype
     )
-    variables = build.init(module, key=jax.random.key(9), size=SIZE)
+    variables = build.init(module, key=jax.random.key(seed), size=SIZE)
     read = inputs.from_images(SETS, augment=STAGE.augment, preprocess=UNIT)
     return Ready(module, variables, read)
 
 
-def train(given=None, *, saver=None, stage=STAGE, program=None):
+def train(given=None, *, saver=None, stage=STAGE, program=None, seed=0):
     return loop.train_stage(
         stage,
         given or ready(),
-        seed=0,
+        seed=seed,
         saver=saver,
         program=program,
         progress=False,

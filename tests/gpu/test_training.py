@@ -17,6 +17,7 @@ from tljax.commands.devices import DETERMINISTIC
 from tljax.inputs.feed import feed
 from tljax.machine import devices
 from tljax.models.heads import Classifier, Head
+from tljax.sweep.sweep import fits_sweep, train_seeds
 from tljax.train import frozen, program
 from tljax.tree import flatten
 
@@ -85,6 +86,26 @@ def test_a_step_takes_the_state_it_was_given(small):
     jax.block_until_ready(after)
     assert kernel.is_deleted()
     assert after.params["head"]["fc1"]["kernel"].devices() == {jax.devices()[0]}
+
+
+def test_seeds_at_once_are_what_each_is_alone(small):
+    """Convolutions with a kernel for each seed, mapped in one program."""
+    stage, readies = small["STAGE"], {0: small["ready"](), 1: small["ready"](seed=1)}
+    assert fits_sweep(stage, readies[0]) is None
+    with jax.default_matmul_precision("highest"):
+        together = train_seeds(stage, readies)
+        for (state, history), seed in zip(together, readies, strict=True):
+            alone, told = small["train"](readies[seed], seed=seed)
+            for found, expected in zip(history.epochs[1:], told.epochs[1:], strict=True):
+                assert found["train"]["loss"] == pytest.approx(expected["train"]["loss"], rel=0.02)
+            assert apart(state, alone) < 2e-3  # in a step a kernel moves by up to 3e-3
+    assert apart(together[0][0], together[1][0]) > 2e-2
+
+
+def apart(state, other):
+    """Return the mean distance of two states' first kernels."""
+    kernels = (flatten(each.params)["base/conv1/kernel"] for each in (state, other))
+    return np.abs(np.subtract(*map(np.asarray, kernels))).mean()
 
 
 class Counted(nn.Module):

@@ -24,6 +24,17 @@ def multiplier(path):
     return 1.0 if path.startswith("head") else 0.1
 
 
+def test_rules_are_in_the_same_order_in_every_process(monkeypatch):
+    """Of the first parameter that each decides; a set's order is another one in each process."""
+    names = [f"layer{i}" for i in (3, 1, 4, 0, 5, 9, 2, 6, 8, 7)]
+    given = []
+    monkeypatch.setattr(transform.optax, "multi_transform", lambda chains, _: given.extend(chains))
+    monkeypatch.setattr(transform.optax, "with_extra_args_support", lambda tx: tx)
+    rules = [(f"{name}/.*", 0.5) for name in sorted(names)]
+    transform.make(Optimizer(), rules, [f"{name}/kernel" for name in names])
+    assert given == [f"{name}/.*" for name in names]
+
+
 def run(optimizer, gradients=GRADIENTS, rules=RULES):
     """Parameters after each step."""
     params = {path: jnp.float32(value) for path, value in PARAMS.items()}

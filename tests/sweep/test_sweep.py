@@ -1,4 +1,5 @@
 from dataclasses import replace
+from types import SimpleNamespace
 
 import flax.linen as nn
 import jax
@@ -19,9 +20,8 @@ from tljax.models.heads import Classifier, Head
 from tljax.optim.objective import Objective
 from tljax.optim.schedules import WarmupCosine
 from tljax.optim.transform import Optimizer
-from tljax.sweep import program as sweep_program
-from tljax.sweep.heads_of_seeds import starts
-from tljax.sweep.memory_plan import planned
+from tljax.sweep.heads_of_seeds import networks, starts
+from tljax.sweep.memory_plan import limit, planned
 from tljax.sweep.sweep import fits_sweep, stage_at, sweep, train_seeds
 from tljax.train import loop
 from tljax.train.ready import Ready
@@ -159,9 +159,7 @@ def features():
 def test_heads_on_features_equal_single_runs_over_devices_in_calls(features, monkeypatch, at_once):
     """Decay and dropout vary, the rate is a schedule; 12 members in calls of 8, traced once."""
     if at_once:  # as on an accelerator
-        monkeypatch.setattr(
-            sweep_program, "one_by_one", lambda program, axes: jax.vmap(program, in_axes=(0, axes))
-        )
+        monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     optimizer = Optimizer("adam", weight_decay=0.0)
     stage = replace(STAGE, rules=HEAD_ONLY, lr=WarmupCosine(0.01), optimizer=optimizer, ema=0.9)
     grid = {"weight_decay": [0.0, 0.5], "dropout": [0.0, 0.6]}
@@ -251,7 +249,54 @@ def test_why_a_sweep_does_not_fit(features):
     assert fits_sweep(replace(head, lr="find"), ready) == "each seed finds a rate of its own"
     assert fits_sweep(PRESETS["tuned"]["linear"], ready) == "it is solved, without steps"
     assert fits_sweep(replace(head, patience=2), ready) == "each seed stops at an epoch of its own"
+    skipping = replace(head, skip_nonfinite=True)
+    assert fits_sweep(skipping, ready) == "each seed skips steps of its own"
     assert "block1_conv1/kernel trains" in str(fits_sweep(STAGE, ready))
+
+
+def test_an_accelerator_maps_whole_rungs_whose_examples_fit(features, monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert fits_sweep(STAGE, features) is None
+    assert fits_sweep(replace(STAGE, patience=2), features) is not None
+    read = features.inputs
+    needed = read.train.inputs.nbytes + read.validation.inputs.nbytes
+    monkeypatch.setattr("tljax.inputs.feed.room", lambda: needed - 1)
+    assert "they are streamed" in str(fits_sweep(STAGE, features))
+
+
+class Convolved(nn.Module):
+    """A base that trains: two convolutions, each pooled."""
+
+    @nn.compact
+    def __call__(self, x, *, train=False, **options):
+        for name in ("conv1", "conv2"):
+            kernel = self.param(name, nn.initializers.lecun_normal(), (3, 3, x.shape[-1], 4))
+            x = ops.max_pool(nn.relu(ops.conv(x, kernel, padding="SAME")))
+        return x.reshape(x.shape[0], -1), {}
+
+
+def test_convolutions_of_several_seeds_at_once_equal_single_runs(monkeypatch):
+    """As on an accelerator: kernels, orders and rates of their own, in one mapped program."""
+    module = Classifier(base=Convolved(), head=Head(outputs=1, hidden=4, dropout_hidden=True))
+    read = inputs.from_images(photographs(size=8), augment=None, preprocess=UNIT)
+    stage = replace(STAGE, dropout=0.5, lr=0.05)
+    ready = Ready(module, build.init(module, key=jax.random.key(0), size=8), read)
+    mapped = []
+    with monkeypatch.context() as patch:
+        patch.setattr(jax, "default_backend", lambda: "gpu")
+        assert fits_sweep(stage, ready) is None
+        vmap = jax.vmap
+        patch.setattr(jax, "vmap", lambda f, **how: mapped.append(f) or vmap(f, **how))
+        first = networks(ready, seeds=[0, 7], like=images_of(8))
+        found = sweep(stage, first, seeds=[0, 7], grid={"lr": [0.05, 0.2]}, over=ONE)
+    assert "program" in [f.__name__ for f in mapped]
+    assert str(found.plan).startswith("4 members in 1 call, ")
+    for run in (found.runs[1], found.runs[2]):
+        own = build.init(module, key=jax.random.key(run.seed), size=8)
+        expected = alone(stage, run, replace(ready, variables=own))
+        assert_same(run, *expected)
+        moved = run.state.params["base"]["conv1"] - own["params"]["base"]["conv1"]
+        assert np.abs(moved).max() > 1e-3
 
 
 class Counted:
@@ -294,11 +339,42 @@ def test_calls_are_as_large_as_fit(members, count, limit, sizes):
     assert plan.size * plan.calls >= members
 
 
+@pytest.mark.parametrize("counted", [None, SimpleNamespace(output_size_in_bytes=0)])
+def test_memory_that_the_compiler_does_not_tell_is_no_room_for_many(counted):
+    """Zeros in every place are no count either: one member a device, and the plan says why."""
+    tried = []
+    silent = SimpleNamespace(memory_analysis=lambda: counted)
+    plan, compiled = planned(
+        lambda size: tried.append(size) or silent,
+        members=32,
+        devices=4,
+        shared=100,
+        most=64,
+        limit=1000,
+    )
+    assert (tried, plan.size, plan.calls, compiled) == ([32, 4], 4, 8, silent)
+    assert str(plan) == (
+        "32 members in 8 calls of 4 over 4 devices, one member a device at a time: "
+        "the compiler does not say what memory they take"
+    )
+
+
+def test_a_call_may_take_what_the_fullest_device_has_free(monkeypatch):
+    """What members share is in use already, and is a part of the call."""
+    says = [{"bytes_limit": 1000, "bytes_in_use": 300}, {"bytes_limit": 1000, "bytes_in_use": 400}]
+    over = SimpleNamespace(devices=np.array([SimpleNamespace(memory_stats=s.copy) for s in says]))
+    assert limit(over, shared=50) == 540 + 50
+    says[1].clear()
+    assert limit(over, shared=50) == 630 + 50
+    monkeypatch.setattr("tljax.sweep.memory_plan.room", lambda: 77)
+    assert limit(ONE, shared=50) == 77
+
+
 def test_a_plan_is_made_from_the_program_s_own_memory(monkeypatch):
     """With room for half of what grows with them there are more calls, and the same results."""
     one, whole = (sweep(STAGE, LINES, seeds=range(n), over=ONE) for n in (1, 8))
     limit = (one.plan.bytes + whole.plan.bytes) // 2
-    monkeypatch.setattr("tljax.sweep.calls.room", lambda: limit)
+    monkeypatch.setattr("tljax.sweep.memory_plan.room", lambda: limit)
     parts = sweep(STAGE, LINES, seeds=range(8), over=ONE)
     assert parts.plan.calls > 1
     assert parts.plan.bytes <= limit
@@ -306,7 +382,7 @@ def test_a_plan_is_made_from_the_program_s_own_memory(monkeypatch):
         jax.tree.map(
             lambda x, y: np.testing.assert_allclose(x, y, atol=1e-6), a.state.params, b.state.params
         )
-    monkeypatch.setattr("tljax.sweep.calls.room", lambda: 1000)
+    monkeypatch.setattr("tljax.sweep.memory_plan.room", lambda: 1000)
     with pytest.raises(InputError, match=r"sweep: one member needs .* MB; 0 MB may be used"):
         sweep(STAGE, LINES, seeds=range(8), over=ONE)
     assert memory.room() > 1e8

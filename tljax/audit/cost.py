@@ -86,14 +86,15 @@ def audit(dry: Dry, over: Mesh) -> Audit:
     trainable, _ = rules_lib.split(state.params, rules)
     run = lower_bound.forward(replace(dry, x=_part(dry.x, over)))
     work, multiplied = lower_bound.flops(run), hlo.product_flops(text)
+    counted = flops(traced) / over.size
     sent = hlo.collective_bytes(text)
     gradients = _nbytes(trainable) + _METRICS if over.size > 1 else 0
     return Audit(
         stage=dry.stage.name,
         devices=over.size,
-        flops=Cost(flops(traced) / over.size, work),
+        flops=Cost(counted, work),
         products=Cost(multiplied, work),
-        compiler=Cost(_analysed(compiled, least=multiplied), work),
+        compiler=Cost(_analysed(compiled, least=max(multiplied, counted / 2)), work),
         temporary=Cost(temporary(compiled), lower_bound.temporary_bytes(run, trainable)),
         reduced=Cost(sent.pop("all-reduce", 0), gradients),
         exchanged=Cost(sum(sent.values()), 0),

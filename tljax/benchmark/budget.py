@@ -1,11 +1,12 @@
 """The time of a benchmark: which rows fit, in order of worth, and until when each may take."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 from tljax.benchmark.rows import Row, Settings
 
-FRESH_ROUNDS = 3  # a process per round is slow
+PEERS = frozenset({"torch", "keras"})
+FEW_ROUNDS = 3  # of a process for each call, or of long calls
 _WARM_UP = 2  # calls of each entrant before its rounds
 
 
@@ -29,17 +30,24 @@ class Budget:
         return "\n".join(lines)
 
 
-def budget(rows: Sequence[Row], settings: Settings, *, rounds: int, seconds: float) -> Budget:
+def budget(
+    rows: Sequence[Row],
+    settings: Settings,
+    *,
+    rounds: int,
+    seconds: float,
+    peers: Set[str] = PEERS,
+) -> Budget:
     """Take each row in turn that fits into what is left, and share all seconds among these.
 
-    A contender that an earlier row has compiled costs nothing more.
+    A contender that an earlier row has compiled costs nothing more; `peers` are those installed.
     """
     made: set[tuple[str, str]] = set()
     taken: list[tuple[Row, float]] = []
     left_out: list[tuple[Row, float]] = []
     spent = settings.starting
     for row in rows:
-        needed = cost(row, settings, rounds=rounds, made=made)
+        needed = cost(row, settings, rounds=rounds, made=made, peers=peers)
         if spent + needed > seconds:
             left_out.append((row, needed))
             continue
@@ -53,20 +61,38 @@ def budget(rows: Sequence[Row], settings: Settings, *, rounds: int, seconds: flo
     return Budget(tuple(row for row, _ in taken), tuple(ends), tuple(left_out))
 
 
-def cost(row: Row, settings: Settings, *, rounds: int, made: set[tuple[str, str]]) -> float:
-    """Estimate the seconds of a row: compiling what no row before has, warm-ups and rounds."""
-    entrants = 1 + len(row.against)
+def cost(
+    row: Row,
+    settings: Settings,
+    *,
+    rounds: int,
+    made: Set[tuple[str, str]],
+    peers: Set[str] = PEERS,
+) -> float:
+    """Estimate the seconds of a row: making what no row before has, warm-ups and rounds."""
+    absent = PEERS - peers
+    entrants = 1 + sum(each.who not in absent for each in row.against)
     if row.fresh:
-        calls = entrants * (min(rounds, FRESH_ROUNDS) + 1)
+        calls = entrants * (min(rounds, FEW_ROUNDS) + 1)
         return calls * (settings.starting + settings.making)
-    each = row.round_seconds or settings.seconds
-    return settings.making * len(_contenders(row) - made) + entrants * (rounds + _WARM_UP) * each
+    new = {pair for pair in _contenders(row) - made if pair[0] not in absent}
+    here = settings.making * sum(who == "ours" for who, _ in new)
+    # Each library's process makes its own, while the others do and while ours are made.
+    there = [settings.peer_making * sum(who == peer for who, _ in new) for peer in peers]
+    return max(here, *there, 0.0) + racing(row, settings, entrants=entrants, rounds=rounds)
+
+
+def racing(row: Row, settings: Settings, *, entrants: int, rounds: int) -> float:
+    """Estimate the seconds of a row's warm-ups and rounds."""
+    if row.lasts:
+        return entrants * (min(rounds, FEW_ROUNDS) + 1) * row.lasts[settings.accelerated]
+    return entrants * (rounds + _WARM_UP) * settings.seconds
 
 
 def _contenders(row: Row) -> set[tuple[str, str]]:
-    """Return what the row compiles in this process; peers are made meanwhile, bounds at once."""
+    """Return what the row compiles once for all rows; bounds are made at once."""
     if row.fresh:
         return set()
     return {("ours", row.ours)} | {
-        (each.who, each.contender) for each in row.against if each.who == "ours"
+        (each.who, each.contender) for each in row.against if each.who != "bound"
     }

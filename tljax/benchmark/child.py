@@ -6,14 +6,17 @@ waits for a line, so its threads are idle while others are timed.
 """
 
 import json
+import math
 import os
+import select
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from tljax.benchmark.rows import Json, Settings
-from tljax.benchmark.timing import Contender, timed
+from tljax.benchmark.timing import Contender, PeerError, timed
 
 Makers = dict[str, Callable[[Settings], Contender]]
 _ROOT = Path(__file__).resolve().parents[2]
@@ -24,8 +27,7 @@ from tljax.benchmark import child, {module}
 child.serve({module}.MAKERS)"""
 
 
-class PeerError(Exception):
-    """A child's failure, in one line."""
+_ENDS = 30.0  # seconds that a child has to end by itself
 
 
 class Child:
@@ -46,11 +48,18 @@ class Child:
         except OSError as error:
             raise PeerError(f"{python}: {error.strerror}") from None
 
-    def ask(self, request: Json) -> Json:
+    @property
+    def ended(self) -> bool:
+        """Tell whether the process is gone."""
+        return self._process.poll() is not None
+
+    def ask(self, request: Json, *, until: float = math.inf) -> Json:
         """Send a request and return the answer.
 
-        PeerError where the answer is an error, or missing because the child ended.
+        PeerError where the answer is an error, or missing: the child ended, or has not answered
+        `until` then (of `time.monotonic`) and was ended.
         """
+        began = time.monotonic()
         assert self._process.stdin
         assert self._process.stdout
         try:
@@ -58,6 +67,11 @@ class Child:
             self._process.stdin.flush()
         except BrokenPipeError:
             pass  # the missing answer reports it
+        # An answer is one line, so none is waiting in the buffer above the pipe.
+        wait = None if until == math.inf else max(0.0, until - time.monotonic())
+        if not select.select([self._process.stdout], [], [], wait)[0]:
+            self._kill()
+            raise PeerError(f"not finished in {time.monotonic() - began:.0f} s")
         line = self._process.stdout.readline()
         answer = (
             json.loads(line) if line else {"error": f"ended with status {self._process.wait()}"}
@@ -67,9 +81,20 @@ class Child:
         return answer
 
     def close(self) -> None:
-        """Let the child end by itself; a second call does nothing."""
+        """Let the child end by itself, if it does so soon; a second call does nothing."""
         if self._process.stdin and not self._process.stdin.closed:
-            self._process.communicate()
+            try:
+                self._process.communicate(timeout=_ENDS)
+            except subprocess.TimeoutExpired:
+                self._kill()
+
+    def _kill(self) -> None:
+        """End the process; what it started may keep its pipes open, so nothing waits for them."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe:
+                pipe.close()
 
 
 def serve(makers: Makers) -> None:

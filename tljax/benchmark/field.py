@@ -2,15 +2,16 @@
 
 import functools
 import importlib.util
+import math
 import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import asdict
 
-from tljax.benchmark.child import Child, PeerError
-from tljax.benchmark.rows import Settings
-from tljax.benchmark.timing import Entrant, timed
+from tljax.benchmark.child import Child
+from tljax.benchmark.rows import Json, Settings
+from tljax.benchmark.timing import Entrant, PeerError, timed
 
 _MODULES = {
     "torch": "torch_side",
@@ -18,6 +19,7 @@ _MODULES = {
     "ours": "tljax_side",
     "uncached": "tljax_side",
 }
+_PEERS = ("torch", "keras")
 # A GPU is shared with this process, which has its memory already.
 _CHILD = {"KERAS_BACKEND": "jax", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 
@@ -25,8 +27,11 @@ _CHILD = {"KERAS_BACKEND": "jax", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 class Field:
     """Entrants by library and contender; PeerError says why one is missing.
 
-    Close it to end its children.
+    Close it to end its children. One that has not answered `until` then (of `time.monotonic`) is
+    ended, with all that it has made; the next question starts another.
     """
+
+    until = math.inf
 
     def __init__(self, settings: Settings, *, torch_python: str | None) -> None:
         self._settings, self._torch_python = settings, torch_python
@@ -45,13 +50,21 @@ class Field:
         return made
 
     def _there(self, who: str, contender: str) -> Entrant:
-        child = self._child(who)
-        work = child.ask({"make": contender, "settings": asdict(self._settings)})["work"]
+        work = self._ask(who, {"make": contender, "settings": asdict(self._settings)})["work"]
 
         def seconds(repeats: int) -> float:
-            return child.ask({"time": contender, "repeats": repeats})["seconds"]
+            return self._ask(who, {"time": contender, "repeats": repeats})["seconds"]
 
         return Entrant(seconds, work)
+
+    def _ask(self, who: str, request: Json) -> Json:
+        child = self._child(who)
+        try:
+            return child.ask(request, until=self.until)
+        finally:
+            if child.ended:
+                self._children.pop(who).close()
+                self._made = {pair: made for pair, made in self._made.items() if pair[0] != who}
 
     def fresh(self, who: str, contender: str) -> Entrant:
         """Make an entrant whose every call is a new process.
@@ -67,7 +80,8 @@ class Field:
             started = time.perf_counter()
             child = start()
             try:
-                child.ask({"make": contender, "settings": asdict(self._settings)})
+                request = {"make": contender, "settings": asdict(self._settings)}
+                child.ask(request, until=self.until)
                 return time.perf_counter() - started
             finally:
                 child.close()
@@ -78,12 +92,16 @@ class Field:
 
     def versions(self) -> dict[str, str]:
         """Return the version of each peer that is installed, and a reason for the others."""
-        return {who: self._version(who) for who in ("torch", "keras")}
+        return {who: self._version(who)[1] for who in _PEERS}
+
+    def present(self) -> frozenset[str]:
+        """Return the peers that are installed."""
+        return frozenset(who for who in _PEERS if self._version(who)[0])
 
     def drop(self, who: str, contender: str) -> None:
         """Free an entrant that no later row needs; one that is missing is nothing to free."""
         if self._made.pop((who, contender), None) is not None and who in self._children:
-            self._children[who].ask({"drop": contender})
+            self._ask(who, {"drop": contender})
 
     def close(self) -> None:
         """End the children, and remove the compilation cache of the fresh processes."""
@@ -114,7 +132,9 @@ class Field:
             )
         return sys.executable
 
-    def _version(self, who: str) -> str:
+    @functools.cache  # noqa: B019, a field lasts as long as the command
+    def _version(self, who: str) -> tuple[bool, str]:
+        """Tell whether a peer is installed, and its version or why not."""
         try:
             command = [
                 self._python(who),
@@ -123,8 +143,9 @@ class Field:
             ]
             process = subprocess.run(command, capture_output=True, text=True)
         except (PeerError, OSError) as error:
-            return str(error)
-        return process.stdout.strip() or "not installed"
+            return False, str(error)
+        version = process.stdout.strip()
+        return bool(version), version or "not installed"
 
     def _environment(self, who: str) -> dict[str, str]:
         cache = {} if who == "uncached" else {"JAX_COMPILATION_CACHE_DIR": self._folder.name}

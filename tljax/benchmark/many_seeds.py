@@ -1,6 +1,6 @@
 """Many seeds: the rows that train them together in one program, and in turn."""
 
-import sys
+import io
 from contextlib import redirect_stdout
 from dataclasses import replace
 
@@ -51,20 +51,20 @@ def heads(settings: Settings) -> tuple[Stage, dict[int, Ready]]:
 
 def networks(settings: Settings) -> tuple[Stage, dict[int, Ready]]:
     """Prepare a few epochs of the network from scratch, each seed with kernels of its own."""
-    batch, epochs = settings.batch, settings.seeds_epochs
+    batch, epochs = settings.small_batch, settings.seeds_epochs
     count = settings.epoch_steps * batch
     begun = started.prepare(_STAGES["scratch"], settings, batch=batch, count=count)
     stage = replace(begun.stage, epochs=epochs, keep_going=True)
     like, seeds = images_of(settings.size), range(settings.scratch_seeds)
-    start = heads_of_seeds.starts(begun.ready, seeds=seeds, like=like)
+    start = heads_of_seeds.networks(begun.ready, seeds=seeds, like=like)
     return stage, {seed: start(seed) for seed in seeds}
 
 
 def together(stage: Stage, readies: dict[int, Ready]) -> Contender:
-    """Time all seeds in one program, compiling included."""
+    """Time all seeds in one program, compiling it or reading it from the cache included."""
 
     def call() -> None:
-        with redirect_stdout(sys.stderr):  # random labels teach nothing, and each seed says so
+        with redirect_stdout(io.StringIO()):  # random labels teach nothing; each seed says so
             sweep.train_seeds(stage, readies)
 
     return Contender(call, {"images": _drawn(stage, readies)})
@@ -76,7 +76,7 @@ def in_turn(stage: Stage, readies: dict[int, Ready]) -> Contender:
     def call() -> None:
         compiled = program.ahead({"": (stage, readies[0])})[""]
         for seed, ready in readies.items():
-            with redirect_stdout(sys.stderr):
+            with redirect_stdout(io.StringIO()):
                 loop.train_stage(stage, ready, seed=seed, program=compiled, progress=False)
 
     return Contender(call, {"images": _drawn(stage, readies)})

@@ -4,18 +4,18 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from statistics import median
 
-from tljax.benchmark.budget import FRESH_ROUNDS
-from tljax.benchmark.child import PeerError
+from tljax.benchmark.budget import FEW_ROUNDS, racing
 from tljax.benchmark.field import Field
 from tljax.benchmark.rows import Against, Json, Row, Settings
-from tljax.benchmark.timing import Entrant, Load, race, ratio
+from tljax.benchmark.timing import Entrant, Load, PeerError, race, ratio
 
 # Cores used by others above which no goal is judged: PyTorch's barriers wait for a thread that has
 # no core, and its small layers were 100 times slower with one other busy process.
 QUIET = 0.25
+_GRACE = 10.0  # seconds after a row's end that a round has which was begun before it
 
 
 def measure(
@@ -47,6 +47,7 @@ def measure(
 def untimed(row: Row, why: str) -> Json:
     """Describe a row that was not measured, and why."""
     about = {"name": row.name, "what": row.what, "load": None, "rounds": 0, "seconds": None}
+    about |= {"goal": row.goal, "met": None}
     return {**about, "against": [_missing(each, why) for each in row.against]}
 
 
@@ -54,23 +55,46 @@ def _measured(row: Row, settings: Settings, field: Field, *, rounds: int, deadli
     about = untimed(row, "no time left")
     if time.monotonic() > deadline:
         return about
+    rounds = min(rounds, FEW_ROUNDS) if row.fresh or row.lasts else rounds
+    # A peer that is still compiled when the rounds should begin is out of them.
+    field.until = deadline + _GRACE
+    if not row.fresh:
+        field.until = deadline - racing(row, settings, entrants=1 + len(row.against), rounds=rounds)
     ours, present, absent = _entrants(row, field)
+    field.until = deadline + _GRACE
     load = Load()
-    rounds = min(rounds, FRESH_ROUNDS) if row.fresh else rounds
     entrants = [ours, *present.values()]
+    if row.lasts:
+        entrants = [_warm(entrant) for entrant in entrants]
     times = race(entrants, rounds=rounds, seconds=settings.seconds, deadline=deadline)
     about["load"] = load.cores()
-    if times is None:
-        return about
+    if isinstance(mine := times[0], PeerError):
+        return {**about, **untimed(row, str(mine))}
+    if not mine:
+        return {
+            **about,
+            "against": [absent.get(e, _missing(e, "no time left")) for e in row.against],
+        }
+    quiet = (about["load"] or 0.0) <= QUIET
     compared = {
-        each: _compared(each, ours, theirs, times[0], taken, quiet=(about["load"] or 0.0) <= QUIET)
+        each: _missing(each, str(taken))
+        if isinstance(taken, PeerError)
+        else _compared(each, ours, theirs, mine, taken, quiet=quiet)
         for (each, theirs), taken in zip(present.items(), times[1:], strict=True)
     }
-    about |= {"rounds": len(times[0]), "seconds": median(times[0]), "work": ours.work}
+    about |= {"rounds": len(mine), "seconds": median(mine), "work": ours.work}
+    if row.goal is not None and quiet:
+        about["met"] = ours.work["images"] / about["seconds"] >= row.goal
     return {
         **about,
         "against": [compared[each] if each in compared else absent[each] for each in row.against],
     }
+
+
+def _warm(entrant: Entrant) -> Entrant:
+    """Call once what takes longer than a round; then each of its calls is one."""
+    entrant.seconds(1)
+    return replace(entrant, once=True)
 
 
 def _contenders(row: Row) -> list[tuple[str, str]]:

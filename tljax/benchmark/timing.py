@@ -13,6 +13,10 @@ from pathlib import Path
 from statistics import median
 
 
+class PeerError(Exception):
+    """A peer's failure, in one line."""
+
+
 @dataclass(frozen=True)
 class Contender:
     """A piece of work to time.
@@ -28,7 +32,7 @@ class Contender:
 class Entrant:
     """A contender in a race, here or in another process.
 
-    `seconds(n)` is the mean of n calls in a row.
+    `seconds(n)` is the mean of n calls in a row; PeerError where it fails.
     """
 
     seconds: Callable[[int], float]
@@ -55,28 +59,43 @@ def timed(call: Callable[[], object], repeats: int) -> float:
 
 def race(
     entrants: Sequence[Entrant], *, rounds: int, seconds: float, deadline: float = math.inf
-) -> list[list[float]] | None:
+) -> list[list[float] | PeerError]:
     """Measure seconds per call of each entrant in interleaved rounds: A, B, A, B, ...
 
     A round of one entrant lasts `seconds` or one call, whichever is longer, after a warm-up and a
-    trial. None where `deadline` (of `time.monotonic`) passes before the first round is over; after
-    it no round begins.
+    trial. No round begins that would end after `deadline` (of `time.monotonic`), as long as the one
+    before it or the trials; there may be none. An entrant that fails is out of the race.
     """
-    repeats = [_repeats(entrant, seconds) for entrant in entrants]
-    durations: list[list[float]] = [[] for _ in entrants]
+    results: list[list[float] | PeerError] = [[] for _ in entrants]
+    repeats, expected = [1] * len(entrants), 0.0
+    for i, entrant in enumerate(entrants):
+        try:
+            repeats[i], trial = _repeats(entrant, seconds)
+            expected += trial
+        except PeerError as error:
+            results[i] = error
     for _ in range(rounds):
-        if time.monotonic() > deadline:
+        began = time.monotonic()
+        if began + expected > deadline:
             break
-        for times, entrant, count in zip(durations, entrants, repeats, strict=True):
-            times.append(entrant.seconds(count))
-    return durations if durations[0] else None
+        for i, entrant in enumerate(entrants):
+            if isinstance(times := results[i], list):
+                try:
+                    times.append(entrant.seconds(repeats[i]))
+                except PeerError as error:
+                    results[i] = error
+        expected = time.monotonic() - began
+    return results
 
 
-def _repeats(entrant: Entrant, seconds: float) -> int:
+def _repeats(entrant: Entrant, seconds: float) -> tuple[int, float]:
+    """Return the number of calls in a round, and the seconds that these should take."""
     if entrant.once:
-        return 1
+        return 1, 0.0
     entrant.seconds(1)  # compiles, fills caches
-    return max(1, min(1000, math.ceil(seconds / max(entrant.seconds(1), 1e-6))))
+    trial = entrant.seconds(1)
+    repeats = max(1, min(1000, math.ceil(seconds / max(trial, 1e-6))))
+    return repeats, repeats * trial
 
 
 def ratio(ours: Sequence[float], theirs: Sequence[float], *, work: float) -> Ratio:

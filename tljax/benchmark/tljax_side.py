@@ -31,6 +31,11 @@ def _scratch_step(settings: Settings) -> Contender:
     return step(prepare(_STAGES["scratch"], settings, batch=settings.batch), settings)
 
 
+def _small_scratch_step(settings: Settings) -> Contender:
+    settings = replace(settings, calls_steps=settings.small_steps)
+    return step(prepare(_STAGES["scratch"], settings, batch=settings.small_batch), settings)
+
+
 def _full_step(settings: Settings) -> Contender:
     everything = replace(_STAGES["finetune"], rules=config.TRAIN_ALL)
     return step(prepare(everything, settings, batch=settings.vgg_batch), settings)
@@ -136,6 +141,7 @@ def _decode(settings: Settings) -> Contender:
 
 MAKERS: dict[str, Callable[[Settings], Contender]] = {
     "scratch step": _scratch_step,
+    "small scratch step": _small_scratch_step,
     "scratch forward": _scratch_forward,
     "full step": _full_step,
     "block5 step": _block5_step,

@@ -146,6 +146,10 @@ def _scratch_step(settings: Settings) -> Contender:
     return _step(_scratch(settings), settings, settings.batch)
 
 
+def _small_scratch_step(settings: Settings) -> Contender:
+    return _step(_scratch(settings), settings, settings.small_batch)
+
+
 def _full_step(settings: Settings) -> Contender:
     return _step(_vgg(settings, trains=5), settings, settings.vgg_batch)
 
@@ -202,6 +206,7 @@ def _evaluation(settings: Settings) -> Contender:
 
 MAKERS: dict[str, Callable[[Settings], Contender]] = {
     "scratch step": _scratch_step,
+    "small scratch step": _small_scratch_step,
     "full step": _full_step,
     "block5 step": _block5_step,
     "frozen step": _frozen_step,

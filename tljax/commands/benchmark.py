@@ -49,12 +49,15 @@ def main() -> None:
     args = _parser().parse_args()
     began = time.monotonic()
     settings = _settings(args)
-    plan = budget(_rows(args.rows), settings, rounds=args.rounds, seconds=60 * args.minutes)
+    rows = _rows(args.rows, settings)
     # Before JAX starts its devices: PyTorch's process needs memory on the same GPU.
     os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", "0.5")
     args.out.mkdir(parents=True, exist_ok=True)
     field = Field(settings, torch_python=args.torch_python)
     try:
+        plan = budget(
+            rows, settings, rounds=args.rounds, seconds=60 * args.minutes, peers=field.present()
+        )
         results = _about(args.mode, settings, field)
         compiler_log.send_to(args.out / "compiler.log")
         print(f"{results['about']}\n{plan.told()}", file=sys.stderr, flush=True)
@@ -149,8 +152,8 @@ def _settings(args: argparse.Namespace) -> Settings:
     return settings
 
 
-def _rows(names: str | None) -> tuple[Row, ...]:
-    known = {row.name: row for row in ROWS}
+def _rows(names: str | None, settings: Settings) -> tuple[Row, ...]:
+    known = {row.name: row for row in ROWS if settings.accelerated or not row.accelerators}
     chosen = list(known) if names is None else names.split(",")
     if unknown := [name for name in chosen if name not in known]:
         raise InputError(f"--rows: expected some of {', '.join(known)}; found {unknown[0]!r}")

@@ -1,4 +1,4 @@
-"""Train a head on cached features with many seeds and hyperparameters, in one program.
+"""Train a rung with many seeds and hyperparameters, in one program: on CPU a head on features.
 
     tljax sweep --rung features --data folder:PHOTOS --size 32 --weights base.safetensors \\
         --seeds 32 --lr 3e-5 1e-4 3e-4 1e-3 3e-3 1e-2 3e-2 1e-1
@@ -24,6 +24,7 @@ from tljax.files import disk
 from tljax.machine import processes
 from tljax.machine.hushed import hushed
 from tljax.machine.provenance import environment
+from tljax.optim import rules as rules_lib
 from tljax.report.pictures.sweep import Point, sweep_table, write_sweep
 from tljax.report.stats import intervals
 from tljax.sweep import heads_of_seeds, sweep
@@ -57,10 +58,13 @@ def main() -> None:
         if why := sweep.fits_sweep(stage, ready):
             raise InputError(f"sweep: rung {args.rung}: {why}")
         seeds = options.seeds_of(args)
+        trained, _ = rules_lib.split(ready.variables["params"], stage.rules)
+        own = not source.base_of(network) and any(path.startswith("base/") for path in trained)
+        draw = heads_of_seeds.networks if own else heads_of_seeds.starts
         started = time.perf_counter()
         result = sweep.sweep(
             stage,
-            heads_of_seeds.starts(ready, seeds=seeds, like=source.sets.spec),
+            draw(ready, seeds=seeds, like=source.sets.spec),
             seeds=seeds,
             grid=grid,
             most=args.most,

@@ -73,7 +73,9 @@ def make(
         path: label for path, label in rules_lib.labels(paths, rules).items() if label in rates
     }
     chains: dict[Hashable, optax.GradientTransformation] = {
-        label: _chain(optimizer, rates[label]) for label in set(decided.values())
+        # In the same order in every process: another one is another program for the cache.
+        label: _chain(optimizer, rates[label])
+        for label in dict.fromkeys(decided.values())
     }
     return optax.with_extra_args_support(optax.multi_transform(chains, decided))
 

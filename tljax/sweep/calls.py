@@ -14,10 +14,9 @@ from jax.sharding import Mesh, NamedSharding
 from jax.stages import Compiled
 
 from tljax.machine import devices, in_turn
-from tljax.machine.memory import room
 from tljax.sweep.members import Given
-from tljax.sweep.memory_plan import SweepPlan, planned
-from tljax.sweep.program import Outcome, Program, over_members, together
+from tljax.sweep.memory_plan import SweepPlan, limit, planned
+from tljax.sweep.program import Outcome, Program, at_once, over_members, together
 from tljax.train.step import State
 
 MOST, MOST_ON_CPU = 256, 16  # members of a call
@@ -44,7 +43,7 @@ class Calls:
 
         Calls are as large as fit, or of `size` members each unless that is 0.
         """
-        most = most or (MOST_ON_CPU if self._over.devices.flat[0].platform == "cpu" else MOST)
+        most = most or (MOST if at_once() else MOST_ON_CPU)
         shared = sum(leaf.nbytes for leaf in self._shared.values())
         # So that all calls are of that size.
         whole_calls = -(-members // size) * size if size else members
@@ -54,7 +53,7 @@ class Calls:
             devices=self._over.size,
             shared=shared,
             most=size or most,
-            limit=room(),
+            limit=limit(self._over, shared=shared),
         )
         return replace(plan, members=members), compiled
 

@@ -132,11 +132,7 @@ def over_members(program: Program, axes: Axes, over: Mesh) -> Wrapped:
     fast ones. Eight heads of 4,608 features took 0.35 s in place of 0.65, of 128 features 0.03
     either way.
     """
-    many = (
-        one_by_one(program, axes)
-        if over.devices.flat[0].platform == "cpu"
-        else jax.vmap(program, in_axes=(0, axes))
-    )
+    many = jax.vmap(program, in_axes=(0, axes)) if at_once() else one_by_one(program, axes)
     parts = jax.tree.map(
         lambda axis: P() if axis is None else P(devices.AXIS), axes, is_leaf=_is_none
     )
@@ -145,6 +141,11 @@ def over_members(program: Program, axes: Axes, over: Mesh) -> Wrapped:
         many, mesh=over, in_specs=(whole, parts), out_specs=whole, check_vma=False
     )
     return ops.jit(mapped, donate_argnums=0)
+
+
+def at_once() -> bool:
+    """Tell whether a device runs its members at once, as every accelerator does."""
+    return jax.default_backend() != "cpu"
 
 
 def one_by_one(program: Program, axes: Axes) -> Program:

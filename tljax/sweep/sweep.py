@@ -12,11 +12,13 @@ from jax.sharding import Mesh
 
 from tljax.config import Stage
 from tljax.errors import InputError
+from tljax.inputs import feed
 from tljax.optim import rules as rules_lib
 from tljax.optim.schedules import Schedule
 from tljax.sweep.finished_calls import Kept
 from tljax.sweep.members import Member, stage_at
 from tljax.sweep.memory_plan import SweepPlan
+from tljax.sweep.program import at_once
 from tljax.sweep.run import Run, run_members
 from tljax.train import program
 from tljax.train.history import History
@@ -83,11 +85,12 @@ def sweep(
 
 
 def fits_sweep(stage: Stage, ready: Ready) -> str | None:
-    """Say why seeds of this stage are better run one after another; None if one program is faster.
+    """Say why seeds of this stage are better run one after another; None if one program does.
 
-    Convolutions with a kernel for each seed become grouped ones: eight seeds of the network from
-    scratch took 3.2 times as long in one program on CPU. Heads save the overhead of a run: see
-    `seeds` in `tljax.commands.benchmark`.
+    On an accelerator whole rungs are mapped, convolutions included. On CPU convolutions with a
+    kernel for each seed are slow: eight seeds of the network from scratch took 3.2 times as long in
+    one program. Heads save the overhead of a run. The rows `seeds` and `scratch seeds` of
+    `tljax benchmark` measure both.
     """
     if stage.solver != "steps":
         return "it is solved, without steps"
@@ -97,9 +100,16 @@ def fits_sweep(stage: Stage, ready: Ready) -> str | None:
         return "each seed finds a rate of its own"
     if stage.patience is not None:
         return "each seed stops at an epoch of its own"
+    if stage.skip_nonfinite:
+        return "each seed skips steps of its own"
+    inputs = ready.inputs
+    if not feed.fits(inputs.train.inputs.nbytes + inputs.validation.inputs.nbytes):
+        return "its examples do not fit on a device: they are streamed"
+    if at_once():
+        return None
     trainable, _ = rules_lib.split(ready.variables["params"], stage.rules)
     if kernels := [path for path, leaf in trainable.items() if leaf.ndim == 4]:
-        return f"{kernels[0]} trains: convolutions with a kernel for each seed are slow"
+        return f"{kernels[0]} trains: convolutions with a kernel for each seed are slow on CPU"
     return None
 
 

@@ -34,7 +34,10 @@ def benchmark_table(results: Json) -> str:
 
     Load is the number of cores used by other processes; under high load no goal is judged.
     """
-    lines = [_COLUMNS, *(_line(row, each) for row in results["rows"] for each in row["against"])]
+    lines = [_COLUMNS]
+    for row in results["rows"]:
+        lines += [_line(row, each) for each in row["against"]]
+        lines += [_rate_line(row)] if row.get("goal") else []
     widths = [max(len(line[i]) for line in lines) for i in range(len(_COLUMNS))]
     return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
 
@@ -54,6 +57,8 @@ def row_line(row: Json) -> str:
         for unit in _UNITS
         if row["seconds"] and row["work"].get(unit)
     ]
+    if row.get("goal"):
+        told.append(f"goal {_least(row)}")
     load = "" if row["load"] is None else f", load {row['load']:.2f}"
     return f"{row['name']}: {', '.join([*rates, *told])}; {row['rounds']} rounds{load}"
 
@@ -76,6 +81,18 @@ def _line(row: Json, each: Json) -> tuple[str, ...]:
     )
 
 
+def _rate_line(row: Json) -> tuple[str, ...]:
+    """Lay out the goal of a row's own rate."""
+    ours = _rate(row["work"], row["seconds"], "images") if row["seconds"] else ""
+    load = "" if row["load"] is None else f"{row['load']:.2f}"
+    return row["name"], ours, "goal", "", "", f"({row['rounds']})", _least(row), load
+
+
+def _least(row: Json) -> str:
+    judged = _judged(row["met"]) if row["seconds"] else "not measured"
+    return f"{row['goal']:,.0f} img/s {judged}"
+
+
 def opponent(each: Json) -> str:
     """Name a row's opponent: the peer or bound, and which of its contenders."""
     return f"{WHO[each['who']]} {each['contender']}"
@@ -93,10 +110,11 @@ def _goal(each: Json) -> str:
         return ""
     if "missing" in each:
         return f"{each['goal']:g}"
-    return (
-        f"{each['goal']:g} "
-        + {True: "met", False: "missed", None: "not judged (load)"}[each["met"]]
-    )
+    return f"{each['goal']:g} {_judged(each['met'])}"
+
+
+def _judged(met: bool | None) -> str:
+    return {True: "met", False: "missed", None: "not judged (load)"}[met]
 
 
 def write_benchmark(results: Json, path: Path) -> Path:
