@@ -73,6 +73,15 @@ def shown(names: Iterable[str]) -> str:
     return ", ".join(every[:SHOWN]) + more
 
 
+def told(label: np.ndarray, classes: Sequence[str]) -> tuple[str, ...]:
+    """Say what an example's label tells: its class, all of several that it has, or its numbers."""
+    if not label.ndim:
+        return (classes[int(label)],)
+    if label.dtype.kind == "f":
+        return tuple(f"{value:.4g}" for value in label)
+    return tuple(classes[int(i)] for i in np.flatnonzero(label)) or ("none",)
+
+
 def _quoted(name: str) -> str:
     """Quote a name with its invisible and composed characters written out."""
     return ascii(name) if any(unicodedata.category(c) == "Cf" for c in name) else repr(name)
