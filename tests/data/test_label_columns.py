@@ -60,6 +60,32 @@ def test_whole_numbers_are_classes_unless_they_are_asked_for(found):
     assert found(*table, task="regression").task.name == "regression"
 
 
+@pytest.mark.parametrize("slip", ["nan", "1.5cm", "0,5", "", "1_5"])
+def test_a_slip_among_numbers_makes_no_classes(found, slip):
+    table = lines("label", "0.5", "1.5", f'"{slip}"', "0.5")
+    called = f"'{slip}'" if slip else "an empty cell"
+    with pytest.raises(InputError, match="line 4: label: expected a number, as in other l") as said:
+        found(*table)
+    assert f"found {called}; mend it for --task regression, or --task cl" in str(said.value)
+    if slip:
+        assert found(*table, task="classification").classes == tuple(sorted({"0.5", "1.5", slip}))
+    with pytest.raises(InputError, match=f"line 4: y: expected a number.*found {called}; mend it"):
+        found(*lines("x,y", "0.5,1", "1,1.5", f'1,"{slip}"', "3,4"), columns=("x", "y"))
+
+
+def test_names_beside_a_few_numbers_are_classes(found):
+    assert found(*lines("label", "1", "2", "old", "1")).classes == ("1", "2", "old")
+    assert found(*lines("label", "0.5", "new", "old", "0.5")).classes == ("0.5", "new", "old")
+    with pytest.raises(InputError, match="expected one column of classes, found x, y"):
+        found(*lines("x,y", "a,1", "b,2", "c,3", "d,4"), columns=("x", "y"))
+
+
+def test_a_decimal_comma_in_every_line_is_named(found):
+    cells = [f'"{i},5"' for i in range(4)]
+    with pytest.raises(InputError, match=r"line 2: label: expected a number.*found '0,5'"):
+        found(*lines("label", *cells))
+
+
 @pytest.mark.parametrize(
     ("cells", "options", "expected"),
     [
