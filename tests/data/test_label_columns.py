@@ -107,9 +107,9 @@ def test_a_decimal_comma_in_every_line_is_named(found):
         ),
         (("1", "1e39", "3", "4"), {"task": "regression"}, "line 3: label: expected a number"),
         (("1", "1_0", "3", "4"), {"task": "regression"}, "line 3: label: expected a number"),
-        (("a", "b,c", "a", "b"), {}, "line 3: expected a file and a label, found 3 columns"),
+        (("a", "b,c", "a", "b"), {}, "line 3: expected 2 columns, found 3 columns"),
         (("a", "b", "a", "b"), {"task": "segmentation"}, "expected one of classification, multil"),
-        (("", "b", "a", "b"), {}, "line 2: expected a file and a label, found neither"),
+        (("", "b", "a", "b"), {}, "line 2: label: expected a label, found an empty cell"),
         (("", "", "", ""), {"task": "multilabel"}, "expected one or more classes, found none"),
     ],
 )

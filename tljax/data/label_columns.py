@@ -82,7 +82,7 @@ def labelled(
         return _marks(cells, columns) if len(columns) > 1 else _lists(cells, labels.separator)
     if len(columns) != 1:
         raise InputError(f"{where}: expected one column of classes, found {', '.join(columns)}")
-    texts = [_named(cell) for cell in cells]
+    texts = [_named(cell, columns[0]) for cell in cells]
     classes = tuple(sorted(set(texts)))
     place = {name: i for i, name in enumerate(classes)}
     return Learnt(CLASSIFICATION, classes, np.array([place[name] for name in texts], np.int32))
@@ -130,10 +130,10 @@ def _quoted(text: str) -> str:
     return f"{text!r:.60}" if text else "an empty cell"
 
 
-def _named(cell: Cell) -> str:
+def _named(cell: Cell, column: str) -> str:
     name = names.read(cell.texts[0])
     if not name:
-        raise InputError(f"{cell.where}: expected a file and a label, found neither")
+        raise InputError(f"{cell.where}: {column}: expected a label, found an empty cell")
     return name
 
 
