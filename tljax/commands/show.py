@@ -24,6 +24,7 @@ from tljax.data.examples import Sets
 from tljax.data.text.sets import TextSets
 from tljax.report.pictures import contact, mask_sheet, style
 from tljax.report.tables.table import aligned
+from tljax.tasks.pixels import VOID
 from tljax.tasks.text import TEXT
 
 TEXTS, WIDTH = 3, 96  # of a class, and characters of each
@@ -68,6 +69,9 @@ def counts_table(sets: Sets) -> str:
         return aligned(("least, mean, most", *sets.splits), rows)
     order = np.argsort(counts[0], kind="stable")
     rows = [(sets.classes[i], *(f"{each[i]:,}" for each in counts)) for i in order]
+    if sets.task.dense:
+        known = (100 * (part.labels != VOID).mean() for part in sets.splits.values())
+        rows.append(("pixels of a class", *(f"{each:.1f} %" for each in known)))
     return aligned(("class", *sets.splits), rows)
 
 

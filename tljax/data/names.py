@@ -30,11 +30,12 @@ def check(where: str, classes: Sequence[str], *, least: int = 2) -> None:
     if len(classes) < least:
         found, expected = ", ".join(classes) or "none", "two" if least == 2 else "one"
         raise InputError(f"{where}: expected {expected} or more classes, found {found}")
-    first: dict[str, str] = {}
-    for name in classes:
-        other = first.setdefault(alike(name), name)
-        if other is not name:
-            pair = f"{_quoted(other)} and {_quoted(name)}"
+    first: dict[str, int] = {}
+    for place, name in enumerate(classes):
+        at = first.setdefault(alike(name), place)
+        if at != place:
+            other = classes[at]
+            pair = f"{_quoted(other)} and {_quoted(name)}" if other != name else f"{name!r} twice"
             raise InputError(f"{where}: expected classes that read differently, found {pair}")
 
 

@@ -14,6 +14,7 @@ from tljax.data.photos import Size, across
 from tljax.data.preprocess import UNIT, Prepare
 from tljax.errors import InputError
 from tljax.tasks.classification import CLASSIFICATION
+from tljax.tasks.pixels import VOID
 from tljax.tasks.task import Task
 
 
@@ -79,6 +80,9 @@ class ImageSets:
                 expected = f"the task of train, {self.train.task.name}"
                 raise InputError(f"{where}: expected {expected}, found {part.task.name}")
             part.task.check(where, part.labels, classes=len(self.classes))
+            if part.task.dense and not (part.labels != VOID).any():
+                expected = "masks with pixels of a class"
+                raise InputError(f"{where}: expected {expected}, found {VOID} (no class) in all")
             if part.images.shape[1:] != self.train.images.shape[1:]:
                 sides = (each.images.shape[1:3] for each in (self.train, part))
                 expected, found = map(across, sides)
