@@ -159,3 +159,29 @@ def test_a_column_that_is_twice_there_is_refused(found):
 def test_what_is_no_name_of_a_file_is_refused(found, name):
     with pytest.raises(InputError, match="line 6: expected a photograph"):
         found(*lines("label", "a", "b", "a", "b"), f"{name},a")
+
+
+def loaded(tmp_path, **options):
+    places, labels = data.Places(tmp_path / "cache"), data.Labels(**options)
+    source = f"csv:{tmp_path}/labels.csv"
+    return data.load(source, size=8, labels=labels, places=places, progress=False)
+
+
+def test_whole_numbers_as_classes_come_with_the_way_to_learn_them_as_numbers(found, tmp_path):
+    found(*lines("label", "1", "2", "3", "4"))
+    hint = r"one alone in every class \(--task regression takes them as numbers\)"
+    with pytest.raises(InputError, match=hint):
+        loaded(tmp_path)
+    found(*lines("label", "1", "2", "3", "3"))
+    assert "3 (--task regression takes them" in loaded(tmp_path).counts()
+    found(*lines("label", "a", "b", "c", "c"))
+    assert "regression" not in loaded(tmp_path).counts()
+
+
+def test_a_number_that_is_always_the_same_is_named(found, tmp_path):
+    columns = ("age", "size")
+    found(*lines("age,size", "1,2.5", "2,2.5", "3,2.5", "4,2.5"), columns=columns)
+    with pytest.raises(
+        InputError, match=r"labels.csv: size: expected numbers that differ, found 2"
+    ):
+        loaded(tmp_path, columns=columns)

@@ -83,6 +83,12 @@ def told(label: np.ndarray, classes: Sequence[str]) -> tuple[str, ...]:
     return tuple(classes[int(i)] for i in np.flatnonzero(label)) or ("none",)
 
 
+def numbers_hint(where: str, classes: Sequence[str]) -> str:
+    """Say how whole numbers in a table are learnt as numbers; empty for other names of classes."""
+    numbers = where.startswith("csv:") and len(classes) > 2 and all(map(str.isdecimal, classes))
+    return " (--task regression takes them as numbers)" if numbers else ""
+
+
 def _quoted(name: str) -> str:
     """Quote a name with its invisible and composed characters written out."""
     return ascii(name) if any(unicodedata.category(c) == "Cf" for c in name) else repr(name)

@@ -88,6 +88,16 @@ class ImageSets:
                 expected, found = map(across, sides)
                 raise InputError(f"{where}: expected images of {expected} pixels, found {found}")
         names.refuse_unseen(self.name, self.classes, self._counts())
+        if self.train.labels.dtype.kind == "f":
+            self._refuse_constant()
+
+    def _refuse_constant(self) -> None:
+        """Refuse a number that is the same in all training images: nothing is learnt of it."""
+        for name, values in zip(self.classes, self.train.labels.T, strict=True):
+            if (values == values[0]).all():
+                found = f"{values[0]:g} in all training images"
+                expected = f"{name}: expected numbers that differ"
+                raise InputError(f"{self.name}: {expected}, found {found}")
 
     @property
     def preprocess(self) -> Prepare:
@@ -138,6 +148,7 @@ class ImageSets:
         """Describe the set in one line: classes, images, size, and what was left out and why."""
         classes = self.classes
         named = ", ".join(classes) if len(classes) <= 12 else f"{len(classes)} classes"
+        named += names.numbers_hint(self.name, classes)
         train, *held = [f"{len(part)} {_CALLED[split]}" for split, part in self.splits.items()]
         images = f"{', '.join([train, *held[:-1]])} and {held[-1]} images"
         corrupt = [f"{len(self.skipped)} corrupt ones"] if self.skipped else []

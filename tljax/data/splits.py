@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tljax.data.names import told
+from tljax.data.names import numbers_hint, told
 from tljax.data.photos import Listing
 from tljax.errors import InputError
 
@@ -39,6 +39,7 @@ def complete(
         raise InputError(
             f"{source}: expected two different {what} or more of a class, to hold one "
             "out for validation, found copies or one alone in every class"
+            + numbers_hint(source, classes)
         )
     return {**listings, **parts}
 
