@@ -61,7 +61,8 @@ def load(
     that runs with other seeds see the same data. InputError for anything that cannot be read, and
     for faults beyond `tolerance`.
     """
-    if not 1 <= size <= (most := math.isqrt(photos.MAX_PIXELS)):
+    most = math.isqrt(photos.MAX_PIXELS)
+    if not 1 <= size <= most:
         raise InputError(f"size: expected 1 to {most} pixels, found {size}")
     store, source = places.store, _named(str(source))
     masked, where = has_masks(source), at_home(source.partition(":")[2])
