@@ -55,6 +55,16 @@ def test_photographs_and_masks_are_read_in_pairs(tmp_path):
         np.testing.assert_array_equal(sets.validation.images[i], photograph(10 + i))
 
 
+def test_case_of_the_folders_does_not_count(tmp_path):
+    root = made(tmp_path / "scenes")
+    expected = read(root, tmp_path)
+    for name in ("images", "masks"):
+        (root / "train" / name).rename(root / "train" / name.title())
+    found = read(root, tmp_path)
+    assert found.train.ids == tuple(name.replace("images", "Images") for name in expected.train.ids)
+    np.testing.assert_array_equal(found.train.labels, expected.train.labels)
+
+
 def test_the_shorter_side_is_the_size_and_masks_keep_their_classes(tmp_path):
     sets = read(made(tmp_path / "scenes"), tmp_path, size=12)
     assert sets.size == (12, 16)
@@ -119,6 +129,10 @@ def no_mask(root):
     (root / "train" / "masks" / "1.png").unlink()
 
 
+def jpeg_mask(root):
+    (root / "train" / "masks" / "1.png").rename(root / "train" / "masks" / "1.jpg")
+
+
 def no_photograph(root):
     (root / "train" / "images" / "1.png").unlink()
 
@@ -175,6 +189,7 @@ def empty(root):
         (rgb, r"masks/1.png: expected class numbers as 8-bit grey or palette, found RGB"),
         (no_png, r"masks/1.png: expected a PNG mask, found another file$"),
         (no_mask, r"images/1.png: expected its mask .*train/masks/1.png, found none"),
+        (jpeg_mask, r"images/1.png: expected its mask .*train/masks/1.png, found 1.jpg"),
         (no_photograph, r"masks/1.png: expected its photograph in .*train/images, found none"),
         (two_photographs, r"images/1.png: expected one file 1, found train/images/1.bmp too"),
         (

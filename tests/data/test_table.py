@@ -24,7 +24,7 @@ def written(tmp_path):
     "text",
     [
         "0.png,red\n1.png,green\n2.JPG,red\nmore/3.png,green\n",
-        "\ufefffilename;class\n0.png;red\n1;green\n2.JPG; red\n\nmore\\3.png;green\n",
+        "\ufefffilename;class\n0.png;red\n1;green\n2; red\n\nmore\\3.png;green\n",
         'label\tweight\tid\nred\t1\t0\ngreen\t2\t1\n"red"\t1\t2.JPG\ngreen\t3\tmore/3\n',
     ],
 )

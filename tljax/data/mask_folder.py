@@ -33,7 +33,12 @@ class _Pairs:
 def has_masks(root: pathlib.Path) -> bool:
     """Tell whether a folder, or its training part, has folders of photographs and of masks."""
     parts = [folder.split_folders(root)["train"]] if root.is_dir() else []
-    return any({IMAGES, MASKS} <= set(folder.subfolders(part)) for part in parts)
+    return any({IMAGES, MASKS} <= _named(part).keys() for part in parts)
+
+
+def _named(part: pathlib.Path) -> dict[str, str]:
+    """Map the names of folders in lower case to those that they have: case does not count."""
+    return {name.lower(): name for name in folder.subfolders(part)}
 
 
 def load(
@@ -97,17 +102,21 @@ def load(
 
 def _pairs(root: pathlib.Path, part: pathlib.Path, told: Labels, *, progress: bool) -> _Pairs:
     """Pair the photographs and the masks of a split by their names without extensions."""
-    images, drawn = (_by_stem(part / name, root, masks=name == MASKS) for name in (IMAGES, MASKS))
+    named = _named(part)
+    of_images, of_masks = (part / named.get(name, name) for name in (IMAGES, MASKS))
+    images = _by_stem(of_images, root, masks=False)
+    drawn = _by_stem(of_masks, root, masks=True)
     if not images:
-        raise InputError(f"{part / IMAGES}: expected photographs, found none")
+        raise InputError(f"{of_images}: expected photographs, found none")
     for stem, image in images.items():
         if stem not in drawn:
-            mask = part / MASKS / f"{stem}.png"
-            raise InputError(f"{root / image}: expected its mask {mask}, found none")
+            others = [each.name for each in folder.visible(of_masks) if _stem(each.name) == stem]
+            mask, found = of_masks / f"{stem}.png", ", ".join(others) or "none"
+            raise InputError(f"{root / image}: expected its mask {mask}, found {found}")
     for stem, mask in drawn.items():
         if stem not in images:
-            where = part / IMAGES
-            raise InputError(f"{root / mask}: expected its photograph in {where}, found none")
+            expected = f"its photograph in {of_images}"
+            raise InputError(f"{root / mask}: expected {expected}, found none")
     listing = folder.listing(root, [(image, 0) for image in images.values()], progress=progress)
     files = tuple(str(root / drawn[stem]) for stem in images)
     arrays, sides = [], []
@@ -126,11 +135,15 @@ def _by_stem(part: pathlib.Path, root: pathlib.Path, *, masks: bool) -> dict[str
     is_mask = (lambda name: name.lower().endswith(".png")) if masks else photos.readable
     found: dict[str, str] = {}
     for path in folder.photo_paths(part, root=root, inside=root, is_photo=is_mask):
-        stem = pathlib.PurePosixPath(path).stem
+        stem = _stem(path)
         if stem in found:
             raise InputError(f"{root / path}: expected one file {stem}, found {found[stem]} too")
         found[stem] = path
     return found
+
+
+def _stem(path: str) -> str:
+    return pathlib.PurePosixPath(path).stem
 
 
 def _numbers(

@@ -192,7 +192,8 @@ def _photo(root: pathlib.Path, file: str, *, where: str, follow_links: bool) -> 
 
 def _at(path: pathlib.Path) -> pathlib.Path | None:
     """Find a photograph, whose extension may be left out; None where there is none."""
-    named = (path.parent / f"{path.name}{extension}" for extension in ("", *photos.EXTENSIONS))
+    kinds = [spelt for each in photos.EXTENSIONS for spelt in (each, each.upper())]
+    named = (path.parent / f"{path.name}{extension}" for extension in ("", *kinds))
     return next((each for each in named if _is_file(each)), None)
 
 
