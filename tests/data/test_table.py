@@ -99,6 +99,16 @@ def test_the_column_of_files_is_the_first_that_is_none_of_the_others(written):
     assert (classes, found["train"].ids) == (("green", "red"), ("0.png", "1.png"))
 
 
+def test_text_of_another_encoding_is_named_by_its_line(tmp_path):
+    (tmp_path / "labels.csv").write_bytes(
+        "\ufefffile,label\n0.png,a\n".encode() + b"1.png,caf\xe9\n"
+    )
+    with pytest.raises(
+        InputError, match=r"labels.csv: line 3: expected UTF-8 text, found byte 0xe9"
+    ):
+        table.listings(tmp_path / "labels.csv", progress=False)
+
+
 def test_a_file_outside_the_folder_is_refused_unless_links_are_followed(tmp_path):
     (tmp_path / "in").mkdir()
     for name in ("out.png", "in/0.png"):

@@ -81,7 +81,8 @@ def labelled(
     if kind == MULTILABEL.name:
         return _marks(cells, columns) if len(columns) > 1 else _lists(cells, labels.separator)
     if len(columns) != 1:
-        raise InputError(f"{where}: expected one column of classes, found {', '.join(columns)}")
+        expected = "one column of classes, or several of 0 and 1 or of numbers"
+        raise InputError(f"{where}: expected {expected}, found {', '.join(columns)}")
     texts = [_named(cell, columns[0]) for cell in cells]
     classes = tuple(sorted(set(texts)))
     place = {name: i for i, name in enumerate(classes)}

@@ -72,7 +72,9 @@ def cells(path: pathlib.Path, *, of: str) -> list[tuple[int, list[str]]]:
     try:
         text = read_file(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: expected UTF-8 text: {error.reason}") from None
+        line, byte = error.object.count(b"\n", 0, error.start) + 1, error.object[error.start]
+        found = f"expected UTF-8 text, found byte {byte:#04x}"
+        raise InputError(f"{path}: line {line}: {found}") from None
     delimiter = max(",;\t", key=text.lstrip("\r\n").partition("\n")[0].count)
     csv.field_size_limit(min(sys.maxsize, 1 << 31))  # a review is longer than csv expects
     rows, found = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True), []
