@@ -71,6 +71,9 @@ def test_texts_are_counted_and_the_first_of_each_class_are_printed(tmp_path, mon
     assert [line.split() for line in lines[4:6]] == [["cat", "5", "1"], ["dog", "5", "1"]]
     assert [line for line in lines[7:] if not line.startswith("  ")] == ["cat", "dog"]
     assert sum("cat says" in line for line in lines) == show.TEXTS
+    for option in ("--photometric", "--decisions=d.csv"):
+        with pytest.raises(InputError, match=r"expected photographs.*, found texts"):
+            shown(monkeypatch, capsys, f"csv:{tmp_path}/t.csv", "--task", "text", option)
 
 
 def test_numbers_have_their_ranges(tmp_path, monkeypatch, capsys):

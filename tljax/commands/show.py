@@ -22,6 +22,7 @@ from tljax.config import sizes
 from tljax.data.augment import Augment, Photometric
 from tljax.data.examples import Sets
 from tljax.data.text.sets import TextSets
+from tljax.errors import InputError
 from tljax.report.pictures import contact, mask_sheet, style
 from tljax.report.tables.table import aligned
 from tljax.tasks.pixels import VOID
@@ -37,6 +38,8 @@ def main() -> None:
     words = args.task == TEXT.name
     args.size = args.size or (sizes.WINDOW if words else sizes.LECTURE)
     if words:
+        if args.photometric:
+            raise InputError("--photometric: expected photographs, found texts")
         read = texts.load(args, None)
         print(f"{read.counts()}\n\n{counts_table(read)}\n\n{first_texts(read)}")
         return
