@@ -168,7 +168,7 @@ def test_a_table_without_a_column_of_texts_is_named(read, tmp_path):
     with pytest.raises(InputError, match=r"expected a column text or .* found words, label"):
         read(path)
     path.write_bytes(b"text,label\ncaf\xe9,x\n")
-    with pytest.raises(InputError, match=r"t\.csv: expected UTF-8 text"):
+    with pytest.raises(InputError, match=r"t\.csv: line \d+: expected UTF-8 text"):
         read(path)
 
 

@@ -42,8 +42,9 @@ def settle(args: argparse.Namespace, weights: Weights | None) -> None:
 
 def load(args: argparse.Namespace, weights: Weights | None) -> TextSets:
     """Load the texts that the options name, as tokens of the base's vocabulary."""
-    if any((args.file_column, args.label_columns, args.label_separator, args.classes, args.void)):
-        expected = "photographs for options of columns, classes and void"
+    columns = (args.file_column, args.label_columns, args.label_separator)
+    if any((*columns, args.classes, args.void, args.decisions)):
+        expected = "photographs for options of columns, classes, void and decisions"
         raise InputError(f"{args.data}: expected {expected}, found texts")
     tolerance = data.Tolerance(
         allow_duplicates=args.allow_duplicates, follow_links=args.follow_links

@@ -57,13 +57,13 @@ def of_table(path: pathlib.Path) -> Found:
     A column of splits may be among them. InputError names the line that is wrong.
     """
     lines = table.cells(path, of="texts and labels")
-    head = [cell.strip().lower() for cell in lines[0]] if lines else []
+    head = [cell.strip().lower() for cell in lines[0][1]] if lines else []
     text, label, part = (table.column(path, head, known) for known in (TEXTS, LABELS, table.PARTS))
     if text is None or label is None:
         expected = f"a column {' or '.join(TEXTS[:3])} and one {' or '.join(LABELS[:2])}"
         raise InputError(f"{path}: expected {expected} in the first line, found {', '.join(head)}")
     rows: dict[str, list[tuple[str, str, str]]] = {}
-    for number, line in enumerate(lines[1:], start=2):
+    for number, line in lines[1:]:
         if not any(cell.strip() for cell in line):
             continue
         if len(line) != len(head):
