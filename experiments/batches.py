@@ -37,19 +37,19 @@ def main() -> None:
         for line in LINES
         for batch in BATCHES
     }
-    workdir, source, variants = runner.begin(args, variants, experiment="batches")
-    ladder(variants, source, seeds=options.seeds_of(args), workdir=workdir)
-    runner.finish(workdir, source.sets, quiet=args.quiet)
-    if not processes.first():
-        return
-    results = read_results(workdir.path / "results.json")
-    lines = {line: {str(batch): _name(line, batch) for batch in BATCHES} for line in LINES}
-    title, setting = f"The batch, on rung {args.rung}", "images a step, as many drawn in all"
-    print(
-        write_series(
-            results, lines, title=title, setting=setting, path=workdir.path / "batches.png"
+    with runner.begin(args, variants, experiment="batches") as (workdir, source, variants):
+        ladder(variants, source, seeds=options.seeds_of(args), workdir=workdir)
+        runner.finish(workdir, source.sets, quiet=args.quiet)
+        if not processes.first():
+            return
+        results = read_results(workdir.path / "results.json")
+        lines = {line: {str(batch): _name(line, batch) for batch in BATCHES} for line in LINES}
+        title, setting = f"The batch, on rung {args.rung}", "images a step, as many drawn in all"
+        print(
+            write_series(
+                results, lines, title=title, setting=setting, path=workdir.path / "batches.png"
+            )
         )
-    )
 
 
 def _variant(args: argparse.Namespace, *, line: str, batch: int) -> tuple[Network, Stage]:

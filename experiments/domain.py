@@ -55,19 +55,28 @@ def main() -> None:
     at_home = copy.copy(args)
     at_home.workdir = folder / "source"
     first = {SOURCE_ONLY: stages[SOURCE_ONLY]}
-    home, source, first = runner.begin(at_home, first, experiment="domain")
-    for name, target in targets.items():
-        domain.check(source.sets, target)
-        base = source.weights.digest if source.weights else None
-        workdirs[name].begin(arguments=vars(args), stages=stages, sets=target, base=base)
-        if processes.first():
-            print(target.counts(), flush=True)
-    for seed in options.seeds_of(args):
-        start = ladder(first, source, workdir=home, seeds=[seed])[seed][SOURCE_ONLY]
+    with runner.begin(at_home, first, experiment="domain") as (home, source, first):
         for name, target in targets.items():
-            reach(args, stages, source, target, start, seed=seed, home=home, workdir=workdirs[name])
-    if processes.first():
-        _write(args, folder, [home, *workdirs.values()])
+            domain.check(source.sets, target)
+            base = source.weights.digest if source.weights else None
+            workdirs[name].begin(arguments=vars(args), stages=stages, sets=target, base=base)
+            if processes.first():
+                print(target.counts(), flush=True)
+        for seed in options.seeds_of(args):
+            start = ladder(first, source, workdir=home, seeds=[seed])[seed][SOURCE_ONLY]
+            for name, target in targets.items():
+                reach(
+                    args,
+                    stages,
+                    source,
+                    target,
+                    start,
+                    seed=seed,
+                    home=home,
+                    workdir=workdirs[name],
+                )
+        if processes.first():
+            _write(args, folder, [home, *workdirs.values()])
 
 
 def reach(

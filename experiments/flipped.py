@@ -43,26 +43,26 @@ def main() -> None:
     stages = {
         "features": (options.network_of("features", args), options.stage_of("features", args))
     }
-    workdir, source, stages = runner.begin(args, stages, experiment="flipped")
-    network, stage = stages["features"]
-    ready = setup.prepare(stage, network, source, seed=args.seed)
-    if ready.inputs.start != "head":
-        raise InputError("suspects: expected saved features of the whole base")
-    found = [_one(stage, ready, args, draw) for draw in range(args.flips)]
-    right = {
-        name: {PLAIN: np.stack([each[1][name] for each in found])}
-        for name in (FLIPPED, DELETED, RELABELLED, TRUE)
-    }
-    judged = Judged(right, {PLAIN: [PLAIN]})
-    pairs = [(name, FLIPPED) for name in (DELETED, RELABELLED, TRUE)]
-    measures = {name: [each[0][name] for each in found] for name in found[0][0]}
-    document = {"measures": measures, **judged.to_dict(pairs)}
-    disk.write_json(workdir.path / "flipped.json", document)
-    for name, values in measures.items():
-        interval = intervals.t_interval(values)
-        ends = f" [{interval.low:.3f}, {interval.high:.3f}]" if interval else ""
-        print(f"{name}: {np.mean(values):.3f}{ends} over {len(values)} draws")
-    print(f"\n{table.text(document)}")
+    with runner.begin(args, stages, experiment="flipped") as (workdir, source, stages):
+        network, stage = stages["features"]
+        ready = setup.prepare(stage, network, source, seed=args.seed)
+        if ready.inputs.start != "head":
+            raise InputError("suspects: expected saved features of the whole base")
+        found = [_one(stage, ready, args, draw) for draw in range(args.flips)]
+        right = {
+            name: {PLAIN: np.stack([each[1][name] for each in found])}
+            for name in (FLIPPED, DELETED, RELABELLED, TRUE)
+        }
+        judged = Judged(right, {PLAIN: [PLAIN]})
+        pairs = [(name, FLIPPED) for name in (DELETED, RELABELLED, TRUE)]
+        measures = {name: [each[0][name] for each in found] for name in found[0][0]}
+        document = {"measures": measures, **judged.to_dict(pairs)}
+        disk.write_json(workdir.path / "flipped.json", document)
+        for name, values in measures.items():
+            interval = intervals.t_interval(values)
+            ends = f" [{interval.low:.3f}, {interval.high:.3f}]" if interval else ""
+            print(f"{name}: {np.mean(values):.3f}{ends} over {len(values)} draws")
+        print(f"\n{table.text(document)}")
 
 
 def _one(

@@ -24,9 +24,9 @@ def main() -> None:
     network, stage = stages["finetune"]
     both = sum(stage.epochs for _, stage in stages.values())
     stages["fresh"] = (network, replace(stage, name="fresh", epochs=both))
-    workdir, source, stages = runner.begin(args, stages, experiment="lp_ft")
-    ladder(stages, source, seeds=options.seeds_of(args), workdir=workdir)
-    runner.finish(workdir, source.sets, quiet=args.quiet)
+    with runner.begin(args, stages, experiment="lp_ft") as (workdir, source, stages):
+        ladder(stages, source, seeds=options.seeds_of(args), workdir=workdir)
+        runner.finish(workdir, source.sets, quiet=args.quiet)
 
 
 if __name__ == "__main__":

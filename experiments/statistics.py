@@ -28,10 +28,10 @@ def main() -> None:
     if weights is None or not weights.statistics:
         raise InputError("--weights: expected a base with batch statistics, found none")
     stages = {name: pair for way in WAYS for name, pair in _stages(way, args).items()}
-    workdir, source, stages = runner.begin(args, stages, experiment="statistics")
-    below = {_name("finetune", way): _name("frozen", way) for way in WAYS}
-    ladder(stages, source, seeds=options.seeds_of(args), workdir=workdir, starts_from=below)
-    runner.finish(workdir, source.sets, quiet=args.quiet)
+    with runner.begin(args, stages, experiment="statistics") as (workdir, source, stages):
+        below = {_name("finetune", way): _name("frozen", way) for way in WAYS}
+        ladder(stages, source, seeds=options.seeds_of(args), workdir=workdir, starts_from=below)
+        runner.finish(workdir, source.sets, quiet=args.quiet)
 
 
 def _stages(

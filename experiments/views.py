@@ -28,20 +28,22 @@ def main() -> None:
     args.views = None  # the preset's views are replaced below
     variants = {count: _stages(count, args) for count in COUNTS}
     named = {pair[1].name: pair for stages in variants.values() for pair in stages.values()}
-    workdir, source, _ = runner.begin(args, named, experiment="views")
-    for stages in variants.values():
-        ladder(stages, source, seeds=options.seeds_of(args), workdir=workdir)
-    runner.finish(workdir, source.sets, quiet=args.quiet)
-    if not processes.first():
-        return
-    results = read_results(workdir.path / "results.json")
-    lines = {
-        rung: {str(count or "fresh"): _name(rung, count) for count in COUNTS} for rung in RUNGS
-    }
-    title, setting = "Views of a cached prefix", "augmented views of each photograph"
-    print(
-        write_series(results, lines, title=title, setting=setting, path=workdir.path / "views.png")
-    )
+    with runner.begin(args, named, experiment="views") as (workdir, source, _):
+        for stages in variants.values():
+            ladder(stages, source, seeds=options.seeds_of(args), workdir=workdir)
+        runner.finish(workdir, source.sets, quiet=args.quiet)
+        if not processes.first():
+            return
+        results = read_results(workdir.path / "results.json")
+        lines = {
+            rung: {str(count or "fresh"): _name(rung, count) for count in COUNTS} for rung in RUNGS
+        }
+        title, setting = "Views of a cached prefix", "augmented views of each photograph"
+        print(
+            write_series(
+                results, lines, title=title, setting=setting, path=workdir.path / "views.png"
+            )
+        )
 
 
 def _stages(count: int | None, args: argparse.Namespace) -> dict[str, tuple[Network, Stage]]:

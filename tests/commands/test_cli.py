@@ -344,10 +344,11 @@ def test_deterministic_is_asked_of_xla_before_it_starts_and_says_what_it_costs(m
         == f"--xla_force_host_platform_device_count=8 {devices.DETERMINISTIC}"
     )
     assert capsys.readouterr().err == (
-        "--deterministic changes nothing on CPU: "
-        "the same command gives the same bits there anyway\n"
+        "--deterministic is --lowering direct on CPU: the same command gives the same bits "
+        "there anyway, once what is measured is kept\n"
     )
     assert "slower steps" in devices.deterministic_costs("gpu")
+    assert devices.deterministic_costs("tpu").startswith("--deterministic changes nothing on TPU")
 
 
 def test_xla_knows_the_flag():
@@ -355,7 +356,7 @@ def test_xla_knows_the_flag():
     words = [sys.executable, "-m", "experiments.scratch", "--deterministic", "--data", "nonsense"]
     done = subprocess.run(words, capture_output=True, text=True, cwd=FOLDER.parent, timeout=600)
     assert done.returncode == 2
-    assert done.stderr.startswith("--deterministic changes nothing on CPU")
+    assert done.stderr.startswith("--deterministic is --lowering direct on CPU")
     assert done.stderr.count("\n") == 2
 
 

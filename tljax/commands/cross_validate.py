@@ -40,8 +40,10 @@ def main() -> None:
     stages = {
         "features": (options.network_of("features", args), options.stage_of("features", args))
     }
-    with hushed(args.quiet):
-        workdir, source, stages = runner.begin(args, stages, experiment="cross_validate")
+    with (
+        hushed(args.quiet),
+        runner.begin(args, stages, experiment="cross_validate") as (workdir, source, stages),
+    ):
         running.classes_only(source.sets, "cross-validate")
         network, stage = stages["features"]
         ready = setup.prepare(stage, network, source, seed=args.seed)

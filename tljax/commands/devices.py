@@ -75,6 +75,11 @@ def deterministic_costs(platform: str) -> str:
             "the first algorithm for a convolution in place of the fastest it measures: slower "
             "steps, no tuning before the first one"
         )
+    if platform == "cpu":
+        return (
+            "--deterministic is --lowering direct on CPU: the same command gives the same bits "
+            "there anyway, once what is measured is kept"
+        )
     return (
         f"--deterministic changes nothing on {platform.upper()}: the same command gives the same "
         "bits there anyway"

@@ -48,8 +48,10 @@ def main() -> None:
         name: (options.network_on(each.network, args), options.stage_on(name, each.stage, args))
         for name, each in rungs.items()
     }
-    with hushed(args.quiet):
-        workdir, source, stages = runner.begin(args, stages, experiment="labels")
+    with (
+        hushed(args.quiet),
+        runner.begin(args, stages, experiment="labels") as (workdir, source, stages),
+    ):
         running.classes_only(source.sets, "labels")
         counts = _counts(args.labels, source)
         right = _measured(args, stages, source, counts)

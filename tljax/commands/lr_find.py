@@ -40,8 +40,14 @@ def main() -> None:
     }
     network, stage = stages[args.rung]
     stages[args.rung] = network, lr_finder.of_steps(stage, args.steps)  # views for them alone
-    with hushed(args.quiet):
-        workdir, source, stages = runner.begin(args, stages, experiment="lr_find", most_views=VIEWS)
+    with (
+        hushed(args.quiet),
+        runner.begin(args, stages, experiment="lr_find", most_views=VIEWS) as (
+            workdir,
+            source,
+            stages,
+        ),
+    ):
         findings = {
             seed: find(args, stages, source, seed=seed, sweep=sweep, workdir=workdir)
             for seed in options.seeds_of(args)

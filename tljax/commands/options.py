@@ -63,6 +63,13 @@ def parser(doc: str | None, *, experiment: str, rates: bool = True) -> argparse.
     )
     add("--views", type=int, metavar="K", help=views)
     stored = "numbers that --views are saved in; bfloat16 makes room for twice as many (--dtype's)"
+    lowered = (
+        "on a CPU: measured, each large convolution in the way that is faster on this machine, "
+        "which is timed once and kept; direct, XLA's own (measured)"
+    )
+    rare.add_argument(
+        "--lowering", choices=("measured", "direct"), default="measured", help=lowered
+    )
     rare.add_argument("--features-dtype", choices=("float32", "bfloat16"), help=stored)
     add(
         "--batch",

@@ -33,8 +33,10 @@ def main() -> None:
     plan = _plan(args)
     network = options.network_on(recipe.NETWORK, args)
     stages = {stage.name: (network, stage) for stage in plan.stages}
-    with hushed(args.quiet):
-        workdir, source, stages = runner.begin(args, stages, experiment="recipe")
+    with (
+        hushed(args.quiet),
+        runner.begin(args, stages, experiment="recipe") as (workdir, source, stages),
+    ):
         if processes.first():
             print(write_schedules(read_planned(workdir.path), workdir=workdir.path), flush=True)
         names = list(stages)

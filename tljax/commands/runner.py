@@ -1,7 +1,8 @@
 """Run rungs of the ladder, one after another and seed after seed, and leave the run's files."""
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -25,8 +26,9 @@ from tljax.data.text import docstrings
 from tljax.data.text.sets import TextSets
 from tljax.errors import InputError
 from tljax.inputs import views
-from tljax.machine import compiler_log, processes
+from tljax.machine import compiler_log, lowering, processes
 from tljax.machine.hushed import hushed
+from tljax.models import winograd
 from tljax.models.build import Network
 from tljax.runs import planned
 from tljax.runs.contents import CALLS, COMPILER_LOG
@@ -57,8 +59,10 @@ def main(doc: str | None, *, experiment: str, rungs: Mapping[str, Rung]) -> None
         name: (options.network_on(rung.network, args), options.stage_on(name, rung.stage, args))
         for name, rung in rungs.items()
     }
-    with hushed(args.quiet):
-        workdir, source, stages = begin(args, stages, experiment=experiment)
+    with (
+        hushed(args.quiet),
+        begin(args, stages, experiment=experiment) as (workdir, source, stages),
+    ):
         climb_ladder(
             stages,
             source,
@@ -72,16 +76,18 @@ def main(doc: str | None, *, experiment: str, rungs: Mapping[str, Rung]) -> None
         print(f"\n{judged}")
 
 
+@contextmanager
 def begin(
     args: argparse.Namespace,
     stages: dict[str, tuple[Network, Stage]],
     *,
     experiment: str,
     most_views: int | None = None,
-) -> tuple[Workdir, Source, dict[str, tuple[Network, Stage]]]:
+) -> Generator[tuple[Workdir, Source, dict[str, tuple[Network, Stage]]]]:
     """Check all that can be refused, then begin the workdir and pretrain a base for critters.
 
     The stages come back with a number of views, at most `most_views` where they left it open.
+    Within the context convolutions are computed as --lowering says.
     """
     if args.photometric and not any(isinstance(s.augment, Augment) for _, s in stages.values()):
         found = "texts" if args.task == TEXT.name else ", ".join(stages)
@@ -119,18 +125,33 @@ def begin(
         for name, (network, stage) in stages.items()
     }
     base = weights.digest if weights else None
-    workdir.begin(arguments=vars(args), stages=stages, sets=sets, base=base)
-    if processes.first():
-        compiler_log.send_to(workdir.path / COMPILER_LOG)
-        planned.write_planned(
-            (stage for _, stage in stages.values()),
-            images=len(sets.train.labels),
-            workdir=workdir.path,
-        )
-    weights = _pretrained(args, workdir) if baseless else weights
-    if weights and takes:
-        _look_at_preprocessing(workdir, sets, weights)
-    return workdir, source_of(args, workdir, sets, weights), stages
+    shapes = _lowered(args, workdir, [network for network, _ in stages.values()], sets)
+    with winograd.using(shapes):
+        workdir.begin(arguments=vars(args), stages=stages, sets=sets, base=base)
+        if processes.first():
+            compiler_log.send_to(workdir.path / COMPILER_LOG)
+            planned.write_planned(
+                (stage for _, stage in stages.values()),
+                images=len(sets.train.labels),
+                workdir=workdir.path,
+            )
+        weights = _pretrained(args, workdir) if baseless else weights
+        if weights and takes:
+            _look_at_preprocessing(workdir, sets, weights)
+        yield workdir, source_of(args, workdir, sets, weights), stages
+
+
+def _lowered(
+    args: argparse.Namespace, workdir: Workdir, networks: list[Network], sets: Sets
+) -> winograd.Shapes:
+    """Return the convolutions that Winograd's way computes: a resumed run's own, else measured."""
+    if workdir.resumed:
+        return workdir.by_winograd()
+    if args.lowering == "direct" or args.deterministic:
+        return winograd.NONE
+    return lowering.measured(
+        networks, sets.spec, task=sets.task, dtype=args.dtype, progress=not args.quiet
+    )
 
 
 def _trainable(

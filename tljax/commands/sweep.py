@@ -48,8 +48,10 @@ def main() -> None:
         raise InputError(f"sweep: expected values of one or more of {names}")
     stages = {args.rung: (options.network_of(args.rung, args), options.stage_of(args.rung, args))}
     runner.refuse_finished(args, Path("runs/sweep"), "sweep.json")
-    with hushed(args.quiet):
-        workdir, source, stages = runner.begin(args, stages, experiment="sweep")
+    with (
+        hushed(args.quiet),
+        runner.begin(args, stages, experiment="sweep") as (workdir, source, stages),
+    ):
         network, stage = stages[args.rung]
         ready = setup.prepare(stage, network, source, seed=args.seed)
         if why := sweep.fits_sweep(stage, ready):

@@ -26,6 +26,7 @@ from tljax.data.draws import augment_keys
 from tljax.data.examples import Sets
 from tljax.data.preprocess import Prepare
 from tljax.files.disk import Json
+from tljax.models import winograd
 from tljax.models.architecture import Architecture
 from tljax.models.heads import Kept
 from tljax.tree import Variables, json_digest
@@ -71,6 +72,7 @@ class Prefix:
         """
         stop = stop or self.stop
         warped = split == "train" and self.augment is not None
+        shapes = sorted(winograd.in_use())  # they round otherwise
         used = {module for cut in self.architecture.between(stop=stop) for module in cut.modules}
         return {
             "data": sets.digest,
@@ -86,6 +88,7 @@ class Prefix:
             "augment": asdict(self.augment) if warped and self.augment else None,
             "batch": self.block(split),
             "dtype": self._dtype,
+            **({"by_winograd": [list(shape) for shape in shapes]} if shapes else {}),
             "made_by": f"{jax.default_backend()}, jax {jax.__version__}, "
             f"code {_code(type(self.base))}",
         }

@@ -20,6 +20,7 @@ import numpy as np
 from jax import Array, lax
 
 from tljax.errors import InputError
+from tljax.models import winograd
 
 # Dots stay with YNNPACK, convolutions return to Eigen: 2 to 5 times faster for the 3 x 3
 # convolutions used here.
@@ -92,7 +93,7 @@ def conv(x: Array, kernel: Array, *, padding: str) -> Array:
     `padding` is SAME or VALID.
     """
     pad = {"SAME": kernel.shape[0] // 2, "VALID": 0}[padding]
-    return _conv_cpu(x, kernel, pad) if on_cpu() else _conv(x, kernel, pad)
+    return _conv_cpu(x, kernel, pad, winograd.in_use()) if on_cpu() else _conv(x, kernel, pad)
 
 
 def max_pool(x: Array) -> Array:
@@ -112,11 +113,13 @@ def _conv(x: Array, kernel: Array, pad: int) -> Array:
     return lax.conv_general_dilated(x, kernel, (1, 1), [(pad, pad)] * 2, dimension_numbers=_NHWC)
 
 
-def _conv_small(x: Array, kernel: Array, pad: int) -> Array:
+def conv_padded(x: Array, kernel: Array, pad: int, shapes: winograd.Shapes) -> Array:
     """Convolve, as one matrix product of patches when the image is smaller than the kernel.
 
-    Eigen is 15 times slower there.
+    Eigen is 15 times slower there. `shapes` are those for Winograd's way.
     """
+    if winograd.takes(x, kernel, pad, shapes):
+        return winograd.conv(x, kernel, pad)
     size = kernel.shape[0]
     if min(x.shape[1:3]) >= size:
         return _conv(x, kernel, pad)
@@ -127,22 +130,27 @@ def _conv_small(x: Array, kernel: Array, pad: int) -> Array:
     return (columns @ kernel.reshape(-1, kernel.shape[-1])).reshape(n, h, w, -1)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _conv_cpu(x: Array, kernel: Array, pad: int) -> Array:
-    return _conv_small(x, kernel, pad)
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _conv_cpu(x: Array, kernel: Array, pad: int, shapes: winograd.Shapes) -> Array:
+    return conv_padded(x, kernel, pad, shapes)
 
 
-def _conv_forward(x: Array, kernel: Array, pad: int) -> tuple[Array, tuple[Array, Array]]:
-    return _conv_small(x, kernel, pad), (x, kernel)
+def _conv_forward(
+    x: Array, kernel: Array, pad: int, shapes: winograd.Shapes
+) -> tuple[Array, tuple[Array, Array]]:
+    return conv_padded(x, kernel, pad, shapes), (x, kernel)
 
 
-def _conv_backward(pad: int, saved: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
+def _conv_backward(
+    pad: int, shapes: winograd.Shapes, saved: tuple[Array, Array], g: Array
+) -> tuple[Array, Array]:
     """Compute both gradients as channel-last convolutions.
 
     Inside a loop XLA on CPU runs any other layout naively.
     """
     x, kernel = saved
-    dx = _conv_small(g, jnp.flip(kernel, (0, 1)).swapaxes(2, 3), kernel.shape[0] - 1 - pad)
+    turned = jnp.flip(kernel, (0, 1)).swapaxes(2, 3)
+    dx = conv_padded(g, turned, kernel.shape[0] - 1 - pad, shapes)
     dkernel = _conv(x.transpose(3, 1, 2, 0), g.transpose(1, 2, 0, 3), pad).transpose(1, 2, 0, 3)
     return dx, dkernel
 

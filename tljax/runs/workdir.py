@@ -18,7 +18,9 @@ from tljax.files import disk, lock, orbax_store
 from tljax.files.disk import Json
 from tljax.inputs import activations
 from tljax.machine import processes
+from tljax.machine.lowering import read_rows
 from tljax.machine.provenance import environment
+from tljax.models import winograd
 from tljax.models.build import Network
 from tljax.runs import contents, metrics, predictions, results, settings
 from tljax.runs.metrics import Record
@@ -29,6 +31,8 @@ from tljax.train.resume import Saver, Slot
 from tljax.train.rung import Trained
 from tljax.train.step import averaged
 from tljax.tree import json_digest
+
+LOWERED = "by_winograd"  # in config.json
 
 
 class Listener(Protocol):
@@ -87,6 +91,7 @@ class Workdir:
 
         Results are written without rungs. A run that is resumed is checked against its
         configuration instead. `base` is the digest of the base's weights.
+        Which convolutions `models.winograd` computes is written too.
         """
         processes.agree("data", sets.digest)
         processes.agree(
@@ -98,6 +103,7 @@ class Workdir:
             lock.hold(self.path, owner=self)
         where, data = environment(), _data(sets)
         config = settings.config(arguments, stages, data=data, base=base, environment=where)
+        config |= {LOWERED: [list(shape) for shape in sorted(winograd.in_use())]}
         if self.resumed:
             before = read_written(self.path / settings.FILE)
             self._results = Results.resume(self.path / results.FILE, order=list(stages))
@@ -116,6 +122,11 @@ class Workdir:
             environment=where,
             order=list(stages),
         )
+
+    def by_winograd(self) -> winograd.Shapes:
+        """Read which convolutions Winograd's way computes in the run that lies here."""
+        config = read_written(self.path / settings.FILE)
+        return read_rows(config.get(LOWERED, []), where=f"{self.path / settings.FILE}: {LOWERED}")
 
     def _say_what_stays(self, lengths: dict[str, tuple[int, int]]) -> None:
         """Say of each finished rung that it is not trained further, and what does that."""
