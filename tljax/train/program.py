@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import jax
+import jax.numpy as jnp
 from jax.sharding import Mesh
 from jax.stages import Compiled, Lowered
 
@@ -75,6 +76,10 @@ def objective_of(stage: Stage, inputs: Inputs) -> Objective:
 
     InputError for an option that the task does not have.
     """
+    tokens = jnp.issubdtype(inputs.train.inputs.dtype, jnp.signedinteger)
+    if stage.objective.mixup and tokens:
+        found = "tokens: mixup is for a rung on saved views of texts, and for photographs"
+        raise InputError(f"stage {stage.name!r}: mixup: expected floats to mix, found {found}")
     try:
         return inputs.task.settled(
             stage.objective, inputs.train.labels, classes=len(inputs.classes)
