@@ -73,13 +73,22 @@ def sweep(
         )
     points = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
     readies = {seed: ready(seed) if callable(ready) else ready for seed in seeds}
-    first = readies[seeds[0]]
-    if "augment_strength" in grid and first.inputs.start is not None:
+    refuse_values(stage, readies[seeds[0]], grid)
+    members = [Member(seed, values, readies[seed]) for values in points for seed in seeds]
+    return SweepResult(*run_members(stage, members, over=over, most=most, kept=kept, tell=tell))
+
+
+def refuse_values(
+    stage: Stage, ready: Ready, grid: Mapping[str, Sequence[float | Schedule]]
+) -> None:
+    """Raise InputError for values that a stage cannot take; `ready` may be an outline."""
+    if "augment_strength" in grid and ready.inputs.start is not None:
         raise InputError(
             "sweep: the strength of augmentation cannot vary where views are drawn ahead"
         )
-    members = [Member(seed, values, readies[seed]) for values in points for seed in seeds]
-    return SweepResult(*run_members(stage, members, over=over, most=most, kept=kept, tell=tell))
+    for name, values in grid.items():
+        for value in values:
+            stage_at(stage, {name: value})
 
 
 def fits_sweep(stage: Stage, ready: Ready) -> str | None:
@@ -95,6 +104,8 @@ def fits_sweep(stage: Stage, ready: Ready) -> str | None:
         return "several processes train together"
     if stage.lr == "find":
         return "each seed finds a rate of its own"
+    if stage.skip_nonfinite:
+        return "each seed skips steps of its own"
     if stage.patience is not None:
         return "each seed stops at an epoch of its own"
     trainable, _ = rules_lib.split(ready.variables["params"], stage.rules)
@@ -147,4 +158,13 @@ def _judged(
     return state, history
 
 
-__all__ = ["Kept", "Run", "SweepResult", "fits_sweep", "stage_at", "sweep", "train_seeds"]
+__all__ = [
+    "Kept",
+    "Run",
+    "SweepResult",
+    "fits_sweep",
+    "refuse_values",
+    "stage_at",
+    "sweep",
+    "train_seeds",
+]

@@ -80,6 +80,8 @@ def objective_of(stage: Stage, inputs: Inputs) -> Objective:
     if stage.objective.mixup and tokens:
         found = "tokens: mixup is for a rung on saved views of texts, and for photographs"
         raise InputError(f"stage {stage.name!r}: mixup: expected floats to mix, found {found}")
+    if stage.objective.dice and not inputs.task.dense:
+        raise InputError(f"stage {stage.name!r}: dice: expected masks, found {inputs.task.name}")
     try:
         return inputs.task.settled(
             stage.objective, inputs.train.labels, classes=len(inputs.classes)
