@@ -20,6 +20,7 @@ EXTENSIONS = (".csv", ".tsv", ".txt")
 FILES = ("file", "filename", "file_name", "image", "image_id", "path", "name", "id", "photo")
 LABELS = ("label", "class", "category", "target", "breed", "species", "class_name")
 PARTS = ("split", "set", "subset")
+NEWLINE = b"\n"
 
 
 def listings(
@@ -60,19 +61,30 @@ def listings(
     return Found(classes, found, left, kind)
 
 
-def cells(path: pathlib.Path, *, of: str) -> list[list[str]]:
-    """Read the cells of a table's lines; InputError for what is no table of UTF-8 text."""
+def numbered(path: pathlib.Path, *, of: str) -> list[tuple[int, list[str]]]:
+    """Read the cells of a table's rows, each with the number of the line that it begins in.
+
+    A cell in quotes may hold several lines. InputError for what is no table of UTF-8 text.
+    """
     if not path.is_file():
         kind = "a folder" if path.is_dir() else "nothing"
         raise InputError(f"{path}: expected a table of {of}, found {kind}")
+    data = read_file(path)
     try:
-        text = read_file(path).decode("utf-8-sig")
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: expected UTF-8 text: {error.reason}") from None
+        line = f"line {1 + data[: error.start].count(NEWLINE)}"
+        byte = f"byte {data[error.start]:#04x}"
+        raise InputError(f"{path}: {line}: expected UTF-8 text, found {byte}") from None
     delimiter = max(",;\t", key=text.partition("\n")[0].count)
     csv.field_size_limit(min(sys.maxsize, 1 << 31))  # a review is longer than csv expects
+    rows, line = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True), 1
+    found: list[tuple[int, list[str]]] = []
     try:
-        return list(csv.reader(io.StringIO(text), delimiter=delimiter, strict=True))
+        for row in rows:
+            found.append((line, row))
+            line = rows.line_num + 1
+        return found
     except csv.Error as error:
         raise InputError(f"{path}: expected a table of {of}: {error}") from None
 
@@ -90,15 +102,15 @@ def _rows(path: pathlib.Path, told: Labels) -> tuple[list[tuple[int, Row]], tupl
 
     A first line that names the columns is not one of them.
     """
-    lines = cells(path, of="files and labels")
-    head = [cell.strip() for cell in lines[0]] if lines else []
+    lines = numbered(path, of="files and labels")
+    head = [cell.strip() for cell in lines[0][1]] if lines else []
     file, labels, part = _places(path, head, told)
     named = bool(labels)
     if not named:
         file, labels, part = 0, [1], None
     wanted = max(file, part or 0, *labels)
     rows = []
-    for number, line in enumerate(lines[named:], start=1 + named):
+    for number, line in lines[named:]:
         if not any(cell.strip() for cell in line):
             continue
         more = any(cell.strip() for cell in line[len(head) if named else 2 :])
