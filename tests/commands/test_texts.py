@@ -97,7 +97,9 @@ def test_a_loaded_run_answers_as_the_run_did(here):
 
 def test_predict_takes_sentences_and_files(here, monkeypatch, capsys):
     (here / "bad.txt").write_bytes(b"caf\xe9")
-    words = ["predict", "--run", "runs/words", "the rain again", "reviews/sunny/1.txt", "bad.txt"]
+    (here / "rain.png").write_bytes(b"x")
+    given = ["the rain again", "reviews/sunny/1.txt", "bad.txt", "rain.png"]
+    words = ["predict", "--run", "runs/words", *given]
     monkeypatch.setattr(sys, "argv", words)
     with pytest.raises(SystemExit):
         predict.main()
@@ -105,6 +107,8 @@ def test_predict_takes_sentences_and_files(here, monkeypatch, capsys):
     for name in ("the rain again", "reviews/sunny/1.txt"):
         assert f"{name}: " in out.out
     assert "bad.txt: expected UTF-8 text, found byte 0xe9 at 3" in out.err
+    assert "rain.png: expected a sentence or a .txt file, found another file" in out.err
+    assert "rain.png" not in out.out
 
 
 def test_the_page_marks_the_words_that_decide(here, monkeypatch):

@@ -109,19 +109,14 @@ def _write(
         out_of_fold.write(folder, logits, seed=seed, sets=sets)
     disk.write_json(folder / "cross_validate.json", document)
     accuracies = [row["accuracy"] for row in rows.values()]
-    print(
-        "\n"
-        + aligned(
-            ("seed", "accuracy", "95 % interval"),
-            [_row(*pair) for pair in rows.items()],
-        )
-    )
+    lines = [_row(*pair) for pair in rows.items()]
+    print("\n" + sets.task.worded(aligned(("seed", "accuracy", "95 % interval"), lines)))
     interval = intervals.accuracy_interval(accuracies, images=len(judged.labels))
     if len(accuracies) > 1 and interval:
         few = "; two seeds say little of the spread" if len(accuracies) == 2 else ""
         print(
             f"mean {percent(intervals.mean(accuracies))}, "
-            f"95 % interval {interval_text(interval)}{few}"
+            f"95 % interval {sets.task.worded(interval_text(interval))}{few}"
         )
     runs = len(judged.seeds) * (int(judged.fold.max()) + 1)
     print(f"{runs} runs, {judged.plan.members} of them in these {seconds:.1f} s")
