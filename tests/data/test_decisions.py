@@ -69,9 +69,22 @@ def test_a_file_of_other_photographs_is_refused(made, told):
         decisions.apply(sets(), made, where="s.csv")
 
 
+@pytest.mark.parametrize("between", [";", "\t"])
+def test_what_a_spreadsheet_saves_is_read(tmp_path, between):
+    rows = [
+        ("id", "note", "label", "decision", "new_label"),
+        ("a, b.jpg", "x;\ty", "cat", "Delete"),
+    ]
+    text = "\r\n".join(between.join(f'"{cell}"' for cell in row) for row in rows)
+    (tmp_path / "s.csv").write_bytes(b"\xef\xbb\xbf" + text.encode() + b"\r\n\r\n")
+    assert decisions.read(tmp_path / "s.csv") == [Decision("a, b.jpg", "cat", "delete")]
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
+        ("", "expected columns id, label, decision, new_label; missing id"),
+        ('id,label,decision,new_label\n"a\nc",b,,\nd,b,maybe,c\n', "line 4 .d.: expected keep"),
         ("id,label\n", "expected columns id, label, decision, new_label; missing decision"),
         ("id,label,decision,new_label\na,b,maybe,c\n", "line 2 .a.: expected keep, relabel or"),
         ("id,label,decision,new_label\na,b,relabel,\n", "expected a class in new_label"),
@@ -82,5 +95,5 @@ def test_other_files_are_refused(tmp_path, text, told):
     path.write_text(text)
     with pytest.raises(InputError, match=told):
         decisions.read(path)
-    with pytest.raises(InputError, match="expected a CSV file"):
+    with pytest.raises(InputError, match=r"absent.csv: expected a table of decisions, found n"):
         decisions.read(tmp_path / "absent.csv")

@@ -151,7 +151,9 @@ def test_links_inside_the_folder_are_followed_and_links_out_of_it_refused(tmp_pa
     (root / "b" / "again.jpg").symlink_to(root / "a" / "1.jpg")
     assert listed(root)[1]["train"].ids == ("a/1.jpg", "b/2.jpg", "b/again.jpg")
     (root / "a" / "away.jpg").symlink_to(outside / "3.jpg")
-    with pytest.raises(InputError, match=r"root/a/away\.jpg: a link that leaves .*root,"):
+    with pytest.raises(
+        InputError, match=r"root/a/away\.jpg: a link that leaves .*root, .*--follow-links"
+    ):
         listed(root)
     followed = folder.listings(root, progress=False, follow_links=True).listings["train"]
     assert followed.ids == ("a/1.jpg", "a/away.jpg", "b/2.jpg", "b/again.jpg")
@@ -182,6 +184,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
         (["1.jpg"], r"expected class folders, found none"),
         (["train/1.jpg", "validation/2.jpg"], r"expected class folders, found none"),
         (["a/1.txt", "b/2.txt"], r"no photograph in a class folder for train \(looked for \.jpg"),
+        (["a/1.txt", "b/2.txt"], r"\.heif; --task text reads \.txt\)$"),
         (["a/1.jpg", "b/2.tga"], r"no photograph in class b \(looked for \.jpg"),
         (
             ["train/a/1.jpg", "validation/readme.txt"],

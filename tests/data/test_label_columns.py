@@ -60,6 +60,32 @@ def test_whole_numbers_are_classes_unless_they_are_asked_for(found):
     assert found(*table, task="regression").task.name == "regression"
 
 
+@pytest.mark.parametrize("slip", ["nan", "1.5cm", "0,5", "", "1_5"])
+def test_a_slip_among_numbers_makes_no_classes(found, slip):
+    table = lines("label", "0.5", "1.5", f'"{slip}"', "0.5")
+    called = f"'{slip}'" if slip else "an empty cell"
+    with pytest.raises(InputError, match="line 4: label: expected a number, as in other l") as said:
+        found(*table)
+    assert f"found {called}; mend it for --task regression, or --task cl" in str(said.value)
+    if slip:
+        assert found(*table, task="classification").classes == tuple(sorted({"0.5", "1.5", slip}))
+    with pytest.raises(InputError, match=f"line 4: y: expected a number.*found {called}; mend it"):
+        found(*lines("x,y", "0.5,1", "1,1.5", f'1,"{slip}"', "3,4"), columns=("x", "y"))
+
+
+def test_names_beside_a_few_numbers_are_classes(found):
+    assert found(*lines("label", "1", "2", "old", "1")).classes == ("1", "2", "old")
+    assert found(*lines("label", "0.5", "new", "old", "0.5")).classes == ("0.5", "new", "old")
+    with pytest.raises(InputError, match="expected one column of classes, found x, y"):
+        found(*lines("x,y", "a,1", "b,2", "c,3", "d,4"), columns=("x", "y"))
+
+
+def test_a_decimal_comma_in_every_line_is_named(found):
+    cells = [f'"{i},5"' for i in range(4)]
+    with pytest.raises(InputError, match=r"line 2: label: expected a number.*found '0,5'"):
+        found(*lines("label", *cells))
+
+
 @pytest.mark.parametrize(
     ("cells", "options", "expected"),
     [
@@ -81,9 +107,9 @@ def test_whole_numbers_are_classes_unless_they_are_asked_for(found):
         ),
         (("1", "1e39", "3", "4"), {"task": "regression"}, "line 3: label: expected a number"),
         (("1", "1_0", "3", "4"), {"task": "regression"}, "line 3: label: expected a number"),
-        (("a", "b,c", "a", "b"), {}, "line 3: expected a file and a label, found 3 columns"),
+        (("a", "b,c", "a", "b"), {}, "line 3: expected 2 columns, found 3 columns"),
         (("a", "b", "a", "b"), {"task": "segmentation"}, "expected one of classification, multil"),
-        (("", "b", "a", "b"), {}, "line 2: expected a file and a label, found neither"),
+        (("", "b", "a", "b"), {}, "line 2: label: expected a label, found an empty cell"),
         (("", "", "", ""), {"task": "multilabel"}, "expected one or more classes, found none"),
     ],
 )
@@ -133,3 +159,29 @@ def test_a_column_that_is_twice_there_is_refused(found):
 def test_what_is_no_name_of_a_file_is_refused(found, name):
     with pytest.raises(InputError, match="line 6: expected a photograph"):
         found(*lines("label", "a", "b", "a", "b"), f"{name},a")
+
+
+def loaded(tmp_path, **options):
+    places, labels = data.Places(tmp_path / "cache"), data.Labels(**options)
+    source = f"csv:{tmp_path}/labels.csv"
+    return data.load(source, size=8, labels=labels, places=places, progress=False)
+
+
+def test_whole_numbers_as_classes_come_with_the_way_to_learn_them_as_numbers(found, tmp_path):
+    found(*lines("label", "1", "2", "3", "4"))
+    hint = r"one alone in every class \(--task regression takes them as numbers\)"
+    with pytest.raises(InputError, match=hint):
+        loaded(tmp_path)
+    found(*lines("label", "1", "2", "3", "3"))
+    assert "3 (--task regression takes them" in loaded(tmp_path).counts()
+    found(*lines("label", "a", "b", "c", "c"))
+    assert "regression" not in loaded(tmp_path).counts()
+
+
+def test_a_number_that_is_always_the_same_is_named(found, tmp_path):
+    columns = ("age", "size")
+    found(*lines("age,size", "1,2.5", "2,2.5", "3,2.5", "4,2.5"), columns=columns)
+    with pytest.raises(
+        InputError, match=r"labels.csv: size: expected numbers that differ, found 2"
+    ):
+        loaded(tmp_path, columns=columns)

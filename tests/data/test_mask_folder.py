@@ -143,16 +143,44 @@ def twice(root):
     save(root / "validation" / "images" / "0.png", photograph(0))
 
 
+def twice_named(root):
+    (root / "classes.txt").write_text("sky\nroad\nsky\ncar\n")
+
+
+def no_class_in_validation(root):
+    for number in range(3):
+        save(root / "validation" / "masks" / f"{number}.png", np.full_like(mask(number), 255))
+
+
+def black_and_white(root):
+    for path in root.glob("*/masks/*.png"):
+        save(path, np.where(mask(int(path.stem)) > 0, 255, 0).astype(np.uint8))
+
+
+def empty(root):
+    (root / "train" / "masks" / "1.png").write_bytes(b"")
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
+        (twice_named, r"classes.txt: expected classes that read differently, found 'sky' twice"),
+        (no_class_in_validation, r": validation: expected masks with pixels of a class, found 255"),
+        (
+            black_and_white,
+            r"expected two or more classes, found class 0 alone; .*255 is for pixels",
+        ),
+        (empty, r"masks/1.png: expected a PNG mask, found an empty file$"),
         (other_size, r"masks/1.png: expected a mask of 32 x 24 pixels.*found 32 x 20"),
         (rgb, r"masks/1.png: expected class numbers as 8-bit grey or palette, found RGB"),
-        (no_png, r"masks/1.png: expected a PNG mask"),
+        (no_png, r"masks/1.png: expected a PNG mask, found another file$"),
         (no_mask, r"images/1.png: expected its mask .*train/masks/1.png, found none"),
         (no_photograph, r"masks/1.png: expected its photograph in .*train/images, found none"),
         (two_photographs, r"images/1.png: expected one file 1, found train/images/1.bmp too"),
-        (above, r"mask: expected classes 0 to 1 \(road is the last\), found 2; --void 2"),
+        (
+            above,
+            r"train/masks/0.png: expected classes 0 to 1 \(road is the last\), found 2; --void 2",
+        ),
         (unnamed, r"classes.txt: expected a name in each line, found an empty one"),
         (only_in_validation, r"found none of class 5.* only for validation"),
         (twice, r"1 validation photographs have the same bytes as a training photograph"),
@@ -164,6 +192,12 @@ def test_each_mistake_is_one_line(tmp_path, spoil, message):
     with pytest.raises(InputError, match=message) as error:
         read(root, tmp_path)
     assert "\n" not in str(error.value)
+
+
+def test_names_that_are_given_twice_are_refused(tmp_path):
+    root = made(tmp_path / "scenes")
+    with pytest.raises(InputError, match=r"--classes: expected classes.* found 'a' twice"):
+        read(root, tmp_path, labels=Labels(classes=("a", "b", "a", "c")))
 
 
 def test_a_task_that_the_data_do_not_have_is_refused(tmp_path):

@@ -43,6 +43,7 @@ def test_whole_numbers_of_any_width_are_labels():
         ({"count": 7}, "ImageSet: ids: expected 8, one for each image, found 7"),
         ({"labels": LABELS * 0}, "expected training photographs of every class, found none of"),
         ({"classes": ("dark", "DARK")}, "read differently, found 'dark' and 'DARK'"),
+        ({"classes": ("dark", "dark")}, "read differently, found 'dark' twice"),
         ({"classes": ("dark",), "labels": LABELS * 0}, "expected two or more classes, found dark"),
     ],
 )

@@ -116,8 +116,12 @@ def test_a_corrupt_photograph_is_named_and_refused_or_skipped_and_counted(tmp_pa
     whole = loaded(root)
     plant(root, {"train/cat/bad.jpg": png(7)[:30], "validation/cat/html.png": b"<html>"})
     with pytest.raises(
-        InputError, match=r"train/cat/bad\.jpg: .*; validation/cat/html\.png: not a .*skip_corrupt"
+        InputError,
+        match=r"train/cat/bad\.jpg: .*; validation/cat/html\.png: not a .*--skip-corrupt",
     ):
+        loaded(root)
+    (root / "validation" / "cat" / "html.png").write_bytes(b"")
+    with pytest.raises(InputError, match=r"validation/cat/html\.png: an empty file; mend or"):
         loaded(root)
     sets = loaded(root, tolerance=Tolerance(skip_corrupt=True))
     assert sets.skipped == ("train/cat/bad.jpg", "validation/cat/html.png")
@@ -164,7 +168,7 @@ def test_copies_are_kept_together_when_we_split(tmp_path):
 def test_the_bomb_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(photos, "MAX_PIXELS", 14)
     with pytest.raises(InputError, match=r"train/cat/1\.png: 5 x 3 pixels, expected at most 14"):
-        loaded(pets(tmp_path))
+        loaded(pets(tmp_path), size=3)
 
 
 @pytest.mark.parametrize(
@@ -186,6 +190,11 @@ def test_a_bad_source_is_named(source, tmp_path):
         load(source, size=4, places=Places(tmp_path))
 
 
+def test_a_path_where_nothing_is_is_said_to_be_empty(tmp_path):
+    with pytest.raises(InputError, match=r"found '.*/nowhere', where nothing is$"):
+        load(tmp_path / "nowhere", size=4, places=Places(tmp_path))
+
+
 def test_one_class_is_not_enough(tmp_path):
     root = plant(tmp_path / "one", {"cat/1.png": png(1), "cat/2.png": png(2)})
     with pytest.raises(InputError, match=r"expected two or more classes, found cat$"):
@@ -195,7 +204,8 @@ def test_one_class_is_not_enough(tmp_path):
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ({"size": 0}, "size: expected at least 1 pixel, found 0"),
+        ({"size": 0}, "size: expected 1 to 6324 pixels, found 0"),
+        ({"size": 100_000}, "size: expected 1 to 6324 pixels, found 100000"),
         ({"validation_fraction": 0.0}, "validation_fraction: expected between 0 and 1, found 0.0"),
         ({"validation_fraction": 1.0}, "validation_fraction: expected between 0 and 1, found 1.0"),
         (

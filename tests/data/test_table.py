@@ -51,11 +51,27 @@ def test_a_column_of_splits_and_the_files_that_no_line_names(written):
     ("text", "message"),
     [
         ("", "expected lines of a file and a label, found none"),
+        (
+            "file,colour\n0.png,red\n1.png,green\n",
+            "labels.csv: line 1: expected columns of labels (label, class, category, target, "
+            "breed, species, class_name; --label-columns), or a photograph of ",
+        ),
+        ("Photograph,colour\n0.png,red\n", "found Photograph, colour"),
+        (
+            "Photograph,colour\n0.png,red\n",
+            "expected columns of files (file, filename, file_name, image, image_id; --file-column) "
+            "and of labels (label, ",
+        ),
+        ("\n\nphoto,kind\n0.png,red\n", "line 3: expected columns of labels ("),
+        ("label\nred\n", "line 2: expected a photograph red in "),
+        ("file,label\n0.png,red\n1.png\n", "line 3: expected 2 columns, found 1 columns"),
+        ("file,label\n0.png,red\n,green\n", "line 3: expected a file in column file, found an em"),
+        ("file,label\n0.png,red\n1.png, \n", "line 3: label: expected a label, found an empty ce"),
         ("0.png,red\n9.png,green\n", "line 2: expected a photograph 9.png in "),
         ("0.png,red\n0.png,green\n", "line 2: expected each file once, found 0.png again"),
         ("0.png,red\n1.png\n", "line 2: expected a file and a label, found 1 columns"),
         ("0.png,1,red\n", "found 3 columns; name the columns file and label in the first line"),
-        ("0.png,red\n1.png,\n", "line 2: expected a file and a label, found neither"),
+        ("0.png,red\n1.png,\n", "line 2: label: expected a label, found an empty cell"),
         ("0.png,red\n1.png,red\n", "expected two or more classes, found red"),
         ("0.png,red\n1.png,Red\n", "expected classes that read differently, found 'Red' and 'red'"),
         ("file,label,split\n0.png,red,later\n", "line 2: expected a split train, validation or"),
@@ -66,6 +82,21 @@ def test_a_wrong_line_is_named(written, text, message):
         written(text)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_line_after_a_quoted_one_has_its_own_number(written):
+    text = 'file,label,note\n0.png,red,"two\nlines"\n1.png,red,\n9.png,green,\n'
+    with pytest.raises(InputError, match=r"line 5: expected a photograph 9\.png"):
+        written(text)
+    with pytest.raises(
+        InputError, match=r"line 3: expected a table of files and labels: unexpecte"
+    ):
+        written('file,label\n0.png,red\n1.png,"a\n')
+
+
+def test_the_column_of_files_is_the_first_that_is_none_of_the_others(written):
+    classes, found, _, _ = written("label,photograph\nred,0.png\ngreen,1.png\n")
+    assert (classes, found["train"].ids) == (("green", "red"), ("0.png", "1.png"))
 
 
 def test_a_file_outside_the_folder_is_refused_unless_links_are_followed(tmp_path):

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tljax.data import table
 from tljax.data.sets import ImageSet, ImageSets
 from tljax.errors import InputError
 from tljax.files import disk
@@ -47,20 +48,22 @@ def write(path: Path, decisions: Sequence[Decision], more: Sequence[dict[str, st
 
 
 def read(path: str | Path) -> list[Decision]:
-    """Read the file; InputError names the line whose decision is unknown or lacks what it needs."""
+    """Read the file, as a spreadsheet saves it too, with `;` or tabs between its columns.
+
+    InputError names the line whose decision is unknown or lacks what it needs.
+    """
     path = at_home(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: expected a CSV file in UTF-8, found {error}") from None
-    rows = csv.DictReader(io.StringIO(text))
-    if missing := [name for name in COLUMNS if name not in (rows.fieldnames or [])]:
+    (_, head), *rows = table.cells(path, of="decisions") or [(1, [])]
+    if missing := [name for name in COLUMNS if name not in head]:
         raise InputError(f"{path}: expected columns {', '.join(COLUMNS)}; missing {missing[0]}")
     decisions: list[Decision] = []
-    for row in rows:
-        values = {name: (row[name] or "").strip() for name in COLUMNS}
+    for number, row in rows:
+        if not any(row):
+            continue
+        cells = dict(zip(head, row, strict=False))
+        values = {name: cells.get(name, "").strip() for name in COLUMNS}
         values["decision"] = values["decision"].lower() or KEEP
-        where = f"{path}: line {rows.line_num} ({values['id']})"
+        where = f"{path}: line {number} ({values['id']})"
         if values["decision"] not in (KEEP, RELABEL, DELETE):
             expected = f"{KEEP}, {RELABEL} or {DELETE}"
             raise InputError(f"{where}: expected {expected}, found {values['decision']!r}")

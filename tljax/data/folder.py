@@ -198,7 +198,8 @@ def visible(folder: pathlib.Path) -> list[os.DirEntry[str]]:
 def _refuse_outside(path: pathlib.Path, inside: pathlib.Path | None) -> None:
     if inside is not None and not path.resolve().is_relative_to(inside.resolve()):
         raise InputError(
-            f"{path}: a link that leaves {inside}, expected photographs inside it, or follow_links"
+            f"{path}: a link that leaves {inside}, expected photographs inside it; "
+            "--follow-links (follow_links=True) reads it"
         )
 
 
@@ -231,7 +232,8 @@ def _instead(root: pathlib.Path, name: str = "") -> str:
     paths = [pathlib.PurePosixPath(path) for path in left_out.deeper(root)]
     paths = [path for path in paths if not name or name in path.parts[:-1]]
     if not paths:
-        return f" (looked for {' '.join(photos.EXTENSIONS)})"
+        texts = next(root.glob("*/**/*.txt"), None) and "; --task text reads .txt"
+        return f" (looked for {' '.join(photos.EXTENSIONS)}{texts or ''})"
     flat = [path for path in paths if len(path.parts) == 1]
     if flat:
         return f": {len(flat)} photographs lie in it directly; csv:FILE reads labels from a table"

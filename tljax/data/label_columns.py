@@ -17,6 +17,7 @@ from tljax.tasks.task import Task
 
 TASKS = {task.name: task for task in (CLASSIFICATION, MULTILABEL, REGRESSION)}
 MOST = float(np.finfo(np.float32).max)
+SLIPS = 0.1  # share of the cells of a column of numbers that may be none by mistake
 SEPARATORS = (";", "|", ",")  # between labels of a cell, where none is named
 
 
@@ -69,9 +70,10 @@ def labelled(
 
     Where `labels` names no task, several columns of 0 and 1 are several labels, and so is a column
     whose separator is named; numbers that are not whole, or several columns of them, are numbers;
-    all else is a class. InputError names the line of a cell that is none.
+    all else is a class. InputError names the line of a cell that is none, and of one among numbers
+    that is no number.
     """
-    kind = labels.task or _told(cells, labels.separator)
+    kind = labels.task or _told(cells, columns, labels.separator)
     if kind not in TASKS:
         raise InputError(f"{where}: task: expected one of {', '.join(TASKS)}, found {kind}")
     if kind == REGRESSION.name:
@@ -80,30 +82,58 @@ def labelled(
         return _marks(cells, columns) if len(columns) > 1 else _lists(cells, labels.separator)
     if len(columns) != 1:
         raise InputError(f"{where}: expected one column of classes, found {', '.join(columns)}")
-    texts = [_named(cell) for cell in cells]
+    texts = [_named(cell, columns[0]) for cell in cells]
     classes = tuple(sorted(set(texts)))
     place = {name: i for i, name in enumerate(classes)}
     return Learnt(CLASSIFICATION, classes, np.array([place[name] for name in texts], np.int32))
 
 
-def _told(cells: Sequence[Cell], separator: str) -> str:
+def _told(cells: Sequence[Cell], columns: Sequence[str], separator: str) -> str:
+    """Tell the task of cells; InputError for columns of numbers with a few cells that are none."""
     if separator:
         return MULTILABEL.name
-    texts = [text for cell in cells for text in cell.texts]
-    many = len(cells[0].texts) > 1
-    if many and all(text in ("0", "1") for text in texts):
+    many = len(columns) > 1
+    if many and all(text in ("0", "1") for cell in cells for text in cell.texts):
         return MULTILABEL.name
-    values = [_value(text) for text in texts]
-    numbers = all(map(math.isfinite, values))
-    if numbers and (many or any(value % 1 for value in values)):
-        return REGRESSION.name
-    return CLASSIFICATION.name
+    values = np.array([[_value(text) for text in cell.texts] for cell in cells])
+    numbers = np.isfinite(values)
+    if not numbers.all():
+        _refuse_nearly(cells, columns, numbers)
+        return CLASSIFICATION.name
+    return REGRESSION.name if many or (values % 1).any() else CLASSIFICATION.name
 
 
-def _named(cell: Cell) -> str:
+def _refuse_nearly(cells: Sequence[Cell], columns: Sequence[str], numbers: np.ndarray) -> None:
+    """Refuse columns of numbers but for a slip, which would make each number a class.
+
+    `numbers` says of each cell whether it is one. A column of whole numbers may be one of classes.
+    """
+    # A decimal comma is a slip in all lines.
+    texts = [[text.replace(",", ".", 1) for text in cell.texts] for cell in cells]
+    values = np.array([[_value(text) for text in row] for row in texts])
+    others = np.isnan(values).sum(axis=0)
+    few = (others <= np.maximum(1, SLIPS * len(cells))) & (2 * others < len(cells))
+    if not few.all() or (len(columns) == 1 and not (values[~np.isnan(values)] % 1).any()):
+        return
+    line, column = np.argwhere(~numbers)[0]
+    cell = cells[line]
+    ways = "mend it for --task regression"
+    if len(columns) == 1:
+        ways += ", or --task classification takes every number as the name of a class"
+    raise InputError(
+        f"{cell.where}: {columns[column]}: expected a number, as in other lines, "
+        f"found {_quoted(cell.texts[column])}; {ways}"
+    )
+
+
+def _quoted(text: str) -> str:
+    return f"{text!r:.60}" if text else "an empty cell"
+
+
+def _named(cell: Cell, column: str) -> str:
     name = names.read(cell.texts[0])
     if not name:
-        raise InputError(f"{cell.where}: expected a file and a label, found neither")
+        raise InputError(f"{cell.where}: {column}: expected a label, found an empty cell")
     return name
 
 
@@ -113,7 +143,7 @@ def _numbers(cells: Sequence[Cell], columns: Sequence[str]) -> Learnt:
         values = [_value(text) for text in cell.texts]
         for name, text, value in zip(columns, cell.texts, values, strict=True):
             if not math.isfinite(value):
-                raise InputError(f"{cell.where}: {name}: expected a number, found {text!r:.60}")
+                raise InputError(f"{cell.where}: {name}: expected a number, found {_quoted(text)}")
         rows.append(values)
     return Learnt(REGRESSION, tuple(columns), np.array(rows, np.float32))
 
@@ -122,7 +152,7 @@ def _marks(cells: Sequence[Cell], columns: Sequence[str]) -> Learnt:
     for cell in cells:
         for name, text in zip(columns, cell.texts, strict=True):
             if text not in ("0", "1"):
-                raise InputError(f"{cell.where}: {name}: expected 0 or 1, found {text!r:.60}")
+                raise InputError(f"{cell.where}: {name}: expected 0 or 1, found {_quoted(text)}")
     values = np.array([[text == "1" for text in cell.texts] for cell in cells], np.uint8)
     return Learnt(MULTILABEL, tuple(columns), values)
 

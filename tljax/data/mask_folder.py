@@ -26,6 +26,7 @@ class _Pairs:
 
     listing: Listing
     masks: tuple[np.ndarray, ...]
+    files: tuple[str, ...]  # of the masks, for messages
     sides: tuple[tuple[int, int], ...]
 
 
@@ -63,7 +64,10 @@ def load(
         whole = found["train"]
         found |= {split: _taken(whole, listings[split]) for split in ("train", "validation")}
     numbers, classes = _numbers(root, found, told)
-    names.check(source, classes)
+    if len(classes) < 2:
+        only = f"{classes[0]} alone" if classes else "none"
+        hint = f"number them 0, 1, ...: {VOID} is for pixels of no class"
+        raise InputError(f"{source}: masks: expected two or more classes, found {only}; {hint}")
     shape = _shape([sides for pairs in found.values() for sides in pairs.sides], size)
     task, place = Segmentation(numbers), np.full(VOID + 1, VOID, np.uint8)
     place[list(numbers)] = np.arange(len(numbers))
@@ -105,14 +109,14 @@ def _pairs(root: pathlib.Path, part: pathlib.Path, told: Labels, *, progress: bo
             where = part / IMAGES
             raise InputError(f"{root / mask}: expected its photograph in {where}, found none")
     listing = folder.listing(root, [(image, 0) for image in images.values()], progress=progress)
+    files = tuple(str(root / drawn[stem]) for stem in images)
     arrays, sides = [], []
-    for stem, image in images.items():
-        name = str(root / drawn[stem])
-        mask = masks.decode(folder.read_file(root / drawn[stem]), name=name, void=told.void)
+    for name, image in zip(files, images.values(), strict=True):
+        mask = masks.decode(folder.read_file(pathlib.Path(name)), name=name, void=told.void)
         sides.append(photos.sides_of(folder.read_file(root / image), name=str(root / image)))
         masks.check_sides(mask, sides[-1], name=name)
         arrays.append(mask)
-    return _Pairs(listing, tuple(arrays), tuple(sides))
+    return _Pairs(listing, tuple(arrays), files, tuple(sides))
 
 
 def _by_stem(part: pathlib.Path, root: pathlib.Path, *, masks: bool) -> dict[str, str]:
@@ -134,17 +138,17 @@ def _numbers(
 ) -> tuple[tuple[int, ...], tuple[str, ...]]:
     """Return the numbers that the masks have, in order, and the names of their classes."""
     called = told.classes or _listed(root / LIST)
+    names.check("--classes" if told.classes else str(root / LIST), called, least=0)
     present = np.zeros(VOID + 1, bool)
     for pairs in found.values():
-        for name, mask in zip(pairs.listing.ids, pairs.masks, strict=True):
+        for name, mask in zip(pairs.files, pairs.masks, strict=True):
             here = np.bincount(mask.reshape(-1), minlength=VOID + 1) > 0
             here[VOID] = False
             if called and (above := np.flatnonzero(here[len(called) :])).size:
                 most = len(called) + int(above[0])
                 expected = f"classes 0 to {len(called) - 1} ({', '.join(called[-1:])} is the last)"
                 raise InputError(
-                    f"{root / name}: mask: expected {expected}, found {most}; "
-                    f"--void {most} leaves it out"
+                    f"{name}: expected {expected}, found {most}; --void {most} leaves it out"
                 )
             present |= here
     numbers = tuple(int(number) for number in np.flatnonzero(present))
@@ -184,5 +188,8 @@ def _taken(whole: _Pairs, part: Listing) -> _Pairs:
     place = {name: i for i, name in enumerate(whole.listing.ids)}
     chosen = [place[name] for name in part.ids]
     return _Pairs(
-        part, tuple(whole.masks[i] for i in chosen), tuple(whole.sides[i] for i in chosen)
+        part,
+        tuple(whole.masks[i] for i in chosen),
+        tuple(whole.files[i] for i in chosen),
+        tuple(whole.sides[i] for i in chosen),
     )

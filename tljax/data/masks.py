@@ -16,13 +16,16 @@ def decode(data: bytes, *, name: str, void: Collection[int] = ()) -> np.ndarray:
     The numbers in `void` become `VOID`. InputError, naming `name`, for another format or mode, such
     as RGB, whose colours are no numbers of classes.
     """
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         image = Image.open(io.BytesIO(data), formats=("PNG",))
         if image.width * image.height > MAX_PIXELS:
             raise ValueError(f"{image.width} x {image.height} pixels")
         image.load()
+    except UnidentifiedImageError:
+        found = "another file" if data else "an empty file"
+        raise InputError(f"{name}: expected a PNG mask, found {found}") from None
     except Exception as error:  # Pillow raises nearly anything on hostile bytes
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{name}: expected a PNG mask, found another file ({reason})") from None

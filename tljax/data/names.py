@@ -30,11 +30,12 @@ def check(where: str, classes: Sequence[str], *, least: int = 2) -> None:
     if len(classes) < least:
         found, expected = ", ".join(classes) or "none", "two" if least == 2 else "one"
         raise InputError(f"{where}: expected {expected} or more classes, found {found}")
-    first: dict[str, str] = {}
-    for name in classes:
-        other = first.setdefault(alike(name), name)
-        if other is not name:
-            pair = f"{_quoted(other)} and {_quoted(name)}"
+    first: dict[str, int] = {}
+    for place, name in enumerate(classes):
+        at = first.setdefault(alike(name), place)
+        if at != place:
+            other = classes[at]
+            pair = f"{_quoted(other)} and {_quoted(name)}" if other != name else f"{name!r} twice"
             raise InputError(f"{where}: expected classes that read differently, found {pair}")
 
 
@@ -71,6 +72,21 @@ def shown(names: Iterable[str]) -> str:
     every = list(names)
     more = f" and {len(every) - SHOWN} more" if len(every) > SHOWN else ""
     return ", ".join(every[:SHOWN]) + more
+
+
+def told(label: np.ndarray, classes: Sequence[str]) -> tuple[str, ...]:
+    """Say what an example's label tells: its class, all of several that it has, or its numbers."""
+    if not label.ndim:
+        return (classes[int(label)],)
+    if label.dtype.kind == "f":
+        return tuple(f"{value:.4g}" for value in label)
+    return tuple(classes[int(i)] for i in np.flatnonzero(label)) or ("none",)
+
+
+def numbers_hint(where: str, classes: Sequence[str]) -> str:
+    """Say how whole numbers in a table are learnt as numbers; empty for other names of classes."""
+    numbers = where.startswith("csv:") and len(classes) > 2 and all(map(str.isdecimal, classes))
+    return " (--task regression takes them as numbers)" if numbers else ""
 
 
 def _quoted(name: str) -> str:

@@ -170,9 +170,9 @@ def _open(data: bytes, *, name: str):
             image.load()
             return image
     except UnidentifiedImageError:
-        needs = plugin(name)
-        kinds = ", ".join(formats())
+        needs, kinds = plugin(name), ", ".join(formats())
         reason = f"not read here: {needs}" if needs else f"not a photograph of {kinds}"
+        reason = reason if data else "an empty file"
         raise CorruptPhoto(f"{name}: {reason}") from None
     except Exception as error:  # Pillow's plugins raise nearly anything on hostile bytes
         reason = " ".join(str(error).split()) or type(error).__name__

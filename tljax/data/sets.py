@@ -14,6 +14,7 @@ from tljax.data.photos import Size, across
 from tljax.data.preprocess import UNIT, Prepare
 from tljax.errors import InputError
 from tljax.tasks.classification import CLASSIFICATION
+from tljax.tasks.pixels import VOID
 from tljax.tasks.task import Task
 
 
@@ -79,11 +80,24 @@ class ImageSets:
                 expected = f"the task of train, {self.train.task.name}"
                 raise InputError(f"{where}: expected {expected}, found {part.task.name}")
             part.task.check(where, part.labels, classes=len(self.classes))
+            if part.task.dense and not (part.labels != VOID).any():
+                expected = "masks with pixels of a class"
+                raise InputError(f"{where}: expected {expected}, found {VOID} (no class) in all")
             if part.images.shape[1:] != self.train.images.shape[1:]:
                 sides = (each.images.shape[1:3] for each in (self.train, part))
                 expected, found = map(across, sides)
                 raise InputError(f"{where}: expected images of {expected} pixels, found {found}")
         names.refuse_unseen(self.name, self.classes, self._counts())
+        if self.train.labels.dtype.kind == "f":
+            self._refuse_constant()
+
+    def _refuse_constant(self) -> None:
+        """Refuse a number that is the same in all training images: nothing is learnt of it."""
+        for name, values in zip(self.classes, self.train.labels.T, strict=True):
+            if (values == values[0]).all():
+                found = f"{values[0]:g} in all training images"
+                expected = f"{name}: expected numbers that differ"
+                raise InputError(f"{self.name}: {expected}, found {found}")
 
     @property
     def preprocess(self) -> Prepare:
@@ -134,6 +148,7 @@ class ImageSets:
         """Describe the set in one line: classes, images, size, and what was left out and why."""
         classes = self.classes
         named = ", ".join(classes) if len(classes) <= 12 else f"{len(classes)} classes"
+        named += names.numbers_hint(self.name, classes)
         train, *held = [f"{len(part)} {_CALLED[split]}" for split, part in self.splits.items()]
         images = f"{', '.join([train, *held[:-1]])} and {held[-1]} images"
         corrupt = [f"{len(self.skipped)} corrupt ones"] if self.skipped else []

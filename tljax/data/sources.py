@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import pathlib
 
 from tljax.data import cache as decoded_cache
@@ -60,8 +61,9 @@ def load(
     that runs with other seeds see the same data. InputError for anything that cannot be read, and
     for faults beyond `tolerance`.
     """
-    if size < 1:
-        raise InputError(f"size: expected at least 1 pixel, found {size}")
+    most = math.isqrt(photos.MAX_PIXELS)
+    if not 1 <= size <= most:
+        raise InputError(f"size: expected 1 to {most} pixels, found {size}")
     store, source = places.store, _named(str(source))
     masked, where = has_masks(source), at_home(source.partition(":")[2])
     _fitting(labels, source, masked=masked)
@@ -133,7 +135,8 @@ def _found(source: str, *, places: Places, tolerance: Tolerance, progress: bool)
 
         return Found(*tfds_source.listings(where, data_dir=places.tfds, progress=progress))
     expected = "folder:PATH, csv:FILE, tfds:NAME, critters or critters:source"
-    raise InputError(f"source: expected {expected}, found {source!r}")
+    there = ", where nothing is" if "/" in source and not where else ""
+    raise InputError(f"source: expected {expected}, found {source!r}{there}")
 
 
 def _decoded(
@@ -161,7 +164,8 @@ def _decoded(
     if corrupt and not skip_corrupt:
         more = f", ... ({len(corrupt)} in all)" if len(corrupt) > 3 else ""
         reasons = "; ".join(list(corrupt.values())[:3])
-        raise InputError(f"{source}: {reasons}{more}; mend or remove, or pass skip_corrupt")
+        anyway = "mend or remove, or pass --skip-corrupt (skip_corrupt=True)"
+        raise InputError(f"{source}: {reasons}{more}; {anyway}")
     for split in sets:
         if not sets[split].ids:
             raise InputError(f"{source}: expected photographs for {split}, found none")

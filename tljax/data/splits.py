@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from tljax.data.names import numbers_hint, told
 from tljax.data.photos import Listing
 from tljax.errors import InputError
 
@@ -38,6 +39,7 @@ def complete(
         raise InputError(
             f"{source}: expected two different {what} or more of a class, to hold one "
             "out for validation, found copies or one alone in every class"
+            + numbers_hint(source, classes)
         )
     return {**listings, **parts}
 
@@ -106,9 +108,13 @@ def refuse_two_labels(
 ) -> None:
     """Refuse examples whose bytes are in two classes of a split; InputError names them."""
     first: dict[str, int] = {}
+
+    def said(label: np.ndarray) -> str:
+        return " and ".join(told(label, classes))
+
     twins = [
-        f"{listing.ids[at]} ({_said(listing.labels[at], classes)}) = "
-        f"{listing.ids[i]} ({_said(listing.labels[i], classes)})"
+        f"{listing.ids[at]} ({said(listing.labels[at])}) = "
+        f"{listing.ids[i]} ({said(listing.labels[i])})"
         for i, digest in enumerate(listing.digests)
         if np.any(listing.labels[at := first.setdefault(digest, i)] != listing.labels[i])
     ]
@@ -144,14 +150,6 @@ def refuse_shared(
 
 def _stratum(label: np.ndarray) -> bytes:
     return b"" if label.dtype.kind == "f" else label.tobytes()
-
-
-def _said(label: np.ndarray, classes: Sequence[str]) -> str:
-    if not label.ndim:
-        return classes[int(label)]
-    if label.dtype.kind == "f":
-        return ", ".join(f"{value:g}" for value in label)
-    return " and ".join(classes[int(i)] for i in np.flatnonzero(label)) or "none"
 
 
 def _few(pairs: Sequence[str]) -> str:

@@ -20,7 +20,6 @@ EXTENSIONS = (".csv", ".tsv", ".txt")
 FILES = ("file", "filename", "file_name", "image", "image_id", "path", "name", "id", "photo")
 LABELS = ("label", "class", "category", "target", "breed", "species", "class_name")
 PARTS = ("split", "set", "subset")
-NEWLINE = b"\n"
 
 
 def listings(
@@ -61,10 +60,11 @@ def listings(
     return Found(classes, found, left, kind)
 
 
-def numbered(path: pathlib.Path, *, of: str) -> list[tuple[int, list[str]]]:
+def cells(path: pathlib.Path, *, of: str) -> list[tuple[int, list[str]]]:
     """Read the cells of a table's rows, each with the number of the line that it begins in.
 
-    A cell in quotes may hold several lines. InputError for what is no table of UTF-8 text.
+    Cells are separated by `,`, `;` or tabs, whichever the first line has most of. InputError for
+    what is no table of UTF-8 text.
     """
     if not path.is_file():
         kind = "a folder" if path.is_dir() else "nothing"
@@ -73,20 +73,22 @@ def numbered(path: pathlib.Path, *, of: str) -> list[tuple[int, list[str]]]:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = f"line {1 + data[: error.start].count(NEWLINE)}"
-        byte = f"byte {data[error.start]:#04x}"
-        raise InputError(f"{path}: {line}: expected UTF-8 text, found {byte}") from None
-    delimiter = max(",;\t", key=text.partition("\n")[0].count)
+        at, byte = 1 + data[: error.start].count(b"\n"), data[error.start]
+        raise InputError(
+            f"{path}: line {at}: expected UTF-8 text, found byte {byte:#04x}"
+        ) from None
+    delimiter = max(",;\t", key=text.lstrip("\r\n").partition("\n")[0].count)
     csv.field_size_limit(min(sys.maxsize, 1 << 31))  # a review is longer than csv expects
-    rows, line = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True), 1
-    found: list[tuple[int, list[str]]] = []
+    rows, found = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True), []
     try:
-        for row in rows:
-            found.append((line, row))
-            line = rows.line_num + 1
-        return found
+        while True:
+            begins = rows.line_num + 1  # a quoted cell may go on in the next lines
+            if (row := next(rows, None)) is None:
+                return found
+            found.append((begins, row))
     except csv.Error as error:
-        raise InputError(f"{path}: expected a table of {of}: {error}") from None
+        at = f"line {rows.line_num}"
+        raise InputError(f"{path}: {at}: expected a table of {of}: {error}") from None
 
 
 class Row(NamedTuple):
@@ -102,31 +104,44 @@ def _rows(path: pathlib.Path, told: Labels) -> tuple[list[tuple[int, Row]], tupl
 
     A first line that names the columns is not one of them.
     """
-    lines = numbered(path, of="files and labels")
+    rows = cells(path, of="files and labels")
+    lines = [(number, row) for number, row in rows if any(cell.strip() for cell in row)]
     head = [cell.strip() for cell in lines[0][1]] if lines else []
     file, labels, part = _places(path, head, told)
     named = bool(labels)
     if not named:
+        if lines and not _at(path.parent / head[0].replace("\\", "/")):
+            raise InputError(f"{path}: line {lines[0][0]}: {_no_names(path.parent, head)}")
         file, labels, part = 0, [1], None
     wanted = max(file, part or 0, *labels)
-    rows = []
+    read: list[tuple[int, Row]] = []
     for number, line in lines[named:]:
-        if not any(cell.strip() for cell in line):
-            continue
         more = any(cell.strip() for cell in line[len(head) if named else 2 :])
         if len(line) <= wanted or more:
+            columns = f"{len(head)} columns" if named else "a file and a label"
             raise InputError(
-                f"{path}: line {number}: expected a file and a label, found {len(line)} columns"
+                f"{path}: line {number}: expected {columns}, found {len(line)} columns"
                 + ("" if named else "; name the columns file and label in the first line")
             )
         texts = tuple(line[place].strip() for place in labels)
         row = Row(line[file].strip(), texts, line[part] if part is not None else "train")
-        if not row.file or not row.split:
-            raise InputError(f"{path}: line {number}: expected a file and a label, found neither")
-        rows.append((number, row))
-    if not rows:
+        if not row.file:
+            column = f" in column {head[file]}" if named else ""
+            raise InputError(f"{path}: line {number}: expected a file{column}, found an empty cell")
+        read.append((number, row))
+    if not read:
         raise InputError(f"{path}: expected lines of a file and a label, found none")
-    return rows, tuple(head[place] if named else "label" for place in labels)
+    return read, tuple(head[place] if named else "label" for place in labels)
+
+
+def _no_names(root: pathlib.Path, head: Sequence[str]) -> str:
+    """Say what a first line lacks that names neither a photograph nor a column of labels."""
+    files = any(name.lower() in FILES for name in head)
+    known = ([] if files else [f"of files ({', '.join(FILES[:5])}; --file-column)"]) + [
+        f"of labels ({', '.join(LABELS)}; --label-columns)"
+    ]
+    expected = f"columns {' and '.join(known)}, or a photograph of {root}"
+    return f"expected {expected}; found {', '.join(head)[:200]}"
 
 
 def _places(
@@ -144,7 +159,10 @@ def _places(
     labels = [column(path, lower, [name.lower()]) for name in told.columns]
     labels = labels or [column(path, lower, LABELS)]
     part = column(path, lower, PARTS)
-    return file or 0, [place for place in labels if place is not None], part
+    known = [place for place in labels if place is not None]
+    if file is None:
+        file = next((i for i in range(len(head)) if i not in (*known, part)), 0)
+    return file, known, part
 
 
 def column(path: pathlib.Path, head: Sequence[str], known: Sequence[str]) -> int | None:
@@ -168,14 +186,18 @@ def split_of(name: str, *, where: str) -> str:
 
 def _photo(root: pathlib.Path, file: str, *, where: str, follow_links: bool) -> str:
     """Return the path of a photograph relative to the table's folder, with its extension."""
-    path = root / file.replace("\\", "/")
-    named = (path.parent / f"{path.name}{extension}" for extension in ("", *photos.EXTENSIONS))
-    found = next((each for each in named if _is_file(each)), None)
+    found = _at(root / file.replace("\\", "/"))
     if found is None:
         raise InputError(f"{where}: expected a photograph {file} in {root}, found none")
     if not follow_links and not found.resolve().is_relative_to(root.resolve()):
         raise InputError(f"{where}: {file} leaves {root}, expected photographs in it")
     return found.relative_to(root).as_posix() if found.is_relative_to(root) else str(found)
+
+
+def _at(path: pathlib.Path) -> pathlib.Path | None:
+    """Find a photograph, whose extension may be left out; None where there is none."""
+    named = (path.parent / f"{path.name}{extension}" for extension in ("", *photos.EXTENSIONS))
+    return next((each for each in named if _is_file(each)), None)
 
 
 def _is_file(path: pathlib.Path) -> bool:

@@ -76,7 +76,7 @@ def folder_holds_texts(root: pathlib.Path) -> bool:
     for split in folder.split_folders(root).values():
         for name in folder.subfolders(split):
             for entry in folder.visible(split / name):
-                if photos.readable(entry.name):
+                if entry.name.lower().endswith(photos.EXTENSIONS):
                     return False
                 texts = texts or _is_text(entry.name)
     return texts
@@ -96,7 +96,9 @@ def of_table(path: pathlib.Path, columns: Columns = USUAL) -> Found:
     A column of splits may be among them. InputError names the line that is wrong, and a column that
     is not there.
     """
-    (_, names_of), *lines = table.numbered(path, of="texts and labels") or [(1, [])]
+    cells = table.cells(path, of="texts and labels")
+    filled = [(number, row) for number, row in cells if any(cell.strip() for cell in row)]
+    (_, names_of), *lines = filled or [(1, [])]
     head = [cell.strip().lower() for cell in names_of]
     for name in (columns.text, columns.label):
         if name and name.lower() not in head:
@@ -110,8 +112,6 @@ def of_table(path: pathlib.Path, columns: Columns = USUAL) -> Found:
         raise InputError(f"{path}: expected {expected} in the first line, found {found}{more}")
     rows: dict[str, list[tuple[str, str, str]]] = {}
     for number, line in lines:
-        if not any(cell.strip() for cell in line):
-            continue
         if len(line) != len(head):
             raise InputError(
                 f"{path}: line {number}: expected {len(head)} columns, found {len(line)}"

@@ -1,12 +1,14 @@
 """Contact sheets of a data set before anything trains: photographs by class, and augmented."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
+from tljax.data import names
 from tljax.data.augment import Augment, augment_batch
 from tljax.data.draws import augment_keys
 from tljax.data.photos import across
@@ -21,33 +23,69 @@ CLASSES = 12  # on a sheet; of more, some evenly through the list
 VIEWED = 6  # photographs with their augmented views
 TILE, GAP = 96, 4  # pixels
 ROW, LABEL, HEAD = 0.86, 1.35, 0.68  # inches: of a row, of its name, and above the first
+LINE, LINES = 0.13, 4  # inches of a line under a photograph, and lines at most
+
+
+class Row(NamedTuple):
+    """A row of a sheet: its name, the images uint8 `[N, H, W, 3]`, the lines under each."""
+
+    name: str
+    images: np.ndarray
+    under: Sequence[Sequence[str]] = ()
 
 
 def write_contact(sets: ImageSets, *, path: Path) -> Path:
-    """Draw training photographs as decoded for the network, a row for each class."""
-    shown = evenly(len(sets.classes), CLASSES)
-    rows = []
-    for label in shown:
-        places = np.flatnonzero(sets.train.labels == label)
-        chosen = places[evenly(len(places), COLUMNS)]
-        counts = [int((part.labels == label).sum()) for part in sets.splits.values()]
-        rows.append((f"{sets.classes[label]}\n{_counted(counts)}", sets.train.images[chosen]))
-    some = f"{len(shown)} of {len(sets.classes)} classes" if len(sets.classes) > len(shown) else ""
+    """Draw training photographs as decoded for the network, a row for each class.
+
+    Of several labels each has a row, with all that a photograph has under it. Numbers have a row
+    each too, of photographs from the least to the most.
+    """
+    shown, labels = evenly(len(sets.classes), CLASSES), sets.train.labels
+    numbers = labels.dtype.kind == "f"
+    rows = [_from_least(sets, i) if numbers else _of_class(sets, i) for i in shown]
+    called = sets.task.called
+    some = f"{len(shown)} of {len(sets.classes)} {called}" if len(sets.classes) > len(shown) else ""
     splits = " + ".join(_SHORT[split] for split in sets.splits)
-    caption = "; ".join(filter(None, [f"Numbers: {splits}", some]))
+    about = "From the least to the most; under each its number." if numbers else f"Numbers: {splits}"
     side = f"Training photographs, {across(sets.size)}"
-    return style.save(sheet(side, caption, rows), path)
+    return style.save(sheet(side, "; ".join(filter(None, [about, some])), rows), path)
 
 
 def write_augmented(sets: ImageSets, augment: Augment, *, path: Path) -> Path:
     """Draw training photographs, and beside each its views in the first passes."""
-    places = evenly(len(sets.train), VIEWED)
     rows = [
-        (sets.classes[sets.train.labels[place]], _views(sets.train, place, augment))
-        for place in places
+        Row("\n".join(_told(sets, place)), _views(sets.train, place, augment))
+        for place in evenly(len(sets.train), VIEWED)
     ]
     caption = "Left: the photograph; then as passes 1, 2, ... of training see it."
     return style.save(sheet("Augmented training photographs", caption, rows), path)
+
+
+def _of_class(sets: ImageSets, label: int) -> Row:
+    """Choose photographs that have a class, evenly through training, and count all that do."""
+    labels = sets.train.labels
+    places = np.flatnonzero(labels[:, label] if labels.ndim > 1 else labels == label)
+    chosen = places[evenly(len(places), COLUMNS)]
+    counts = [
+        part.task.counts(part.labels, classes=len(sets.classes)) for part in sets.splits.values()
+    ]
+    counted = " + ".join(f"{each[label]:,}" for each in counts if each is not None)
+    under = [_told(sets, place) for place in chosen] if labels.ndim > 1 else ()
+    return Row(f"{sets.classes[label]}\n{counted}", sets.train.images[chosen], under)
+
+
+def _from_least(sets: ImageSets, number: int) -> Row:
+    """Choose photographs evenly from the least to the most of a number, which is under each."""
+    values = sets.train.labels[:, number]
+    chosen = np.argsort(values, kind="stable")[evenly(len(values), COLUMNS)]
+    told = f"{sets.classes[number]}\n{values.min():.4g} to {values.max():.4g}"
+    return Row(told, sets.train.images[chosen], [(f"{values[place]:.4g}",) for place in chosen])
+
+
+def _told(sets: ImageSets, place: int) -> tuple[str, ...]:
+    """Say what the label of a training photograph tells, in a few lines."""
+    lines = names.told(sets.train.labels[place], sets.classes)
+    return lines if len(lines) <= LINES else (*lines[: LINES - 1], f"{len(lines) - LINES + 1} more")
 
 
 _SHORT = {"train": "training", "validation": "validation", "test": "test"}
@@ -66,27 +104,26 @@ def _views(train: ImageSet, place: int, augment: Augment) -> np.ndarray:
     return np.concatenate([image[None], np.asarray(views).round().astype(np.uint8)])
 
 
-def sheet(title: str, caption: str, rows: Sequence[tuple[str, np.ndarray]]) -> "Figure":
+def sheet(title: str, caption: str, rows: Sequence[Row]) -> "Figure":
     """Place each row's images beside one another, behind its name."""
-    width, height = LABEL + COLUMNS * ROW + 0.2, HEAD + ROW * len(rows) + 0.15
+    lines = max((len(each) for row in rows for each in row.under), default=0)
+    high = ROW + LINE * lines
+    width, height = LABEL + COLUMNS * ROW + 0.2, HEAD + high * len(rows) + 0.15
     figure = style.new_figure(width=width, height=height)
     style.title(figure, title, caption)
-    for place, (name, images) in enumerate(rows):
-        below = height - HEAD - ROW * (place + 1)
+    write = partial(figure.text, color=style.INK, parse_math=False)
+    for place, row in enumerate(rows):
+        top = height - HEAD - high * place
         left, across = LABEL / width, COLUMNS * ROW / width
-        ax = figure.add_axes((left, below / height, across, ROW / height))
-        ax.imshow(_strip(images), interpolation="nearest")
+        ax = figure.add_axes((left, (top - ROW) / height, across, ROW / height))
+        ax.imshow(_strip(row.images), interpolation="nearest")
         ax.set_axis_off()
-        lines = "\n".join(style.short(line, 17) for line in name.splitlines())
-        figure.text(
-            0.04,
-            (below + ROW / 2) / height,
-            lines,
-            va="center",
-            size=9,
-            color=style.INK,
-            parse_math=False,
-        )
+        name = "\n".join(style.short(line, 14) for line in row.name.splitlines())
+        write(0.04, (top - ROW / 2) / height, name, va="center", size=9)
+        for column, under in enumerate(row.under):
+            text = "\n".join(style.short(line, 15) for line in under)
+            at = (LABEL + column * ROW) / width, (top - ROW * TILE / (TILE + GAP)) / height
+            write(*at, text, va="top", size=6.5, linespacing=1.25)
     return figure
 
 
@@ -106,7 +143,3 @@ def _strip(images: np.ndarray) -> np.ndarray:
 def evenly(count: int, most: int) -> np.ndarray:
     """Choose at most `most` places, evenly through `count`, both ends included."""
     return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
-
-
-def _counted(counts: Sequence[int]) -> str:
-    return " + ".join(f"{count:,}" for count in counts)

@@ -11,7 +11,7 @@ from tljax.data.draws import augment_keys
 from tljax.data.photos import across
 from tljax.data.sets import ImageSets
 from tljax.report.pictures import style
-from tljax.report.pictures.contact import COLUMNS, VIEWED, evenly, sheet
+from tljax.report.pictures.contact import COLUMNS, VIEWED, Row, evenly, sheet
 
 CLASSES = 12  # on a sheet; of more, the first
 
@@ -25,7 +25,7 @@ def write_contact(sets: ImageSets, *, path: Path) -> Path:
         pairs = zip(train.images[chosen], train.labels[chosen], strict=True)
         laid = [palette.overlay(*pair, classes=len(classes)) for pair in pairs]
         known = f"{(shares > 0).sum():,}; {100 * shares.mean():.1f} %"
-        rows.append((f"{style.short(name, 13)}\n{known}", np.stack(laid)))
+        rows.append(Row(f"{style.short(name, 13)}\n{known}", np.stack(laid)))
     caption = "Those with most of each class. Numbers: images that have it; its share of pixels."
     title = f"Training photographs and masks, {across(sets.size)}"
     return style.save(sheet(title, caption, rows), path)
@@ -34,7 +34,7 @@ def write_contact(sets: ImageSets, *, path: Path) -> Path:
 def write_augmented(sets: ImageSets, augment: Augment, *, path: Path) -> Path:
     """Draw training photographs and masks as the first passes of training see them."""
     rows = [
-        (style.short(sets.train.ids[place].rpartition("/")[2], 13), _views(sets, place, augment))
+        Row(style.short(sets.train.ids[place].rpartition("/")[2], 13), _views(sets, place, augment))
         for place in evenly(len(sets.train), VIEWED)
     ]
     caption = "Left: photograph and mask; then passes 1, 2, ...; no class where nothing is known."
