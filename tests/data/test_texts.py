@@ -1,5 +1,6 @@
 import hashlib
 import json
+import re
 
 import jax
 import numpy as np
@@ -62,6 +63,17 @@ def test_a_vocabulary_is_the_same_each_time_and_loses_nothing(words):
     assert not {0, 1} & set(ids)  # bytes: no padding, nothing unknown
     covered = {c for first, last in words.pieces(text) for c in range(first, last)}
     assert covered >= {i for i, c in enumerate(text) if c != " "}
+
+
+def test_a_vocabulary_is_learnt_from_long_words_in_pieces(monkeypatch):
+    """A minified file, a sequence of bases: the time of one long word grew as its square."""
+    few, most = [sentence(i) for i in range(50)], vocabulary.LONGEST
+    found = vocabulary.trained([*few, "ab" * 2000], size=4000)
+    assert 50 < max(map(len, json.loads(found.text)["model"]["vocab"])) <= most + 1
+    usual = [*few, "ab" * (most // 2 - 1)]
+    found = vocabulary.trained(usual, size=4000)
+    monkeypatch.setattr(vocabulary, "_LONG", re.compile("(?!)"))
+    assert vocabulary.trained(usual, size=4000) == found
 
 
 def test_rows_are_cut_before_their_last_token(words):
