@@ -104,10 +104,10 @@ def fits_sweep(stage: Stage, ready: Ready) -> str | None:
         return "several processes train together"
     if stage.lr == "find":
         return "each seed finds a rate of its own"
-    if stage.skip_nonfinite:
-        return "each seed skips steps of its own"
     if stage.patience is not None:
         return "each seed stops at an epoch of its own"
+    if stage.skip_nonfinite:
+        return "each seed skips steps of its own"
     trainable, _ = rules_lib.split(ready.variables["params"], stage.rules)
     if kernels := [path for path, leaf in trainable.items() if leaf.ndim == 4]:
         return f"{kernels[0]} trains: convolutions with a kernel for each seed are slow"
