@@ -1,15 +1,20 @@
 """Texts through the commands: a language model, a ladder from it, its page and predictions."""
 
 import gc
+import json
 import sys
 
 import numpy as np
 import pytest
 
 from tljax import load_run
-from tljax.commands import predict, pretrain, report, running
+from tljax.commands import options, predict, pretrain, report, running, transferability
 from tljax.commands.climb.rung import named
+from tljax.commands.generalise import suspects
 from tljax.commands.runner import main
+from tljax.commands.text import read as texts
+from tljax.data.critters import BASE
+from tljax.data.text.load import holds_texts
 from tljax.errors import InputError
 from tljax.models import ops
 from tljax.report.pages import sentences
@@ -92,7 +97,9 @@ def test_a_loaded_run_answers_as_the_run_did(here):
 
 def test_predict_takes_sentences_and_files(here, monkeypatch, capsys):
     (here / "bad.txt").write_bytes(b"caf\xe9")
-    words = ["predict", "--run", "runs/words", "the rain again", "reviews/sunny/1.txt", "bad.txt"]
+    (here / "rain.png").write_bytes(b"x")
+    given = ["the rain again", "reviews/sunny/1.txt", "bad.txt", "rain.png"]
+    words = ["predict", "--run", "runs/words", *given]
     monkeypatch.setattr(sys, "argv", words)
     with pytest.raises(SystemExit):
         predict.main()
@@ -100,6 +107,8 @@ def test_predict_takes_sentences_and_files(here, monkeypatch, capsys):
     for name in ("the rain again", "reviews/sunny/1.txt"):
         assert f"{name}: " in out.out
     assert "bad.txt: expected UTF-8 text, found byte 0xe9 at 3" in out.err
+    assert "rain.png: expected a sentence or a .txt file, found another file" in out.err
+    assert "rain.png" not in out.out
 
 
 def test_the_page_marks_the_words_that_decide(here, monkeypatch):
@@ -167,10 +176,91 @@ def test_what_cannot_be_is_one_line(words, fault, here, monkeypatch, capsys):
     assert not (here / "runs" / "none").exists()
 
 
-def test_options_of_tables_and_masks_are_refused(here, monkeypatch, capsys):
-    words = "scratch --task text --data reviews --label-columns mood --quiet --workdir runs/none"
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        ("--data reviews --label-columns mood", "columns: expected csv:FILE with them"),
+        ("--data reviews --void 3", "--void: expected photographs, found texts"),
+        ("--data reviews --decisions d.csv", "--decisions: expected photographs, found texts"),
+        ("--data reviews --skip-corrupt", "--skip-corrupt: expected photographs, found texts"),
+        ("--data mail.csv --text-column body --label-columns a,b", "expected one column of class"),
+        ("--data mail.csv --text-column bodi", "expected a column bodi, found subject, body, kind"),
+        (
+            "--data mail.csv --text-column body --task regression",
+            "expected texts, found --task reg",
+        ),
+        ("--data mail.csv --task text", "found subject, body, kind; --text-column"),
+    ],
+)
+def test_options_of_photographs_and_other_columns_are_refused(
+    words, fault, here, monkeypatch, capsys
+):
+    (here / "mail.csv").write_text("subject,body,kind\na b,c d,e\n")
+    words = f"scratch {words} --quiet --workdir runs/none"
     monkeypatch.setattr(sys, "argv", words.split())
     with pytest.raises(SystemExit):
         running.run(climb("scratch"))
-    assert "expected photographs for options of columns" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert fault in said
+    assert said.count("\n") == 1
     assert not (here / "runs" / "none").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "columns"),
+    [
+        ("reviews", ("", "")),
+        ("rows.csv", ("text", "label")),
+        ("csv:rows.csv --text-column body --label-columns kind", ("body", "kind")),
+    ],
+)
+def test_the_task_is_told_from_texts(words, columns, here, monkeypatch):
+    """The same texts, in folders and in columns of any name, without --task."""
+    made = [(text(i, label), label) for label in TELLING for i in range(30)]
+    lines = [",".join(columns), *(",".join(row) for row in made)]
+    (here / "rows.csv").write_text("\n".join(lines))
+    args = options.parser(None, experiment="scratch")
+    monkeypatch.setattr(sys, "argv", ["scratch", "--quiet", "--data", *words.split()])
+    args = options.parsed(args)
+    assert args.task == "text"
+    sets = texts.load(args, None)
+    assert sets.classes == ("rainy", "sunny")
+    assert sorted(sets.train.texts + sets.validation.texts) == sorted(each for each, _ in made)
+
+
+def test_photographs_are_told_from_texts(tmp_path):
+    (tmp_path / "folder" / "cat").mkdir(parents=True)
+    assert not holds_texts(str(tmp_path / "folder"))  # empty: an ordinary message
+    for name in ("notes.txt", "cat.png"):
+        (tmp_path / "folder" / "cat" / name).write_bytes(b"x")
+    assert not holds_texts(str(tmp_path / "folder"))
+    table = tmp_path / "t.csv"
+    for head, told in (
+        ("file,label,text", False),
+        ("name,label,comment", False),
+        ("id,text,label", True),
+        ("label\tsentence", True),
+        ('"Text";"Label"', True),
+        ("", False),
+    ):
+        table.write_text(f"{head}\n")
+        assert holds_texts(str(table)) is told, head
+
+
+def test_commands_for_photographs_refuse_texts(here, monkeypatch, capsys):
+    """They said that line 2 names no photograph."""
+    (here / "rows.csv").write_text("text,label\na b,c\n")
+    (here / "crossed").mkdir(exist_ok=True)
+    settings = {"arguments": {"task": "text"}, "data": {"source": "reviews", "digest": "0"}}
+    (here / "crossed" / "config.json").write_text(json.dumps(settings))
+    (here / "crossed" / "results.json").write_text('{"data": {"size": 8}, "rungs": []}')
+    for command, words in (
+        (transferability.main, f"transferability --data rows.csv --weights {BASE}"),
+        (suspects.main, "suspects --run crossed"),
+    ):
+        monkeypatch.setattr(sys, "argv", words.split())
+        with pytest.raises(SystemExit):
+            running.run(command)
+        said = capsys.readouterr().err
+        assert "photographs, found " in said
+        assert said.count("\n") == 1

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import re
 
 import jax
 import numpy as np
@@ -62,6 +63,17 @@ def test_a_vocabulary_is_the_same_each_time_and_loses_nothing(words):
     assert not {0, 1} & set(ids)  # bytes: no padding, nothing unknown
     covered = {c for first, last in words.pieces(text) for c in range(first, last)}
     assert covered >= {i for i, c in enumerate(text) if c != " "}
+
+
+def test_a_vocabulary_is_learnt_from_long_words_in_pieces(monkeypatch):
+    """A minified file, a sequence of bases: the time of one long word grew as its square."""
+    few, most = [sentence(i) for i in range(50)], vocabulary.LONGEST
+    found = vocabulary.trained([*few, "ab" * 2000], size=4000)
+    assert 50 < max(map(len, json.loads(found.text)["model"]["vocab"])) <= most + 1
+    usual = [*few, "ab" * (most // 2 - 1)]
+    found = vocabulary.trained(usual, size=4000)
+    monkeypatch.setattr(vocabulary, "_LONG", re.compile("(?!)"))
+    assert vocabulary.trained(usual, size=4000) == found
 
 
 def test_rows_are_cut_before_their_last_token(words):
@@ -167,9 +179,41 @@ def test_a_table_without_a_column_of_texts_is_named(read, tmp_path):
     path.write_text("words,label\na b,x\n")
     with pytest.raises(InputError, match=r"expected a column text or .* found words, label"):
         read(path)
-    path.write_bytes(b"text,label\ncaf\xe9,x\n")
-    with pytest.raises(InputError, match=r"t\.csv: line \d+: expected UTF-8 text"):
+    path.write_bytes(b"text,label\na b,x\ncaf\xe9,x\n")
+    with pytest.raises(InputError, match=r"t\.csv: line 3: expected UTF-8 text, found byte 0xe9"):
         read(path)
+    path.write_bytes(b"")
+    with pytest.raises(InputError, match="in the first line, found nothing"):
+        read(path)
+
+
+def test_columns_of_a_table_may_be_named(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("text,Body,label,kind\nno,a b,0,x\nno,c d,0,y\n")
+    found = load.listed(str(path), columns=sources.Columns("body", "Kind"))
+    assert sources.read(found.listings["train"], source="t") == ["a b", "c d"]
+    assert found.classes == ("x", "y")
+
+
+def test_lines_are_counted_as_an_editor_does(read, tmp_path):
+    """A cell in quotes may hold several lines."""
+    path = table(tmp_path / "t.csv", '"a\nb\n\nc",x,train', "d,y,train", "e,y")
+    with pytest.raises(InputError, match=r"t\.csv: line 7: expected 3 columns, found 2"):
+        read(path)
+
+
+def test_texts_that_are_left_out_are_counted(folder, read):
+    (folder / "test").mkdir()  # an empty test split is none
+    (folder / "train" / "odd" / "more").mkdir()
+    (folder / "train" / "odd" / "more" / "1.txt").write_text("a")
+    (folder / "readme.md").write_text("a")
+    sets = read(folder)
+    assert sets.test is None
+    assert sets.left_out == (
+        "1 in a folder below a class, such as train/odd/more/1.txt",
+        "no texts: 1 .md",
+    )
+    assert "left out: 1 in a folder below a class" in sets.counts()
 
 
 def test_the_same_text_twice_may_be_allowed(read, tmp_path):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tljax.errors import InputError
+from tljax.models.heads import Kept
 from tljax.optim.objective import (
     Objective,
     mixed,
@@ -71,6 +72,23 @@ def test_mixing_is_with_the_neighbour_and_mostly_oneself():
     np.testing.assert_array_equal(neighbours(jnp.arange(3)), [2, 0, 1])
     # Of an example's own key: the rest of the batch does not change it.
     np.testing.assert_array_equal(mixed(images[:5], keys[:5], alpha=0.4)[1], share[:5])
+
+
+def test_whole_numbers_are_not_mixed():
+    """A share of them is no number: each text would get its neighbour's words."""
+    keys = jax.random.split(jax.random.key(1), 3)
+    for whole in (jnp.arange(6).reshape(3, 2), jnp.zeros((3, 2, 2, 3), jnp.uint8)):
+        with pytest.raises(InputError, match=f"expected floats to mix, found {whole.dtype}"):
+            mixed(whole, keys, alpha=0.2)
+
+
+def test_what_a_head_reads_is_mixed_with_the_same_shares():
+    """A head of masks reads several layers of a frozen prefix."""
+    draw, keys = np.random.default_rng(0), jax.random.split(jax.random.key(1), 5)
+    last, early = (jnp.asarray(draw.normal(size=(5, n, 3)), jnp.float32) for n in (2, 4))
+    mix, _ = mixed(Kept(last, {"early": early}), keys, alpha=0.4)
+    np.testing.assert_array_equal(mix.x, mixed(last, keys, alpha=0.4)[0])
+    np.testing.assert_array_equal(mix.read["early"], mixed(early, keys, alpha=0.4)[0])
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,16 @@ def test_of_one_seed_the_table_has_the_intervals():
     assert said == "Validation accuracy rests on 24 photographs, and so its intervals are wide."
 
 
+def test_texts_are_called_so_and_their_columns_named():
+    of_texts = results(15, images=20) | {"task": {"name": "text"}}
+    columns = {"task": "text", "text_column": "body", "label_columns": ["kind"]}
+    config = {"arguments": ARGUMENTS | columns}
+    said = few.lines(of_texts, config)[1]
+    assert said.startswith("Steadier, each training text judged by a head")
+    assert "--task text --text-column body --label-columns kind" in said
+    assert "each training text judged" in "".join(few.section(of_texts, config))
+
+
 @pytest.mark.parametrize(("images", "told"), [(99, True), (100, False), (1000, False)])
 def test_only_few_are_spoken_of(images, told):
     assert bool(few.note(results(50, images=images))) == told

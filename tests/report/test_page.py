@@ -10,6 +10,10 @@ import pytest
 
 from tljax import report
 from tljax.errors import InputError
+from tljax.report.pages import page as pages
+from tljax.tasks.classification import CLASSIFICATION
+from tljax.tasks.multilabel import MULTILABEL
+from tljax.tasks.regression import REGRESSION
 
 VOID = {"meta", "link", "img", "br"}
 EVIL = "<script>alert('1')</script>"
@@ -76,6 +80,16 @@ def write_run(
         "more": [1, 2],
     }
     (workdir / "config.json").write_text(json.dumps(config))
+
+
+def test_what_there_is_one_of_is_named_so():
+    for task, names, said in (
+        (REGRESSION, ["head width"], "1 number (head width)"),
+        (REGRESSION, ["width", "height"], "2 numbers (width, height)"),
+        (CLASSIFICATION, ["cat"], "1 class (cat)"),
+        (MULTILABEL, ["cat"], "1 label (cat)"),
+    ):
+        assert said in pages.data_line({"classes": names, "size": 64}, task)
 
 
 def test_report_of_a_run_that_is_not_finished(tmp_path):

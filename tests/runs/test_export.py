@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from tljax.data.preprocess import CAFFE, HALF, TORCH, UNIT
+from tljax.data.text import vocabulary
 from tljax.errors import InputError
 from tljax.models import build
 from tljax.models.build import Network
 from tljax.runs.export import export
+from tljax.tasks.text import TEXT
 from tljax.train.loop import History
 from tljax.train.outcome.trained import Trained
 from tljax.train.step import State
@@ -116,6 +118,48 @@ def test_onnx_by_its_runtime(name, tmp_path):
         [SIZE, SIZE, 3],
     )
     same(session.run([output.name], {"images": IMAGES})[0], classifier)
+
+
+TOKENS = 12
+VOCABULARY = vocabulary.trained(["the cat sat on the mat", "a dog ran up the hill"], size=280)
+OF_TEXTS = {
+    "bag": {},
+    "causal": {"width": 32, "positions": TOKENS},
+    "minilm-l6": {"positions": TOKENS},
+}
+
+
+def of_texts(base: str) -> Trained:
+    options = {"vocabulary": VOCABULARY.size, **OF_TEXTS[base]}
+    network = Network(base=base, hidden=0, options=options)
+    module = build.classifier(network, classes=2, task=TEXT)
+    like = jax.ShapeDtypeStruct((1, TOKENS), np.int32)
+    params = build.init_like(module, key=jax.random.key(3), like=like).pop("params")
+    about = {"classes": TWO, "size": TOKENS, "rung": "t", "seed": 3, "task": TEXT}
+    history = History([{"rung": "t", "seed": 3, "epoch": 1, "step": 1}])
+    state = State(np.int32(1), params, {}, {})
+    return Trained(state, history, network, VOCABULARY, 1, 1, **about)
+
+
+@pytest.mark.parametrize(
+    "base",
+    [pytest.param(base, marks=[pytest.mark.slow] if base != "bag" else []) for base in OF_TEXTS],
+)
+def test_a_classifier_of_texts_takes_tokens(base, tmp_path):
+    classifier = of_texts(base)
+    path, about, words = export(classifier, tmp_path / "x.stablehlo")
+    texts = ["the cat ran", "a hill", "the dog sat on the cat up on the hill, the dog on the mat"]
+    known = vocabulary.read(words.read_text(), where="x")
+    tokens = known.padded(known.encode(texts), length=json.loads(about.read_text())["size"])
+    program = jax.export.deserialize(path.read_bytes())
+    assert str(program.in_avals[0]) == f"int32[N,{TOKENS}]"
+    found, expected = np.asarray(program.call(tokens)), classifier(texts)
+    assert np.ptp(expected, axis=0).max() > 1e-3
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+    for to in ("onnx", "keras"):
+        with pytest.raises(InputError, match=f"--to {to}: expected photographs, found texts"):
+            export(classifier, tmp_path / "y", to=to)
+    assert len(list(tmp_path.iterdir())) == 3
 
 
 def test_what_cannot_be_written_leaves_nothing(tmp_path, monkeypatch):

@@ -15,8 +15,8 @@ from tljax.runs.tracking import TRACKERS
 from tljax.tasks.known import TASKS
 
 SOURCES = (
-    "a folder of class folders, or of images and masks; csv:FILE, tfds:NAME, critters, "
-    "critters:source, critters:masks or critters:parts"
+    "a folder of class folders (photographs or .txt files), or of images and masks; csv:FILE, "
+    "tfds:NAME, critters, critters:source, critters:masks or critters:parts; stdlib, of texts"
 )
 ON, BASE, HOW = "what to train on", "what to train", "how it is trained"  # groups of --help
 WHERE, RARE = "where it goes", "rarely needed"
@@ -122,6 +122,7 @@ def _add_columns(group: argparse._ActionsContainer) -> None:
     """Add the options that name columns of `csv:FILE`."""
     add = group.add_argument
     add("--file-column", default="", metavar="NAME", help="of csv: the column of file names")
+    add("--text-column", default="", metavar="NAME", help="of csv: the column of texts")
     add(
         "--label-columns",
         type=_several,

@@ -17,7 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from tljax.commands import cli, options, runner, running
+from tljax.commands.climb.refusals import Outlines
 from tljax.data.examples import Sets
+from tljax.data.folds import stratified
 from tljax.errors import InputError
 from tljax.files import disk
 from tljax.machine import processes
@@ -29,6 +31,7 @@ from tljax.runs import out_of_fold
 from tljax.sweep import folds, heads_of_seeds, sweep
 from tljax.tasks.classification import CLASSIFICATION, predicted_classes
 from tljax.train import setup
+from tljax.train.ready import Ready
 
 _SHOWN = 10  # photographs that are named
 
@@ -40,21 +43,30 @@ def main() -> None:
     stages = {
         "features": (options.network_of("features", args), options.stage_of("features", args))
     }
-    with (
-        hushed(args.quiet),
-        runner.begin(args, stages, experiment="cross_validate") as (workdir, source, stages),
-    ):
-        running.classes_only(source.sets, "cross-validate")
-        network, stage = stages["features"]
-        ready = setup.prepare(stage, network, source, seed=args.seed)
+
+    def check(sets: Sets, outlines: Outlines) -> None:
+        running.classes_only(sets, "cross-validate")
+        stage, ready = outlines["features"]
         if why := sweep.fits_sweep(stage, ready):
             raise InputError(f"cross_validate: {why}")
+        stratified(ready.inputs.train.labels, k=_folds_of(args, ready), seed=args.seed)
+
+    with (
+        hushed(args.quiet),
+        runner.begin(args, stages, experiment="cross_validate", check=check) as (
+            workdir,
+            source,
+            stages,
+        ),
+    ):
+        network, stage = stages["features"]
+        ready = setup.prepare(stage, network, source, seed=args.seed)
         seeds = options.seeds_of(args)
         started = time.perf_counter()
         judged = folds.cross_validate(
             stage,
             heads_of_seeds.starts(ready, seeds=seeds, like=source.sets.spec),
-            k=len(ready.inputs.train) if args.folds == "all" else args.folds,
+            k=_folds_of(args, ready),
             seeds=seeds,
             kept=runner.kept_calls(workdir, args, network, source),
             tell=lambda line: print(line, flush=True),
@@ -97,19 +109,14 @@ def _write(
         out_of_fold.write(folder, logits, seed=seed, sets=sets)
     disk.write_json(folder / "cross_validate.json", document)
     accuracies = [row["accuracy"] for row in rows.values()]
-    print(
-        "\n"
-        + aligned(
-            ("seed", "accuracy", "95 % interval"),
-            [_row(*pair) for pair in rows.items()],
-        )
-    )
+    lines = [_row(*pair) for pair in rows.items()]
+    print("\n" + sets.task.worded(aligned(("seed", "accuracy", "95 % interval"), lines)))
     interval = intervals.accuracy_interval(accuracies, images=len(judged.labels))
     if len(accuracies) > 1 and interval:
         few = "; two seeds say little of the spread" if len(accuracies) == 2 else ""
         print(
             f"mean {percent(intervals.mean(accuracies))}, "
-            f"95 % interval {interval_text(interval)}{few}"
+            f"95 % interval {sets.task.worded(interval_text(interval))}{few}"
         )
     runs = len(judged.seeds) * (int(judged.fold.max()) + 1)
     print(f"{runs} runs, {judged.plan.members} of them in these {seconds:.1f} s")
@@ -128,6 +135,10 @@ def _parser() -> argparse.ArgumentParser:
         "--folds", type=_folds, default=10, metavar="K", help="how many, or all: leave one out (10)"
     )
     return parser
+
+
+def _folds_of(args: argparse.Namespace, ready: Ready) -> int:
+    return len(ready.inputs.train) if args.folds == "all" else args.folds
 
 
 def _folds(text: str) -> int | str:

@@ -3,10 +3,11 @@
     tljax export --run runs/ladder --to onnx --out ants.onnx
 
 The input is photographs uint8 [N, size, size, 3], RGB; the output is their probabilities. The
-preprocessing is inside. Classes in their order, and the size, are in a JSON file beside it. Without
---rung and --seed the classifier is the run's best in validation.
+preprocessing is inside. Of a run on texts the input is tokens int32 [N, size], made as the
+tokenizer.json beside the file says. Classes in their order, and the size, are in a JSON file beside
+it. Without --rung and --seed the classifier is the run's best in validation.
 
-stablehlo  any base; jax.export.deserialize(bytes).call(photographs), on CPU, GPU or TPU
+stablehlo  any base; jax.export.deserialize(bytes).call(photographs or tokens), on CPU, GPU or TPU
 keras      VGG16; keras.models.load_model(FILE)
 onnx       any base; ONNX Runtime and others, by the package jax2onnx
 """

@@ -28,6 +28,7 @@ from tljax.report.pages.inside import write_sheets
 from tljax.runs import predictions
 from tljax.runs.predict import load_run, read_photos
 from tljax.runs.results import read_json, read_results, typed
+from tljax.tasks.text import TEXT
 from tljax.train.outcome.trained import refuse_other
 
 Settings = dict[str, Any]  # a run's config.json: arguments, data, plan
@@ -104,6 +105,8 @@ def evenly(split: ImageSet, *, count: int) -> ImageSet:
 def data_of(config: Settings, *, size: int | list[int], where: Path, progress: bool) -> ImageSets:
     """Load the photographs that a run was trained on; InputError where they have changed since."""
     arguments, known = (typed(config, name, dict, str(where)) for name in ("arguments", "data"))
+    if arguments.get("task") == TEXT.name:
+        raise InputError(f"{where}: expected a run on photographs, found one on texts")
     fraction = arguments.get("validation_fraction")
     sets = data.load(
         typed(known, "source", str, str(where)),

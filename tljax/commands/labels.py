@@ -16,8 +16,10 @@ import numpy as np
 
 from tljax import config, waiting
 from tljax.commands import cli, options, runner, running
+from tljax.commands.climb.refusals import Outlines
 from tljax.commands.climb.rung import PRESET, named
 from tljax.config import Stage
+from tljax.data.examples import Sets
 from tljax.data.splits import few
 from tljax.errors import InputError
 from tljax.files import disk
@@ -48,12 +50,16 @@ def main() -> None:
         name: (options.network_on(each.network, args), options.stage_on(name, each.stage, args))
         for name, each in rungs.items()
     }
+
+    def check(sets: Sets, outlines: Outlines) -> None:
+        running.classes_only(sets, "labels")
+        _counts(args.labels, sets)
+
     with (
         hushed(args.quiet),
-        runner.begin(args, stages, experiment="labels") as (workdir, source, stages),
+        runner.begin(args, stages, experiment="labels", check=check) as (workdir, source, stages),
     ):
-        running.classes_only(source.sets, "labels")
-        counts = _counts(args.labels, source)
+        counts = _counts(args.labels, source.sets)
         right = _measured(args, stages, source, counts)
     if not processes.first():
         return
@@ -82,9 +88,9 @@ def _with_starts(rungs: list[str]) -> list[str]:
     return _shown(list(more)) if more == set(rungs) else _with_starts(list(more))
 
 
-def _counts(asked: list[str], source: Source) -> list[int]:
+def _counts(asked: list[str], sets: Sets) -> list[int]:
     """Read the numbers of labels, each once, in order; InputError for one that cannot be drawn."""
-    least, most = len(source.sets.classes), len(source.sets.train)
+    least, most = len(sets.classes), len(sets.train)
     numbers = [most if text == ALL else int(text) for text in asked]
     if not numbers:  # all, a half, a quarter ..., down to ten of each class
         numbers = [most >> n for n in range(most.bit_length()) if most >> n >= 10 * least] or [most]

@@ -131,7 +131,8 @@ def main() -> None:
 
 def _reads_text(args: argparse.Namespace, base: Weights | None) -> bool:
     """Tell whether running text is to be read: by the task, the source, or the base."""
-    named = args.task in (Language.name, TEXT.name) or args.data == docstrings.SOURCE
+    told = args.task is None and texts.holds_texts(args.data)
+    named = told or args.task in (Language.name, TEXT.name) or args.data == docstrings.SOURCE
     if named and args.data == "critters:source":
         args.data = docstrings.SOURCE
     tokens = base is not None and isinstance(base.preprocess, Vocabulary)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from tljax import report, waiting
 from tljax.commands import cli, options, running
-from tljax.commands.climb import photographs
+from tljax.commands.climb import photographs, refusals
 from tljax.commands.climb.climbing import climb_ladder
 from tljax.commands.climb.onward import say_next
 from tljax.commands.climb.rung import PRESET, Rung, named
@@ -19,7 +19,6 @@ from tljax.commands.text import keep as sentences
 from tljax.commands.text import read as texts
 from tljax.config import Stage, pretraining, sizes
 from tljax.data import ImageSets, drawn
-from tljax.data.augment import Augment
 from tljax.data.examples import Sets
 from tljax.data.preprocess import words
 from tljax.data.text import docstrings
@@ -56,8 +55,8 @@ def main(doc: str | None, *, experiment: str, rungs: Mapping[str, Rung]) -> None
     if args.preset != PRESET:
         rungs = named(rungs, args.preset)
     stages = {
-        name: (options.network_on(rung.network, args), options.stage_on(name, rung.stage, args))
-        for name, rung in rungs.items()
+        name: (options.network_on(each.network, args), options.stage_on(name, each.stage, args))
+        for name, each in rungs.items()
     }
     with (
         hushed(args.quiet),
@@ -68,7 +67,7 @@ def main(doc: str | None, *, experiment: str, rungs: Mapping[str, Rung]) -> None
             source,
             seeds=options.seeds_of(args),
             workdir=workdir,
-            starts_from={name: rung.after for name, rung in rungs.items() if rung.after},
+            starts_from={name: each.after for name, each in rungs.items() if each.after},
         )
     judged = shifted.after(args, workdir.path)
     finish(workdir, source.sets, quiet=args.quiet)
@@ -83,16 +82,16 @@ def begin(
     *,
     experiment: str,
     most_views: int | None = None,
+    check: refusals.Check = refusals.accept,
 ) -> Generator[tuple[Workdir, Source, dict[str, tuple[Network, Stage]]]]:
     """Check all that can be refused, then begin the workdir and pretrain a base for critters.
 
-    The stages come back with a number of views, at most `most_views` where they left it open.
-    Within the context convolutions are computed as --lowering says.
+    `check` is the command's own part of that, on the data and outlines of the stages. What it or a
+    stage refuses leaves the run that lies in the workdir whole. The stages come back with a number
+    of views, at most `most_views` where they left it open. Within the context convolutions are
+    computed as --lowering says.
     """
-    if args.photometric and not any(isinstance(s.augment, Augment) for _, s in stages.values()):
-        found = "texts" if args.task == TEXT.name else ", ".join(stages)
-        expected = "--photometric: expected a rung that augments photographs"
-        raise InputError(f"{expected}, found {found}")
+    refusals.unused(args, stages)
     weights = options.base_of(args)
     workdir = workdir_of(args, args.workdir or Path("runs") / experiment)
     workdir.listeners += running.tracked(args, workdir=workdir.path)
@@ -124,6 +123,7 @@ def begin(
         )
         for name, (network, stage) in stages.items()
     }
+    refusals.untrainable(stages, source_of(args, workdir, sets, weights), check)
     base = weights.digest if weights else None
     shapes = _lowered(args, workdir, [network for network, _ in stages.values()], sets)
     with winograd.using(shapes):

@@ -11,6 +11,7 @@ import jax
 
 from tljax import data
 from tljax.commands import cli
+from tljax.commands.text import read as texts
 from tljax.data import ImageSets, decisions
 from tljax.data.examples import Sets
 from tljax.errors import InputError
@@ -20,6 +21,7 @@ from tljax.machine.provenance import command
 from tljax.runs.tracking import TRACKERS
 from tljax.runs.workdir import Listener
 from tljax.tasks.classification import Classification
+from tljax.tasks.text import TEXT
 
 
 def tracked(args: argparse.Namespace, *, workdir: Path) -> list[Listener]:
@@ -28,7 +30,12 @@ def tracked(args: argparse.Namespace, *, workdir: Path) -> list[Listener]:
 
 
 def load(args: argparse.Namespace, source: str, *, size: int) -> ImageSets:
-    """Load the data that the options name, from this source at this image size."""
+    """Load the data that the options name, from this source at this image size.
+
+    InputError for texts, which commands that look at photographs are not for.
+    """
+    if args.task == TEXT.name or (args.task is None and texts.holds_texts(source)):
+        raise InputError(f"{source}: expected photographs, found texts")
     sets = data.load(
         source,
         size=size,

@@ -19,6 +19,8 @@ from pathlib import Path
 
 from tljax import config
 from tljax.commands import cli, options, runner
+from tljax.commands.climb.refusals import Outlines
+from tljax.data.examples import Sets
 from tljax.errors import InputError
 from tljax.files import disk
 from tljax.machine import processes
@@ -49,14 +51,19 @@ def main() -> None:
         raise InputError(f"sweep: expected values of one or more of {names}")
     stages = {args.rung: (options.network_of(args.rung, args), options.stage_of(args.rung, args))}
     runner.refuse_finished(args, Path("runs/sweep"), "sweep.json")
+
+    def check(sets: Sets, outlines: Outlines) -> None:
+        stage, ready = outlines[args.rung]
+        if why := sweep.fits_sweep(stage, ready):
+            raise InputError(f"sweep: rung {args.rung}: {why}")
+        sweep.refuse_values(stage, ready, grid)
+
     with (
         hushed(args.quiet),
-        runner.begin(args, stages, experiment="sweep") as (workdir, source, stages),
+        runner.begin(args, stages, experiment="sweep", check=check) as (workdir, source, stages),
     ):
         network, stage = stages[args.rung]
         ready = setup.prepare(stage, network, source, seed=args.seed)
-        if why := sweep.fits_sweep(stage, ready):
-            raise InputError(f"sweep: rung {args.rung}: {why}")
         seeds = options.seeds_of(args)
         trained, _ = rules_lib.split(ready.variables["params"], stage.rules)
         own = not source.base_of(network) and any(path.startswith("base/") for path in trained)

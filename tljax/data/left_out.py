@@ -3,7 +3,7 @@
 import collections
 import os
 import pathlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from tljax.data import photos
 
@@ -21,11 +21,17 @@ KINDS = 5  # extensions that are named
 
 
 def of_folder(
-    root: pathlib.Path, folders: Mapping[str, pathlib.Path], used: Collection[str]
+    root: pathlib.Path,
+    folders: Mapping[str, pathlib.Path],
+    used: Collection[str],
+    *,
+    readable: Callable[[str], bool] = photos.readable,
+    what: str = "photographs",
 ) -> tuple[str, ...]:
     """Count the visible files below `root` that are no examples, a text for each reason.
 
-    `folders` are those of the splits, `used` the paths of the examples, relative to `root`.
+    `folders` are those of the splits, `used` the paths of the examples, relative to `root`;
+    `readable` tells an example by its name, and `what` examples are.
     """
     tops = {path.relative_to(root).parts for path in folders.values()}
 
@@ -36,7 +42,7 @@ def of_folder(
             return f"outside {' and '.join(sorted('/'.join(top) for top in tops))}"
         return "outside a class folder" if above == top else "in a folder below a class"
 
-    return _texts(root, used, reason)
+    return _texts(root, used, reason, readable=readable, what=what)
 
 
 def of_table(root: pathlib.Path, used: Collection[str], *, table: str) -> tuple[str, ...]:
@@ -49,13 +55,20 @@ def deeper(root: pathlib.Path) -> list[str]:
     return [str(path) for path in _files(root) if photos.readable(path.name)]
 
 
-def _texts(root: pathlib.Path, used: Collection[str], reason) -> tuple[str, ...]:
+def _texts(
+    root: pathlib.Path,
+    used: Collection[str],
+    reason: Callable[[pathlib.PurePosixPath], str],
+    *,
+    readable: Callable[[str], bool] = photos.readable,
+    what: str = "photographs",
+) -> tuple[str, ...]:
     counts: dict[str, list[str]] = collections.defaultdict(list)
     others: collections.Counter[str] = collections.Counter()
     for path in _files(root):
         if str(path) in used:
             continue
-        if photos.readable(path.name):
+        if readable(path.name):
             counts[reason(path)].append(str(path))
         elif advice := photos.plugin(path.name):
             counts[f"{path.suffix.lower()} ({advice})"].append(str(path))
@@ -64,7 +77,7 @@ def _texts(root: pathlib.Path, used: Collection[str], reason) -> tuple[str, ...]
     texts = [f"{len(paths):,} {why}, such as {min(paths)}" for why, paths in counts.items()]
     kinds = [f"{count:,} {kind}" for kind, count in others.most_common(KINDS)]
     more = [f"{len(others) - KINDS} other kinds"] if len(others) > KINDS else []
-    return (*texts, *([f"no photographs: {', '.join([*kinds, *more])}"] if kinds else []))
+    return (*texts, *([f"no {what}: {', '.join([*kinds, *more])}"] if kinds else []))
 
 
 def _files(root: pathlib.Path) -> Iterator[pathlib.PurePosixPath]:

@@ -69,12 +69,14 @@ def cells(path: pathlib.Path, *, of: str) -> list[tuple[int, list[str]]]:
     if not path.is_file():
         kind = "a folder" if path.is_dir() else "nothing"
         raise InputError(f"{path}: expected a table of {of}, found {kind}")
+    data = read_file(path)
     try:
-        text = read_file(path).decode("utf-8-sig")
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line, byte = error.object.count(b"\n", 0, error.start) + 1, error.object[error.start]
-        found = f"expected UTF-8 text, found byte {byte:#04x}"
-        raise InputError(f"{path}: line {line}: {found}") from None
+        at, byte = 1 + data[: error.start].count(b"\n"), data[error.start]
+        raise InputError(
+            f"{path}: line {at}: expected UTF-8 text, found byte {byte:#04x}"
+        ) from None
     delimiter = max(",;\t", key=text.lstrip("\r\n").partition("\n")[0].count)
     csv.field_size_limit(min(sys.maxsize, 1 << 31))  # a review is longer than csv expects
     rows, found = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True), []

@@ -1,7 +1,7 @@
 """Options of the training loss: smoothed labels, class weights, mixup. A task applies them."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -50,17 +50,24 @@ class Objective:
 PLAIN = Objective()
 
 
-def mixed(images: Array, keys: Array, *, alpha: float) -> tuple[Array, Array]:
-    """Mix each example with its neighbour: `share * images + (1 - share) * neighbours`.
+def mixed(inputs: Any, keys: Array, *, alpha: float) -> tuple[Any, Array]:
+    """Mix each example with its neighbour: `share * inputs + (1 - share) * neighbours`.
 
-    Returns the mixture and `share` `[N]`, drawn from Beta(alpha, alpha) with each example's key;
-    the larger part is the example's own. The neighbour of example i is i - 1, that of example 0 the
-    last one.
+    `inputs` are an array of floats `[N, ...]`, or a tree of several. Returns the mixture and
+    `share` `[N]`, drawn from Beta(alpha, alpha) with each example's key; the larger part is the
+    example's own. The neighbour of example i is i - 1, that of example 0 the last one. InputError
+    for whole numbers, of which no mixture is one.
     """
     share = jax.vmap(lambda key: jax.random.beta(jax.random.fold_in(key, _MIX), alpha, alpha))(keys)
     share = jnp.maximum(share, 1 - share)
-    by_image = share.reshape(-1, *[1] * (images.ndim - 1)).astype(images.dtype)
-    return by_image * images + (1 - by_image) * neighbours(images), share
+
+    def mix(each: Array) -> Array:
+        if not jnp.issubdtype(each.dtype, jnp.floating):
+            raise InputError(f"mixup: expected floats to mix, found {each.dtype}")
+        own = share.reshape(-1, *[1] * (each.ndim - 1)).astype(each.dtype)
+        return own * each + (1 - own) * neighbours(each)
+
+    return jax.tree.map(mix, inputs), share
 
 
 def neighbours(batch: Array) -> Array:

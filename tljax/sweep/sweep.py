@@ -75,13 +75,22 @@ def sweep(
         )
     points = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
     readies = {seed: ready(seed) if callable(ready) else ready for seed in seeds}
-    first = readies[seeds[0]]
-    if "augment_strength" in grid and first.inputs.start is not None:
+    refuse_values(stage, readies[seeds[0]], grid)
+    members = [Member(seed, values, readies[seed]) for values in points for seed in seeds]
+    return SweepResult(*run_members(stage, members, over=over, most=most, kept=kept, tell=tell))
+
+
+def refuse_values(
+    stage: Stage, ready: Ready, grid: Mapping[str, Sequence[float | Schedule]]
+) -> None:
+    """Raise InputError for values that a stage cannot take; `ready` may be an outline."""
+    if "augment_strength" in grid and ready.inputs.start is not None:
         raise InputError(
             "sweep: the strength of augmentation cannot vary where views are drawn ahead"
         )
-    members = [Member(seed, values, readies[seed]) for values in points for seed in seeds]
-    return SweepResult(*run_members(stage, members, over=over, most=most, kept=kept, tell=tell))
+    for name, values in grid.items():
+        for value in values:
+            stage_at(stage, {name: value})
 
 
 def fits_sweep(stage: Stage, ready: Ready) -> str | None:
@@ -157,4 +166,13 @@ def _judged(
     return state, history
 
 
-__all__ = ["Kept", "Run", "SweepResult", "fits_sweep", "stage_at", "sweep", "train_seeds"]
+__all__ = [
+    "Kept",
+    "Run",
+    "SweepResult",
+    "fits_sweep",
+    "refuse_values",
+    "stage_at",
+    "sweep",
+    "train_seeds",
+]

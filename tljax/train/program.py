@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import partial
 
 import jax
+import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from tljax.config import Stage
@@ -58,6 +59,12 @@ def objective_of(stage: Stage, inputs: Inputs) -> Objective:
 
     InputError for an option that the task does not have.
     """
+    tokens = jnp.issubdtype(inputs.train.inputs.dtype, jnp.signedinteger)
+    if stage.objective.mixup and tokens:
+        found = "tokens: mixup is for a rung on saved views of texts, and for photographs"
+        raise InputError(f"stage {stage.name!r}: mixup: expected floats to mix, found {found}")
+    if stage.objective.dice and not inputs.task.dense:
+        raise InputError(f"stage {stage.name!r}: dice: expected masks, found {inputs.task.name}")
     try:
         return inputs.task.settled(
             stage.objective, inputs.train.labels, classes=len(inputs.classes)

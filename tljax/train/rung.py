@@ -19,9 +19,10 @@ from tljax.train import loop, lr_finder, solver
 from tljax.train.history import OnEpoch, ignore
 from tljax.train.outcome import alarms
 from tljax.train.outcome.trained import Trained
-from tljax.train.program import Program, start
+from tljax.train.program import Program, pieces, start
 from tljax.train.ready import Ready
 from tljax.train.resume import Slot
+from tljax.train.segments import hyperparameters
 from tljax.train.step import Params, State
 
 
@@ -66,6 +67,18 @@ def run(
     )
     history.seconds += spent
     return replace(trained(stage, ready, state, history), finding=finding)
+
+
+def check(stage: Stage, ready: Ready) -> None:
+    """Check that a rung can be trained, from an outline of it, before anything is written.
+
+    InputError for what `run` would refuse: the task and its options, rules, rates.
+    """
+    if stage.solver == "lbfgs":
+        solver.refuse_other(stage, ready)
+    pieces(stage, ready)
+    if stage.lr != "find":
+        hyperparameters(stage, steps=stage.epochs * stage.steps_per_epoch(len(ready.inputs.train)))
 
 
 def _restored(stage: Stage, ready: Ready, directory: Path) -> Trained:

@@ -46,7 +46,7 @@ def solve_stage(
     layers of the base run between the saved features and the head.
     """
     began = time.perf_counter()
-    _refuse_other(stage, ready)
+    refuse_other(stage, ready)
     inputs, over = ready.inputs, devices.mesh_for(stage.batch_size)
     state, _, apply = start(stage, ready, over)
 
@@ -112,7 +112,8 @@ def _head(ready: Ready) -> Head:
     return head
 
 
-def _refuse_other(stage: Stage, ready: Ready) -> None:
+def refuse_other(stage: Stage, ready: Ready) -> None:
+    """Raise InputError for a stage that cannot be solved; `ready` may be an outline."""
     if not isinstance(ready.inputs.task, Classification):
         raise InputError(
             f"stage {stage.name!r}: what is solved is a classification, "

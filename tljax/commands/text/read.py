@@ -10,9 +10,11 @@ from dataclasses import replace
 
 from tljax import data
 from tljax.config import pretraining, sizes
+from tljax.data import drawn
 from tljax.data.text import docstrings, running, sources
 from tljax.data.text import load as text_load
 from tljax.data.text.sets import TextSets
+from tljax.data.text.sources import Columns
 from tljax.data.text.vocabulary import Vocabulary, trained
 from tljax.errors import InputError
 from tljax.models.architecture import Options
@@ -21,6 +23,7 @@ from tljax.tasks.text import TEXT
 from tljax.weights import Weights
 
 SCRATCH = "bag"
+OF_PHOTOGRAPHS = ("file_column", "label_separator", "classes", "void", "decisions", "skip_corrupt")
 
 
 def settle(args: argparse.Namespace, weights: Weights | None) -> None:
@@ -28,9 +31,13 @@ def settle(args: argparse.Namespace, weights: Weights | None) -> None:
     if args.task == TEXT.name and args.data == "critters":
         args.data = docstrings.TARGET
     tokens = weights is not None and isinstance(weights.preprocess, Vocabulary)
-    if args.data.partition(":")[0] == docstrings.TARGET or (tokens and args.task is None):
+    if args.data.partition(":")[0] == docstrings.TARGET:
+        args.task = TEXT.name
+    if args.task is None and (tokens or args.text_column or holds_texts(args.data)):
         args.task = TEXT.name
     if args.task != TEXT.name:
+        if args.text_column:
+            raise InputError(f"--text-column: expected texts, found --task {args.task}")
         return
     if args.data == docstrings.SOURCE:
         raise InputError(f"{args.data}: expected texts of classes; it is for tljax pretrain")
@@ -40,19 +47,23 @@ def settle(args: argparse.Namespace, weights: Weights | None) -> None:
         )
 
 
+def holds_texts(source: str) -> bool:
+    """Tell whether the files of a source are texts, as far as their names say it."""
+    return source not in drawn.SOURCES and text_load.holds_texts(source)
+
+
 def load(args: argparse.Namespace, weights: Weights | None) -> TextSets:
     """Load the texts that the options name, as tokens of the base's vocabulary."""
-    columns = (args.file_column, args.label_columns, args.label_separator)
-    if any((*columns, args.classes, args.void, args.decisions)):
-        expected = "photographs for options of columns, classes, void and decisions"
-        raise InputError(f"{args.data}: expected {expected}, found texts")
-    tolerance = data.Tolerance(
-        allow_duplicates=args.allow_duplicates, follow_links=args.follow_links
-    )
+    for name in OF_PHOTOGRAPHS:
+        if vars(args)[name]:
+            option = f"--{name.replace('_', '-')}"
+            raise InputError(f"{option}: expected photographs, found texts ({args.data})")
+    tolerance = _tolerance(args)
     return text_load.load(
         args.data,
         vocabulary=vocabulary(args, weights),
         size=args.size,
+        columns=_columns(args),
         validation_fraction=args.validation_fraction,
         tolerance=tolerance,
         places=data.Places(tfds=args.data_dir),
@@ -71,8 +82,10 @@ def source(args: argparse.Namespace, weights: Weights | None) -> TextSets:
 def vocabulary(args: argparse.Namespace, weights: Weights | None) -> Vocabulary:
     """Return the base's vocabulary; without a base that of its source, or of the texts alone."""
     if weights is None:
-        own = args.data != docstrings.TARGET
-        return _of_texts(args.data) if own else source(args, None).vocabulary
+        if args.data == docstrings.TARGET:
+            return source(args, None).vocabulary
+        places = data.Places(tfds=args.data_dir)
+        return _of_texts(args.data, _columns(args), _tolerance(args), places)
     assert isinstance(weights.preprocess, Vocabulary)  # `settle` has refused others
     return weights.preprocess
 
@@ -91,10 +104,24 @@ def network(network: Network, args: argparse.Namespace, weights: Weights | None)
     return replace(network, base=SCRATCH, options=options, hidden=0, dropout_flat=False)
 
 
+def _columns(args: argparse.Namespace) -> Columns:
+    """Return the columns of texts and classes that the options name."""
+    if len(args.label_columns) > 1:
+        found = ", ".join(args.label_columns)
+        raise InputError(f"--label-columns: expected one column of classes, found {found}")
+    return Columns(args.text_column, *args.label_columns)
+
+
+def _tolerance(args: argparse.Namespace) -> data.Tolerance:
+    return data.Tolerance(allow_duplicates=args.allow_duplicates, follow_links=args.follow_links)
+
+
 @functools.lru_cache(maxsize=1)
-def _of_texts(name: str) -> Vocabulary:
-    texts = sources.read(text_load.listed(name).listings["train"], source=name)
-    return trained(texts, size=running.VOCABULARY)
+def _of_texts(
+    name: str, columns: Columns, tolerance: data.Tolerance, places: data.Places
+) -> Vocabulary:
+    found = text_load.listed(name, columns=columns, tolerance=tolerance, places=places)
+    return trained(sources.read(found.listings["train"], source=name), size=running.VOCABULARY)
 
 
 @functools.lru_cache(maxsize=1)

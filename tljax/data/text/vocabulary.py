@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,8 @@ from tljax.tree import Json
 
 PADDING, UNKNOWN, END = "[PAD]", "[UNK]", "[END]"  # of our own vocabularies, in this order
 STRANGE = "a \U0001f600"  # has a word that hardly any vocabulary knows
+LONGEST = 200  # characters of a word
+_LONG = re.compile(rf"\S{{{LONGEST}}}")
 INSTALL = "pip install 'tljax[text]'"
 
 
@@ -114,7 +117,8 @@ def trained(texts: Iterable[str], *, size: int) -> Vocabulary:
     """Train a byte-pair vocabulary of at most `size` tokens on texts, without capitals.
 
     Sennrich et al. 2015, arXiv 1508.07909, on bytes as GPT-2: no text has an unknown character.
-    Each text ends in `[END]`. The same texts give the same vocabulary.
+    Each text ends in `[END]`. The same texts give the same vocabulary. What has no space for
+    `LONGEST` characters is learnt from in pieces: the time of one long word grows as its square.
     """
     library = _library()
     from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
@@ -129,7 +133,7 @@ def trained(texts: Iterable[str], *, size: int) -> Vocabulary:
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.train_from_iterator((_LONG.sub(r"\g<0> ", text) for text in texts), trainer)
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"$A {END}", special_tokens=[(END, tokenizer.token_to_id(END))]
     )

@@ -77,13 +77,13 @@ def write_page(workdir: Path) -> Path:
 
 def _about(data: dict, task: Task) -> str:
     """Say which photographs, by the last folder's name; the whole source is in the title."""
-    classes, called = [str(name) for name in data.get("classes") or []], task.called
+    classes = [str(name) for name in data.get("classes") or []]
     named = f" ({', '.join(classes)})" if 0 < len(classes) <= 5 else ""
     parts = [
         task.worded(f"{data['train_images']:,} training photographs")
         if "train_images" in data
         else "",
-        f"{len(classes)} {called if len(classes) != 1 else called[:-1]}{named}" if classes else "",
+        f"{_counted(classes, task)}{named}" if classes else "",
         _extent(data, task),
     ]
     whole, name = escape(str(data.get("source", ""))), escape(headline.source(data))
@@ -104,6 +104,12 @@ def _extent(data: dict, task: Task) -> str:
     return f"{data['size']} tokens" if task.example else f"{photos.across(data['size'])} pixels"
 
 
+def _counted(classes: list[str], task: Task) -> str:
+    """Say how many classes, labels or numbers a task has."""
+    one = {"classes": "class"}.get(task.called, task.called.removesuffix("s"))
+    return f"{len(classes)} {one if len(classes) == 1 else task.called}"
+
+
 def data_line(data: dict, task: Task) -> str:
     """Describe the data from results.json: source, classes, size, counts, files left out, digest.
 
@@ -113,7 +119,7 @@ def data_line(data: dict, task: Task) -> str:
     more = f" and {len(classes) - 12} more" if len(classes) > 12 else ""
     parts = [
         str(data.get("source", "")),
-        f"{len(classes)} classes ({', '.join(classes[:12])}{more})" if classes else "",
+        f"{_counted(classes, task)} ({', '.join(classes[:12])}{more})" if classes else "",
         _extent(data, task),
         *[
             task.worded(f"{data[f'{s}_images']:,} {n} images")

@@ -15,6 +15,10 @@ FOLDS = 10
 STEADIER = "Steadier, each training photograph judged by a head that never saw it:"
 # Options taken over from the run, and the defaults that are not repeated.
 _VALUES = {
+    "task": None,
+    "file_column": "",
+    "text_column": "",
+    "label_columns": [],
     "data_dir": None,
     "validation_fraction": 0.2,
     "weights": None,
@@ -72,7 +76,9 @@ def command(results: dict, config: dict) -> str:
     ]
     for name, default in _VALUES.items():
         if arguments.get(name) not in (None, default):
-            words += [f"--{name.replace('_', '-')}", f"{arguments[name]}"]
+            value = arguments[name]
+            text = ",".join(map(str, value)) if isinstance(value, list) else f"{value}"
+            words += [f"--{name.replace('_', '-')}", text]
     words += [f"--{name.replace('_', '-')}" for name in _FLAGS if arguments.get(name) is True]
     words += ["--folds", _folds(data), "--seeds", "3"]
     if isinstance(arguments.get("workdir"), str):
@@ -83,14 +89,16 @@ def command(results: dict, config: dict) -> str:
 def lines(results: dict, config: dict) -> list[str]:
     """Return the note and the command for a terminal; empty where there are enough photographs."""
     text, steadier = note(results), command(results, config)
-    return [text, *([f"{STEADIER}\n  {steadier}"] if steadier else [])] if text else []
+    said = of_results(results).worded(STEADIER)
+    return [text, *([f"{said}\n  {steadier}"] if steadier else [])] if text else []
 
 
 def section(results: dict, config: dict) -> list[str]:
     """Format the note and the command as HTML lines; empty where there are enough photographs."""
     text, steadier = note(results), command(results, config)
     code = f'<pre class="command"><code>{words(steadier)}</code></pre>'
-    extra = [f"<p>{escape(STEADIER)}</p>", code] if steadier else []
+    said = of_results(results).worded(STEADIER)
+    extra = [f"<p>{escape(said)}</p>", code] if steadier else []
     return [f"<p><b>{escape(text)}</b></p>", *extra] if text else []
 
 

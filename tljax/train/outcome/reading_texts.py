@@ -4,7 +4,7 @@
 # pyright: reportUnknownArgumentType=false
 
 import glob
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ def reading_texts(given: Any, *, vocabulary: Vocabulary, size: int) -> TextReadi
 
     A sentence, a path of a .txt file, a folder (all .txt files in it and below), a pattern of them,
     or a list of these. A sentence is its own name. InputError for a folder or pattern without
-    texts, and for anything else.
+    texts, for a string that is the path of another file, and for anything else.
     """
     items: list[Any] = [given]
     if isinstance(given, Sequence) and not isinstance(given, str):
@@ -57,7 +57,9 @@ def _expanded(item: Any) -> list[str | Path]:
     if isinstance(item, str) and not item.strip():
         raise InputError("predict: expected a text, found an empty one")
     named = isinstance(item, Path) or item.lower().endswith(EXTENSIONS)
-    if isinstance(item, str) and not named and not _is_folder(item):
+    if isinstance(item, str) and not named and not _is(item, Path.is_dir):
+        if _is(item, Path.is_file):
+            raise InputError(f"{item}: expected a sentence or a .txt file, found another file")
         return [item]
     path = at_home(item)
     if path.is_dir():
@@ -73,9 +75,9 @@ def _expanded(item: Any) -> list[str | Path]:
     return [path]
 
 
-def _is_folder(text: str) -> bool:
-    """Tell whether a sentence is the path of a folder; one may be too long to be a path."""
+def _is(text: str, kind: Callable[[Path], bool]) -> bool:
+    """Tell whether a sentence is the path of something; one may be too long to be a path."""
     try:
-        return len(text) < 4096 and at_home(text).is_dir()
+        return len(text) < 4096 and kind(at_home(text))
     except (OSError, ValueError):
         return False
