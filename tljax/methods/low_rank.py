@@ -36,9 +36,14 @@ LOW_RANK: Rules = (("head/.*", 1.0), ("low_rank/.*", 1.0), ("base/.*", None))
 def biases(pattern: str) -> Rules:
     """Make rules that train the head, and of the layers of a pattern the biases and scales alone.
 
-    `pattern` is that of a group of layers, such as `base/block5_.*`.
+    `pattern` is that of groups of layers, such as `base/block5_.*` or `base/top_.*|base/stage7_.*`.
     """
-    return (("head/.*", 1.0), (f"{pattern}(bias|scale)", 1.0), ("base/.*", None))
+    return (("head/.*", 1.0), (f"(?:{pattern})(bias|scale)", 1.0), ("base/.*", None))
+
+
+def of_base(rules: Rules) -> str:
+    """Join the patterns of rules that train layers of the base: one that matches each of them."""
+    return "|".join(pattern for pattern, rate in rules if rate and pattern.startswith("base/"))
 
 
 def factors(base: Tree, pattern: str, *, rank: int, key: Array) -> Params:

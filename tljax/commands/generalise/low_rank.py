@@ -1,9 +1,9 @@
-"""Train little of the base: low-rank updates of its last group (LoRA), or its biases alone.
+"""Train little of the base: low-rank updates of its last groups (LoRA), or their biases alone.
 
     tljax low-rank --run runs/ladder --from frozen --ranks 1 4 16
 
 Every way goes on from the same rung, in as many steps at the same rate, and trains the head too;
-"whole" is the rung finetune. Judged within and without distribution, with the parameters that train
+"whole" is the rung finetune; the others change the layers that it trains. Judged within and without distribution, with the parameters that train
 and the bytes that a saved difference takes, head included. The trained networks are plain ones, as
 fast as before. Leaves low_rank.json, low_rank.png and low_rank.html in the run's folder.
 """
@@ -59,10 +59,9 @@ def _size(made: Trained) -> str:
 def _ways(args: argparse.Namespace, start: Trained, pace: waiting.Pace) -> dict[str, Trained]:
     """Train one seed of the rung in every way."""
     stage, source = shifting.finetuning(args, start)
-    patterns = [pattern for pattern, rate in stage.rules if rate and pattern.startswith("base/")]
-    pattern = "|".join(f"(?:{each})" for each in patterns)
+    pattern = low_rank.of_base(stage.rules)
     ready = setup.prepare(stage, start.network, source, seed=start.seed, before=start)
-    few, shown = replace(stage, rules=low_rank.biases(patterns[0])), not args.quiet
+    few, shown = replace(stage, rules=low_rank.biases(pattern)), not args.quiet
     made = {}
     for name, each in ((WHOLE, stage), (BIASES, few)):
         pace.begins()
