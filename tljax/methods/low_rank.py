@@ -112,7 +112,8 @@ def train(
     module: Any = LowRank(inner)  # all that a stage asks of a module is `apply`
     variables = {**ready.variables, "params": {**params, "low_rank": drawn}}
     lower = replace(ready, module=module, variables=variables)
-    made = rung.run(replace(stage, rules=LOW_RANK), lower, seed=seed, progress=progress)
+    thin = replace(stage, name=f"rank-{rank}", rules=LOW_RANK)
+    made = rung.run(thin, lower, seed=seed, progress=progress)
     whole = merged(averaged(made.state))
     total = sum(leaf.size for leaf in jax.tree.leaves(whole))
     state = made.state.replace(params=whole, ema={}, opt_state=None)

@@ -3,9 +3,11 @@
     tljax low-rank --run runs/ladder --from frozen --ranks 1 4 16
 
 Every way goes on from the same rung, in as many steps at the same rate, and trains the head too;
-"whole" is the rung finetune; the others change the layers that it trains. Judged within and without distribution, with the parameters that train
-and the bytes that a saved difference takes, head included. The trained networks are plain ones, as
-fast as before. Leaves low_rank.json, low_rank.png and low_rank.html in the run's folder.
+"whole" is the rung finetune, the others change the layers that it trains. Judged within and without
+distribution, with the parameters that train and the bytes that a saved difference takes, head
+included. The trained networks are plain ones, as fast as before: --save writes that of the first of
+the ranks, of the seed that validation prefers, for `tljax predict --run FOLDER`. Leaves
+low_rank.json, low_rank.png and low_rank.html in the run's folder.
 """
 
 import argparse
@@ -21,9 +23,11 @@ from tljax.methods import low_rank
 from tljax.methods.judge import Judge
 from tljax.report.pages import shifted as page
 from tljax.report.pictures.shifted import write_ways
+from tljax.report.stats.shifts import PLAIN
 from tljax.report.tables import shifted as table
 from tljax.runs.predict import Trained
 from tljax.train import rung, setup
+from tljax.train.outcome import saved
 
 START, WHOLE, BIASES = "start", "whole", "biases"
 
@@ -31,6 +35,8 @@ START, WHOLE, BIASES = "start", "whole", "biases"
 def main() -> None:
     """Run the command."""
     args = _parser().parse_args()
+    if args.save:
+        saved.refuse_other(args.save)
     shifts = shifting.photographs(args)
     starts = shifting.members(args.run, [args.start])[args.start][: args.seeds]
     trained: dict[str, list[Trained]] = {}
@@ -49,6 +55,10 @@ def main() -> None:
     title = f"Small changes, from {args.start}"
     write_ways(document, title=title, path=args.run / "low_rank.png")
     print(f"{sizes}\n\n{table.text(document)}")
+    if args.save:
+        name = f"rank {args.ranks[0]}"
+        best = int(np.argmax(judged.seeds(name, PLAIN)))
+        print(f"\n{trained[name][best].save(args.save)}")
     print(f"\n{page.write(document, folder=args.run, name='low_rank', title=title)}")
 
 
@@ -90,4 +100,5 @@ def _parser() -> argparse.ArgumentParser:
     add("--ranks", nargs="+", type=cli.positive, default=[4], metavar="R", help=ranks)
     add("--seeds", type=cli.positive, metavar="N", help="seeds of the rung, at most (all)")
     add("--epochs", type=cli.positive, metavar="N", help="epochs of each (the run's)")
+    add("--save", type=cli.path, metavar="FOLDER", help="write the network of the first rank")
     return parser
