@@ -28,6 +28,7 @@ from tljax.report.tables import shifted as table
 from tljax.runs.predict import Trained
 from tljax.train import rung, setup
 from tljax.train.outcome import saved
+from tljax.tree import flatten
 
 START, WHOLE, BIASES = "start", "whole", "biases"
 
@@ -49,7 +50,7 @@ def main() -> None:
     ways = dict(zip((START, *trained), weights, strict=True))
     judged = shifting.judged(Judge(everyone), shifts, ways)
     pairs = [(name, WHOLE) for name in (START, *trained) if name != WHOLE]
-    sizes = "; ".join(f"{name} {_size(made[0])}" for name, made in trained.items())
+    sizes = "; ".join(f"{name} {_size(made[0], starts[0])}" for name, made in trained.items())
     document = {"about": f"{shifts.about()} Trained: {sizes}.", **judged.to_dict(pairs)}
     shifting.write(args.run, "low_rank", document, args)
     title = f"Small changes, from {args.start}"
@@ -62,8 +63,16 @@ def main() -> None:
     print(f"\n{page.write(document, folder=args.run, name='low_rank', title=title)}")
 
 
-def _size(made: Trained) -> str:
-    return f"{made.trainable_params:,} parameters, {4 * made.trainable_params / 1e6:.2f} MB"
+def _size(made: Trained, start: Trained) -> str:
+    """Say what a saved difference takes: parameters, and batch statistics that moved with them."""
+    before = flatten(start.state.model_state)
+    statistics = sum(
+        leaf.nbytes
+        for path, leaf in flatten(made.state.model_state).items()
+        if not np.array_equal(leaf, before[path])
+    )
+    size = 4 * made.trainable_params + statistics
+    return f"{made.trainable_params:,} parameters, {size / 1e6:.2f} MB"
 
 
 def _ways(args: argparse.Namespace, start: Trained, pace: waiting.Pace) -> dict[str, Trained]:

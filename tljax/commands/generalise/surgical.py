@@ -54,6 +54,7 @@ def main() -> None:
         if name not in (*every, AUTO):
             known = ", ".join((*every, AUTO))
             raise InputError(f"--groups: expected some of {known}; found {name}")
+    fits = _fits(args, starts[0], chosen)
     trained: dict[str, list[Trained]] = {name: [] for name in chosen}
     notes: list[str] = []
     pace = waiting.Pace(len(starts) * len(chosen))
@@ -71,7 +72,6 @@ def main() -> None:
     weights = np.eye(len(everyone)).reshape(-1, seeds, len(everyone))
     ways = dict(zip((START, *chosen), weights, strict=True))
     judged = shifting.judged(Judge(everyone), shifts, ways)
-    fits = _fits(args, starts[0], chosen)
     about = f"{shifts.about()} Training one seed took: {', '.join(notes)}."
     document = {"about": about, **judged.to_dict([(name, START) for name in chosen])}
     document["transferability"] = fits
@@ -95,6 +95,8 @@ def _fits(
     sets = running.photographs_only(shifting.finetuning(args, start)[1].sets, "surgical")
     cuts = start.network.architecture.cuts
     last = {cut.group: cut.name for cut in cuts if cut.group in chosen}
+    if not last:
+        return {}
     net = start.net
     base = base_variables({"params": net.params, **net.statistics})
     pixels, layers = of_pixels(net.preprocess, where=str(args.run)), tuple(last.values())
