@@ -11,9 +11,13 @@ from tljax.climb import ladder
 from tljax.config import HEAD_ONLY, Stage
 from tljax.data.preprocess import UNIT
 from tljax.data.sources import ImageSet, ImageSets
+from tljax.machine import signals
 from tljax.models import build, ops
 from tljax.models.build import Network
+from tljax.optim.transform import Optimizer
 from tljax.train import Source, frozen, prepare, rung
+from tljax.train.loop import train_stage
+from tljax.train.resume import Saver
 from tljax.weights import Weights
 
 NETWORK = Network(hidden=4, options={"width": 0.0625})
@@ -61,3 +65,58 @@ def test_seeds_of_a_head_share_one_program_and_are_what_they_are_alone(source, c
         np.testing.assert_allclose(
             both[2]["frozen"].state.params["head"]["fc1"][name], leaf, atol=1e-5
         )
+
+
+ANCHORED = replace(LATE, name="differential", optimizer=Optimizer("sgd", momentum=0.0, anchor=2.0))
+BIASES = replace(
+    ANCHORED, name="biases", rules=(("head/.*", 1.0), ("base/.*bias", 1.0), ("base/.*", None))
+)
+
+
+def test_every_rung_is_anchored_to_the_pretrained_weights(source):
+    """Not to the rung that it builds on; seeds that share a program, too."""
+    stages = {"finetune": LATE, "differential": ANCHORED, "biases": replace(BIASES, views=None)}
+    done = ladder(
+        {name: (NETWORK, stage) for name, stage in stages.items()},
+        source,
+        seeds=[1, 2],
+        starts_from={"differential": "finetune", "biases": "finetune"},
+    )
+    for seed in (1, 2):
+        begun = done[seed]["finetune"].state.params["base"]["block5_conv1"]["kernel"]
+        kernel = anchors(done[seed]["differential"].state)["base/block5_conv1/kernel"]
+        np.testing.assert_array_equal(kernel, pretrained(source, "kernel"))
+        assert not np.array_equal(kernel, begun)
+        bias = anchors(done[seed]["biases"].state)["base/block5_conv1/bias"]
+        np.testing.assert_array_equal(bias, pretrained(source, "bias"))
+
+
+def test_a_resumed_rung_is_anchored_to_the_pretrained_weights(source, tmp_path, monkeypatch):
+    below = rung.run(LATE, prepare(LATE, NETWORK, source, seed=1), seed=1, progress=False)
+    stage = replace(ANCHORED, epochs=2)
+    ready = prepare(stage, NETWORK, source, seed=1, before=below)
+    whole, _ = train_stage(stage, ready, seed=1, progress=False)
+
+    def stop(record, state):
+        monkeypatch.setattr(signals, "_waiting", 15 if record["epoch"] == 1 else None)
+
+    with pytest.raises(signals.Interrupted):
+        train_stage(
+            stage, ready, seed=1, saver=Saver(tmp_path / "s"), on_epoch=stop, progress=False
+        )
+    monkeypatch.setattr(signals, "_waiting", None)
+    state, _ = train_stage(stage, ready, seed=1, saver=Saver(tmp_path / "s"), progress=False)
+    kernel = anchors(state)["base/block5_conv1/kernel"]
+    np.testing.assert_array_equal(kernel, pretrained(source, "kernel"))
+    same = jax.tree.map(frozen.same_bits, state.params, whole.params)
+    assert all(jax.tree.leaves(same))
+
+
+def anchors(state):
+    """Return the leaves of the base in an optimizer's state without momentum."""
+    leaves = jax.tree_util.tree_leaves_with_path(state.opt_state)
+    return {path[-1].key: leaf for path, leaf in leaves if str(path[-1]).startswith("['base/")}
+
+
+def pretrained(source, leaf):
+    return source.weights.params["block5_conv1"][leaf]

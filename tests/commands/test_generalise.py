@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+from tljax import data
 from tljax.commands import cross_validate, rungs
 from tljax.commands.generalise import (
     head2toe,
@@ -21,6 +22,7 @@ from tljax.commands.generalise import (
 )
 from tljax.errors import InputError
 from tljax.methods.judge import variables_of
+from tljax.methods.transferability import logme
 from tljax.models import ops
 from tljax.runs.predict import load_run
 from tljax.tree import flatten
@@ -137,7 +139,8 @@ def test_interpolate_saves_a_point_with_the_bits_of_its_ends(run, hurried, tmp_p
 
 
 def test_soup_judges_every_way(run, hurried, tmp_path):
-    words = f"soup --run {run} --rates 1e-3 --orders 2 {FEW} --save {tmp_path / 'soup'}"
+    words = f"soup --run {run} --rates 1e-3 --orders 1 --photometric {FEW}"
+    words += f" --save {tmp_path / 'soup'}"
     call(hurried, soup.main, words)
     document = read(run / "soup.json")
     assert list(document["ways"]) == [
@@ -147,6 +150,10 @@ def test_soup_judges_every_way(run, hurried, tmp_path):
         "greedy soup",
         "ensemble",
     ]
+    assert (
+        "soups of 2: rates 0.001, 1 orders, as the run augments and photometric"
+        in document["about"]
+    )
     assert load_run(tmp_path / "soup").rung.startswith("soup-of-")
 
 
@@ -163,13 +170,34 @@ def test_views_are_paired_with_a_plain_look(run, hurried):
 def test_surgical_trains_groups_alone(run, hurried):
     words = f"surgical --run {run} --groups block5 auto-rgn --seeds 1 --epochs 1 {FEW}"
     call(hurried, surgical.main, words)
-    assert list(read(run / "surgical.json")["ways"]) == ["start", "block5", "auto-rgn"]
+    document = read(run / "surgical.json")
+    assert list(document["ways"]) == ["start", "block5", "auto-rgn"]
+    (group, measures), page = *document["transferability"].items(), (run / "surgical.html")
+    assert (group, list(measures)) == ("block5", ["LogME", "H-score", "CKA with classes"])
+    assert f"{measures['LogME']:.3f}" in page.read_text()
+    net = load_run(run, rung="frozen", seed=0).net  # as transferability's command has it
+    sets = data.load(read(run / "config.json")["arguments"]["data"], size=32)
+    out = net.run(sets.train.images, net.params)[1]["base/block5_pool"]
+    rows = np.asarray(out, np.float64).mean((1, 2))
+    assert measures["LogME"] == pytest.approx(logme(rows, sets.train.labels), rel=1e-3)
 
 
-def test_low_rank_trains_little(run, hurried, capsys):
-    words = f"low_rank --run {run} --ranks 2 --seeds 1 --epochs 1 {FEW}"
+def test_low_rank_trains_little(run, hurried, tmp_path, capsys):
+    folder = tmp_path / "saved"
+    words = f"low_rank --run {run} --ranks 2 --seeds 1 --epochs 1 --save {folder} {FEW}"
     call(hurried, low_rank.main, words)
-    assert list(read(run / "low_rank.json")["ways"]) == ["start", "whole", "biases", "rank 2"]
+    ways = read(run / "low_rank.json")["ways"]
+    assert list(ways) == ["start", "whole", "biases", "rank 2"]
+    saved = load_run(folder)
+    (accuracy,) = ways["rank 2"]["columns"]["as they are"]["seeds"]
+    assert (saved.rung, saved.row()["validation"]["accuracy"]) == ("rank-2", accuracy)
+    sets = data.load(read(run / "config.json")["arguments"]["data"], size=32)
+    found = saved(sets.validation.images).argmax(1) == sets.validation.labels
+    assert found.mean() == accuracy
+    before = flatten(variables_of(load_run(run, rung="frozen", seed=0)))
+    after, kernel = flatten(variables_of(saved)), "params/base/block5_conv1/kernel"
+    change = (np.asarray(after[kernel]) - np.asarray(before[kernel])).reshape(-1, 32)
+    assert np.linalg.matrix_rank(change, tol=1e-6 * np.linalg.norm(change)) <= 2
     assert "rank 2 " in capsys.readouterr().out
 
 
@@ -190,6 +218,67 @@ def test_mistakes_are_named(run, hurried):
         call(hurried, shifted.main, f"shifted --run {run} --kinds rain --quiet")
     with pytest.raises(InputError, match="expected out_of_fold/, which tljax cross-validate"):
         call(hurried, suspects.main, f"suspects --run {run} --quiet")
+
+
+@pytest.mark.parametrize(
+    ("command", "words", "message"),
+    [
+        (shifted, "--kinds none jpeg", "--kinds: expected none alone, found none jpeg"),
+        (shifted, "--kinds jpeg jpeg", "--kinds: expected each once, found jpeg twice"),
+        (shifted, "--severities 3 3", "--severities: expected each once, found 3 twice"),
+        (soup, "--photographs 1", "--photographs: expected 2 or more, found 1"),
+        (interpolate, "--photographs 1", "--photographs: expected 2 or more, found 1"),
+        (interpolate, "--share 0.5", "--share: expected --save with it, found none"),
+        (interpolate, "--to frozen", "--to: expected another rung than --from, found frozen"),
+        (interpolate, "--save RUN", "expected a new folder, or one that Trained.save wrote"),
+        (soup, "--save RUN/results.json", "expected a folder to save to, found a file"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_first(run, hurried, command, words, message):
+    for file in ("interpolate.json", "soup.json"):
+        (run / file).unlink(missing_ok=True)
+    with pytest.raises(InputError, match=message):
+        call(hurried, command.main, f"it --run {run} --quiet {words.replace('RUN', str(run))}")
+    assert not [file for file in ("interpolate.json", "soup.json") if (run / file).exists()]
+
+
+@pytest.mark.parametrize("command", [soup, surgical, low_rank, head2toe, looks])
+def test_severities_are_checked_as_they_are_read(run, hurried, command, capsys):
+    with pytest.raises(SystemExit):
+        call(hurried, command.main, f"it --run {run} --kinds jpeg --severities 9")
+    assert "--severities: expected 1 to 5, found 9" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ("critters:masks", "--shifted: expected classes of photographs, found critters:masks, for"),
+        ("critters --shifted folder:nothere", "folder:nothere|nothere: "),
+        ("critters --shifted critters:masks", "critters:masks: expected the classes of critters"),
+    ],
+)
+def test_a_shift_that_cannot_be_judged_is_refused_before_training(hurried, tmp_path, data, message):
+    words = f"linear --shifted --data {data} --size 32 --quiet --workdir {tmp_path / 'run'}"
+    with pytest.raises(InputError, match=message):
+        call(hurried, rungs.linear, words)
+    assert not (tmp_path / "run" / "results.json").exists()
+
+
+def test_a_run_stopped_before_its_first_rung_is_refused(run, hurried, photographs, base, tmp_path):
+    for name in ("config.json", "results.json"):
+        shutil.copy(run / name, tmp_path)
+    (tmp_path / "results.json").write_text(json.dumps(read(run / "results.json") | {"rungs": []}))
+    heads = f"--data {photographs} --size 32 --weights {base} --workdir {tmp_path / 'heads'}"
+    for command, words in ((shifted, ""), (looks, ""), (interpolate, ""), (head2toe, heads)):
+        with pytest.raises(InputError, match="expected a run with a trained rung, found none"):
+            call(hurried, command.main, f"it --run {tmp_path} {FEW} {words}")
+
+
+def test_looks_take_the_best_rung_without_its_predictions(run, hurried, tmp_path):
+    bare = tmp_path / "bare"
+    shutil.copytree(run, bare, ignore=shutil.ignore_patterns("predictions"))
+    call(hurried, looks.main, f"looks --run {bare} --views 1 --kinds none --quiet")
+    assert "plain" in read(bare / "looks.json")["ways"]
 
 
 def test_decisions_on_suspects_change_the_next_run(hurried, photographs, base, tmp_path, capsys):

@@ -1,10 +1,14 @@
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tljax.config.rungs import rules_of
 from tljax.errors import InputError
 from tljax.methods import low_rank
+from tljax.models.build import named
 from tljax.tree import flatten
 
 BASE = {
@@ -39,6 +43,22 @@ def test_the_product_is_added_to_the_kernel_as_a_matrix():
 
 
 def test_what_trains_is_said_by_rules():
-    assert low_rank.biases(PATTERN)[1] == ("base/block5_.*(bias|scale)", 1.0)
+    assert low_rank.biases(PATTERN)[1] == ("(?:base/block5_.*)(bias|scale)", 1.0)
     with pytest.raises(InputError, match="matches no kernel"):
         low_rank.factors(BASE, "base/block9_.*", rank=2, key=jax.random.key(0))
+
+
+@pytest.mark.parametrize(("base", "groups"), [("vgg16", 1), ("efficientnet-lite0", 3)])
+def test_biases_alone_are_those_of_every_group_that_finetune_trains(base, groups):
+    architecture = named(base)
+    rules = rules_of("finetune", base)
+    pattern = low_rank.biases(low_rank.of_base(rules))[1][0]
+    trained = {
+        group
+        for group in architecture.groups
+        for module in (m for cut in architecture.cuts if cut.group == group for m in cut.modules)
+        if re.fullmatch(pattern, f"base/{module}/bias")
+    }
+    assert len(trained) == groups
+    assert trained == set(architecture.groups[-groups:])
+    assert not re.fullmatch(pattern, f"base/{architecture.modules[-1]}/kernel")

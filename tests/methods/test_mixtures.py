@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tljax.config import Stage
+from tljax.data.augment import Augment, Photometric
 from tljax.data.preprocess import UNIT
 from tljax.errors import InputError
 from tljax.methods import interpolate, judge, movement, soups
@@ -71,8 +73,9 @@ def test_a_soup_of_one_is_itself():
         assert flatten(found)[path].tobytes() == np.asarray(leaf).tobytes()
 
 
-def test_the_judge_runs_shared_layers_once_and_agrees_with_each_network():
-    judging = Judge([ONE, OTHER])
+@pytest.mark.parametrize("room", [None, 0])  # on the device together, or in turns
+def test_the_judge_runs_shared_layers_once_and_agrees_with_each_network(room):
+    judging = Judge([ONE, OTHER], room=room)
     assert judging.shared == "block4_pool"
     weights = np.array([[1, 0], [0, 1], [0.25, 0.75]])
     found = judging.logits(IMAGES, weights)
@@ -123,3 +126,12 @@ def test_movement_is_relative_to_the_start():
     assert list(movement.moved(now, start, order=["still", "absent"])) == ["still", "conv"]
     with pytest.raises(InputError, match="expected the leaves of the start"):
         movement.moved({"conv": now["conv"]}, start)
+
+
+def test_ingredients_are_augmented_in_two_ways():
+    stage = Stage("finetune", ((".*", 1.0),), lr=1e-3, epochs=1, augment=Augment(zoom=0.1))
+    ours, other = soups.augmented(stage)
+    assert (ours, other.augment) == (stage, Augment(zoom=0.1, photometric=Photometric()))
+    assert [each.augment for each in soups.augmented(other)] == [other.augment, stage.augment]
+    with pytest.raises(InputError, match="expected one that augments photographs"):
+        soups.augmented(replace(stage, augment=None))

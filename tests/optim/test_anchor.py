@@ -14,9 +14,9 @@ GRADIENTS = ({"head/kernel": 1.0, "base/late/kernel": -2.0, "base/late/bias": 0.
 LR = 0.1
 
 
-def steps(optimizer, *, rules=RULES):
+def steps(optimizer, *, rules=RULES, anchor=None):
     params = {path: jnp.float32(value) for path, value in START.items()}
-    tx = transform.make(optimizer, rules, PATHS)
+    tx = transform.make(optimizer, rules, PATHS, anchor=anchor)
     state, history = tx.init(params), []
     for grads in GRADIENTS:
         grads = {path: jnp.float32(g) for path, g in grads.items()}
@@ -33,6 +33,19 @@ def test_the_step_written_out():
     for step, grads in enumerate(GRADIENTS):
         for path, g in grads.items():
             back = 4.0 * (now[path] - START[path]) if path.startswith("base/") else 0.0
+            now[path] -= LR * (0.1 if path.startswith("base/") else 1.0) * (g + back)
+        assert history[step] == pytest.approx(now, rel=1e-6)
+
+
+def test_it_pulls_to_a_start_that_is_given():
+    """The step written out, towards the weights of a base that has moved since."""
+    anchor = {"base/late/kernel": np.float32(-1.0), "base/other": np.float32(9.0)}
+    now = dict(START)
+    history, _ = steps(Optimizer("sgd", momentum=0.0, anchor=4.0), anchor=anchor)
+    for step, grads in enumerate(GRADIENTS):
+        for path, g in grads.items():
+            start = anchor.get(path, START[path])
+            back = 4.0 * (now[path] - start) if path.startswith("base/") else 0.0
             now[path] -= LR * (0.1 if path.startswith("base/") else 1.0) * (g + back)
         assert history[step] == pytest.approx(now, rel=1e-6)
 

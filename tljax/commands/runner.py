@@ -100,6 +100,7 @@ def begin(
         sets = texts.load(args, weights)
     else:
         sets = running.load(args, args.data, size=args.size)
+    shifted.check(args, sets)
     takes = any(network.architecture.pretrained for network, _ in stages.values())
     baseless = weights is None and takes
     if baseless and args.data not in (*drawn.TARGETS, docstrings.TARGET):

@@ -18,6 +18,7 @@ import numpy as np
 from jax import Array
 
 from tljax.errors import InputError
+from tljax.machine import memory
 from tljax.models import build, ops
 from tljax.tasks.classification import CLASSIFICATION, predicted_classes
 from tljax.train.outcome.trained import Trained
@@ -61,10 +62,12 @@ class Judge:
     """Computes logits of mixtures of classifiers that have one network, classes and size.
 
     InputError where they differ. `shared` is the last layer up to which all have the same bits,
-    None where the first layer differs; activations there are computed once for all mixtures.
+    None where the first layer differs; activations there are computed once for all mixtures. The
+    layers that differ are on the device for all members where they take no more than `room` bytes,
+    by default half of its memory; else each mixture is made in the host's memory, in its turn.
     """
 
-    def __init__(self, members: Sequence[Trained]) -> None:
+    def __init__(self, members: Sequence[Trained], *, room: int | None = None) -> None:
         first = members[0]
         if first.task != CLASSIFICATION:
             raise InputError(f"{first.rung}: expected a classification, found {first.task.name}")
@@ -89,10 +92,11 @@ class Judge:
         self.shared = architecture.frozen_prefix(set(architecture.modules) - moved)
         self._start = None if self.shared is None else architecture.following(self.shared)
         self._same = {path: jnp.asarray(flats[0][path]) for path in same}
-        self._own = {
-            path: jnp.stack([jnp.asarray(flat[path]) for flat in flats])
-            for path in sorted(flats[0].keys() - same)
-        }
+        own = sorted(flats[0].keys() - same)
+        self._own = [nest("own", {path: np.asarray(flat[path]) for path in own}) for flat in flats]
+        size = sum(leaf.nbytes for each in self._own for leaf in jax.tree.leaves(each))
+        fits = size <= (memory.room() if room is None else room)
+        self._stack = _stacked(self._own) if fits else None
         self._prefix: Any = ops.jit(partial(self._activations, preprocess=first.preprocess))
         self._suffix: Any = ops.jit(self._logits)
 
@@ -111,15 +115,18 @@ class Judge:
 
     def onward(self, parts: Array, weights: np.ndarray) -> np.ndarray:
         """Compute the logits `[M, rows, outputs]` of mixtures from what `activations` gave."""
-        made = [
-            np.asarray(self._suffix(self._same, self._own, jnp.asarray(row, jnp.float32), parts))
-            for row in weights
-        ]
+        made = [np.asarray(self._suffix(self._same, *self._mixture(row), parts)) for row in weights]
         return np.stack([each.reshape(-1, each.shape[-1]) for each in made])
 
     def right(self, images: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """Tell which images each mixture classifies correctly: bool `[M, N]`."""
         return is_right(self.logits(images, weights), labels)
+
+    def _mixture(self, row: np.ndarray) -> tuple[Mapping[str, Array], Array]:
+        """Return stacked layers and their weights, which are one mixture's."""
+        if self._stack is not None:
+            return self._stack, jnp.asarray(row, jnp.float32)
+        return _stacked([mixed(self._own, row.tolist())]), jnp.ones(1)
 
     def _activations(self, same: Mapping[str, Array], images: Array, *, preprocess: Any) -> Array:
         prepared = preprocess(images)
@@ -150,6 +157,12 @@ class Judge:
 def is_right(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Tell which images logits `[M, N, outputs]` classify correctly: bool `[M, N]`."""
     return np.stack([predicted_classes(each) == labels for each in logits])
+
+
+def _stacked(trees: Sequence[Variables]) -> dict[str, Array]:
+    """Stack the leaves of trees on the device: path -> `[trees, ...]`."""
+    flats = [flatten(tree) for tree in trees]
+    return {path: jnp.stack([flat[path] for flat in flats]) for path in flats[0]}
 
 
 def _equal(one: Any, other: Any) -> bool:

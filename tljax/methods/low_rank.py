@@ -36,9 +36,14 @@ LOW_RANK: Rules = (("head/.*", 1.0), ("low_rank/.*", 1.0), ("base/.*", None))
 def biases(pattern: str) -> Rules:
     """Make rules that train the head, and of the layers of a pattern the biases and scales alone.
 
-    `pattern` is that of a group of layers, such as `base/block5_.*`.
+    `pattern` is that of groups of layers, such as `base/block5_.*` or `base/top_.*|base/stage7_.*`.
     """
-    return (("head/.*", 1.0), (f"{pattern}(bias|scale)", 1.0), ("base/.*", None))
+    return (("head/.*", 1.0), (f"(?:{pattern})(bias|scale)", 1.0), ("base/.*", None))
+
+
+def of_base(rules: Rules) -> str:
+    """Join the patterns of rules that train layers of the base: one that matches each of them."""
+    return "|".join(pattern for pattern, rate in rules if rate and pattern.startswith("base/"))
 
 
 def factors(base: Tree, pattern: str, *, rank: int, key: Array) -> Params:
@@ -107,7 +112,8 @@ def train(
     module: Any = LowRank(inner)  # all that a stage asks of a module is `apply`
     variables = {**ready.variables, "params": {**params, "low_rank": drawn}}
     lower = replace(ready, module=module, variables=variables)
-    made = rung.run(replace(stage, rules=LOW_RANK), lower, seed=seed, progress=progress)
+    thin = replace(stage, name=f"rank-{rank}", rules=LOW_RANK)
+    made = rung.run(thin, lower, seed=seed, progress=progress)
     whole = merged(averaged(made.state))
     total = sum(leaf.size for leaf in jax.tree.leaves(whole))
     state = made.state.replace(params=whole, ema={}, opt_state=None)

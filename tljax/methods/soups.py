@@ -12,6 +12,8 @@ from dataclasses import replace
 import numpy as np
 
 from tljax.config import Stage
+from tljax.data.augment import Augment, Photometric
+from tljax.errors import InputError
 from tljax.methods.judge import Judge, is_right, mean_of
 from tljax.train import program, rung
 from tljax.train.outcome.trained import Trained
@@ -71,6 +73,18 @@ def recipes(
 
     singles = [accuracy([i]) for i in range(len(members))]
     return members[int(np.argmax(singles))], [members[i] for i in greedy(singles, accuracy)]
+
+
+def augmented(stage: Stage) -> list[Stage]:
+    """Return the stage as it augments, and with photometric augmentation, or without where it has.
+
+    InputError for a stage that does not warp photographs.
+    """
+    ours = stage.augment
+    if not isinstance(ours, Augment):
+        raise InputError(f"stage {stage.name!r}: expected one that augments photographs")
+    other = None if ours.photometric else Photometric()
+    return [stage, replace(stage, augment=replace(ours, photometric=other))]
 
 
 def at_rates(stage: Stage, rates: Sequence[float]) -> list[Stage]:

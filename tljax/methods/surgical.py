@@ -41,6 +41,16 @@ def by_gradient(stage: Stage, architecture: Architecture, norms: Mapping[str, fl
     return replace(stage, name="auto-rgn", rules=(("head/.*", 1.0), *groups), views=None)
 
 
+def auto(stage: Stage, start: Trained, split: ImageSet) -> Stage:
+    """Return the stage that trains all groups at rates by a classifier's gradients on photographs.
+
+    It goes on from that classifier, anywhere that a `Stage` goes.
+    """
+    architecture = start.network.architecture
+    norms = relative_norms(gradients(start, split), start.net.params["base"], architecture)
+    return by_gradient(stage, architecture, norms)
+
+
 def auto_rgn(norms: Mapping[str, float]) -> dict[str, float]:
     """Divide relative gradient norms by the largest: each group's multiplier of the rate.
 

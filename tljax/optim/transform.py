@@ -1,7 +1,7 @@
 """The optax transformation over the trainable leaves, made from rules and an update rule."""
 
 import math
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,9 +29,9 @@ class Optimizer:
     rate times the norm of the rule's own step.
 
     `anchor` is weight decay towards the start: each step also takes every trained leaf of the base
-    `rate * anchor` of the way back to where the stage began, in place of decay towards zero (L2-SP:
-    Li, Grandvalet and Davoine 2018, arXiv 1802.01483; decoupled from the gradient and the trust
-    ratio). What goes on from another stage with its optimizer state keeps that stage's start.
+    `rate * anchor` of the way back to its pretrained weights, in place of decay towards zero
+    (L2-SP: Li, Grandvalet and Davoine 2018, arXiv 1802.01483; decoupled from the gradient and the
+    trust ratio). Where no pretrained base is at hand, the way leads back to where the stage began.
     """
 
     name: str = "rmsprop"
@@ -59,14 +59,19 @@ class Optimizer:
 
 
 def make(
-    optimizer: Optimizer, rules: rules_lib.Rules, paths: Iterable[str]
+    optimizer: Optimizer,
+    rules: rules_lib.Rules,
+    paths: Iterable[str],
+    *,
+    anchor: Mapping[str, Any] | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     """Make an `optax.multi_transform` with one chain for each rule that trains.
 
     `paths` are those of all parameters. The transformation works on flat trees (slash path -> leaf)
     of the trainable leaves alone, so clipping, decay and state never see a frozen one.
     `update(grads, state, params, lr=rate)` takes the stage's rate at this step, a traced scalar;
-    also `momentum` and `weight_decay` where they are schedules.
+    also `momentum` and `weight_decay` where they are schedules. `anchor` has the leaves, by path,
+    that `Optimizer.anchor` pulls to; of others it is those that the state is made of.
     """
     rates = rules_lib.multipliers(rules)
     decided = {
@@ -74,7 +79,7 @@ def make(
     }
     chains: dict[Hashable, optax.GradientTransformation] = {
         # In the same order in every process: another one is another program for the cache.
-        label: _chain(optimizer, rates[label])
+        label: _chain(optimizer, rates[label], anchor or {})
         for label in dict.fromkeys(decided.values())
     }
     return optax.with_extra_args_support(optax.multi_transform(chains, decided))
@@ -107,7 +112,9 @@ def scale_by_rate(multiplier: float) -> optax.GradientTransformationExtraArgs:
     return optax.GradientTransformationExtraArgs(lambda params: optax.EmptyState(), update)
 
 
-def _chain(optimizer: Optimizer, multiplier: float) -> optax.GradientTransformationExtraArgs:
+def _chain(
+    optimizer: Optimizer, multiplier: float, anchor: Mapping[str, Any]
+) -> optax.GradientTransformationExtraArgs:
     parts: list[optax.GradientTransformation] = [_core(optimizer)]
     if optimizer.clip_norm is not None:
         parts.insert(0, optax.clip_by_global_norm(optimizer.clip_norm))
@@ -116,7 +123,7 @@ def _chain(optimizer: Optimizer, multiplier: float) -> optax.GradientTransformat
     if optimizer.trust_ratio:
         parts.append(optax.scale_by_trust_ratio())
     if optimizer.anchor:
-        parts.append(_anchor(optimizer.anchor))
+        parts.append(_anchor(optimizer.anchor, anchor))
     return optax.chain(*parts, scale_by_rate(multiplier))
 
 
@@ -173,16 +180,18 @@ def _decay(optimizer: Optimizer) -> optax.GradientTransformationExtraArgs:
     return optax.GradientTransformationExtraArgs(lambda params: optax.EmptyState(), update)
 
 
-def _anchor(strength: float) -> optax.GradientTransformationExtraArgs:
+def _anchor(strength: float, start: Mapping[str, Any]) -> optax.GradientTransformationExtraArgs:
     """Add the way back to the start to the updates before they are negated.
 
-    Its state is a copy of the anchored leaves as they were.
+    Its state is a copy of the start; of leaves that `start` lacks, as they were.
     """
 
     def init(params: Any) -> Any:
         # A copy: a step donates parameters and state, and one buffer cannot be given twice.
         return {
-            p: jnp.array(leaf) for p, leaf in params.items() if _anchored(p) and not _masked(leaf)
+            p: jnp.array(start.get(p, leaf), leaf.dtype)
+            for p, leaf in params.items()
+            if _anchored(p) and not _masked(leaf)
         }
 
     def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> Any:

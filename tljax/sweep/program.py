@@ -61,7 +61,7 @@ def make_stage(
     """Make `(tx, program)` of a whole stage; `paths` are those of all parameters."""
     inputs = ready.inputs
     apply = functools.partial(ready.module.apply, start=inputs.start)
-    tx = transform.make(stage.optimizer, stage.rules, paths)
+    tx = transform.make(stage.optimizer, stage.rules, paths, anchor=ready.anchor)
     train_step = step.make_train_step(
         apply=apply,
         tx=tx,

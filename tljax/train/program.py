@@ -38,7 +38,8 @@ def pieces(stage: Stage, ready: Ready) -> tuple[First, TrainStep, Apply]:
     `ready.variables` may be shapes.
     """
     apply = partial(ready.module.apply, start=ready.inputs.start)
-    tx = transform.make(stage.optimizer, stage.rules, flatten(ready.variables["params"]))
+    paths = flatten(ready.variables["params"])
+    tx = transform.make(stage.optimizer, stage.rules, paths, anchor=ready.anchor)
     make_loss = ready.second.loss if ready.second else step.plain
     train_step = step.make_step(
         loss=make_loss(apply, objective_of(stage, ready.inputs), ready.inputs.task),

@@ -12,6 +12,7 @@ from tljax.inputs.images import Inputs
 from tljax.models.build import Network
 from tljax.train.second_batch import Beside
 from tljax.train.step import OptState, State, Variables
+from tljax.tree import Flat
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Ready:
     second: Beside | None = None  # a second data set, read at every step
     seconds: float = 0.0  # spent on preparing it, activations of a frozen prefix included
     carried: OptState | None = None  # the stage before's, for the leaves that continue to train
+    anchor: Flat | None = None  # the pretrained base by path, where `Optimizer.anchor` pulls to it
     resumed: State | None = None  # a state of this very stage, continued in place of `variables`
 
     def described(self) -> Network:

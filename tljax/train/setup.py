@@ -21,6 +21,7 @@ from tljax.train.ready import Ready
 from tljax.train.rung import Trained
 from tljax.train.source import Source
 from tljax.train.step import Variables, averaged
+from tljax.tree import flatten
 from tljax.weights import Weights, merge
 
 
@@ -61,6 +62,7 @@ def prepare(
         ahead=[views.settled(later, network, sets, dtype=dtype)[0] for later in ahead],
         progress=source.progress,
     )
+    base = source.base_of(network)
     return Ready(
         module,
         variables,
@@ -69,6 +71,7 @@ def prepare(
         preprocess,
         seconds=time.perf_counter() - began,
         carried=before.state.opt_state if carry and before else None,
+        anchor=flatten({"base": base.params}) if base and stage.optimizer.anchor else None,
     )
 
 

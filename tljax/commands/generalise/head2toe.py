@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from tljax.commands import cli, options, runner, running
-from tljax.commands.generalise import shifted, shifting
+from tljax.commands.generalise import conditions, shifted, shifting
 from tljax.commands.text import read as texts
 from tljax.data import ImageSets
 from tljax.data.examples import Part, Sets
@@ -33,7 +33,7 @@ from tljax.report.pictures.shifted import write_ways
 from tljax.report.stats.shifts import PLAIN, Judged
 from tljax.report.tables import shifted as table
 from tljax.report.tables.table import aligned
-from tljax.runs.results import by_rung, read_results
+from tljax.runs.results import read_results
 from tljax.tasks.text import TEXT
 from tljax.train.source import Source
 from tljax.weights import known
@@ -54,7 +54,7 @@ def main() -> None:
         raise InputError(f"--weights: expected a pretrained base: {names}, or a file")
     sets = texts.load(args, weights) if words else running.load(args, args.data, size=args.size)
     running.classes_only(sets, "head2toe")
-    shifts = shifting.Shifts(args, sets, args) if isinstance(sets, ImageSets) else _Texts(sets)
+    shifts = conditions.Shifts(args, sets, args) if isinstance(sets, ImageSets) else _Texts(sets)
     print(sets.counts(), flush=True)
     theirs = _of_run(args, sets, shifts)
     source = Source(sets, weights, dtype=jnp.dtype(args.dtype), progress=not args.quiet)
@@ -104,11 +104,11 @@ class _Texts:
         return f"{len(self._part):,} held-out texts."
 
 
-def _of_run(args: argparse.Namespace, sets: Sets, shifts: shifting.Shifts | _Texts) -> Right:
+def _of_run(args: argparse.Namespace, sets: Sets, shifts: conditions.Shifts | _Texts) -> Right:
     """Judge the rungs of --run; nothing without it, InputError where it is of other photographs."""
     if args.run is None:
         return {}
-    if args.draw or not isinstance(shifts, shifting.Shifts):
+    if args.draw or not isinstance(shifts, conditions.Shifts):
         raise InputError("--run: expected photographs, and all of them: no --draw")
     results = read_results(args.run / "results.json")
     data = results["data"]
@@ -117,7 +117,7 @@ def _of_run(args: argparse.Namespace, sets: Sets, shifts: shifting.Shifts | _Tex
             f"{args.run}: expected a run on {sets.name} at size {sets.size}, "
             f"found {data.get('source')} at size {data.get('size')}, or other photographs"
         )
-    rungs = by_rung(results)
+    rungs = shifting.trained(args.run)
     seeds = len(next(iter(rungs.values())))
     if args.seeds not in (1, seeds):
         expected = f"1 or {seeds}, as many as --run has"
@@ -160,7 +160,7 @@ def _cost(way: str, heads: Sequence[Probe]) -> list[str]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = options.parser(__doc__, experiment="head2toe", rates=False)
-    shifting.options(parser)
+    conditions.options(parser)
     add = cli.group(parser, cli.ON).add_argument
     draw = "train on N training examples alone, drawn anew for each seed (all)"
     add("--draw", type=cli.positive, metavar="N", help=draw)

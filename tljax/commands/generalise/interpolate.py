@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from tljax.commands import cli
-from tljax.commands.generalise import shifting
+from tljax.commands.generalise import conditions, shifting
 from tljax.errors import InputError
 from tljax.methods import interpolate
 from tljax.methods.judge import Judge
@@ -27,6 +27,7 @@ from tljax.report.pictures.shifted import write_path
 from tljax.report.stats.shifts import PLAIN, Judged
 from tljax.report.tables import shifted as table
 from tljax.runs.predict import Trained
+from tljax.train.outcome import saved
 
 HALF = "half way"
 
@@ -36,7 +37,14 @@ def main() -> None:
     args = _parser().parse_args()
     if args.points < 3 or args.points % 2 == 0:
         raise InputError(f"--points: expected an odd number of 3 or more, found {args.points}")
+    if args.start == args.end:
+        raise InputError(f"--to: expected another rung than --from, found {args.end}")
+    if args.share is not None and not args.save:
+        raise InputError("--share: expected --save with it, found none")
+    if args.save:
+        saved.refuse_other(args.save)
     shifts = shifting.photographs(args)
+    shifts.halved()
     loaded = shifting.members(args.run, [args.start, args.end])
     before, after = loaded[args.start], loaded[args.end]
     judge = Judge([*before, *after])
@@ -78,7 +86,7 @@ def _save(
     after: Trained,
     share: float,
     judge: Judge,
-    shifts: shifting.Shifts,
+    shifts: conditions.Shifts,
     seed: int,
 ) -> Path:
     """Write the classifier at a share, with its scores on the photographs as they are."""

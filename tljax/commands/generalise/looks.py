@@ -23,7 +23,6 @@ from tljax.report.pictures.shifted import write_ways
 from tljax.report.stats.shifts import Judged
 from tljax.report.tables import paired
 from tljax.report.tables import shifted as table
-from tljax.runs import predictions
 from tljax.runs.predict import Trained
 from tljax.runs.results import read_results
 from tljax.train.outcome.viewed import mean_over_views, ranges_of
@@ -37,7 +36,7 @@ def main() -> None:
     args = _parser().parse_args()
     shifts = shifting.photographs(args)
     results = read_results(args.run / "results.json")
-    rung = args.rung or paired.best_rung(results, predictions.read(args.run, results))
+    rung = args.rung or paired.best_rung(results, shifting.trained(args.run))
     looks = [_looks(member, args.views) for member in shifting.members(args.run, [rung])[rung]]
     right: dict[str, dict[str, np.ndarray]] = {way: {} for way in looks[0]}
     for condition, split in shifts:

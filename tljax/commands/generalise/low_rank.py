@@ -1,11 +1,13 @@
-"""Train little of the base: low-rank updates of its last group (LoRA), or its biases alone.
+"""Train little of the base: low-rank updates of its last groups (LoRA), or their biases alone.
 
     tljax low-rank --run runs/ladder --from frozen --ranks 1 4 16
 
 Every way goes on from the same rung, in as many steps at the same rate, and trains the head too;
-"whole" is the rung finetune. Judged within and without distribution, with the parameters that train
-and the bytes that a saved difference takes, head included. The trained networks are plain ones, as
-fast as before. Leaves low_rank.json, low_rank.png and low_rank.html in the run's folder.
+"whole" is the rung finetune, the others change the layers that it trains. Judged within and without
+distribution, with the parameters that train and the bytes that a saved difference takes, head
+included. The trained networks are plain ones, as fast as before: --save writes that of the first of
+the ranks, of the seed that validation prefers, for `tljax predict --run FOLDER`. Leaves
+low_rank.json, low_rank.png and low_rank.html in the run's folder.
 """
 
 import argparse
@@ -21,9 +23,12 @@ from tljax.methods import low_rank
 from tljax.methods.judge import Judge
 from tljax.report.pages import shifted as page
 from tljax.report.pictures.shifted import write_ways
+from tljax.report.stats.shifts import PLAIN
 from tljax.report.tables import shifted as table
 from tljax.runs.predict import Trained
 from tljax.train import rung, setup
+from tljax.train.outcome import saved
+from tljax.tree import flatten
 
 START, WHOLE, BIASES = "start", "whole", "biases"
 
@@ -31,6 +36,8 @@ START, WHOLE, BIASES = "start", "whole", "biases"
 def main() -> None:
     """Run the command."""
     args = _parser().parse_args()
+    if args.save:
+        saved.refuse_other(args.save)
     shifts = shifting.photographs(args)
     starts = shifting.members(args.run, [args.start])[args.start][: args.seeds]
     trained: dict[str, list[Trained]] = {}
@@ -43,26 +50,37 @@ def main() -> None:
     ways = dict(zip((START, *trained), weights, strict=True))
     judged = shifting.judged(Judge(everyone), shifts, ways)
     pairs = [(name, WHOLE) for name in (START, *trained) if name != WHOLE]
-    sizes = "; ".join(f"{name} {_size(made[0])}" for name, made in trained.items())
+    sizes = "; ".join(f"{name} {_size(made[0], starts[0])}" for name, made in trained.items())
     document = {"about": f"{shifts.about()} Trained: {sizes}.", **judged.to_dict(pairs)}
     shifting.write(args.run, "low_rank", document, args)
     title = f"Small changes, from {args.start}"
     write_ways(document, title=title, path=args.run / "low_rank.png")
     print(f"{sizes}\n\n{table.text(document)}")
+    if args.save:
+        name = f"rank {args.ranks[0]}"
+        best = int(np.argmax(judged.seeds(name, PLAIN)))
+        print(f"\n{trained[name][best].save(args.save)}")
     print(f"\n{page.write(document, folder=args.run, name='low_rank', title=title)}")
 
 
-def _size(made: Trained) -> str:
-    return f"{made.trainable_params:,} parameters, {4 * made.trainable_params / 1e6:.2f} MB"
+def _size(made: Trained, start: Trained) -> str:
+    """Say what a saved difference takes: parameters, and batch statistics that moved with them."""
+    before = flatten(start.state.model_state)
+    statistics = sum(
+        leaf.nbytes
+        for path, leaf in flatten(made.state.model_state).items()
+        if not np.array_equal(leaf, before[path])
+    )
+    size = 4 * made.trainable_params + statistics
+    return f"{made.trainable_params:,} parameters, {size / 1e6:.2f} MB"
 
 
 def _ways(args: argparse.Namespace, start: Trained, pace: waiting.Pace) -> dict[str, Trained]:
     """Train one seed of the rung in every way."""
     stage, source = shifting.finetuning(args, start)
-    patterns = [pattern for pattern, rate in stage.rules if rate and pattern.startswith("base/")]
-    pattern = "|".join(f"(?:{each})" for each in patterns)
+    pattern = low_rank.of_base(stage.rules)
     ready = setup.prepare(stage, start.network, source, seed=start.seed, before=start)
-    few, shown = replace(stage, rules=low_rank.biases(patterns[0])), not args.quiet
+    few, shown = replace(stage, rules=low_rank.biases(pattern)), not args.quiet
     made = {}
     for name, each in ((WHOLE, stage), (BIASES, few)):
         pace.begins()
@@ -91,4 +109,5 @@ def _parser() -> argparse.ArgumentParser:
     add("--ranks", nargs="+", type=cli.positive, default=[4], metavar="R", help=ranks)
     add("--seeds", type=cli.positive, metavar="N", help="seeds of the rung, at most (all)")
     add("--epochs", type=cli.positive, metavar="N", help="epochs of each (the run's)")
+    add("--save", type=cli.path, metavar="FOLDER", help="write the network of the first rank")
     return parser

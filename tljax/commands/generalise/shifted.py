@@ -19,7 +19,9 @@ import numpy as np
 
 from tljax import report
 from tljax.commands import cli
-from tljax.commands.generalise import shifting
+from tljax.commands.generalise import conditions, shifting
+from tljax.data import ImageSets
+from tljax.data.examples import Sets
 from tljax.errors import InputError
 from tljax.machine import processes
 from tljax.methods.judge import Judge
@@ -29,6 +31,7 @@ from tljax.report.pictures.shifted import write_ways
 from tljax.report.stats.shifts import Judged
 from tljax.report.tables import shifted as table
 from tljax.runs.results import by_rung, read_results
+from tljax.tasks.classification import CLASSIFICATION
 
 
 def main() -> None:
@@ -41,7 +44,7 @@ def main() -> None:
 
 def judge(args: argparse.Namespace) -> str:
     """Judge the rungs of a run; write the document and its picture, and return the table."""
-    rungs = args.rungs or list(by_rung(read_results(args.run / "results.json")))
+    rungs = args.rungs or list(shifting.trained(args.run))
     others = _others(args.run, args.against, rungs) if args.against else {}
     runs = {args.run: {rung: rung for rung in rungs}} | ({args.against: others} if others else {})
     seeds = set[int].intersection(*(shifting.seeds(run, names) for run, names in runs.items()))
@@ -76,7 +79,7 @@ def _others(run: Path, against: Path, rungs: Sequence[str]) -> dict[str, str]:
 def right_of(
     run: Path,
     rungs: Sequence[str],
-    shifts: shifting.Shifts,
+    shifts: conditions.Shifts,
     among: Collection[int] | None = None,
 ) -> dict[str, Mapping[str, np.ndarray]]:
     """Tell which photographs rungs of a run get right: rung -> condition -> bool `[S, N]`.
@@ -97,8 +100,23 @@ def after(args: argparse.Namespace, run: Path) -> str:
     """Judge a run that has just been trained, as its option --shifted says; "" without it."""
     if args.shifted is None or not processes.first():
         return ""
+    return judge(_as_alone(args, run))
+
+
+def check(args: argparse.Namespace, sets: Sets) -> None:
+    """Refuse an option --shifted of a run that cannot be judged so, before anything trains."""
+    if getattr(args, "shifted", None) is None:
+        return
+    if sets.task != CLASSIFICATION or not isinstance(sets, ImageSets):
+        found = f"{sets.name}, for {sets.task.name}"
+        raise InputError(f"--shifted: expected classes of photographs, found {found}")
+    conditions.Shifts(_as_alone(args, Path()), sets, args)
+
+
+def _as_alone(args: argparse.Namespace, run: Path) -> argparse.Namespace:
+    """Make the arguments of this command from those of one that trains."""
     words = ["--run", str(run), *(["--shifted", args.shifted] if args.shifted else [])]
-    return judge(_parser().parse_args([*words, *(["--quiet"] if args.quiet else [])]))
+    return _parser().parse_args([*words, *(["--quiet"] if args.quiet else [])])
 
 
 def _of_one_network(loaded: dict[str, list]) -> list[list[str]]:

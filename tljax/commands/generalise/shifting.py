@@ -1,24 +1,24 @@
-"""What commands share that judge classifiers on shifted photographs: options, and the judging."""
+"""What commands share that judge a run's classifiers on shifted photographs."""
 
 import argparse
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 
-from tljax import config, waiting
-from tljax.commands import cli, running
+from tljax import config
+from tljax.commands import cli
 from tljax.commands import options as settings
-from tljax.commands.inside import data_of, evenly
+from tljax.commands.generalise import conditions
+from tljax.commands.generalise.conditions import Shifts
+from tljax.commands.inside import data_of
 from tljax.config import Stage
-from tljax.data import ImageSet, ImageSets, photos
+from tljax.data import photos
 from tljax.errors import InputError
 from tljax.files import disk
-from tljax.methods import corrupt, domain
 from tljax.methods.judge import Judge
-from tljax.report.stats.shifts import CORRUPTED, PLAIN, Judged
+from tljax.report.stats.shifts import Judged
 from tljax.runs.predict import load_run
 from tljax.runs.results import by_rung, read_json, read_results
 from tljax.tasks.classification import CLASSIFICATION
@@ -27,23 +27,6 @@ from tljax.train.outcome.trained import Trained
 from tljax.train.source import Source
 from tljax.tree import Json
 
-# One of each family, which together rank classifiers much as all do, at a third of the cost.
-FEW = ("gaussian_noise", "defocus_blur", "fog", "contrast", "jpeg")
-
-
-def options(parser: argparse.ArgumentParser) -> None:
-    """Add what is judged: kinds, severities, how many photographs, and a second source."""
-    group = cli.group(parser, "shifted photographs")
-    add = group.add_argument
-    kinds = f"{', '.join(corrupt.KINDS)}; all; or none ({', '.join(FEW)})"
-    add("--kinds", nargs="+", default=FEW, metavar="KIND", help=f"corruptions: {kinds}")
-    severities = "severities of each, from 1 to 5 (3 5)"
-    add("--severities", nargs="+", type=int, default=(3, 5), metavar="N", help=severities)
-    judged = "judge N validation photographs, evenly through them (all)"
-    add("--photographs", type=cli.positive, metavar="N", help=judged)
-    other = "also judge the held-out photographs of another source with the same classes"
-    add("--shifted", metavar="SOURCE", help=other)
-
 
 def run_options(parser: argparse.ArgumentParser) -> None:
     """Add the run that is judged, and where the result goes."""
@@ -51,71 +34,7 @@ def run_options(parser: argparse.ArgumentParser) -> None:
     add("--run", type=cli.path, required=True, metavar="DIR", help="the workdir of a run")
     add("--quiet", action="store_true", help="print the result and what is wrong, nothing else")
     cli.base_option(parser)
-    options(parser)
-
-
-class Shifts:
-    """The held-out photographs of a set in every condition, each made when it is judged."""
-
-    def __init__(
-        self, args: argparse.Namespace, sets: ImageSets, reading: argparse.Namespace
-    ) -> None:
-        """Take what is judged from `args`; a second source is read as `reading` says."""
-        self._args = args
-        whole = sets.test or sets.validation
-        count = args.photographs
-        self.split = evenly(whole, count=count) if count and count < len(whole) else whole
-        self.name = "test" if sets.test else "validation"
-        wanted = [] if "none" in args.kinds else list(args.kinds)
-        self._kinds = list(corrupt.KINDS) if "all" in wanted else wanted
-        for kind in self._kinds:
-            if kind not in corrupt.KINDS:
-                raise InputError(
-                    f"--kinds: expected some of {', '.join(corrupt.KINDS)}; found {kind!r}"
-                )
-        self.columns: dict[str, list[str]] = {PLAIN: [PLAIN]}
-        named = [f"{kind} {severity}" for kind in self._kinds for severity in args.severities]
-        self.columns |= {CORRUPTED: named} if named else {}
-        self._second = self._other(sets, reading)
-        if self._second:
-            self.columns[args.shifted] = [args.shifted]
-
-    def __iter__(self) -> Iterator[tuple[str, ImageSet]]:
-        """Yield `(condition, photographs)`, with a bar beside them."""
-        shown = not self._args.quiet
-        with waiting.bar(len(self), "judge", unit="conditions", shown=shown) as bar:
-            for each in self._conditions():
-                yield each
-                bar.update()
-
-    def _conditions(self) -> Iterator[tuple[str, ImageSet]]:
-        yield PLAIN, self.split
-        for kind in self._kinds:
-            for severity in self._args.severities:
-                images = corrupt.corrupted(self.split.images, kind, severity=severity)
-                yield f"{kind} {severity}", replace(self.split, images=images)
-        if self._second:
-            yield self._args.shifted, self._second
-
-    def __len__(self) -> int:
-        return sum(map(len, self.columns.values()))
-
-    def about(self) -> str:
-        """Say in a sentence or two what was judged."""
-        what = [f"{len(self.split):,} {self.name} photographs as they are"]
-        if self._kinds:
-            severities = ", ".join(map(str, self._args.severities))
-            kinds = ", ".join(kind.replace("_", " ") for kind in self._kinds)
-            what.append(f"the same with {kinds}, each at severity {severities}")
-        what += [f"{len(self._second):,} of {self._args.shifted}"] if self._second else []
-        return f"{'; '.join(what)}."
-
-    def _other(self, sets: ImageSets, reading: argparse.Namespace) -> ImageSet | None:
-        if not self._args.shifted:
-            return None
-        other = running.load(reading, self._args.shifted, size=min(photos.sides(sets.size)))
-        domain.check(sets, other)
-        return other.test or other.validation
+    conditions.options(parser)
 
 
 def photographs(args: argparse.Namespace) -> Shifts:
@@ -143,12 +62,20 @@ def _arguments(document: Json) -> argparse.Namespace:
     return argparse.Namespace(**{**defaults, **as_parsed})
 
 
+def trained(run: Path) -> dict[str, list[Json]]:
+    """Read the rows of a run's rungs, by name; InputError where no rung has been trained."""
+    rows = by_rung(read_results(run / "results.json"))
+    if not rows:
+        raise InputError(f"{run}: expected a run with a trained rung, found none")
+    return rows
+
+
 def seeds(run: Path, rungs: Iterable[str]) -> set[int]:
     """Return the seeds that rungs of a run have in common; InputError where a rung is not there."""
-    rows = by_rung(read_results(run / "results.json"))
+    rows = trained(run)
     for rung in rungs:
         if rung not in rows:
-            raise InputError(f"{run}: expected the rung {rung}, found {', '.join(rows) or 'none'}")
+            raise InputError(f"{run}: expected the rung {rung}, found {', '.join(rows)}")
     return set.intersection(*({row["seed"] for row in rows[rung]} for rung in rungs))
 
 

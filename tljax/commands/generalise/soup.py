@@ -3,7 +3,8 @@
     tljax soup --run runs/ladder --from frozen --rates 5e-4 1e-3 2e-3 --orders 2
 
 Each seed of the rung is fine-tuned at every rate with every order of the photographs, by the stage
-`finetune` of the run's preset and options. Judged within and without distribution: the uniform soup
+`finetune` of the run's preset and options; with --photometric, each of these a second time with
+photometric augmentation. Judged within and without distribution: the uniform soup
 (the mean of all), the greedy one (those that help), the ensemble (the mean of their logits, which
 runs them all), and the best single one. What is chosen is chosen on one half of the photographs and
 judged on the other. Leaves soup.json, soup.png and soup.html in the run's folder; --save writes the
@@ -19,7 +20,7 @@ import numpy as np
 
 from tljax import waiting
 from tljax.commands import cli
-from tljax.commands.generalise import shifting
+from tljax.commands.generalise import conditions, shifting
 from tljax.methods import interpolate, soups
 from tljax.methods.judge import Judge, is_right, mean_of
 from tljax.report.pages import shifted as page
@@ -28,6 +29,7 @@ from tljax.report.stats.shifts import Judged
 from tljax.report.tables import shifted as table
 from tljax.runs.predict import Trained
 from tljax.train import setup
+from tljax.train.outcome import saved
 
 START, BEST = "start", "best single"
 UNIFORM, GREEDY, ENSEMBLE = "uniform soup", "greedy soup", "ensemble"
@@ -36,10 +38,13 @@ UNIFORM, GREEDY, ENSEMBLE = "uniform soup", "greedy soup", "ensemble"
 def main() -> None:
     """Run the command."""
     args = _parser().parse_args()
+    if args.save:
+        saved.refuse_other(args.save)
     shifts = shifting.photographs(args)
+    shifts.halved()
     starts = shifting.members(args.run, [args.start])[args.start][: args.soups]
     began = time.perf_counter()
-    count = len(args.rates) * args.orders
+    count = len(args.rates) * args.orders * (1 + args.photometric)
     pace = waiting.Pace(count * len(starts))
     pots = [_pot(args, start, pace) for start in starts]
     seconds = (time.perf_counter() - began) / len(pots)
@@ -55,10 +60,11 @@ def main() -> None:
     ways = (UNIFORM, GREEDY, ENSEMBLE)
     pairs = [(way, against) for against in (BEST, START) for way in ways] + [(BEST, START)]
     rates = ", ".join(f"{rate:g}" for rate in args.rates)
+    twice = ", as the run augments and photometric" * args.photometric
     about = (
-        f"{shifts.about()} {len(pots)} soups of {count}: rates {rates}, {args.orders} orders; "
-        f"{seconds:.0f} s to train one. The greedy ones have "
-        f"{', '.join(str(len(each)) for each in chosen)} of them."
+        f"{shifts.about()} {len(pots)} soups of {count}: "
+        f"rates {rates}, {args.orders} orders{twice}; {seconds:.0f} s to train one. "
+        f"The greedy ones have {', '.join(str(len(each)) for each in chosen)} of them."
     )
     document = {"about": about, **judged.to_dict(pairs)}
     shifting.write(args.run, "soup", document, args)
@@ -74,21 +80,21 @@ def main() -> None:
 def _pot(args: argparse.Namespace, start: Trained, pace: waiting.Pace) -> list[Trained]:
     """Fine-tune one seed of the rung at every rate and in every order."""
     stage, source = shifting.finetuning(args, start)
-    ready = setup.prepare(stage, start.network, source, seed=start.seed, before=start)
-    stages = soups.at_rates(stage, args.rates)
-    orders = range(100 * start.seed, 100 * start.seed + args.orders)
-    made = soups.ingredients(stages, ready, orders=orders, progress=not args.quiet)
-    pot = []
-    for _ in range(len(stages) * len(orders)):
-        pace.begins()
-        each = next(made)
-        # Held as numpy arrays: a soup of many must not fill the device.
-        pot.append(replace(each, state=jax.device_get(each.state.replace(opt_state=None))))
+    orders, pot = range(100 * start.seed, 100 * start.seed + args.orders), []
+    for like in soups.augmented(stage) if args.photometric else [stage]:
+        ready = setup.prepare(like, start.network, source, seed=start.seed, before=start)
+        stages = soups.at_rates(like, args.rates)
+        made = soups.ingredients(stages, ready, orders=orders, progress=not args.quiet)
+        for _ in range(len(stages) * len(orders)):
+            pace.begins()
+            each = next(made)
+            # Held as numpy arrays: a soup of many must not fill the device.
+            pot.append(replace(each, state=jax.device_get(each.state.replace(opt_state=None))))
     return pot
 
 
 def _judged(
-    judge: Judge, shifts: shifting.Shifts, numbers: list[list[int]]
+    judge: Judge, shifts: conditions.Shifts, numbers: list[list[int]]
 ) -> tuple[Judged, list[list[int]]]:
     """Judge all ways on all conditions: (the verdicts, the greedy soup of each seed on all)."""
     split, every = shifts.split, np.arange(len(shifts.split))
@@ -140,7 +146,7 @@ def _save(
     everyone: list[Trained],
     chosen: list[int],
     judge: Judge,
-    shifts: shifting.Shifts,
+    shifts: conditions.Shifts,
 ) -> object:
     weights = mean_of(judge.count, chosen)
     like = everyone[chosen[0]]
@@ -164,6 +170,8 @@ def _parser() -> argparse.ArgumentParser:
         help=rates,
     )
     add("--orders", type=cli.positive, default=2, metavar="N", help="orders of the photographs (2)")
+    twice = "fine-tune each a second time with photometric augmentation"
+    add("--photometric", action="store_true", help=twice)
     add("--soups", type=cli.positive, metavar="N", help="seeds of the rung, at most (all)")
     add("--epochs", type=cli.positive, metavar="N", help="epochs of each fine-tuning (the run's)")
     add("--save", type=cli.path, metavar="FOLDER", help="write the greedy soup as a classifier")
