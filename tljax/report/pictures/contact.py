@@ -46,7 +46,9 @@ def write_contact(sets: ImageSets, *, path: Path) -> Path:
     called = sets.task.called
     some = f"{len(shown)} of {len(sets.classes)} {called}" if len(sets.classes) > len(shown) else ""
     splits = " + ".join(_SHORT[split] for split in sets.splits)
-    about = "From the least to the most; under each its number." if numbers else f"Numbers: {splits}"
+    about = (
+        "From the least to the most; under each its number." if numbers else f"Numbers: {splits}"
+    )
     side = f"Training photographs, {across(sets.size)}"
     return style.save(sheet(side, "; ".join(filter(None, [about, some])), rows), path)
 
