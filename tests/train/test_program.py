@@ -159,7 +159,7 @@ def test_on_an_accelerator_the_first_stage_trains_while_later_ones_are_compiled(
     programs = program.ahead({name: (name, None) for name in gates})
     assert list(programs) == list(gates)
     assert program.at_hand(programs, "one") is None
-    assert program.flops(programs, "three", "three", None) == 7  # traced once, compiled not yet
+    assert program.traced_flops(programs, "three") == 7  # compiled not yet
     gates["one"].set()
     # The seconds are those that were waited, after the 10 of tracing; the same when asked again.
     assert 10 <= programs["one"].seconds < 14

@@ -10,7 +10,7 @@ from tljax.config import Stage
 from tljax.inputs import feed
 from tljax.machine import devices
 from tljax.optim import rules as rules_lib
-from tljax.train.program import Program, at_hand, flops
+from tljax.train.program import Program, at_hand, flops, traced_flops
 from tljax.train.ready import Ready
 from tljax.train.segments import hyperparameters
 
@@ -49,7 +49,7 @@ def outlook(
 
 
 def _outlook(name: str, stage: Stage, ready: Ready, programs: Mapping[str, Program]) -> Outlook:
-    program = at_hand(programs, name)
+    program, work = at_hand(programs, name), traced_flops(programs, name)
     trainable, still = rules_lib.split(ready.variables["params"], stage.rules)
     train = ready.inputs.train
     solved = stage.solver != "steps"
@@ -62,7 +62,7 @@ def _outlook(name: str, stage: Stage, ready: Ready, programs: Mapping[str, Progr
         epochs=stage.epochs,
         steps=steps,
         images=steps * stage.batch_size,
-        step_flops=math.nan if solved else flops(programs, name, stage, ready),
+        step_flops=math.nan if solved else work or flops(stage, ready),
         temporary=program.temporary if program else math.nan,
         compile_seconds=program.seconds if program else math.nan,
         data=train.inputs.nbytes,

@@ -136,13 +136,16 @@ def at_hand(programs: Mapping[str, Program], name: str) -> Program | None:
     return programs.at_hand(name) if isinstance(programs, Queue) else programs.get(name)
 
 
-def flops(programs: Mapping[str, Program], name: str, stage: Stage, ready: Ready) -> float:
-    """Count the FLOPs of one step of a stage; it is traced where `ahead` has not done so."""
+def flops(stage: Stage, ready: Ready) -> float:
+    """Count the FLOPs of one step of a stage that no program is compiled for."""
+    return outlined(stage, ready).step_flops
+
+
+def traced_flops(programs: Mapping[str, Program], name: str) -> float | None:
+    """Return the FLOPs of one step of a program of `ahead`, without waiting for it."""
     if isinstance(programs, Queue):
-        found = programs.step_flops(name)
-    else:
-        found = programs[name].step_flops if name in programs else None
-    return outlined(stage, ready).step_flops if found is None else found
+        return programs.step_flops(name)
+    return programs[name].step_flops if name in programs else None
 
 
 def outlined(stage: Stage, ready: Ready) -> Traced:
