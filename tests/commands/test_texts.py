@@ -234,6 +234,7 @@ def test_photographs_are_told_from_texts(tmp_path):
     for name in ("notes.txt", "cat.png"):
         (tmp_path / "folder" / "cat" / name).write_bytes(b"x")
     assert not holds_texts(str(tmp_path / "folder"))
+    assert not any(map(holds_texts, ("", "folder:", "csv:", "csv:nowhere.csv", "tfds:mnist")))
     table = tmp_path / "t.csv"
     for head, told in (
         ("file,label,text", False),

@@ -121,6 +121,8 @@ def holds_texts(source: str) -> bool:
         return True
     kind, where = _kind(source)
     path = at_home(where)
+    if not where:
+        return False
     if kind == "folder":
         return path.is_dir() and sources.folder_holds_texts(path)
     return kind == "csv" and path.is_file() and sources.table_holds_texts(path)

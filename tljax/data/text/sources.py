@@ -84,8 +84,11 @@ def folder_holds_texts(root: pathlib.Path) -> bool:
 
 def table_holds_texts(path: pathlib.Path) -> bool:
     """Tell whether the first line of a table names a column of texts, and none of files."""
-    with path.open("rb") as file:
-        first = file.readline(1 << 16).decode("utf-8-sig", "replace").lower()
+    try:
+        with path.open("rb") as file:
+            first = file.readline(1 << 16).decode("utf-8-sig", "replace").lower()
+    except OSError:
+        return False  # whoever reads it says why it cannot be
     names = {cell.strip(" \t\r\n\"'") for cell in re.split("[,;\t]", first)}
     return bool(names & set(TELLING)) and not names & (set(table.FILES) - {"id"})
 
