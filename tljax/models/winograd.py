@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 
 # Tiles of the output that are transformed together: of 75 x 75 x 128, one image. What they take
@@ -103,7 +104,7 @@ def _products_of(kernel: Array) -> Array:
     As one product with `[16, 9]`, which compiles in less time than sums do.
     """
     inputs, outputs = kernel.shape[2:]
-    both = jnp.kron(jnp.asarray(_KERNEL, kernel.dtype), jnp.asarray(_KERNEL, kernel.dtype))
+    both = jnp.asarray(np.kron(_KERNEL, _KERNEL), kernel.dtype)
     return (both @ kernel.reshape(9, -1)).reshape(4, 4, inputs, outputs)
 
 
