@@ -14,10 +14,14 @@ from tljax.data.sources import ImageSet, ImageSets
 from tljax.machine import signals
 from tljax.models import build, ops
 from tljax.models.build import Network
+from tljax.optim import rules
 from tljax.optim.transform import Optimizer
-from tljax.train import Source, frozen, prepare, rung
+from tljax.sweep.program import make_stage
+from tljax.train import Source, frozen, prepare, program, rung
+from tljax.train.history import ignore
 from tljax.train.loop import train_stage
 from tljax.train.resume import Saver
+from tljax.tree import flatten
 from tljax.weights import Weights
 
 NETWORK = Network(hidden=4, options={"width": 0.0625})
@@ -67,56 +71,43 @@ def test_seeds_of_a_head_share_one_program_and_are_what_they_are_alone(source, c
         )
 
 
-ANCHORED = replace(LATE, name="differential", optimizer=Optimizer("sgd", momentum=0.0, anchor=2.0))
-BIASES = replace(
-    ANCHORED, name="biases", rules=(("head/.*", 1.0), ("base/.*bias", 1.0), ("base/.*", None))
+ANCHORED = replace(
+    LATE, name="differential", epochs=2, optimizer=Optimizer("sgd", momentum=0.0, anchor=2.0)
 )
 
 
-def test_every_rung_is_anchored_to_the_pretrained_weights(source):
-    """Not to the rung that it builds on; seeds that share a program, too."""
-    stages = {"finetune": LATE, "differential": ANCHORED, "biases": replace(BIASES, views=None)}
-    done = ladder(
-        {name: (NETWORK, stage) for name, stage in stages.items()},
-        source,
-        seeds=[1, 2],
-        starts_from={"differential": "finetune", "biases": "finetune"},
-    )
-    for seed in (1, 2):
-        begun = done[seed]["finetune"].state.params["base"]["block5_conv1"]["kernel"]
-        kernel = anchors(done[seed]["differential"].state)["base/block5_conv1/kernel"]
-        np.testing.assert_array_equal(kernel, pretrained(source, "kernel"))
-        assert not np.array_equal(kernel, begun)
-        bias = anchors(done[seed]["biases"].state)["base/block5_conv1/bias"]
-        np.testing.assert_array_equal(bias, pretrained(source, "bias"))
-
-
-def test_a_resumed_rung_is_anchored_to_the_pretrained_weights(source, tmp_path, monkeypatch):
+def test_a_later_rung_is_anchored_to_the_pretrained_weights(source, tmp_path, monkeypatch):
+    """Not to the rung that it goes on from, and not to where it was stopped and resumed."""
     below = rung.run(LATE, prepare(LATE, NETWORK, source, seed=1), seed=1, progress=False)
-    stage = replace(ANCHORED, epochs=2)
-    ready = prepare(stage, NETWORK, source, seed=1, before=below)
-    whole, _ = train_stage(stage, ready, seed=1, progress=False)
+    ready = prepare(ANCHORED, NETWORK, source, seed=1, before=below)
+    whole = program.ahead({"differential": (ANCHORED, ready)})["differential"]
+
+    def train(on_epoch=ignore):
+        how = {"saver": Saver(tmp_path / "saves"), "program": whole, "progress": False}
+        return train_stage(ANCHORED, ready, seed=1, on_epoch=on_epoch, **how)[0]
 
     def stop(record, state):
         monkeypatch.setattr(signals, "_waiting", 15 if record["epoch"] == 1 else None)
 
     with pytest.raises(signals.Interrupted):
-        train_stage(
-            stage, ready, seed=1, saver=Saver(tmp_path / "s"), on_epoch=stop, progress=False
-        )
+        train(stop)
     monkeypatch.setattr(signals, "_waiting", None)
-    state, _ = train_stage(stage, ready, seed=1, saver=Saver(tmp_path / "s"), progress=False)
-    kernel = anchors(state)["base/block5_conv1/kernel"]
-    np.testing.assert_array_equal(kernel, pretrained(source, "kernel"))
-    same = jax.tree.map(frozen.same_bits, state.params, whole.params)
-    assert all(jax.tree.leaves(same))
+    found = anchors(train().opt_state)["base/block5_conv1/kernel"]
+    np.testing.assert_array_equal(found, source.weights.params["block5_conv1"]["kernel"])
+    assert not np.array_equal(found, below.state.params["base"]["block5_conv1"]["kernel"])
 
 
-def anchors(state):
-    """Return the leaves of the base in an optimizer's state without momentum."""
-    leaves = jax.tree_util.tree_leaves_with_path(state.opt_state)
+def test_seeds_of_one_program_are_anchored_to_the_pretrained_weights(source):
+    ready = prepare(ANCHORED, NETWORK, source, seed=1)
+    trained, _ = rules.split(ready.variables["params"], ANCHORED.rules)
+    tx, _ = make_stage(ANCHORED, ready, paths=list(flatten(ready.variables["params"])))
+    found = anchors(tx.init({path: leaf + 1 for path, leaf in trained.items()}))
+    assert len(found) == 6  # three layers of block5
+    for path, leaf in found.items():
+        np.testing.assert_array_equal(leaf, flatten({"base": source.weights.params})[path])
+
+
+def anchors(opt_state):
+    """Return the leaves of the base in an optimizer's state without momentum, by path."""
+    leaves = jax.tree_util.tree_leaves_with_path(opt_state)
     return {path[-1].key: leaf for path, leaf in leaves if str(path[-1]).startswith("['base/")}
-
-
-def pretrained(source, leaf):
-    return source.weights.params["block5_conv1"][leaf]

@@ -197,7 +197,7 @@ def test_low_rank_trains_little(run, hurried, tmp_path, capsys):
     before = flatten(variables_of(load_run(run, rung="frozen", seed=0)))
     after, kernel = flatten(variables_of(saved)), "params/base/block5_conv1/kernel"
     change = (np.asarray(after[kernel]) - np.asarray(before[kernel])).reshape(-1, 32)
-    assert np.linalg.matrix_rank(change, tol=1e-6 * np.linalg.norm(change)) <= 2
+    assert np.linalg.matrix_rank(change, tol=1e-2 * np.linalg.norm(change, 2)) in (1, 2)
     assert "rank 2 " in capsys.readouterr().out
 
 
