@@ -51,10 +51,12 @@ def test_of_one_seed_the_table_has_the_intervals():
 def test_texts_are_called_so_and_their_columns_named():
     of_texts = results(15, images=20) | {"task": {"name": "text"}}
     columns = {"task": "text", "text_column": "body", "label_columns": ["kind"]}
+    columns["decisions"] = "suspects.csv"
     config = {"arguments": ARGUMENTS | columns}
     said = few.lines(of_texts, config)[1]
-    assert said.startswith("Steadier, each training text judged by a head")
+    assert said.startswith("Steadier: tljax features again, each training text judged by a head")
     assert "--task text --text-column body --label-columns kind" in said
+    assert "--decisions suspects.csv" in said
     assert "each training text judged" in "".join(few.section(of_texts, config))
 
 

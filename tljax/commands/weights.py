@@ -83,7 +83,10 @@ def convert(name: str, out: Path, *, to: str, preprocess: str | None, overwrite:
         LAYOUTS[to](out, weights)
     except OSError as error:
         raise InputError(f"{out}: cannot be written: {error.strerror}") from None
-    print(f"{out}: {to}, preprocessing {lib.name_of(weights.preprocess)}")
+    about, whose = weights.provenance, ""
+    if about.get("run"):  # a rung that trained its head alone has the base that it began with
+        whose = f"the base of {about['rung']}, seed {about['seed']}, of {name.partition(':')[0]}; "
+    print(f"{out}: {whose}{to}, preprocessing {lib.name_of(weights.preprocess)}")
 
 
 def _parser() -> argparse.ArgumentParser:

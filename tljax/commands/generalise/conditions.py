@@ -1,8 +1,11 @@
 """The photographs that are judged: as they are, corrupted, and of a second source; and options."""
 
 import argparse
+import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
+
+import numpy as np
 
 from tljax import waiting
 from tljax.commands import cli, running
@@ -26,7 +29,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     add("--severities", nargs="+", type=_severity, default=(3, 5), metavar="N", help=severities)
     judged = "judge N validation photographs, evenly through them (all)"
     add("--photographs", type=cli.positive, metavar="N", help=judged)
-    other = "also judge the held-out photographs of another source with the same classes"
+    other = "also judge another source of the same classes: its test split, or all of it"
     add("--shifted", metavar="SOURCE", help=other)
 
 
@@ -89,7 +92,28 @@ class Shifts:
             return None
         other = running.load(reading, self._args.shifted, size=min(photos.sides(sets.size)))
         domain.check(sets, other)
-        return other.test or other.validation
+        split = other.test or _pooled(other)
+        if trained_on := _in_common(split, sets.train):
+            found = f"{trained_on} of the {len(split)} are training photographs of the run"
+            waiting.say(f"WARNING: {self._args.shifted}: {found}, and easy for it")
+        return split
+
+
+def _pooled(sets: ImageSets) -> ImageSet:
+    """Return the photographs of all splits: none of a second source was trained on."""
+    parts = (sets.train, sets.validation)
+    return ImageSet(
+        np.concatenate([part.images for part in parts]),
+        np.concatenate([part.labels for part in parts]),
+        tuple(name for part in parts for name in part.ids),
+        sets.train.task,
+    )
+
+
+def _in_common(split: ImageSet, train: ImageSet) -> int:
+    """Count the photographs of a split that are, pixel for pixel, in a training set."""
+    known = {hashlib.sha256(image.tobytes()).digest() for image in train.images}
+    return sum(hashlib.sha256(image.tobytes()).digest() in known for image in split.images)
 
 
 def _severity(text: str) -> int:

@@ -12,7 +12,9 @@ from tljax.tasks.known import of_results
 
 FEW = 100  # a run with fewer validation photographs gets the note
 FOLDS = 10
-STEADIER = "Steadier, each training photograph judged by a head that never saw it:"
+STEADIER = (
+    "Steadier: tljax features again, each training photograph judged by a head that never saw it:"
+)
 # Options taken over from the run, and the defaults that are not repeated.
 _VALUES = {
     "task": None,
@@ -20,6 +22,7 @@ _VALUES = {
     "text_column": "",
     "label_columns": [],
     "data_dir": None,
+    "decisions": None,
     "validation_fraction": 0.2,
     "weights": None,
     "preset": None,
