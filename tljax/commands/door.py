@@ -81,7 +81,10 @@ def main() -> None:
         )
         raise SystemExit(2)
     sys.argv[:2] = [f"tljax {_spelt(name)}"]
-    _command(name)()
+    try:
+        _command(name)()
+    except KeyboardInterrupt:  # while libraries are imported; from there on the command takes it
+        raise SystemExit(130) from None
 
 
 def _command(name: str) -> Callable[[], None]:

@@ -105,8 +105,8 @@ def begin(
     baseless = weights is None and takes
     if baseless and args.data not in (*drawn.TARGETS, docstrings.TARGET):
         raise InputError(
-            f"--weights: {args.data} needs a pretrained base: {', '.join(known.FILES)} (downloaded "
-            "once), a file, or one that tljax pretrain made"
+            f"--weights: {args.data} needs a pretrained base: {known.listed(sets.spec)}, a file, "
+            "or one that tljax pretrain made"
         )
     if processes.first():
         print(sets.counts(), flush=True)

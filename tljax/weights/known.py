@@ -3,6 +3,8 @@
 import dataclasses
 from pathlib import Path
 
+import jax
+
 from tljax.data.cache import default_folder
 from tljax.errors import InputError
 from tljax.files.download import Download, fetch, matches
@@ -33,6 +35,16 @@ def load(name_or_path: str | Path, *, progress: bool = True) -> Weights:
     file = FILES[name]
     origin = {"package": file.package} if isinstance(file, Packaged) else {"url": file.url}
     return dataclasses.replace(weights, provenance=weights.provenance | {"name": name, **origin})
+
+
+def listed(like: jax.ShapeDtypeStruct) -> str:
+    """Name the published weights for examples of this kind, and where each comes from."""
+    taken = [each for each in BASES.values() if each.example(8).dtype == like.dtype]
+    files = {name: file for each in taken for name, file in each.published.items()}
+    installed = [name for name, file in files.items() if isinstance(file, Packaged)]
+    fetched = [name for name in files if name not in installed]
+    kinds = {"downloaded once": fetched, "in a package": installed}
+    return ", ".join(f"{', '.join(names)} ({how})" for how, names in kinds.items() if names)
 
 
 def file_of(name_or_path: str | Path, *, progress: bool = True) -> Path:

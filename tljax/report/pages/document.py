@@ -85,7 +85,8 @@ img { display: block; width: 100%; max-width: 40rem; height: auto; border-radius
   color: var(--faint); white-space: nowrap; }
 .strip { display: grid; gap: .75rem; margin-top: 1.5rem;
   grid-template-columns: repeat(auto-fit, minmax(7rem, 1fr)); }
-figure { margin: 0; } figcaption { font-size: .875rem; line-height: 1.35; padding-top: .3rem; }
+figure { margin: 0; } figcaption { font-size: .875rem; line-height: 1.35; padding-top: .3rem;
+  overflow-wrap: anywhere; }
 .wrong b { color: var(--wrong); }
 .photos { display: grid; gap: 1rem .75rem;
   grid-template-columns: repeat(auto-fill, minmax(8.5rem, 1fr)); }

@@ -42,7 +42,8 @@ def _worst(photos: Photographs) -> list[str]:
         image, truth = photos.worst[i], int(photos.worst_labels[i])
         likely = photos.worst_probabilities[i]
         loss = f"loss {photos.worst_losses[i]:.2f}"
-        text = "<br>".join([_answer(photos, likely), f"is {escape(photos.classes[truth])}", loss])
+        lines = [_answer(photos, likely), f"is {escape(photos.classes[truth])}", loss]
+        text = "<br>".join([*lines, file_name(str(photos.worst_ids[i]))])
         mark = "" if truth == int(likely.argmax()) else "wrong"
         figures.append(_figure([(image, str(photos.worst_ids[i]))], text, mark=mark))
     run = f"{photos.rung}, seed {photos.seed}"
@@ -104,6 +105,11 @@ def _figure(tiles: Iterable[tuple[np.ndarray, str]], caption: str, *, mark: str)
     )
     kind = f' class="{mark}"' if mark else ""
     return f"<figure{kind}><div>{shown}</div><figcaption>{caption}</figcaption></figure>"
+
+
+def file_name(name: str) -> str:
+    """Format the last part of a photograph's path as HTML; the whole is shown under the mouse."""
+    return f'<small title="{escape(name)}">{escape(name.rpartition("/")[2])}</small>'
 
 
 def jpeg(image: np.ndarray) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 
 from tljax.errors import InputError
 from tljax.files import npz
-from tljax.report.pages.gallery import jpeg
+from tljax.report.pages.gallery import file_name, jpeg
 from tljax.report.pages.photographs import small
 from tljax.report.pages.sections import small_print
 from tljax.report.pages.text import escape
@@ -121,5 +121,5 @@ def _figure(told: Told, i: int, *, loss: bool = False) -> str:
     data, alt = jpeg(told.shown[i]), escape(str(told.ids[i]))
     picture = f'<img src="data:image/jpeg;base64,{data}" alt="{alt}">'
     texts = [f"<b>{escape(str(told.says[i]))}</b>", f"is {escape(str(told.true[i]))}"]
-    texts += [f"loss {told.losses[i]:.2f}"] if loss else []
+    texts += [f"loss {told.losses[i]:.2f}", file_name(str(told.ids[i]))] if loss else []
     return f"<figure><div>{picture}</div><figcaption>{'<br>'.join(texts)}</figcaption></figure>"
