@@ -200,6 +200,11 @@ def test_a_device_without_memory_names_the_batch_the_memory_and_a_smaller_batch(
         def lower(self):
             return self
 
+        out_tree = None
+
+        def as_text(self):
+            return f"{id(self)}"
+
         def compile(self):
             if self.when == "compile":
                 raise full

@@ -52,9 +52,11 @@ def test_what_is_kept_comes_back(tmp_path, kept):
 def test_a_figure_for_each_with_what_was_said(kept):
     text = "\n".join(gallery.sections(kept))
     captions = re.findall(r"<figure( class=\"wrong\")?>.*?<figcaption>(.*?)</figcaption>", text)
+    names = [gallery.file_name(name) for name in ("a/1.jpg", "b/2.jpg")]
+    assert names[0] == '<span class="about" title="a/1.jpg">1.jpg</span>'
     assert captions == [
-        (' class="wrong"', "<b>dog 90 %</b><br>is &lt;script&gt;<br>loss 3.14"),
-        ("", "<b>dog 60 %</b><br>is dog<br>loss 0.50"),
+        (' class="wrong"', f"<b>dog 90 %</b><br>is &lt;script&gt;<br>loss 3.14<br>{names[0]}"),
+        ("", f"<b>dog 60 %</b><br>is dog<br>loss 0.50<br>{names[1]}"),
         ("", "<b>fox 65 %</b>, right: dog 25 %; is fox"),
     ]
     assert EVIL not in text

@@ -219,7 +219,9 @@ def test_a_run_leaves_its_files_and_no_drafts(run):
 
 def test_the_configuration_is_resolved(run):
     told = strict((run / "config.json").read_text())
-    assert set(told) == {"command", "arguments", "plan", "data", "versions", "device", "base"}
+    assert set(told) == {"command", "arguments", "plan", "data", "versions", "device", "base"} | {
+        "by_winograd"
+    }
     assert told["command"][0] == "python"
     assert told["arguments"] == {"weights": "base.safetensors", "seeds": 1, "views": None}
     plan = told["plan"]["frozen"]

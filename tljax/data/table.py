@@ -73,7 +73,8 @@ def cells(path: pathlib.Path, *, of: str) -> list[tuple[int, list[str]]]:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        at, byte = 1 + data[: error.start].count(b"\n"), data[error.start]
+        read = error.object  # without a byte order mark
+        at, byte = 1 + read.count(b"\n", 0, error.start), read[error.start]
         raise InputError(
             f"{path}: line {at}: expected UTF-8 text, found byte {byte:#04x}"
         ) from None

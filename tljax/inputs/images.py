@@ -41,7 +41,8 @@ class Inputs:
 
     `augmented(batch, keys, strength, maps)` is for training, `plain(batch)` for validation;
     `relabelled(label, keys, strength, maps)` does to dense labels what `augmented` does to their
-    images. Both draw the `maps(keys, strength)` that they warp by where they are not given.
+    images. They are given `maps` where the inputs have that function, `maps(keys, strength)`, and
+    else draw what they warp by.
     `start` is the layer they enter at, None for images.
     """
 

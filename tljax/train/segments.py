@@ -89,9 +89,9 @@ def make_batch(inputs: Inputs, pool: Array, drawn: Batch, strength: Array) -> Ba
     `key` `[N]` for dropout. `drawn` has the `row` of `pool`, `label`, and what is drawn for each
     image (`with_keys`) `[N]`.
     """
-    maps = drawn.get("maps")
-    image = inputs.augmented(pool[drawn["row"]], drawn["augment"], strength, maps)
-    label = inputs.relabelled(drawn["label"], drawn["augment"], strength, maps)
+    given = (drawn["augment"], strength, *([drawn["maps"]] if inputs.maps else []))
+    image = inputs.augmented(pool[drawn["row"]], *given)
+    label = inputs.relabelled(drawn["label"], *given)
     return {"image": image, "label": label, "key": drawn["key"]}
 
 

@@ -109,7 +109,7 @@ def _figure(tiles: Iterable[tuple[np.ndarray, str]], caption: str, *, mark: str)
 
 def file_name(name: str) -> str:
     """Format the last part of a photograph's path as HTML; the whole is shown under the mouse."""
-    return f'<small title="{escape(name)}">{escape(name.rpartition("/")[2])}</small>'
+    return f'<span class="about" title="{escape(name)}">{escape(name.rpartition("/")[2])}</span>'
 
 
 def jpeg(image: np.ndarray) -> str:
