@@ -63,7 +63,7 @@ def test_each_way_can_win_and_what_was_raced_is_kept(file, capsys):
 
 @pytest.mark.parametrize(
     ("other", "won"),
-    [((0.84, 0.84), True), ((0.86, 0.5), False), ((0.5, 0.86), False), ((1.0, 1.0), False)],
+    [((0.91, 0.91), True), ((0.93, 0.5), False), ((0.5, 0.93), False), ((1.0, 1.0), False)],
 )
 def test_it_must_be_faster_by_both_clocks_and_by_more_than_noise(file, other, won):
     found = lowering.choose({WIDE}, file, race=lambda shape: ((1.0, 1.0), other))
