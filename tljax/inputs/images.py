@@ -41,8 +41,8 @@ class Inputs:
 
     `augmented(batch, keys, strength, maps)` is for training, `plain(batch)` for validation;
     `relabelled(label, keys, strength, maps)` does to dense labels what `augmented` does to their
-    images. They are given `maps` where the inputs have that function, `maps(keys, strength)`, and
-    else draw what they warp by.
+    images. They are given `maps` where `maps(keys, strength)` drew them ahead, and else draw what
+    they warp by.
     `start` is the layer they enter at, None for images.
     """
 

@@ -89,7 +89,7 @@ def make_batch(inputs: Inputs, pool: Array, drawn: Batch, strength: Array) -> Ba
     `key` `[N]` for dropout. `drawn` has the `row` of `pool`, `label`, and what is drawn for each
     image (`with_keys`) `[N]`.
     """
-    given = (drawn["augment"], strength, *([drawn["maps"]] if inputs.maps else []))
+    given = (drawn["augment"], strength, *([drawn["maps"]] if "maps" in drawn else []))
     image = inputs.augmented(pool[drawn["row"]], *given)
     label = inputs.relabelled(drawn["label"], *given)
     return {"image": image, "label": label, "key": drawn["key"]}
