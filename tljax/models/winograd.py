@@ -24,7 +24,10 @@ _OUTPUT = ((1, 1, 1, 0), (0, 1, -1, -1))
 
 
 class Shape(NamedTuple):
-    """What a 3 x 3 convolution of stride 1 in float32 is chosen by; its batch is not."""
+    """Describe a 3 x 3 convolution of stride 1 in float32 by all that it is chosen by.
+
+    The batch is not part of it.
+    """
 
     height: int  # of the input
     width: int

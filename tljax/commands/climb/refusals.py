@@ -1,4 +1,4 @@
-"""What a command refuses before it begins: nothing is written then, and no run is lost."""
+"""Refuse what a command cannot do before it begins: nothing is written, and no run is lost."""
 
 import argparse
 from collections.abc import Callable, Mapping

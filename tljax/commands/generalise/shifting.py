@@ -1,4 +1,4 @@
-"""What commands share that judge a run's classifiers on shifted photographs."""
+"""Load a run, and judge its classifiers on shifted photographs: what several commands share."""
 
 import argparse
 from collections.abc import Collection, Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What is exported: photographs, or tokens, to probabilities, in JAX's stock operations."""
+"""Trace what is exported: photographs, or tokens, to probabilities, in JAX's stock operations."""
 
 # pyright: strict
 # pyright: reportUnknownMemberType=false
