@@ -16,7 +16,7 @@ from tljax.data.augment import Augment, Photometric
 from tljax.data.sources import has_masks
 from tljax.errors import InputError
 from tljax.models.architecture import Options
-from tljax.models.build import Network, described
+from tljax.models.build import LAYERS, Network, described
 from tljax.recipe import scaled_batch
 from tljax.runs.base import load_base
 from tljax.tasks.text import TEXT
@@ -47,6 +47,11 @@ def parser(doc: str | None, *, experiment: str, rates: bool = True) -> argparse.
     )
     add("--preset", choices=sorted(config.PRESETS), help=presets)
     cli.base_option(base)
+    reads = (
+        "what the head reads of the base: its last layer, or the means of all its layers over "
+        "places (of texts all, of photographs last)"
+    )
+    add("--layers", choices=LAYERS, help=reads)
     add = how.add_argument
     if rates:
         add(
@@ -180,7 +185,10 @@ def network_on(network: Network, args: argparse.Namespace) -> Network:
     small = network.base == "cnn" and (args.size < sizes.CNN_VALID or args.preset == MASKS)
     if small:
         network = replace(network, options={"padding": "SAME"})
-    return network.on(*architecture_of(args))
+    layers = args.layers or ("all" if args.task == TEXT.name else "last")
+    if not network.architecture.pretrained:
+        return network
+    return replace(network.on(*architecture_of(args)), layers=layers)
 
 
 def stage_on(name: str, stage: Stage, args: argparse.Namespace) -> Stage:

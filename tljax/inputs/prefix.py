@@ -9,7 +9,7 @@ import hashlib
 import itertools
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
@@ -28,7 +28,7 @@ from tljax.data.preprocess import Prepare
 from tljax.files.disk import Json
 from tljax.models import winograd
 from tljax.models.architecture import Architecture
-from tljax.models.heads import Kept
+from tljax.models.heads import Kept, whole
 from tljax.tree import Variables, json_digest
 from tljax.weights import digest
 
@@ -62,6 +62,7 @@ class Prefix:
     # Training photographs in one pass: a step's, as another number rounds some layers otherwise.
     batch: int = 32
     reads: tuple[str, ...] = ()  # layers up to `stop`
+    kept_as: Callable[[Array], Array] = whole  # of an activation that is read
     augmented: Callable[..., Array] = augment_batch  # the data set's
 
     def identity(self, sets: Sets, *, split: str, view: int = 0, stop: str | None = None) -> Json:
@@ -83,7 +84,7 @@ class Prefix:
             ),
             "preprocess": self.preprocess.identity,
             "layer": stop,
-            **({"reads": list(self.reads)} if self.reads else {}),
+            **({"reads": [*self.reads, self.kept_as.__name__]} if self.reads else {}),
             "view": view if warped else 0,
             "augment": asdict(self.augment) if warped and self.augment else None,
             "batch": self.block(split),
@@ -127,7 +128,7 @@ class Prefix:
                 out, ran = run(batch if tokens else self.preprocess(batch))
             if self.reads:
                 maps: Any = ran
-                parts = [maps[name].reshape(len(batch), -1) for name in self._held]
+                parts = [part.reshape(len(batch), -1) for part in self._held(maps).values()]
                 out = jnp.concatenate(parts, axis=1)
             return out if self.kept is None else out.astype(self.kept)
 
@@ -135,18 +136,17 @@ class Prefix:
 
     def row(self, sets: Sets, *, stop: str | None = None) -> jax.ShapeDtypeStruct:
         """Return shape and dtype of the activations of one view of one photograph."""
-        outputs = self._outputs(sets.spec)
-        output = outputs[stop or self.stop]
+        output = self._outputs(sets.spec)[stop or self.stop]
         shape = output.shape[1:]
         if self.reads:
-            shape = (sum(math.prod(outputs[name].shape) for name in self._held),)
+            shape = (sum(math.prod(part) for part in self._parts(sets).values()),)
         return jax.ShapeDtypeStruct(shape, self.kept or output.dtype)
 
     def entered(self, sets: Sets) -> Callable[[Array], Array | Kept]:
         """Return what makes the network's input of rows of activations: float32, apart again."""
         if not self.reads:
             return lambda rows: rows.astype(jnp.float32)
-        shapes = {name: self._outputs(sets.spec)[name].shape[1:] for name in self._held}
+        shapes = self._parts(sets)
         ends = list(itertools.accumulate(math.prod(shape) for shape in shapes.values()))[:-1]
 
         def apart(rows: Array) -> Kept:
@@ -159,10 +159,15 @@ class Prefix:
 
         return apart
 
-    @property
-    def _held(self) -> tuple[str, ...]:
-        """Name the layers whose activations make a row, `stop` first."""
-        return tuple(dict.fromkeys((self.stop, *self.reads)))
+    def _held(self, ran: Mapping[str, Array]) -> dict[str, Array]:
+        """Select what makes a row: the activation at `stop` whole, then what the head reads."""
+        read = {name: self.kept_as(ran[name]) for name in self.reads if name != self.stop}
+        return {self.stop: ran[self.stop], **read}
+
+    def _parts(self, sets: Sets) -> dict[str, tuple[int, ...]]:
+        """Return the shape of each part of a row, in their order."""
+        held = jax.eval_shape(self._held, self._outputs(sets.spec))
+        return {name: held[name].shape[1:] for name in dict.fromkeys((self.stop, *self.reads))}
 
     @functools.cached_property
     def _outputs(self) -> Callable[[jax.ShapeDtypeStruct], dict[str, jax.ShapeDtypeStruct]]:

@@ -48,10 +48,14 @@ def _cam(
     start = layers.following(net, layer)
 
     def program(params: Params, batch: Array, classes: Array) -> Array:
-        activation = net.run(batch, params)[1][f"base/{layer}"]
-        gradient = jax.grad(lambda a: score(net.evidence(a, params, start=start), classes).sum())(
-            activation
-        )
+        out = net.run(batch, params)[1]
+        activation = out[f"base/{layer}"]
+
+        def logits(a: Array) -> Array:
+            entering = net.entering(layer, a, out)
+            return score(net.evidence(entering, params, start=start), classes).sum()
+
+        gradient = jax.grad(logits)(activation)
         return jax.nn.relu((weights(gradient) * activation).sum(-1))
 
     return in_batches(program, net.params, images, targets)

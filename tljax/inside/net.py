@@ -1,7 +1,7 @@
 """A trained network with everything needed to run it on photographs."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ from tljax.data.preprocess import Prepare
 from tljax.models import ops
 from tljax.models.architecture import Architecture, images_of
 from tljax.models.build import Network
-from tljax.models.heads import Classifier, Head, rms_norm
+from tljax.models.heads import Classifier, Head, Kept, parts, reads_of, rms_norm
 from tljax.tree import Params, PyTree, Variables
 
 BATCH = 32
@@ -79,11 +79,23 @@ class Net:
         result: Any = self.module.apply(variables, self.preprocess(images))
         return result
 
-    def onward(self, activation: Array, params: Params, *, start: str) -> Array:
+    def entering(self, layer: str, activation: Array, out: Mapping[str, Array]) -> Array | Kept:
+        """Return what enters the network behind a layer with this activation.
+
+        Where the head reads layers up to it, theirs come along: `out` is what `run` gave.
+        """
+        architecture = self.architecture
+        if not (reads := reads_of(self.module.head)):
+            return activation
+        before = [n for n in reads if architecture.place(n) < architecture.place(layer)]
+        read = {name: out[f"base/{name}"] for name in before}
+        return Kept(activation, {**read, layer: activation})
+
+    def onward(self, activation: Array | Kept, params: Params, *, start: str) -> Array:
         """Compute the logits from the input of layer `start`."""
         return self.module.apply({"params": params, **self.statistics}, activation, start=start)[0]
 
-    def evidence(self, activation: Array, params: Params, *, start: str) -> Array:
+    def evidence(self, activation: Array | Kept, params: Params, *, start: str) -> Array:
         """Compute the logits as `onward` does, with a constant for the norm of the features.
 
         A logit of normalised features is the same for all multiples of them: along themselves it
@@ -93,22 +105,30 @@ class Net:
         if not (isinstance(head, Head) and head.norm):
             return self.onward(activation, params, start=start)
         variables = {"params": params, **self.statistics}
-        whole = self.module.clone(head=_Features())
-        features = whole.apply(variables, activation, start=start)[0]
-        # In each row rms_norm(x) = x * factor.
-        before, after = (jnp.linalg.norm(x, axis=-1) for x in (features, rms_norm(features)))
-        factor = after / jnp.maximum(before, 1e-12)
-        plain = self.module.clone(head=head.clone(norm=False))
-        held = features * jax.lax.stop_gradient(factor)[:, None]
+        whole = self.module.clone(head=_Features(head.reads))
+        features: Any = whole.apply(variables, activation, start=start)[0]
+        plain = self.module.clone(head=head.clone(norm=False, reads=()))
+        held = jnp.concatenate([_held_norm(part) for part in features], axis=-1)
         return plain.apply(variables, held, start="head")[0]
 
 
 class _Features(nn.Module):
-    """Stands for a head, and hands on the features it would get, flattened."""
+    """Stands for a head, and hands on the parts that it would get."""
+
+    reads: tuple[str, ...] = ()
 
     @nn.compact
-    def __call__(self, x: Array, **_: Any) -> tuple[Array, dict[str, Array]]:
-        return x.reshape(x.shape[0], -1), {}
+    def __call__(
+        self, x: Array, *, activations: Mapping[str, Array] | None = None, **_: Any
+    ) -> tuple[list[Array], dict[str, Array]]:
+        return parts(x, activations or {}, reads=self.reads), {}
+
+
+def _held_norm(features: Array) -> Array:
+    """Normalise rows as `rms_norm` does, x * factor, with a constant for the factor."""
+    before, after = (jnp.linalg.norm(x, axis=-1) for x in (features, rms_norm(features)))
+    factor = after / jnp.maximum(before, 1e-12)
+    return features * jax.lax.stop_gradient(factor)[:, None]
 
 
 def in_batches(program: Callable[..., PyTree], params: Params, *arrays: np.ndarray) -> PyTree:

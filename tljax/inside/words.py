@@ -55,7 +55,8 @@ def _program(net: Net) -> Callable[[Params, Array, Array], Array]:
         embedded = out[f"base/{first}"]
 
         def logits(activation: Array) -> Array:
-            return score(net.evidence(activation, params, start=start), classes).sum()
+            entering = net.entering(first, activation, out)
+            return score(net.evidence(entering, params, start=start), classes).sum()
 
         return (jax.grad(logits)(embedded) * embedded).sum(-1)
 

@@ -20,6 +20,7 @@ from jax import Array
 from tljax.errors import InputError
 from tljax.machine import memory
 from tljax.models import build, ops
+from tljax.models.heads import reads_of
 from tljax.tasks.classification import CLASSIFICATION, predicted_classes
 from tljax.train.outcome.trained import Trained
 from tljax.train.step import Variables, averaged
@@ -89,7 +90,8 @@ class Judge:
         }
         architecture = first.network.architecture
         moved = {path.split("/")[2] for path in flats[0].keys() - same if "/base/" in path}
-        self.shared = architecture.frozen_prefix(set(architecture.modules) - moved)
+        shared = architecture.frozen_prefix(set(architecture.modules) - moved)
+        self.shared = None if reads_of(self._module.head) else shared
         self._start = None if self.shared is None else architecture.following(self.shared)
         self._same = {path: jnp.asarray(flats[0][path]) for path in same}
         own = sorted(flats[0].keys() - same)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal, get_args
 
 import flax.linen as nn
 import jax
@@ -52,6 +52,9 @@ BASES: dict[str, Architecture] = {
 }
 
 
+Layers = Literal["last", "all"]
+LAYERS: tuple[Layers, ...] = get_args(Layers)  # of the base that a flat head reads
+
 MOST = 4096  # of any option of a base: what a stranger's file asks for must fit into memory
 MOST_TOKENS = 1 << 18  # of a vocabulary
 
@@ -61,7 +64,8 @@ class Network:
     """A base and a head. The defaults are the lecture's rung 3.
 
     `options` are those of the base where they differ from its `Architecture.options`, such as
-    `{"width": 0.25}` of VGG16.
+    `{"width": 0.25}` of VGG16. A flat head reads the base's output, or the means of all `layers`
+    too.
     """
 
     base: str = "vgg16"
@@ -70,6 +74,7 @@ class Network:
     dropout_flat: bool = False  # dropout before the hidden layer
     dropout_hidden: bool = False  # dropout after the hidden layer
     feature_norm: bool = False  # divide each example's features by their root mean square
+    layers: Layers = "last"
 
     @property
     def architecture(self) -> Architecture:
@@ -81,6 +86,12 @@ class Network:
         if not self.architecture.pretrained:
             return self
         return replace(self, base=base, options=checked(base, options))
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Name the layers whose means a flat head reads: those with parameters but the last."""
+        cuts = [cut.name for cut in self.architecture.cuts if cut.modules]
+        return tuple(cuts[:-1]) if self.layers == "all" else ()
 
 
 def named(base: str) -> Architecture:
@@ -153,13 +164,14 @@ def flat_head(network: Network, task: Task, classes: int, dtype: DTypeLike) -> H
         dropout_flat=network.dropout_flat,
         dropout_hidden=network.dropout_hidden,
         norm=network.feature_norm,
+        reads=network.reads,
         dtype=dtype,
     )
 
 
 def language_head(network: Network, task: Task, classes: int, dtype: DTypeLike) -> LanguageHead:
     """Build the head of the next token at each place: logits `[N, T, outputs]`."""
-    del network
+    _last_alone(network, "the next token")
     return LanguageHead(outputs=task.outputs(classes), dtype=dtype)
 
 
@@ -168,6 +180,7 @@ def dense_head(network: Network, task: Task, classes: int, dtype: DTypeLike) -> 
 
     It has a quarter of a flat head's hidden units, at each place.
     """
+    _last_alone(network, "masks")
     return DenseHead(
         outputs=task.outputs(classes),
         reads=levels(network.architecture, base_of(network)),
@@ -176,6 +189,11 @@ def dense_head(network: Network, task: Task, classes: int, dtype: DTypeLike) -> 
         dropout_hidden=network.dropout_hidden,
         dtype=dtype,
     )
+
+
+def _last_alone(network: Network, what: str) -> None:
+    if network.layers != "last":
+        raise InputError(f"{what}: expected a head that chooses its layers, found layers 'all'")
 
 
 # Heads by the name that a task has for its own (`Task.head`).
@@ -217,6 +235,8 @@ def two_headed(
     network: Network, *, classes: int, others: int, dtype: DTypeLike = jnp.float32
 ) -> TwoHeaded:
     """Build the module with a second, linear head for a task of `others` classes."""
+    if network.layers != "last":
+        raise InputError(f"two heads: expected layers 'last', found {network.layers!r}")
     single = classifier(network, classes=classes, dtype=dtype)
     other = Head(outputs=CLASSIFICATION.outputs(others), hidden=0, dtype=dtype)
     return TwoHeaded(base=single.base, head=single.head, other=other)

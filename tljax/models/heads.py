@@ -1,5 +1,6 @@
 """Heads, and classifiers of a base and a head: `params["base"]`, `params["head"]`."""
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -10,6 +11,7 @@ from jax.typing import DTypeLike
 
 from tljax.errors import InputError
 from tljax.models.layers import dropout
+from tljax.models.text import tokens
 
 
 class Head(nn.Module):
@@ -22,6 +24,9 @@ class Head(nn.Module):
     With `norm` each example's features are first divided by their root mean square (`rms_norm`).
     Those of VGG16's ImageNet weights have a standard deviation of 15, from which a head learns to
     be certain before it learns to be right.
+
+    `reads` names layers of the base whose means over places stand before the base's output; with
+    `norm` each part is divided by its own root mean square.
     """
 
     outputs: int
@@ -29,25 +34,30 @@ class Head(nn.Module):
     dropout_flat: bool = False
     dropout_hidden: bool = False
     norm: bool = False
+    reads: tuple[str, ...] = ()
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(
-        self, x: Array, *, train: bool = False, rate: Array | float = 0.0, keys: Array | None = None
+        self,
+        x: Array,
+        *,
+        activations: Mapping[str, Array] | None = None,
+        train: bool = False,
+        rate: Array | float = 0.0,
+        keys: Array | None = None,
     ) -> tuple[Array, dict[str, Array]]:
         """Compute the logits and the named activations.
 
-        `rate` is the dropout rate, traced or not; `keys` `[N]`, one per example, are needed when
-        dropout is on.
+        `activations` are those of `reads`, or their means over places. `rate` is the dropout rate,
+        traced or not; `keys` `[N]`, one per example, are needed when dropout is on.
         """
         out: dict[str, Array] = {}
         if 0 in x.shape[1:]:
             raise InputError(
                 f"the images are too small for the base: it leaves features of {x.shape[1:]}"
             )
-        x = x.reshape(x.shape[0], -1).astype(self.dtype)
-        if self.norm:
-            x = rms_norm(x)
+        x = self.joined(x.astype(self.dtype), activations or {})
         if train and self.dropout_flat:
             x = dropout(x, rate=rate, keys=needed(keys))
         if self.hidden:
@@ -58,6 +68,18 @@ class Head(nn.Module):
         logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
         out["predictions"] = logits
         return logits, out
+
+    def joined(self, x: Array, activations: Mapping[str, Array]) -> Array:
+        """Join what the first dense layer sees: a row for each example, in the dtype of `x`."""
+        each = parts(x, activations, reads=self.reads)
+        normed = [rms_norm(part) if self.norm else part for part in each]
+        return normed[0] if len(normed) == 1 else jnp.concatenate(normed, axis=-1)
+
+
+def parts(x: Array, activations: Mapping[str, Array], *, reads: Sequence[str]) -> list[Array]:
+    """List the means of layers by name, then the base's flattened output: `[N, D]` each."""
+    means = [mean_over_places(activations[name]).astype(x.dtype) for name in reads]
+    return [*means, x.reshape(x.shape[0], -1)]
 
 
 def rms_norm(x: Array) -> Array:
@@ -106,6 +128,26 @@ class Top(nn.Module):
 def reads_of(head: nn.Module) -> tuple[str, ...]:
     """Name the base's layers whose activations a head takes, besides the base's output."""
     return getattr(head, "reads", ())
+
+
+def kept_as(head: nn.Module) -> Callable[[Array], Array]:
+    """Return how much of an activation that a head reads has to be kept: its mean, or all of it."""
+    return mean_over_places if isinstance(head, Head) else whole
+
+
+def mean_over_places(x: Array) -> Array:
+    """Average a map `[N, h, w, C]`, or the tokens `[N, T, C]` that are no padding: `[N, C]`.
+
+    `[N, C]`, a mean already, stays.
+    """
+    if x.ndim == 2:
+        return x
+    return tokens.mean(x) if x.ndim == 3 else x.mean((1, 2))
+
+
+def whole(x: Array) -> Array:
+    """Return an activation as it is."""
+    return x
 
 
 class Kept(NamedTuple):

@@ -13,7 +13,7 @@ import jax
 from tljax.data.photos import Size
 from tljax.errors import InputError
 from tljax.files.disk import Json
-from tljax.models.build import BASES, Network, checked
+from tljax.models.build import BASES, LAYERS, Network, checked
 from tljax.models.heads import Classifier
 from tljax.tasks.known import from_dict
 from tljax.tasks.task import Task
@@ -67,6 +67,7 @@ def described(meta: Json, *, where: Path) -> Saved:
     except InputError as error:
         raise InputError(f"{where}: meta: network.options: {error}") from None
     check(0 <= network.hidden <= MAX_UNITS, "network.hidden", network.hidden)
+    check(network.layers in LAYERS, "network.layers", network.layers)
     check(
         isinstance(classes, list) and all(isinstance(name, str) for name in classes),
         "classes",

@@ -99,7 +99,9 @@ def _start(
     """Return the network as its base has it, its first variables and what comes before it."""
     if before is not None:
         like = before.network
-        network = replace(network.on(like.base, like.options), feature_norm=like.feature_norm)
+        network = replace(
+            network.on(like.base, like.options), feature_norm=like.feature_norm, layers=like.layers
+        )
         variables = {"params": averaged(before.state), **before.state.model_state}
         return network, variables, before.preprocess
     base, network = source.base_of(network), source.network_on_base(network)

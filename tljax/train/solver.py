@@ -20,7 +20,7 @@ from tljax.inputs.feed import Examples
 from tljax.inputs.images import Inputs
 from tljax.linear.logistic import Solution, fit_logistic
 from tljax.machine import devices, processes
-from tljax.models.heads import Classifier, Head, rms_norm
+from tljax.models.heads import Classifier, Head, Kept
 from tljax.tasks.classification import Classification
 from tljax.tasks.task import unknown
 from tljax.train.evaluate import make_evaluate
@@ -93,8 +93,9 @@ def solve_stage(
 def _solved(
     state: State, inputs: Inputs, *, head: Head, seed: int, over: Mesh
 ) -> tuple[State, Solution]:
-    rows = inputs.plain(jnp.asarray(inputs.train.inputs)).reshape(len(inputs.train.inputs), -1)
-    features = np.asarray(rms_norm(rows) if head.norm else rows)
+    entering = inputs.plain(jnp.asarray(inputs.train.inputs))
+    rows, read = entering if isinstance(entering, Kept) else (entering, {})
+    features = np.asarray(head.joined(rows, read))
     kernel, bias, solution = fit_logistic(
         features, inputs.train.labels, classes=max(2, head.outputs), seed=seed
     )

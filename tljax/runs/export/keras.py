@@ -23,6 +23,8 @@ def write(path: Path, trained: Trained) -> None:
             f"export: Keras has layers for vgg16 only, found {trained.network.base}: "
             "use --to stablehlo or onnx"
         )
+    if trained.network.layers != "last":
+        raise InputError("export: Keras's model reads the last layer; use --to stablehlo or onnx")
     os.environ.setdefault("KERAS_BACKEND", "jax")  # read when Keras is first imported
     try:
         import keras
