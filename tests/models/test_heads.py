@@ -13,8 +13,9 @@ FEATURES = jnp.asarray(RNG.normal(size=(6, 2, 2, 3)), jnp.float32)
 KEYS = jax.random.split(jax.random.key(1), 6)
 
 
-def filled(module, x=FEATURES):
-    shapes = jax.eval_shape(module.init, jax.random.key(0), x)["params"]
+def filled(module, x=FEATURES, activations=None):
+    given = {"activations": activations} if activations else {}
+    shapes = jax.eval_shape(module.init, jax.random.key(0), x, **given)["params"]
     return jax.tree.map(
         lambda leaf: jnp.asarray(RNG.normal(0, 0.3, leaf.shape), jnp.float32), shapes
     )
@@ -152,3 +153,23 @@ def test_a_classifier_starts_anywhere():
         again, tail = module.apply(variables, out[cached], start=start)
         np.testing.assert_array_equal(again, logits)
         assert set(tail) < set(out)
+
+
+def test_a_head_that_reads_layers_joins_their_means_each_by_its_own_size():
+    """A map by its places, tokens by those that are no padding, then the flattened output."""
+    tokens = jnp.asarray(RNG.normal(size=(6, 4, 5)), jnp.float32).at[:, 3].set(0.0)
+    activations = {"map": 7.0 * FEATURES, "tokens": tokens, "other": FEATURES}
+    head = Head(outputs=2, hidden=0, norm=True, reads=("map", "tokens"))
+    params = filled(head, FEATURES[:, 0], activations)
+    logits, _ = head.apply({"params": params}, FEATURES[:, 0], activations=activations)
+    parts = [
+        np.asarray(FEATURES).mean((1, 2)),
+        np.asarray(tokens)[:, :3].mean(1),
+        np.asarray(FEATURES)[:, 0].reshape(6, 6),
+    ]
+    sized = [part / np.sqrt((part**2).mean(1, keepdims=True)) for part in parts]
+    joined = np.concatenate(sized, axis=1)
+    np.testing.assert_allclose(logits, dense(joined, params["predictions"]), atol=1e-4)
+    means = {"map": 7.0 * parts[0], "tokens": parts[1]}
+    kept, _ = head.apply({"params": params}, FEATURES[:, 0], activations=means)
+    np.testing.assert_allclose(kept, logits, atol=1e-5)
