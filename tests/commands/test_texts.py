@@ -228,6 +228,22 @@ def test_the_task_is_told_from_texts(words, columns, here, monkeypatch):
     assert sorted(sets.train.texts + sets.validation.texts) == sorted(each for each, _ in made)
 
 
+@pytest.mark.parametrize(
+    ("words", "layers"),
+    [
+        ("--data stdlib", ["last", "all", "all"]),
+        ("--data stdlib --layers last", ["last", "last", "last"]),
+        ("--data critters", ["last", "last", "last"]),
+        ("--data critters --layers all", ["last", "all", "all"]),
+    ],
+)
+def test_heads_on_texts_read_all_layers_unless_told(words, layers, here, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["ladder", "--quiet", *words.split()])
+    args = options.parsed(options.parser(None, experiment="ladder"))
+    rungs = ("scratch", "linear", "differential")
+    assert [options.network_of(rung, args).layers for rung in rungs] == layers
+
+
 def test_photographs_are_told_from_texts(tmp_path):
     (tmp_path / "folder" / "cat").mkdir(parents=True)
     assert not holds_texts(str(tmp_path / "folder"))  # empty: an ordinary message
