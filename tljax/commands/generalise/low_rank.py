@@ -19,8 +19,8 @@ import numpy as np
 from tljax import waiting
 from tljax.commands import cli
 from tljax.commands.generalise import shifting
-from tljax.methods import low_rank
 from tljax.methods.judge import Judge
+from tljax.optim import rules as rules_lib
 from tljax.report.pages import shifted as page
 from tljax.report.pictures.shifted import write_ways
 from tljax.report.stats.shifts import PLAIN
@@ -57,7 +57,7 @@ def main() -> None:
     write_ways(document, title=title, path=args.run / "low_rank.png")
     print(f"{sizes}\n\n{table.text(document)}")
     if args.save:
-        name = f"rank {args.ranks[0]}"
+        name = _named(args.ranks[0])
         best = int(np.argmax(judged.seeds(name, PLAIN)))
         print(f"\n{trained[name][best].save(args.save)}")
     print(f"\n{page.write(document, folder=args.run, name='low_rank', title=title)}")
@@ -78,26 +78,22 @@ def _size(made: Trained, start: Trained) -> str:
 def _ways(args: argparse.Namespace, start: Trained, pace: waiting.Pace) -> dict[str, Trained]:
     """Train one seed of the rung in every way."""
     stage, source = shifting.finetuning(args, start)
-    pattern = low_rank.of_base(stage.rules)
-    ready = setup.prepare(stage, start.network, source, seed=start.seed, before=start)
-    few, shown = replace(stage, rules=low_rank.biases(pattern)), not args.quiet
-    made = {}
-    for name, each in ((WHOLE, stage), (BIASES, few)):
-        pace.begins()
-        begun = ready
-        if each is not stage:
-            begun = setup.prepare(each, start.network, source, seed=start.seed, before=start)
-        made[name] = rung.run(each, begun, seed=start.seed, progress=shown)
+    ways = {WHOLE: stage, BIASES: replace(stage, rules=rules_lib.biases(stage.rules))}
     for rank in args.ranks:
+        rules = rules_lib.updates(stage.rules, rank)
+        ways[_named(rank)] = replace(stage, name=f"rank-{rank}", rules=rules)
+    made: dict[str, Trained] = {}
+    for name, each in ways.items():
         pace.begins()
-        made[f"rank {rank}"] = low_rank.train(
-            stage, ready, pattern=pattern, rank=rank, seed=start.seed, progress=shown
-        )
-    # Held as numpy arrays: many networks must not fill the device.
-    return {
-        name: replace(each, state=jax.device_get(each.state.replace(opt_state=None)))
-        for name, each in made.items()
-    }
+        ready = setup.prepare(each, start.network, source, seed=start.seed, before=start)
+        done = rung.run(each, ready, seed=start.seed, progress=not args.quiet)
+        # Held as numpy arrays: many networks must not fill the device.
+        made[name] = replace(done, state=jax.device_get(done.state.replace(opt_state=None)))
+    return made
+
+
+def _named(rank: int) -> str:
+    return f"rank {rank}"
 
 
 def _parser() -> argparse.ArgumentParser:

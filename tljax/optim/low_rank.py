@@ -1,0 +1,84 @@
+"""Low-rank updates of kernels, `params["low_rank"]`: drawn, added while they train, and at the end.
+
+LoRA: Hu et al. 2021, arXiv 2106.09685. A kernel of shape `[..., out]` is taken as a matrix of all
+its other sides by `out`; its update is the product of two thin matrices, of which the second starts
+at zero: the network starts as it was. Which kernels have one is said by rules (`rules.LowRank`).
+"""
+
+# pyright: strict
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from tljax.optim.rules import FACTORS, Rules, low_rank
+from tljax.tree import Flat, Params, Tree, Variables, flatten, nest
+
+NAME = FACTORS.rstrip("/")
+
+
+def with_factors(params: Params, rules: Rules, *, key: Array) -> Params:
+    """Draw factors for each kernel that rules give a low-rank update: `{path: {"down", "up"}}`.
+
+    They are put beside `base` and `head`; without such a rule `params` stay as they are. `down`
+    `[inputs, rank]` is normal with variance 1 / inputs, `up` `[rank, out]` zero.
+    """
+    flat, factors = flatten(params), dict[str, Array]()
+    for number, (path, value) in enumerate(low_rank(flat, rules).items()):
+        inputs, outputs = math.prod(flat[path].shape[:-1]), flat[path].shape[-1]
+        drawn = jax.random.normal(jax.random.fold_in(key, number), (inputs, value.rank))
+        factors[f"{path}/down"] = drawn / math.sqrt(inputs)
+        factors[f"{path}/up"] = jnp.zeros((value.rank, outputs))
+    return {**params, NAME: nest("low rank", factors)} if factors else params
+
+
+def through(apply: Callable[..., Any]) -> Callable[..., Any]:
+    """Make of a module's `apply` one that takes parameters with factors, and adds their products.
+
+    Parameters without factors go through as they are.
+    """
+
+    def run(variables: Variables, x: Any, /, **options: Any) -> Any:
+        params = variables["params"]
+        if NAME in params:
+            variables = {**variables, "params": _added(params, _product)}
+        return apply(variables, x, **options)
+
+    return run
+
+
+def merged(params: Params) -> Params:
+    """Add the products to their kernels for good, and return the parameters of a plain classifier.
+
+    NumPy, an operation at a time: the same bits on every machine, from a file too.
+    """
+    return _added(jax.device_get(params), exact) if NAME in params else params
+
+
+def exact(down: np.ndarray, up: np.ndarray) -> np.ndarray:
+    """Multiply factors as a sum of outer products in their order, each rounded to float32."""
+    total = np.zeros((len(down), up.shape[1]), np.float32)
+    for column, row in zip(down.T, up, strict=True):
+        total += column[:, None] * row
+    return total
+
+
+def _product(down: Array, up: Array) -> Array:
+    return jnp.matmul(down, up, precision=jax.lax.Precision.HIGHEST)
+
+
+def _added(params: Tree, product: Callable[[Any, Any], Any]) -> Params:
+    leaves: Flat = flatten({name: tree for name, tree in params.items() if name != NAME})
+    pairs = flatten(params[NAME])
+    for path in dict.fromkeys(path.rpartition("/")[0] for path in pairs):
+        kernel = leaves[path]
+        change = product(pairs[f"{path}/down"], pairs[f"{path}/up"])
+        leaves[path] = kernel + change.reshape(kernel.shape).astype(kernel.dtype)
+    return nest("low rank", leaves)
