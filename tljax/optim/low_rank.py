@@ -48,7 +48,7 @@ def through(apply: Callable[..., Any]) -> Callable[..., Any]:
     def run(variables: Variables, x: Any, /, **options: Any) -> Any:
         params = variables["params"]
         if NAME in params:
-            variables = {**variables, "params": _added(params, _product)}
+            variables = {**variables, "params": _added(params, _traced)}
         return apply(variables, x, **options)
 
     return run
@@ -59,26 +59,25 @@ def merged(params: Params) -> Params:
 
     NumPy, an operation at a time: the same bits on every machine, from a file too.
     """
-    return _added(jax.device_get(params), exact) if NAME in params else params
+    return _added(jax.device_get(params), updated) if NAME in params else params
 
 
-def exact(down: np.ndarray, up: np.ndarray) -> np.ndarray:
-    """Multiply factors as a sum of outer products in their order, each rounded to float32."""
+def updated(kernel: np.ndarray, down: np.ndarray, up: np.ndarray) -> np.ndarray:
+    """Add the product of factors to a kernel: a sum of outer products in their order."""
     total = np.zeros((len(down), up.shape[1]), np.float32)
     for column, row in zip(down.T, up, strict=True):
         total += column[:, None] * row
-    return total
+    return kernel + total.reshape(kernel.shape).astype(kernel.dtype)
 
 
-def _product(down: Array, up: Array) -> Array:
-    return jnp.matmul(down, up, precision=jax.lax.Precision.HIGHEST)
+def _traced(kernel: Array, down: Array, up: Array) -> Array:
+    product = jnp.matmul(down, up, precision=jax.lax.Precision.HIGHEST)
+    return kernel + product.reshape(kernel.shape).astype(kernel.dtype)
 
 
-def _added(params: Tree, product: Callable[[Any, Any], Any]) -> Params:
+def _added(params: Tree, update: Callable[[Any, Any, Any], Any]) -> Params:
     leaves: Flat = flatten({name: tree for name, tree in params.items() if name != NAME})
     pairs = flatten(params[NAME])
     for path in dict.fromkeys(path.rpartition("/")[0] for path in pairs):
-        kernel = leaves[path]
-        change = product(pairs[f"{path}/down"], pairs[f"{path}/up"])
-        leaves[path] = kernel + change.reshape(kernel.shape).astype(kernel.dtype)
+        leaves[path] = update(leaves[path], pairs[f"{path}/down"], pairs[f"{path}/up"])
     return nest("low rank", leaves)

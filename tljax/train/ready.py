@@ -1,6 +1,7 @@
 """A stage's network, parameters and data: everything that it starts from."""
 
 # pyright: strict
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
 
 from dataclasses import dataclass
 from functools import partial

@@ -1,6 +1,7 @@
 """Train one rung of the ladder: a stage of a network, from a base or from the rung before."""
 
 # pyright: strict
+# pyright: reportUnknownMemberType=false
 
 import time
 from dataclasses import asdict, replace
@@ -136,9 +137,9 @@ def _plain(state: State, stage: Stage) -> State:
     """Add low-rank updates, averaged ones where there are, to their kernels; others stay."""
     if low_rank.NAME not in state.params:
         return state
-    params = low_rank.merged(averaged(state))
+    factors, params = averaged(state)[low_rank.NAME], low_rank.merged(averaged(state))
     over = devices.replicated(devices.mesh_for(stage.batch_size))
-    return state.replace(params=devices.put(params, over), ema={})
+    return state.replace(params=devices.put(params, over), ema={}, factors=factors)
 
 
 def _alarm(

@@ -6,6 +6,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import jax
 
@@ -91,7 +92,8 @@ def outline(stage: Stage, network: Network, source: Source) -> Ready:
     )
     stage, _ = views.settled(stage, network, sets, dtype=dtype)
     read = views.promised(stage, network, module, variables, sets, preprocess=preprocess)
-    variables = jax.eval_shape(lambda each: _with_factors(each, stage, network, seed=0), variables)
+    drawn = partial(_with_factors, stage=stage, network=network, seed=0)
+    variables = jax.eval_shape(drawn, variables)
     return Ready(module, variables, read, network, preprocess)
 
 
