@@ -104,6 +104,11 @@ def test_optimizer_state_of_factors_is_not_carried_into_another_stage():
         assert leaf.any() != ("low_rank/" in jax.tree_util.keystr(path)), path
 
 
+def test_parameters_without_factors_are_refused():
+    with pytest.raises(InputError, match="expected factors of 'base/block5_conv1/kernel'"):
+        transform.make(Optimizer("adam"), RULES, flatten(PARAMS))
+
+
 @pytest.mark.parametrize(
     ("bad", "message"),
     [

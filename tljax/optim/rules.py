@@ -200,7 +200,7 @@ def _checked(rules: Rules) -> Rules:
         ):
             raise InputError(
                 f"the rule {pattern!r} has multiplier {multiplier!r}; "
-                "a positive number, LowRank(rank), or None to freeze"
+                "a positive number, a LowRank, or None to freeze"
             )
     patterns: set[str] = set()
     for pattern, _ in rules:

@@ -73,6 +73,12 @@ def make(
     also `momentum` and `weight_decay` where they are schedules. `anchor` has the leaves, by path,
     that `Optimizer.anchor` pulls to; of others it is those that the state is made of.
     """
+    paths = list(paths)
+    for kernel in rules_lib.low_rank(paths, rules):
+        if f"{rules_lib.FACTORS}{kernel}/up" not in paths:
+            raise InputError(
+                f"low rank: expected factors of {kernel!r}, which tljax.prepare draws, found none"
+            )
     rates, decided = rules_lib.multipliers(rules), rules_lib.trained(paths, rules)
     chains: dict[Hashable, optax.GradientTransformation] = {
         # In the same order in every process: another one is another program for the cache.
