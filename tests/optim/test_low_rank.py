@@ -128,8 +128,8 @@ def test_rules_of_low_rank_fail_loudly(bad, message):
 @pytest.mark.parametrize(("base", "groups"), [("vgg16", 1), ("efficientnet-lite0", 3)])
 def test_biases_alone_are_those_of_every_group_that_finetune_trains(base, groups):
     architecture = named(base)
-    pattern = rules.biases(rules_of("finetune", base))[1][0]
-    assert rules.updates(rules_of("finetune", base), 3)[1][1] == LowRank(3)
+    pattern = low_rank.biases(rules_of("finetune", base))[1][0]
+    assert low_rank.updates(rules_of("finetune", base), 3)[1][1] == LowRank(3)
     trained = {
         group
         for group in architecture.groups

@@ -2,7 +2,8 @@
 
 LoRA: Hu et al. 2021, arXiv 2106.09685. A kernel of shape `[..., out]` is taken as a matrix of all
 its other sides by `out`; its update is the product of two thin matrices, of which the second starts
-at zero: the network starts as it was. Which kernels have one is said by rules (`rules.LowRank`).
+at zero: the network starts as it was. Which kernels have one is said by rules (`rules.LowRank`);
+`updates` makes some, and `biases` those that train as little without.
 """
 
 # pyright: strict
@@ -18,10 +19,28 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from tljax.optim.rules import FACTORS, Rules, low_rank
+from tljax.optim.rules import FACTORS, LowRank, Rules, low_rank
 from tljax.tree import Flat, Params, Tree, Variables, flatten, nest
 
 NAME = FACTORS.rstrip("/")
+
+
+def updates(rules: Rules, rank: int) -> Rules:
+    """Train low-rank updates of the layers of the base that rules train, and the head.
+
+    >>> updates((("head/.*", 1.0), ("base/block5_.*", 1.0), ("base/.*", None)), 4)
+    (('head/.*', 1.0), ('base/block5_.*', LowRank(rank=4, rate=1.0)), ('base/.*', None))
+    """
+    return (("head/.*", 1.0), (_of_base(rules), LowRank(rank)), ("base/.*", None))
+
+
+def biases(rules: Rules) -> Rules:
+    """Train the biases and scales alone of the layers of the base that rules train, and the head.
+
+    >>> biases((("head/.*", 1.0), ("base/block5_.*", 1.0), ("base/.*", None)))
+    (('head/.*', 1.0), ('(?:base/block5_.*)(bias|scale)', 1.0), ('base/.*', None))
+    """
+    return (("head/.*", 1.0), (f"(?:{_of_base(rules)})(bias|scale)", 1.0), ("base/.*", None))
 
 
 def with_factors(params: Params, rules: Rules, *, key: Array) -> Params:
@@ -68,6 +87,11 @@ def updated(kernel: np.ndarray, down: np.ndarray, up: np.ndarray) -> np.ndarray:
     for column, row in zip(down.T, up, strict=True):
         total += column[:, None] * row
     return kernel + total.reshape(kernel.shape).astype(kernel.dtype)
+
+
+def _of_base(rules: Rules) -> str:
+    """Join the patterns of rules that train layers of the base: one that matches each of them."""
+    return "|".join(pattern for pattern, rate in rules if rate and pattern.startswith("base/"))
 
 
 def _traced(kernel: Array, down: Array, up: Array) -> Array:

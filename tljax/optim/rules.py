@@ -156,29 +156,6 @@ def discriminative(
     return tuple(rules)
 
 
-def updates(rules: Rules, rank: int) -> Rules:
-    """Train low-rank updates of the layers of the base that rules train, and the head.
-
-    >>> updates((("head/.*", 1.0), ("base/block5_.*", 1.0), ("base/.*", None)), 4)
-    (('head/.*', 1.0), ('base/block5_.*', LowRank(rank=4, rate=1.0)), ('base/.*', None))
-    """
-    return (("head/.*", 1.0), (_of_base(rules), LowRank(rank)), ("base/.*", None))
-
-
-def biases(rules: Rules) -> Rules:
-    """Train the biases and scales alone of the layers of the base that rules train, and the head.
-
-    >>> biases((("head/.*", 1.0), ("base/block5_.*", 1.0), ("base/.*", None)))
-    (('head/.*', 1.0), ('(?:base/block5_.*)(bias|scale)', 1.0), ('base/.*', None))
-    """
-    return (("head/.*", 1.0), (f"(?:{_of_base(rules)})(bias|scale)", 1.0), ("base/.*", None))
-
-
-def _of_base(rules: Rules) -> str:
-    """Join the patterns of rules that train layers of the base: one that matches each of them."""
-    return "|".join(pattern for pattern, rate in rules if rate and pattern.startswith("base/"))
-
-
 def _decider(path: str) -> str:
     """Return the path that patterns are matched with: of a factor its kernel's."""
     factor = path.startswith(FACTORS)

@@ -22,7 +22,7 @@ from tljax.commands import cli
 from tljax.commands.generalise import shifting
 from tljax.errors import InputError
 from tljax.methods.judge import Judge
-from tljax.optim import rules as rules_lib
+from tljax.optim import low_rank
 from tljax.report.pages import shifted as page
 from tljax.report.pictures.shifted import write_ways
 from tljax.report.stats.shifts import PLAIN
@@ -105,9 +105,9 @@ def _size(made: Trained, start: Trained) -> str:
 def _ways(args: argparse.Namespace, start: Trained, pace: waiting.Pace) -> dict[str, Trained]:
     """Train one seed of the rung in every way."""
     stage, source = shifting.finetuning(args, start)
-    ways = {WHOLE: stage, BIASES: replace(stage, rules=rules_lib.biases(stage.rules))}
+    ways = {WHOLE: stage, BIASES: replace(stage, rules=low_rank.biases(stage.rules))}
     for rank in args.ranks:
-        rules = rules_lib.updates(stage.rules, rank)
+        rules = low_rank.updates(stage.rules, rank)
         ways[_named(rank)] = replace(stage, name=f"rank-{rank}", rules=rules)
     made: dict[str, Trained] = {}
     for name, each in ways.items():
