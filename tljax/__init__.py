@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tljax.models import Network as Network
     from tljax.models import classifier as classifier
     from tljax.optim import Cyclic as Cyclic
+    from tljax.optim import LowRank as LowRank
     from tljax.optim import OneCycle as OneCycle
     from tljax.optim import OneCycleMomentum as OneCycleMomentum
     from tljax.optim import Optimizer as Optimizer
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
     from tljax.recipe import one_cycle as one_cycle
     from tljax.recipe import scaled_batch as scaled_batch
     from tljax.recipe import unfreeze as unfreeze
+    from tljax.runs.difference import load_difference as load_difference
+    from tljax.runs.difference import save_difference as save_difference
     from tljax.runs.predict import load_run as load_run
     from tljax.train import History as History
     from tljax.train import Ready as Ready
@@ -86,9 +89,11 @@ _HOMES = {
         "classifier",
         "init_classifier",
     ),
+    "tljax.runs.difference": ("load_difference", "save_difference"),
     "tljax.runs.predict": ("load_run",),
     "tljax.optim": (
         "Cyclic",
+        "LowRank",
         "OneCycle",
         "OneCycleMomentum",
         "Optimizer",

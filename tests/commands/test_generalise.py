@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tljax import data
-from tljax.commands import cross_validate, rungs
+from tljax.commands import cross_validate, predict, rungs
 from tljax.commands.generalise import (
     head2toe,
     interpolate,
@@ -186,8 +186,9 @@ def test_surgical_trains_groups_alone(run, hurried):
 
 def test_low_rank_trains_little(run, hurried, tmp_path, capsys):
     folder = tmp_path / "saved"
+    small = tmp_path / "small.safetensors"
     words = f"low_rank --run {run} --ranks 2 --seeds 1 --epochs 1 --save {folder} {FEW}"
-    call(hurried, low_rank.main, words)
+    call(hurried, low_rank.main, f"{words} --save-difference {small}")
     ways = read(run / "low_rank.json")["ways"]
     assert list(ways) == ["start", "whole", "biases", "rank 2"]
     saved = load_run(folder)
@@ -200,7 +201,20 @@ def test_low_rank_trains_little(run, hurried, tmp_path, capsys):
     after, kernel = flatten(variables_of(saved)), "params/base/block5_conv1/kernel"
     change = (np.asarray(after[kernel]) - np.asarray(before[kernel])).reshape(-1, 32)
     assert np.linalg.matrix_rank(change, tol=1e-2 * np.linalg.norm(change, 2)) in (1, 2)
-    assert "rank 2 " in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "rank 2 " in out
+    assert f"{small}: {small.stat().st_size:,} bytes beside " in out
+    weights, source = (read(run / "config.json")["arguments"][n] for n in ("weights", "data"))
+    photographs = source.removeprefix("folder:")
+    told = []
+    for where in (folder, f"{small} --weights {weights}"):
+        call(hurried, predict.main, f"predict --run {where} --json {photographs}")
+        told.append(capsys.readouterr().out)
+    assert told[0] == told[1]
+    with pytest.raises(InputError, match="expected a folder, or with --weights a file"):
+        call(hurried, predict.main, f"predict --run {small} {photographs}")
+    with pytest.raises(InputError, match="no --rung or --seed"):
+        call(hurried, predict.main, f"predict --run {small} --weights x --seed 1 {photographs}")
 
 
 def test_a_run_of_another_task_is_refused(run, hurried, tmp_path):

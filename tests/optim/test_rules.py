@@ -62,7 +62,7 @@ def test_a_pattern_must_match_the_whole_path():
         ([("head/(", 1.0), (".*", None)], r"'head/\(' is not a regular expression"),
         (
             [("head/.*", 0.0), (".*", None)],
-            "'head/.*' has multiplier 0.0; a positive number, or None to freeze",
+            "'head/.*' has multiplier 0.0; a positive number, a LowRank, or None to freeze",
         ),
         ([("head/.*", -1.0), (".*", None)], "multiplier -1.0"),
         ([("head/.*", float("nan")), (".*", None)], "multiplier nan"),

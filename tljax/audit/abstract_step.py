@@ -20,7 +20,7 @@ from tljax.machine import devices
 from tljax.models import build
 from tljax.models.build import Network
 from tljax.models.heads import Classifier
-from tljax.optim import transform
+from tljax.optim import low_rank, transform
 from tljax.train import frozen, step
 from tljax.train.segments import Jitted
 from tljax.tree import flatten
@@ -45,9 +45,8 @@ class Dry:
     @property
     def apply(self) -> step.Apply:
         """Return the function that applies the module from the layer where the stage starts."""
-        if self.start is None:
-            return partial(self.module.apply)
-        return partial(self.module.apply, start=self.start)
+        apply = low_rank.through(self.module.apply)
+        return partial(apply) if self.start is None else partial(apply, start=self.start)
 
     def state(self) -> step.State:
         """Return the shapes of the state before the first step."""
@@ -107,9 +106,15 @@ def planned(stage: Stage, network: Network, *, classes: int, size: int) -> Dry:
     )
     still = frozen.still_layers(variables["params"], stage)
     module = build.classifier(network, classes=classes, frozen=still)
-    if (stop := views.prefix_stop(stage, network.architecture, variables["params"])) is None:
-        return Dry(stage, module, variables, images)
+    stop = views.prefix_stop(stage, network.architecture, variables["params"])
     base = build.base_variables(variables)
+    params = jax.eval_shape(
+        lambda tree: low_rank.with_factors(tree, stage.rules, key=jax.random.key(0)),
+        variables["params"],
+    )
+    variables = {**variables, "params": params}
+    if stop is None:
+        return Dry(stage, module, variables, images)
     x = jax.eval_shape(lambda tree, x: module.base.apply(tree, x, stop=stop)[0], base, images)
     return Dry(stage, module, variables, x, start=network.architecture.following(stop))
 

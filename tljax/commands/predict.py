@@ -7,7 +7,8 @@ texts it is a sentence, or .txt files in the same ways. One line per photograph:
 classes with their probabilities; of a run with several labels those above their thresholds, of a
 run with numbers the numbers. A file that cannot be read is named, the others are classified, and
 the command ends with status 2. Without --rung and --seed the classifier is the run's one with the
-best validation score, which makes that figure optimistic.
+best validation score, which makes that figure optimistic. --weights names the base of a file that
+`tljax low-rank --save-difference` wrote: tljax predict --run FILE --weights BASE PHOTO ...
 """
 
 import argparse
@@ -18,6 +19,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from tljax.commands import cli
 from tljax.errors import InputError, one_line
 from tljax.runs import mask_files
+from tljax.runs.base import load_base
+from tljax.runs.difference import load_difference
 from tljax.runs.predict import Trained, load_run
 from tljax.train.outcome.prediction import TOP, Prediction
 
@@ -27,7 +30,7 @@ FORMATS = ("text", "csv", "jsonl", "json")
 def main() -> None:
     """Run the command."""
     args = _parsed()
-    classifier = load_run(args.run, rung=args.rung, seed=args.seed)
+    classifier = _classifier(args)
     unread: list[str] = []
     dense = classifier.task.dense
     if args.out and not dense:
@@ -51,6 +54,19 @@ def main() -> None:
     if unread:
         print(f"error: {len(unread)} could not be read, named above", file=sys.stderr)
         raise SystemExit(2)
+
+
+def _classifier(args: argparse.Namespace) -> Trained:
+    """Load a run's classifier, or with --weights that of a file of differences."""
+    if args.weights is None:
+        if args.run.is_file():
+            raise InputError(
+                f"--run {args.run}: expected a folder, or with --weights a file of differences"
+            )
+        return load_run(args.run, rung=args.rung, seed=args.seed)
+    if args.rung is not None or args.seed is not None:
+        raise InputError("--weights: a file of differences has one classifier: no --rung or --seed")
+    return load_difference(args.run, load_base(args.weights))
 
 
 def _predicted(
@@ -112,5 +128,7 @@ def _parsed() -> argparse.Namespace:
     add("--views", type=cli.positive, default=0, metavar="K", help=views)
     masks = "folder for the masks, PNG, and their overlays, of a run of masks (RUN/masks)"
     add("--out", type=cli.path, metavar="DIR", help=masks)
+    base = "the pretrained base of a file of differences that --run names"
+    add("--weights", metavar="BASE", help=base)
     cli.own_base_option(parser)
     return parser.parse_args()

@@ -33,7 +33,7 @@ MONITOR = "score"  # the metric that makes a checkpoint the best; higher is bett
 
 
 class Savable(Protocol):
-    """A state: a dataclass and pytree with these fields, and perhaps `ema`, its averages."""
+    """A state: a dataclass and pytree with these fields, and perhaps `ema` and `factors`."""
 
     @property
     def step(self) -> Any: ...
@@ -139,24 +139,28 @@ def read_meta(directory: str | Path, step: int) -> Meta:
 
 
 def restore_variables(directory: str | Path, step: int) -> tuple[Items, Meta]:
-    """Read `({"params", "batch_stats"?}, meta)` as nested numpy arrays, not the optimizer's."""
+    """Read `({"params", "batch_stats"?, "factors"?}, meta)` as nested numpy arrays.
+
+    The optimizer's are left out.
+    """
     where = _where(directory, step)
-    fields = ("params/", "model_state/")
+    fields = ("params/", "model_state/", "factors/")
     with _open(directory, step) as (manager, record):
         leaves = {n: x for n, x in record["leaves"].items() if n.startswith(fields)}
         flat = {n: jax.ShapeDtypeStruct(x["shape"], x["dtype"]) for n, x in leaves.items()}
         read = _read(manager, where, step, nest(where, flat))
     manifest.verify(record, read, where=where)
     read = jax.tree.map(np.asarray, read)
-    return {**read.get("model_state", {}), "params": read.get("params", {})}, record["meta"]
+    others = {**read.pop("model_state", {}), **read}
+    return {"params": {}, **others}, record["meta"]
 
 
 def items(state: Savable) -> Items:
-    """Map the saved fields by name, with `ema` where the state has averages."""
+    """Map the saved fields by name, with `ema` and `factors` where the state has some."""
     # Separate entries, so that params can be read alone; Orbax refuses a bare array as an entry.
     whole = {name: getattr(state, name) for name in ("params", "model_state", "opt_state")}
-    averages = getattr(state, "ema", None)
-    return {"step": {"step": state.step}, **whole, **({"ema": averages} if averages else {})}
+    more = {name: tree for name in ("ema", "factors") if (tree := getattr(state, name, None))}
+    return {"step": {"step": state.step}, **whole, **more}
 
 
 def from_items(target: S, read: Items) -> S:

@@ -1,6 +1,6 @@
 """Optimisation: rules of what trains and how fast, schedules, and the optax transformation."""
 
-from tljax.optim.rules import Rules, discriminative, frozen_layers, merge, split
+from tljax.optim.rules import LowRank, Rules, discriminative, frozen_layers, merge, split
 from tljax.optim.schedules import (
     Cyclic,
     OneCycle,
@@ -16,6 +16,7 @@ from tljax.optim.transform import Optimizer, make
 
 __all__ = [
     "Cyclic",
+    "LowRank",
     "OneCycle",
     "OneCycleMomentum",
     "Optimizer",

@@ -73,10 +73,13 @@ def make(
     also `momentum` and `weight_decay` where they are schedules. `anchor` has the leaves, by path,
     that `Optimizer.anchor` pulls to; of others it is those that the state is made of.
     """
-    rates = rules_lib.multipliers(rules)
-    decided = {
-        path: label for path, label in rules_lib.labels(paths, rules).items() if label in rates
-    }
+    paths = list(paths)
+    for kernel in rules_lib.low_rank(paths, rules):
+        if f"{rules_lib.FACTORS}{kernel}/up" not in paths:
+            raise InputError(
+                f"low rank: expected factors of {kernel!r}, which tljax.prepare draws, found none"
+            )
+    rates, decided = rules_lib.multipliers(rules), rules_lib.trained(paths, rules)
     chains: dict[Hashable, optax.GradientTransformation] = {
         # In the same order in every process: another one is another program for the cache.
         label: _chain(optimizer, rates[label], anchor or {})
@@ -89,9 +92,13 @@ def carry(old: optax.OptState, new: optax.OptState) -> optax.OptState:
     """Carry optimizer state into a new stage: `new`, with the values of `old` on shared leaves.
 
     Both are states of `make` with the same kind of optimizer. A leaf may have moved from one rule
-    to another.
+    to another. Factors of low-rank updates are drawn anew in every stage: theirs is not carried.
     """
-    values = {_within_rule(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(old)}
+    values = {
+        _within_rule(path): leaf
+        for path, leaf in jax.tree_util.tree_leaves_with_path(old)
+        if rules_lib.FACTORS not in jax.tree_util.keystr(path)
+    }
     tree_map = jax.tree_util.tree_map_with_path
     return tree_map(lambda path, leaf: values.get(_within_rule(path), leaf), new)
 

@@ -52,6 +52,7 @@ def load_run(run: str | Path, *, rung: str | None = None, seed: int | None = Non
     if step is None:
         raise InputError(f"{folder}: expected the checkpoint of a finished rung, found none")
     variables, meta = orbax_store.restore_variables(folder, step)
+    factors = variables.pop("factors", {})
     saved = described(meta, where=folder)
     try:
         preprocess = from_dict(meta["preprocess"])
@@ -61,7 +62,7 @@ def load_run(run: str | Path, *, rung: str | None = None, seed: int | None = Non
     refuse_other(variables, module, like=saved.spec, where=folder)
     params = variables.pop("params")
     return Trained(
-        State(jnp.int32(step), params, variables, {}),
+        State(jnp.int32(step), params, variables, {}, factors=factors),
         _history(run, row, step=step, task=saved.task),
         saved.network,
         preprocess,

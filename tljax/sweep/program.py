@@ -5,7 +5,6 @@
 # pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 
-import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -59,8 +58,7 @@ def make_stage(
     stage: Stage, ready: Ready, *, paths: list[str]
 ) -> tuple[optax.GradientTransformation, Program]:
     """Make `(tx, program)` of a whole stage; `paths` are those of all parameters."""
-    inputs = ready.inputs
-    apply = functools.partial(ready.module.apply, start=inputs.start)
+    inputs, apply = ready.inputs, ready.apply
     tx = transform.make(stage.optimizer, stage.rules, paths, anchor=ready.anchor)
     train_step = step.make_train_step(
         apply=apply,

@@ -26,6 +26,7 @@ from tljax.train.loop import train_stage
 from tljax.train.outcome import collapse
 from tljax.train.ready import Ready
 from tljax.train.step import State
+from tljax.tree import flatten
 
 
 @dataclass(frozen=True)
@@ -116,8 +117,9 @@ def fits_sweep(stage: Stage, ready: Ready) -> str | None:
         return "its examples do not fit on a device: they are streamed"
     if at_once():
         return None
-    trainable, _ = rules_lib.split(ready.variables["params"], stage.rules)
-    if kernels := [path for path, leaf in trainable.items() if leaf.ndim == 4]:
+    leaves = flatten(ready.variables["params"])
+    moved = rules_lib.moving(leaves, stage.rules)
+    if kernels := [path for path, leaf in leaves.items() if path in moved and leaf.ndim == 4]:
         return f"{kernels[0]} trains: convolutions with a kernel for each seed are slow on CPU"
     return None
 

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -37,7 +36,7 @@ def pieces(stage: Stage, ready: Ready) -> tuple[First, TrainStep, Apply]:
 
     `ready.variables` may be shapes.
     """
-    apply = partial(ready.module.apply, start=ready.inputs.start)
+    apply = ready.apply
     paths = flatten(ready.variables["params"])
     tx = transform.make(stage.optimizer, stage.rules, paths, anchor=ready.anchor)
     make_loss = ready.second.loss if ready.second else step.plain

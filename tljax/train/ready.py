@@ -1,8 +1,10 @@
 """A stage's network, parameters and data: everything that it starts from."""
 
 # pyright: strict
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
 
 from dataclasses import dataclass
+from functools import partial
 
 from flax import linen as nn
 
@@ -10,8 +12,9 @@ from tljax.data.preprocess import UNIT, Prepare
 from tljax.errors import InputError
 from tljax.inputs.images import Inputs
 from tljax.models.build import Network
+from tljax.optim import low_rank
 from tljax.train.second_batch import Beside
-from tljax.train.step import OptState, State, Variables
+from tljax.train.step import Apply, OptState, State, Variables
 from tljax.tree import Flat
 
 
@@ -19,7 +22,8 @@ from tljax.tree import Flat
 class Ready:
     """Hold what a stage starts from; `setup.prepare` makes it for a `Network`.
 
-    `variables` `{"params", "batch_stats"?}` are what `module.init` gives, or their shapes.
+    `variables` `{"params", "batch_stats"?}` are what `module.init` gives, or their shapes, with the
+    factors of low-rank updates beside base and head (`optim.low_rank`).
     """
 
     module: nn.Module
@@ -32,6 +36,14 @@ class Ready:
     carried: OptState | None = None  # the stage before's, for the leaves that continue to train
     anchor: Flat | None = None  # the pretrained base by path, where `Optimizer.anchor` pulls to it
     resumed: State | None = None  # a state of this very stage, continued in place of `variables`
+
+    @property
+    def apply(self) -> Apply:
+        """Return the module's `apply` from the layer where the inputs enter.
+
+        Kernels with a low-rank update are used with it.
+        """
+        return partial(low_rank.through(self.module.apply), start=self.inputs.start)
 
     def described(self) -> Network:
         """Return the network; InputError for a module that no `Network` describes."""

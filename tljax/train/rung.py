@@ -1,6 +1,7 @@
 """Train one rung of the ladder: a stage of a network, from a base or from the rung before."""
 
 # pyright: strict
+# pyright: reportUnknownMemberType=false
 
 import time
 from dataclasses import asdict, replace
@@ -13,6 +14,7 @@ from tljax.errors import InputError
 from tljax.files import orbax_store
 from tljax.inputs.images import Inputs
 from tljax.machine import devices
+from tljax.optim import low_rank
 from tljax.optim import rules as rules_lib
 from tljax.train import logits as predictions
 from tljax.train import loop, lr_finder, solver
@@ -23,7 +25,8 @@ from tljax.train.program import Program, pieces, start
 from tljax.train.ready import Ready
 from tljax.train.resume import Slot
 from tljax.train.segments import hyperparameters
-from tljax.train.step import Params, State
+from tljax.train.step import Params, State, averaged
+from tljax.tree import flatten
 
 
 def run(
@@ -83,6 +86,7 @@ def check(stage: Stage, ready: Ready) -> None:
 
 def _restored(stage: Stage, ready: Ready, directory: Path) -> Trained:
     target, *_ = start(stage, ready, devices.mesh_for(stage.batch_size))
+    target = _plain(target, stage)
     step = orbax_store.latest_step(directory)
     if step is None:
         raise InputError(f"{directory}: expected the checkpoint of a finished rung, found none")
@@ -94,12 +98,14 @@ def _restored(stage: Stage, ready: Ready, directory: Path) -> Trained:
 def trained(stage: Stage, ready: Ready, state: State, history: loop.History) -> Trained:
     """Make the result of a rung from its last state, with its logits on the held-out images.
 
-    The seconds of its history become those of the whole rung, which includes making it ready and
+    Low-rank updates become part of their kernels: what comes after reads a plain classifier. The
+    seconds of its history become those of the whole rung, which includes making it ready and
     computing the logits.
     """
     began = time.perf_counter()
-    trainable, frozen = rules_lib.split(state.params, stage.rules)
-    moved, total = _count(trainable), _count(trainable) + _count(frozen)
+    trainable, _ = rules_lib.split(ready.variables["params"], stage.rules)
+    state = _plain(state, stage)
+    moved, total = _count(trainable), _count(flatten(state.params))
     logits = predictions.held_out(
         state, module=ready.module, inputs=ready.inputs, batch_size=stage.batch_size
     )
@@ -125,6 +131,15 @@ def trained(stage: Stage, ready: Ready, state: State, history: loop.History) -> 
         alarm=alarm,
         task=ready.inputs.task,
     )
+
+
+def _plain(state: State, stage: Stage) -> State:
+    """Add low-rank updates, averaged ones where there are, to their kernels; others stay."""
+    if low_rank.NAME not in state.params:
+        return state
+    factors, params = averaged(state)[low_rank.NAME], low_rank.merged(averaged(state))
+    over = devices.replicated(devices.mesh_for(stage.batch_size))
+    return state.replace(params=devices.put(params, over), ema={}, factors=factors)
 
 
 def _alarm(

@@ -6,6 +6,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import jax
 
@@ -16,6 +17,7 @@ from tljax.inputs import views
 from tljax.machine import in_turn
 from tljax.models import build
 from tljax.models.build import Network
+from tljax.optim import low_rank
 from tljax.train import frozen as frozen_lib
 from tljax.train.ready import Ready
 from tljax.train.rung import Trained
@@ -65,7 +67,7 @@ def prepare(
     base = source.base_of(network)
     return Ready(
         module,
-        variables,
+        _with_factors(variables, stage, network, seed=seed),
         read,
         network,
         preprocess,
@@ -90,6 +92,8 @@ def outline(stage: Stage, network: Network, source: Source) -> Ready:
     )
     stage, _ = views.settled(stage, network, sets, dtype=dtype)
     read = views.promised(stage, network, module, variables, sets, preprocess=preprocess)
+    drawn = partial(_with_factors, stage=stage, network=network, seed=0)
+    variables = jax.eval_shape(drawn, variables)
     return Ready(module, variables, read, network, preprocess)
 
 
@@ -112,6 +116,17 @@ def _start(
     with in_turn.turn():
         variables = build.init_like(module, key=jax.random.key(seed), like=sets.spec)
     return network, with_base(variables, base), source.preprocess_of(network)
+
+
+def _with_factors(variables: Variables, stage: Stage, network: Network, *, seed: int) -> Variables:
+    """Return the variables with factors of the low-rank updates that the stage's rules train."""
+    params = low_rank.with_factors(variables["params"], stage.rules, key=jax.random.key(seed))
+    if params is not variables["params"] and not network.architecture.pretrained:
+        raise InputError(
+            f"stage {stage.name!r}: low-rank updates need a pretrained base; "
+            f"{network.base} is trained from scratch"
+        )
+    return {**variables, "params": params}
 
 
 def with_base(variables: Variables, base: Weights | None) -> Variables:

@@ -47,7 +47,8 @@ class State(struct.PyTreeNode):
     """Hold what a step changes.
 
     `params` `{"base", "head"}`; `model_state` holds batch statistics or nothing; `ema` the moving
-    averages of the trainable leaves, by slash path, or nothing.
+    averages of the trainable leaves, by slash path, or nothing. `factors` are what a finished stage
+    keeps of low-rank updates that it has added to their kernels (`optim.low_rank`), or nothing.
     """
 
     step: Array
@@ -55,6 +56,7 @@ class State(struct.PyTreeNode):
     model_state: Variables
     opt_state: OptState
     ema: dict[str, Array] = struct.field(default_factory=dict[str, Array])
+    factors: Params = struct.field(default_factory=dict[str, Any])
 
 
 TrainStep = Callable[[State, Batch, dict[str, Array]], tuple[State, Metrics]]

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from tljax.report.stats import intervals
 from tljax.report.tables import table
@@ -43,17 +44,33 @@ def trained(planned: object) -> list[str]:
 
     `planned` is a stage of the plan in config.json, of any earlier version.
     """
-    return [readable(pattern) for pattern in multipliers(planned)]
+    ranks = {pattern: value["rank"] for pattern, value in _rules(planned) if _low_rank(value)}
+    return [
+        f"{readable(pattern)} at rank {ranks[pattern]}" if pattern in ranks else readable(pattern)
+        for pattern in multipliers(planned)
+    ]
 
 
 def multipliers(planned: object) -> dict[str, float]:
     """Map the pattern of each rule that trains to its multiplier."""
+    values = {
+        pattern: value["rate"] if _low_rank(value) else value for pattern, value in _rules(planned)
+    }
+    return {
+        pattern: float(times) for pattern, times in values.items() if isinstance(times, float | int)
+    }
+
+
+def _rules(planned: object) -> list[tuple[str, Any]]:
     stage = planned.get("stage") if isinstance(planned, dict) else None
     rules = stage.get("rules") if isinstance(stage, dict) else None
     pairs = [rule for rule in rules or [] if isinstance(rule, list | tuple) and len(rule) == 2]
-    return {
-        str(pattern): float(times) for pattern, times in pairs if isinstance(times, float | int)
-    }
+    return [(str(pattern), value) for pattern, value in pairs]
+
+
+def _low_rank(value: object) -> bool:
+    """Test whether a rule's value is that of `optim.rules.LowRank` in config.json."""
+    return isinstance(value, dict) and value.keys() == {"rank", "rate"}
 
 
 def readable(pattern: str) -> str:

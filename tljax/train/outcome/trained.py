@@ -166,7 +166,8 @@ class Trained:
         if not self.history.epochs:
             raise InputError(f"{folder}: {self.rung} was restored from a checkpoint: use load_run")
         last = self.history.result()
-        state = State(jnp.int32(last["step"]), averaged(self.state), self.state.model_state, {})
+        params, kept = averaged(self.state), self.state
+        state = State(jnp.int32(last["step"]), params, kept.model_state, {}, factors=kept.factors)
         row, epochs = self.row(), self.history.epochs
         return saved.write(at_home(folder), state=state, meta=self.meta(), row=row, records=epochs)
 
