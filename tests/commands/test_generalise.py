@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tljax import data
-from tljax.commands import cross_validate, rungs
+from tljax.commands import cross_validate, report, rungs
 from tljax.commands.generalise import (
     head2toe,
     interpolate,
@@ -288,6 +288,8 @@ def test_decisions_on_suspects_change_the_next_run(hurried, photographs, base, t
     first, second = tmp_path / "first", tmp_path / "second"
     words = f"cross_validate {common} --folds 3 --epochs 1"
     call(hurried, cross_validate.main, f"{words} --workdir {first}")
+    call(hurried, report.main, f"report --run {first} --quiet")
+    assert "(3 folds)" in (first / "report.html").read_text()
     call(hurried, suspects.main, f"suspects --run {first} --quiet --decide delete --overwrite")
     path = first / "suspects.csv"
     with path.open() as file:
