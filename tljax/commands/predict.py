@@ -28,6 +28,7 @@ def main() -> None:
     """Run the command."""
     args = _parsed()
     classifier = load_run(args.run, rung=args.rung, seed=args.seed)
+    _warn(classifier)
     unread: list[str] = []
     dense = classifier.task.dense
     if args.out and not dense:
@@ -51,6 +52,14 @@ def main() -> None:
     if unread:
         print(f"error: {len(unread)} could not be read, named above", file=sys.stderr)
         raise SystemExit(2)
+
+
+def _warn(classifier: Trained) -> None:
+    """Say on standard error what was wrong with the rung when it was trained, if anything was."""
+    rung, seed, collapsed = classifier.rung, classifier.seed, classifier.history.collapsed
+    for found in (collapsed, classifier.alarm):
+        if found is not None:
+            print(f"warning: {found.line(stage=rung, seed=seed)}", file=sys.stderr, flush=True)
 
 
 def _predicted(

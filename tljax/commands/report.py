@@ -16,7 +16,6 @@ from tljax.errors import InputError
 from tljax.report.pages import folds, masks, photographs, sentences, told
 from tljax.runs import out_of_fold
 from tljax.runs.results import read_json, read_results, typed
-from tljax.tasks.known import of_results
 
 OTHERS = ("sweep", "labels", "lr_find", "transferability", "head2toe")  # leave NAME.json
 
@@ -47,7 +46,7 @@ def main() -> None:
     page = report.write_report(args.run)[-1]
     print(page)
     quiet = args.quiet or not results["rungs"]
-    say_next(args.run, page=page, task=of_results(results), quiet=quiet)
+    say_next(args.run, page=page, results=results, quiet=quiet)
 
 
 def _refuse_other(run: Path) -> None:
