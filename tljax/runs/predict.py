@@ -4,7 +4,7 @@
 # pyright: reportUnknownMemberType=false
 
 import math
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -137,13 +137,13 @@ def _solved(row: Row) -> Row | None:
 
 def _made(kind: type[T], record: object) -> T | None:
     """Rebuild a dataclass from the JSON a run wrote of it; None where it wrote none."""
-    names = [each.name for each in fields(kind)]  # pyright: ignore[reportArgumentType]
+    known = fields(kind)  # pyright: ignore[reportArgumentType]
     if not isinstance(record, dict):
         return None
     values = cast(Json, record)
-    if not set(names) <= values.keys():
-        return None
-    return kind(*(_tuple(values[name]) for name in names))
+    if any(each.name not in values and each.default is MISSING for each in known):
+        return None  # one with a default was not written by an earlier version
+    return kind(**{each.name: _tuple(values[each.name]) for each in known if each.name in values})
 
 
 def _tuple(value: Any) -> Any:
