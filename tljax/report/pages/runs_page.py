@@ -10,7 +10,7 @@ from tljax.report.pages.text import escape
 from tljax.report.pictures import runs_pictures
 from tljax.report.stats import intervals
 from tljax.report.tables import costs, table
-from tljax.runs import out_of_fold
+from tljax.runs import out_of_fold, planned
 from tljax.runs.results import by_rung
 from tljax.tasks.known import of_results
 
@@ -118,7 +118,12 @@ def _differences(runs: Sequence[Run], split: str) -> list[str]:
 
 
 def _curves(runs: Sequence[Run]) -> list[str]:
-    named = dict.fromkeys(rung for run in runs for rung in run.metrics)
+    named = dict.fromkeys(
+        rung
+        for run in runs
+        for rung in run.metrics
+        if rung not in planned.solved(run.config.get("plan") or {})
+    )
     shown = [
         embedded(
             runs_pictures.curves(rung, runs),
