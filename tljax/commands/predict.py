@@ -4,22 +4,24 @@
 
 A PHOTO is a file, a folder (all photographs in it and below) or a pattern in quotes; for a run on
 texts it is a sentence, or .txt files in the same ways. One line per photograph: its likeliest
-classes with their probabilities; of a run with several labels those above their thresholds, of a
-run with numbers the numbers. A file that cannot be read is named, the others are classified, and
-the command ends with status 2. Without --rung and --seed the classifier is the run's one with the
-best validation score, which makes that figure optimistic.
+classes with their probabilities; of a run with several labels those above their thresholds, which
+--thresholds fits on validation, of a run with numbers the numbers. A file that cannot be read is
+named, the others are classified, and the command ends with status 2. Without --rung and --seed the
+classifier is the run's one with the best validation score, which makes that figure optimistic.
 """
 
 import argparse
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from tljax.commands import cli
 from tljax.errors import InputError, one_line
 from tljax.runs import mask_files
-from tljax.runs.predict import Trained, load_run
+from tljax.runs.predict import Trained, fitted_thresholds, load_run
 from tljax.train.outcome.prediction import TOP, Prediction
+from tljax.train.outcome.telling import Answers
 
 FORMATS = ("text", "csv", "jsonl", "json")
 
@@ -31,6 +33,7 @@ def main() -> None:
     _warn(classifier)
     unread: list[str] = []
     dense = classifier.task.dense
+    least = fitted_thresholds(args.run, classifier) if args.thresholds == "fitted" else ()
     if args.out and not dense:
         raise InputError(f"--out: expected a run of masks, found {classifier.task.name}")
     parts = (
@@ -44,6 +47,8 @@ def main() -> None:
         if dense
         else _predicted(classifier, args.photos, unread, views=args.views)
     )
+    if least:
+        parts = (replace(part, thresholds=least) for part in parts if isinstance(part, Answers))
     if args.format == "json":  # one document: it is written when all is known
         rows = {name: row for part in parts for name, row in part.document(args.top).items()}
         print(json.dumps(rows, indent=1, ensure_ascii=False))
@@ -93,6 +98,8 @@ def _write(parts: Iterable[Prediction], args: argparse.Namespace, classifier: Tr
     if args.format == "text":
         print(f"{args.run}: {classifier.rung}, seed {classifier.seed}, {classifier.about}")
     for number, part in enumerate(parts):
+        if args.format == "text" and number == 0 and isinstance(part, Answers) and part.thresholds:
+            print(one_line(part.least()))
         if args.format == "csv":
             lines = part.csv_lines(args.top or TOP, head=number == 0)
         elif args.format == "jsonl":
@@ -119,6 +126,11 @@ def _parsed() -> argparse.Namespace:
     add("--json", action="store_const", const="json", dest="format", help="as --format json")
     views = "average over K augmented views of each photograph, the same ones each time (none)"
     add("--views", type=cli.positive, default=0, metavar="K", help=views)
+    how = (
+        "of several labels, above which probability each is given: its share in training or a "
+        "half, or fitted to the highest F1 on the run's validation photographs (shares)"
+    )
+    add("--thresholds", choices=("shares", "fitted"), default="shares", help=how)
     masks = "folder for the masks, PNG, and their overlays, of a run of masks (RUN/masks)"
     add("--out", type=cli.path, metavar="DIR", help=masks)
     cli.own_base_option(parser)
