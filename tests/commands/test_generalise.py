@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shlex
 import shutil
 import sys
 
@@ -310,7 +311,14 @@ def test_decisions_on_suspects_change_the_next_run(hurried, photographs, base, t
     call(hurried, report.main, f"report --run {first} --quiet")
     assert "(3 folds)" in (first / "report.html").read_text()
     call(hurried, suspects.main, f"suspects --run {first} --quiet --decide delete --overwrite")
+    said = capsys.readouterr().out.splitlines()
+    train, again = (shlex.split(line) for line in said if line.startswith("  tljax "))
+    assert (train[1], again[1]) == ("ladder", "cross-validate")
+    args = cross_validate._parser().parse_args(again[2:])
     path = first / "suspects.csv"
+    assert (args.folds, args.seeds) == (3, 1)
+    assert (args.data, args.size, args.decisions) == (photographs, 32, path)
+    assert args.workdir != first
     with path.open() as file:
         found = list(csv.DictReader(file))
     assert {row["decision"] for row in found} <= {"delete"}
