@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from tljax import config
-from tljax.commands import cli, devices, door, options, running
+from tljax.commands import cli, door, options, running
+from tljax.commands.machine import devices
 from tljax.data.augment import Augment, Photometric
 from tljax.data.preprocess import TORCH
 from tljax.errors import InputError

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shlex
 import shutil
 import sys
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from tljax import data
-from tljax.commands import cross_validate, predict, rungs
+from tljax.commands import cross_validate, predict, report, rungs
 from tljax.commands.generalise import (
     head2toe,
     interpolate,
@@ -71,6 +72,12 @@ def test_a_run_says_how_far_each_layer_moved(run):
 
 def test_shifted_adds_a_part_to_the_page(run, hurried, photographs, capsys):
     call(hurried, shifted.main, f"shifted --run {run} --shifted {photographs} {FEW}")
+    written = (run / "shifted.json").read_bytes()
+    with pytest.raises(
+        InputError, match=r"shifted\.json is there; rename it and its picture, or p"
+    ):
+        call(hurried, shifted.main, f"shifted --run {run} --kinds none --quiet")
+    assert (run / "shifted.json").read_bytes() == written
     document = read(run / "shifted.json")
     assert list(document["ways"]) == ["frozen", "finetune"]
     assert document["images"] == {"as they are": 6, "corrupted": 6, photographs: 18}
@@ -112,8 +119,9 @@ def test_runs_that_cannot_be_compared_are_refused(run, hurried, tmp_path):
 
     def refused(change, message, words=""):
         (other / "results.json").write_text(json.dumps(change))
+        words = f"--against {other} {FEW} --overwrite {words}"
         with pytest.raises(InputError, match=message):
-            call(hurried, shifted.main, f"shifted --run {run} --against {other} {FEW} {words}")
+            call(hurried, shifted.main, f"shifted --run {run} {words}")
 
     data = results["data"] | {"digest": "0" * 64}
     refused(results | {"data": data}, "expected the photographs of run")
@@ -123,7 +131,7 @@ def test_runs_that_cannot_be_compared_are_refused(run, hurried, tmp_path):
     later = [row | {"seed": row["seed"] + 7} for row in results["rungs"]]
     refused(results | {"rungs": later}, r"expected a seed of .*run, found none of them")
     with pytest.raises(InputError, match="runs, each once"):
-        call(hurried, shifted.main, f"shifted --run {run} --against {run} {FEW}")
+        call(hurried, shifted.main, f"shifted --run {run} --against {run} {FEW} --overwrite")
 
 
 def test_interpolate_saves_a_point_with_the_bits_of_its_ends(run, hurried, tmp_path):
@@ -226,14 +234,25 @@ def test_a_run_of_another_task_is_refused(run, hurried, tmp_path):
 
 
 def test_mistakes_are_named(run, hurried):
+    again = f"--run {run} --overwrite"
     with pytest.raises(InputError, match="expected the rung differential, found frozen, finetune"):
-        call(hurried, interpolate.main, f"interpolate --run {run} --to differential {FEW}")
+        call(hurried, interpolate.main, f"interpolate {again} --to differential {FEW}")
     with pytest.raises(InputError, match="--points: expected an odd number"):
-        call(hurried, interpolate.main, f"interpolate --run {run} --points 4 {FEW}")
+        call(hurried, interpolate.main, f"interpolate {again} --points 4 {FEW}")
     with pytest.raises(InputError, match=r"--kinds: expected some of gaussian_noise.*found 'rain'"):
-        call(hurried, shifted.main, f"shifted --run {run} --kinds rain --quiet")
+        call(hurried, shifted.main, f"shifted {again} --kinds rain --quiet")
     with pytest.raises(InputError, match="expected out_of_fold/, which tljax cross-validate"):
         call(hurried, suspects.main, f"suspects --run {run} --quiet")
+
+
+@pytest.mark.parametrize("command", [interpolate, looks, low_rank, shifted, soup, surgical])
+def test_what_a_command_left_before_is_not_replaced_unasked(run, hurried, tmp_path, command):
+    name = command.__name__.rpartition(".")[2]
+    (tmp_path / f"{name}.json").write_text("before")
+    shutil.copy(run / "results.json", tmp_path)
+    with pytest.raises(InputError, match=rf"{name}\.json is there; rename it"):
+        call(hurried, command.main, f"it --run {tmp_path} {FEW}")
+    assert (tmp_path / f"{name}.json").read_text() == "before"
 
 
 @pytest.mark.parametrize(
@@ -253,8 +272,9 @@ def test_mistakes_are_named(run, hurried):
 def test_what_cannot_be_done_is_refused_first(run, hurried, command, words, message):
     for file in ("interpolate.json", "soup.json"):
         (run / file).unlink(missing_ok=True)
+    again = f"it --run {run} --quiet --overwrite"
     with pytest.raises(InputError, match=message):
-        call(hurried, command.main, f"it --run {run} --quiet {words.replace('RUN', str(run))}")
+        call(hurried, command.main, f"{again} {words.replace('RUN', str(run))}")
     assert not [file for file in ("interpolate.json", "soup.json") if (run / file).exists()]
 
 
@@ -293,7 +313,7 @@ def test_a_run_stopped_before_its_first_rung_is_refused(run, hurried, photograph
 def test_looks_take_the_best_rung_without_its_predictions(run, hurried, tmp_path):
     bare = tmp_path / "bare"
     shutil.copytree(run, bare, ignore=shutil.ignore_patterns("predictions"))
-    call(hurried, looks.main, f"looks --run {bare} --views 1 --kinds none --quiet")
+    call(hurried, looks.main, f"looks --run {bare} --views 1 --kinds none --quiet --overwrite")
     assert "plain" in read(bare / "looks.json")["ways"]
 
 
@@ -302,8 +322,17 @@ def test_decisions_on_suspects_change_the_next_run(hurried, photographs, base, t
     first, second = tmp_path / "first", tmp_path / "second"
     words = f"cross_validate {common} --folds 3 --epochs 1"
     call(hurried, cross_validate.main, f"{words} --workdir {first}")
+    call(hurried, report.main, f"report --run {first} --quiet")
+    assert "(3 folds)" in (first / "report.html").read_text()
     call(hurried, suspects.main, f"suspects --run {first} --quiet --decide delete --overwrite")
+    said = capsys.readouterr().out.splitlines()
+    train, again = (shlex.split(line) for line in said if line.startswith("  tljax "))
+    assert (train[1], again[1]) == ("ladder", "cross-validate")
+    args = cross_validate._parser().parse_args(again[2:])
     path = first / "suspects.csv"
+    assert (args.folds, args.seeds) == (3, 1)
+    assert (args.data, args.size, args.decisions) == (photographs, 32, path)
+    assert args.workdir != first
     with path.open() as file:
         found = list(csv.DictReader(file))
     assert {row["decision"] for row in found} <= {"delete"}

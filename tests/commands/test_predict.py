@@ -15,6 +15,7 @@ from tljax.data.preprocess import UNIT
 from tljax.models import build
 from tljax.models.build import Network
 from tljax.train.loop import History
+from tljax.train.outcome.collapse import Collapse
 from tljax.train.outcome.trained import Trained
 from tljax.train.step import State
 
@@ -103,3 +104,19 @@ def test_csv_and_json_lines_and_json(command, photos):
     whole = json.loads("\n".join(command(*names, "--json")[1]))
     assert list(whole) == names
     assert sum(whole[names[0]].values()) == pytest.approx(1)
+
+
+def test_a_rung_that_learnt_nothing_says_so_beside_its_answers(run, command, photos):
+    found = Collapse(True, True, 1, 0.7, 0.7, 0.5, 0.5, 1e-5, 2, 0)
+    path = run / "results.json"
+    whole = path.read_text()
+    document = json.loads(whole)
+    document["rungs"][0]["collapsed"] = found.to_dict(stage="t", seed=0)
+    path.write_text(json.dumps(document))
+    try:
+        status, out, err = command(photos / "a.png", "--json")
+    finally:
+        path.write_text(whole)
+    assert status == 0
+    assert json.loads("\n".join(out))
+    assert err == [f"warning: {found.line(stage='t', seed=0)}"]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import tljax
-from tljax.commands.devices import DETERMINISTIC
+from tljax.commands.machine.devices import DETERMINISTIC
 from tljax.inputs.feed import feed
 from tljax.machine import devices
 from tljax.models.heads import Classifier, Head

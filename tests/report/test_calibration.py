@@ -93,12 +93,12 @@ def test_no_image_is_judged_by_a_temperature_that_saw_it():
 
 
 def test_images_that_are_all_right_leave_nothing_to_fit():
-    """24 right photographs: the likelihood grows without end as the temperature falls."""
-    labels = np.arange(24) % 2
+    """124 right photographs: the likelihood grows without end as the temperature falls."""
+    labels = np.arange(124) % 2
     logits = 3.0 * np.eye(2)[labels]
     assert calibration.fit_temperature(logits, labels) is None
     assert calibration.cross_fitted(logits, labels) is None
-    right = Predictions((0, 1), np.stack([logits, logits]), labels, ("x",) * 24, ("a", "b"))
+    right = Predictions((0, 1), np.stack([logits, logits]), labels, ("x",) * 124, ("a", "b"))
     row = dict(
         zip(trust.CALIBRATION, trust.calibration_row("r", right, fitted_on=None), strict=True)
     )
@@ -106,8 +106,32 @@ def test_images_that_are_all_right_leave_nothing_to_fit():
     assert row["ECE"].startswith("0.047")
 
 
+@pytest.mark.parametrize("count", [10, 99, 100])
+def test_of_few_images_neither_ece_nor_a_temperature_is_told(count, tmp_path, monkeypatch):
+    labels = np.arange(count) % 2
+    logits = 3.0 * np.eye(2)[labels]
+    logits[::3] = logits[::3, ::-1]
+    one = Predictions((0,), logits[None], labels, ("x",) * count, ("a", "b"))
+    row = dict(zip(trust.CALIBRATION, trust.calibration_row("r", one, fitted_on=None), strict=True))
+    kept = []
+    monkeypatch.setattr(style, "save", lambda figure, path: kept.append(figure) or path)
+    about = {"fitted_on": None, "split": "validation", "workdir": tmp_path}
+    reliability.write_reliability("r", one, **about)
+    drawn = [text.get_text() for text in kept[0].axes[0].texts]
+    unsaid = [row[name] for name in ("ECE", "ECE, equal mass", "temperature")]
+    if count < 100:
+        assert unsaid == ["fewer than 100 images"] * 3
+        assert drawn == ["as trained: too few for an ECE"]
+    else:
+        assert not [text for text in unsaid if "fewer" in text]
+        assert len([text for text in drawn if "ECE 0." in text]) == 2
+    assert 0 < float(row["Brier"]) < 2  # a mean over images, whatever their number
+    assert float(row["NLL"]) > 0
+
+
 def test_the_picture_has_the_table_s_ece_and_not_that_of_all_runs_together(tmp_path, monkeypatch):
     """Two runs, equally sure: one all right, one half right; together as right as they are sure."""
+    monkeypatch.setattr(calibration, "LEAST", 1)
     labels = np.arange(8) % 2
     logits = np.log([0.75, 0.25])[np.stack([labels, labels]).copy()[..., None] ^ [0, 1]]
     logits[1, ::4] = logits[1, ::4, ::-1]

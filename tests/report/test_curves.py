@@ -23,13 +23,13 @@ def line(
 def drawn(tmp_path, monkeypatch):
     """Draws a rung and returns (axes of loss and accuracy, path, caption)."""
 
-    def draw(seeds: dict, rung: str = "frozen"):
+    def draw(seeds: dict, rung: str = "frozen", **options):
         kept = []
         save = style.save
         monkeypatch.setattr(
             style, "save", lambda figure, path: kept.append(figure) or save(figure, path)
         )
-        path = curves.draw_curves(rung, seeds, path=tmp_path / curves.curves_name(rung))
+        path = curves.draw_curves(rung, seeds, path=tmp_path / curves.curves_name(rung), **options)
         return kept[0].axes, path, kept[0].texts[1].get_text()
 
     return draw
@@ -138,3 +138,15 @@ def test_rungs_are_drawn_on_one_scale(read, tmp_path, monkeypatch):
         loss, accuracy = (ax.get_ylim() for ax in figure.axes)
         assert loss == pytest.approx((0, 2.1))
         assert accuracy == pytest.approx((8.2, 101.8))
+
+
+def test_what_was_solved_is_level_and_has_no_epochs(read, drawn):
+    """Its start and its solution were joined by a line, as of an epoch in between."""
+    runs = read(*[line("linear", 0, epoch, loss) for epoch, loss in ((0, 0.9), (1, 0.5))])
+    (loss, accuracy), *_ = drawn(runs["linear"], "linear", solved=True)
+    for ln in loss.lines:
+        heights = set(ln.get_ydata().tolist())
+        assert heights == ({0.5} if ln.get_color() == style.COLOURS["validation"] else {0.25})
+        assert ln.get_marker() == "None"
+    assert accuracy.get_xlabel() == "solved at once, without epochs"
+    assert list(accuracy.get_xticks()) == []

@@ -9,6 +9,7 @@ from PIL import Image
 
 from tljax import report
 from tljax.report.pictures import style
+from tljax.report.stats import calibration
 from tljax.report.tables import trust
 from tljax.runs.predictions import Predictions
 
@@ -101,11 +102,12 @@ def test_class_rows_by_hand():
     assert trust.class_rows(predictions(ONE, TWO))[1][3] == "0.75 [0.00, 1.00]"
 
 
-def test_calibration_row_by_hand():
+def test_calibration_row_by_hand(monkeypatch):
     """Confidence 3/4: ECE 3/4 - 2/3, or each image alone (1/4 + 1/4 + 3/4) / 3.
 
     Brier (1/8 + 1/8 + 9/8) / 3; NLL log 4 - 2/3 log 3; best temperature log 3 / log 2.
     """
+    monkeypatch.setattr(calibration, "LEAST", 1)
     name, ece, mass, brier, nll, temperature, after, nll_after = trust.calibration_row(
         "x", predictions(ONE), fitted_on=predictions(ONE)
     )

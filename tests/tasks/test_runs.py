@@ -1,5 +1,6 @@
 """A run of each task from data to page: the same rungs, sweep, files, report and prediction."""
 
+import csv
 import json
 import re
 from dataclasses import replace
@@ -14,9 +15,10 @@ from tljax.data import from_arrays
 from tljax.data.preprocess import TORCH
 from tljax.errors import InputError
 from tljax.models import build, ops
-from tljax.runs.predict import load_run
+from tljax.runs.predict import fitted_thresholds, load_run
 from tljax.runs.workdir import Workdir
 from tljax.sweep.sweep import train_seeds
+from tljax.tasks import marks
 from tljax.tasks.multilabel import MULTILABEL
 from tljax.tasks.regression import REGRESSION
 from tljax.train import loop, setup
@@ -125,9 +127,16 @@ def test_a_loaded_run_says_what_the_logits_say(run):
             for row in expected
         ]
         assert [sorted(c for c, _ in row) for row in told.given()] == [sorted(x) for x in given]
-        assert json.loads(told.json_lines()[0])["labels"] == [c for c, _ in told.given()[0]]
+        labels = [c for c, _ in told.given()[0]]
+        assert json.loads(told.json_lines()[0])["labels"] == labels
+        (row,) = list(csv.reader(told.csv_lines()[1:2]))
+        assert row[:2] == ["0", ";".join(labels)]
+        fitted = fitted_thresholds(folder, trained)
+        cuts = marks.thresholds(kept, sets.validation.labels)
+        np.testing.assert_allclose(fitted, 1 / (1 + np.exp(-cuts.astype(float))), rtol=1e-6)
     np.testing.assert_allclose(trained(sets.validation.images), expected, rtol=1e-3, atol=1e-3)
-    assert told.csv_lines()[0] == "file," + ",".join(sets.classes)
+    labels = ["labels"] if sets.task.name == "multilabel" else []
+    assert told.csv_lines()[0] == ",".join(["file", *labels, *sets.classes])
     assert len(told.csv_lines()) == 17
     with pytest.raises(InputError, match=f"serve: expected a classifier, found a run of {name}"):
         refuse_other(trained, "serve")

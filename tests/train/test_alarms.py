@@ -66,6 +66,14 @@ def test_what_memorises_is_told_apart_from_what_does_not_learn():
     assert "train longer" in said[1]
 
 
+@pytest.mark.parametrize(("right", "sure"), [(50, 9), (95, 80)])
+def test_what_was_solved_is_given_no_advice_on_steps(right, sure):
+    found = alarms.alarm(logits(right, COIN, sure=sure), COIN, training_loss=0.01, solved=True)
+    line = found.line(stage="linear", seed=0)
+    assert not [word for word in ("epochs", "augmentation", "--lr", "train longer") if word in line]
+    assert "more examples, another base, or look at the labels" in line
+
+
 def test_labels_of_one_class_and_good_ends_of_five_classes_raise_nothing():
     assert (
         alarms.alarm(np.zeros((5, 1), np.float32), np.ones(5, np.int32), training_loss=0.0) is None

@@ -148,7 +148,10 @@ def test_a_stage_that_only_begins_has_learnt_nothing(capsys):
     )  # and yet no better than its start: what is left may as well be dead
     assert history.kept == 0
     assert int(state.step) == 0
-    assert "tiny, seed 0: learnt nothing: " in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "tiny, seed 0: learnt nothing: " in said
+    assert "kept epoch 0, its untrained start: do not use what it predicts" in said
+    assert "train longer, at another --lr, or look at the labels" in said
 
 
 class StopsAfter(Saver):

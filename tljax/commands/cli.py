@@ -5,7 +5,7 @@ import inspect
 from pathlib import Path
 
 from tljax.commands import door
-from tljax.commands.devices import Parser, add_machine, positive
+from tljax.commands.machine.devices import Parser, add_machine, positive
 from tljax.config import sizes
 from tljax.errors import InputError
 from tljax.files.home import at_home

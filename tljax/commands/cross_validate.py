@@ -7,10 +7,12 @@
 by the run that never saw it: with a few hundred of them a steadier figure than one validation set.
 Leaves cross_validate.json, with the logits' scores for each seed, and the names of the photographs
 that most runs get wrong; out_of_fold/ has the logits, from which `tljax suspects` finds labels that
-are probably wrong. --resume continues with the runs that a stopped one had not trained yet.
+are probably wrong, `tljax report` makes a page, and `tljax compare` pairs two of them. --resume
+continues with the runs that a stopped one had not trained yet.
 """
 
 import argparse
+import shlex
 import time
 from pathlib import Path
 
@@ -39,7 +41,7 @@ _SHOWN = 10  # photographs that are named
 def main() -> None:
     """Run the command."""
     args = options.parsed(_parser())
-    runner.refuse_finished(args, Path("runs/cross_validate"), "cross_validate.json")
+    runner.refuse_finished(args, Path("runs/cross_validate"), out_of_fold.FILE)
     stages = {
         "features": (options.network_of("features", args), options.stage_of("features", args))
     }
@@ -103,11 +105,12 @@ def _write(
         "environment": environment(),
         "seconds": seconds,
         "seeds": rows,
+        "folds": _of_folds(judged),
         "most_often_wrong": hard,
     }
     for seed, logits in zip(judged.seeds, judged.logits, strict=True):
         out_of_fold.write(folder, logits, seed=seed, sets=sets)
-    disk.write_json(folder / "cross_validate.json", document)
+    disk.write_json(folder / out_of_fold.FILE, document)
     accuracies = [row["accuracy"] for row in rows.values()]
     lines = [_row(*pair) for pair in rows.items()]
     print("\n" + sets.task.worded(aligned(("seed", "accuracy", "95 % interval"), lines)))
@@ -121,6 +124,19 @@ def _write(
     runs = len(judged.seeds) * (int(judged.fold.max()) + 1)
     print(f"{runs} runs, {judged.plan.members} of them in these {seconds:.1f} s")
     print("most often wrong: " + (", ".join(name for name, _ in hard) or "none"))
+    print(f"as a page: tljax report --run {shlex.quote(str(folder))}")
+
+
+def _of_folds(judged: folds.CrossValidation) -> list[dict[str, float]]:
+    """Score each fold, the mean over seeds; of folds of one photograph there is nothing to tell."""
+    counts = np.bincount(judged.fold)
+    if counts.max() == 1:
+        return []
+    right = np.mean([predicted_classes(each) == judged.labels for each in judged.logits], axis=0)
+    shares = np.bincount(judged.fold, weights=right) / counts
+    return [
+        {"n": int(n), "accuracy": float(share)} for n, share in zip(counts, shares, strict=True)
+    ]
 
 
 def _row(seed: int, row: dict[str, float]) -> tuple[str, ...]:

@@ -15,6 +15,8 @@ RUNGS = {
     "differential": "everything, earlier blocks at smaller rates",
 }
 ELSEWHERE = "Make it hold on other photographs"  # modules of tljax.commands.generalise
+HOUSE = "Look after this machine"  # modules of tljax.commands.machine
+ROOMS = {ELSEWHERE: "commands.generalise", HOUSE: "commands.machine"}
 # Module of the command under tljax.commands -> what it does; `_` is written `-`.
 GROUPS = {
     "Train a rung of the ladder": RUNGS,
@@ -50,6 +52,9 @@ GROUPS = {
         "transferability": "after which block the features fit best",
         "audit": "what a stage trains and costs, from its program",
         "benchmark": "speed beside PyTorch and Keras, in turns",
+    },
+    HOUSE: {
+        "cache": "what is kept on this disk, and deleting what was not read for long",
     },
 }
 
@@ -94,7 +99,8 @@ def _command(name: str) -> Callable[[], None]:
     if name in RUNGS:
         entry = getattr(rungs, name)
     else:
-        room = "commands.generalise" if name in GROUPS[ELSEWHERE] else "commands"
+        rooms = [room for title, room in ROOMS.items() if name in GROUPS[title]]
+        room = rooms[0] if rooms else "commands"
         entry = import_module(f"tljax.{room}.{name}").main
     return lambda: running.run(entry)
 

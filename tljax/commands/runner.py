@@ -263,7 +263,7 @@ def finish(workdir: Workdir, sets: Sets, *, quiet: bool) -> None:
     for line in report.few_photographs(workdir.path):
         print(line)
     print(f"\n{written[-1]}")
-    say_next(workdir.path, page=written[-1], task=sets.task, quiet=quiet)
+    say_next(workdir.path, page=written[-1], results=results, quiet=quiet)
 
 
 def _pretrained(args: argparse.Namespace, workdir: Workdir) -> Weights:

@@ -159,6 +159,8 @@ def _read(target: RowSet) -> np.ndarray | None:
             if not file.id.links.exists(target.group.encode()):
                 return None
             return _verified(target, _child(file, target.group, h5py.Group))
+    except FileNotFoundError:  # deleted since, as `tljax cache` does
+        return None
     except Exception as error:  # damage surfaces from h5py as almost any type
         known = isinstance(error, InputError)
         problem = error if known else f"expected whole HDF5, found {f'{error!r}'[:200]}"

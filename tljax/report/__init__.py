@@ -71,7 +71,12 @@ def write_report(workdir: Path) -> list[Path]:
     metrics = records.read_begun(workdir / "metrics.jsonl", results)
     stages, tests = planned.read_planned(workdir), range_tests.read_range_tests(workdir)
     split, judged, fitted_on = predictions.held_out(workdir, results)
-    written = curves.write_curves(metrics, workdir=workdir, measure=table.measure_of(results))
+    written = curves.write_curves(
+        metrics,
+        workdir=workdir,
+        measure=table.measure_of(results),
+        solved=planned.solved(plan),
+    )
     if results["rungs"]:
         written.append(ladder.write_ladder(results, workdir=workdir))
     if far := moved.write_moved(results, workdir=workdir):

@@ -42,7 +42,7 @@ FILES = (  # that a run leaves, besides its configuration
     FEATURES,
     COMPILER_LOG,
     "sweep.*",
-    "cross_validate.json",
+    out_of_fold.FILE,
     "shifted.*",
     *(f"{name}.*" for name in ("interpolate", "soup", "surgical", "low_rank", "looks")),
     *(f"{name}.*" for name in ("labels", "head2toe")),

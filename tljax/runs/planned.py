@@ -51,6 +51,17 @@ def read_planned(workdir: Path) -> Stages:
         ) from None
 
 
+def solved(plan: Json) -> set[str]:
+    """Name the rungs of config.json's plan that are solved, without steps or epochs."""
+    return {name for name in plan if _part(_part(plan, name), "stage").get("solver") == "lbfgs"}
+
+
+def _part(of: Json, name: str) -> Json:
+    """Return an object within an object, empty where it is anything else."""
+    part = of.get(name)
+    return cast(Json, part) if isinstance(part, dict) else {}
+
+
 def _stage(stage: Stage, images: int) -> Json:
     steps = stage.epochs * stage.steps_per_epoch(images)
     recorded = np.unique(np.linspace(0, steps - 1, min(steps, POINTS)).round().astype(int)).tolist()

@@ -4,11 +4,12 @@
 # pyright: reportUnknownMemberType=false
 
 import math
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import jax.numpy as jnp
+import numpy as np
 
 from tljax.data.preprocess import from_dict
 from tljax.errors import InputError
@@ -18,10 +19,12 @@ from tljax.files.home import at_home
 from tljax.inside.net import Net
 from tljax.linear.logistic import Solution
 from tljax.models import build
-from tljax.runs import metrics, results
+from tljax.runs import metrics, predictions, results
 from tljax.runs.results import number, read_results
 from tljax.runs.saved_network import described, refuse_other
+from tljax.tasks import marks
 from tljax.tasks.known import of_results
+from tljax.tasks.multilabel import Multilabel
 from tljax.tasks.task import Task, unknown
 from tljax.train.loop import History
 from tljax.train.outcome.alarms import Alarm
@@ -86,6 +89,24 @@ def load_net(run: str | Path, *, rung: str | None = None, seed: int | None = Non
     return load_run(run, rung=rung, seed=seed).net
 
 
+def fitted_thresholds(run: str | Path, trained: Trained) -> tuple[float, ...]:
+    """Fit the probability above which each label is given, for the highest F1 on validation.
+
+    Of the rung and seed that was loaded from the run; a label that no validation example has keeps
+    the task's own. "F1 fitted" in results.json is what such thresholds give on examples that they
+    were not fitted on. InputError for another task, and for a run that kept no predictions.
+    """
+    run, task = at_home(run), trained.task
+    if not isinstance(task, Multilabel):
+        raise InputError(f"{run}: expected a run of several labels, found one of {task.name}")
+    kept = predictions.read(run, read_results(run / results.FILE)).get(trained.rung)
+    if kept is None:
+        raise InputError(f"{run}: expected {predictions.FOLDER}/ of {trained.rung}, found none")
+    cuts = marks.thresholds(kept.kept[kept.seeds.index(trained.seed)], kept.labels)
+    own = np.broadcast_to(task.thresholds, len(cuts))
+    return tuple(np.where(np.isfinite(cuts), 1 / (1 + np.exp(-cuts)), own).tolist())
+
+
 def _chosen(run: Path, *, rung: str | None, seed: int | None) -> Row:
     written = read_results(run / results.FILE)
     finished = written["rungs"]
@@ -138,13 +159,13 @@ def _solved(row: Row) -> Row | None:
 
 def _made(kind: type[T], record: object) -> T | None:
     """Rebuild a dataclass from the JSON a run wrote of it; None where it wrote none."""
-    names = [each.name for each in fields(kind)]  # pyright: ignore[reportArgumentType]
+    known = fields(kind)  # pyright: ignore[reportArgumentType]
     if not isinstance(record, dict):
         return None
     values = cast(Json, record)
-    if not set(names) <= values.keys():
-        return None
-    return kind(*(_tuple(values[name]) for name in names))
+    if any(each.name not in values and each.default is MISSING for each in known):
+        return None  # one with a default was not written by an earlier version
+    return kind(**{each.name: _tuple(values[each.name]) for each in known if each.name in values})
 
 
 def _tuple(value: Any) -> Any:

@@ -125,6 +125,11 @@ def read(workdir: Path, results: Json, *, split: str = "validation") -> dict[str
     return rungs
 
 
+def together(paths: Sequence[Path], *, seeds: Sequence[int], data: Json, task: Task) -> Predictions:
+    """Read the files of these seeds, all on the same examples; InputError as in `read`."""
+    return _together([_read(path, data, task) for path in paths], paths, seeds, task)
+
+
 def held_out(
     workdir: Path, results: Json
 ) -> tuple[str, dict[str, Predictions], dict[str, Predictions]]:

@@ -153,7 +153,8 @@ def _alarm(
         return None
     end = history.result()
     labels, loss = inputs.validation.labels, end["train"]["loss"]
-    alarm = alarms.alarm(kept, labels, training_loss=loss, task=inputs.task)
+    solved = stage.solver == "lbfgs"
+    alarm = alarms.alarm(kept, labels, training_loss=loss, task=inputs.task, solved=solved)
     learnt_nothing = history.collapsed is not None and history.collapsed.learnt_nothing
     if alarm is None or (alarm.kind != "overconfident" and learnt_nothing):
         return None

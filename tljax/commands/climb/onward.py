@@ -5,17 +5,28 @@ import shlex
 import sys
 from pathlib import Path
 
-from tljax.tasks.task import Task
+from tljax.report.tables import paired, table
+from tljax.runs.results import Json, by_rung
+from tljax.tasks.known import of_results
 
 OPENERS = {"darwin": "open", "win32": "start"}  # elsewhere xdg-open
 
 
-def say_next(run: Path, *, page: Path, task: Task, quiet: bool) -> None:
-    """Print how to classify an example with the run, and how to open its page; not if `quiet`."""
+def say_next(run: Path, *, page: Path, results: Json, quiet: bool) -> None:
+    """Print how to classify an example with the run, and how to open its page; not if `quiet`.
+
+    Where its best rung learnt nothing there is nothing to classify with, and that is said, always.
+    """
+    rungs = by_rung(results)
+    best = paired.best_rung(results, rungs) if rungs else ""
+    learnt = not rungs or table.learnt(rungs[best])
+    if not learnt:
+        print(f"\nnothing was learnt: {best} is the best rung; do not use what this run predicts")
     if quiet:
         return
-    given = "'A SENTENCE'    # of yours" if task.example else "PHOTO.jpg    # a photograph of yours"
-    print(f"\ntljax predict --run {short(run)} {given}")
+    example = of_results(results).example
+    given = "'A SENTENCE'    # of yours" if example else "PHOTO.jpg    # a photograph of yours"
+    print(f"\ntljax predict --run {short(run)} {given}" if learnt else "")
     say_open(page)
 
 

@@ -114,8 +114,13 @@ def check(args: argparse.Namespace, sets: Sets) -> None:
 
 
 def _as_alone(args: argparse.Namespace, run: Path) -> argparse.Namespace:
-    """Make the arguments of this command from those of one that trains."""
-    words = ["--run", str(run), *(["--shifted", args.shifted] if args.shifted else [])]
+    """Make the arguments of this command from those of one that has just written the run."""
+    words = [
+        "--run",
+        str(run),
+        "--overwrite",
+        *(["--shifted", args.shifted] if args.shifted else []),
+    ]
     return _parser().parse_args([*words, *(["--quiet"] if args.quiet else [])])
 
 

@@ -29,10 +29,12 @@ from tljax.tree import Json
 
 
 def run_options(parser: argparse.ArgumentParser) -> None:
-    """Add the run that is judged, and where the result goes."""
+    """Add the run that is judged, and what becomes of the command's document that lies there."""
     add = parser.add_argument
+    parser.set_defaults(document=f"{parser.prog.split()[-1].replace('-', '_')}.json")
     add("--run", type=cli.path, required=True, metavar="DIR", help="the workdir of a run")
     add("--quiet", action="store_true", help="print the result and what is wrong, nothing else")
+    add("--overwrite", action="store_true", help="replace what this command left there before")
     cli.base_option(parser)
     conditions.options(parser)
 
@@ -40,8 +42,13 @@ def run_options(parser: argparse.ArgumentParser) -> None:
 def photographs(args: argparse.Namespace) -> Shifts:
     """Load the photographs that a run was judged on, to be shifted.
 
-    InputError for a run of another task than classes of photographs.
+    InputError for a run of another task than classes of photographs, and for one where the command
+    has left its document before, unless that is to be replaced.
     """
+    if (args.run / args.document).exists() and not args.overwrite:
+        raise InputError(
+            f"{args.run / args.document} is there; rename it and its picture, or pass --overwrite"
+        )
     where, results = args.run / "config.json", read_results(args.run / "results.json")
     task = of_results(results)
     if task != CLASSIFICATION:

@@ -13,6 +13,9 @@ at what is left. --decide relabel or delete fills the column in, for the bold.
 """
 
 import argparse
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -23,8 +26,10 @@ from tljax.data.decisions import DELETE, RELABEL, Decision
 from tljax.errors import InputError
 from tljax.methods import suspects
 from tljax.report.pages import suspects as page
+from tljax.report.tables import few
 from tljax.runs import out_of_fold
 from tljax.runs.results import read_json, read_results
+from tljax.tree import Json
 
 FILE = "suspects.csv"
 
@@ -59,6 +64,7 @@ def main() -> None:
         for place, other in zip(found.places, found.suggested, strict=True)
     ]
     decisions.write(csv, lines, more)
+    onward = _next(config, run=args.run, size=size)
     written = page.write(
         args.run / "suspects.html",
         sets,
@@ -66,7 +72,10 @@ def main() -> None:
         places=found.places.tolist(),
         suggested=found.suggested.tolist(),
         counts=suspects.joint(likely, sets.train.labels),
-        how=_how(config, str(csv)),
+        how=[
+            f"In {csv}, write keep, relabel or delete into the column decision.",
+            *(line for what, command in onward.items() for line in (f"Then, {what}:", command)),
+        ],
     )
     share = len(lines) / len(sets.train)
     print(f"{len(lines)} of {len(sets.train):,} training labels to look at ({100 * share:.1f} %)")
@@ -75,15 +84,25 @@ def main() -> None:
     accuracy = float(np.mean(likely.argmax(1) == sets.train.labels))
     print(f"out of fold, {100 * accuracy:.1f} % have the class of their label")
     print(f"{csv}\n{written}")
+    for what, command in onward.items():
+        print(f"{what}, once {FILE} has decisions:\n  {command}")
 
 
-def _how(config: dict, csv: str) -> list[str]:
-    data = config["arguments"].get("data", "SOURCE")
-    return [
-        f"In {csv}, write keep, relabel or delete into the column decision; then any command that "
-        "trains takes the file, and a second round of cross-validate shows what is left:",
-        f"tljax ladder --data {data} --decisions {csv} ...",
-    ]
+def _next(config: Json, *, run: Path, size: int) -> dict[str, str]:
+    """Give the commands that follow, to be pasted: what each does -> the command."""
+    arguments = config["arguments"] | {"decisions": run / FILE}
+    words = few.options(arguments, size=size)
+    again = ["--folds", str(arguments["folds"]), "--seeds", str(arguments["seeds"])]
+    return {
+        "to train with it": _pasted("ladder", words, run.parent / "ladder-decided"),
+        "to see what is left": _pasted(
+            "cross-validate", [*words, *again], run.parent / f"{run.name}-decided"
+        ),
+    }
+
+
+def _pasted(command: str, words: Sequence[str], workdir: Path) -> str:
+    return shlex.join(["tljax", command, *words, "--workdir", str(workdir)])
 
 
 def _parser() -> argparse.ArgumentParser:

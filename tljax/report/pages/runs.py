@@ -11,7 +11,7 @@ import numpy as np
 from tljax.errors import InputError
 from tljax.report.tables import paired
 from tljax.runs import metrics as records
-from tljax.runs import predictions
+from tljax.runs import out_of_fold, predictions
 from tljax.runs.metrics import Series
 from tljax.runs.predictions import Predictions
 from tljax.runs.results import by_rung, read_json, read_results
@@ -38,8 +38,9 @@ class Run:
 def read_runs(workdirs: Sequence[Path]) -> tuple[str, list[Run]]:
     """Read the runs in this order: (the judged split, runs).
 
-    The split is test where every rung was tested, otherwise validation. InputError, in one line,
-    for other than 2 to 6 runs, a run given twice, a damaged file, or runs on other photographs.
+    The split is test where every rung was tested, otherwise validation; of cross-validations
+    `out_of_fold.SPLIT`. InputError, in one line, for other than 2 to 6 runs, a run given twice, a
+    damaged file, runs on other photographs, or a cross-validation beside a run of rungs.
     """
     folders = [Path(path).resolve() for path in workdirs]
     if not 2 <= len(folders) <= MOST or len(set(folders)) < len(folders):
@@ -49,8 +50,15 @@ def read_runs(workdirs: Sequence[Path]) -> tuple[str, list[Run]]:
     results = [read_results(folder / "results.json") for folder in folders]
     _same_data(folders, results)
     pairs = list(zip(folders, results, strict=True))
+    folded = [out_of_fold.is_in(folder) for folder in folders]
+    if any(folded) and not all(folded):
+        raise InputError(
+            f"{folders[folded.index(True)]}: expected a run of rungs, as the others are, found a "
+            "cross-validation: compare it with other cross-validations"
+        )
     rows = [row for each in results for row in each["rungs"]]
     split = "test" if rows and all("test" in row for row in rows) else "validation"
+    split = out_of_fold.SPLIT if all(folded) else split
     runs = [_run(n, *pair, split=split) for n, pair in zip(_names(folders), pairs, strict=True)]
     _same_images(runs)
     return split, runs
@@ -129,6 +137,9 @@ def _sentence(one: Run, other: Run, rung: str, against: str, *, with_rungs: bool
 
 
 def _run(name: str, folder: Path, results: dict, *, split: str) -> Run:
+    if split == out_of_fold.SPLIT:
+        of_folds, kept = out_of_fold.read(folder, results)
+        return Run(name, read_json(folder / "config.json"), of_folds, {}, kept)
     metrics = records.read_begun(folder / "metrics.jsonl", results)
     rung_predictions = predictions.read(folder, results, split=split)
     return Run(name, read_json(folder / "config.json"), results, metrics, rung_predictions)

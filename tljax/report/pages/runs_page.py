@@ -10,6 +10,7 @@ from tljax.report.pages.text import escape
 from tljax.report.pictures import runs_pictures
 from tljax.report.stats import intervals
 from tljax.report.tables import costs, table
+from tljax.runs import out_of_fold, planned
 from tljax.runs.results import by_rung
 from tljax.tasks.known import of_results
 
@@ -60,12 +61,13 @@ def _accuracies(runs: Sequence[Run], split: str) -> list[str]:
     ]
     if not rows:
         return ["<p>No rung has finished yet.</p>"]
+    columns = COLUMNS[: len(rows[0])]
     texts = (f"{row[0]} of {row[1]} {row[3]}" for row in rows)
     name = table.measure_of(runs[0].results).name
     alt = f"{name[0].upper()}{name[1:]} of each rung and run, mean over seeds: {', '.join(texts)}"
     return [
         embedded(runs_pictures.accuracies(runs, split=split), alt=alt),
-        html_table([name if column == "score" else column for column in COLUMNS], rows),
+        html_table([name if column == "score" else column for column in columns], rows),
     ]
 
 
@@ -73,16 +75,21 @@ def _row(rung: str, run: Run, split: str) -> tuple[str, ...]:
     rows = by_rung(run.results)[rung]
     measure = table.measure_of(run.results)
     average, interval = table.score(rows, measure, split=split)
-    means = {
-        name: intervals.mean([row[name] for row in rows])
-        for name in ("images_per_second", "seconds")
-    }
-    return (
+    scored = (
         table.marked(rung, rows),
         run.name,
         f"{len(rows)}",
         measure.shown(average),
         table.interval_text(interval, measure),
+    )
+    if split == out_of_fold.SPLIT:  # many small heads in one program, without a cost of their own
+        return scored
+    means = {
+        name: intervals.mean([row[name] for row in rows])
+        for name in ("images_per_second", "seconds")
+    }
+    return (
+        *scored,
         f"{rows[0]['trainable_params']:,}",
         *(costs.rounded(value) for value in means.values()),
     )
@@ -111,7 +118,12 @@ def _differences(runs: Sequence[Run], split: str) -> list[str]:
 
 
 def _curves(runs: Sequence[Run]) -> list[str]:
-    named = dict.fromkeys(rung for run in runs for rung in run.metrics)
+    named = dict.fromkeys(
+        rung
+        for run in runs
+        for rung in run.metrics
+        if rung not in planned.solved(run.config.get("plan") or {})
+    )
     shown = [
         embedded(
             runs_pictures.curves(rung, runs),

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from tljax.report.pages.text import escape
-from tljax.report.stats import scores
+from tljax.report.stats import calibration, scores
 from tljax.report.tables import paired, trust
 from tljax.runs.predictions import Predictions
 from tljax.tasks.classification import Classification
@@ -76,9 +76,21 @@ def _calibration(
         "Brier: squared distance to the label, 0 to 2. Temperature divides the logits (above 1: "
         f"overconfident); {how}; where those are all right, there is nothing to fit. "
         "In brackets: 95 % over seeds."
+        f"{_few(predictions, fitted_on)}"
     )
     task = next(iter(predictions.values())).task
     return [html_table(trust.CALIBRATION, rows), small_print(task.worded(note))]
+
+
+def _few(predictions: Mapping[str, Predictions], fitted_on: Mapping[str, Predictions]) -> str:
+    """Say why there is no ECE or temperature of few images; empty where they are enough."""
+    if not any(map(trust.few, [*predictions.values(), *fitted_on.values()])):
+        return ""
+    return (
+        f" Of fewer than {calibration.LEAST} images neither ECE nor a temperature is estimated: "
+        "10 images of a perfectly calibrated classifier give an ECE of 0.2, and temperatures from "
+        "0.3 to 19."
+    )
 
 
 def _classes(predictions: Predictions, best: str) -> list[str]:

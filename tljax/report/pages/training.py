@@ -9,6 +9,7 @@ from tljax.report.pages.sections import html_table, picture, small_print
 from tljax.report.pictures import curves, range_tests
 from tljax.report.pictures.range_tests import Findings
 from tljax.report.tables import costs, table
+from tljax.runs import planned
 from tljax.runs.metrics import Series
 from tljax.tasks.classification import ACCURACY
 from tljax.tasks.known import of_results
@@ -64,8 +65,13 @@ def progress_section(
     """
     if not metrics:
         return []
+    plan = config.get("plan")
+    solved = planned.solved(plan) if isinstance(plan, dict) else set()
     shown = [
-        picture(workdir / curves.curves_name(rung), alt=_curves_alt(rung, metrics[rung], measure))
+        picture(
+            workdir / curves.curves_name(rung),
+            alt=_curves_alt(rung, metrics[rung], measure, solved=rung in solved),
+        )
         for rung in metrics
     ]
     below, others = training_below(metrics, config, measure), _rates(tests, workdir=workdir)
@@ -136,12 +142,11 @@ def _rates(tests: Mapping[str, tuple[Findings, bool]], *, workdir: Path) -> list
     return [each for each in shown if each]
 
 
-def _curves_alt(rung: str, seeds: Mapping[int, Series], measure: Measure) -> str:
+def _curves_alt(rung: str, seeds: Mapping[int, Series], measure: Measure, *, solved: bool) -> str:
     last = max(series["epoch"][-1] for series in seeds.values())
-    return (
-        f"{rung}: training and validation loss and {measure.name} up to epoch {last}, "
-        f"{len(seeds)} seeds"
-    )
+    until = "as solved" if solved else f"up to epoch {last}"
+    what = f"{rung}: training and validation loss and {measure.name}"
+    return f"{what} {until}, {len(seeds)} seeds"
 
 
 def _test_alt(rung: str, findings: Findings) -> str:

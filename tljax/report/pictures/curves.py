@@ -2,7 +2,7 @@
 
 import hashlib
 import urllib.parse
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Metrics = Mapping[str, Mapping[int, Series]]  # of each rung and seed
 LONGEST = 200  # characters of a file name, which file systems hold 255 bytes of
 LOSS = Measure("loss", scale=1.0, unit="", digits=3, higher=False, share=False)
+MARKED = 12  # epochs at most that have a mark each
 LABEL_GAP = 0.27  # of a panel's height: two lines of text
 
 
@@ -34,10 +35,26 @@ def curves_name(rung: str) -> str:
     return f"curves_{quoted}.png"
 
 
-def write_curves(metrics: Metrics, *, workdir: Path, measure: Measure = ACCURACY) -> list[Path]:
-    """Draw each rung's curves as `workdir/curves_RUNG.png`, all on one scale."""
+def write_curves(
+    metrics: Metrics,
+    *,
+    workdir: Path,
+    measure: Measure = ACCURACY,
+    solved: Collection[str] = (),
+) -> list[Path]:
+    """Draw each rung's curves as `workdir/curves_RUNG.png`, all on one scale.
+
+    Those that were `solved` have no epochs: theirs are level.
+    """
     return [
-        draw_curves(rung, seeds, path=workdir / curves_name(rung), among=metrics, measure=measure)
+        draw_curves(
+            rung,
+            seeds,
+            path=workdir / curves_name(rung),
+            among=metrics,
+            measure=measure,
+            solved=rung in solved,
+        )
         for rung, seeds in metrics.items()
     ]
 
@@ -49,21 +66,36 @@ def draw_curves(
     path: Path,
     among: Metrics | None = None,
     measure: Measure = ACCURACY,
+    solved: bool = False,
 ) -> Path:
     """Draw loss above the score against epoch: a thin line per seed, their mean, lowest to highest.
 
     What lies between the lowest and the highest seed is a band. The axes have room for all rungs of
-    `among`, so that pictures compare. Written whole, as PNG.
+    `among`, so that pictures compare. A rung that was `solved` has a level line, its solution's
+    score, across a panel without epochs. Written whole, as PNG.
     """
+    shown = {seed: _level(series) for seed, series in seeds.items()} if solved else seeds
     figure = style.new_figure(width=3.6, height=4.2)
     axes = figure.subplots(2, 1, sharex=True, gridspec_kw={"hspace": 0.34})
     figure.subplots_adjust(left=0.15, right=0.745, top=0.79, bottom=0.11)
     style.title(figure, style.short(rung, 36), _curves_caption(seeds))
     for ax, metric in zip(axes, (LOSS, measure), strict=True):
-        _panel(ax, seeds, metric, every=_every(among or {rung: seeds}, metric))
-    axes[1].set_xlabel("epoch", size=9.5, color=style.INK)
-    _epoch_axis(axes[1], np.concatenate([series["epoch"] for series in seeds.values()]))
+        _panel(ax, shown, metric, every=_every(among or {rung: shown}, metric))
+    about = "solved at once, without epochs" if solved else "epoch"
+    axes[1].set_xlabel(about, size=9.5, color=style.INK)
+    _epoch_axis(axes[1], np.concatenate([series["epoch"] for series in shown.values()]))
+    if solved:
+        axes[1].set_xticks([])
     return style.save(figure, path)
+
+
+def _level(series: Series) -> Series:
+    """Return a solved rung's last values at places enough for a line without a mark at each."""
+    places = np.arange(1, MARKED + 2)
+    return {
+        name: places if name == "epoch" else np.full(len(places), values[-1])
+        for name, values in series.items()
+    }
 
 
 def _curves_caption(seeds: Mapping[int, Series]) -> str:
@@ -120,7 +152,7 @@ def _panel(ax: "Axes", seeds: Mapping[int, Series], metric: Measure, *, every: n
         # The mean of the seeds that are left would jump where one stops or diverges: all of them
         # or no mean.
         average = values.mean(axis=0)
-        marker = "o" if len(epochs) <= 12 else None
+        marker = "o" if len(epochs) <= MARKED else None
         ax.plot(epochs, average, color=colour, marker=marker, markersize=3.2, linewidth=2, zorder=3)
         if epochs[0] == 0:  # before the first step
             ring = {"markerfacecolor": "white", "markeredgecolor": colour, "markersize": 6}

@@ -50,7 +50,8 @@ def write_reliability(
         of_runs = [
             calibration.ece(softmax(run), predictions.labels) for run in np.split(logits, runs)
         ]
-        _line(axes[0], bins, f"{name}: ECE {np.mean(of_runs):.3f}", colour, place=i)
+        said = "too few for an ECE" if trust.few(predictions) else f"ECE {np.mean(of_runs):.3f}"
+        _line(axes[0], bins, f"{name}: {said}", colour, place=i)
         _histogram(axes[1], bins, colour, filled=i == 0)
     _axes(axes, lowest)
     return style.save(figure, workdir / "reliability.png")

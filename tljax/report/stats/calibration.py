@@ -5,6 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 BINS = 15
+# Images, of fewer of which neither ECE nor a temperature is estimated. Of a classifier that is
+# perfectly calibrated (300 draws, confidences even from 0.5 to 1, or most near 1), 10 images give
+# an ECE of 0.16 to 0.25 on average and temperatures from 0.3 to 19; 30 give 0.12 to 0.16, and 0.3
+# to 2.5; 100 give 0.07 to 0.09, and 0.6 to 1.4; 1,000 give 0.02 to 0.03, and 0.9 to 1.1.
+LEAST = 100
 _TEMPERATURES = (1e-2, 1e2)
 
 

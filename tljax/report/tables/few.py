@@ -69,9 +69,16 @@ def command(results: dict, config: dict) -> str:
         return ""
     if arguments.get("weights") is None and arguments["data"] != "critters":
         return ""
+    words = ["tljax", "cross-validate", *options(arguments, size=size)]
+    words += ["--folds", _folds(data), "--seeds", "3"]
+    if isinstance(arguments.get("workdir"), str):
+        words += ["--workdir", str(Path(arguments["workdir"]) / "cross_validate")]
+    return shlex.join(words)
+
+
+def options(arguments: dict[str, Any], *, size: int) -> list[str]:
+    """List the options by which another command reads what a run read, and from the same base."""
     words = [
-        "tljax",
-        "cross-validate",
         "--data",
         arguments["data"],
         "--size",
@@ -82,11 +89,7 @@ def command(results: dict, config: dict) -> str:
             value = arguments[name]
             text = ",".join(map(str, value)) if isinstance(value, list) else f"{value}"
             words += [f"--{name.replace('_', '-')}", text]
-    words += [f"--{name.replace('_', '-')}" for name in _FLAGS if arguments.get(name) is True]
-    words += ["--folds", _folds(data), "--seeds", "3"]
-    if isinstance(arguments.get("workdir"), str):
-        words += ["--workdir", str(Path(arguments["workdir"]) / "cross_validate")]
-    return shlex.join(words)
+    return words + [f"--{name.replace('_', '-')}" for name in _FLAGS if arguments.get(name) is True]
 
 
 def lines(results: dict, config: dict) -> list[str]:

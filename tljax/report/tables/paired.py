@@ -104,6 +104,8 @@ def differences(results: dict, predictions: "Mapping[str, Predictions]") -> list
 
 def best_rung(results: dict, names: "Collection[str]") -> str:
     """Name the rung with the best mean score in validation; of equal ones the first."""
+    if len(names) == 1:
+        return next(iter(names))
     measure = table.measure_of(results)
     means = {
         name: (1 if measure.higher else -1) * table.score(rows, measure)[0]

@@ -143,6 +143,11 @@ def marked(name: str, rows: Sequence[dict]) -> str:
     return f"{name} ({', '.join(marks)})" if marks else name
 
 
+def learnt(rows: Sequence[dict]) -> bool:
+    """Tell whether any seed of a rung learnt something."""
+    return any("learnt nothing" not in _raised(row) for row in rows)
+
+
 def alarms(results: dict) -> list[str]:
     """Collect each rung's alarms: where, what is wrong, what was done, and advice.
 

@@ -27,6 +27,7 @@ _RANGES = {  # of what the columns show
     "ECE after": intervals.SHARE,
     "NLL after": _POSITIVE,
 }
+TOO_FEW = f"fewer than {calibration.LEAST} images"
 CLASSES = ("class", "images", "precision", "recall", "F1", "AUC")
 
 
@@ -37,8 +38,11 @@ def tempered(
 
     It is never fitted on the images it is judged on: on the run's validation images where the
     judged ones are another split, otherwise cross-fitted on two halves. None where there is
-    nothing to fit, because those images are all right.
+    nothing to fit, because those images are all right, or they are fewer than
+    `calibration.LEAST`.
     """
+    if few(predictions) or (fitted_on is not None and few(fitted_on)):
+        return None
     logits = predictions.logits[run]
     if fitted_on is None:
         return calibration.cross_fitted(logits, predictions.labels)
@@ -46,12 +50,18 @@ def tempered(
     return None if temperature is None else (logits / temperature, temperature)
 
 
+def few(predictions: Predictions) -> bool:
+    """Tell whether the images are too few to say how well probabilities are calibrated."""
+    return len(predictions.labels) < calibration.LEAST
+
+
 def calibration_row(
     name: str, predictions: Predictions, *, fitted_on: Predictions | None
 ) -> tuple[str, ...]:
     """Format the texts of CALIBRATION: means, over several seeds with their interval.
 
-    The temperature is "nothing to fit" where a run has none (`tempered`).
+    The temperature is "nothing to fit" where a run has none (`tempered`); where it is because of
+    too few images, that is what it says, and what it says of ECE.
     """
     measured = [_measures(run, predictions, fitted_on) for run in range(len(predictions.seeds))]
     texts = [
@@ -61,7 +71,12 @@ def calibration_row(
         ),
     ]
     place = CALIBRATION.index("temperature") - 1
-    texts[place] = "nothing to fit" if texts[place] == "-" else texts[place]
+    too_few = predictions.task.worded(TOO_FEW)
+    few_to_fit = few(predictions) or (fitted_on is not None and few(fitted_on))
+    if texts[place] == "-":
+        texts[place] = too_few if few_to_fit else "nothing to fit"
+    if few(predictions):
+        texts[:2] = too_few, too_few
     return name, *texts
 
 

@@ -27,7 +27,8 @@ class Alarm:
 
     Accuracies are fractions, losses are nats an image.
     `share` is that of the most frequent validation class; `constant_loss` the validation loss of
-    predicting the class frequencies.
+    predicting the class frequencies. A stage that was `solved` had no epochs, rate or augmentation
+    to advise on, and folds of its training examples chose how strongly it is held back.
     """
 
     kind: Kind
@@ -38,6 +39,7 @@ class Alarm:
     loss: float
     constant_loss: float
     training_loss: float
+    solved: bool = False
 
     def line(self, *, stage: str, seed: int) -> str:
         """Say in one line which stage and seed, what is wrong, and what to do."""
@@ -68,6 +70,11 @@ class Alarm:
         return f"{rate}, {share}; {self._advice()}"
 
     def _advice(self) -> str:
+        if self.solved:
+            return (
+                "folds of the training examples chose its penalty already: more examples, another "
+                "base, or look at the labels"
+            )
         if self.training_loss < 0.9 * self.constant_loss:
             return (
                 f"training loss is {self.training_loss:.3f}: it memorises; "
@@ -78,11 +85,9 @@ class Alarm:
     def _sure(self) -> str:
         assert self.accuracy is not None
         constant = f"answering the class frequencies has {self.constant_loss:.3f}"
-        advice = (
-            f"{100 * self.accuracy:.1f} % are right, but do not use its probabilities; "
-            "lower --lr, or scale the features"
-        )
-        return f"validation loss {self.loss:.3f}, where {constant}; {advice}"
+        right = f"{100 * self.accuracy:.1f} % are right, but do not use its probabilities"
+        advice = self._advice() if self.solved else "lower --lr, or scale the features"
+        return f"validation loss {self.loss:.3f}, where {constant}; {right}; {advice}"
 
 
 def alarm(
@@ -91,6 +96,7 @@ def alarm(
     *,
     training_loss: float,
     task: Task = CLASSIFICATION,
+    solved: bool = False,
 ) -> Alarm | None:
     """Judge what is kept of validation examples against their labels; None if all is well.
 
@@ -116,7 +122,8 @@ def alarm(
     if kind == "overconfident" and not excess.mean() > SURE * error:
         return None
     accuracy, loss = right / len(labels), float(losses.mean())
-    return Alarm(kind, accuracy, share, p, len(labels), loss, float(constant.mean()), training_loss)
+    least = float(constant.mean())
+    return Alarm(kind, accuracy, share, p, len(labels), loss, least, training_loss, solved)
 
 
 def _against_constant(

@@ -79,7 +79,7 @@ class Collapse:
             if self.training_loss > self.constant_loss / NEAR:
                 why = f"{since} is above that of a constant prediction, {self.constant_loss:.3f}"
         advice = (
-            "train longer, or at another --lr"
+            "train longer, at another --lr, or look at the labels"
             if self.learnt_nothing
             else "lower --lr, or warm up longer"
         )
@@ -93,6 +93,11 @@ class Collapse:
     def _done(self) -> str:
         if self.back_to is None:
             return f"kept epoch {self.last} all the same"
+        if self.learnt_nothing and self.back_to == 0:
+            return (
+                "kept epoch 0, its untrained start: do not use what it predicts "
+                "(--keep-going keeps the last)"
+            )
         return f"went back to epoch {self.back_to} (--keep-going keeps the last)"
 
 

@@ -15,6 +15,8 @@ from tljax.tasks.regression import Regression
 from tljax.tasks.task import Task
 from tljax.train.outcome.prediction import Prediction, Ranked, csv_line, percent, probabilities
 
+JOIN = ";"  # between the labels of a photograph, as in tables that are read
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Answers(Prediction):
@@ -54,13 +56,27 @@ class Answers(Prediction):
         return [json.dumps({"file": name, **row}, ensure_ascii=False) for name, row in rows]
 
     def csv_lines(self, most: int | None = None, *, head: bool = True) -> list[str]:
-        """Write a line of CSV for each photograph: file, then every probability or number."""
+        """Write a line of CSV for each photograph: file, then every probability or number.
+
+        Of labels those that are given stand between them, in one column, the likeliest first.
+        """
         del most  # each has its column
+        given: list[list[str]] = [[] for _ in self.names]
+        if self.thresholds:
+            given = [[JOIN.join(name for name, _ in row)] for row in self.given()]
         rows = [
-            [name, *(f"{value:.6g}" for value in row)]
-            for name, row in zip(self.names, self.values.tolist(), strict=True)
+            [name, *labels, *(f"{value:.6g}" for value in row)]
+            for name, labels, row in zip(self.names, given, self.values.tolist(), strict=True)
         ]
-        return [csv_line(row) for row in ([["file", *self.classes]] if head else []) + rows]
+        columns = ["file", *(["labels"] if self.thresholds else []), *self.classes]
+        return [csv_line(row) for row in ([columns] if head else []) + rows]
+
+    def least(self) -> str:
+        """Tell above which probability each label is given; empty for numbers."""
+        if not self.thresholds:
+            return ""
+        pairs = zip(self.classes, self.thresholds, strict=True)
+        return f"a label is given above {', '.join(f'{name} {100 * p:.1f} %' for name, p in pairs)}"
 
     def texts(self, most: int | None = None) -> list[str]:
         """Write "sit 81.0 %, floppy ears 62.3 %" or "size 47.2" for each photograph."""

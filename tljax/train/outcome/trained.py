@@ -153,8 +153,9 @@ class Trained:
         if not self.history.epochs:
             raise InputError(f"{path}: {self.rung} was restored from a checkpoint: use load_run")
         series = {self.seed: metrics.series(self.history.epochs)}
+        measure, solved = self.task.measures[0], self.solution is not None
         return curves.draw_curves(
-            self.rung, series, path=at_home(path), measure=self.task.measures[0]
+            self.rung, series, path=at_home(path), measure=measure, solved=solved
         )
 
     def save(self, folder: str | Path) -> Path:
