@@ -19,6 +19,7 @@ from pathlib import Path
 
 from tljax import config
 from tljax.commands import cli, options, runner, running
+from tljax.commands.climb import bases
 from tljax.config import Stage, pretraining, sizes
 from tljax.data import ImageSets
 from tljax.machine import processes
@@ -47,7 +48,7 @@ def main() -> None:
     weights = load(args.weights, progress=not args.quiet) if args.weights else None
     workdir = runner.workdir_of(args, args.workdir or Path("runs/multitask"))
     target, other = (running.load(args, name, size=args.size) for name in (args.data, args.source))
-    source = runner.source_of(args, workdir, target, weights)
+    source = bases.source_of(args, workdir, target, weights)
     stages = stages_of(args, from_weights=weights is not None)
     arguments = {**vars(args), "source_digest": other.digest}
     workdir.begin(

@@ -11,6 +11,7 @@ import pytest
 
 from tljax import config
 from tljax.commands import options, runner, running
+from tljax.commands.climb import settle
 from tljax.commands.climb.rung import named
 from tljax.files import orbax_store
 from tljax.machine import convolutions, lowering
@@ -104,7 +105,7 @@ def test_a_resumed_run_keeps_to_what_was_measured_when_it_began(climb):
 def lowered(args, *, resumed=False):
     workdir = SimpleNamespace(resumed=resumed, by_winograd=lambda: {WON})
     sets = SimpleNamespace(spec=images_of(32), task=CLASSIFICATION)
-    return runner._lowered(args, workdir, [Network(options={"width": 0.0625})], sets)
+    return settle.lowered(args, workdir, [Network(options={"width": 0.0625})], sets)
 
 
 def test_the_option_and_the_run_that_is_resumed_decide(monkeypatch, tmp_path):

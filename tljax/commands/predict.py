@@ -8,8 +8,8 @@ classes with their probabilities; of a run with several labels those above their
 --thresholds fits on validation, of a run with numbers the numbers. A file that cannot be read is
 named, the others are classified, and the command ends with status 2. Without --rung and --seed the
 classifier is the run's one with the best validation score, which makes that figure optimistic.
---weights names the base of a file that `tljax low-rank --save-difference` wrote: tljax predict --run
-FILE --weights BASE PHOTO ...
+--weights names the base of a file that `tljax low-rank --save-difference` wrote: tljax predict
+--run FILE --weights BASE PHOTO ...
 """
 
 import argparse

@@ -3,29 +3,25 @@
 import argparse
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
-
-import jax.numpy as jnp
 
 from tljax import report, waiting
 from tljax.commands import cli, options, running
-from tljax.commands.climb import photographs, refusals
+from tljax.commands.climb import bases, photographs, refusals, settle
 from tljax.commands.climb.climbing import climb_ladder
 from tljax.commands.climb.onward import say_next
 from tljax.commands.climb.rung import PRESET, Rung, named
 from tljax.commands.generalise import shifted
 from tljax.commands.text import keep as sentences
 from tljax.commands.text import read as texts
-from tljax.config import Stage, pretraining, sizes
+from tljax.config import Stage
 from tljax.data import ImageSets, drawn
 from tljax.data.examples import Sets
-from tljax.data.preprocess import words
 from tljax.data.text import docstrings
 from tljax.data.text.sets import TextSets
 from tljax.errors import InputError
-from tljax.inputs import views
-from tljax.machine import compiler_log, lowering, processes
+from tljax.machine import compiler_log, processes
 from tljax.machine.hushed import hushed
 from tljax.models import winograd
 from tljax.models.build import Network
@@ -33,11 +29,9 @@ from tljax.runs import planned
 from tljax.runs.contents import CALLS, COMPILER_LOG
 from tljax.runs.workdir import Workdir
 from tljax.sweep.finished_calls import Kept
-from tljax.tasks.classification import Classification
 from tljax.tasks.text import TEXT
-from tljax.train.pretrain import pretrain
 from tljax.train.source import Source
-from tljax.weights import Weights, check_preprocess, known, read
+from tljax.weights import known
 
 
 def main(doc: str | None, *, experiment: str, rungs: Mapping[str, Rung]) -> None:
@@ -110,23 +104,10 @@ def begin(
         )
     if processes.first():
         print(sets.counts(), flush=True)
-    stages = _trainable(stages, sets)
-    stages = {
-        name: (
-            network,
-            _settled(
-                options.weighted(stage, args, sets.classes),
-                network,
-                sets,
-                dtype=jnp.dtype(args.dtype),
-                most_views=most_views,
-            ),
-        )
-        for name, (network, stage) in stages.items()
-    }
-    refusals.untrainable(stages, source_of(args, workdir, sets, weights), check)
+    stages = settle.stages(stages, args, sets, most_views=most_views)
+    refusals.untrainable(stages, bases.source_of(args, workdir, sets, weights), check)
     base = weights.digest if weights else None
-    shapes = _lowered(args, workdir, [network for network, _ in stages.values()], sets)
+    shapes = settle.lowered(args, workdir, [network for network, _ in stages.values()], sets)
     with winograd.using(shapes):
         workdir.begin(arguments=vars(args), stages=stages, sets=sets, base=base)
         if processes.first():
@@ -136,79 +117,10 @@ def begin(
                 images=len(sets.train.labels),
                 workdir=workdir.path,
             )
-        weights = _pretrained(args, workdir) if baseless else weights
+        weights = bases.pretrained(args, workdir) if baseless else weights
         if weights and takes:
-            _look_at_preprocessing(workdir, sets, weights)
-        yield workdir, source_of(args, workdir, sets, weights), stages
-
-
-def _lowered(
-    args: argparse.Namespace, workdir: Workdir, networks: list[Network], sets: Sets
-) -> winograd.Shapes:
-    """Return the convolutions that Winograd's way computes: a resumed run's own, else measured."""
-    if workdir.resumed:
-        return workdir.by_winograd()
-    if args.lowering == "direct" or args.deterministic:
-        return winograd.NONE
-    return lowering.measured(
-        networks, sets.spec, task=sets.task, dtype=args.dtype, progress=not args.quiet
-    )
-
-
-def _trainable(
-    stages: dict[str, tuple[Network, Stage]], sets: Sets
-) -> dict[str, tuple[Network, Stage]]:
-    """Leave out what is solved where there is more to train: only a classification is solved."""
-    solved = [name for name, (_, stage) in stages.items() if stage.solver != "steps"]
-    if isinstance(sets.task, Classification) or len(solved) == len(stages):
-        return stages
-    if solved and processes.first():
-        print(f"{', '.join(solved)}: left out: only a classification is solved", flush=True)
-    return {name: pair for name, pair in stages.items() if name not in solved}
-
-
-def source_of(
-    args: argparse.Namespace, workdir: Workdir, sets: Sets, weights: Weights | None
-) -> Source:
-    """Return what all stages of a command start from."""
-    return Source(
-        sets, weights, store=workdir.features, dtype=jnp.dtype(args.dtype), progress=not args.quiet
-    )
-
-
-def _look_at_preprocessing(workdir: Workdir, sets: Sets, weights: Weights) -> None:
-    """Name the preprocessing, warn where it does not suit the base, and keep both for the page."""
-    if not processes.first():
-        return
-    if not isinstance(sets, ImageSets):
-        told = words(weights.preprocess)
-        print(f"preprocessing: {told}", flush=True)
-        workdir.note("preprocessing", {"used": sets.preprocess.identity, "told": told, "alarm": ""})
-        return
-    check = check_preprocess(weights, sets.train.inputs)
-    print(
-        f"WARNING: {check.alarm}" if check.alarm else f"preprocessing: {words(check.used)}",
-        flush=True,
-    )
-    workdir.note("preprocessing", check.to_dict())
-
-
-def _settled(
-    stage: Stage,
-    network: Network,
-    sets: Sets,
-    *,
-    dtype: jnp.dtype,
-    most_views: int | None,
-) -> Stage:
-    stage, line = views.settled(stage, network, sets, dtype=dtype)
-    if line and most_views and isinstance(stage.views, int) and stage.views > most_views:
-        line = f"{most_views} augmented views of each photograph"
-        line = f"{stage.name}: {sets.task.worded(line)}"
-        stage = replace(stage, views=most_views)
-    if line and processes.first():
-        print(line, flush=True)
-    return stage
+            bases.look_at_preprocessing(workdir, sets, weights)
+        yield workdir, bases.source_of(args, workdir, sets, weights), stages
 
 
 def refuse_finished(args: argparse.Namespace, folder: Path, name: str) -> None:
@@ -264,26 +176,3 @@ def finish(workdir: Workdir, sets: Sets, *, quiet: bool) -> None:
         print(line)
     print(f"\n{written[-1]}")
     say_next(workdir.path, page=written[-1], results=results, quiet=quiet)
-
-
-def _pretrained(args: argparse.Namespace, workdir: Workdir) -> Weights:
-    out, progress = workdir.path / "base.safetensors", workdir.path / "progress" / "base"
-    if workdir.resumed and out.exists() and not progress.exists():
-        return read(out)
-    if args.task == TEXT.name:
-        sets, like = texts.source(args, None), pretraining.LANGUAGE
-    else:
-        size = min(args.size, sizes.PRETRAIN)
-        sets, like = running.load(args, "critters:source", size=size), pretraining.IMAGES
-    stage = replace(like.scaled(budget=args.budget), skip_nonfinite=args.skip_nonfinite)
-    if not workdir.resumed:
-        out.unlink(missing_ok=True)  # of the run before: half of this one must not pass for a whole
-    return pretrain(
-        source_of(args, workdir, sets, None),
-        stage,
-        network=Network(*options.architecture_of(args)),
-        seed=0,
-        out=out,
-        saves=progress,
-        listeners=workdir.listeners,
-    )
