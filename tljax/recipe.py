@@ -21,7 +21,6 @@ from tljax.weights import Weights
 
 FINE_TUNING_RATE = 2e-3  # fastai's base_lr
 NETWORK = Network(feature_norm=True)
-TEXT_NETWORK = replace(NETWORK, layers="all")
 _LIKE = Stage(
     "",
     HEAD_ONLY,
@@ -182,12 +181,10 @@ def fine_tune(
         raise InputError(f"weights: expected what tljax.load_weights returns, found {weights!r}")
     base, _ = described(weights.architecture)
     plan = fine_tuning(epochs=epochs, lr=lr, stage=stage, base=base)
-    texts = isinstance(sets.preprocess, Vocabulary)
-    if texts:
+    if isinstance(sets.preprocess, Vocabulary):
         plan = replace(plan, stages=tuple(map(on_texts, plan.stages)))
     source = Source(sets, weights, progress=progress)
-    network = network or (TEXT_NETWORK if texts else NETWORK)
-    return plan_lib.train_plan(plan, network, source, seed=seed)[-1]
+    return plan_lib.train_plan(plan, network or NETWORK, source, seed=seed)[-1]
 
 
 def lr_find(

@@ -231,13 +231,14 @@ def test_the_task_is_told_from_texts(words, columns, here, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "layers"),
     [
-        ("--data stdlib", ["last", "all", "all"]),
+        ("--data stdlib", ["last", "all", "last"]),
         ("--data stdlib --layers last", ["last", "last", "last"]),
+        ("--data stdlib --layers all", ["last", "all", "all"]),
         ("--data critters", ["last", "last", "last"]),
         ("--data critters --layers all", ["last", "all", "all"]),
     ],
 )
-def test_heads_on_texts_read_all_layers_unless_told(words, layers, here, monkeypatch):
+def test_heads_on_features_of_texts_read_all_layers_unless_told(words, layers, here, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["ladder", "--quiet", *words.split()])
     args = options.parsed(options.parser(None, experiment="ladder"))
     rungs = ("scratch", "linear", "differential")

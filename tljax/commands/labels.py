@@ -47,7 +47,10 @@ def main() -> None:
     runner.refuse_finished(args, Path("runs/labels"), NAME)
     rungs = named(_with_starts(args.rungs), args.preset or PRESET)
     stages = {
-        name: (options.network_on(each.network, args), options.stage_on(name, each.stage, args))
+        name: (
+            options.network_on(name, each.network, args),
+            options.stage_on(name, each.stage, args),
+        )
         for name, each in rungs.items()
     }
 

@@ -49,7 +49,7 @@ def parser(doc: str | None, *, experiment: str, rates: bool = True) -> argparse.
     cli.base_option(base)
     reads = (
         "what the head reads of the base: its last layer, or the means of all its layers over "
-        "places (of texts all, of photographs last)"
+        "places (last; of texts all, for linear and features)"
     )
     add("--layers", choices=LAYERS, help=reads)
     add = how.add_argument
@@ -156,7 +156,7 @@ def seeds_of(args: argparse.Namespace) -> range:
 
 def network_of(name: str, args: argparse.Namespace) -> Network:
     """Return the preset's network of a rung, for the base and size that the options name."""
-    return network_on(config.network_of(name, args.preset or PRESET), args)
+    return network_on(name, config.network_of(name, args.preset or PRESET), args)
 
 
 def stage_of(name: str, args: argparse.Namespace) -> Stage:
@@ -178,16 +178,20 @@ def architecture_of(args: argparse.Namespace) -> tuple[str, Options]:
     return base, pretraining.CRITTERS_OPTIONS if base == pretraining.CRITTERS_BASE else {}
 
 
-def network_on(network: Network, args: argparse.Namespace) -> Network:
-    """Return a network for the base and size that the options name."""
+def network_on(name: str, network: Network, args: argparse.Namespace) -> Network:
+    """Return a rung's network for the base and size that the options name.
+
+    Unless they say which layers its head reads, of texts a head on features reads all.
+    """
     if args.task == TEXT.name:
         network = texts.network(network, args, base_of(args))
     small = network.base == "cnn" and (args.size < sizes.CNN_VALID or args.preset == MASKS)
     if small:
         network = replace(network, options={"padding": "SAME"})
-    layers = args.layers or ("all" if args.task == TEXT.name else "last")
     if not network.architecture.pretrained:
         return network
+    features = args.task == TEXT.name and name in config.ON_FEATURES
+    layers = args.layers or ("all" if features else "last")
     return replace(network.on(*architecture_of(args)), layers=layers)
 
 

@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--plan", choices=PLANS, default="full", help="which one (full)")
     args = options.parsed(parser)
     plan = _plan(args)
-    network = options.network_on(recipe.NETWORK, args)
+    network = options.network_on("", recipe.NETWORK, args)
     stages = {stage.name: (network, stage) for stage in plan.stages}
     with (
         hushed(args.quiet),

@@ -49,7 +49,10 @@ def main(doc: str | None, *, experiment: str, rungs: Mapping[str, Rung]) -> None
     if args.preset != PRESET:
         rungs = named(rungs, args.preset)
     stages = {
-        name: (options.network_on(each.network, args), options.stage_on(name, each.stage, args))
+        name: (
+            options.network_on(name, each.network, args),
+            options.stage_on(name, each.stage, args),
+        )
         for name, each in rungs.items()
     }
     with (

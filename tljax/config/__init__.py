@@ -3,6 +3,7 @@
 from tljax.config.presets import KERAS2_RMSPROP, LAMB, PRESETS, RELATIVE_RATE
 from tljax.config.rungs import (
     NETWORKS,
+    ON_FEATURES,
     RUNGS,
     STARTS_FROM,
     STEPPED,
@@ -31,6 +32,7 @@ __all__ = [
     "LAMB",
     "MOST_VIEWS",
     "NETWORKS",
+    "ON_FEATURES",
     "PRESETS",
     "RELATIVE_RATE",
     "RUNGS",

@@ -20,6 +20,7 @@ NETWORKS = {  # the lecture's: their heads take raw features
     "finetune": Network(),
     "differential": Network(),
 }
+ON_FEATURES = ("linear", "features")  # a base is run once, and never trained from there
 BAG_RATE = 5e-3  # of a bag of words from scratch
 TEXT_RATE = 1e-2  # relative: a language model of half a million parameters has far to go
 TEXT_VIEWS = 4  # of texts with dropped tokens
