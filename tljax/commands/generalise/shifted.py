@@ -6,9 +6,10 @@
 
 The photographs are those the run was judged on, its test split where it has one. Kinds and
 severities are those of ImageNet-C, made on the device; the page of the run gets a part with the
-result, and shifted.json has it. Layers that all rungs share run once for all of them. With
---against the rungs are compared with those of the same name of another run on the same photographs,
-paired, over the seeds that both have.
+result, and shifted.json has it; one that is there, also from --shifted when the run was trained, is
+replaced with --overwrite. Layers that all rungs share run once for all of them. With --against the
+rungs are compared with those of the same name of another run on the same photographs, paired, over
+the seeds that both have.
 """
 
 import argparse

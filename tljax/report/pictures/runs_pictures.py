@@ -9,6 +9,7 @@ from tljax.report.pages.runs import Run, rungs
 from tljax.report.pictures import style
 from tljax.report.stats import intervals
 from tljax.report.tables import table
+from tljax.runs import out_of_fold
 from tljax.runs.results import by_rung
 from tljax.tasks.task import Measure
 
@@ -28,12 +29,13 @@ def accuracies(runs: Sequence[Run], *, split: str) -> bytes:
     measure = table.measure_of(runs[0].results)
     shown = [(rung, [run for run in runs if rung in by_rung(run.results)]) for rung in rungs(runs)]
     length = sum(HEAD + ROW * len(having) for _, having in shown)
+    where = f"of {split} images" if split == out_of_fold.SPLIT else f"in {split}"
     figure = style.new_figure(width=4.6, height=1.45 + length)
     height = figure.get_figheight()
     ax = figure.add_axes((0.04, 0.42 / height, 0.92, length / height))
     style.title(
         figure,
-        f"{measure.name[0].upper()}{measure.name[1:]} in {split}",
+        f"{measure.name[0].upper()}{measure.name[1:]} {where}",
         "Dot: one seed. Tick: mean. Bar: 95 % interval,\nover seeds, else over images.",
     )
     values, place = [], 0.0
