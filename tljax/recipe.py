@@ -5,7 +5,16 @@
 from dataclasses import replace
 from typing import Literal
 
-from tljax.config import HEAD_ONLY, LAMB, RELATIVE_RATE, Plan, Stage, differential_rules, on_texts
+from tljax.config import (
+    HEAD_ONLY,
+    LAMB,
+    RELATIVE_RATE,
+    Plan,
+    Stage,
+    differential_rules,
+    on_masks,
+    on_texts,
+)
 from tljax.data.augment import Augment
 from tljax.data.examples import Sets
 from tljax.data.text.vocabulary import Vocabulary
@@ -175,6 +184,7 @@ def fine_tune(
 ) -> Trained:
     """Train on photographs or texts from a pretrained base, by the plan of `fine_tuning`.
 
+    On masks its stages are as `config.on_masks` makes them, unless `stage` is given.
     `train_plan` carries out such a plan with its other settings, or any other plan.
     """
     if not isinstance(weights, Weights):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -183,6 +193,8 @@ def fine_tune(
     plan = fine_tuning(epochs=epochs, lr=lr, stage=stage, base=base)
     if isinstance(sets.preprocess, Vocabulary):
         plan = replace(plan, stages=tuple(map(on_texts, plan.stages)))
+    elif sets.task.dense and stage is None:
+        plan = replace(plan, stages=tuple(map(on_masks, plan.stages)))
     source = Source(sets, weights, progress=progress)
     return plan_lib.train_plan(plan, network or NETWORK, source, seed=seed)[-1]
 

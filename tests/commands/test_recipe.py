@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from tljax import config
 from tljax.commands import options, recipe
 from tljax.config import Plan
 from tljax.models import ops
@@ -64,3 +65,22 @@ def test_plans_scale_and_take_views(monkeypatch):
     assert [stage.views for stage in stages] == [5] * 5 + [None]
     assert all(stage.skip_nonfinite for stage in stages)
     assert [stage.views for stage in told(Plan("p", stages), "--views", "0")] == [None] * 6
+
+
+@pytest.mark.parametrize("plan", recipe.PLANS)
+def test_plans_for_masks_take_small_batches_gentle_warps_and_higher_rates(plan, monkeypatch):
+    def stages(*words):
+        monkeypatch.setattr(sys, "argv", ["recipe", "--quiet", *words])
+        args = options.parsed(options.parser("", experiment="recipe"))
+        args.plan = plan
+        return recipe._plan(args)
+
+    plain, masks = stages("--data", "critters"), stages("--data", "critters:masks")
+    gentle = config.PRESETS["masks"]["frozen"].augment
+    for like, stage in zip(plain.stages, masks.stages, strict=True):
+        assert stage.lr == replace(like.lr, peak=3 * like.lr.peak)
+        assert (stage.batch_size, stage.augment) == (8, gentle)
+        assert stage.steps_per_epoch(96) == 12
+        assert stage.views == (4 if like.views else None)
+    told = stages("--data", "critters:masks", "--lr", "2e-3", "--batch", "4")
+    assert {(stage.lr.peak, stage.batch_size) for stage in told.stages} == {(2e-3, 4)}

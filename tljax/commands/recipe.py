@@ -15,6 +15,7 @@ from itertools import pairwise
 from tljax import config, recipe
 from tljax.commands import options, runner
 from tljax.commands.climb import climbing
+from tljax.commands.climb.rung import MASKS
 from tljax.config import Plan
 from tljax.machine import processes
 from tljax.machine.hushed import hushed
@@ -62,7 +63,9 @@ def plan_of(name: str, base: str) -> Plan:
 
 def _plan(args: argparse.Namespace) -> Plan:
     plan = plan_of(args.plan, options.architecture_of(args)[0])
-    stages = [options.with_options(stage, args) for stage in plan.stages]
+    masks = args.preset == MASKS
+    stages = [config.on_masks(stage) if masks else stage for stage in plan.stages]
+    stages = [options.with_options(stage, args) for stage in stages]
     if args.views is not None:
         stages = [
             replace(stage, views=args.views or None) if stage.views else stage for stage in stages

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from tljax.config.rungs import rules_of
+from tljax.config.rungs import GENTLE, MASK_BATCH, MASK_VIEWS, rules_of
 from tljax.config.stage import HEAD_ONLY, KERAS3_RMSPROP, TRAIN_ALL, Stage
 from tljax.data.augment import Augment
 from tljax.optim.schedules import WarmupCosine
@@ -102,12 +102,8 @@ def _critters() -> dict[str, Stage]:
 
 
 def _masks() -> dict[str, Stage]:
-    """Make rungs for masks: the relative rates of `_tuned`, higher, and gentler warps.
-
-    A place of a map sees little of the image, so turning and shearing it costs more than it
-    teaches; a batch of 8 images has hundreds of thousands of labelled pixels.
-    """
-    tuned, gentle = _tuned(), Augment(5.0, 0.1, 0.1, 0.0, 0.2)
+    """Make rungs for masks: the relative rates of `_tuned`, higher, and gentler warps."""
+    tuned = _tuned()
 
     def dense(rung: str, *, epochs: int, rate: float, views: int | None = None) -> Stage:
         stage = tuned[rung]
@@ -115,19 +111,19 @@ def _masks() -> dict[str, Stage]:
             stage,
             lr=WarmupCosine(rate),
             epochs=epochs,
-            batch_size=8,
+            batch_size=MASK_BATCH,
             least_images=1,
-            augment=gentle,
+            augment=GENTLE,
             views=views,
             dropout=0.0,
         )
 
     return {
         "scratch": dense("scratch", epochs=30, rate=1e-3),
-        "linear": replace(tuned["linear"], batch_size=8),
+        "linear": replace(tuned["linear"], batch_size=MASK_BATCH),
         "features": replace(dense("features", epochs=20, rate=5e-3, views=1), augment=None),
-        "frozen": dense("frozen", epochs=20, rate=5e-3, views=4),
-        "finetune": dense("finetune", epochs=15, rate=3e-3, views=4),
+        "frozen": dense("frozen", epochs=20, rate=5e-3, views=MASK_VIEWS),
+        "finetune": dense("finetune", epochs=15, rate=3e-3, views=MASK_VIEWS),
         "differential": dense("differential", epochs=15, rate=3e-3),
     }
 

@@ -3,11 +3,12 @@
 from dataclasses import replace
 
 from tljax.config.stage import HEAD_ONLY, TRAIN_ALL, Stage
+from tljax.data.augment import Augment
 from tljax.data.text.augment import TokenDropout
 from tljax.models.architecture import Architecture
 from tljax.models.build import Network, named
 from tljax.optim.rules import Rules
-from tljax.optim.schedules import WarmupCosine
+from tljax.optim.schedules import OneCycle, WarmupCosine
 
 RUNGS = ("scratch", "linear", "features", "frozen", "finetune", "differential")
 STEPPED = tuple(rung for rung in RUNGS if rung != "linear")  # linear is solved, without steps
@@ -24,6 +25,11 @@ ON_FEATURES = ("linear", "features")  # a base is run once, and never trained fr
 BAG_RATE = 5e-3  # of a bag of words from scratch
 TEXT_RATE = 1e-2  # relative: a language model of half a million parameters has far to go
 TEXT_VIEWS = 4  # of texts with dropped tokens
+# Of masks: a place of a map sees little of the image, so turning and shearing it costs more than it
+# teaches; a batch of 8 images has hundreds of thousands of labelled pixels.
+GENTLE = Augment(5.0, 0.1, 0.1, 0.0, 0.2)
+MASK_BATCH, MASK_VIEWS = 8, 4
+MASK_RATES = 3.0  # times those of images of one class, which leave the head on masks half trained
 
 
 def rules_of(rung: str, base: str = "vgg16") -> Rules:
@@ -65,6 +71,21 @@ def on_texts(stage: Stage) -> Stage:
         stage = replace(stage, lr=WarmupCosine(BAG_RATE))
     views = TEXT_VIEWS if stage.views and stage.rules == HEAD_ONLY else None
     return replace(stage, augment=TokenDropout(), views=views)
+
+
+def on_masks(stage: Stage) -> Stage:
+    """Return a stage of images of one class as one of masks: small batches, gentle warps.
+
+    An epoch is one pass. The peak of a schedule is `MASK_RATES` times as high; another rate stays.
+    """
+    lr = stage.lr
+    if isinstance(lr, OneCycle | WarmupCosine):
+        lr = replace(lr, peak=MASK_RATES * lr.peak)
+    augment = GENTLE if stage.augment else None
+    views = MASK_VIEWS if stage.views else None
+    return replace(
+        stage, lr=lr, batch_size=MASK_BATCH, least_images=1, augment=augment, views=views
+    )
 
 
 def network_of(rung: str, preset: str) -> Network:
