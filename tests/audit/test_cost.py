@@ -16,7 +16,8 @@ from tljax.audit.cost import Cost, audit
 from tljax.config import HEAD_ONLY, TRAIN_ALL, Stage, rules_of
 from tljax.machine import devices
 from tljax.models import build
-from tljax.models.heads import Classifier, Head
+from tljax.models.classifiers import Classifier
+from tljax.models.heads import Head
 from tljax.optim import transform
 from tljax.optim.transform import Optimizer
 

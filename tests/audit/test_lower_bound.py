@@ -12,7 +12,8 @@ from tljax.machine import devices
 from tljax.machine.flops import Product, Value
 from tljax.machine.flops import flops as counted
 from tljax.models import build
-from tljax.models.heads import Classifier, Head
+from tljax.models.classifiers import Classifier
+from tljax.models.heads import Head
 from tljax.optim.transform import Optimizer
 
 SGD = Optimizer("sgd", momentum=0.0)

@@ -16,7 +16,8 @@ import tljax
 from tljax.commands.machine.devices import DETERMINISTIC
 from tljax.inputs.feed import feed
 from tljax.machine import devices
-from tljax.models.heads import Classifier, Head
+from tljax.models.classifiers import Classifier
+from tljax.models.heads import Head
 from tljax.sweep.sweep import fits_sweep, train_seeds
 from tljax.train import frozen, program
 from tljax.tree import flatten

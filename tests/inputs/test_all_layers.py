@@ -15,7 +15,7 @@ from tljax.inside.net import Net
 from tljax.inside.words import weights as words_of
 from tljax.models import build, ops
 from tljax.models.build import Network
-from tljax.models.heads import Kept
+from tljax.models.classifiers import Kept
 from tljax.tasks.language import Language
 from tljax.tasks.segmentation import SEGMENTATION
 from tljax.train import rung, setup

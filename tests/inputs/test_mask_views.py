@@ -15,7 +15,7 @@ from tljax.data.sets import ImageSet, ImageSets
 from tljax.inputs import views
 from tljax.models import build, ops
 from tljax.models.build import Network
-from tljax.models.heads import Kept
+from tljax.models.classifiers import Kept
 from tljax.optim.transform import Optimizer
 from tljax.tasks.segmentation import SEGMENTATION
 from tljax.train import rung, segments, setup

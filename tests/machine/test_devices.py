@@ -10,7 +10,8 @@ from tljax.data.draws import augment_keys, dropout_keys
 from tljax.errors import InputError
 from tljax.machine import devices
 from tljax.models import ops
-from tljax.models.heads import Classifier, Head
+from tljax.models.classifiers import Classifier
+from tljax.models.heads import Head
 from tljax.models.layers import Conv
 from tljax.optim import transform
 from tljax.train import step

@@ -18,7 +18,8 @@ from tljax.inputs import images as inputs
 from tljax.machine import devices
 from tljax.methods import coral
 from tljax.models import build, ops
-from tljax.models.heads import Classifier, Head
+from tljax.models.classifiers import Classifier
+from tljax.models.heads import Head
 from tljax.optim.objective import PLAIN, Objective
 from tljax.optim.transform import Optimizer
 from tljax.tasks.classification import CLASSIFICATION

@@ -19,7 +19,8 @@ from tljax.machine import devices
 from tljax.methods import multitask
 from tljax.models import build, ops
 from tljax.models.build import Network
-from tljax.models.heads import Head, TwoHeaded
+from tljax.models.classifiers import TwoHeaded
+from tljax.models.heads import Head
 from tljax.optim.objective import Objective
 from tljax.optim.transform import Optimizer
 from tljax.tasks.classification import CLASSIFICATION

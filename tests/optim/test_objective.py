@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tljax.errors import InputError
-from tljax.models.heads import Kept
+from tljax.models.classifiers import Kept
 from tljax.optim.objective import (
     Objective,
     mixed,

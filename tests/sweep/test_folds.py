@@ -12,7 +12,8 @@ from tljax.inputs.feed import Examples
 from tljax.inputs.images import Inputs
 from tljax.machine import devices
 from tljax.models import build, ops
-from tljax.models.heads import Classifier, Head
+from tljax.models.classifiers import Classifier
+from tljax.models.heads import Head
 from tljax.optim.transform import Optimizer
 from tljax.sweep import folds
 from tljax.train import loop

@@ -16,7 +16,8 @@ from tljax.inputs.feed import Examples
 from tljax.machine import devices, memory
 from tljax.models import build, ops
 from tljax.models.architecture import images_of
-from tljax.models.heads import Classifier, Head
+from tljax.models.classifiers import Classifier
+from tljax.models.heads import Head
 from tljax.optim.objective import Objective
 from tljax.optim.schedules import WarmupCosine
 from tljax.optim.transform import Optimizer

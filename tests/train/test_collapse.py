@@ -16,7 +16,8 @@ from tljax.data.sources import ImageSet, ImageSets
 from tljax.inputs import images as inputs
 from tljax.machine import devices, signals
 from tljax.models import build, ops
-from tljax.models.heads import Classifier, Head
+from tljax.models.classifiers import Classifier
+from tljax.models.heads import Head
 from tljax.optim.objective import Objective
 from tljax.optim.transform import Optimizer
 from tljax.sweep import sweep

@@ -16,7 +16,8 @@ from tljax.errors import InputError
 from tljax.inputs import images as inputs
 from tljax.machine import devices
 from tljax.models import build, ops
-from tljax.models.heads import Classifier, Head
+from tljax.models.classifiers import Classifier
+from tljax.models.heads import Head
 from tljax.train import frozen, loop
 from tljax.train.ready import Ready
 

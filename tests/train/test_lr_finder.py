@@ -16,7 +16,8 @@ from tljax.errors import InputError
 from tljax.inputs import images as inputs
 from tljax.machine import devices
 from tljax.models import build, ops, vgg
-from tljax.models.heads import Classifier, Head
+from tljax.models.classifiers import Classifier
+from tljax.models.heads import Head
 from tljax.optim.schedules import OneCycle, Sweep
 from tljax.optim.transform import Optimizer
 from tljax.train import loop, lr_finder

@@ -20,7 +20,8 @@ from tljax.inputs import images as inputs
 from tljax.machine import devices
 from tljax.models import build, ops
 from tljax.models.build import Network
-from tljax.models.heads import Classifier, Head
+from tljax.models.classifiers import Classifier
+from tljax.models.heads import Head
 from tljax.optim import rules as rules_lib
 from tljax.optim import transform
 from tljax.optim.transform import Optimizer

@@ -16,7 +16,8 @@ from tljax.inputs.images import Inputs
 from tljax.linear.logistic import fit_logistic
 from tljax.models import build, ops
 from tljax.models.build import Network
-from tljax.models.heads import Classifier, Head, rms_norm
+from tljax.models.classifiers import Classifier
+from tljax.models.heads import Head, rms_norm
 from tljax.tasks.classification import CLASSIFICATION
 from tljax.train import rung, solver
 from tljax.train.ready import Ready

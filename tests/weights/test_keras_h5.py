@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tljax.data.preprocess import CAFFE, TORCH, UNIT
-from tljax.models.heads import Classifier, Top
+from tljax.models.classifiers import Classifier
+from tljax.models.heads import Top
 from tljax.models.vgg import CONVS, LAYERS, VGG16
 from tljax.weights import Weights, digest, read
 from tljax.weights.keras import write as keras_write

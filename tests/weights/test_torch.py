@@ -20,7 +20,8 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from tljax.data.preprocess import TORCH
-from tljax.models.heads import Classifier, Top
+from tljax.models.classifiers import Classifier
+from tljax.models.heads import Top
 from tljax.models.vgg import VGG16
 from tljax.weights import digest, read
 from tljax.weights.torch import safetensors as torch_safe

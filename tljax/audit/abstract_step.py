@@ -19,7 +19,7 @@ from tljax.inputs import views
 from tljax.machine import devices
 from tljax.models import build
 from tljax.models.build import Network
-from tljax.models.heads import Classifier
+from tljax.models.classifiers import Classifier
 from tljax.optim import low_rank, transform
 from tljax.train import frozen, step
 from tljax.train.segments import Jitted

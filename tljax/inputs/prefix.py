@@ -28,7 +28,7 @@ from tljax.data.preprocess import Prepare
 from tljax.files.disk import Json
 from tljax.models import winograd
 from tljax.models.architecture import Architecture
-from tljax.models.heads import Kept, whole
+from tljax.models.classifiers import Kept, whole
 from tljax.tree import Variables, json_digest
 from tljax.weights import digest
 

@@ -21,7 +21,7 @@ from tljax.machine import memory
 from tljax.models import build
 from tljax.models.architecture import Architecture
 from tljax.models.build import Network
-from tljax.models.heads import Classifier, kept_as, reads_of
+from tljax.models.classifiers import Classifier, kept_as, reads_of
 from tljax.optim import rules as rules_lib
 from tljax.tree import Params, Variables
 

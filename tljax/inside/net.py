@@ -16,7 +16,8 @@ from tljax.data.preprocess import Prepare
 from tljax.models import ops
 from tljax.models.architecture import Architecture, images_of
 from tljax.models.build import Network
-from tljax.models.heads import Classifier, Head, Kept, parts, reads_of, rms_norm
+from tljax.models.classifiers import Classifier, Kept, reads_of
+from tljax.models.heads import Head, parts, rms_norm
 from tljax.tree import Params, PyTree, Variables
 
 BATCH = 32

@@ -20,7 +20,7 @@ from jax import Array
 from tljax.errors import InputError
 from tljax.machine import memory
 from tljax.models import build, ops
-from tljax.models.heads import reads_of
+from tljax.models.classifiers import reads_of
 from tljax.tasks.classification import CLASSIFICATION, predicted_classes
 from tljax.train.outcome.trained import Trained
 from tljax.train.step import Variables, averaged

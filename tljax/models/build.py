@@ -23,8 +23,9 @@ from tljax.models import (
     vit,
 )
 from tljax.models.architecture import Architecture, Option, Options, images_of
+from tljax.models.classifiers import Classifier, TwoHeaded
 from tljax.models.dense import DenseHead, levels
-from tljax.models.heads import Classifier, Head, TwoHeaded
+from tljax.models.heads import Head
 from tljax.models.text import bag, bert, causal
 from tljax.models.text.language import LanguageHead
 from tljax.tasks.classification import CLASSIFICATION

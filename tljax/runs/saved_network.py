@@ -14,7 +14,7 @@ from tljax.data.photos import Size
 from tljax.errors import InputError
 from tljax.files.disk import Json
 from tljax.models.build import BASES, LAYERS, Network, checked
-from tljax.models.heads import Classifier
+from tljax.models.classifiers import Classifier
 from tljax.tasks.known import from_dict
 from tljax.tasks.task import Task
 from tljax.train.step import Variables

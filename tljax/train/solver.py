@@ -20,7 +20,8 @@ from tljax.inputs.feed import Examples
 from tljax.inputs.images import Inputs
 from tljax.linear.logistic import Solution, fit_logistic
 from tljax.machine import devices, processes
-from tljax.models.heads import Classifier, Head, Kept
+from tljax.models.classifiers import Classifier, Kept
+from tljax.models.heads import Head
 from tljax.tasks.classification import Classification
 from tljax.tasks.task import unknown
 from tljax.train.evaluate import make_evaluate

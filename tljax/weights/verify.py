@@ -67,7 +67,8 @@ def top_classes(weights: Weights, picture: Path, *, count: int = 5) -> list[str]
     import jax
 
     from tljax.data import photos
-    from tljax.models.heads import Classifier, Head, Top
+    from tljax.models.classifiers import Classifier
+    from tljax.models.heads import Head, Top
 
     if weights.top is None or "size" not in weights.architecture:
         raise InputError(
