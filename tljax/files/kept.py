@@ -1,4 +1,4 @@
-"""What the cache keeps, when it was last read, and deleting what was not read for long.
+"""List what the cache keeps and when it was last read, and delete what was not read for long.
 
 Which parts of a program write there: `data.cache` (photographs, decoded), `inputs.activations`
 (features), `data.text` (tokens), `commands.running` (compiled programs), `machine.lowering` (timed

@@ -1,1 +1,1 @@
-"""What concerns this machine: its devices, and what is kept on its disk."""
+"""Look after this machine: its devices, and what is kept on its disk."""
